@@ -1,0 +1,48 @@
+// The crystal: unit cell, orientation, size, shape, mosaicity.
+#pragma once
+#include <cstdint>  // for std::int64_t
+#include <optional>
+#include "nablabragg/vec3.hpp"  // for Vec3, Mat3
+
+namespace nablabragg {
+
+template <class Real>
+struct BasicUnitCell {
+  Real a_A, b_A, c_A;  ///< edges [Angstrom]
+  Real alpha_deg{90}, beta_deg{90}, gamma_deg{90};
+};
+
+/// What one finite crystal block does to a spot.
+enum class CrystalShape {
+  square,  ///< parallelepiped: the interference function sin(pi N h)/sin(pi h)
+  round,   ///< ellipsoid
+  gauss,   ///< Gaussian spots, no fringes
+  tophat   ///< spots cut off at the half width
+};
+
+template <class Real>
+struct BasicCrystal {
+  /// Edges and angles.  With a matrix as well: edges and volume from here, the rest from the
+  /// matrix.
+  std::optional<BasicUnitCell<Real>> cell;
+  /// MOSFLM's A matrix: columns a*, b*, c* times the wavelength, in the laboratory frame.
+  std::optional<Mat3<Real>> mosflm_matrix;
+  /// Rotations about laboratory x, then y, then z.
+  Vec3<Real> misset_deg;
+  /// Seed of a random orientation, which then replaces misset_deg.
+  std::optional<std::int64_t> random_misset_seed;
+
+  Vec3<Real> cells{Real(1), Real(1), Real(1)};  ///< Na, Nb, Nc: cells along a, b, c
+  Vec3<Real> size_mm;                           ///< where positive, replaces the number of cells
+  CrystalShape shape = CrystalShape::square;
+  Real fudge{1};  ///< scales the squared spot radius of the round, gauss and top-hat shapes
+
+  std::optional<Real> mosaic_spread_deg;  ///< largest rotation of a domain
+  std::optional<int> mosaic_domains;
+  std::int64_t mosaic_seed = 12345678;
+};
+
+using UnitCell = BasicUnitCell<double>;
+using Crystal = BasicCrystal<double>;
+
+}  // namespace nablabragg

@@ -1,0 +1,103 @@
+// Crystallographic files.  Every reader throws InputError("FILE:LINE: problem");
+// every writer throws OutputError and leaves no half-written file.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+#include "nablabragg/beam.hpp"               // for Source
+#include "nablabragg/image.hpp"              // for Image
+#include "nablabragg/structure_factors.hpp"  // for Reflection, StructureFactorGrid
+#include "nablabragg/vec3.hpp"               // for Mat3d
+
+namespace nablabragg::io {
+
+// ---- Tables of text -------------------------------------------------------------------------
+
+/// "h k l F" a line, whitespace between; further columns and lines that begin with # are skipped.
+std::vector<Reflection> read_hkl(const std::string& path);
+
+/// The first nine numbers, row by row: a*x b*x c*x / a*y b*y c*y / a*z b*z c*z, times the
+/// wavelength.
+Mat3d read_mosflm_matrix(const std::string& path);
+
+/// "X Y Z weight wavelength(m)" a line, separated by blanks or , ; : !.  Trailing columns that a
+/// line leaves out come from `defaults`.
+std::vector<Source> read_source_list(const std::string& path, const Source& defaults);
+
+/// Makes sure that a table of (stol, F) can be read and holds data.  nanoBragg reads one and never
+/// uses it.
+void check_stol_table(const std::string& path);
+
+// ---- nanoBragg's structure-factor cache (Fdump.bin) -------------------------------------------
+
+StructureFactorGrid read_fdump(const std::string& path);
+void write_fdump(const std::string& path, const StructureFactorGrid& grid);
+
+// ---- Images -----------------------------------------------------------------------------------
+
+/// A file with an SMV (ADSC) header and 16-bit pixels.
+struct SmvFile {
+  int fast_pixels = 0, slow_pixels = 0;
+  std::string header;
+  std::vector<std::uint16_t> pixels;
+
+  /// The number after `key=`; empty when the key is not there.  Keys are matched whole; with
+  /// `by_substring` the last place that contains the key counts, as in nanoBragg.
+  std::optional<double> value(const std::string& key, bool by_substring) const;
+};
+
+SmvFile read_smv(const std::string& path);
+
+/// Fills one row; called for rows 0, 1, 2... in this order.
+template <class Pixel>
+using FillRow = std::function<void(int slow, std::span<Pixel> row)>;
+
+/// `header` is the whole text up to the pixels.
+void write_smv(const std::string& path, const std::string& header, int fast_pixels, int slow_pixels,
+               const FillRow<std::uint16_t>& fill);
+
+/// Raw little-endian float32, fast axis first, no header.
+void write_float_image(const std::string& path, const Image& image);
+
+/// 8-bit portable greymap with the scale as its comment line.
+void write_pgm(const std::string& path, int fast_pixels, int slow_pixels, double scale,
+               const FillRow<std::uint8_t>& fill);
+
+/// Grey picture of `bits` 8 or 16; rows hold 0..255 or 0..65535.
+void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
+               const FillRow<std::uint16_t>& fill);
+
+/// Throws OutputError when a file of this name could not be written; leaves nothing behind.
+void check_writable(const std::string& path);
+
+// ---- Crystallography files (through gemmi) ----------------------------------------------------
+
+/// Amplitudes of an MTZ file, expanded by its space group to the whole P1 sphere with Friedel
+/// mates. `column` is the label of an amplitude column; empty: the first column of type F.
+std::vector<Reflection> read_mtz(const std::string& path, const std::string& column = {});
+
+/// Amplitudes of an SF-mmCIF file, expanded like read_mtz.  `column` is the item name without
+/// "_refln."; empty: F_meas_au, F_meas, pdbx_F_calc..., the first one present.
+std::vector<Reflection> read_sf_mmcif(const std::string& path, const std::string& column = {});
+
+struct BulkSolvent {
+  double k_e_per_A3 = 0.35;  ///< mean solvent electron density [electrons/Angstrom^3]; 0 leaves the
+                             ///< solvent out
+  double b_A2 = 46.0;        ///< its temperature factor [Angstrom^2]
+};
+
+struct CalculatedFactors {
+  std::vector<Reflection> reflections;  ///< every (h,k,l) of the sphere in P1, electrons
+  double cell[6];                       ///< a b c [Angstrom] alpha beta gamma [degree]
+  std::string space_group;              ///< Hermann-Mauguin symbol
+  int atoms = 0;                        ///< atoms of the asymmetric unit that were used
+};
+
+/// Structure factors of a PDB or mmCIF model (also gzipped) to the resolution limit, all of P1.
+CalculatedFactors calculate_structure_factors(const std::string& model_path, double dmin_A,
+                                              const BulkSolvent& solvent = {});
+
+}  // namespace nablabragg::io

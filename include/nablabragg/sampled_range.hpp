@@ -1,0 +1,16 @@
+// A range that is sampled in steps, as a user states it: any of the three may be left open.
+#pragma once
+#include <optional>
+
+namespace nablabragg {
+
+template <class Real>
+struct SampledRange {
+  std::optional<Real> range;  ///< full width
+  std::optional<Real> step;
+  std::optional<int> steps;
+
+  bool empty() const { return !range && !step && !steps; }
+};
+
+}  // namespace nablabragg

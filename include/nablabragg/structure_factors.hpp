@@ -1,0 +1,75 @@
+// Structure-factor amplitudes of the P1 cell on a dense box of Miller indices.
+// Reading them from files is io.hpp; looking them up in the pixel loop is the engine's.
+#pragma once
+#include <array>    // for std::array
+#include <cstddef>  // for std::size_t
+#include <memory>   // for std::shared_ptr
+#include <span>
+#include <vector>
+
+namespace nablabragg {
+
+using MillerIndex = std::array<int, 3>;
+
+struct Reflection {
+  MillerIndex hkl;
+  double amplitude;  ///< |F| [electrons]; a negative value is allowed, it enters squared
+};
+
+/// Values on every (h,k,l) of the box min..max, both ends included, l fastest.
+class StructureFactorGrid {
+ public:
+  /// Throws InputError, naming the memory it would need, when the box has more than `max_bytes` of
+  /// values.
+  StructureFactorGrid(MillerIndex min, MillerIndex max, double fill,
+                      std::size_t max_bytes = default_max_bytes());
+
+  /// The smallest box that holds the reflections; a later duplicate replaces an earlier one,
+  /// absent reflections hold `fill`.  Throws InputError when there are none.
+  static StructureFactorGrid from_reflections(std::span<const Reflection> reflections, double fill,
+                                              std::size_t max_bytes = default_max_bytes());
+
+  /// Half of the machine's memory.
+  static std::size_t default_max_bytes();
+
+  const MillerIndex& min() const { return min_; }
+  const MillerIndex& max() const { return max_; }
+  /// Number of indices along an axis, max - min + 1.
+  int extent(int axis) const { return extent_[static_cast<std::size_t>(axis)]; }
+  const std::vector<double>& values() const { return values_; }
+  std::vector<double>& values() { return values_; }
+
+  bool contains(int h, int k, int l) const {
+    return h >= min_[0] && h <= max_[0] && k >= min_[1] && k <= max_[1] && l >= min_[2] &&
+           l <= max_[2];
+  }
+  double& at(int h, int k, int l) { return values_[offset(h, k, l)]; }
+  double at(int h, int k, int l) const { return values_[offset(h, k, l)]; }
+
+ private:
+  std::size_t offset(int h, int k, int l) const {
+    const auto i = static_cast<std::size_t>(h - min_[0]);
+    const auto j = static_cast<std::size_t>(k - min_[1]);
+    const auto m = static_cast<std::size_t>(l - min_[2]);
+    return (i * static_cast<std::size_t>(extent_[1]) + j) * static_cast<std::size_t>(extent_[2]) +
+           m;
+  }
+
+  MillerIndex min_, max_, extent_;
+  std::vector<double> values_;
+};
+
+/// How F is found between the lattice points.
+enum class Interpolation {
+  automatic,  ///< tricubic when a crystal edge has two cells or fewer, else nearest
+  nearest,
+  tricubic
+};
+
+struct StructureFactors {
+  std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty: default_F everywhere
+  double default_F = 0;                             ///< [electrons] for what the grid does not hold
+  Interpolation interpolation = Interpolation::automatic;
+};
+
+}  // namespace nablabragg

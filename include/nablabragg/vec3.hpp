@@ -1,0 +1,67 @@
+// Three-vectors and 3x3 matrices over any number type: double, a dual number, a
+// SIMD lane.  Only what diffraction geometry needs; for linear algebra use Eigen.
+#pragma once
+#include <cmath>  // for std::sqrt
+
+namespace nablabragg {
+
+template <class T>
+struct Vec3 {
+  T x{}, y{}, z{};
+
+  friend constexpr Vec3 operator+(const Vec3& a, const Vec3& b) {
+    return {a.x + b.x, a.y + b.y, a.z + b.z};
+  }
+  friend constexpr Vec3 operator-(const Vec3& a, const Vec3& b) {
+    return {a.x - b.x, a.y - b.y, a.z - b.z};
+  }
+  friend constexpr Vec3 operator-(const Vec3& a) { return {-a.x, -a.y, -a.z}; }
+  friend constexpr Vec3 operator*(const T& s, const Vec3& a) { return {s * a.x, s * a.y, s * a.z}; }
+  friend constexpr Vec3 operator/(const Vec3& a, const T& s) { return {a.x / s, a.y / s, a.z / s}; }
+  friend constexpr bool operator==(const Vec3& a, const Vec3& b) {
+    return a.x == b.x && a.y == b.y && a.z == b.z;
+  }
+};
+
+using Vec3d = Vec3<double>;
+
+template <class T>
+constexpr T dot(const Vec3<T>& a, const Vec3<T>& b) {
+  return a.x * b.x + a.y * b.y + a.z * b.z;
+}
+
+template <class T>
+constexpr Vec3<T> cross(const Vec3<T>& a, const Vec3<T>& b) {
+  return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
+
+template <class T>
+T length(const Vec3<T>& a) {
+  using std::sqrt;
+  return sqrt(dot(a, a));
+}
+
+/// The vector divided by its length; the zero vector stays zero.
+template <class T>
+Vec3<T> unit(const Vec3<T>& a) {
+  const T norm = length(a);
+  return norm > T(0) ? a / norm : a;
+}
+
+/// Rows `a`, `b`, `c`; as a crystal orientation these are the real-space cell
+/// vectors, so that `matrix * q` is the triple of fractional Miller indices.
+template <class T>
+struct Mat3 {
+  Vec3<T> a, b, c;
+
+  static constexpr Mat3 identity() {
+    return {{T(1), T(0), T(0)}, {T(0), T(1), T(0)}, {T(0), T(0), T(1)}};
+  }
+  friend constexpr Vec3<T> operator*(const Mat3& m, const Vec3<T>& v) {
+    return {dot(m.a, v), dot(m.b, v), dot(m.c, v)};
+  }
+};
+
+using Mat3d = Mat3<double>;
+
+}  // namespace nablabragg

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace nablabragg {
+
+/// "major.minor.patch"
+const char* version();
+
+}  // namespace nablabragg

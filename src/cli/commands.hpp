@@ -1,0 +1,27 @@
+// The program: `run` is main() with its streams as arguments.
+#pragma once
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace nablabragg::cli {
+
+/// Exit codes: 0 done, 1 internal error, 2 usage, 3 input file, 4 output file, 130 interrupted.
+int run(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+
+/// `nablabragg [flags]`
+void simulate_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+
+/// `nablabragg fcalc MODEL -dmin d -o FILE`
+void fcalc_command(const std::vector<std::string>& words, std::ostream& out);
+
+/// `nablabragg docs flags | differences`: the text of docs/flags.md and docs/differences.md.
+void docs_command(const std::vector<std::string>& words, std::ostream& out);
+
+void print_help(std::ostream& out);
+
+/// Set by the signal handler that main() installs; the engine stops at the next row.
+bool interrupted();
+void install_interrupt_handler();
+
+}  // namespace nablabragg::cli

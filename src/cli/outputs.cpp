@@ -1,0 +1,176 @@
+#include "cli/outputs.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "io/smv_header.hpp"
+#include "model/resolve.hpp"
+#include "nablabragg/io.hpp"
+#include "readout/integer_image.hpp"
+#include "readout/noise.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+bool wanted(const Request& request, const OutputName& file) {
+  return file.on && (file.named || request.experiment.quirks.unnamed_files);
+}
+
+/// Rows of the noise image, drawn in raster order.
+class NoiseRows {
+ public:
+  NoiseRows(const Request& request, const Resolved& resolved, const Image& image)
+      : request_(request),
+        resolved_(resolved),
+        image_(image),
+        nanobragg_(model::random_after_resolving(request.experiment,
+                                                 static_cast<int>(resolved.domains.size())),
+                   *request.seed) {}
+
+  /// Photons counted in one pixel.
+  double draw(int fast, int slow) {
+    const float mean = image_.at(fast, slow);
+    if (request_.experiment.quirks.shared_random_stream)
+      return static_cast<double>(nanobragg_(mean));
+    const auto pixel = static_cast<std::uint64_t>(slow) *
+                           static_cast<std::uint64_t>(image_.fast_pixels) +
+                       static_cast<std::uint64_t>(fast);
+    return readout::pixel_poisson(static_cast<double>(mean),
+                                  static_cast<std::uint64_t>(*request_.seed), pixel);
+  }
+
+  /// Calls `put(fast, photons)` for the pixels of a row that are in the region of interest.
+  template <class Put>
+  void row(int slow, Put&& put) {
+    const RegionOfInterest& roi = resolved_.roi;
+    if (slow < roi.slow_min || slow > roi.slow_max) return;
+    for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) put(fast, draw(fast, slow));
+  }
+
+ private:
+  const Request& request_;
+  const Resolved& resolved_;
+  const Image& image_;
+  readout::NanobraggPoisson nanobragg_;
+};
+
+/// Photons of a white pixel: what 99.9 % of the lit pixels stay below.
+double white_level(const Image& image) {
+  std::vector<float> lit;
+  for (const float value : image.pixels)
+    if (value > 0) lit.push_back(value);
+  if (lit.empty()) return 1;
+  const auto rank = static_cast<std::ptrdiff_t>(0.999 * static_cast<double>(lit.size() - 1));
+  std::nth_element(lit.begin(), lit.begin() + rank, lit.end());
+  return static_cast<double>(lit[static_cast<std::size_t>(rank)]);
+}
+
+void write_picture(std::ostream& out, const Request& request, const Resolved& resolved,
+                   const Image& image) {
+  const double white = request.png_white > 0 ? request.png_white : white_level(image);
+  const double top = request.png_bits == 16 ? 65535 : 255;
+  const auto grey = [&](double photons) {
+    const double share = std::clamp(photons / white, 0.0, 1.0);
+    double level = share;
+    if (request.png_scale == PictureScale::sqrt) level = std::sqrt(share);
+    // Three decades below white fade to black.
+    if (request.png_scale == PictureScale::log)
+      level = std::log1p(1000 * share) / std::log1p(1000.0);
+    if (request.png_inverted) level = 1 - level;
+    return static_cast<std::uint16_t>(std::lround(top * level));
+  };
+  NoiseRows noise(request, resolved, image);
+  io::write_png(
+      request.png_file, image.fast_pixels, image.slow_pixels, request.png_bits,
+      [&](int slow, std::span<std::uint16_t> row) {
+        for (std::size_t i = 0; i < row.size(); ++i)
+          row[i] = grey(request.png_of_noise ? 0 : static_cast<double>(image.row(slow)[i]));
+        if (request.png_of_noise)
+          noise.row(slow, [&](int fast, double photons) {
+            row[static_cast<std::size_t>(fast)] = grey(photons);
+          });
+      });
+  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", request.png_file,
+             request.png_bits, white);
+}
+
+}  // namespace
+
+void check_outputs(const Request& request) {
+  for (const OutputName* file :
+       {&request.float_file, &request.int_file, &request.pgm_file, &request.noise_file})
+    if (wanted(request, *file)) io::check_writable(file->name);
+  if (!request.png_file.empty()) io::check_writable(request.png_file);
+}
+
+void write_outputs(std::ostream& out, const Request& request, const Resolved& resolved,
+                   const Simulation& simulation) {
+  const Image& image = simulation.image;
+  const Statistics& statistics = simulation.statistics;
+  const RegionOfInterest& roi = resolved.roi;
+  const int width = image.fast_pixels, height = image.slow_pixels;
+
+  // A row of integers: zero outside the region of interest
+  const auto rows = [&]<class Pixel>(auto&& convert) -> io::FillRow<Pixel> {
+    return [&image, &roi, convert](int slow, std::span<Pixel> row) {
+      std::fill(row.begin(), row.end(), Pixel{0});
+      if (slow < roi.slow_min || slow > roi.slow_max) return;
+      for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast)
+        row[static_cast<std::size_t>(fast)] = convert(image.at(fast, slow));
+    };
+  };
+
+  if (wanted(request, request.float_file)) {
+    io::write_float_image(request.float_file.name, image);
+    fmt::print(out, "writing {} as {} 4-byte floats\n", request.float_file.name,
+               image.pixels.size());
+  }
+  fmt::print(out, "max_I = {:g}  at {:g} {:g}", statistics.max, statistics.max_fast_m,
+             statistics.max_slow_m);
+  if (statistics.max_fast >= 0)
+    fmt::print(out, "  (pixel fast {} slow {})", statistics.max_fast, statistics.max_slow);
+  fmt::print(out, "\nmean= {:g} rms= {:g} rmsd= {:g}\n", statistics.mean, statistics.rms,
+             statistics.rmsd);
+
+  const double int_scale = readout::integer_scale(request.int_scale, statistics.max);
+  const std::string header = io::smv_header(request.experiment, resolved);
+  if (wanted(request, request.int_file)) {
+    fmt::print(out, "intfile_scale = {:g}\n", int_scale);
+    io::write_smv(request.int_file.name, header, width, height,
+                  rows.template operator()<std::uint16_t>([int_scale, adc = request.adc](float v) {
+                    return readout::to_integer(v, int_scale, adc);
+                  }));
+    fmt::print(out, "writing {} as 2-byte integers\n", request.int_file.name);
+  }
+  if (wanted(request, request.pgm_file)) {
+    const double scale = readout::greymap_scale(request.pgm_scale, statistics.rmsd, int_scale);
+    fmt::print(out, "pgm_scale = {:g}\n", scale);
+    io::write_pgm(request.pgm_file.name, width, height, scale,
+                  rows.template operator()<std::uint8_t>(
+                      [scale](float v) { return readout::to_grey(v, scale); }));
+    fmt::print(out, "writing {} as 1-byte integers\n", request.pgm_file.name);
+  }
+  if (wanted(request, request.noise_file)) {
+    NoiseRows noise(request, resolved, image);
+    double photons_counted = 0;
+    std::int64_t overloads = 0;
+    io::write_smv(request.noise_file.name, header, width, height,
+                  [&](int slow, std::span<std::uint16_t> row) {
+                    std::fill(row.begin(), row.end(), std::uint16_t{0});
+                    noise.row(slow, [&](int fast, double photons) {
+                      photons_counted += photons;
+                      row[static_cast<std::size_t>(fast)] = readout::to_counts(photons, request.adc,
+                                                                               overloads);
+                    });
+                  });
+    fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", photons_counted, overloads);
+    fmt::print(out, "writing {} as 2-byte integers\n", request.noise_file.name);
+  }
+  if (!request.png_file.empty()) write_picture(out, request, resolved, image);
+}
+
+}  // namespace nablabragg::cli

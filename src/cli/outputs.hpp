@@ -1,0 +1,15 @@
+// Image and statistics -> files, in nanoBragg's order and with its lines.
+#pragma once
+#include <ostream>
+#include "cli/request.hpp"
+#include "nablabragg/simulate.hpp"
+
+namespace nablabragg::cli {
+
+/// Throws OutputError before any work is done when one of the files could not be written.
+void check_outputs(const Request& request);
+
+void write_outputs(std::ostream& out, const Request& request, const Resolved& resolved,
+                   const Simulation& simulation);
+
+}  // namespace nablabragg::cli

@@ -1,0 +1,25 @@
+// A line on a terminal that shows how far the simulation is.
+#pragma once
+#include <chrono>
+
+namespace nablabragg::cli {
+
+class ProgressBar {
+ public:
+  /// `steps`: what the whole image takes.  Draws only when `enabled` and standard error is a
+  /// terminal.
+  ProgressBar(double steps, bool enabled);
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void show(double share);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double steps_;
+  bool enabled_, drawn_ = false;
+  Clock::time_point start_, last_;
+};
+
+}  // namespace nablabragg::cli

@@ -1,0 +1,63 @@
+#include "cli/commands.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+enum ExitCode {
+  done = 0,
+  internal_error = 1,
+  usage_error = 2,
+  input_error = 3,
+  output_error = 4,
+  interrupt = 130
+};
+
+void dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+  if (words.empty()) {
+    print_help(out);
+    throw UsageError(
+        "no flags were given; a first image: nablabragg -cell 100 100 100 90 90 90 -default_F 100 "
+        "-N 5 -pngfile image.png");
+  }
+  const std::vector<std::string> rest(words.begin() + 1, words.end());
+  if (words[0] == "fcalc") return fcalc_command(rest, out);
+  if (words[0] == "docs") return docs_command(rest, out);
+  if (!words[0].starts_with('-'))
+    throw UsageError(
+        "'" + words[0] +
+        "' is no subcommand; there are fcalc and docs, and flags begin with - (nablabragg -help)");
+  simulate_command(words, out, err);
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+  const auto fail = [&](ExitCode code, const std::exception& error) {
+    out.flush();
+    err << "nablabragg: error: " << error.what() << '\n';
+    return code;
+  };
+  try {
+    dispatch(words, out, err);
+    out.flush();
+    if (!out) throw OutputError("standard output could not be written");
+    return done;
+  } catch (const UsageError& error) {
+    return fail(usage_error, error);
+  } catch (const InputError& error) {
+    return fail(input_error, error);
+  } catch (const OutputError& error) {
+    return fail(output_error, error);
+  } catch (const Cancelled& error) {
+    return fail(interrupt, error);
+  } catch (const std::bad_alloc&) {
+    return fail(internal_error,
+                Error("out of memory; a smaller detector or structure-factor table needs less"));
+  } catch (const std::exception& error) {
+    return fail(internal_error, error);
+  }
+}
+
+}  // namespace nablabragg::cli

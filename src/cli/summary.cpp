@@ -1,0 +1,200 @@
+#include "cli/summary.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <numbers>
+
+#include "model/crystal_axes.hpp"
+#include "nablabragg/units.hpp"
+#include "nablabragg/version.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+const char* convention_name(Convention convention) {
+  switch (convention) {
+    case Convention::adxv:
+      return "adxv";
+    case Convention::mosflm:
+      return "mosflm";
+    case Convention::denzo:
+      return "denzo";
+    case Convention::xds:
+      return "xds";
+    case Convention::dials:
+      return "dials";
+    case Convention::custom:
+      break;
+  }
+  return "custom";
+}
+
+void print_cell(std::ostream& out, const char* name, const UnitCell& c) {
+  fmt::print(out, "{}: {:g} {:g} {:g} {:g} {:g} {:g}\n", name, c.a_A, c.b_A, c.c_A, c.alpha_deg,
+             c.beta_deg, c.gamma_deg);
+}
+
+void print_columns(std::ostream& out, const Mat3d& m) {
+  const auto row = [&](char axis, double a, double b, double c) {
+    fmt::print(out, "{}: {:11.8f} {:11.8f} {:11.8f}\n", axis, a, b, c);
+  };
+  row('X', m.a.x, m.b.x, m.c.x);
+  row('Y', m.a.y, m.b.y, m.c.y);
+  row('Z', m.a.z, m.b.z, m.c.z);
+}
+
+void print_crystal(std::ostream& out, const Request& request, const Resolved& r) {
+  const auto deg = [](double rad) { return units::degrees_from_radians(rad); };
+  if (request.random_misset)
+    fmt::print(out, "random orientation misset angles: {:f} {:f} {:f} deg  (seed {})\n",
+               deg(r.misset.x), deg(r.misset.y), deg(r.misset.z),
+               *request.experiment.crystal.random_misset_seed);
+  print_cell(out, "Unit Cell", unit_cell_of(r.axes.real_A));
+  print_cell(out, "Recp Cell", unit_cell_of(r.axes.reciprocal_per_A));
+  fmt::print(out, "volume = {:g} A^3\n", r.axes.volume_A3);
+  fmt::print(out, "real-space cell vectors (Angstrom):\n     {:<10}  {:<10}  {:<10}\n", "a", "b",
+             "c");
+  print_columns(out, r.axes.real_A);
+  fmt::print(out, "reciprocal-space cell vectors (Angstrom^-1):\n     {:<10}  {:<10}  {:<10}\n",
+             "a_star", "b_star", "c_star");
+  print_columns(out, r.axes.reciprocal_per_A);
+  const Mat3d axes = model::axes_in_metres(r.axes);
+  const Vec3d edge_um{r.cells.x * length(axes.a) * 1e6, r.cells.y * length(axes.b) * 1e6,
+                      r.cells.z * length(axes.c) * 1e6};
+  fmt::print(out, "crystal is {:g} x {:g} x {:g} microns\n", edge_um.x, edge_um.y, edge_um.z);
+}
+
+void print_steps(std::ostream& out, const Request& request, const Resolved& r) {
+  for (int i = 0; i < r.sensor.layers && r.sensor.thickness > 0; ++i)
+    fmt::print(out, "thick{} = {:g} um\n", i, r.sensor.layer_step * i * 1e6);
+  for (std::size_t i = 0; i < r.phi.size(); ++i)
+    fmt::print(out, "phi{} = {:g}\n", i, units::degrees_from_radians(r.phi[i]));
+  if (request.source_file.empty()) {
+    for (const auto& [h, v] : r.divergence)
+      fmt::print(out, "divergence deviation: {:g} {:g}\n", h, v);
+    for (std::size_t i = 0; i < r.wavelengths.size(); ++i)
+      fmt::print(out, "lambda{} = {:.15g}\n", i, r.wavelengths[i]);
+  }
+  fmt::print(out, "  created a total of {} sources:\n", r.rays.size());
+  constexpr std::size_t shown = 1000;
+  for (std::size_t i = 0; i < r.rays.size() && i < shown; ++i) {
+    const Ray& ray = r.rays[i];
+    fmt::print(out, "{:g} {:g} {:g}   {:g} {:g}\n", ray.towards_source.x, ray.towards_source.y,
+               ray.towards_source.z, ray.weight / static_cast<double>(r.rays.size()),
+               ray.wavelength);
+  }
+  if (r.rays.size() > shown) fmt::print(out, "... and {} more\n", r.rays.size() - shown);
+  fmt::print(out, "  created a total of {} mosaic domains\n", r.domains.size());
+}
+
+void print_panel(std::ostream& out, const Panel& p) {
+  const auto vector = [&](const char* name, const Vec3d& v) {
+    fmt::print(out, "  {}= {:g} {:g} {:g}\n", name, v.x, v.y, v.z);
+  };
+  fmt::print(out, "  distance={:g} detsize={:g}x{:g}  pixel={:g} meters ({}x{} pixels)\n",
+             p.distance, p.fast_size, p.slow_size, p.pixel, p.fast_pixels, p.slow_pixels);
+  fmt::print(out, "  Xbeam={:g} Ybeam={:g}\n  Fbeam={:g} Sbeam={:g}\n", p.named_beam_x,
+             p.named_beam_y, p.beam_fast, p.beam_slow);
+  fmt::print(out, "  Xclose={:g} Yclose={:g}\n  Fclose={:g} Sclose={:g}\n", p.named_close_x,
+             p.named_close_y, p.near_fast, p.near_slow);
+  vector("DIRECTION_OF_DETECTOR_X-AXIS", p.fast);
+  vector("DIRECTION_OF_DETECTOR_Y-AXIS", p.slow);
+  vector("DIRECTION_OF_DETECTOR_Z-AXIS", p.normal);
+  vector("INCIDENT_BEAM_DIRECTION", p.beam);
+  vector("spindle ROTATION_AXIS", p.spindle);
+  vector("POLARIZATION_PLANE_NORMAL", p.vertical);
+  vector("dials origin", p.dials_origin_mm);
+  const double half = p.pixel / 2;
+  fmt::print(
+      out,
+      "  beam centre: adxv {:g} {:g}  mosflm {:g} {:g}  denzo {:g} {:g} mm  xds {:g} {:g} pixels\n",
+      p.beam_fast * 1000, (p.slow_size - p.beam_slow) * 1000, (p.beam_slow - half) * 1000,
+      (p.beam_fast - half) * 1000, p.beam_slow * 1000, p.beam_fast * 1000, p.org_x, p.org_y);
+}
+
+const char* shape_name(CrystalShape shape) {
+  switch (shape) {
+    case CrystalShape::square:
+      return "parallelpiped";
+    case CrystalShape::round:
+      return "ellipsoidal";
+    case CrystalShape::gauss:
+      return "gaussian";
+    case CrystalShape::tophat:
+      break;
+  }
+  return "tophat-spot";
+}
+
+}  // namespace
+
+void print_setup(std::ostream& out, const Request& request, const Resolved& r) {
+  const Experiment& e = request.experiment;
+  const Panel& p = r.panel;
+  fmt::print(out, "nablaBragg nanocrystal diffraction simulator - {} - {}\n", version(),
+             e.quirks == Quirks::corrected() ? "corrected arithmetic" : "nanoBragg's arithmetic");
+  fmt::print(out, "{} convention selected.\n", convention_name(p.convention));
+  fmt::print(out, "pivoting detector around {}\n",
+             p.pivot == Pivot::sample ? "sample" : "direct beam spot");
+  fmt::print(out, "XDS incident beam: {:g} {:g} {:g}\n", p.xds_beam.x, p.xds_beam.y, p.xds_beam.z);
+  if (e.structure_factors.interpolation == Interpolation::automatic)
+    fmt::print(out, "auto-selected {}\n",
+               r.tricubic ? "tricubic interpolation of structure factors" : "no interpolation");
+  if (!request.matrix_file.empty()) fmt::print(out, "reading {}\n", request.matrix_file);
+  print_crystal(out, request, r);
+  if (e.sampling.oversample <= 0)
+    fmt::print(out, "auto-selected {}-fold oversampling\n", r.oversample);
+  if (!request.cache_message.empty()) fmt::print(out, "{}\n", request.cache_message);
+  print_steps(out, request, r);
+
+  fmt::print(out, "  {} initialized hkls (all others ={:g})\n", request.table_entries,
+             e.structure_factors.default_F);
+  fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", shape_name(e.crystal.shape), r.cells.x,
+             r.cells.y, r.cells.z);
+  fmt::print(out, "  wave={:g} meters +/- {:g}% in {} steps\n", r.wavelength,
+             r.dispersion.range * 100, r.dispersion.steps);
+  if (e.beam.polarization_correction)
+    fmt::print(out, "  Kahn polarization factor: {:f}\n", e.beam.polarization_fraction);
+  else
+    fmt::print(out, "  no polarization factor\n");
+  if (e.detector.curved)
+    fmt::print(out, "  curved detector: all pixels same distance from origin\n");
+  if (e.detector.point_pixel) fmt::print(out, "  pixel obliquity effect turned off\n");
+  fmt::print(out, "  incident fluence: {:g} photons/m^2\n", r.fluence);
+  print_panel(out, p);
+  fmt::print(out, "  sensor is {:g} m thick in {} layers with mu= {:g}\n", r.sensor.thickness,
+             r.sensor.layers, r.sensor.absorption_per_m);
+  fmt::print(out, "  roi: {} < x < {} && {} < y < {}\n", r.roi.fast_min, r.roi.fast_max + 1,
+             r.roi.slow_min, r.roi.slow_max + 1);
+  fmt::print(out, "  hdivrange={:g} hdivstep={:g}  radians\n", r.horizontal.range,
+             r.horizontal.step);
+  fmt::print(out, "  vdivrange={:g} vdivstep={:g}  radians\n", r.vertical.range, r.vertical.step);
+  fmt::print(out, "  {} divergence steps\n",
+             request.source_file.empty() ? static_cast<std::int64_t>(r.divergence.size()) : -1);
+  fmt::print(out, "  {} sources\n", r.rays.size());
+  fmt::print(out, "  {} mosaic domains over mosaic spread of {:g} degrees  (seed {})\n",
+             r.domains.size(), units::degrees_from_radians(r.mosaic_spread), e.crystal.mosaic_seed);
+  fmt::print(out, "  {} phi steps from {:g} to {:g} degrees\n", r.phi.size(), e.scan.phi_deg,
+             e.scan.phi_deg + units::degrees_from_radians(r.scan.range));
+  fmt::print(out, "  {0}x{0} pixel oversample steps{1}{2}{3}\n", r.oversample,
+             e.sampling.oversample_thick ? " +thick" : "",
+             e.sampling.oversample_polar ? " +polar" : "",
+             e.sampling.oversample_omega ? " +omega" : "");
+  if (e.sampling.mask) fmt::print(out, "  skipping zero-flagged pixels in {}\n", request.mask_file);
+  fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
+             -*request.seed, e.water_um * 1e-6);
+}
+
+void print_statistics(std::ostream& out, const Resolved& r, const Simulation& s) {
+  const double sphere = 100 * s.statistics.solid_angle_sr / 4 / std::numbers::pi;
+  const double steps = static_cast<double>(r.steps) * r.sensor.layers *
+                       static_cast<double>(s.statistics.pixels);
+  fmt::print(out, "\nsimulate: {:.3f} s, {:.4g} steps, {:.4g} steps/s\n", s.seconds, steps,
+             s.seconds > 0 ? steps / s.seconds : 0);
+  fmt::print(out, "solid angle subtended by detector = {:g} steradian ( {:g}% sphere)\n",
+             s.statistics.solid_angle_sr, sphere);
+}
+
+}  // namespace nablabragg::cli

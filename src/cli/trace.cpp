@@ -1,0 +1,153 @@
+#include "cli/trace.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/engine.hpp"
+#include "engine/pixel_sum.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+using engine::StepRecord;
+
+/// Keeps the first records and counts the rest.
+struct Recorder {
+  static constexpr bool active = true;
+  std::size_t limit;
+  std::vector<StepRecord> records;
+  std::int64_t steps = 0;
+
+  void operator()(const StepRecord& record) {
+    ++steps;
+    if (records.size() < limit) records.push_back(record);
+  }
+};
+
+struct LastStep {
+  static constexpr bool active = true;
+  StepRecord record;
+  void operator()(const StepRecord& r) { record = r; }
+};
+
+void check_pixel(const Plan& plan, const char* flag, int fast, int slow) {
+  if (fast < 0 || fast >= plan.frame.fast_pixels || slow < 0 || slow >= plan.frame.slow_pixels)
+    throw UsageError(
+        fmt::format("{}: pixel slow {} fast {} is not on the {} x {} (fast x slow) detector", flag,
+                    slow, fast, plan.frame.fast_pixels, plan.frame.slow_pixels));
+}
+
+nlohmann::ordered_json vector(const Vec3d& v) { return {v.x, v.y, v.z}; }
+
+nlohmann::ordered_json as_json(const StepRecord& r) {
+  return {{"layer", r.at.layer},
+          {"sub_slow", r.at.sub_slow},
+          {"sub_fast", r.at.sub_fast},
+          {"source", r.ray},
+          {"phi_step", r.phi},
+          {"domain", r.domain},
+          {"position_m", vector(r.at.position)},
+          {"distance_m", r.at.distance},
+          {"q_per_m", vector(r.q)},
+          {"hkl", vector(r.hkl)},
+          {"hkl_nearest",
+           {static_cast<int>(r.nearest.x), static_cast<int>(r.nearest.y),
+            static_cast<int>(r.nearest.z)}},
+          {"F_latt", r.lattice_factor},
+          {"F_cell", r.structure_factor},
+          {"interpolated", r.interpolated},
+          {"omega_sr", r.solid_angle},
+          {"polarization", r.polarization},
+          {"capture", r.capture},
+          {"term", r.term},
+          {"sum", r.sum}};
+}
+
+void print_table(std::ostream& out, const Recorder& trace) {
+  fmt::print(out,
+             "{:>5} {:>4} {:>4} {:>6} {:>5} {:>6} {:>11} {:>11} {:>11} {:>5} {:>5} {:>5} {:>12} "
+             "{:>12} {:>13} {:>12} {:>9} {:>13} {:>13}\n",
+             "layer", "subS", "subF", "source", "phi", "domain", "h", "k", "l", "h0", "k0", "l0",
+             "F_latt", "F_cell", "omega(sr)", "polarization", "capture", "term", "sum");
+  for (const StepRecord& r : trace.records)
+    fmt::print(out,
+               "{:5} {:4} {:4} {:6} {:5} {:6} {:11.6f} {:11.6f} {:11.6f} {:5.0f} {:5.0f} {:5.0f} "
+               "{:12.6g} {:11.6g}{} {:13.8g} {:12.8f} {:9.6f} {:13.8g} {:13.8g}\n",
+               r.at.layer, r.at.sub_slow, r.at.sub_fast, r.ray, r.phi, r.domain, r.hkl.x, r.hkl.y,
+               r.hkl.z, r.nearest.x, r.nearest.y, r.nearest.z, r.lattice_factor, r.structure_factor,
+               r.interpolated ? '~' : ' ', r.solid_angle, r.polarization, r.capture, r.term, r.sum);
+  if (trace.steps > static_cast<std::int64_t>(trace.records.size()))
+    fmt::print(out, "... and {} more steps (-trace_steps 0 shows all)\n",
+               trace.steps - static_cast<std::int64_t>(trace.records.size()));
+}
+
+}  // namespace
+
+void print_trace(std::ostream& out, const Request& request, const Plan& plan,
+                 const std::optional<TableMiss>& miss) {
+  const auto [slow, fast] = *request.trace_pixel;
+  check_pixel(plan, "-trace_pixel", fast, slow);
+  Recorder trace;
+  trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
+  const engine::GridView grid(plan.grid.get());
+  const engine::PixelSum pixel = engine::sum_pixel(
+      plan, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow), trace);
+  const auto value = static_cast<float>(pixel.photons);
+
+  if (request.trace_format == TraceFormat::json) {
+    nlohmann::ordered_json document = {{"pixel", {{"slow", slow}, {"fast", fast}}},
+                                       {"photons", value},
+                                       {"sum", pixel.sum},
+                                       {"scale", plan.scale},
+                                       {"omega_sr", pixel.solid_angle},
+                                       {"polarization", pixel.polarization},
+                                       {"capture", pixel.capture},
+                                       {"steps_traced", trace.records.size()},
+                                       {"steps", trace.steps}};
+    auto& steps = document["trace"] = nlohmann::ordered_json::array();
+    for (const StepRecord& record : trace.records) steps.push_back(as_json(record));
+    out << document.dump(2) << '\n';
+    return;
+  }
+  fmt::print(out, "\ntrace of pixel slow {} fast {}: {} steps that scatter\n", slow, fast,
+             trace.steps);
+  print_table(out, trace);
+  fmt::print(out,
+             "sum {:.12g} x scale {:.12g}, last omega {:.12g} sr, polarization {:.12g}, capture "
+             "{:.12g}: {:.9g} photons\n",
+             pixel.sum, plan.scale, pixel.solid_angle, pixel.polarization, pixel.capture, value);
+}
+
+void print_pixels(std::ostream& out, const Request& request, const Plan& plan,
+                  const std::optional<TableMiss>& miss) {
+  RegionOfInterest region = plan.roi;
+  if (request.printout_pixel) {
+    const auto [fast, slow] = *request.printout_pixel;
+    check_pixel(plan, "-printout_pixel", fast, slow);
+    region = {fast, fast, slow, slow};
+  }
+  const engine::GridView grid(plan.grid.get());
+  for (int slow = region.slow_min; slow <= region.slow_max; ++slow)
+    for (int fast = region.fast_min; fast <= region.fast_max; ++fast) {
+      if (!plan.visits(fast, slow)) continue;
+      LastStep last;
+      const engine::PixelSum pixel = engine::sum_pixel(
+          plan, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow), last);
+      const StepRecord& r = last.record;
+      fmt::print(out, "{:4} {:4} : stol = {:g} /m\n", fast, slow, length(r.q) / 2);
+      fmt::print(out, "at {:g} {:g} {:g}\n", r.at.position.x, r.at.position.y, r.at.position.z);
+      fmt::print(out, "hkl= {:f} {:f} {:f}  hkl0= {:.0f} {:.0f} {:.0f}\n", r.hkl.x, r.hkl.y,
+                 r.hkl.z, r.nearest.x, r.nearest.y, r.nearest.z);
+      fmt::print(out, " F_cell={:g}  F_latt={:g}   I = {:g}\n", r.structure_factor,
+                 r.lattice_factor, pixel.sum);
+      fmt::print(
+          out, "polar   {:15.10g}\nomega   {:15.10g}\ncapfrac {:15.10g}\npixel   {:15.10g}\n",
+          pixel.polarization, pixel.solid_angle, pixel.capture, static_cast<float>(pixel.photons));
+    }
+}
+
+}  // namespace nablabragg::cli

@@ -1,0 +1,19 @@
+// One pixel explained: every factor of every step.
+#pragma once
+#include <ostream>
+#include "cli/request.hpp"
+#include "nablabragg/simulate.hpp"
+#include "plan/plan.hpp"
+
+namespace nablabragg::cli {
+
+/// -trace_pixel: an aligned table or JSON.  Throws UsageError for a pixel that is not on the
+/// detector.
+void print_trace(std::ostream& out, const Request& request, const Plan& plan,
+                 const std::optional<TableMiss>& miss);
+
+/// -printout: the last step of every visited pixel, or of one.
+void print_pixels(std::ostream& out, const Request& request, const Plan& plan,
+                  const std::optional<TableMiss>& miss);
+
+}  // namespace nablabragg::cli

@@ -1,0 +1,153 @@
+#include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/pixel_sum.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::engine {
+
+namespace {
+
+enum class Lookups { interpolated, nearest };
+
+class Renderer {
+ public:
+  Renderer(const Plan& plan, std::span<float> pixels, const Control& control)
+      : plan_(plan),
+        grid_(plan.grid.get()),
+        pixels_(pixels),
+        control_(control),
+        rows_(static_cast<std::size_t>(plan.roi.slow_max - plan.roi.slow_min + 1)) {}
+
+  Report run() {
+    for_each_row([&](int slow) {
+      // Past a known miss of the latch everything is nearest, whatever an earlier row may still
+      // find.
+      const bool interpolate = plan_.tricubic &&
+                               slow <= first_latched_row_.load(std::memory_order_relaxed);
+      render_row(slow, interpolate ? Lookups::interpolated : Lookups::nearest);
+    });
+    Report report;
+    if (plan_.tricubic) report.miss = first_miss();
+    if (report.miss && plan_.out_of_range == OutOfRange::nearest_for_all) apply_latch(*report.miss);
+    for (const Row& row : rows_) report.solid_angle_sum += row.solid_angle_sum;
+    return report;
+  }
+
+ private:
+  struct Row {
+    double solid_angle_sum = 0;
+    Lookups lookups = Lookups::nearest;
+    std::optional<TableMiss> miss;
+  };
+
+  Row& row_at(int slow) { return rows_[static_cast<std::size_t>(slow - plan_.roi.slow_min)]; }
+
+  template <class Body>
+  void for_each_row(Body&& body) {
+    tbb::task_group_context context;
+    std::atomic<int> done{0};
+    std::atomic<bool> stopped{false};
+    std::mutex reporting;
+    const auto total = static_cast<double>(rows_.size());
+    const auto body_and_progress = [&](const tbb::blocked_range<int>& range) {
+      for (int slow = range.begin(); slow != range.end() && !stopped; ++slow) {
+        body(slow);
+        const int finished = ++done;
+        if (!control_.progress) continue;
+        const std::unique_lock lock(reporting, std::try_to_lock);
+        if (lock && !control_.progress(finished / total)) stopped = true;
+      }
+    };
+    tbb::parallel_for(tbb::blocked_range<int>(plan_.roi.slow_min, plan_.roi.slow_max + 1),
+                      body_and_progress, tbb::auto_partitioner{}, context);
+    if (stopped) throw Cancelled();
+  }
+
+  void render_row(int slow, Lookups lookups) {
+    Row& row = row_at(slow);
+    row.lookups = lookups;
+    row.solid_angle_sum = 0;
+    for (int fast = plan_.roi.fast_min; fast <= plan_.roi.fast_max; ++fast) {
+      if (!plan_.visits(fast, slow)) continue;
+      const PixelSum pixel = put(fast, slow, lookups == Lookups::interpolated ? all_steps : 0);
+      row.solid_angle_sum += pixel.solid_angle_sum;
+      if (pixel.first_miss != all_steps && !row.miss) {
+        row.miss = TableMiss{fast, slow, pixel.first_miss};
+        if (plan_.out_of_range == OutOfRange::nearest_for_all) {
+          latch_at(slow);
+          lookups = Lookups::nearest;  // right if no earlier row misses; if one does, the row is
+                                       // computed again
+        }
+      }
+    }
+  }
+
+  PixelSum put(int fast, int slow, std::int64_t tricubic_steps) {
+    const PixelSum pixel = sum_pixel(plan_, grid_, fast, slow, tricubic_steps, NoVisitor{});
+    pixels_[static_cast<std::size_t>(slow) * static_cast<std::size_t>(plan_.frame.fast_pixels) +
+            static_cast<std::size_t>(fast)] = static_cast<float>(pixel.photons);
+    return pixel;
+  }
+
+  void latch_at(int slow) {
+    int known = first_latched_row_.load(std::memory_order_relaxed);
+    while (slow < known && !first_latched_row_.compare_exchange_weak(known, slow)) {
+    }
+  }
+
+  std::optional<TableMiss> first_miss() const {
+    for (const Row& row : rows_)
+      if (row.miss) return row.miss;
+    return std::nullopt;
+  }
+
+  /// Raster order decides: what follows the first miss is computed again without interpolation.
+  void apply_latch(const TableMiss& miss) {
+    put(miss.fast, miss.slow, miss.lookup);
+    for_each_row([&](int slow) {
+      if (slow > miss.slow && row_at(slow).lookups == Lookups::interpolated)
+        render_row(slow, Lookups::nearest);
+    });
+  }
+
+  const Plan& plan_;
+  const GridView grid_;
+  std::span<float> pixels_;
+  const Control& control_;
+  std::vector<Row> rows_;
+  std::atomic<int> first_latched_row_{std::numeric_limits<int>::max()};
+};
+
+}  // namespace
+
+std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
+                                   int slow) {
+  if (!plan.tricubic) return 0;
+  if (!miss || plan.out_of_range != OutOfRange::nearest_for_all) return all_steps;
+  if (slow != miss->slow) return slow < miss->slow ? all_steps : 0;
+  if (fast != miss->fast) return fast < miss->fast ? all_steps : 0;
+  return miss->lookup;
+}
+
+Report render_reference(const Plan& plan, std::span<float> pixels, const Control& control) {
+  const int threads = control.threads > 0 ? control.threads : tbb::task_arena::automatic;
+  tbb::task_arena arena(threads);
+  // An arena alone is cut down to the machine's cores; asking for more is allowed, if slow.
+  std::optional<tbb::global_control> limit;
+  if (control.threads > 0)
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(control.threads));
+  Report report;
+  arena.execute([&] { report = Renderer(plan, pixels, control).run(); });
+  return report;
+}
+
+}  // namespace nablabragg::engine

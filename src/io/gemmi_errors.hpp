@@ -1,0 +1,47 @@
+// How failures of gemmi become ours: one InputError that starts with the file and, when gemmi
+// knows it, the line.  Strings only: no gemmi type passes through here.
+#pragma once
+#include <algorithm>  // for replace
+#include <cctype>     // for isdigit
+#include <cerrno>
+#include <cstring>     // for strerror
+#include <filesystem>  // for is_directory
+#include <fstream>
+#include <string>
+#include "nablabragg/error.hpp"  // for InputError
+
+namespace nablabragg::io {
+
+/// Throws InputError when the file cannot be opened or is empty; gemmi's words for this vary by
+/// reader.
+inline void require_readable(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    throw InputError(path, 0, "is a directory, not a file");
+  errno = 0;
+  if (!std::ifstream(path, std::ios::binary))
+    throw InputError(path, 0, std::string("cannot be opened: ") + std::strerror(errno));
+  if (std::filesystem::is_regular_file(path, ignored) &&
+      std::filesystem::file_size(path, ignored) == 0)
+    throw InputError(path, 0, "is empty");
+}
+
+/// Rethrows what gemmi said about `path`.  CIF parsers say "PATH:LINE:COLUMN(BYTE): problem", the
+/// PDB reader "Problem in line LINE: problem", zlib's "Error reading PATH: PATH: problem", others
+/// append ": PATH".
+[[noreturn]] inline void throw_input_error(const std::string& path, std::string what) {
+  if (what.ends_with(": " + path)) what.resize(what.size() - path.size() - 2);
+  for (const std::string& prefix :
+       {"Error reading " + path + ": ", path + ": ", path + ":", std::string("Problem in line ")})
+    if (what.starts_with(prefix)) what.erase(0, prefix.size());
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  long line = 0;
+  std::size_t end = 0;
+  while (end < what.size() && end < 9 && std::isdigit(static_cast<unsigned char>(what[end])))
+    line = 10 * line + (what[end++] - '0');
+  const std::size_t text = what.find(": ", end);
+  if (line > 0 && text != std::string::npos) throw InputError(path, line, what.substr(text + 2));
+  throw InputError(path, 0, what);
+}
+
+}  // namespace nablabragg::io

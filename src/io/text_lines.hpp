@@ -1,0 +1,67 @@
+// Text files as lines with numbers, lines as words, words as numbers.  What the columns mean is
+// the readers' business.
+#pragma once
+#include <charconv>  // for std::from_chars
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nablabragg::io {
+
+/// The whole file.  Throws InputError when it cannot be read or is no text: when it holds bytes that
+/// no text has.  A UTF-8 byte order mark is dropped.
+std::string read_text(const std::string& path);
+
+/// Goes through a text line by line; accepts CR LF and a last line without a newline.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : rest_(text) {}
+
+  /// False after the last line.
+  bool next() {
+    if (rest_.empty()) return false;
+    const std::size_t end = rest_.find('\n');
+    line_ = rest_.substr(0, end);
+    rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
+    while (line_.ends_with('\r')) line_.remove_suffix(1);
+    ++number_;
+    return true;
+  }
+  std::string_view line() const { return line_; }
+  /// From 1.
+  long number() const { return number_; }
+
+ private:
+  std::string_view rest_, line_;
+  long number_ = 0;
+};
+
+inline std::string_view without_comment(std::string_view line) { return line.substr(0, line.find('#')); }
+
+/// Takes the next word off `rest`; empty when there is none.
+inline std::string_view next_word(std::string_view& rest, std::string_view separators = " \t\v\f\r\n") {
+  const std::size_t begin = rest.find_first_not_of(separators);
+  if (begin == std::string_view::npos) return rest = {};
+  const std::size_t end = rest.find_first_of(separators, begin);
+  const std::string_view word = rest.substr(begin, end - begin);
+  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end);
+  return word;
+}
+
+/// The word as a number when all of it is one: "+1.5" and "nan" are, "1.5x", "" and "1e999" are not.
+template <class Number>
+std::optional<Number> parse_number(std::string_view word) {
+  if (word.starts_with('+') && !word.starts_with("+-")) word.remove_prefix(1);
+  Number value{};
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
+/// A finite number; throws InputError for anything else, calling it `name`.
+double finite_number(const std::string& path, long line, const std::string& name, std::string_view word);
+
+/// For messages: in quotation marks, shortened, without bytes that a terminal would act on.
+std::string quoted(std::string_view text);
+
+}  // namespace nablabragg::io

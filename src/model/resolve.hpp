@@ -1,0 +1,320 @@
+// Description -> resolved experiment: every open choice settled, field units gone.
+//
+// Pure and templated on the number type, so that derivatives of anything resolved with respect
+// to anything described come from running this same code with dual numbers.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include "model/crystal_axes.hpp"
+#include "model/nanobragg_random.hpp"
+#include "model/panel.hpp"
+#include "model/rays.hpp"
+#include "model/sampling_rules.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/experiment.hpp"
+#include "nablabragg/resolved.hpp"
+#include "nablabragg/units.hpp"
+
+namespace nablabragg::model {
+
+/// The number behind a Real, for what must be decided or rounded in double.
+inline double value_of(double x) { return x; }
+
+/// Throws UsageError for a description that cannot be of an experiment.
+template <class Real>
+void check(const BasicExperiment<Real>& e) {
+  using std::abs;
+  const auto finite = [](const Real& x) { return abs(x) < Real(1e300); };
+  const auto positive = [&](const Real& x, const char* what) {
+    if (!(x > Real(0)) || !finite(x)) throw UsageError(std::string(what) + " must be positive");
+  };
+  positive(e.beam.wavelength_A, "the wavelength (-lambda, -energy)");
+  positive(e.detector.pixel_mm, "the pixel size (-pixel)");
+  if (e.detector.close_distance_mm)
+    positive(*e.detector.close_distance_mm, "the detector distance (-close_distance)");
+  else if (!e.detector.origin_m)
+    positive(e.detector.distance_mm, "the detector distance (-distance)");
+  if (!e.crystal.cell && !e.crystal.mosflm_matrix)
+    throw UsageError(
+        "the crystal has no unit cell; give -cell a b c alpha beta gamma or -mat FILE");
+  if (e.crystal.cell) {
+    const auto& cell = *e.crystal.cell;
+    positive(cell.a_A, "the cell edge a");
+    positive(cell.b_A, "the cell edge b");
+    positive(cell.c_A, "the cell edge c");
+    const std::array<Real, 3> angles{cell.alpha_deg, cell.beta_deg, cell.gamma_deg};
+    const Real sum = angles[0] + angles[1] + angles[2];
+    for (const Real& angle : angles)
+      if (!(angle > Real(0)) || !(angle < Real(180)) || !(sum < Real(360)) || !(2.0 * angle < sum))
+        throw UsageError(
+            "no unit cell has these angles: each must be between 0 and 180 degrees, smaller than "
+            "the sum of the "
+            "other two, and all three together less than 360");
+  }
+  if (e.crystal.mosflm_matrix) {
+    const auto& m = *e.crystal.mosflm_matrix;
+    const Real scale = length(m.a) * length(m.b) * length(m.c);
+    if (!(abs(dot(m.a, cross(m.b, m.c))) > Real(1e-9) * scale))
+      throw UsageError("the A matrix is singular: its three columns do not span a reciprocal cell");
+  }
+  for (const auto& source : e.beam.sources)
+    if (!(source.wavelength_A > Real(0)) || !(length(source.position) > Real(0)))
+      throw UsageError("every source needs a direction and a positive wavelength");
+  if (e.beam.flux_per_s && e.beam.size_mm && *e.beam.size_mm == Real(0))
+    throw UsageError("a beam of size 0 makes the fluence infinite; give -beamsize in mm");
+}
+
+template <class Real>
+Real resolved_fluence(const BasicBeam<Real>& beam) {
+  const Real size = units::metres_from_mm(beam.size_mm.value_or(Real(0.1)));
+  if (beam.flux_per_s && *beam.flux_per_s != Real(0) && beam.exposure_s > Real(0) &&
+      !(size < Real(0)))
+    return *beam.flux_per_s * beam.exposure_s / size / size;
+  return beam.fluence_per_m2;
+}
+
+/// Na, Nb, Nc from the numbers or sizes given; clips the crystal by the beam, saying so.
+template <class Real>
+Vec3<Real> resolved_cells(const BasicExperiment<Real>& e, const Mat3<Real>& axes_m,
+                          std::vector<std::string>& warnings) {
+  using std::ceil;
+  Vec3<Real> size{units::metres_from_mm(e.crystal.size_mm.x),
+                  units::metres_from_mm(e.crystal.size_mm.y),
+                  units::metres_from_mm(e.crystal.size_mm.z)};
+  if (e.beam.size_mm || e.quirks.clip_by_default_beam) {
+    const Real beam = units::metres_from_mm(e.beam.size_mm.value_or(Real(0.1)));
+    const auto clip = [&](Real& edge, const char* what) {
+      if (beam < Real(0) || !(beam < edge)) return;
+      warnings.push_back(std::string("the crystal is ") + what +
+                         " than the beam and was clipped to the beam size");
+      edge = beam;
+    };
+    clip(size.y, "higher");
+    clip(size.z, "wider");
+  }
+  const auto count = [&](const Real& edge, const Real& given, const Vec3<Real>& axis) {
+    const Real n = edge > Real(0) ? ceil(edge / length(axis)) : given;
+    return n < Real(1) ? Real(1) : n;
+  };
+  return {count(size.x, e.crystal.cells.x, axes_m.a), count(size.y, e.crystal.cells.y, axes_m.b),
+          count(size.z, e.crystal.cells.z, axes_m.c)};
+}
+
+/// One rotation for each mosaic domain; the first is the identity but draws all the same.
+template <class Real>
+std::vector<Mat3<Real>> mosaic_rotations(int domains, const Real& spread, std::int64_t user_seed,
+                                         NanobraggRandom& random) {
+  std::vector<Mat3<Real>> rotations;
+  rotations.reserve(static_cast<std::size_t>(domains));
+  std::int64_t seed = -user_seed;
+  for (int i = 0; i < domains; ++i) {
+    const RandomRotation r = random_rotation(random, seed);
+    // The reference multiplies in single precision.
+    const double scale = static_cast<double>(r.angle_over_cap);
+    const double rounded = static_cast<double>(static_cast<float>(value_of(spread)) *
+                                               r.angle_over_cap);
+    const Real angle = spread * Real(scale) + Real(rounded - value_of(spread) * scale);
+    const Vec3<Real> axis{Real(r.axis.x), Real(r.axis.y), Real(r.axis.z)};
+    rotations.push_back(i == 0 ? Mat3<Real>::identity() : rotation_matrix(axis, angle));
+  }
+  return rotations;
+}
+
+/// The generator as the orientation and mosaic streams of a run leave it; nanoBragg's noise goes on
+/// from there.
+inline NanobraggRandom random_after_resolving(const BasicExperiment<double>& e, int domains) {
+  NanobraggRandom random;
+  if (e.crystal.random_misset_seed) {
+    std::int64_t seed = -*e.crystal.random_misset_seed;
+    random_rotation(random, seed);
+  }
+  mosaic_rotations(domains, 0.0, e.crystal.mosaic_seed, random);
+  return random;
+}
+
+/// Domain count and spread [rad] where one or both were left open.
+template <class Real>
+std::pair<int, Real> resolved_mosaicity(const BasicCrystal<Real>& crystal,
+                                        std::vector<std::string>& warnings) {
+  const int domains = crystal.mosaic_domains.value_or(-1);
+  const Real spread = units::radians_from_degrees(crystal.mosaic_spread_deg.value_or(Real(-1)));
+  if (spread > Real(0) && domains <= 0) {
+    warnings.emplace_back("a mosaic spread without -mosaic_domains is sampled with 10 domains");
+    return {10, spread};
+  }
+  if (spread > Real(0)) return {domains, spread};
+  if (domains > 1)
+    warnings.emplace_back(
+        "mosaic domains without a spread (-mosaic) are all alike: one is computed");
+  return {1, Real(0)};
+}
+
+/// As many sub-pixels along an edge as keep a fringe from falling between them.  The quotient has
+/// no tolerance and the operation order is nanoBragg's: 3.0000000000000004 gives 4 there too.
+template <class Real>
+int recommended_oversample(const Vec3<Real>& cells, const Mat3<Real>& axes_m,
+                           const Real& wavelength, const Real& distance, const Real& pixel) {
+  using std::ceil;
+  const Real largest = std::max(
+      {cells.x * length(axes_m.a), cells.y * length(axes_m.b), cells.z * length(axes_m.c)});
+  const Real reciprocal_pixel = wavelength * distance / pixel;
+  const double n = value_of(ceil(Real(3.0) * largest / reciprocal_pixel));
+  return static_cast<int>(std::clamp(n, 1.0, 1e9));
+}
+
+inline RegionOfInterest resolved_roi(const std::optional<RegionOfInterest>& asked, int fast_pixels,
+                                     int slow_pixels) {
+  const RegionOfInterest full{0, fast_pixels - 1, 0, slow_pixels - 1};
+  if (!asked) return full;
+  RegionOfInterest roi = *asked;
+  if (roi.fast_min < 0) roi.fast_min = 0;
+  if (roi.slow_min < 0) roi.slow_min = 0;
+  if (roi.fast_max < 0 || roi.fast_max > full.fast_max) roi.fast_max = full.fast_max;
+  if (roi.slow_max < 0 || roi.slow_max > full.slow_max) roi.slow_max = full.slow_max;
+  if (roi.fast_min > roi.fast_max || roi.slow_min > roi.slow_max)
+    throw UsageError("the region of interest (-roi " + std::to_string(asked->fast_min) + ' ' +
+                     std::to_string(asked->fast_max) + ' ' + std::to_string(asked->slow_min) + ' ' +
+                     std::to_string(asked->slow_max) + ") holds no pixel of the " +
+                     std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
+                     " detector");
+  return roi;
+}
+
+/// Throws UsageError.
+template <class Real>
+BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
+  check(e);
+  const Quirks& quirks = e.quirks;
+  BasicResolved<Real> r;
+  r.panel = place_panel(e);
+  r.wavelength = units::metres_from_angstrom(e.beam.wavelength_A);
+  r.fluence = resolved_fluence(e.beam);
+  const Real beam_size = units::metres_from_mm(e.beam.size_mm.value_or(Real(0.1)));
+  r.flux = e.beam.exposure_s > Real(0) ? r.fluence / e.beam.exposure_s * beam_size * beam_size
+                                       : Real(0);
+
+  // Crystal axes
+  NanobraggRandom random;
+  ReciprocalBasis<Real> basis{};
+  if (e.crystal.cell) basis = reciprocal_basis(*e.crystal.cell, quirks.triclinic_c_star);
+  if (e.crystal.mosflm_matrix)
+    basis.rows = reciprocal_from_mosflm(*e.crystal.mosflm_matrix, r.wavelength);
+  if (e.crystal.random_misset_seed) {
+    std::int64_t seed = -*e.crystal.random_misset_seed;
+    const Vec3d drawn = euler_angles(quirks.random_misset_90_radians
+                                         ? nanobragg_random_orientation(random, seed)
+                                         : uniform_random_orientation(random, seed));
+    r.misset = {Real(drawn.x), Real(drawn.y), Real(drawn.z)};
+  } else {
+    const auto& deg = e.crystal.misset_deg;
+    r.misset = {units::radians_from_degrees(deg.x), units::radians_from_degrees(deg.y),
+                units::radians_from_degrees(deg.z)};
+  }
+  basis.rows = {rotate(basis.rows.a, r.misset), rotate(basis.rows.b, r.misset),
+                rotate(basis.rows.c, r.misset)};
+  r.axes = axes_from_reciprocal(basis.rows, e.crystal.cell ? &*e.crystal.cell : nullptr,
+                                basis.volume_A3);
+  const Mat3<Real> axes_m = axes_in_metres(r.axes);
+  r.cells = resolved_cells(e, axes_m, r.warnings);
+
+  // Structure-factor lookup
+  const Vec3<Real>& decisive = quirks.interpolation_from_flags ? e.crystal.cells : r.cells;
+  const bool few_cells = !(decisive.x > Real(2)) || !(decisive.y > Real(2)) ||
+                         !(decisive.z > Real(2));
+  r.tricubic = e.structure_factors.grid &&
+               (e.structure_factors.interpolation == Interpolation::tricubic ||
+                (e.structure_factors.interpolation == Interpolation::automatic && few_cells));
+
+  // Scan and mosaic domains
+  const auto in_radians = [](SampledRange<Real> asked, auto convert) {
+    if (asked.range) asked.range = convert(*asked.range);
+    if (asked.step) asked.step = convert(*asked.step);
+    return asked;
+  };
+  const auto from_degrees = [](const Real& x) { return units::radians_from_degrees(x); };
+  const auto from_mrad = [](const Real& x) { return units::radians_from_mrad(x); };
+  const auto scan = in_radians(e.scan.oscillation_deg, from_degrees);
+  const Real one_degree = units::radians_from_degrees(Real(1));
+  r.scan = quirks.phi_at_slice_start ? scan_as_nanobragg(scan, one_degree)
+                                     : scan_as_meant(scan, one_degree);
+  const Real phi0 = units::radians_from_degrees(e.scan.phi_deg);
+  for (int i = 0; i < r.scan.steps; ++i)
+    r.phi.push_back(phi0 +
+                    r.scan.step * (quirks.phi_at_slice_start ? Real(i) : Real(i) + Real(0.5)));
+  const auto [domains, spread] = resolved_mosaicity(e.crystal, r.warnings);
+  r.mosaic_spread = spread;
+  r.domains = mosaic_rotations(domains, spread, e.crystal.mosaic_seed, random);
+
+  // Rays
+  const bool one_sided = quirks.one_sided_grids;
+  const auto horizontal = in_radians(e.beam.horizontal_divergence_mrad, from_mrad);
+  const auto vertical = in_radians(e.beam.vertical_divergence_mrad, from_mrad);
+  auto dispersion = in_radians(e.beam.dispersion_percent, [](const Real& x) { return x / 100.0; });
+  if (one_sided) {
+    r.horizontal = grid_as_nanobragg(horizontal, Real(1));
+    r.vertical = grid_as_nanobragg(vertical, Real(1));
+    if (!dispersion.range) dispersion.range = Real(0);
+    r.dispersion = grid_as_nanobragg(dispersion, Real(0));
+  } else {
+    r.horizontal = grid_as_meant(horizontal, "divergence");
+    r.vertical = grid_as_meant(vertical, "divergence");
+    r.dispersion = grid_as_meant(dispersion, "dispersion");
+  }
+  r.wavelengths = wavelength_points(r.dispersion, r.wavelength, one_sided);
+  for (const Real& wavelength : r.wavelengths)
+    if (!(wavelength > Real(0)))
+      throw UsageError(
+          "the dispersion (-dispersion) reaches down to a wavelength of zero; it must be below 200 "
+          "percent");
+  if (e.beam.sources.empty()) {
+    r.divergence = divergence_points(r.horizontal, r.vertical, e.beam.round_divergence, one_sided);
+    r.rays = rays_of_grid(r.divergence, r.wavelengths, r.panel.beam, r.panel.polarization_axis,
+                          r.panel.vertical);
+  } else {
+    r.rays = rays_of_list(e.beam.sources, quirks.source_weights_ignored);
+  }
+
+  // Sensor
+  const Real thickness = units::metres_from_um(e.detector.sensor_thickness_um);
+  const auto& depth_um = e.detector.attenuation_depth_um;
+  const bool absorbs = !depth_um || (*depth_um > Real(0) && *depth_um < Real(1e300));
+  r.sensor = quirks.last_layer_capture
+                 ? layers_as_nanobragg(e.detector.sensor_layers, absorbs ? thickness : Real(0))
+                 : layers_as_meant(e.detector.sensor_layers, absorbs ? thickness : Real(0));
+  if (depth_um) {
+    r.sensor.absorption_per_m = absorbs ? Real(1) / units::metres_from_um(*depth_um) : Real(0);
+  } else if (r.sensor.thickness > Real(0)) {
+    r.sensor.absorption_per_m = Real(1) / r.sensor.thickness;
+    r.warnings.emplace_back(
+        "the sensor has a thickness but no attenuation depth (-detector_abs): the thickness is "
+        "taken");
+  }
+
+  // Sub-pixels
+  const Real reach = quirks.ratio_without_two_theta ? r.panel.distance : r.panel.close_distance;
+  r.recommended_oversample = recommended_oversample(r.cells, axes_m, r.wavelength, reach,
+                                                    r.panel.pixel);
+  r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample : r.recommended_oversample;
+  if (r.oversample > 30000)
+    throw UsageError("the crystal's fringes would need " + std::to_string(r.oversample) +
+                     " sub-pixels along each edge of a pixel; give -oversample");
+  if (r.oversample < r.recommended_oversample)
+    r.warnings.push_back("the crystal's fringes are finer than the sub-pixels: -oversample " +
+                         std::to_string(r.recommended_oversample) + " would resolve them");
+
+  r.roi = resolved_roi(e.sampling.roi, r.panel.fast_pixels, r.panel.slow_pixels);
+  const auto& mask = e.sampling.mask;
+  if (mask &&
+      (mask->fast_pixels != r.panel.fast_pixels || mask->slow_pixels != r.panel.slow_pixels))
+    throw UsageError("the mask is " + std::to_string(mask->fast_pixels) + " x " +
+                     std::to_string(mask->slow_pixels) + " pixels and the detector " +
+                     std::to_string(r.panel.fast_pixels) + " x " +
+                     std::to_string(r.panel.slow_pixels) + "; give a mask of the detector's size");
+  r.steps = static_cast<std::int64_t>(r.rays.size()) * static_cast<std::int64_t>(r.domains.size()) *
+            static_cast<std::int64_t>(r.phi.size()) * r.oversample * r.oversample;
+  return r;
+}
+
+}  // namespace nablabragg::model

@@ -1,0 +1,27 @@
+// What a pixel makes of a ray: polarization, solid angle, capture in the sensor.
+#pragma once
+#include "nablabragg/vec3.hpp"
+#include "physics/lane.hpp"
+
+namespace nablabragg::physics {
+
+/// Kahn polarization factor,
+///   p = ( 1 + c^2 - K (1 - c^2 - 2 e_B^2) ) / 2,
+/// c = i . d the cosine of 2 theta and e_B = d . unit(axis x i) the part of the diffracted ray
+/// along the magnetic vector.  The angle psi of the textbook form, cos(2 psi), is not needed.
+template <class T>
+NABLA_INLINE T kahn_polarization(T c, T e_b, T fraction) {
+  return T(0.5) * (T(1) + c * c - fraction * (T(1) - c * c - T(2) * e_b * e_b));
+}
+
+/// Fraction of the photons that layer t of thickness dz takes from a ray that meets the normal
+/// under cos = rho: exp(-t dz mu/rho) - exp(-(t+1) dz mu/rho).
+template <class T>
+NABLA_INLINE T capture_fraction(T layer, T dz, T mu, T rho) {
+  using std::exp;
+  using std::expm1;
+  const T depth = dz * mu / rho;
+  return exp(-layer * depth) * -expm1(-depth);
+}
+
+}  // namespace nablabragg::physics

@@ -1,0 +1,76 @@
+// The lattice factor F_latt: how strongly a block of Na x Nb x Nc cells scatters near a
+// reflection, relative to one cell.
+//
+// Everything is a function of the distance to the nearest lattice point, d = h - h0 in
+// (-1/2, 1/2] per axis, so that neither large indices nor exact Bragg positions lose digits.
+#pragma once
+#include "nablabragg/vec3.hpp"
+#include "physics/lane.hpp"
+
+namespace nablabragg::physics {
+
+/// Symmetric 3x3 form; rad2 = d . M d is the squared radius of a spot in units of its width.
+template <class T>
+struct SpotMetric {
+  T aa, bb, cc, ab, bc, ca;
+};
+
+template <class T>
+NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
+  return d.x * d.x * m.aa + d.y * d.y * m.bb + d.z * d.z * m.cc +
+         T(2) * (d.x * d.y * m.ab + d.y * d.z * m.bc + d.z * d.x * m.ca);
+}
+
+/// Parallelepiped: the product over the axes of sin(pi N h)/sin(pi h), N at a lattice point.
+///
+/// The sign (-1)^(h0 (N-1)) is dropped: callers square the factor, so it cannot be seen.  N d is
+/// reduced by its own nearest integer for the same reason, which keeps the sine short for any N.
+template <class T>
+NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
+  const auto numerator = [](T x, T n) {
+    const T turns = n * x;
+    return select(x == T(0), n, sin_pi(turns - round_even(turns)));
+  };
+  const auto denominator = [](T x) { return select(x == T(0), T(1), sin_pi(x)); };
+  return numerator(d.x, cells.x) * numerator(d.y, cells.y) * numerator(d.z, cells.z) /
+         (denominator(d.x) * denominator(d.y) * denominator(d.z));
+}
+
+/// 3 (sin x - x cos x)/x^3 as a function of x^2: the transform of a ball, 1 at 0.
+template <class T>
+NABLA_INLINE T ball_transform(T x2) {
+  using std::cos;
+  using std::sin;
+  using std::sqrt;
+  // Below 1/2 the closed form cancels; the series is cut off below 1e-14.
+  const T series = T(1) + x2 * (T(-1.0 / 10) +
+                                x2 * (T(1.0 / 280) +
+                                      x2 * (T(-1.0 / 15120) +
+                                            x2 * (T(1.0 / 1330560) - x2 * T(1.0 / 172972800)))));
+  const auto small = x2 < T(0.25);
+  const T safe2 = select(small, T(1), x2);
+  const T x = sqrt(safe2);
+  return select(small, series, T(3) * (sin(x) / x - cos(x)) / safe2);
+}
+
+/// Ellipsoid with the edges Na a, Nb b, Nc c.
+template <class T>
+NABLA_INLINE T round_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells, T fudge) {
+  constexpr double pi2 = 9.86960440108935861883;
+  const Vec3<T> r{d.x * cells.x, d.y * cells.y, d.z * cells.z};
+  return cells.x * cells.y * cells.z * T(0.723601254558268) *
+         ball_transform(T(pi2) * dot(r, r) * fudge);
+}
+
+template <class T>
+NABLA_INLINE T gauss_lattice_factor(T radius2, T cell_count, T fudge) {
+  using std::exp;
+  return cell_count * exp(-(radius2 / T(0.63) * fudge));
+}
+
+template <class T>
+NABLA_INLINE T tophat_lattice_factor(T radius2, T cell_count, T fudge) {
+  return select(radius2 * fudge < T(0.3969), cell_count, T(0));
+}
+
+}  // namespace nablabragg::physics

@@ -1,0 +1,47 @@
+// Expected photons -> the integers of an image file, rounded as nanoBragg rounds them.
+#include "readout/integer_image.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nablabragg::readout {
+
+namespace {
+
+constexpr double largest = 65535;
+
+}  // namespace
+
+double integer_scale(double asked, double max) {
+  constexpr double brightest = 55000;
+  if (asked > 0) return asked;
+  return max > 0 ? brightest / max : 1;
+}
+
+double greymap_scale(double asked, double rmsd, double integer_scale) {
+  if (asked > 0) return asked;
+  return rmsd > 0 ? 250 / (5 * rmsd) : integer_scale;
+}
+
+std::uint16_t to_integer(float value, double scale, double adc) {
+  const double v = static_cast<double>(value) * scale + adc;
+  if (!(v > 0)) return 0;  // not a number included
+  // Through float: near 65535 that rounds to 1/128 and so moves the border between two integers.
+  return static_cast<std::uint16_t>(std::floor(static_cast<float>(std::min(v, largest) + 0.5)));
+}
+
+std::uint8_t to_grey(float value, double scale) {
+  const double v = static_cast<double>(value) * scale;
+  return v > 0 ? static_cast<std::uint8_t>(std::min(v, 255.0)) : std::uint8_t{0};
+}
+
+std::uint16_t to_counts(double photons, double adc, std::int64_t& overloads) {
+  const double v = photons + adc;
+  if (v > largest) {
+    ++overloads;
+    return static_cast<std::uint16_t>(largest);
+  }
+  return v > 0 ? static_cast<std::uint16_t>(v) : std::uint16_t{0};
+}
+
+}  // namespace nablabragg::readout

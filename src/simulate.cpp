@@ -1,0 +1,64 @@
+#include "nablabragg/simulate.hpp"
+
+#include <chrono>
+
+#include "engine/engine.hpp"
+#include "engine/statistics.hpp"
+#include "nablabragg/error.hpp"
+#include "plan/make_plan.hpp"
+#include "simulation.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+Image blank_image(int fast_pixels, int slow_pixels) {
+  const double bytes = 4.0 * fast_pixels * slow_pixels;
+  if (bytes > static_cast<double>(StructureFactorGrid::default_max_bytes()))
+    throw UsageError(
+        "an image of " + std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
+        " pixels needs " + std::to_string(static_cast<long long>(bytes / 1048576)) +
+        " MiB, more than half of this machine's memory; check -detpixels, -detsize and -pixel");
+  return {fast_pixels, slow_pixels,
+          std::vector<float>(static_cast<std::size_t>(fast_pixels) *
+                             static_cast<std::size_t>(slow_pixels))};
+}
+
+}  // namespace
+
+Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
+                    const ComputeOptions& options) {
+  Simulation s;
+  s.warnings = resolved.warnings;
+  s.image = blank_image(plan.frame.fast_pixels, plan.frame.slow_pixels);
+  const auto start = std::chrono::steady_clock::now();
+  const engine::Report report = engine::render_reference(plan, s.image.pixels,
+                                                         {options.threads, options.progress});
+  s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  s.statistics = engine::image_statistics(plan, s.image, experiment.quirks.statistics_count_masked);
+  const double samples = experiment.quirks.statistics_count_masked
+                             ? static_cast<double>(resolved.steps)
+                             : double(plan.sensor.layers) * double(plan.oversample) *
+                                   double(plan.oversample);
+  s.statistics.solid_angle_sr = report.solid_angle_sum / samples;
+  s.table_miss = report.miss;
+  if (report.miss)
+    s.warnings.push_back(
+        "tricubic interpolation met the edge of the structure-factor table, first at pixel fast " +
+        std::to_string(report.miss->fast) + " slow " + std::to_string(report.miss->slow) +
+        (plan.out_of_range == OutOfRange::nearest_for_all
+             ? ": from there on the nearest value is taken"
+             : ": default_F is taken where its neighbourhood is not in the table"));
+  return s;
+}
+
+Simulation simulate(const Experiment& experiment, const ComputeOptions& options) {
+  Resolved resolved = resolve(experiment);
+  const Plan plan = make_plan(experiment, resolved);
+  Simulation s = run_plan(experiment, resolved, plan, options);
+  s.resolved = std::move(resolved);
+  return s;
+}
+
+}  // namespace nablabragg

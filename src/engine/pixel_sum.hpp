@@ -117,9 +117,8 @@ NABLA_INLINE double lattice_factor(const PlanLattice& lattice, const Vec3d& d) {
 
 inline void place(const Plan& plan, int fast, int slow, SubPixel& at) {
   const PlanFrame& f = plan.frame;
-  const double step = f.pixel / plan.oversample;
-  at.fast = step * (double(fast) * plan.oversample + at.sub_fast) + step / 2.0;
-  at.slow = step * (double(slow) * plan.oversample + at.sub_slow) + step / 2.0;
+  at.fast = f.subpixel * (double(fast) * plan.oversample + at.sub_fast) + f.subpixel / 2.0;
+  at.slow = f.subpixel * (double(slow) * plan.oversample + at.sub_slow) + f.subpixel / 2.0;
   const double deep = plan.sensor.layer_step * at.layer;
   at.position = at.fast * f.fast + at.slow * f.slow + deep * f.normal + f.origin;
   switch (f.curvature) {
@@ -139,19 +138,20 @@ inline void place(const Plan& plan, int fast, int slow, SubPixel& at) {
       break;
   }
   at.distance = length(at.position);
-  at.direction = at.position / at.distance;
+  at.direction = (1 / at.distance) * at.position;
 }
 
 NABLA_INLINE double solid_angle(const PlanFrame& f, double distance) {
+  const double near = 1 / distance;
   switch (f.solid_angle) {
     case SolidAngle::oblique:
-      return f.pixel * f.pixel / distance / distance * f.close_distance / distance;
+      return f.pixel * f.pixel * f.close_distance * near * near * near;
     case SolidAngle::facing:
-      return f.pixel * f.pixel / distance / distance;
+      return f.pixel * f.pixel * near * near;
     case SolidAngle::per_area:
       break;
   }
-  return 1.0 / distance / distance;
+  return near * near;
 }
 
 /// The sum of pixel (fast, slow).  The first `tricubic_steps` lookups interpolate where the plan
@@ -178,8 +178,7 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
   PixelSum out;
   double sum = plan.starting_sum, background = 0;
   double omega = 0, polarization = plan.polarized ? 0 : 1, capture = 1;
-  StepRecord record;
-  SubPixel& at = record.at;
+  SubPixel at;
 
   for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer) {
     if (absorbs) capture = 0;
@@ -201,7 +200,7 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
 
         for (std::size_t ray_index = 0; ray_index < plan.rays.size(); ++ray_index) {
           const PlanRay& ray = plan.rays[ray_index];
-          const Vec3d q = (at.direction - ray.incident) / ray.wavelength;
+          const Vec3d q = ray.wavenumber * (at.direction - ray.incident);
           const bool cut = [&] {
             if (plan.dmin <= 0) return false;
             const double stol = 0.5 * length(q);
@@ -244,6 +243,8 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
               ray_sum += term;
 
             if constexpr (Visits::active) {
+              StepRecord record;
+              record.at = at;
               record.ray = static_cast<int>(ray_index);
               record.phi = o / plan.domains;
               record.domain = o % plan.domains;

@@ -31,7 +31,7 @@ constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
 /// What rename() should replace: the file behind symbolic links, whether it exists or not.
 /// Empty when the name stands for something that is no regular file, so that it is opened as it is.
 std::string target_of(const std::string& path) {
-  struct stat about{};
+  struct stat about {};
   if (stat(path.c_str(), &about) == 0) {
     if (S_ISDIR(about.st_mode)) cannot_write(path, EISDIR);
     if (!S_ISREG(about.st_mode)) return {};
@@ -66,7 +66,8 @@ int create_beside(const std::string& path, const std::string& target, std::strin
     name.clear();
     // The folder is at fault, not the name, when the target itself is there and writable.
     if (access(target.c_str(), F_OK) == 0)
-      cannot_write(path, "no new file can be made in its folder: " + std::generic_category().message(error));
+      cannot_write(
+          path, "no new file can be made in its folder: " + std::generic_category().message(error));
     cannot_write(path, error);
   }
   name.clear();
@@ -80,7 +81,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(target_of
   if (path.empty()) fail(ENOENT);
   if (!target_.empty()) {
     // A name that is too long would otherwise show only at the rename.
-    struct stat about{};
+    struct stat about {};
     if (stat(target_.c_str(), &about) != 0 && errno != ENOENT) fail(errno);
     if (target_.ends_with('/')) fail(EISDIR);
     descriptor_ = create_beside(path, target_, temporary_);
@@ -134,10 +135,10 @@ void AtomicFile::commit() {
 }
 
 void check_writable(const std::string& path) {
-  struct stat about{};
+  struct stat about {};
   const bool exists = stat(path.c_str(), &about) == 0;
   if (exists && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) {
-    // Opening a fifo would wait for its reader, and closing it would tell the reader that all is over.
+    // Opening a fifo would wait for its reader, and closing it would end what the reader sees.
     if (access(path.c_str(), W_OK) != 0) cannot_write(path, errno);
     return;
   }

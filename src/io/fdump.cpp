@@ -1,8 +1,9 @@
 // nanoBragg's binary cache of the structure-factor table.  Each axis carries one plane of padding
 // after its last index; that is how nanoBragg allocates its table, and the format keeps it.
+#include <array>
 #include <bit>  // for std::endian
 #include <cmath>
-#include <cstring>  // for std::memchr
+#include <cstdio>  // for std::snprintf
 
 #include "io/atomic_file.hpp"
 #include "io/input_file.hpp"
@@ -12,7 +13,8 @@
 
 namespace nablabragg::io {
 
-static_assert(std::endian::native == std::endian::little, "the cache holds doubles as the machine has them");
+static_assert(std::endian::native == std::endian::little,
+              "the cache holds doubles as the machine has them");
 
 namespace {
 
@@ -22,7 +24,8 @@ struct Header {
 };
 
 /// "h_min h_max k_min k_max l_min l_max\n\f".  nanoBragg goes on over any white space and so eats
-/// the first value's bytes when they look like it; data start right after the form feed here.
+/// the first value's bytes when they look like it; data start right after the form feed
+/// here.
 Header read_header(InputFile& file) {
   std::array<char, 128> start{};
   const std::string_view text(start.data(), file.read(start.data(), start.size()));
@@ -31,18 +34,21 @@ Header read_header(InputFile& file) {
   Header header;
   bool good = end != std::string_view::npos;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const auto min = parse_number<int>(next_word(rest, " ")), max = parse_number<int>(next_word(rest, " "));
+    const auto min = parse_number<int>(next_word(rest, " "));
+    const auto max = parse_number<int>(next_word(rest, " "));
     good = good && min && max;
     if (!good) break;
     if (*min > *max)
-      throw InputError(file.path(), 1, "the range of " + std::string(1, "hkl"[axis]) + " is empty: " +
-                                           std::to_string(*min) + " to " + std::to_string(*max));
+      throw InputError(file.path(), 1,
+                       "the range of " + std::string(1, "hkl"[axis]) +
+                           " is empty: " + std::to_string(*min) + " to " + std::to_string(*max));
     header.min[axis] = *min;
     header.max[axis] = *max;
   }
   if (!good || !next_word(rest, " ").empty())
-    throw InputError(file.path(), 1, "this is no structure-factor cache: it should start with six whole numbers "
-                                     "(h, k and l range), a newline and a form feed");
+    throw InputError(file.path(), 1,
+                     "this is no structure-factor cache: it should start with six whole numbers "
+                     "(h, k and l range), a newline and a form feed");
   header.bytes = end + 2;
   return header;
 }
@@ -54,10 +60,12 @@ void check_size(const InputFile& file, const Header& header) {
   expected += static_cast<double>(header.bytes);
   // Exact as long as files are: below 2^53 bytes.
   if (static_cast<double>(file.size()) != expected) {
-    std::array<char, 32> number{};
+    std::array<char, 48> number{};
     std::snprintf(number.data(), number.size(), "%.0f", expected);
-    throw InputError(file.path(), 0, "is " + std::to_string(file.size()) + " bytes long, but its header stands for " +
-                                         number.data() + "; write it again from the list of reflections");
+    throw InputError(file.path(), 0,
+                     "is " + std::to_string(file.size()) +
+                         " bytes long, but its header stands for " + number.data() +
+                         "; write it again from the list of reflections");
   }
 }
 
@@ -79,18 +87,21 @@ StructureFactorGrid read_fdump(const std::string& path) {
 
   const auto columns = static_cast<std::size_t>(grid.extent(2));
   std::vector<double> row(columns + 1);
-  const auto row_bytes = static_cast<std::uint64_t>(row.size() * sizeof(double));
+  const std::size_t row_bytes = row.size() * sizeof(double);
   double* value = grid.values().data();
   file.seek(header.bytes);
   for (int i = 0; i < grid.extent(0); ++i) {
     for (int j = 0; j <= grid.extent(1); ++j) {
-      if (file.read(row.data(), row_bytes) != row_bytes) throw InputError(path, 0, "ended while it was being read");
+      if (file.read(row.data(), row_bytes) != row_bytes)
+        throw InputError(path, 0, "ended while it was being read");
       if (j == grid.extent(1)) break;  // padding
       for (std::size_t m = 0; m < columns; ++m) {
         if (!std::isfinite(row[m]))
-          throw InputError(path, 0, "holds a structure factor that is no finite number, at h k l = " +
-                                        std::to_string(header.min[0] + i) + " " + std::to_string(header.min[1] + j) +
-                                        " " + std::to_string(header.min[2] + static_cast<int>(m)));
+          throw InputError(path, 0,
+                           "holds a structure factor that is no finite number, at h k l = " +
+                               std::to_string(header.min[0] + i) + " " +
+                               std::to_string(header.min[1] + j) + " " +
+                               std::to_string(header.min[2] + static_cast<int>(m)));
         *value++ = row[m];
       }
     }
@@ -102,7 +113,8 @@ void write_fdump(const std::string& path, const StructureFactorGrid& grid) {
   AtomicFile file(path);
   std::string header;
   for (std::size_t axis = 0; axis < 3; ++axis)
-    header += std::to_string(grid.min()[axis]) + " " + std::to_string(grid.max()[axis]) + (axis < 2 ? " " : "\n\f");
+    header += std::to_string(grid.min()[axis]) + " " + std::to_string(grid.max()[axis]) +
+              (axis < 2 ? " " : "\n\f");
   file.write(header);
 
   const auto columns = static_cast<std::size_t>(grid.extent(2));

@@ -6,7 +6,8 @@
 
 namespace nablabragg::io {
 
-static_assert(std::endian::native == std::endian::little, "pixels are written as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "pixels are written as they lie in memory");
 
 void write_float_image(const std::string& path, const Image& image) {
   AtomicFile file(path);

@@ -8,16 +8,17 @@
 #include <cstdio>  // for FILE
 #include <memory>  // for std::unique_ptr
 #include <string>
-#include <system_error>  // for std::generic_category
+#include <system_error>          // for std::generic_category
 #include "nablabragg/error.hpp"  // for InputError
 
 namespace nablabragg::io {
 
 class InputFile {
  public:
-  explicit InputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rbe")) {
+  explicit InputFile(const std::string& path)
+      : path_(path), file_(std::fopen(path.c_str(), "rbe")) {
     if (!file_) fail(errno);
-    struct stat about{};
+    struct stat about {};
     if (fstat(fileno(file_.get()), &about) != 0) fail(errno);
     // Opening a directory succeeds; only reading would not.
     if (S_ISDIR(about.st_mode)) fail(EISDIR);
@@ -29,7 +30,8 @@ class InputFile {
 
   /// Throws for pipes and devices, whose length is not known before they end.
   std::uint64_t size() const {
-    if (!regular_) throw InputError(path_, 0, "is not a regular file, so its length cannot be checked");
+    if (!regular_)
+      throw InputError(path_, 0, "is not a regular file, so its length cannot be checked");
     return size_;
   }
 

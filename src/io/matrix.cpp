@@ -18,12 +18,14 @@ Mat3d read_mosflm_matrix(const std::string& path) {
     while (count < numbers.size()) {
       const std::string_view word = next_word(rest);
       if (word.empty()) break;
-      const std::string name = "number " + std::to_string(count + 1) + " of the nine of the orientation matrix";
+      const std::string name = "number " + std::to_string(count + 1) + " of the orientation matrix";
       numbers[count++] = finite_number(path, lines.number(), name, word);
     }
   }
   if (count < numbers.size())
-    throw InputError(path, 0, "holds " + std::to_string(count) + " of the nine numbers of an orientation matrix");
+    throw InputError(
+        path, 0,
+        "holds only " + std::to_string(count) + " of the nine numbers of an orientation matrix");
   const auto& m = numbers;
   return {{m[0], m[1], m[2]}, {m[3], m[4], m[5]}, {m[6], m[7], m[8]}};
 }

@@ -62,8 +62,9 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
   for (int slow = 0; slow < slow_pixels; ++slow) {
     fill(slow, row);
     if (bits == 8) {
-      std::transform(row.begin(), row.end(), narrow.begin(),
-                     [](std::uint16_t v) { return static_cast<std::uint8_t>(std::min<int>(v, 255)); });
+      std::transform(row.begin(), row.end(), narrow.begin(), [](std::uint16_t v) {
+        return static_cast<std::uint8_t>(std::min<int>(v, 255));
+      });
       check(sink, spng_encode_row(context.get(), narrow.data(), narrow.size()));
     } else {
       check(sink, spng_encode_row(context.get(), row.data(), row.size() * sizeof(std::uint16_t)));

@@ -11,7 +11,8 @@
 
 namespace nablabragg::io {
 
-static_assert(std::endian::native == std::endian::little, "pixels are written as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "pixels are written as they lie in memory");
 
 namespace {
 
@@ -59,8 +60,9 @@ int pixel_count(const SmvFile& file, const std::string& path, const std::string&
   double count = file.value(key, false).value_or(0);
   if (count == 0) count = file.value("DETECTOR_DIMENSIONS", false).value_or(0);
   if (!(count >= 1 && count <= 1e6 && count == static_cast<int>(count)))
-    throw InputError(path, 0, "the header gives no number of pixels: neither " + key +
-                                  " nor DETECTOR_DIMENSIONS is a whole number from 1 to 1000000");
+    throw InputError(path, 0,
+                     "the header gives no number of pixels: neither " + key +
+                         " nor DETECTOR_DIMENSIONS is a whole number from 1 to 1000000");
   return static_cast<int>(count);
 }
 
@@ -86,35 +88,47 @@ SmvFile read_smv(const std::string& path) {
   file.header.resize(input.read(file.header.data(), usual_header_bytes));
   constexpr std::string_view magic = "{\nHEADER_BYT";
   if (!file.header.starts_with(magic))
-    throw InputError(path, 0, "is no SMV image: it should start with a line \"{\" and then HEADER_BYTES=");
+    throw InputError(path, 0,
+                     "is no SMV image: it should start with a line \"{\" and then HEADER_BYTES=");
 
   const double header_bytes = file.value("HEADER_BYTES", false).value_or(0);
-  // 512 in practice; a header that could not hold the number of pixels, or a rubbish one, is refused.
-  if (!(header_bytes >= 64 && header_bytes <= most_header_bytes) || header_bytes != static_cast<int>(header_bytes))
-    throw InputError(path, 0, "HEADER_BYTES must be a whole number from 64 to " + std::to_string(most_header_bytes));
+  // 512 in practice; a header that could not hold the number of pixels, or a rubbish one, is
+  // refused.
+  if (!(header_bytes >= 64 && header_bytes <= most_header_bytes &&
+        header_bytes == static_cast<int>(header_bytes)))
+    throw InputError(
+        path, 0,
+        "HEADER_BYTES must be a whole number from 64 to " + std::to_string(most_header_bytes));
   const auto offset = static_cast<std::size_t>(header_bytes);
   if (input.size() < offset) throw InputError(path, 0, "ends within its header");
   file.header.resize(offset);
   input.seek(0);
-  if (input.read(file.header.data(), offset) != offset) throw InputError(path, 0, "ended while it was being read");
+  if (input.read(file.header.data(), offset) != offset)
+    throw InputError(path, 0, "ended while it was being read");
 
   for (const char* wide : {"long", "float", "double"})
     if (contains(text_value(file.header, "TYPE"), wide))
-      throw InputError(path, 0, "TYPE=" + std::string(*text_value(file.header, "TYPE")) +
-                                    " cannot be read, only unsigned_short");
+      throw InputError(path, 0,
+                       "TYPE=" + std::string(*text_value(file.header, "TYPE")) +
+                           " cannot be read, only unsigned_short");
   file.fast_pixels = pixel_count(file, path, "SIZE1");
   file.slow_pixels = pixel_count(file, path, "SIZE2");
 
-  const auto pixels = static_cast<std::uint64_t>(file.fast_pixels) * static_cast<std::uint64_t>(file.slow_pixels);
-  const std::uint64_t bytes = pixels * sizeof(std::uint16_t);
+  const auto pixels = static_cast<std::size_t>(file.fast_pixels) *
+                      static_cast<std::size_t>(file.slow_pixels);
+  const std::size_t bytes = pixels * sizeof(std::uint16_t);
   if (input.size() - offset < bytes)
-    throw InputError(path, 0, "is too short: " + std::to_string(file.fast_pixels) + " x " +
-                                  std::to_string(file.slow_pixels) + " pixels need " + std::to_string(bytes) +
-                                  " bytes after the header and there are " + std::to_string(input.size() - offset));
+    throw InputError(path, 0,
+                     "is too short: " + std::to_string(file.fast_pixels) + " x " +
+                         std::to_string(file.slow_pixels) + " pixels need " +
+                         std::to_string(bytes) + " bytes after the header and there are " +
+                         std::to_string(input.size() - offset));
   file.pixels.resize(pixels);
-  if (input.read(file.pixels.data(), bytes) != bytes) throw InputError(path, 0, "ended while it was being read");
+  if (input.read(file.pixels.data(), bytes) != bytes)
+    throw InputError(path, 0, "ended while it was being read");
   if (contains(text_value(file.header, "BYTE_ORDER"), "big_endian"))
-    for (std::uint16_t& pixel : file.pixels) pixel = static_cast<std::uint16_t>(pixel << 8 | pixel >> 8);
+    for (std::uint16_t& pixel : file.pixels)
+      pixel = static_cast<std::uint16_t>(pixel << 8 | pixel >> 8);
   return file;
 }
 

@@ -19,7 +19,8 @@ double to_angstrom(double metres) {
   constexpr double per_metre = 1e10;
   const double product = metres * per_metre;
   const double above = std::nextafter(product, INFINITY), below = std::nextafter(product, 0);
-  for (const double candidate : {product, below, above, std::nextafter(below, 0), std::nextafter(above, INFINITY)})
+  const double far_above = std::nextafter(above, INFINITY), far_below = std::nextafter(below, 0);
+  for (const double candidate : {product, below, above, far_below, far_above})
     if (candidate / per_metre == metres) return candidate;
   return product;
 }
@@ -49,7 +50,8 @@ std::vector<Source> read_source_list(const std::string& path, const Source& defa
       const double metres = source.wavelength_A;
       source.wavelength_A = to_angstrom(metres);
       if (!(metres > 0) || !std::isfinite(source.wavelength_A))
-        throw InputError(path, lines.number(), "the fifth column must be a wavelength in metres, like 1e-10");
+        throw InputError(path, lines.number(),
+                         "the fifth column must be a wavelength in metres, like 1e-10");
     }
     sources.push_back(source);
   }

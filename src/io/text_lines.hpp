@@ -8,8 +8,8 @@
 
 namespace nablabragg::io {
 
-/// The whole file.  Throws InputError when it cannot be read or is no text: when it holds bytes that
-/// no text has.  A UTF-8 byte order mark is dropped.
+/// The whole file.  Throws InputError when it cannot be read or is no text: when it holds bytes
+/// that no text has.  A UTF-8 byte order mark is dropped.
 std::string read_text(const std::string& path);
 
 /// Goes through a text line by line; accepts CR LF and a last line without a newline.
@@ -36,10 +36,13 @@ class Lines {
   long number_ = 0;
 };
 
-inline std::string_view without_comment(std::string_view line) { return line.substr(0, line.find('#')); }
+inline std::string_view without_comment(std::string_view line) {
+  return line.substr(0, line.find('#'));
+}
 
 /// Takes the next word off `rest`; empty when there is none.
-inline std::string_view next_word(std::string_view& rest, std::string_view separators = " \t\v\f\r\n") {
+inline std::string_view next_word(std::string_view& rest,
+                                  std::string_view separators = " \t\v\f\r\n") {
   const std::size_t begin = rest.find_first_not_of(separators);
   if (begin == std::string_view::npos) return rest = {};
   const std::size_t end = rest.find_first_of(separators, begin);
@@ -48,7 +51,8 @@ inline std::string_view next_word(std::string_view& rest, std::string_view separ
   return word;
 }
 
-/// The word as a number when all of it is one: "+1.5" and "nan" are, "1.5x", "" and "1e999" are not.
+/// The word as a number when all of it is one: "+1.5" and "nan" are, "1.5x", "" and "1e999" are
+/// not.
 template <class Number>
 std::optional<Number> parse_number(std::string_view word) {
   if (word.starts_with('+') && !word.starts_with("+-")) word.remove_prefix(1);
@@ -59,7 +63,8 @@ std::optional<Number> parse_number(std::string_view word) {
 }
 
 /// A finite number; throws InputError for anything else, calling it `name`.
-double finite_number(const std::string& path, long line, const std::string& name, std::string_view word);
+double finite_number(const std::string& path, long line, const std::string& name,
+                     std::string_view word);
 
 /// For messages: in quotation marks, shortened, without bytes that a terminal would act on.
 std::string quoted(std::string_view text);

@@ -4,6 +4,7 @@
 // Everything is a function of the distance to the nearest lattice point, d = h - h0 in
 // (-1/2, 1/2] per axis, so that neither large indices nor exact Bragg positions lose digits.
 #pragma once
+#include <array>
 #include "nablabragg/vec3.hpp"
 #include "physics/lane.hpp"
 
@@ -27,13 +28,18 @@ NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
 /// reduced by its own nearest integer for the same reason, which keeps the sine short for any N.
 template <class T>
 NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
-  const auto numerator = [](T x, T n) {
+  const auto short_turns = [](T x, T n) {
     const T turns = n * x;
-    return select(x == T(0), n, sin_pi(turns - round_even(turns)));
+    return turns - round_even(turns);
   };
-  const auto denominator = [](T x) { return select(x == T(0), T(1), sin_pi(x)); };
-  return numerator(d.x, cells.x) * numerator(d.y, cells.y) * numerator(d.z, cells.z) /
-         (denominator(d.x) * denominator(d.y) * denominator(d.z));
+  const auto sines = sin_pi(std::array<T, 6>{short_turns(d.x, cells.x), short_turns(d.y, cells.y),
+                                             short_turns(d.z, cells.z), d.x, d.y, d.z});
+  // At a lattice point the quotient is N.
+  const auto above = [](T x, T n, T sine) { return select(x == T(0), n, sine); };
+  const auto below = [](T x, T sine) { return select(x == T(0), T(1), sine); };
+  return above(d.x, cells.x, sines[0]) * above(d.y, cells.y, sines[1]) *
+         above(d.z, cells.z, sines[2]) /
+         (below(d.x, sines[3]) * below(d.y, sines[4]) * below(d.z, sines[5]));
 }
 
 /// 3 (sin x - x cos x)/x^3 as a function of x^2: the transform of a ball, 1 at 0.

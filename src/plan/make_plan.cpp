@@ -30,7 +30,7 @@ physics::SpotMetric<double> spot_metric(const Resolved& r, bool volume_scaled) {
           volume2 * dot(s.a, s.b), volume2 * dot(s.b, s.c), volume2 * dot(s.c, s.a)};
 }
 
-PlanFrame plan_frame(const Experiment& e, const Panel& p) {
+PlanFrame plan_frame(const Experiment& e, const Panel& p, int oversample) {
   PlanFrame f;
   f.fast_pixels = p.fast_pixels;
   f.slow_pixels = p.slow_pixels;
@@ -39,6 +39,7 @@ PlanFrame plan_frame(const Experiment& e, const Panel& p) {
   f.slow = p.slow;
   f.normal = p.normal;
   f.pixel = p.pixel;
+  f.subpixel = p.pixel / oversample;
   f.close_distance = p.close_distance;
   if (e.detector.curved)
     f.curvature = e.quirks.curved_about_lab_axes ? Curvature::about_lab_axes : Curvature::spherical;
@@ -57,7 +58,7 @@ PlanFrame plan_frame(const Experiment& e, const Panel& p) {
 Plan make_plan(const Experiment& e, const Resolved& r) {
   const Quirks& quirks = e.quirks;
   Plan plan;
-  plan.frame = plan_frame(e, r.panel);
+  plan.frame = plan_frame(e, r.panel, r.oversample);
 
   // Sensor
   if (r.sensor.thickness > 0)
@@ -67,8 +68,8 @@ Plan make_plan(const Experiment& e, const Resolved& r) {
   plan.rays.reserve(r.rays.size());
   for (const Ray& ray : r.rays) {
     const Vec3d incident = -unit(ray.towards_source);
-    plan.rays.push_back(
-        {incident, unit(cross(r.panel.polarization_axis, incident)), ray.wavelength, ray.weight});
+    plan.rays.push_back({incident, unit(cross(r.panel.polarization_axis, incident)),
+                         1 / ray.wavelength, ray.weight});
   }
 
   // Orientations

@@ -41,6 +41,7 @@ struct PlanFrame {
   int fast_pixels = 0, slow_pixels = 0;
   Vec3d origin, fast, slow, normal;  ///< corner of pixel (0,0) [m]; unit vectors
   double pixel = 0;                  ///< [m]
+  double subpixel = 0;               ///< pixel / oversample [m]
   double close_distance = 0;         ///< [m], as it enters the solid angle
   Curvature curvature = Curvature::flat;
   Vec3d beam;         ///< the rest serves the curved detector only
@@ -58,7 +59,7 @@ struct PlanSensor {
 struct PlanRay {
   Vec3d incident;         ///< unit vector along propagation
   Vec3d magnetic;         ///< unit(E axis x incident)
-  double wavelength = 0;  ///< [m]
+  double wavenumber = 0;  ///< 1 / wavelength [1/m]
   double weight = 1;      ///< 1 on average
 };
 

@@ -1,5 +1,6 @@
 // Expected photons -> counted photons.  What is float here must stay float, and no product may be
-// fused with a sum: at a million photons the acceptance test is decided by single-precision rounding.
+// fused with a sum: at a million photons the acceptance test is decided by single-precision
+// rounding.
 #include "readout/noise.hpp"
 
 #include <array>
@@ -21,11 +22,13 @@ std::uint64_t mixed(std::uint64_t z) {
 
 constexpr std::uint64_t golden = 0x9e3779b97f4a7c15U;
 
-/// Random bits of one pixel.  Mixing the sum, not adding the mixed, keeps neighbours' streams apart.
+/// Random bits of one pixel.  Mixing the sum, not adding the mixed, keeps neighbours' streams
+/// apart.
 class PixelBits {
  public:
   using result_type = std::uint64_t;
-  PixelBits(std::uint64_t seed, std::uint64_t pixel) : counter_(mixed(mixed(seed + golden) + pixel)) {}
+  PixelBits(std::uint64_t seed, std::uint64_t pixel)
+      : counter_(mixed(mixed(seed + golden) + pixel)) {}
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
   result_type operator()() { return mixed(counter_ += golden); }
@@ -43,8 +46,9 @@ std::int64_t internal_seed(std::int64_t user_seed) {
 }  // namespace
 
 float nanobragg_log_gamma(float x) {
-  constexpr std::array<double, 6> coefficients{76.18009172947146,   -86.50532032941677,    24.01409824083091,
-                                               -1.231739572450155, 0.1208650973866179e-2, -0.5395239384953e-5};
+  constexpr std::array<double, 6> coefficients{76.18009172947146,     -86.50532032941677,
+                                               24.01409824083091,     -1.231739572450155,
+                                               0.1208650973866179e-2, -0.5395239384953e-5};
   const double xd = x;
   double t = xd + 5.5;
   t -= (xd + 0.5) * std::log(t);
@@ -62,7 +66,8 @@ NanobraggPoisson::NanobraggPoisson(model::NanobraggRandom random, std::int64_t u
 float NanobraggPoisson::operator()(float mean) {
   const double mean_d = mean;
   if (mean_d > 1e6)
-    return static_cast<float>(mean_d + std::sqrt(mean_d) * static_cast<double>(random_.gauss(seed_)));
+    return static_cast<float>(mean_d +
+                              std::sqrt(mean_d) * static_cast<double>(random_.gauss(seed_)));
   if (mean < 12) {
     if (mean != last_mean_) {
       last_mean_ = mean;
@@ -86,14 +91,18 @@ float NanobraggPoisson::operator()(float mean) {
   do {
     float y;
     do {
-      y = static_cast<float>(std::tan(std::numbers::pi * static_cast<double>(random_.uniform(seed_))));
+      y = static_cast<float>(
+          std::tan(std::numbers::pi * static_cast<double>(random_.uniform(seed_))));
       count = root_ * y + mean;
     } while (count < 0);
     count = std::floor(count);
-    const float log_ratio =
-        count * log_ - nanobragg_log_gamma(static_cast<float>(static_cast<double>(count) + 1.0)) - g_;
+    const float log_ratio = count * log_ -
+                            nanobragg_log_gamma(
+                                static_cast<float>(static_cast<double>(count) + 1.0)) -
+                            g_;
     const float y2 = y * y;
-    t = static_cast<float>(0.9 * (1.0 + static_cast<double>(y2)) * std::exp(static_cast<double>(log_ratio)));
+    t = static_cast<float>(0.9 * (1.0 + static_cast<double>(y2)) *
+                           std::exp(static_cast<double>(log_ratio)));
   } while (random_.uniform(seed_) > t);
   return count;
 }

@@ -13,8 +13,8 @@ mkdir -p "${1:-.}" && cd "${1:-.}"
 # A 20 x 20 x 30 cell crystal turned by one degree in a 1 Angstrom beam; every flag is in docs/flags.md
 "$program" -corrected \
   -hkl ubiquitin.hkl -mat "$here/ubiquitin.mat" -Na 20 -Nb 20 -Nc 30 \
-  -mosaic 0.35 -mosaic_domains 40 -phi 0 -osc 1 -phisteps 20 \
+  -mosaic 0.5 -mosaic_domains 32 -phi 0 -osc 1 -phisteps 16 \
   -lambda 1 -distance 100 -detpixels 1024 -pixel 0.1 -oversample 1 \
-  -fluence 1e26 -water 0.4 -seed 1 \
+  -fluence 1e26 -water 0.25 -seed 1 \
   -floatfile ubiquitin.f32 -noisefile ubiquitin.img \
-  -pngfile ubiquitin.png -pngnoise -pngscale sqrt -pnginvert
+  -pngfile ubiquitin.png -pngnoise -pngscale sqrt -pngwhite 60 -pnginvert

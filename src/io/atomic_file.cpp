@@ -28,6 +28,11 @@ constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
   cannot_write(path, std::generic_category().message(error));
 }
 
+/// access() would ask for the user who started the program, not for the one it runs as.
+bool may_access(const std::string& path, int mode) {
+  return faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0;
+}
+
 /// What rename() should replace: the file behind symbolic links, whether it exists or not.
 /// Empty when the name stands for something that is no regular file, so that it is opened as it is.
 std::string target_of(const std::string& path) {
@@ -36,7 +41,7 @@ std::string target_of(const std::string& path) {
     if (S_ISDIR(about.st_mode)) cannot_write(path, EISDIR);
     if (!S_ISREG(about.st_mode)) return {};
     // rename() would replace a write-protected file without asking.
-    if (access(path.c_str(), W_OK) != 0) cannot_write(path, errno);
+    if (!may_access(path, W_OK)) cannot_write(path, errno);
   }
   std::filesystem::path target = path;
   constexpr int most_links = 40;  // as the kernel
@@ -65,7 +70,7 @@ int create_beside(const std::string& path, const std::string& target, std::strin
     const int error = errno;
     name.clear();
     // The folder is at fault, not the name, when the target itself is there and writable.
-    if (access(target.c_str(), F_OK) == 0)
+    if (may_access(target, F_OK))
       cannot_write(
           path, "no new file can be made in its folder: " + std::generic_category().message(error));
     cannot_write(path, error);
@@ -139,7 +144,7 @@ void check_writable(const std::string& path) {
   const bool exists = stat(path.c_str(), &about) == 0;
   if (exists && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) {
     // Opening a fifo would wait for its reader, and closing it would end what the reader sees.
-    if (access(path.c_str(), W_OK) != 0) cannot_write(path, errno);
+    if (!may_access(path, W_OK)) cannot_write(path, errno);
     return;
   }
   const AtomicFile attempt(path);

@@ -30,7 +30,7 @@ std::vector<Reflection> read_hkl(const std::string& path) {
     std::string_view rest = without_comment(lines.line());
     const auto refuse = [&](const std::string& problem) {
       throw InputError(path, lines.number(),
-                       problem + " in " + quoted(lines.line()) +
+                       problem + " in " + in_quotes(lines.line()) +
                            "; expected: h k l F, with whole h, k, l and finite F");
     };
     std::string_view word = next_word(rest);

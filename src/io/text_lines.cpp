@@ -57,11 +57,11 @@ double finite_number(const std::string& path, long line, const std::string& name
                      std::string_view word) {
   const std::optional<double> value = parse_number<double>(word);
   if (!value || !std::isfinite(*value))
-    throw InputError(path, line, name + " is no finite number: " + quoted(word));
+    throw InputError(path, line, name + " is no finite number: " + in_quotes(word));
   return *value;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t most = 60;
   std::string result(1, '"');
   for (const char c : text.substr(0, most))

@@ -67,6 +67,6 @@ double finite_number(const std::string& path, long line, const std::string& name
                      std::string_view word);
 
 /// For messages: in quotation marks, shortened, without bytes that a terminal would act on.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace nablabragg::io

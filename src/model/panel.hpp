@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include "model/value_of.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/resolved.hpp"
@@ -88,7 +89,7 @@ void set_size(const BasicDetector<Real>& detector, BasicPanel<Real>& panel) {
       throw UsageError(
           "the detector has more pixels along an edge than can be counted; "
           "check -detsize, -detpixels and -pixel");
-    count = static_cast<int>(whole);
+    count = static_cast<int>(value_of(whole));
   };
   edge(detector.fast_pixels, detector.fast_size_mm, panel.fast_pixels, panel.fast_size);
   edge(detector.slow_pixels, detector.slow_size_mm, panel.slow_pixels, panel.slow_size);

@@ -12,15 +12,13 @@
 #include "model/panel.hpp"
 #include "model/rays.hpp"
 #include "model/sampling_rules.hpp"
+#include "model/value_of.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/units.hpp"
 
 namespace nablabragg::model {
-
-/// The number behind a Real, for what must be decided or rounded in double.
-inline double value_of(double x) { return x; }
 
 /// Throws UsageError for a description that cannot be of an experiment.
 template <class Real>

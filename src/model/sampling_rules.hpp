@@ -6,6 +6,7 @@
 #pragma once
 #include <cmath>
 #include <string>
+#include "model/value_of.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
 
@@ -17,7 +18,7 @@ int steps_over(const Real& range, const Real& step) {
   const Real n = ceil(range / step);
   if (!(n < Real(1e9)))
     throw UsageError("a range divided by its step gives more than 1e9 steps; check both");
-  return static_cast<int>(n);
+  return static_cast<int>(value_of(n));
 }
 
 /// Phi: [rad].  Steps are at phi0 + step * t.

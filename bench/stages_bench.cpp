@@ -1,0 +1,90 @@
+// How long the stages of a simulation take, one at a time.
+#include <benchmark/benchmark.h>
+
+#include "engine/pixel_sum.hpp"
+#include "model/resolve.hpp"
+#include "plan/make_plan.hpp"
+#include "readout/noise.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+Experiment cubic_crystal() {
+  Experiment e;
+  e.crystal.cell = UnitCell{100, 100, 100};
+  e.crystal.cells = {5, 5, 5};
+  e.structure_factors.default_F = 100;
+  e.detector.fast_pixels = e.detector.slow_pixels = 64;
+  e.sampling.oversample = 1;
+  return e;
+}
+
+/// Divergence 25 x 25 and 9 wavelengths: 5625 rays.
+void source_generation(benchmark::State& state) {
+  Experiment e = cubic_crystal();
+  e.beam.horizontal_divergence_mrad = e.beam.vertical_divergence_mrad = {5, {}, 25};
+  e.beam.dispersion_percent = {1, {}, 9};
+  e.beam.round_divergence = false;
+  const Resolved r = resolve(e);
+  for (auto _ : state) {
+    const auto points = model::divergence_points(r.horizontal, r.vertical, false, false);
+    const auto wavelengths = model::wavelength_points(r.dispersion, r.wavelength, false);
+    benchmark::DoNotOptimize(model::rays_of_grid(points, wavelengths, r.panel.beam,
+                                                 r.panel.polarization_axis, r.panel.vertical));
+  }
+}
+BENCHMARK(source_generation)->Unit(benchmark::kMicrosecond);
+
+void resolving(benchmark::State& state) {
+  const Experiment e = cubic_crystal();
+  for (auto _ : state) benchmark::DoNotOptimize(resolve(e));
+}
+BENCHMARK(resolving)->Unit(benchmark::kMicrosecond);
+
+/// 1000 domains x 10 phi steps.
+void orientations(benchmark::State& state) {
+  Experiment e = cubic_crystal();
+  e.crystal.mosaic_spread_deg = 0.5;
+  e.crystal.mosaic_domains = 1000;
+  e.scan.oscillation_deg = {1, {}, 10};
+  for (auto _ : state) benchmark::DoNotOptimize(make_plan(e, resolve(e)));
+}
+BENCHMARK(orientations)->Unit(benchmark::kMillisecond);
+
+template <CrystalShape Shape>
+void steps_of_one_pixel(benchmark::State& state) {
+  Experiment e = cubic_crystal();
+  e.crystal.shape = Shape;
+  e.crystal.mosaic_spread_deg = 0.5;
+  e.crystal.mosaic_domains = 1000;
+  const Plan plan = make_plan(e, resolve(e));
+  const engine::GridView grid(nullptr);
+  for (auto _ : state)
+    benchmark::DoNotOptimize(engine::sum_pixel(plan, grid, 20, 30, 0, engine::NoVisitor{}));
+  state.SetItemsProcessed(state.iterations() * 1000);
+}
+BENCHMARK(steps_of_one_pixel<CrystalShape::square>);
+BENCHMARK(steps_of_one_pixel<CrystalShape::round>);
+BENCHMARK(steps_of_one_pixel<CrystalShape::gauss>);
+BENCHMARK(steps_of_one_pixel<CrystalShape::tophat>);
+
+void nanobragg_noise(benchmark::State& state) {
+  readout::NanobraggPoisson poisson({}, 1);
+  const auto mean = static_cast<float>(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(poisson(mean));
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(nanobragg_noise)->Arg(1)->Arg(100);
+
+void keyed_noise(benchmark::State& state) {
+  std::uint64_t pixel = 0;
+  const auto mean = static_cast<double>(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(readout::pixel_poisson(mean, 1, pixel++));
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(keyed_noise)->Arg(1)->Arg(100);
+
+}  // namespace
+
+}  // namespace nablabragg

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 #include "nablabragg/beam.hpp"               // for Source
+#include "nablabragg/crystallography.hpp"    // for MTZ, mmCIF and PDB files
 #include "nablabragg/image.hpp"              // for Image
 #include "nablabragg/structure_factors.hpp"  // for Reflection, StructureFactorGrid
 #include "nablabragg/vec3.hpp"               // for Mat3d
@@ -72,32 +73,5 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
 
 /// Throws OutputError when a file of this name could not be written; leaves nothing behind.
 void check_writable(const std::string& path);
-
-// ---- Crystallography files (through gemmi) ----------------------------------------------------
-
-/// Amplitudes of an MTZ file, expanded by its space group to the whole P1 sphere with Friedel
-/// mates. `column` is the label of an amplitude column; empty: the first column of type F.
-std::vector<Reflection> read_mtz(const std::string& path, const std::string& column = {});
-
-/// Amplitudes of an SF-mmCIF file, expanded like read_mtz.  `column` is the item name without
-/// "_refln."; empty: F_meas_au, F_meas, pdbx_F_calc..., the first one present.
-std::vector<Reflection> read_sf_mmcif(const std::string& path, const std::string& column = {});
-
-struct BulkSolvent {
-  double k_e_per_A3 = 0.35;  ///< mean solvent electron density [electrons/Angstrom^3]; 0 leaves the
-                             ///< solvent out
-  double b_A2 = 46.0;        ///< its temperature factor [Angstrom^2]
-};
-
-struct CalculatedFactors {
-  std::vector<Reflection> reflections;  ///< every (h,k,l) of the sphere in P1, electrons
-  double cell[6];                       ///< a b c [Angstrom] alpha beta gamma [degree]
-  std::string space_group;              ///< Hermann-Mauguin symbol
-  int atoms = 0;                        ///< atoms of the asymmetric unit that were used
-};
-
-/// Structure factors of a PDB or mmCIF model (also gzipped) to the resolution limit, all of P1.
-CalculatedFactors calculate_structure_factors(const std::string& model_path, double dmin_A,
-                                              const BulkSolvent& solvent = {});
 
 }  // namespace nablabragg::io

@@ -1,20 +1,13 @@
 // Structure-factor amplitudes of the P1 cell on a dense box of Miller indices.
 // Reading them from files is io.hpp; looking them up in the pixel loop is the engine's.
 #pragma once
-#include <array>    // for std::array
 #include <cstddef>  // for std::size_t
 #include <memory>   // for std::shared_ptr
 #include <span>
 #include <vector>
+#include "nablabragg/reflection.hpp"  // for MillerIndex, Reflection
 
 namespace nablabragg {
-
-using MillerIndex = std::array<int, 3>;
-
-struct Reflection {
-  MillerIndex hkl;
-  double amplitude;  ///< |F| [electrons]; a negative value is allowed, it enters squared
-};
 
 /// Values on every (h,k,l) of the box min..max, both ends included, l fastest.
 class StructureFactorGrid {

@@ -18,11 +18,15 @@
 // With vectors, pocketfft calls aligned_alloc with sizes that the standard forbids and
 // AddressSanitizer refuses; the transforms are a few per cent of the time.
 #define POCKETFFT_NO_VECTORS
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 // In transforms whose length has large prime factors, which density grids avoid.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <gemmi/fourier.hpp>  // for transform_map_to_f_phi
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
+#endif
 #include <gemmi/gz.hpp>       // for MaybeGzipped
 #include <gemmi/it92.hpp>     // for IT92
 #include <gemmi/mmcif.hpp>    // for make_structure
@@ -31,7 +35,7 @@
 #include <gemmi/solmask.hpp>  // for SolventMasker
 
 #include "io/gemmi_errors.hpp"  // for throw_input_error
-#include "nablabragg/io.hpp"
+#include "nablabragg/crystallography.hpp"
 
 namespace nablabragg::io {
 namespace {
@@ -69,7 +73,7 @@ bool is_cif(std::string_view text) {
     const std::string_view line = text.substr(0, text.find('\n'));
     const std::size_t first = line.find_first_not_of(" \t\r");
     if (first != std::string_view::npos && line[first] != '#')
-      return line.substr(first).starts_with("data_");
+      return line.compare(first, 5, "data_") == 0;
     text.remove_prefix(std::min(text.size(), line.size() + 1));
   }
   return false;
@@ -99,7 +103,7 @@ void for_each_atom(const gemmi::Model& model, Func&& func) {
 void remove_unoccupied_atoms(gemmi::Model& model) {
   for (gemmi::Chain& chain : model.chains)
     for (gemmi::Residue& residue : chain.residues)
-      std::erase_if(residue.atoms, [](const gemmi::Atom& atom) { return atom.occ == 0; });
+      gemmi::vector_remove_if(residue.atoms, [](const gemmi::Atom& atom) { return atom.occ == 0; });
 }
 
 /// Strict non-crystallographic symmetry (virus capsids) is stored as operators without the atoms.

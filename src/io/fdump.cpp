@@ -34,8 +34,8 @@ Header read_header(InputFile& file) {
   Header header;
   bool good = end != std::string_view::npos;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const auto min = parse_number<int>(next_word(rest, " "));
-    const auto max = parse_number<int>(next_word(rest, " "));
+    const auto min = parse_number<int>(next_word(rest));
+    const auto max = parse_number<int>(next_word(rest));
     good = good && min && max;
     if (!good) break;
     if (*min > *max)
@@ -45,7 +45,7 @@ Header read_header(InputFile& file) {
     header.min[axis] = *min;
     header.max[axis] = *max;
   }
-  if (!good || !next_word(rest, " ").empty())
+  if (!good || !next_word(rest).empty())
     throw InputError(file.path(), 1,
                      "this is no structure-factor cache: it should start with six whole numbers "
                      "(h, k and l range), a newline and a form feed");

@@ -7,6 +7,7 @@
 #include <cstring>     // for strerror
 #include <filesystem>  // for is_directory
 #include <fstream>
+#include <gemmi/util.hpp>  // for starts_with, ends_with
 #include <string>
 #include "nablabragg/error.hpp"  // for InputError
 
@@ -30,10 +31,10 @@ inline void require_readable(const std::string& path) {
 /// PDB reader "Problem in line LINE: problem", zlib's "Error reading PATH: PATH: problem", others
 /// append ": PATH".
 [[noreturn]] inline void throw_input_error(const std::string& path, std::string what) {
-  if (what.ends_with(": " + path)) what.resize(what.size() - path.size() - 2);
+  if (gemmi::ends_with(what, ": " + path)) what.resize(what.size() - path.size() - 2);
   for (const std::string& prefix :
        {"Error reading " + path + ": ", path + ": ", path + ":", std::string("Problem in line ")})
-    if (what.starts_with(prefix)) what.erase(0, prefix.size());
+    if (gemmi::starts_with(what, prefix)) what.erase(0, prefix.size());
   std::replace(what.begin(), what.end(), '\n', ' ');
   long line = 0;
   std::size_t end = 0;

@@ -15,7 +15,7 @@
 #include <gemmi/refln.hpp>  // for ReflnBlock
 
 #include "io/gemmi_errors.hpp"  // for throw_input_error
-#include "nablabragg/io.hpp"
+#include "nablabragg/crystallography.hpp"
 
 namespace nablabragg::io {
 namespace {
@@ -163,12 +163,13 @@ gemmi::GroupOps symmetry_of(const gemmi::ReflnBlock& block, const std::string& p
     if (block.refln_loop) {
       any_loop = true;
       for (const std::string& label : block.column_labels()) {
-        if (label.starts_with("index_") ||
+        if (gemmi::starts_with(label, "index_") ||
             std::find(there.begin(), there.end(), label) != there.end())
           continue;
         there.push_back(label);
-        any_intensity = any_intensity || label.starts_with("intensity_") ||
-                        label.starts_with("pdbx_I_") || label.starts_with("F_squared_");
+        any_intensity = any_intensity || gemmi::starts_with(label, "intensity_") ||
+                        gemmi::starts_with(label, "pdbx_I_") ||
+                        gemmi::starts_with(label, "F_squared_");
       }
     }
   if (!any_loop)

@@ -11,7 +11,7 @@ namespace nablabragg::io {
 
 namespace {
 
-constexpr std::string_view separators = " \t\v\f\r,;:!";
+constexpr std::string_view punctuation = ",;:!";
 
 /// Of the Angstrom values next to the product, the one that gives back the same double in metres:
 /// images depend on the last bit of the wavelength.
@@ -39,7 +39,7 @@ std::vector<Source> read_source_list(const std::string& path, const Source& defa
                                          &source.weight, &source.wavelength_A};
     std::size_t column = 0;
     for (; column < columns.size(); ++column) {
-      const std::string_view word = next_word(rest, separators);
+      const std::string_view word = next_word(rest, punctuation);
       if (word.empty()) break;
       *columns[column] = finite_number(path, lines.number(), names[column], word);
     }
@@ -64,8 +64,8 @@ void check_stol_table(const std::string& path) {
   Lines lines(text);
   while (lines.next()) {
     std::string_view rest = without_comment(lines.line());
-    const auto stol = parse_number<double>(next_word(rest, separators));
-    const auto amplitude = parse_number<double>(next_word(rest, separators));
+    const auto stol = parse_number<double>(next_word(rest, punctuation));
+    const auto amplitude = parse_number<double>(next_word(rest, punctuation));
     // A title line before the table does no harm to a table that nothing uses.
     if (stol && amplitude) return;
   }

@@ -40,14 +40,18 @@ inline std::string_view without_comment(std::string_view line) {
   return line.substr(0, line.find('#'));
 }
 
-/// Takes the next word off `rest`; empty when there is none.
-inline std::string_view next_word(std::string_view& rest,
-                                  std::string_view separators = " \t\v\f\r\n") {
-  const std::size_t begin = rest.find_first_not_of(separators);
-  if (begin == std::string_view::npos) return rest = {};
-  const std::size_t end = rest.find_first_of(separators, begin);
+/// Takes the next word off `rest`; empty when there is none.  White space separates words, and so
+/// does each character of `punctuation`.
+inline std::string_view next_word(std::string_view& rest, std::string_view punctuation = {}) {
+  const auto separates = [punctuation](char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r') || punctuation.find(c) != std::string_view::npos;
+  };
+  std::size_t begin = 0;
+  while (begin < rest.size() && separates(rest[begin])) ++begin;
+  std::size_t end = begin;
+  while (end < rest.size() && !separates(rest[end])) ++end;
   const std::string_view word = rest.substr(begin, end - begin);
-  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end);
+  rest.remove_prefix(end);
   return word;
 }
 

@@ -26,6 +26,14 @@ Image blank_image(int fast_pixels, int slow_pixels) {
 
 }  // namespace
 
+std::string table_miss_warning(const Plan& plan, const TableMiss& miss) {
+  const char* consequence = plan.out_of_range == OutOfRange::nearest_for_all
+                                ? ": from there on the nearest value is taken"
+                                : ": default_F is taken where a neighbourhood is not in the table";
+  return "tricubic interpolation met the edge of the structure-factor table, first at pixel fast " +
+         std::to_string(miss.fast) + " slow " + std::to_string(miss.slow) + consequence;
+}
+
 Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
                     const ComputeOptions& options) {
   Simulation s;
@@ -43,13 +51,7 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
                                    double(plan.oversample);
   s.statistics.solid_angle_sr = report.solid_angle_sum / samples;
   s.table_miss = report.miss;
-  if (report.miss)
-    s.warnings.push_back(
-        "tricubic interpolation met the edge of the structure-factor table, first at pixel fast " +
-        std::to_string(report.miss->fast) + " slow " + std::to_string(report.miss->slow) +
-        (plan.out_of_range == OutOfRange::nearest_for_all
-             ? ": from there on the nearest value is taken"
-             : ": default_F is taken where its neighbourhood is not in the table"));
+  if (report.miss) s.warnings.push_back(table_miss_warning(plan, *report.miss));
   return s;
 }
 

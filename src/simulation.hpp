@@ -1,9 +1,13 @@
 // The stages behind simulate(), for callers that need what lies between them.
 #pragma once
+#include <string>
 #include "nablabragg/simulate.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg {
+
+/// What the edge of the structure-factor table did to the image, as a sentence.
+std::string table_miss_warning(const Plan& plan, const TableMiss& miss);
 
 /// The engine's stage: a plan of `experiment` -> image and statistics.
 Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,

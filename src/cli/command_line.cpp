@@ -48,7 +48,7 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> words, st
   const auto fewest = static_cast<std::size_t>(flag.fewest),
              most = static_cast<std::size_t>(flag.most);
   for (std::size_t i = 0; i < fewest; ++i) {
-    const std::string needs = words[at] + " needs " + std::string(flag.values);
+    const std::string needs = words[at] + " needs a value (" + std::string(flag.values) + ")";
     if (i >= available) throw UsageError(needs + ", and nothing follows");
     if (is_flag(words[at + 1 + i]))
       throw UsageError(needs + ", and the flag " + words[at + 1 + i] + " follows");
@@ -132,12 +132,12 @@ void apply_mask(const io::SmvFile& file, Request& request) {
 /// The headers speak before any flag does; of several files of a kind only the last counts.
 void apply_headers(std::span<const Phrase> phrases, Request& request) {
   std::vector<const Phrase*> files;
-  for (const char* kind : {"-mask", "-img"})
-    for (auto phrase = phrases.rbegin(); phrase != phrases.rend(); ++phrase)
-      if (phrase->flag->spellings[0] == kind) {
-        files.push_back(&*phrase);
-        break;
-      }
+  for (const char* kind : {"-mask", "-img"}) {
+    const auto last = std::find_if(phrases.rbegin(), phrases.rend(), [&](const Phrase& phrase) {
+      return phrase.flag->spellings[0] == kind;
+    });
+    if (last != phrases.rend()) files.push_back(&*last);
+  }
   if (!request.experiment.quirks.image_header_wins) std::sort(files.begin(), files.end());
   for (const Phrase* phrase : files) {
     const bool is_mask = phrase->flag->spellings[0] == "-mask";

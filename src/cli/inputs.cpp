@@ -14,16 +14,31 @@ namespace nablabragg::cli {
 
 namespace {
 
-bool has_suffix(const std::string& path, std::initializer_list<const char*> suffixes) {
-  for (const char* suffix : suffixes)
-    if (path.ends_with(suffix)) return true;
-  return false;
+enum class TableKind { text, mtz, mmcif };
+
+/// By content, since downloads lose their extensions; what is compressed goes by its name.
+TableKind kind_of(const std::string& path) {
+  if (path.ends_with(".cif.gz") || path.ends_with(".ent.gz")) return TableKind::mmcif;
+  std::ifstream in(path, std::ios::binary);
+  std::string line;
+  while (std::getline(in, line) && line.size() < 4096) {
+    if (line.starts_with("MTZ ")) return TableKind::mtz;
+    if (line.starts_with("data_")) return TableKind::mmcif;
+    if (!line.empty() && line[0] != '#' && line.find_first_not_of(" \t\r") != std::string::npos)
+      break;
+  }
+  return TableKind::text;
 }
 
 std::vector<Reflection> read_reflections(const std::string& path, const std::string& column) {
-  if (has_suffix(path, {".mtz", ".MTZ"})) return io::read_mtz(path, column);
-  if (has_suffix(path, {".cif", ".cif.gz", ".mmcif", ".ent", ".ent.gz"}))
-    return io::read_sf_mmcif(path, column);
+  switch (kind_of(path)) {
+    case TableKind::mtz:
+      return io::read_mtz(path, column);
+    case TableKind::mmcif:
+      return io::read_sf_mmcif(path, column);
+    case TableKind::text:
+      break;
+  }
   if (!column.empty())
     throw UsageError("-hkl_column names a column of an MTZ or SF-mmCIF file, and " + path +
                      " is neither");

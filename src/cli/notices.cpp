@@ -5,10 +5,13 @@
 #include <cmath>
 
 #include "model/resolve.hpp"
+#include "simulation.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
+
+constexpr const char* puts_right = "; -corrected puts it right";
 
 class Notices {
  public:
@@ -28,8 +31,8 @@ class Notices {
  private:
   template <class... Args>
   void say(const char* id, fmt::format_string<Args...> text, Args&&... args) {
-    lines_.push_back(fmt::format("{}: {}; -corrected puts it right", id,
-                                 fmt::format(text, std::forward<Args>(args)...)));
+    lines_.push_back(
+        fmt::format("{}: {}{}", id, fmt::format(text, std::forward<Args>(args)...), puts_right));
   }
 
   /// The panel as the same words with one quirk less would place it; empty when they would place
@@ -223,6 +226,11 @@ class Notices {
 };
 
 }  // namespace
+
+std::string table_miss_notice(const Request& request, const Plan& plan, const TableMiss& miss) {
+  const std::string what = table_miss_warning(plan, miss);
+  return request.experiment.quirks.interpolation_latch ? "Q-20: " + what + puts_right : what;
+}
 
 std::vector<std::string> quirk_notices(const Request& request, const Resolved& resolved) {
   return Notices(request, resolved).all();

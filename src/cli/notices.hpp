@@ -3,11 +3,15 @@
 #include <string>
 #include <vector>
 #include "cli/request.hpp"
-#include "nablabragg/resolved.hpp"
+#include "nablabragg/simulate.hpp"
+#include "plan/plan.hpp"
 
 namespace nablabragg::cli {
 
 /// One sentence for each quirk that is reproduced, said, and changes this run.
 std::vector<std::string> quirk_notices(const Request& request, const Resolved& resolved);
+
+/// The sentence about a lookup that left the table, found while the image was made.
+std::string table_miss_notice(const Request& request, const Plan& plan, const TableMiss& miss);
 
 }  // namespace nablabragg::cli

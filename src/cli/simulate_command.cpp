@@ -47,6 +47,7 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
   std::ostream& summary = request.trace_pixel && request.trace_format == TraceFormat::json ? err
                                                                                            : out;
   say(err, request.warnings);
+  say(err, resolved.warnings);
   say(err, quirk_notices(request, resolved));
   print_setup(summary, request, resolved);
   summary.flush();
@@ -64,7 +65,7 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
     };
     simulation = run_plan(request.experiment, resolved, plan, {request.threads, progress});
   }
-  say(err, simulation.warnings);
+  if (simulation.table_miss) say(err, {table_miss_notice(request, plan, *simulation.table_miss)});
   if (request.printout) print_pixels(summary, request, plan, simulation.table_miss);
   print_statistics(summary, resolved, simulation);
   write_outputs(summary, request, resolved, simulation);

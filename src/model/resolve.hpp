@@ -110,9 +110,9 @@ std::vector<Mat3<Real>> mosaic_rotations(int domains, const Real& spread, std::i
   for (int i = 0; i < domains; ++i) {
     const RandomRotation r = random_rotation(random, seed);
     // The reference multiplies in single precision.
-    const double scale = static_cast<double>(r.angle_over_cap);
-    const double rounded = static_cast<double>(static_cast<float>(value_of(spread)) *
-                                               r.angle_over_cap);
+    const auto scale = static_cast<double>(r.angle_over_cap);
+    const auto rounded = static_cast<double>(static_cast<float>(value_of(spread)) *
+                                             r.angle_over_cap);
     const Real angle = spread * Real(scale) + Real(rounded - value_of(spread) * scale);
     const Vec3<Real> axis{Real(r.axis.x), Real(r.axis.y), Real(r.axis.z)};
     rotations.push_back(i == 0 ? Mat3<Real>::identity() : rotation_matrix(axis, angle));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>  // for snprintf
 
 #include "nablabragg/error.hpp"
 
@@ -12,6 +13,12 @@ namespace {
 
 /// max - min + 1 of an axis, in 64 bits because indices may be anything an int holds.
 long long span_of(int min, int max) { return static_cast<long long>(max) - min + 1; }
+
+std::string mebibytes(double bytes) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.0f MiB", bytes / 1048576);
+  return text;
+}
 
 }  // namespace
 
@@ -32,13 +39,12 @@ StructureFactorGrid::StructureFactorGrid(MillerIndex min, MillerIndex max, doubl
     extent_[axis] = static_cast<int>(std::min<long long>(n, 2147483647));
   }
   if (cells * sizeof(double) > static_cast<double>(max_bytes))
-    throw InputError("the Miller indices span h " + std::to_string(min[0]) + ".." +
-                     std::to_string(max[0]) + ", k " + std::to_string(min[1]) + ".." +
-                     std::to_string(max[1]) + ", l " + std::to_string(min[2]) + ".." +
-                     std::to_string(max[2]) + ": their table would need " +
-                     std::to_string(static_cast<long long>(cells * sizeof(double) / 1048576)) +
-                     " MiB of memory and at most " + std::to_string(max_bytes / 1048576) +
-                     " MiB may be used; look for a stray index");
+    throw InputError(
+        "the Miller indices span h " + std::to_string(min[0]) + ".." + std::to_string(max[0]) +
+        ", k " + std::to_string(min[1]) + ".." + std::to_string(max[1]) + ", l " +
+        std::to_string(min[2]) + ".." + std::to_string(max[2]) + ": their table would need " +
+        mebibytes(cells * sizeof(double)) + " MiB of memory and at most " +
+        std::to_string(max_bytes / 1048576) + " MiB may be used; look for a stray index");
   values_.assign(static_cast<std::size_t>(cells), fill);
 }
 

@@ -19,13 +19,14 @@ struct Phrase {
   std::string word;
 };
 
-bool is_number(const std::string& word) {
+/// Begins like a number; `-4stol` does, and is a flag.
+bool looks_like_number(const std::string& word) {
   const auto digit = word.find_first_not_of("+-.");
   return digit != std::string::npos && word[digit] >= '0' && word[digit] <= '9';
 }
 
 bool is_flag(const std::string& word) {
-  return word.starts_with('-') && !is_number(word) && find_flag(word) != nullptr;
+  return word.starts_with('-') && find_flag(word) != nullptr;
 }
 
 /// Flags that nanoBragg's own README shows and its program ignores, with the ones that do it.
@@ -57,7 +58,8 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> words, st
   while (taken < most && taken < available) {
     const std::string& next = words[at + 1 + taken];
     const bool negative_ends = flag.spellings[0] == "-cell";
-    if (!is_number(next) || (negative_ends && next.starts_with('-'))) break;
+    if (!looks_like_number(next) || is_flag(next) || (negative_ends && next.starts_with('-')))
+      break;
     ++taken;
   }
   return taken;

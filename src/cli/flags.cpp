@@ -13,9 +13,15 @@ namespace nablabragg::cli {
 
 namespace {
 
+/// from_chars knows no leading plus.
+const char* after_plus(const std::string& word) {
+  const bool plus = word.starts_with('+') && !word.starts_with("+-");
+  return word.data() + (plus ? 1 : 0);
+}
+
 double parsed_real(const std::string& word, bool& ok) {
   double value = 0;
-  const char* begin = word.data() + (word.starts_with('+') ? 1 : 0);
+  const char* begin = after_plus(word);
   const char* end = word.data() + word.size();
   const auto [stop, problem] = std::from_chars(begin, end, value);
   ok = problem == std::errc{} && stop == end && std::isfinite(value);
@@ -411,6 +417,12 @@ std::string_view without_double_dash(std::string_view argument) {
 
 }  // namespace
 
+bool is_number(const std::string& word) {
+  bool ok = false;
+  parsed_real(word, ok);
+  return ok;
+}
+
 void Values::fail(const std::string& problem) const {
   throw UsageError(std::string(flag_) + ' ' + problem +
                    (words_.empty() ? "" : ", not '" + words_[0] + "'"));
@@ -437,8 +449,7 @@ std::int64_t Values::seed(int i) const {
       point != std::string::npos && word.find_first_not_of('0', point + 1) == std::string::npos)
     word.resize(point);
   std::int64_t value = 0;
-  const char* begin = word.data() + (word.starts_with('+') ? 1 : 0);
-  const auto [stop, problem] = std::from_chars(begin, word.data() + word.size(), value);
+  const auto [stop, problem] = std::from_chars(after_plus(word), word.data() + word.size(), value);
   if (problem != std::errc{} || stop != word.data() + word.size())
     throw UsageError(std::string(flag_) + " needs a whole number, not '" + text(i) + "'");
   return value;

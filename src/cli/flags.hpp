@@ -48,6 +48,9 @@ std::span<const Flag> flag_table();
 /// none.
 const Flag* find_flag(std::string_view argument);
 
+/// A finite number and nothing else.
+bool is_number(const std::string& word);
+
 /// The spelling nearest to what was typed; empty when nothing is near.
 std::string_view nearest_spelling(std::string_view argument);
 

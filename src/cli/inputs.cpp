@@ -7,6 +7,7 @@
 
 #include "model/panel.hpp"
 #include "model/rays.hpp"
+#include "model/resolve.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 
@@ -45,6 +46,14 @@ std::vector<Reflection> read_reflections(const std::string& path, const std::str
   return io::read_hkl(path);
 }
 
+std::shared_ptr<StructureFactorGrid> read_cache(const std::string& path) {
+  try {
+    return std::make_shared<StructureFactorGrid>(io::read_fdump(path));
+  } catch (const InputError& error) {
+    throw InputError(std::string(error.what()) + "; -nocache runs without this cache");
+  }
+}
+
 void load_table(Request& request) {
   StructureFactors& factors = request.experiment.structure_factors;
   const Quirks& quirks = request.experiment.quirks;
@@ -61,18 +70,13 @@ void load_table(Request& request) {
     }
     request.table_entries = static_cast<std::int64_t>(reflections.size());
     if (may_use_cache) {
-      try {
-        io::write_fdump(request.cache_file, *grid);
-        request.cache_message = "writing the structure-factor cache " + request.cache_file +
-                                " for runs without -hkl";
-      } catch (const OutputError& error) {
-        request.warnings.push_back(std::string("the structure-factor cache was not written: ") +
-                                   error.what());
-      }
+      request.writes_cache = true;
+      request.cache_message = "writing the structure-factor cache " + request.cache_file +
+                              " for runs without -hkl";
     }
     factors.grid = std::move(grid);
   } else if (may_use_cache && std::filesystem::exists(request.cache_file)) {
-    auto grid = std::make_shared<StructureFactorGrid>(io::read_fdump(request.cache_file));
+    const auto grid = read_cache(request.cache_file);
     if (!quirks.cache_without_default)
       for (double& value : grid->values())
         if (value == 0) value = factors.default_F;
@@ -109,9 +113,24 @@ void settle_seeds(Request& request) {
 
 }  // namespace
 
+void load_matrix(Request& request) {
+  if (request.matrix_file.empty()) return;
+  const Mat3d matrix = io::read_mosflm_matrix(request.matrix_file);
+  if (model::is_singular(matrix)) throw InputError(request.matrix_file, 0, model::singular_matrix);
+  request.experiment.crystal.mosflm_matrix = matrix;
+}
+
+void write_cache(const Request& request, std::vector<std::string>& warnings) {
+  if (!request.writes_cache) return;
+  try {
+    io::write_fdump(request.cache_file, *request.experiment.structure_factors.grid);
+  } catch (const OutputError& error) {
+    warnings.push_back(std::string("the structure-factor cache was not written: ") + error.what());
+  }
+}
+
 void load_inputs(Request& request) {
-  if (!request.matrix_file.empty())
-    request.experiment.crystal.mosflm_matrix = io::read_mosflm_matrix(request.matrix_file);
+  load_matrix(request);
   for (const std::string& path : request.stol_files) io::check_stol_table(path);
   load_table(request);
   load_sources(request);

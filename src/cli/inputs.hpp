@@ -7,4 +7,7 @@ namespace nablabragg::cli {
 /// Completes request.experiment.  Throws UsageError, InputError.
 void load_inputs(Request& request);
 
+/// Writes the cache that a run with -hkl leaves; a failure is only a warning.
+void write_cache(const Request& request, std::vector<std::string>& warnings);
+
 }  // namespace nablabragg::cli

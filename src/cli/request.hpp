@@ -43,7 +43,7 @@ struct Request {
   std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file;
   std::vector<std::string> stol_files;
   std::string cache_file = "Fdump.bin";
-  bool cache_named = false, cache_allowed = true;
+  bool cache_named = false, cache_allowed = true, writes_cache = false;
 
   // Files to write
   OutputName float_file{"floatimage.bin"}, int_file{"intimage.img"}, pgm_file{"image.pgm"},

@@ -42,6 +42,9 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
   load_inputs(request);
   const Resolved resolved = resolve(request.experiment);
   const Plan plan = make_plan(request.experiment, resolved);
+  check_pixels(request, plan);
+  check_outputs(request);
+  write_cache(request, request.warnings);
 
   // JSON has standard output to itself
   std::ostream& summary = request.trace_pixel && request.trace_format == TraceFormat::json ? err
@@ -51,7 +54,6 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
   say(err, quirk_notices(request, resolved));
   print_setup(summary, request, resolved);
   summary.flush();
-  check_outputs(request);
 
   Simulation simulation;
   {

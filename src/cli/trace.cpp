@@ -87,10 +87,17 @@ void print_table(std::ostream& out, const Recorder& trace) {
 
 }  // namespace
 
+void check_pixels(const Request& request, const Plan& plan) {
+  if (request.trace_pixel)
+    check_pixel(plan, "-trace_pixel", (*request.trace_pixel)[1], (*request.trace_pixel)[0]);
+  if (request.printout_pixel)
+    check_pixel(plan, "-printout_pixel", (*request.printout_pixel)[0],
+                (*request.printout_pixel)[1]);
+}
+
 void print_trace(std::ostream& out, const Request& request, const Plan& plan,
                  const std::optional<TableMiss>& miss) {
   const auto [slow, fast] = *request.trace_pixel;
-  check_pixel(plan, "-trace_pixel", fast, slow);
   Recorder trace;
   trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
   const engine::GridView grid(plan.grid.get());
@@ -127,7 +134,6 @@ void print_pixels(std::ostream& out, const Request& request, const Plan& plan,
   RegionOfInterest region = plan.roi;
   if (request.printout_pixel) {
     const auto [fast, slow] = *request.printout_pixel;
-    check_pixel(plan, "-printout_pixel", fast, slow);
     region = {fast, fast, slow, slow};
   }
   const engine::GridView grid(plan.grid.get());

@@ -7,8 +7,10 @@
 
 namespace nablabragg::cli {
 
-/// -trace_pixel: an aligned table or JSON.  Throws UsageError for a pixel that is not on the
-/// detector.
+/// Throws UsageError when a pixel to explain is not on the detector.
+void check_pixels(const Request& request, const Plan& plan);
+
+/// -trace_pixel: an aligned table or JSON.
 void print_trace(std::ostream& out, const Request& request, const Plan& plan,
                  const std::optional<TableMiss>& miss);
 

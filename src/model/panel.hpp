@@ -89,6 +89,10 @@ void set_size(const BasicDetector<Real>& detector, BasicPanel<Real>& panel) {
       throw UsageError(
           "the detector has more pixels along an edge than can be counted; "
           "check -detsize, -detpixels and -pixel");
+    if (whole < Real(1))
+      throw UsageError(
+          "the detector has no pixel along one of its edges; check -detpixels, -detsize and "
+          "-pixel");
     count = static_cast<int>(value_of(whole));
   };
   edge(detector.fast_pixels, detector.fast_size_mm, panel.fast_pixels, panel.fast_size);

@@ -20,6 +20,16 @@
 
 namespace nablabragg::model {
 
+inline constexpr const char*
+    singular_matrix = "the A matrix is singular: its three columns do not span a reciprocal cell";
+
+template <class Real>
+bool is_singular(const Mat3<Real>& m) {
+  using std::abs;
+  const Real scale = length(m.a) * length(m.b) * length(m.c);
+  return !(abs(dot(m.a, cross(m.b, m.c))) > Real(1e-9) * scale);
+}
+
 /// Throws UsageError for a description that cannot be of an experiment.
 template <class Real>
 void check(const BasicExperiment<Real>& e) {
@@ -51,17 +61,21 @@ void check(const BasicExperiment<Real>& e) {
             "the sum of the "
             "other two, and all three together less than 360");
   }
-  if (e.crystal.mosflm_matrix) {
-    const auto& m = *e.crystal.mosflm_matrix;
-    const Real scale = length(m.a) * length(m.b) * length(m.c);
-    if (!(abs(dot(m.a, cross(m.b, m.c))) > Real(1e-9) * scale))
-      throw UsageError("the A matrix is singular: its three columns do not span a reciprocal cell");
-  }
+  if (e.crystal.mosflm_matrix && is_singular(*e.crystal.mosflm_matrix))
+    throw UsageError(singular_matrix);
   for (const auto& source : e.beam.sources)
     if (!(source.wavelength_A > Real(0)) || !(length(source.position) > Real(0)))
       throw UsageError("every source needs a direction and a positive wavelength");
   if (e.beam.flux_per_s && e.beam.size_mm && *e.beam.size_mm == Real(0))
     throw UsageError("a beam of size 0 makes the fluence infinite; give -beamsize in mm");
+}
+
+/// Refuses what would fill the memory with orientations or rays.
+inline void check_count(double count, const char* what, const char* flags) {
+  constexpr double most = 2e7;
+  if (!(count <= most))
+    throw UsageError("more than 20 million " + std::string(what) + " are asked for; check " +
+                     flags);
 }
 
 template <class Real>
@@ -238,10 +252,12 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   r.scan = quirks.phi_at_slice_start ? scan_as_nanobragg(scan, one_degree)
                                      : scan_as_meant(scan, one_degree);
   const Real phi0 = units::radians_from_degrees(e.scan.phi_deg);
+  const auto [domains, spread] = resolved_mosaicity(e.crystal, r.warnings);
+  check_count(double(r.scan.steps) * domains, "phi steps times mosaic domains",
+              "-phisteps, -phistep and -mosaic_domains");
   for (int i = 0; i < r.scan.steps; ++i)
     r.phi.push_back(phi0 +
                     r.scan.step * (quirks.phi_at_slice_start ? Real(i) : Real(i) + Real(0.5)));
-  const auto [domains, spread] = resolved_mosaicity(e.crystal, r.warnings);
   r.mosaic_spread = spread;
   r.domains = mosaic_rotations(domains, spread, e.crystal.mosaic_seed, random);
 
@@ -260,6 +276,9 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.vertical = grid_as_meant(vertical, "divergence");
     r.dispersion = grid_as_meant(dispersion, "dispersion");
   }
+  check_count(double(r.horizontal.steps) * r.vertical.steps * r.dispersion.steps,
+              "divergence points times wavelengths",
+              "-divsteps, -hdivstep, -vdivstep and -dispsteps");
   r.wavelengths = wavelength_points(r.dispersion, r.wavelength, one_sided);
   for (const Real& wavelength : r.wavelengths)
     if (!(wavelength > Real(0)))

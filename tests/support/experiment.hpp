@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>  // for shared_ptr
 #include <sstream>
 #include <string>
 #include <utility>  // for pair
@@ -56,6 +57,28 @@ inline Simulation image_of(const Experiment& experiment, int threads = 1) {
 }
 inline Simulation image_of(const std::string& line) { return image_of(experiment_of(line)); }
 
+/// Structure factors that differ everywhere, -6..6 along each axis: the table behind several of the
+/// reference's numbers.
+inline std::shared_ptr<const StructureFactorGrid> cube_table() {
+  auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-6, -6, -6}, MillerIndex{6, 6, 6},
+                                                    0.0);
+  for (int h = -6; h <= 6; ++h)
+    for (int k = -6; k <= 6; ++k)
+      for (int l = -6; l <= 6; ++l) {
+        const int rest = ((h * h + k + 2 * l) % 5 + 5) % 5;
+        grid->at(h, k, l) = 100 + 3 * h - 2 * k + 1.5 * l + 0.25 * h * k - 0.125 * k * l +
+                            0.5 * rest;
+      }
+  return grid;
+}
+
+/// A line's experiment with that table instead of default_F.
+inline Experiment experiment_with_table(const std::string& line) {
+  Experiment e = experiment_of("-default_F 1 " + line);
+  e.structure_factors.grid = cube_table();
+  return e;
+}
+
 /// One pixel with every step that its sum took.
 struct WatchedPixel {
   engine::PixelSum pixel;
@@ -64,16 +87,17 @@ struct WatchedPixel {
   const engine::StepRecord& last() const { return steps.back(); }
 };
 
+struct StepRecorder {
+  static constexpr bool active = true;
+  std::vector<engine::StepRecord>& steps;
+  void operator()(const engine::StepRecord& step) const { steps.push_back(step); }
+};
+
 inline WatchedPixel pixel_of(const Experiment& experiment, int fast, int slow) {
-  struct Recorder {
-    static constexpr bool active = true;
-    std::vector<engine::StepRecord>& steps;
-    void operator()(const engine::StepRecord& step) const { steps.push_back(step); }
-  };
   WatchedPixel watched;
   watched.plan = make_plan(experiment, resolve(experiment));
   watched.pixel = engine::sum_pixel(watched.plan, engine::GridView(watched.plan.grid.get()), fast,
-                                    slow, engine::all_steps, Recorder{watched.steps});
+                                    slow, engine::all_steps, StepRecorder{watched.steps});
   return watched;
 }
 inline WatchedPixel pixel_of(const std::string& line, int fast, int slow) {

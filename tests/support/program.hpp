@@ -40,7 +40,8 @@ inline std::vector<float> read_floats(const std::filesystem::path& path) {
 /// The 16-bit pixels behind an SMV header of 512 bytes.
 inline std::vector<std::uint16_t> read_smv_pixels(const std::filesystem::path& path) {
   const std::string bytes = read_file(path);
-  if (bytes.size() < 512) throw std::runtime_error(path.string() + " is too short for an SMV image");
+  if (bytes.size() < 512)
+    throw std::runtime_error(path.string() + " is too short for an SMV image");
   std::vector<std::uint16_t> values((bytes.size() - 512) / 2);
   std::copy_n(bytes.data() + 512, values.size() * 2, reinterpret_cast<char*>(values.data()));
   return values;
@@ -57,12 +58,13 @@ inline std::vector<std::string> words(const std::string& line) {
 }
 
 /// The program with these words in `folder`.
-inline Outcome run_program(const std::filesystem::path& folder, const std::vector<std::string>& arguments) {
+inline Outcome run_program(const std::filesystem::path& folder,
+                           const std::vector<std::string>& arguments) {
   const auto out = folder / ".stdout", err = folder / ".stderr";
   const pid_t child = fork();
   if (child == 0) {
-    if (chdir(folder.c_str()) != 0 || !std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr) ||
-        !std::freopen("/dev/null", "r", stdin))
+    if (chdir(folder.c_str()) != 0 || !std::freopen(out.c_str(), "w", stdout) ||
+        !std::freopen(err.c_str(), "w", stderr) || !std::freopen("/dev/null", "r", stdin))
       _exit(126);
     std::vector<char*> argv;
     std::string program = NABLA_PROGRAM;

@@ -37,7 +37,7 @@ void set_convention(Request& r, Convention convention, Pivot pivot) {
 void imply_pivot(Request& r, Pivot pivot, const char* flag) {
   r.parsed_pivot = pivot;
   r.implied_pivot = pivot;
-  r.pivot_flags.emplace_back(flag);
+  r.implying_flag = flag;
 }
 
 void set_custom(Request& r, std::optional<Vec3d>& axis, const Values& v) {
@@ -185,7 +185,7 @@ const std::vector<Flag>& table() {
       {"Detector", {"-pivot"}, prefix, "beam | sample", 1, 1, "convention", "what stays put when the detector is rotated",
        NABLA_SET(const bool sample = v.text(0).find("sample") != std::string::npos; const bool beam = v.text(0).find("beam") != std::string::npos;
                  if (!sample && !beam) v.fail("needs beam or sample");
-                 r.parsed_pivot = beam ? Pivot::beam : Pivot::sample; r.pivot_flag = r.parsed_pivot; r.pivot_flags.emplace_back("-pivot"))},
+                 r.parsed_pivot = beam ? Pivot::beam : Pivot::sample; r.pivot_flag = r.parsed_pivot)},
       {"Detector", {"-mosflm"}, prefix, "", 0, 0, "on", "MOSFLM's frame and beam centre",
        NABLA_SET(set_convention(r, Convention::mosflm, Pivot::beam))},
       {"Detector", {"-adxv"}, prefix, "", 0, 0, "", "ADXV's",
@@ -210,9 +210,9 @@ const std::vector<Flag>& table() {
        NABLA_SET(set_custom(r, r.spindle, v))},
       {"Detector", {"-twotheta_axis"}, prefix, "x y z", 3, 3, "0 1 0", "axis of two-theta",
        NABLA_SET(set_custom(r, r.two_theta_axis, v); if (e.quirks.two_theta_axis_is_two_theta) {
+         r.two_theta_axis_set_angle |= e.detector.two_theta_deg != v.real(0);
          e.detector.two_theta_deg = v.real(0);
          r.parsed_pivot = Pivot::sample;
-         r.two_theta_axis_set_angle = true;
        })},
       {"Detector", {"-pix0_vector"}, prefix, "x y z", 3, 3, "", "corner of pixel (0,0) from the sample [m], before rotations (with -corrected)",
        NABLA_SET(set_custom(r, r.origin_m, v); r.pix0_given = true)},
@@ -225,7 +225,7 @@ const std::vector<Flag>& table() {
       {"Detector", {"-detector_rotz"}, prefix, "degree", 1, 1, "0", "then about z",
        NABLA_SET(e.detector.rotation_deg.z = v.real(0))},
       {"Detector", {"-twotheta"}, prefix, "degree", 1, 1, "0", "then about the two-theta axis",
-       NABLA_SET(e.detector.two_theta_deg = v.real(0); r.parsed_pivot = Pivot::sample; r.two_theta_axis_set_angle = false)},
+       NABLA_SET(e.detector.two_theta_deg = v.real(0); r.parsed_pivot = Pivot::sample; r.two_theta_axis_set_angle = false; r.header_two_theta_deg = 0)},
       {"Detector", {"-curved_det"}, prefix, "", 0, 0, "", "all pixels at the same distance from the sample",
        NABLA_SET(e.detector.curved = true)},
       {"Detector", {"-point_pixel"}, prefix, "", 0, 0, "", "leave the obliquity out of the solid angle",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/resolve.hpp"
@@ -68,10 +69,10 @@ class Notices {
       changed.quirks.interpolation_from_flags = false;
       if (model::resolve(changed).tricubic != r_.tricubic)
         say("Q-18",
-            "structure factors are interpolated although the crystal has {:g} x {:g} x {:g} cells, "
-            "because its size came "
-            "from a length",
-            r_.cells.x, r_.cells.y, r_.cells.z);
+            "structure factors are {}interpolated although the crystal has {:g} x {:g} x {:g} "
+            "cells, "
+            "because its size came from a length",
+            r_.tricubic ? "" : "not ", r_.cells.x, r_.cells.y, r_.cells.z);
     }
     if (e_.quirks.volume_scaled_spots &&
         (c.shape == CrystalShape::gauss || c.shape == CrystalShape::tophat))
@@ -120,18 +121,16 @@ class Notices {
         say("Q-07",
             "the convention makes the detector pivot about the {}, and {} does not change that",
             r_.panel.pivot == Pivot::beam ? "direct-beam spot" : "sample",
-            request_.pivot_flags.back());
+            request_.pivot_flag ? "-pivot" : request_.implying_flag);
     }
-    if (e_.quirks.two_theta_axis_is_two_theta && d.two_theta_axis) {
-      const double norm = length(*d.two_theta_axis);
-      if (request_.two_theta_axis_set_angle)
-        say("Q-08", "-twotheta_axis also set two-theta, to {:g} degrees", d.two_theta_deg);
-      else if (std::abs(norm - 1) > 1e-12 && d.two_theta_deg != 0)
-        say("Q-08",
-            "the two-theta axis has length {:g} and is not normalised, which distorts the detector "
-            "axes",
-            norm);
-    }
+    if (request_.two_theta_axis_set_angle)
+      say("Q-08", "-twotheta_axis also set two-theta, to {:g} degrees", d.two_theta_deg);
+    else if (e_.quirks.two_theta_axis_is_two_theta && d.two_theta_axis && d.two_theta_deg != 0 &&
+             std::abs(length(*d.two_theta_axis) - 1) > 1e-12)
+      say("Q-08",
+          "the two-theta axis has length {:g} and is not normalised, which distorts the detector "
+          "axes",
+          length(*d.two_theta_axis));
     if (e_.quirks.pix0_ignored && request_.pix0_given && d.convention == Convention::custom)
       say("Q-09", "the numbers of -pix0_vector have no effect");
     const bool sample_frames = d.convention == Convention::xds || d.convention == Convention::dials;
@@ -169,14 +168,17 @@ class Notices {
         }
     }
     if (e_.quirks.one_sided_grids && e_.beam.sources.empty()) {
-      const auto grid = [&](const SampledRange<double>& asked, const Grid& got, const char* name) {
-        if (asked.steps && *asked.steps > 0 && !asked.range && !asked.step)
-          say("Q-30", "a number of {} steps without a range means a range of 1 radian", name);
-        else if (got.steps == 1 && got.range > 0)
-          say("Q-30", "the single {} step sits at {:g} mrad, not at zero", name, -500 * got.range);
+      const auto& h = e_.beam.horizontal_divergence_mrad;
+      const auto& v = e_.beam.vertical_divergence_mrad;
+      const auto counts_alone = [](const SampledRange<double>& asked) {
+        return asked.steps && *asked.steps > 0 && !asked.range && !asked.step;
       };
-      grid(e_.beam.horizontal_divergence_mrad, r_.horizontal, "horizontal divergence");
-      grid(e_.beam.vertical_divergence_mrad, r_.vertical, "vertical divergence");
+      const auto off_centre = [](const Grid& grid) { return grid.steps == 1 && grid.range > 0; };
+      if (counts_alone(h) || counts_alone(v))
+        say("Q-30", "a number of divergence steps without a range means a range of 1 radian");
+      else if (off_centre(r_.horizontal) || off_centre(r_.vertical))
+        say("Q-30", "the single divergence step sits at {:g} mrad, not at zero",
+            -500 * (off_centre(r_.horizontal) ? r_.horizontal : r_.vertical).range);
     }
     if (e_.quirks.oversample_polar_polarizes && !e_.beam.polarization_correction &&
         e_.sampling.oversample_polar)
@@ -194,14 +196,17 @@ class Notices {
           "last of {} steps survives",
           r_.steps * r_.sensor.layers);
     if (e_.quirks.first_value_factors) {
+      const bool several_directions = std::any_of(
+          r_.rays.begin(), r_.rays.end(),
+          [&](const Ray& ray) { return !(ray.towards_source == r_.rays[0].towards_source); });
       std::vector<const char*> factors;
       if (r_.oversample > 1 && !s.oversample_omega) factors.push_back("solid angle");
-      if ((r_.oversample > 1 || r_.rays.size() > 1) && !s.oversample_polar &&
+      if ((r_.oversample > 1 || several_directions) && !s.oversample_polar &&
           e_.beam.polarization_correction)
         factors.push_back("polarization");
       if (!factors.empty())
         say("Q-29", "the {} of each pixel's first sub-pixel{} stands for all {} x {}",
-            fmt::join(factors, " and "), r_.rays.size() > 1 ? " and source" : "", r_.oversample,
+            fmt::join(factors, " and "), several_directions ? " and source" : "", r_.oversample,
             r_.oversample);
     }
   }

@@ -69,7 +69,7 @@ struct Request {
   std::vector<std::string> warnings;
   std::string cache_message;
   bool two_theta_axis_set_angle = false;  ///< Q-08 happened
-  std::vector<std::string> pivot_flags;   ///< flags whose pivot nanoBragg overrides (Q-07)
+  std::string implying_flag;              ///< the last flag that implied a pivot (Q-07)
   double header_two_theta_deg = 0;        ///< TWOTHETA of a header that was read and ignored (Q-24)
   std::int64_t table_entries = 0;         ///< "initialized hkls"
   std::uint64_t noise_seed_from_clock = 0;

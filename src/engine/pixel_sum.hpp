@@ -141,11 +141,12 @@ inline void place(const Plan& plan, int fast, int slow, SubPixel& at) {
   at.direction = (1 / at.distance) * at.position;
 }
 
-NABLA_INLINE double solid_angle(const PlanFrame& f, double distance) {
+/// `depth`: how far behind the front of the sensor.
+NABLA_INLINE double solid_angle(const PlanFrame& f, double distance, double depth) {
   const double near = 1 / distance;
   switch (f.solid_angle) {
     case SolidAngle::oblique:
-      return f.pixel * f.pixel * f.close_distance * near * near * near;
+      return f.pixel * f.pixel * (f.close_distance + depth) * near * near * near;
     case SolidAngle::facing:
       return f.pixel * f.pixel * near * near;
     case SolidAngle::per_area:
@@ -171,6 +172,8 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
     return at_rule(plan.capture, rule, capture) * at_rule(plan.polarization, rule, polarization) *
            at_rule(plan.solid_angle, rule, omega);
   };
+  // A term's own solid angle is that of its own layer.
+  const double own_depth = plan.solid_angle == Apply::to_each_term ? plan.sensor.layer_step : 0;
   const std::int64_t asked = tricubic_steps;
   const int orientations = static_cast<int>(plan.orientations.size());
   const double default_F = plan.default_F;
@@ -188,7 +191,7 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
 
         // Solid angle and capture of this spot of the sensor; zero means not yet known
         if (omega == 0 || plan.solid_angle != Apply::once)
-          omega = solid_angle(plan.frame, at.distance);
+          omega = solid_angle(plan.frame, at.distance, own_depth * at.layer);
         out.solid_angle_sum += omega;
         if (absorbs && (capture == 0 || plan.capture != Apply::once)) {
           const double rho = plan.frame.curvature == Curvature::spherical

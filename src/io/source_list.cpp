@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::string_view punctuation = ",;:!";
 
-/// Of the Angstrom values next to the product, the one that gives back the same double in metres:
-/// images depend on the last bit of the wavelength.
+/// Of the Angstrom values next to the product, one that gives back the same double in metres where
+/// there is one; elsewhere the last bit of the wavelength moves.
 double to_angstrom(double metres) {
   constexpr double per_metre = 1e10;
   const double product = metres * per_metre;

@@ -12,10 +12,6 @@
 
 namespace nablabragg::model {
 
-using physics::rotate;
-using physics::rotate_about;
-using physics::rotation_matrix;
-
 /// Reciprocal vectors [1/A] in the standard setting (a* along x, b* in the xy plane) and the cell
 /// volume.
 template <class Real>
@@ -29,7 +25,6 @@ struct ReciprocalBasis {
 template <class Real>
 ReciprocalBasis<Real> reciprocal_basis(const BasicUnitCell<Real>& cell, bool short_c_star) {
   using std::abs;
-  using std::atan2;
   using std::cos;
   using std::sin;
   using std::sqrt;
@@ -52,11 +47,8 @@ ReciprocalBasis<Real> reciprocal_basis(const BasicUnitCell<Real>& cell, bool sho
   struct Angle {
     Real s, c;
   };
-  const auto clamped = [](Real s, Real cosine) -> Angle {
-    s = std::clamp(s, Real(-1), Real(1));
-    if (abs(cosine) > Real(1)) cosine = Real(1);
-    const Real angle = atan2(s, cosine);
-    return {sin(angle), cos(angle)};
+  const auto clamped = [](const Real& sine, const Real& cosine) -> Angle {
+    return {std::clamp(sine, Real(-1), Real(1)), abs(cosine) > Real(1) ? Real(1) : cosine};
   };
   const Angle alpha_star = clamped(
       a / (volume * b_star * c_star),
@@ -99,7 +91,7 @@ inline Vec3d euler_angles(const Mat3d& matrix) {
 /// (Q-14).
 inline Mat3d nanobragg_random_orientation(NanobraggRandom& random, std::int64_t& seed) {
   const RandomRotation r = random_rotation(random, seed);
-  return rotation_matrix(r.axis, static_cast<double>(90.0F * r.angle_over_cap));
+  return physics::rotation_matrix(r.axis, static_cast<double>(90.0F * r.angle_over_cap));
 }
 
 /// Uniform over all orientations (K. Shoemake, Graphics Gems III, 1992, "Uniform random

@@ -99,8 +99,21 @@ void set_size(const BasicDetector<Real>& detector, BasicPanel<Real>& panel) {
   edge(detector.slow_pixels, detector.slow_size_mm, panel.slow_pixels, panel.slow_size);
 }
 
+/// (Xbeam, Ybeam) when nobody says: the middle, or nanoBragg's up to a pixel off it.
+template <class Real>
+std::array<Real, 2> default_named_beam(const BasicPanel<Real>& panel, bool off_the_middle) {
+  const Real &pixel = panel.pixel, &width = panel.fast_size, &height = panel.slow_size;
+  if (off_the_middle && panel.convention == Convention::adxv)
+    return {(width + pixel) / 2.0, (height - pixel) / 2.0};
+  if (off_the_middle &&
+      (panel.convention == Convention::mosflm || panel.convention == Convention::denzo))
+    return {(height + pixel) / 2.0, (width + pixel) / 2.0};
+  return named_of_panel_point(panel.convention, PanelPoint<Real>{width / 2.0, height / 2.0}, pixel,
+                              height);
+}
+
 /// Where the beam and the normal meet the panel, by nanoBragg's rules: each convention reads only
-/// the flags it knows, and defaults are up to a pixel off the middle.
+/// the flags it knows.
 template <class Real>
 void set_centres_as_nanobragg(const BasicExperiment<Real>& e, BasicPanel<Real>& panel) {
   const auto& d = e.detector;
@@ -111,10 +124,9 @@ void set_centres_as_nanobragg(const BasicExperiment<Real>& e, BasicPanel<Real>& 
   panel.named_close_y = d.close_y_mm ? units::metres_from_mm(*d.close_y_mm) : panel.near_slow;
 
   std::array<Real, 2> standard{panel.named_close_x, panel.named_close_y};
-  if (panel.convention == Convention::adxv)
-    standard = {(width + pixel) / 2.0, (height - pixel) / 2.0};
-  if (panel.convention == Convention::mosflm || panel.convention == Convention::denzo)
-    standard = {(height + pixel) / 2.0, (width + pixel) / 2.0};
+  const bool measures_from_beam = panel.convention != Convention::custom &&
+                                  convention_frame(panel.convention).pivot == Pivot::beam;
+  if (measures_from_beam) standard = default_named_beam(panel, e.quirks.default_beam_centre_offset);
   panel.named_beam_x = d.beam_x_mm ? units::metres_from_mm(*d.beam_x_mm) : standard[0];
   panel.named_beam_y = d.beam_y_mm ? units::metres_from_mm(*d.beam_y_mm) : standard[1];
 
@@ -134,15 +146,14 @@ template <class Real>
 void set_centres_as_meant(const BasicExperiment<Real>& e, const PanelPoint<Real>& beam_shift,
                           BasicPanel<Real>& panel) {
   const auto& d = e.detector;
-  const Real &pixel = panel.pixel, &width = panel.fast_size, &height = panel.slow_size;
-  const PanelPoint<Real> middle{width / 2.0, height / 2.0};
+  const Real &pixel = panel.pixel, &height = panel.slow_size;
 
   // The conventions swap the axes, so ask which panel axis each named number ends on.
   const bool swapped = panel.convention == Convention::mosflm ||
                        panel.convention == Convention::denzo;
-  const auto named_middle = named_of_panel_point(panel.convention, middle, pixel, height);
-  const Real x = d.beam_x_mm ? units::metres_from_mm(*d.beam_x_mm) : named_middle[0];
-  const Real y = d.beam_y_mm ? units::metres_from_mm(*d.beam_y_mm) : named_middle[1];
+  const auto standard = default_named_beam(panel, e.quirks.default_beam_centre_offset);
+  const Real x = d.beam_x_mm ? units::metres_from_mm(*d.beam_x_mm) : standard[0];
+  const Real y = d.beam_y_mm ? units::metres_from_mm(*d.beam_y_mm) : standard[1];
   const auto given = panel_point_of_named(panel.convention, x, y, pixel, height);
   const bool fast_given = swapped ? d.beam_y_mm.has_value() : d.beam_x_mm.has_value();
   const bool slow_given = swapped ? d.beam_x_mm.has_value() : d.beam_y_mm.has_value();
@@ -215,13 +226,14 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
   panel.rotation = {tilt.x, tilt.y, tilt.z};
   panel.two_theta = units::radians_from_degrees(d.two_theta_deg);
   const auto swung = [&](const Vec3<Real>& v) {
-    return rotate_about(rotate(v, tilt), panel.two_theta_axis, panel.two_theta);
+    return physics::rotate_about(physics::rotate(v, tilt), panel.two_theta_axis, panel.two_theta);
   };
 
   // Distances: along the beam and along the normal
   using std::abs;
-  const Vec3<Real> turned_normal = quirks.ratio_without_two_theta ? rotate(panel.normal, tilt)
-                                                                  : swung(panel.normal);
+  const Vec3<Real> turned_normal = quirks.ratio_without_two_theta
+                                       ? physics::rotate(panel.normal, tilt)
+                                       : swung(panel.normal);
   Real ratio = dot(panel.beam, turned_normal);
   if (ratio == Real(0)) ratio = Real(std::numeric_limits<double>::min());
   const bool behind = !quirks.ratio_without_two_theta && !(ratio > Real(1e-9));
@@ -248,6 +260,10 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
   // Corner of pixel (0,0)
   if (d.origin_m && !quirks.pix0_ignored) {
     const Real facing = dot(panel.beam, panel.normal);
+    if (panel.pivot == Pivot::beam && !(abs(facing) > Real(1e-9)))
+      throw UsageError(
+          "the beam runs along the detector that -pix0_vector places, so it cannot pivot about the "
+          "beam spot; give -pivot sample");
     const Real reach = dot(*d.origin_m, panel.normal) / facing;
     const Vec3<Real> from_corner = reach * panel.beam - *d.origin_m;
     if (panel.pivot == Pivot::beam)

@@ -95,8 +95,8 @@ std::vector<BasicRay<Real>> rays_of_grid(const std::vector<std::array<Real, 2>>&
   rays.reserve(divergence.size() * wavelengths.size());
   const Vec3<Real> centre = Real(-source_distance) * beam;
   for (const auto& [horizontal, up] : divergence) {
-    const Vec3<Real> direction = rotate_about(rotate_about(centre, polarization_axis, up), vertical,
-                                              horizontal);
+    const Vec3<Real> direction = physics::rotate_about(
+        physics::rotate_about(centre, polarization_axis, up), vertical, horizontal);
     for (const Real& wavelength : wavelengths) rays.push_back({direction, Real(1), wavelength});
   }
   return rays;

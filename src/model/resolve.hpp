@@ -129,7 +129,7 @@ std::vector<Mat3<Real>> mosaic_rotations(int domains, const Real& spread, std::i
                                              r.angle_over_cap);
     const Real angle = spread * Real(scale) + Real(rounded - value_of(spread) * scale);
     const Vec3<Real> axis{Real(r.axis.x), Real(r.axis.y), Real(r.axis.z)};
-    rotations.push_back(i == 0 ? Mat3<Real>::identity() : rotation_matrix(axis, angle));
+    rotations.push_back(i == 0 ? Mat3<Real>::identity() : physics::rotation_matrix(axis, angle));
   }
   return rotations;
 }
@@ -224,8 +224,8 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.misset = {units::radians_from_degrees(deg.x), units::radians_from_degrees(deg.y),
                 units::radians_from_degrees(deg.z)};
   }
-  basis.rows = {rotate(basis.rows.a, r.misset), rotate(basis.rows.b, r.misset),
-                rotate(basis.rows.c, r.misset)};
+  basis.rows = {physics::rotate(basis.rows.a, r.misset), physics::rotate(basis.rows.b, r.misset),
+                physics::rotate(basis.rows.c, r.misset)};
   r.axes = axes_from_reciprocal(basis.rows, e.crystal.cell ? &*e.crystal.cell : nullptr,
                                 basis.volume_A3);
   const Mat3<Real> axes_m = axes_in_metres(r.axes);
@@ -310,7 +310,10 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   }
 
   // Sub-pixels
-  const Real reach = quirks.ratio_without_two_theta ? r.panel.distance : r.panel.close_distance;
+  // A detector that the beam misses, or grazes, is as near as its near point.
+  const bool met = r.panel.distance > Real(0) && r.panel.distance < 10.0 * r.panel.close_distance;
+  const Real reach = quirks.ratio_without_two_theta || met ? r.panel.distance
+                                                           : r.panel.close_distance;
   r.recommended_oversample = recommended_oversample(r.cells, axes_m, r.wavelength, reach,
                                                     r.panel.pixel);
   r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample : r.recommended_oversample;

@@ -52,13 +52,28 @@ BasicGrid<Real> scan_as_nanobragg(const SampledRange<Real>& asked, const Real& o
 /// Phi, meant: slices of equal width that fill the range.
 template <class Real>
 BasicGrid<Real> scan_as_meant(const SampledRange<Real>& asked, const Real& one_degree) {
-  BasicGrid<Real> grid = scan_as_nanobragg(asked, one_degree);
-  if (!asked.steps && grid.range == Real(0)) grid = {1, Real(0), Real(0)};
-  if (!asked.steps && !asked.range && asked.step) grid.steps = 1;
-  if (grid.steps > 1 && grid.step == Real(0))
-    throw UsageError("the scan has " + std::to_string(grid.steps) +
+  using std::abs;
+  const bool has_range = asked.range && *asked.range > Real(0);
+  const bool has_step = asked.step && *asked.step > Real(0);
+  const int steps = asked.steps.value_or(0);
+  const bool zero = (asked.range || asked.step) && !has_range && !has_step;
+  if (steps > 1 && (zero || (asked.step && !has_step)))
+    throw UsageError("the scan has " + std::to_string(steps) +
                      " steps of zero degrees; give -osc, or -phisteps 1 for a still");
-  return grid;
+  if (!has_range && !has_step)
+    return steps > 0 && !zero ? BasicGrid<Real>{steps, one_degree, one_degree / Real(steps)}
+                              : BasicGrid<Real>{};
+  int slices = steps;
+  if (steps <= 0) {
+    // The tolerance keeps 1 degree in slices of 0.1 at ten of them.
+    const Real sliver(1 - 1e-9);
+    slices = has_step ? (has_range ? steps_over(*asked.range * sliver, *asked.step) : 1) : 2;
+  }
+  const Real range = has_range ? *asked.range : *asked.step * Real(slices);
+  if (has_range && has_step && steps > 0 &&
+      abs(*asked.step * Real(steps) - range) > Real(1e-6) * range)
+    throw UsageError("-phisteps times -phistep is not -osc; leave one of the three out");
+  return {slices, range, range / Real(slices)};
 }
 
 /// Horizontal or vertical divergence [rad]; the count-only range is `default_range`.
@@ -94,7 +109,7 @@ BasicGrid<Real> grid_as_meant(const SampledRange<Real>& asked, const std::string
   const bool has_range = asked.range && *asked.range > Real(0);
   const bool has_step = asked.step && *asked.step > Real(0);
   if (!has_range && !has_step) {
-    if (asked.steps && *asked.steps > 1 && !asked.range)
+    if (asked.steps && *asked.steps > 0 && !asked.range)
       throw UsageError("a number of " + name + " steps needs a " + name + " range");
     return {};
   }

@@ -30,7 +30,7 @@ NABLA_INLINE double floor_of(double x) {
   return select(r > x, r - 1.0, r);
 }
 
-/// sin(pi x) for |x| <= 1/2: Taylor series to x^21, truncation below 2e-18, error about 1 ulp.
+/// sin(pi x) for |x| <= 1/2: Taylor series to x^21, truncation below 2e-18, error below 4 ulp.
 template <class T>
 NABLA_INLINE T sin_pi(const T& x) {
   const T s = x * x;

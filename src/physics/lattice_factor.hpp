@@ -34,9 +34,10 @@ NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
   };
   const auto sines = sin_pi(std::array<T, 6>{short_turns(d.x, cells.x), short_turns(d.y, cells.y),
                                              short_turns(d.z, cells.z), d.x, d.y, d.z});
-  // At a lattice point the quotient is N.
-  const auto above = [](T x, T n, T sine) { return select(x == T(0), n, sine); };
-  const auto below = [](T x, T sine) { return select(x == T(0), T(1), sine); };
+  // At a lattice point the quotient is N; so near one that products would underflow it is, too.
+  const auto at_point = [](T x) { return x * x < T(1e-180); };
+  const auto above = [&](T x, T n, T sine) { return select(at_point(x), n, sine); };
+  const auto below = [&](T x, T sine) { return select(at_point(x), T(1), sine); };
   return above(d.x, cells.x, sines[0]) * above(d.y, cells.y, sines[1]) *
          above(d.z, cells.z, sines[2]) /
          (below(d.x, sines[3]) * below(d.y, sines[4]) * below(d.z, sines[5]));

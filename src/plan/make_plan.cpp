@@ -48,6 +48,7 @@ PlanFrame plan_frame(const Experiment& e, const Panel& p, int oversample) {
   f.beam_fast = p.beam_fast;
   f.beam_slow = p.beam_slow;
   f.handedness = dot(cross(p.fast, p.slow), p.beam) < 0 ? -1 : 1;
+  if (f.curvature == Curvature::spherical) f.solid_angle = SolidAngle::facing;
   if (e.detector.point_pixel)
     f.solid_angle = e.quirks.point_pixel_without_area ? SolidAngle::per_area : SolidAngle::facing;
   return f;

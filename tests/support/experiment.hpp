@@ -119,8 +119,7 @@ inline testing::AssertionResult is_close(const char* expression, const char*, co
 
 /// Components within `relative` of the length of the expected vector.
 inline testing::AssertionResult is_close(const char* expression, const char*, const char*,
-                                         const Vec3d& got, const Vec3d& expected,
-                                         double relative) {
+                                         const Vec3d& got, const Vec3d& expected, double relative) {
   const double allowed = relative * length(expected);
   const Vec3d off = got - expected;
   if (std::abs(off.x) <= allowed && std::abs(off.y) <= allowed && std::abs(off.z) <= allowed)

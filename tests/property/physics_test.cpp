@@ -1,0 +1,90 @@
+// Bounds and identities of the formulas behind a pixel, for any arguments.
+#include <gtest/gtest.h>
+
+#include "engine/pixel_sum.hpp"
+#include "model/sampling_rules.hpp"
+#include "physics/detection.hpp"
+#include "support/random_experiment.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+RC_GTEST_PROP(TricubicLookup, EqualsTheNearestOneAtWholeIndices, ()) {
+  const int low = *any_count(-9, -2), high = *any_count(2, 9);
+  const auto table = table_of(*any_count(0, 1000), low, high);
+  const engine::GridView grid(table.get());
+  const auto index = [&] { return double(*any_count(low + 2, high - 2)); };
+  const Vec3d hkl{index(), index(), index()};
+  RC_ASSERT(grid.surrounds(hkl));
+  RC_ASSERT(engine::tricubic_structure_factor(grid, hkl) ==
+            engine::nearest_structure_factor(grid, 0, hkl));
+}
+
+RC_GTEST_PROP(TricubicLookup, ReproducesCubicPolynomials, ()) {
+  // Four-point Lagrange interpolation is exact up to the third degree along each axis
+  const auto coefficient = [] { return *any_between(-2, 2); };
+  const Vec3d one{coefficient(), coefficient(), coefficient()},
+      two{coefficient(), coefficient(), coefficient()};
+  const auto value = [&](const Vec3d& h) {
+    const auto poly = [](double x, double p, double q) { return 1 + p * x + q * x * x * x / 50; };
+    return poly(h.x, one.x, two.x) * poly(h.y, one.y, two.y) * poly(h.z, one.z, two.z);
+  };
+  StructureFactorGrid table({-5, -5, -5}, {5, 5, 5}, 0);
+  for (int h = -5; h <= 5; ++h)
+    for (int k = -5; k <= 5; ++k)
+      for (int l = -5; l <= 5; ++l) table.at(h, k, l) = value({double(h), double(k), double(l)});
+  const Vec3d at{*any_between(-3, 2.99), *any_between(-3, 2.99), *any_between(-3, 2.99)};
+  RC_ASSERT(std::abs(engine::tricubic_structure_factor(engine::GridView(&table), at) - value(at)) <
+            1e-9);
+}
+
+RC_GTEST_PROP(SensorLayers, CaptureTogetherWhatTheWholeSensorCaptures, ()) {
+  const double thickness = *any_between(1e-6, 2e-3), depth = *any_between(1e-5, 2e-3);
+  const double cosine = *any_between(0.05, 1);
+  const auto sensor = model::layers_as_meant(std::optional<int>(*any_count(1, 40)), thickness);
+  double captured = 0;
+  for (int layer = 0; layer < sensor.layers; ++layer)
+    captured += physics::capture_fraction(double(layer), sensor.layer_step, 1 / depth, cosine);
+  const double whole = -std::expm1(-thickness / depth / cosine);
+  RC_ASSERT(std::abs(captured - whole) <= 1e-13 * sensor.layers);
+}
+
+RC_GTEST_PROP(Polarization, LiesBetweenTheSquaredCosineAndOne, ()) {
+  // The E and B parts of a diffracted ray share sin^2, so with |K| <= 1 the factor is within
+  // |K| sin^2/2 of (1 + cos^2)/2; K = 1 reaches cos^2 and 1
+  const Vec3d incident = *any_direction(), diffracted = *any_direction(), axis = *any_direction();
+  const double fraction = *any_between(-1, 1);
+  const double cosine = dot(incident, diffracted);
+  const double polarization = physics::kahn_polarization(
+      cosine, dot(diffracted, unit(cross(axis, incident))), fraction);
+  const double middle = (1 + cosine * cosine) / 2;
+  const double reach = std::abs(fraction) * (1 - cosine * cosine) / 2;
+  RC_ASSERT(std::abs(polarization - middle) <= reach + 1e-15);
+  RC_ASSERT(polarization >= cosine * cosine - 1e-15);
+  RC_ASSERT(polarization <= 1 + 1e-15);
+}
+
+RC_GTEST_PROP(Polarization, IsOneForwardsAndBackwards, ()) {
+  const Vec3d incident = *any_direction(), axis = *any_direction();
+  const Vec3d diffracted = *any_choice() ? incident : -incident;
+  const double polarization = physics::kahn_polarization(
+      dot(incident, diffracted), dot(diffracted, unit(cross(axis, incident))), *any_between(-1, 1));
+  RC_ASSERT(std::abs(polarization - 1) < 1e-14);
+}
+
+RC_GTEST_PROP(LatticeFactor, NeverExceedsTheNumberOfCells, ()) {
+  // The ellipsoid holds 0.7236 of the cells' amplitude; its transform peaks at one
+  const auto cells = [] { return double(*any_count(1, 200)); };
+  const auto index = [] { return *any_between(-0.5, 0.5); };
+  const Vec3d n{cells(), cells(), cells()}, d{index(), index(), index()};
+  const double count = n.x * n.y * n.z, allowed = count * (1 + 1e-12);
+  const double radius2 = dot(Vec3d{d.x * n.x, d.y * n.y, d.z * n.z},
+                             Vec3d{d.x * n.x, d.y * n.y, d.z * n.z});
+  RC_ASSERT(std::abs(physics::square_lattice_factor(d, n)) <= allowed);
+  RC_ASSERT(std::abs(physics::round_lattice_factor(d, n, 1.0)) <= allowed);
+  RC_ASSERT(physics::gauss_lattice_factor(radius2, count, 1.0) <= allowed);
+  RC_ASSERT(physics::tophat_lattice_factor(radius2, count, 1.0) <= allowed);
+}
+
+}  // namespace
+}  // namespace nablabragg::test

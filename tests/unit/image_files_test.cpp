@@ -1,0 +1,423 @@
+// Image files without a header of their own kind, and that every writer leaves either a whole file
+// or none.
+#include <gtest/gtest.h>
+#include <spng.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "io/atomic_file.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/io.hpp"
+#include "support/message_of.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nablabragg::io {
+namespace {
+
+namespace fs = std::filesystem;
+using test::message_of;
+using test::TempDir;
+
+using Names = std::vector<std::string>;
+
+// ---- Formats ----------------------------------------------------------------------------------
+
+TEST(WriteFloatImage, WritesBareFloats) {
+  const TempDir dir;
+  const Image image{3, 2, {0, 1.5F, -2, 1e-30F, 1e30F, std::numeric_limits<float>::infinity()}};
+  write_float_image(dir / "a.bin", image);
+  std::vector<float> back(6);
+  const std::string bytes = dir.content("a.bin");
+  ASSERT_EQ(bytes.size(), 24u);
+  std::memcpy(back.data(), bytes.data(), bytes.size());
+  EXPECT_EQ(back, image.pixels);
+  // Little-endian 1.5.
+  EXPECT_EQ(bytes.substr(4, 4), std::string("\0\0\xc0\x3f", 4));
+}
+
+TEST(WritePgm, PutsTheScaleIntoAComment) {
+  const TempDir dir;
+  const auto header = [&](double scale) {
+    write_pgm(dir / "a.pgm", 3, 2, scale, [](int slow, std::span<std::uint8_t> row) {
+      std::fill(row.begin(), row.end(), static_cast<std::uint8_t>('a' + slow));
+    });
+    const std::string bytes = dir.content("a.pgm");
+    EXPECT_TRUE(bytes.ends_with("\n255\naaabbb")) << bytes;
+    return bytes.substr(0, bytes.size() - 6);
+  };
+  EXPECT_EQ(header(0.360301), "P5\n3 2\n# pixels scaled by 0.360301\n255\n");
+  EXPECT_EQ(header(1), "P5\n3 2\n# pixels scaled by 1\n255\n");
+  // As printf's %g has them.
+  for (const double scale : {46.350612345, 1e-5, 1.23456789e-7, 1234567.0, 1e100, 0.1, 100000.0}) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%g", scale);
+    EXPECT_EQ(header(scale), "P5\n3 2\n# pixels scaled by " + std::string(text) + "\n255\n");
+  }
+}
+
+struct Picture {
+  spng_ihdr header{};
+  std::vector<unsigned char> bytes;  // samples as the file has them: most significant byte first
+};
+
+Picture decoded(const std::string& png) {
+  Picture picture;
+  const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> context(spng_ctx_new(0), spng_ctx_free);
+  EXPECT_EQ(spng_set_png_buffer(context.get(), png.data(), png.size()), 0);
+  EXPECT_EQ(spng_get_ihdr(context.get(), &picture.header), 0);
+  std::size_t size = 0;
+  EXPECT_EQ(spng_decoded_image_size(context.get(), SPNG_FMT_RAW, &size), 0);
+  picture.bytes.resize(size);
+  EXPECT_EQ(spng_decode_image(context.get(), picture.bytes.data(), size, SPNG_FMT_RAW, 0), 0);
+  EXPECT_EQ(spng_decode_chunks(context.get()), 0);  // up to IEND
+  return picture;
+}
+
+TEST(WritePng, WritesSixteenBitGreyWithTheMostSignificantByteFirst) {
+  const TempDir dir;
+  write_png(dir / "a.png", 300, 2, 16, [](int slow, std::span<std::uint16_t> row) {
+    for (std::size_t i = 0; i < row.size(); ++i)
+      row[i] = static_cast<std::uint16_t>(1000 * i % 65536 + static_cast<std::size_t>(slow));
+  });
+  const Picture picture = decoded(dir.content("a.png"));
+  EXPECT_EQ(picture.header.width, 300u);
+  EXPECT_EQ(picture.header.height, 2u);
+  EXPECT_EQ(picture.header.bit_depth, 16);
+  EXPECT_EQ(picture.header.color_type, SPNG_COLOR_TYPE_GRAYSCALE);
+  for (std::size_t slow = 0; slow < 2; ++slow)
+    for (std::size_t i = 0; i < 300; ++i) {
+      const std::size_t at = 2 * (slow * 300 + i);
+      EXPECT_EQ(picture.bytes[at] * 256u + picture.bytes[at + 1], 1000 * i % 65536 + slow);
+    }
+}
+
+TEST(WritePng, WritesEightBitGrey) {
+  const TempDir dir;
+  write_png(dir / "a.png", 4, 1, 8, [](int, std::span<std::uint16_t> row) {
+    row[0] = 0;
+    row[1] = 7;
+    row[2] = 255;
+    row[3] = 300;
+  });
+  const Picture picture = decoded(dir.content("a.png"));
+  EXPECT_EQ(picture.header.bit_depth, 8);
+  EXPECT_EQ(picture.bytes, (std::vector<unsigned char>{0, 7, 255, 255}));
+}
+
+TEST(WritePng, IsAnOutputErrorForSizesThatNoPngCanHave) {
+  const TempDir dir;
+  const auto fill = [](int, std::span<std::uint16_t>) {};
+  EXPECT_THROW(write_png(dir / "a.png", 0, 1, 8, fill), OutputError);
+  EXPECT_THROW(write_png(dir / "a.png", 1, 1, 7, fill), OutputError);
+  EXPECT_EQ(dir.names(), Names{});
+}
+
+// ---- All or nothing ---------------------------------------------------------------------------
+
+/// Every writer, for an image so large that the buffer overflows during the rows.
+struct Writer {
+  const char* name;
+  std::function<void(const std::string&, const std::function<void(int)>& before_row)> write;
+};
+
+constexpr int width = 2048, height = 1024;
+
+/// Incompressible, so that a PNG is no smaller.
+std::uint16_t pixel_value(int slow, std::size_t fast) {
+  std::uint64_t x = static_cast<std::uint64_t>(slow) * width + fast;
+  for (int round = 0; round < 2; ++round) x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9U;
+  return static_cast<std::uint16_t>(x >> 40);
+}
+
+const std::vector<Writer> writers{
+    {"write_smv",
+     [](const std::string& path, const std::function<void(int)>& before_row) {
+       write_smv(path, std::string(512, ' '), width, height,
+                 [&](int slow, std::span<std::uint16_t> row) {
+                   before_row(slow);
+                   for (std::size_t i = 0; i < row.size(); ++i) row[i] = pixel_value(slow, i);
+                 });
+     }},
+    {"write_pgm",
+     [](const std::string& path, const std::function<void(int)>& before_row) {
+       write_pgm(path, width, height, 1, [&](int slow, std::span<std::uint8_t> row) {
+         before_row(slow);
+         for (std::size_t i = 0; i < row.size(); ++i)
+           row[i] = static_cast<std::uint8_t>(pixel_value(slow, i));
+       });
+     }},
+    {"write_png", [](const std::string& path, const std::function<void(int)>& before_row) {
+       write_png(path, width, height, 16, [&](int slow, std::span<std::uint16_t> row) {
+         before_row(slow);
+         for (std::size_t i = 0; i < row.size(); ++i) row[i] = pixel_value(slow, i);
+       });
+     }}};
+
+void nothing(int) {}
+
+TEST(Writers, SayThatTheDiskIsFull) {
+  for (const Writer& writer : writers)
+    EXPECT_EQ(message_of<OutputError>([&] { writer.write("/dev/full", nothing); }),
+              "cannot write /dev/full: No space left on device")
+        << writer.name;
+  EXPECT_EQ(message_of<OutputError>([] {
+              write_float_image("/dev/full", {1, 1, {5}});
+            }),
+            "cannot write /dev/full: No space left on device");
+}
+
+TEST(Writers, LeaveTheOldFileAndNoOtherWhenTheyAreStopped) {
+  for (const Writer& writer : writers) {
+    const TempDir dir;
+    dir.file("image", "old");
+    const auto stop = [](int slow) {
+      if (slow == height - 1) throw Cancelled();
+    };
+    EXPECT_THROW(writer.write(dir / "image", stop), Cancelled) << writer.name;
+    EXPECT_EQ(dir.names(), Names{"image"}) << writer.name;
+    EXPECT_TRUE(dir.content("image") == "old") << writer.name;
+  }
+}
+
+TEST(Writers, ShowTheNewFileOnlyWhenItIsComplete) {
+  for (const Writer& writer : writers) {
+    const TempDir dir;
+    dir.file("image", "old");
+    writer.write(dir / "image", [&](int slow) {
+      // Not EXPECT_EQ, which would print a picture.
+      EXPECT_TRUE(slow < height - 1 || dir.content("image") == "old") << writer.name;
+    });
+    EXPECT_EQ(dir.names(), Names{"image"}) << writer.name;
+    EXPECT_GT(dir.content("image").size(), std::size_t{width} * height) << writer.name;
+  }
+}
+
+/// A file system of its own in a folder, where the test may mount one.
+class SmallFileSystem {
+ public:
+  SmallFileSystem(const std::string& folder, const char* size) : folder_(folder) {
+    fs::create_directory(folder);
+    mounted_ = mount("none", folder.c_str(), "tmpfs", 0, size) == 0;
+  }
+  SmallFileSystem(const SmallFileSystem&) = delete;
+  SmallFileSystem& operator=(const SmallFileSystem&) = delete;
+  ~SmallFileSystem() { EXPECT_TRUE(!mounted_ || umount(folder_.c_str()) == 0); }
+  bool mounted() const { return mounted_; }
+
+ private:
+  std::string folder_;
+  bool mounted_;
+};
+
+TEST(Writers, LeaveTheOldFileWhenTheFileSystemRunsFull) {
+  const TempDir dir;
+  const std::string root = dir / "small";
+  const SmallFileSystem file_system(root, "size=256k");
+  if (!file_system.mounted())
+    GTEST_SKIP() << "a full file system needs the right to mount one: " << std::strerror(errno);
+  for (const Writer& writer : writers) {
+    dir.file("small/image", "old");
+    EXPECT_EQ(message_of<OutputError>([&] { writer.write(root + "/image", nothing); }),
+              "cannot write " + root + "/image: No space left on device")
+        << writer.name;
+    EXPECT_TRUE(dir.content("small/image") == "old") << writer.name;
+    EXPECT_EQ(std::distance(fs::directory_iterator(root), fs::directory_iterator()), 1)
+        << writer.name;
+  }
+}
+
+TEST(Writers, AcceptDevices) {
+  for (const Writer& writer : writers) EXPECT_NO_THROW(writer.write("/dev/null", nothing));
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+// ---- AtomicFile -------------------------------------------------------------------------------
+
+void write_text(const std::string& path, const std::string& text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+TEST(AtomicFile, WritesSmallAndLargePiecesInOrder) {
+  const TempDir dir;
+  std::string expected;
+  AtomicFile file(dir / "a");
+  for (const std::size_t size : {1U, 3000000U, 5U, 1048575U, 2U, 1048576U, 0U, 500000U, 700000U}) {
+    std::string piece(size, static_cast<char>('a' + expected.size() % 26));
+    file.write(piece);
+    expected += piece;
+  }
+  file.commit();
+  EXPECT_EQ(dir.content("a"), expected);
+}
+
+TEST(AtomicFile, LeavesNothingWithoutCommit) {
+  const TempDir dir;
+  {
+    AtomicFile file(dir / "a");
+    file.write("text");
+    EXPECT_EQ(dir.names().size(), 1u);
+    EXPECT_FALSE(fs::exists(dir / "a"));
+  }
+  EXPECT_EQ(dir.names(), Names{});
+}
+
+TEST(AtomicFile, HasThePermissionsThatTheUmaskLeaves) {
+  const TempDir dir;
+  const mode_t before = umask(027);
+  write_text(dir / "a", "text");
+  umask(before);
+  struct stat about {};
+  ASSERT_EQ(stat((dir / "a").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0640u);
+}
+
+TEST(AtomicFile, ReplacesTheFileBehindALink) {
+  const TempDir dir;
+  fs::create_directory(dir / "real");
+  dir.file("real/a", "old");
+  fs::create_symlink("real/a", dir / "first");
+  fs::create_symlink(dir / "first", dir / "second");
+  write_text(dir / "second", "new");
+  EXPECT_TRUE(fs::is_symlink(dir / "first"));
+  EXPECT_TRUE(fs::is_symlink(dir / "second"));
+  EXPECT_EQ(dir.content("real/a"), "new");
+}
+
+TEST(AtomicFile, MakesTheFileThatALinkPointsTo) {
+  const TempDir dir;
+  fs::create_symlink("target", dir / "link");
+  write_text(dir / "link", "new");
+  EXPECT_TRUE(fs::is_symlink(dir / "link"));
+  EXPECT_FALSE(fs::is_symlink(dir / "target"));
+  EXPECT_EQ(dir.content("target"), "new");
+}
+
+TEST(AtomicFile, RefusesLinksThatGoInCircles) {
+  const TempDir dir;
+  fs::create_symlink("b", dir / "a");
+  fs::create_symlink("a", dir / "b");
+  EXPECT_EQ(message_of<OutputError>([&] { write_text(dir / "a", "text"); }),
+            "cannot write " + dir / "a" + ": Too many levels of symbolic links");
+}
+
+TEST(AtomicFile, WritesIntoAPipe) {
+  const TempDir dir;
+  ASSERT_EQ(mkfifo((dir / "fifo").c_str(), 0600), 0);
+  std::string received;
+  std::thread reader([&] { received = dir.content("fifo"); });
+  write_text(dir / "fifo", "through the pipe");
+  reader.join();
+  EXPECT_EQ(received, "through the pipe");
+  EXPECT_TRUE(fs::is_fifo(dir / "fifo"));
+}
+
+TEST(AtomicFile, NamesWhatIsWrongWithTheTarget) {
+  const TempDir dir;
+  const auto problem = [](const std::string& path) {
+    const std::string message = message_of<OutputError>([&] { write_text(path, "text"); });
+    const std::string start = "cannot write " + path + ": ";
+    EXPECT_TRUE(message.starts_with(start)) << message;
+    return message.substr(std::min(start.size(), message.size()));
+  };
+  EXPECT_EQ(problem(dir.path().string()), "Is a directory");
+  EXPECT_EQ(problem(dir / "new/"), "Is a directory");
+  EXPECT_EQ(problem(dir / "none/a"), "No such file or directory");
+  EXPECT_EQ(problem(dir.file("file", "") + "/a"), "Not a directory");
+  EXPECT_EQ(problem(dir / std::string(300, 'x')), "File name too long");
+  EXPECT_EQ(problem(""), "No such file or directory");
+  EXPECT_EQ(dir.names(), Names{"file"});
+}
+
+TEST(AtomicFile, TakesANameOfTheGreatestLength) {
+  const TempDir dir;
+  write_text(dir / std::string(255, 'x'), "text");
+  EXPECT_EQ(dir.content(std::string(255, 'x')), "text");
+}
+
+/// Root may write everything; this makes the thread an ordinary user meanwhile.
+class OrdinaryUser {
+ public:
+  OrdinaryUser() : was_(geteuid()) {
+    if (was_ == 0 && seteuid(65534) != 0) throw std::runtime_error("cannot become another user");
+  }
+  OrdinaryUser(const OrdinaryUser&) = delete;
+  OrdinaryUser& operator=(const OrdinaryUser&) = delete;
+  ~OrdinaryUser() {
+    if (seteuid(was_) != 0) std::abort();
+  }
+
+ private:
+  uid_t was_;
+};
+
+TEST(AtomicFile, DoesNotReplaceAWriteProtectedFile) {
+  const TempDir dir;
+  dir.file("a", "old");
+  fs::permissions(dir / "a", static_cast<fs::perms>(0444));
+  fs::permissions(dir.path(), fs::perms::all);
+  {
+    const OrdinaryUser user;
+    EXPECT_EQ(message_of<OutputError>([&] { write_text(dir / "a", "new"); }),
+              "cannot write " + dir / "a" + ": Permission denied");
+  }
+  EXPECT_EQ(dir.content("a"), "old");
+}
+
+TEST(AtomicFile, SaysThatAFolderTakesNoNewFiles) {
+  const TempDir dir;
+  dir.file("a", "old");
+  fs::permissions(dir / "a", fs::perms::all);
+  constexpr auto read_only = static_cast<fs::perms>(0555);
+  fs::permissions(dir.path(), read_only);
+  {
+    const OrdinaryUser user;
+    EXPECT_EQ(
+        message_of<OutputError>([&] { write_text(dir / "a", "new"); }),
+        "cannot write " + dir / "a" + ": no new file can be made in its folder: Permission denied");
+    EXPECT_EQ(message_of<OutputError>([&] { check_writable(dir / "b"); }),
+              "cannot write " + dir / "b" + ": Permission denied");
+  }
+  fs::permissions(dir.path(), fs::perms::all);
+  EXPECT_EQ(dir.content("a"), "old");
+}
+
+// ---- check_writable ---------------------------------------------------------------------------
+
+TEST(CheckWritable, LeavesNothingBehindAndTouchesNothing) {
+  const TempDir dir;
+  dir.file("old", "old");
+  EXPECT_NO_THROW(check_writable(dir / "new"));
+  EXPECT_NO_THROW(check_writable(dir / "old"));
+  EXPECT_EQ(dir.names(), Names{"old"});
+  EXPECT_EQ(dir.content("old"), "old");
+}
+
+TEST(CheckWritable, RefusesFoldersAndNamesInMissingOnes) {
+  const TempDir dir;
+  EXPECT_EQ(message_of<OutputError>([&] { check_writable(dir.path().string()); }),
+            "cannot write " + dir.path().string() + ": Is a directory");
+  EXPECT_EQ(message_of<OutputError>([&] { check_writable(dir / "none/a"); }),
+            "cannot write " + dir / "none/a" + ": No such file or directory");
+}
+
+TEST(CheckWritable, DoesNotWaitForTheReaderOfAPipe) {
+  const TempDir dir;
+  ASSERT_EQ(mkfifo((dir / "fifo").c_str(), 0600), 0);
+  EXPECT_NO_THROW(check_writable(dir / "fifo"));
+  EXPECT_NO_THROW(check_writable("/dev/null"));
+}
+
+}  // namespace
+}  // namespace nablabragg::io

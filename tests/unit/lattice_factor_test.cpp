@@ -1,0 +1,269 @@
+// The lattice factor and the arithmetic below it.  Numbers named C were printed by the C program
+// nanoBragg, which evaluates sin(pi N h)/sin(pi h) as it stands and so keeps a sign that no image
+// shows.
+#include <gtest/gtest.h>
+
+#include <algorithm>  // for max
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <vector>
+
+#include "physics/lattice_factor.hpp"
+#include "support/experiment.hpp"
+
+namespace nablabragg {
+namespace {
+
+using namespace physics;
+using std::numbers::pi;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// The factor of one axis at the index h.
+double square_factor(double h, double n) {
+  return square_lattice_factor(Vec3d{h - round_half_down(h), 0, 0}, Vec3d{n, 1, 1});
+}
+
+double ball(double x) { return ball_transform(x * x); }
+
+// ---- Arithmetic -----------------------------------------------------------------------------
+
+TEST(Lane, TheNearestIntegerIsTheLowerOneAtATie) {
+  struct Case {
+    double x, nearest;
+  };
+  for (const Case& c : std::vector<Case>{
+           {0.5, 0},           {1.5, 1},        {2.5, 2},         {-0.5, -1},
+           {-1.5, -2},         {-2.5, -3},      {0, 0},           {1, 1},
+           {-1, -1},           {0.49, 0},       {0.51, 1},        {-0.49, 0},
+           {-0.51, -1},        {7.2, 7},        {-7.2, -7},       {7.8, 8},
+           {-7.8, -8},         {137.0017, 137}, {1e6 + 0.5, 1e6}, {-1e6 - 0.5, -1e6 - 1},
+           {1e12 + 0.5, 1e12},
+       })
+    EXPECT_EQ(round_half_down(c.x), c.nearest) << c.x;
+}
+
+TEST(Lane, TheNearestIntegerIsTheCeilingOfXMinusAHalfForNeighboursOfEveryTie) {
+  for (int i = -2000; i <= 2000; ++i)
+    for (const double x :
+         {i + 0.5, std::nextafter(i + 0.5, infinity), std::nextafter(i + 0.5, -infinity), double(i),
+          std::nextafter(double(i), infinity), std::nextafter(double(i), -infinity)})
+      ASSERT_EQ(round_half_down(x), std::ceil(x - 0.5)) << i << " and " << x - i;
+}
+
+TEST(Lane, FloorOfIsTheFloorForNeighboursOfEveryInteger) {
+  for (int i = -2000; i <= 2000; ++i)
+    for (const double x :
+         {double(i), std::nextafter(double(i), infinity), std::nextafter(double(i), -infinity),
+          i + 0.5, std::nextafter(i + 0.5, infinity), std::nextafter(i + 0.5, -infinity)})
+      ASSERT_EQ(floor_of(x), std::floor(x)) << i << " and " << x - i;
+}
+
+TEST(Lane, RoundingHalfToEvenIsThatOfTheMachine) {
+  for (double x = -50; x <= 50; x += 0.25) ASSERT_EQ(round_even(x), std::nearbyint(x)) << x;
+  EXPECT_EQ(round_even(1e12 + 0.75), 1e12 + 1);
+}
+
+TEST(Lane, TheSineOfPiXIsGoodToFourUnitsInTheLastPlace) {
+  // To two where it is short of its flat top, below which doubles are spaced most closely.
+  const auto error_in_ulps = [](double x) {
+    const long double exact = std::sin(std::numbers::pi_v<long double> *
+                                       static_cast<long double>(x));
+    const double rounded = std::abs(static_cast<double>(exact));
+    const double ulp = std::nextafter(rounded, infinity) - rounded;
+    return std::abs(static_cast<double>(static_cast<long double>(sin_pi(x)) - exact)) / ulp;
+  };
+  double steep = 0, flat = 0;
+  for (int i = 1; i <= 50000; ++i)
+    for (const double x : {i / 100000.0, -i / 100000.0}) {
+      double& worst = std::abs(x) <= 0.25 ? steep : flat;
+      worst = std::max(worst, error_in_ulps(x));
+    }
+  for (double x = 0.25; x > 1e-300; x *= 0.9)
+    steep = std::max({steep, error_in_ulps(x), error_in_ulps(-x)});
+  EXPECT_LE(steep, 2);
+  EXPECT_LE(flat, 4);
+}
+
+TEST(Lane, TheSineOfPiXHasItsWellKnownValues) {
+  EXPECT_EQ(sin_pi(0.0), 0);
+  EXPECT_NEAR(sin_pi(1.0 / 6), 0.5, 1e-16);
+  EXPECT_NEAR(sin_pi(0.25), std::numbers::sqrt2 / 2, 2e-16);
+  EXPECT_NEAR(sin_pi(0.5), 1, 3e-16);
+  for (const double x : {0.1, 0.2, 0.3, 0.4, 0.5}) EXPECT_EQ(sin_pi(-x), -sin_pi(x));
+}
+
+// ---- Square ---------------------------------------------------------------------------------
+
+TEST(SquareLatticeFactor, IsNanobraggsAwayFromLatticePoints) {
+  struct Row {
+    double h, n2, n5, n10;  ///< C; where C has the rounding error of a zero, zero
+    double relative;        ///< C loses digits near large integers
+  };
+  const std::vector<Row> table = {
+      {0, 2, 5, 10, 1e-12},
+      {0.001, 1.9999901304037162, 4.9998026101199065, 9.9983715937594173, 1e-12},
+      {0.05, 1.9753766811902753, 4.5201470213402013, 6.3924532214996619, 1e-12},
+      {0.1, 1.9021130325903073, 3.2360679774997898, 0, 1e-12},
+      {0.25, 1.4142135623730951, -1, 1.4142135623730951, 1e-12},
+      {1.0 / 3, 1, -1, -1, 1e-12},
+      {0.5, 0, 1, 0, 1e-12},
+      {0.9, -1.9021130325903073, 3.2360679774997889, 0, 1e-12},
+      {10.02, 1.9960534568565433, 4.9213957248861684, 9.3610509468402388, 1e-12},
+      {137.0017, -1.9999714769110783, 4.9994295552637222, -9.9952943345478378, 1e-10},
+  };
+  for (const Row& row : table)
+    for (const auto& [n, expected] : {std::pair{2.0, row.n2}, {5.0, row.n5}, {10.0, row.n10}}) {
+      SCOPED_TRACE(testing::Message() << "h " << row.h << " N " << n);
+      const double got = std::abs(square_factor(row.h, n));
+      if (expected == 0)
+        EXPECT_LT(got, 2e-15 * n);
+      else
+        EXPECT_CLOSE_WITHIN(row.relative, got, std::abs(expected));
+    }
+}
+
+TEST(SquareLatticeFactor, HasTheValuesThatTheFractionOfHGives) {
+  struct Row {
+    double n, d, factor;
+  };
+  for (const Row& row : std::vector<Row>{
+           {5, 0.001, 4.99980261011991},
+           {5, 0.01, 4.9802828594855},
+           {5, 0.05, 4.5201470213402},
+           {5, 0.1, 3.23606797749979},
+           {5, 0.15, 1.55753651583505},
+           {5, 0.25, -1},
+           {5, 0.5, 1},
+           {10, 0.001, 9.99837159375942},
+           {10, 0.01, 9.83793462635928},
+           {10, 0.05, 6.39245322149966},
+           {10, 0.25, 1.4142135623731},
+       }) {
+    SCOPED_TRACE(testing::Message() << "N " << row.n << " d " << row.d);
+    EXPECT_CLOSE(std::abs(square_factor(row.d, row.n)), std::abs(row.factor));
+    EXPECT_EQ(std::abs(square_factor(-row.d, row.n)), std::abs(square_factor(row.d, row.n)));
+  }
+  EXPECT_LT(std::abs(square_factor(0.1, 10)), 1e-14);
+  EXPECT_LT(std::abs(square_factor(0.5, 10)), 1e-14);
+}
+
+TEST(SquareLatticeFactor, ALargeCrystalFarOutLosesNoDigits) {
+  // C: 151.48195977118925; with the fraction in long double: -151.4819597702986
+  EXPECT_CLOSE(std::abs(square_factor(137.0017, 1000)), 151.4819597702986);
+  EXPECT_CLOSE_WITHIN(1e-11, std::abs(square_factor(137.0017, 1000)), 151.48195977118925);
+}
+
+TEST(SquareLatticeFactor, IsTheNumberOfCellsAtEveryLatticePoint) {
+  // C: 14.670036240310372 at h = 3, N = 5, and -2624.5660883721425 at h = 1, N = 1000
+  EXPECT_EQ(square_factor(3, 5) * square_factor(3, 5), 25);
+  EXPECT_EQ(square_factor(1, 1000), 1000);
+  EXPECT_EQ(square_factor(-740, 12), 12);
+  EXPECT_EQ(square_lattice_factor(Vec3d{0, 0, 0}, Vec3d{3, 5, 7}), 105);
+}
+
+TEST(SquareLatticeFactor, BendsDownFromItsPeakAsItsSeriesSays) {
+  for (const double n : {2.0, 5.0, 50.0, 1000.0})
+    for (double d = 1e-9; d <= 1e-3; d *= 1.7) {
+      if (n * pi * d >= 1e-2) continue;
+      const double series = 1 - (n * n - 1) * (pi * d) * (pi * d) / 6;
+      ASSERT_NEAR(square_factor(d, n) / n, series, 1e-10) << "N " << n << " d " << d;
+      ASSERT_NEAR(square_factor(-d, n) / n, series, 1e-10) << "N " << n << " d " << -d;
+    }
+}
+
+TEST(SquareLatticeFactor, AnAxisOfOneCellDoesNotScatterDifferentlyAnywhere) {
+  for (const double d : {-0.4999, -0.25, -1e-9, 0.0, 1e-90, 1e-5, 0.1, 0.5})
+    EXPECT_EQ(square_lattice_factor(Vec3d{d, d, d}, Vec3d{1, 1, 1}), 1) << d;
+}
+
+TEST(SquareLatticeFactor, IsTheProductOfItsAxes) {
+  const Vec3d d{0.0139, -0.0483, -0.0501};
+  EXPECT_CLOSE(square_lattice_factor(d, Vec3d{5, 6, 7}),
+               square_factor(d.x, 5) * square_factor(d.y, 6) * square_factor(d.z, 7));
+}
+
+// ---- Round ----------------------------------------------------------------------------------
+
+TEST(RoundLatticeFactor, TheTransformOfABallHasItsExactValues) {
+  struct Row {
+    double x, value;
+  };
+  for (const Row& row : std::vector<Row>{
+           {0, 1},
+           {0.01, 0.99999000003571},  // C loses digits: 0.99999000003569982
+           {0.1, 0.9990003570767271},
+           {0.5, 0.975222183816399},
+           {1, 0.9035060368192702},
+           {2, 0.6530966624699874},
+           {pi, 0.3039635509270133},
+           {5, -0.05705364484750247},
+           {10, 0.023540082539625463},
+           {100, -0.00026021475860963446},
+       })
+    EXPECT_CLOSE_WITHIN(2e-14, ball(row.x), row.value);
+  EXPECT_LT(std::abs(ball(4.493409457909064)), 1e-15);  // C: -4e-18
+}
+
+TEST(RoundLatticeFactor, TheTransformOfABallIsSmoothWhereItsClosedFormCancels) {
+  // C: 0 at 1e-8, 1.00020 at 1e-6, 0.99999676 at 1e-5
+  EXPECT_EQ(ball(1e-8), 1);
+  EXPECT_NEAR(ball(1e-6), 1 - 1e-13, 1e-15);
+  EXPECT_NEAR(ball(1e-5), 1 - 1e-11, 1e-15);
+  EXPECT_NEAR(ball(1e-3), 1 - 1e-7 + 1e-12 / 280, 1e-15);
+  EXPECT_NEAR(ball(0.1), 0.99900035707672712, 1e-15);
+}
+
+TEST(RoundLatticeFactor, TheSeriesMeetsTheClosedForm) {
+  const double below = std::nextafter(0.25, 0.0);
+  EXPECT_NEAR(ball_transform(below), ball_transform(0.25), 3e-14);
+}
+
+TEST(RoundLatticeFactor, PeaksAtTheVolumeTimesItsConstant) {
+  EXPECT_CLOSE(round_lattice_factor(Vec3d{0, 0, 0}, Vec3d{3, 5, 7}, 1.0), 105 * 0.723601254558268);
+}
+
+TEST(RoundLatticeFactor, DependsOnTheDistanceScaledByCellsAndFudge) {
+  // One cell counts along its axis too
+  const double direct = 2 * 3 * 1 * 0.723601254558268 *
+                        ball(pi * std::sqrt((0.04 + 0.81 + 0.0625) * 1.3));
+  EXPECT_CLOSE(round_lattice_factor(Vec3d{0.1, -0.3, 0.25}, Vec3d{2, 3, 1}, 1.3), direct);
+}
+
+// ---- Gauss and top hat ----------------------------------------------------------------------
+
+TEST(GaussLatticeFactor, FallsWithTheSquaredRadiusOverItsConstant) {
+  EXPECT_EQ(gauss_lattice_factor(0.0, 27.0, 1.3), 27);
+  EXPECT_CLOSE(gauss_lattice_factor(0.2, 27.0, 1.3), 27 * std::exp(-0.2 / 0.63 * 1.3));
+}
+
+TEST(TophatLatticeFactor, EndsBeforeItsEdge) {
+  const double edge = 0.3969;
+  EXPECT_EQ(tophat_lattice_factor(std::nextafter(edge, 0.0), 27.0, 1.0), 27);
+  EXPECT_EQ(tophat_lattice_factor(edge, 27.0, 1.0), 0);
+  EXPECT_EQ(tophat_lattice_factor(0.2, 27.0, 1.9), 27);
+  EXPECT_EQ(tophat_lattice_factor(0.2, 27.0, 2.0), 0);
+}
+
+TEST(SpotMetric, MeasuresTheLengthOfTheReciprocalVectorScaledByTheNumberOfCells) {
+  // 1/A times the product of the three numbers of cells
+  const std::string flags =
+      "-default_F 100 -cell 70 80 90 85 95 105 -misset 10 20 30 -gauss_xtal "
+      "-Na 2 -Nb 3 -Nc 4 ";
+  const auto metric_and_axes = [](const std::string& line) {
+    const Experiment e = test::experiment_of(line);
+    const Resolved r = resolve(e);
+    return std::pair{make_plan(e, r).lattice.metric, r.axes.reciprocal_per_A};
+  };
+  const auto [metric, star] = metric_and_axes(flags);
+  const Vec3d d{0.1, -0.2, 0.3};
+  const Vec3d q = d.x * star.a + d.y * star.b + d.z * star.c;
+  EXPECT_CLOSE(spot_radius2(metric, d), dot(q, q) * 24 * 24);
+
+  // The corrected radius is in cells along each axis
+  EXPECT_CLOSE(spot_radius2(metric_and_axes(flags + "-corrected").first, d), 0.04 + 0.36 + 1.44);
+}
+
+}  // namespace
+}  // namespace nablabragg

@@ -1,0 +1,136 @@
+// Mosaic domains: rotations and generator states that the C program nanoBragg printed.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "model/resolve.hpp"
+#include "support/experiment.hpp"
+
+namespace nablabragg {
+namespace {
+
+using test::resolved_of;
+
+constexpr std::int64_t default_seed = 12345678;
+const double half_degree = 0.5 / units::degrees_per_radian;
+
+/// The stream's state after so many domains.
+std::int64_t state_after(int domains, std::int64_t user_seed) {
+  model::NanobraggRandom random;
+  std::int64_t state = -user_seed;
+  for (int i = 0; i < domains; ++i) model::random_rotation(random, state);
+  return state;
+}
+
+TEST(Mosaic, TheFirstDomainIsTheCrystalItself) {
+  const auto domains = resolved_of("-mosaic 0.5 -mosaic_domains 3").domains;
+  ASSERT_EQ(domains.size(), 3U);
+  const Mat3d identity = Mat3d::identity();
+  EXPECT_EQ(domains[0].a, identity.a);
+  EXPECT_EQ(domains[0].b, identity.b);
+  EXPECT_EQ(domains[0].c, identity.c);
+}
+
+TEST(Mosaic, TheFirstDomainDrawsTheRotationThatIsDiscarded) {
+  model::NanobraggRandom random;
+  std::int64_t state = -default_seed;
+  const model::RandomRotation drawn = model::random_rotation(random, state);
+  EXPECT_EQ(drawn.angle_over_cap, 0.98914814F);
+  EXPECT_EQ(drawn.axis.z, -0.95309267193078995);  // the second deviate
+  const double pi = 3.14159265358979323846, first = 0.53197860717773438;
+  EXPECT_CLOSE(drawn.axis.x / drawn.axis.y, std::tan(pi * first));
+  EXPECT_CLOSE(length(drawn.axis), 1.0);
+  // The third one is behind the angle: its share of the cap is a rounded cube root.
+  const double third = 0.17945325374603271;
+  EXPECT_EQ(drawn.angle_over_cap,
+            static_cast<float>(std::pow(static_cast<double>(static_cast<float>(1 - third * third)),
+                                        static_cast<double>(static_cast<float>(1.0 / 3)))));
+
+  const float angle = static_cast<float>(half_degree) * drawn.angle_over_cap;
+  EXPECT_CLOSE(physics::rotation_matrix(drawn.axis, static_cast<double>(angle)),
+               (Mat3d{{0.999966123750447, 0.00822660132798297, -0.000272730811663003},
+                      {-0.00822728250737186, 0.999962779321514, -0.00259842147011866},
+                      {0.000251344482920423, 0.00260057727878052, 0.999996586906059}}));
+}
+
+TEST(Mosaic, DomainsAreTheReferencesForTheDefaultSeed) {
+  const auto domains = resolved_of("-mosaic 0.5 -mosaic_domains 3").domains;
+  ASSERT_EQ(domains.size(), 3U);
+  EXPECT_CLOSE(domains[1],
+               (Mat3d{{0.999965920897845, -0.00797516809145802, 0.00213394864943091},
+                      {0.0079761872189556, 0.999968079496629, -0.000469494698829757},
+                      {-0.00213013623357463, 0.000486499472815474, 0.999997612916096}}));
+  EXPECT_CLOSE(domains[2],
+               (Mat3d{{0.999991435992216, 0.00284164410300477, 0.00300882053583839},
+                      {-0.00285848579190532, 0.999980189430753, 0.00560801257246951},
+                      {-0.00299282495353471, -0.00561656521615826, 0.999979748391921}}));
+}
+
+TEST(Mosaic, DomainsAreTheReferencesForAUsersSeed) {
+  const auto domains = resolved_of("-mosaic 1 -mosaic_seed 1234 -mosaic_domains 3").domains;
+  ASSERT_EQ(domains.size(), 3U);
+  EXPECT_CLOSE(domains[1], (Mat3d{{0.999867679561463, 0.00305402541381282, -0.0159779941528059},
+                                  {-0.00315474041418343, 0.999975292028886, -0.00628195388903657},
+                                  {0.0159584141221624, 0.00633152908203456, 0.999852609517117}}));
+  EXPECT_CLOSE(domains[2], (Mat3d{{0.999957631073599, 0.0056860821647311, -0.00723909713241512},
+                                  {-0.00558984987569709, 0.999896657046206, 0.0132449539896627},
+                                  {0.00731366091938798, -0.0132039273489761, 0.999886076844017}}));
+}
+
+TEST(Mosaic, TheGeneratorEndsInTheReferencesState) {
+  EXPECT_EQ(state_after(1, default_seed), 1312812850);
+  EXPECT_EQ(state_after(3, default_seed), 938582049);
+  EXPECT_EQ(state_after(3, 1234), 1125494004);
+}
+
+TEST(Mosaic, NoDomainIsTurnedByMoreThanTheSpread) {
+  const double spread = 2.0 / units::degrees_per_radian;
+  const auto domains = resolved_of("-mosaic 2 -mosaic_domains 200").domains;
+  for (const Mat3d& m : domains) {
+    const double cosine = (m.a.x + m.b.y + m.c.z - 1) / 2;
+    EXPECT_GE(cosine, std::cos(spread) - 1e-9);
+  }
+}
+
+TEST(Mosaic, DomainsTurnTheCellAfterPhiInTheLaboratoryFrame) {
+  const Experiment e = test::experiment_of(
+      test::any_crystal + "-cell 70 80 90 75 85 95 -phi 30 -mosaic 0.5 -mosaic_domains 2");
+  const Resolved r = resolve(e);
+  const Plan plan = make_plan(e, r);
+  ASSERT_EQ(plan.orientations.size(), 2U);
+  EXPECT_EQ(plan.domains, 2);
+  EXPECT_CLOSE(plan.orientations[1].a, r.domains[1] * plan.orientations[0].a);
+  EXPECT_CLOSE(plan.orientations[1].b, r.domains[1] * plan.orientations[0].b);
+  EXPECT_CLOSE(plan.orientations[1].c, r.domains[1] * plan.orientations[0].c);
+}
+
+TEST(Mosaic, DomainCountAndSpreadFillInForEachOther) {
+  struct Row {
+    const char* flags;
+    std::size_t domains;
+    double spread_deg;
+    std::size_t warnings;
+  };
+  const std::vector<Row> table = {
+      {"", 1, 0, 0},
+      {"-mosaic 0", 1, 0, 0},
+      {"-mosaic 0.5", 10, 0.5, 1},
+      {"-mosaic 0.5 -mosaic_domains 0", 10, 0.5, 1},
+      {"-mosaic_domains 7", 1, 0, 1},
+      {"-mosaic 0 -mosaic_domains 7", 1, 0, 1},
+      {"-mosaic -1 -mosaic_domains 7", 1, 0, 1},
+      {"-mosaic 0.5 -mosaic_domains 7", 7, 0.5, 0},
+  };
+  for (const Row& expected : table) {
+    SCOPED_TRACE(expected.flags);
+    const Resolved r = resolved_of(expected.flags);
+    EXPECT_EQ(r.domains.size(), expected.domains);
+    EXPECT_CLOSE(r.mosaic_spread * units::degrees_per_radian, expected.spread_deg);
+    EXPECT_EQ(r.warnings.size(), expected.warnings);
+  }
+}
+
+}  // namespace
+}  // namespace nablabragg

@@ -1,0 +1,239 @@
+// Statistics and integer images of whole runs, as the C program nanoBragg (one thread) printed and
+// wrote them.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>  // for pair
+#include <vector>
+
+#include "io/smv_header.hpp"
+#include "model/resolve.hpp"
+#include "nablabragg/io.hpp"
+#include "readout/integer_image.hpp"
+#include "readout/noise.hpp"
+#include "support/experiment.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nablabragg {
+namespace {
+
+/// As %g prints
+constexpr double six_digits = 5e-6;
+
+struct Rendered {
+  Experiment experiment;
+  Simulation simulation;
+  const Statistics& statistics() const { return simulation.statistics; }
+  const Image& image() const { return simulation.image; }
+};
+
+Rendered rendered(const Experiment& experiment) { return {experiment, test::image_of(experiment)}; }
+
+void expect_statistics(const Statistics& got, double max, double mean, double rms, double rmsd) {
+  EXPECT_CLOSE_WITHIN(six_digits, got.max, max);
+  EXPECT_CLOSE_WITHIN(six_digits, got.mean, mean);
+  EXPECT_CLOSE_WITHIN(six_digits, got.rms, rms);
+  EXPECT_CLOSE_WITHIN(six_digits, got.rmsd, rmsd);
+}
+
+struct Noise {
+  std::vector<std::uint16_t> pixels;
+  double photons = 0;
+  std::int64_t overloads = 0;
+};
+
+/// The noise image over the region of interest, in raster order.
+Noise noise_of(const Rendered& run, std::int64_t seed, double adc) {
+  const Resolved& resolved = run.simulation.resolved;
+  readout::NanobraggPoisson poisson(
+      model::random_after_resolving(run.experiment, static_cast<int>(resolved.domains.size())),
+      seed);
+  Noise noise;
+  const RegionOfInterest& roi = resolved.roi;
+  for (int slow = roi.slow_min; slow <= roi.slow_max; ++slow)
+    for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) {
+      const double photons = poisson(run.image().at(fast, slow));
+      noise.photons += photons;
+      noise.pixels.push_back(readout::to_counts(photons, adc, noise.overloads));
+    }
+  return noise;
+}
+
+/// The integer image over the region of interest, in raster order.
+std::vector<std::uint16_t> integers_of(const Rendered& run, double adc) {
+  const double scale = readout::integer_scale(0, run.statistics().max);
+  std::vector<std::uint16_t> pixels;
+  const RegionOfInterest& roi = run.simulation.resolved.roi;
+  for (int slow = roi.slow_min; slow <= roi.slow_max; ++slow)
+    for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast)
+      pixels.push_back(readout::to_integer(run.image().at(fast, slow), scale, adc));
+  return pixels;
+}
+
+std::string cube(const std::string& flags) {
+  return "-cell 100 100 100 90 90 90 -default_F 100 -N 5 -lambda 1 -distance 100 -pixel 0.1 " +
+         flags;
+}
+
+// ---- A cubic crystal ------------------------------------------------------------------------
+
+TEST(Statistics, OfACubicCrystalAreTheReferences) {
+  const Rendered run = rendered(test::experiment_of(cube("-detpixels 32")));
+  expect_statistics(run.statistics(), 97.2806, 5.5518, 18.7158, 17.8726);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().max_fast_m, 0.001775);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().max_slow_m, 0.001775);
+  EXPECT_EQ(run.statistics().max_fast, 17);
+  EXPECT_EQ(run.statistics().max_slow, 17);
+  EXPECT_EQ(run.statistics().pixels, 1024);
+  const double int_scale = readout::integer_scale(0, run.statistics().max);
+  EXPECT_CLOSE_WITHIN(six_digits, int_scale, 565.375);
+  EXPECT_CLOSE_WITHIN(six_digits, readout::greymap_scale(0, run.statistics().rmsd, int_scale),
+                      2.79758);
+  EXPECT_EQ(noise_of(run, 1, 40).photons, 5784);
+}
+
+TEST(Statistics, OfARegionOfInterestAreTheReferences) {
+  const Rendered run = rendered(test::experiment_of(cube("-detpixels 16 -roi 3 6 5 7")));
+  expect_statistics(run.statistics(), 0.725326, 0.258017, 0.341395, 0.209585);
+  EXPECT_EQ(run.statistics().pixels, 12);
+  EXPECT_EQ(integers_of(run, 40.6), (std::vector<std::uint16_t>{6506, 6504, 8623, 11668,   //
+                                                                8799, 8797, 11668, 15795,  //
+                                                                30620, 30613, 40633, 55041}));
+  // All 40, as 0 + 40.6 is cut off, except at (5,6), (3,7), (5,7) and (6,7)
+  EXPECT_EQ(noise_of(run, 7, 40.6).pixels, (std::vector<std::uint16_t>{40, 40, 40, 40,  //
+                                                                       40, 40, 41, 40,  //
+                                                                       41, 40, 41, 42}));
+  for (int fast = 0; fast < 16; ++fast) EXPECT_EQ(run.image().at(fast, 4), 0);
+}
+
+// ---- A triclinic one with a table -----------------------------------------------------------
+
+const std::string triclinic =
+    "-cell 70 80 90 85 95 105 -misset 10 20 30 -lambda 1.2 -distance 150 -detpixels 16 "
+    "-pixel 0.8 -N 5 -oversample 2 ";
+
+Rendered rendered_triclinic(const std::string& flags) {
+  Experiment e = test::experiment_with_table(triclinic + flags);
+  e.structure_factors.default_F = 0;
+  return rendered(e);
+}
+
+TEST(Statistics, OfATriclinicCrystalAreTheReferences) {
+  const Rendered run = rendered_triclinic("-roi 2 13 1 14");
+  expect_statistics(run.statistics(), 1186.61, 35.245, 143.205, 138.773);
+  // Where it says that the maximum lies, is its last sub-pixel.
+  EXPECT_EQ(run.statistics().max_fast, 11);
+  EXPECT_EQ(run.statistics().max_slow, 3);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().max_fast_m, 0.0094);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().max_slow_m, 0.003);
+  const double int_scale = readout::integer_scale(0, run.statistics().max);
+  EXPECT_CLOSE_WITHIN(six_digits, int_scale, 46.3506);
+  EXPECT_CLOSE_WITHIN(six_digits, readout::greymap_scale(0, run.statistics().rmsd, int_scale),
+                      0.360301);
+}
+
+TEST(Statistics, OfTheWholeTriclinicImageAreTheReferences) {
+  const Rendered run = rendered_triclinic("");
+  expect_statistics(run.statistics(), 1186.61, 33.9811, 128.76, 124.177);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().solid_angle_sr, 0.00726764);
+  EXPECT_EQ(noise_of(run, 7, 40).photons, 8702);
+}
+
+TEST(Statistics, TheFirstRowsOfEveryKindOfImageAreTheReferences) {
+  const Rendered run = rendered_triclinic("-roi 2 13 1 14");
+  const std::vector<double> photons = {
+      0.928887248,  30.5520992,  24.6871738,  34.2811584,  116.418526,  0.0633344054,
+      1.89235461,   0.505972981, 0.042517297, 28.9329586,  0.986918271, 0.0463715419,
+      0.0723739043, 5.82803345,  2.26704168,  1.42242396,  11.0575953,  0.284021676,
+      24.3720646,   4.18282175,  1.20962262,  14.181839,   0.750600457, 0.00775871007,
+      1.43264437,   6.71052122,  3.71541476,  0.377331734, 0.347673118, 0.023644777,
+      0.0877263099, 2.07853532,  7.39420748,  1186.60803,  8.05455971,  0.483665258};
+  const std::vector<std::uint16_t> noise = {40, 68, 62, 78, 145, 40, 41, 40, 40, 76,   41, 40,  //
+                                            40, 49, 43, 41, 49,  41, 61, 46, 40, 52,   40, 40,  //
+                                            40, 44, 42, 40, 42,  40, 40, 42, 43, 1225, 47, 40};
+  const std::vector<std::uint16_t> integers = {
+      83,  1456, 1184, 1629, 5436, 43, 128,  63,  42,  1381,  86,  42,  //
+      43,  310,  145,  106,  553,  53, 1170, 234, 96,  697,   75,  40,  //
+      106, 351,  212,  57,   56,   41, 44,   136, 383, 55040, 413, 62};
+  const Noise drawn = noise_of(run, 7, 40);
+  const auto scaled = integers_of(run, 40);
+  for (std::size_t i = 0; i < photons.size(); ++i) {
+    SCOPED_TRACE(i);
+    // The reference's own rounding: 6e-8, more beside the spots where terms cancel
+    EXPECT_CLOSE_WITHIN(2e-7,
+                        static_cast<double>(run.image().at(2 + static_cast<int>(i % 12),
+                                                           1 + static_cast<int>(i / 12))),
+                        photons[i]);
+    EXPECT_EQ(drawn.pixels[i], noise[i]);
+    EXPECT_EQ(scaled[i], integers[i]);
+  }
+  EXPECT_EQ(drawn.photons, 5871);
+  EXPECT_EQ(drawn.overloads, 0);
+}
+
+// ---- Masks ----------------------------------------------------------------------------------
+
+TEST(Statistics, MaskedPixelsCountInTheDeviationAloneAsInTheReference) {
+  // The mask is an image of the same run with one zero, whose header moves the beam centre.
+  const test::TempDir folder;
+  const Rendered source = rendered_triclinic("");
+  const std::string mask = folder / "mask.img";
+  io::write_smv(mask, io::smv_header(source.experiment, source.simulation.resolved), 16, 16,
+                [](int slow, std::span<std::uint16_t> row) {
+                  for (std::size_t i = 0; i < row.size(); ++i) row[i] = slow == 5 && i == 5 ? 0 : 1;
+                });
+  const Rendered run = rendered_triclinic("-roi 2 13 1 14 -mask " + mask);
+  EXPECT_EQ(run.statistics().pixels, 167);
+  EXPECT_EQ(run.image().at(5, 5), 0);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().mean, 40.1878);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().rms, 150.802);
+  EXPECT_CLOSE_WITHIN(six_digits, run.statistics().rmsd, 144.912);
+}
+
+// ---- Edges ----------------------------------------------------------------------------------
+
+TEST(Statistics, TheFirstOfEqualMaximaCounts) {
+  // A top hat is flat, and the four pixels around the beam see it under the same angle.
+  const Simulation s = test::image_of(
+      cube("-detpixels 16 -oversample 1 -tophat_spots -Xbeam 0.75 -Ybeam 0.75"));
+  ASSERT_GT(s.statistics.max, 0);
+  for (const auto& [fast, slow] : {std::pair{7, 7}, {8, 7}, {7, 8}, {8, 8}})
+    EXPECT_EQ(static_cast<double>(s.image.at(fast, slow)), s.statistics.max);
+  EXPECT_EQ(s.statistics.max_fast, 7);
+  EXPECT_EQ(s.statistics.max_slow, 7);
+}
+
+TEST(Statistics, ABlackImageHasItsMaximumNowhere) {
+  const Statistics s = test::image_of(cube("-detpixels 4 -fluence 0")).statistics;
+  EXPECT_EQ(s.max, 0);
+  EXPECT_EQ(s.max_fast, -1);
+  EXPECT_EQ(s.max_fast_m, 0);
+  EXPECT_EQ(s.max_slow_m, 0);
+  EXPECT_EQ(s.mean, 0);
+  EXPECT_EQ(s.rms, 0);
+  EXPECT_EQ(s.rmsd, 0);
+}
+
+TEST(Statistics, ASinglePixelHasItselfForRootMeanSquare) {
+  const Statistics s = test::image_of(cube("-detpixels 16 -roi 9 9 9 9")).statistics;
+  EXPECT_EQ(s.pixels, 1);
+  EXPECT_EQ(s.mean, s.max);
+  EXPECT_CLOSE_WITHIN(1e-7, s.rms, s.max);
+  EXPECT_EQ(s.rmsd, 0);
+}
+
+TEST(Statistics, TheSolidAngleSumGrowsWithTheLayersAsInTheReference) {
+  // the sum over layers is divided by steps that do not count them.
+  const auto solid_angle = [](const std::string& flags) {
+    return test::image_of(cube("-detpixels 16 -oversample 1 " + flags)).statistics.solid_angle_sr;
+  };
+  const double one = solid_angle("");
+  EXPECT_CLOSE_WITHIN(1e-3, one, 256e-6);
+  EXPECT_CLOSE_WITHIN(1e-12, solid_angle("-detector_thick 450 -thicksteps 5"), 5 * one);
+  EXPECT_CLOSE_WITHIN(1e-12, solid_angle("-osc 1 -phisteps 4"), one / 4);
+}
+
+}  // namespace
+}  // namespace nablabragg

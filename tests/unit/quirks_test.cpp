@@ -543,7 +543,8 @@ TEST(Quirks, Q29FirstValuesStandForAllOnlyInCompat) {
       const double distance = step.at.distance;
       const Vec3d incident = each.plan.rays[std::size_t(step.ray)].incident;
       const double cosine = dot(incident, step.at.direction);
-      const double omega = 0.5e-3 * 0.5e-3 * 0.02 / (distance * distance * distance);
+      const double close = 0.02 + each.plan.sensor.layer_step * step.at.layer;
+      const double omega = 0.5e-3 * 0.5e-3 * close / (distance * distance * distance);
       const double depth = extra.find("thick") == std::string::npos
                                ? 0
                                : 150.0 / 400 / step.at.direction.x;

@@ -29,7 +29,7 @@ struct BasicPanel {
   Real named_beam_x{}, named_beam_y{};    ///< in the convention's own meaning (Xbeam, Ybeam)
   Real named_close_x{}, named_close_y{};  ///< Xclose, Yclose
   Real two_theta{};
-  std::array<Real, 3> rotation{};
+  Vec3<Real> rotation;
   Vec3<Real> dials_origin_mm, xds_beam;
   bool normal_generated = false;
 };

@@ -175,120 +175,71 @@ void set_centres_as_meant(const BasicExperiment<Real>& e, const PanelPoint<Real>
          panel.beam_slow);
 }
 
-}  // namespace detail
-
-/// Throws UsageError when the panel cannot be placed.
+/// Beam, panel, polarization, spindle and two-theta axes before the rotations.
 template <class Real>
-BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
-  const BasicDetector<Real>& d = e.detector;
-  const Quirks& quirks = e.quirks;
-  const auto vec = [](const Vec3d& v) { return Vec3<Real>{Real(v.x), Real(v.y), Real(v.z)}; };
-  const ConventionFrame frame = convention_frame(d.convention);
-  const bool custom = d.convention == Convention::custom;
-
-  BasicPanel<Real> panel;
-  panel.convention = d.convention;
-  panel.pixel = units::metres_from_mm(d.pixel_mm);
-  detail::set_size(d, panel);
-  panel.beam = unit(e.beam.direction.value_or(vec(frame.beam)));
-  panel.fast = unit(d.fast_axis.value_or(vec(frame.fast)));
-  panel.slow = unit(d.slow_axis.value_or(vec(frame.slow)));
-  panel.polarization_axis = unit(e.beam.polarization_axis.value_or(vec(frame.polarization_axis)));
-  panel.spindle = unit(e.scan.spindle_axis.value_or(vec(frame.spindle)));
-  panel.vertical = unit(cross(panel.beam, panel.polarization_axis));
-  panel.two_theta_axis = d.two_theta_axis.value_or(vec(frame.two_theta_axis));
-  if (!quirks.two_theta_axis_is_two_theta) panel.two_theta_axis = unit(panel.two_theta_axis);
-  panel.pivot = quirks.convention_forces_pivot && !custom ? frame.pivot
-                                                          : d.pivot.value_or(frame.pivot);
-
-  // Normal
-  const Vec3<Real> named_normal = d.normal.value_or(vec(frame.normal));
-  const Vec3<Real> generated = unit(cross(panel.fast, panel.slow));
-  panel.normal = named_normal;
-  if (quirks.custom_normal_kept) {
-    panel.normal_generated = length(named_normal) != Real(1);
-    if (panel.normal_generated) panel.normal = generated;
-  } else {
-    using std::abs;
-    panel.normal = unit(named_normal);
-    const bool own_axes = d.fast_axis || d.slow_axis;
-    const bool orthogonal = abs(dot(panel.normal, panel.fast)) < Real(1e-6) &&
-                            abs(dot(panel.normal, panel.slow)) < Real(1e-6);
-    panel.normal_generated = !orthogonal || (own_axes && !d.normal);
-    if (panel.normal_generated)
-      panel.normal = dot(generated, panel.beam) < Real(0) ? -generated : generated;
-  }
-
-  // Rotations
-  const Vec3<Real> tilt{units::radians_from_degrees(d.rotation_deg.x),
-                        units::radians_from_degrees(d.rotation_deg.y),
-                        units::radians_from_degrees(d.rotation_deg.z)};
-  panel.rotation = {tilt.x, tilt.y, tilt.z};
-  panel.two_theta = units::radians_from_degrees(d.two_theta_deg);
-  const auto swung = [&](const Vec3<Real>& v) {
-    return physics::rotate_about(physics::rotate(v, tilt), panel.two_theta_axis, panel.two_theta);
+void set_axes(const BasicExperiment<Real>& e, BasicPanel<Real>& panel) {
+  const auto settled = [](const std::optional<Vec3<Real>>& given, const Vec3d& standard) {
+    return given.value_or(Vec3<Real>{Real(standard.x), Real(standard.y), Real(standard.z)});
   };
+  const BasicDetector<Real>& d = e.detector;
+  const ConventionFrame frame = convention_frame(d.convention);
+  panel.beam = unit(settled(e.beam.direction, frame.beam));
+  panel.fast = unit(settled(d.fast_axis, frame.fast));
+  panel.slow = unit(settled(d.slow_axis, frame.slow));
+  panel.normal = settled(d.normal, frame.normal);
+  panel.polarization_axis = unit(settled(e.beam.polarization_axis, frame.polarization_axis));
+  panel.spindle = unit(settled(e.scan.spindle_axis, frame.spindle));
+  panel.vertical = unit(cross(panel.beam, panel.polarization_axis));
+  panel.two_theta_axis = settled(d.two_theta_axis, frame.two_theta_axis);
+  if (!e.quirks.two_theta_axis_is_two_theta) panel.two_theta_axis = unit(panel.two_theta_axis);
+  const bool forced = e.quirks.convention_forces_pivot && d.convention != Convention::custom;
+  panel.pivot = forced ? frame.pivot : d.pivot.value_or(frame.pivot);
+}
 
-  // Distances: along the beam and along the normal
+/// Replaces a normal that does not fit the panel by fast x slow.
+template <class Real>
+void set_normal(const BasicDetector<Real>& d, bool keep_custom, BasicPanel<Real>& panel) {
   using std::abs;
-  const Vec3<Real> turned_normal = quirks.ratio_without_two_theta
-                                       ? physics::rotate(panel.normal, tilt)
-                                       : swung(panel.normal);
-  Real ratio = dot(panel.beam, turned_normal);
-  if (ratio == Real(0)) ratio = Real(std::numeric_limits<double>::min());
-  const bool behind = !quirks.ratio_without_two_theta && !(ratio > Real(1e-9));
-  if (behind && !d.origin_m && (panel.pivot == Pivot::beam || !d.close_distance_mm))
+  const Vec3<Real> generated = unit(cross(panel.fast, panel.slow));
+  if (keep_custom) {
+    panel.normal_generated = length(panel.normal) != Real(1);
+    if (panel.normal_generated) panel.normal = generated;
+    return;
+  }
+  panel.normal = unit(panel.normal);
+  const bool orthogonal = abs(dot(panel.normal, panel.fast)) < Real(1e-6) &&
+                          abs(dot(panel.normal, panel.slow)) < Real(1e-6);
+  panel.normal_generated = !orthogonal || ((d.fast_axis || d.slow_axis) && !d.normal);
+  if (panel.normal_generated)
+    panel.normal = dot(generated, panel.beam) < Real(0) ? -generated : generated;
+}
+
+/// beam . normal, never zero: what turns distances along the normal into distances along the beam.
+template <class Real>
+Real beam_ratio(const Vec3<Real>& beam, const Vec3<Real>& normal) {
+  const Real ratio = dot(beam, normal);
+  return ratio == Real(0) ? Real(std::numeric_limits<double>::min()) : ratio;
+}
+
+/// Corner of pixel (0,0) where a user put it, before the rotations -> after them.
+template <class Real, class Swing>
+Vec3<Real> swung_origin(const Vec3<Real>& origin, const BasicPanel<Real>& panel, Swing&& swung) {
+  using std::abs;
+  if (panel.pivot == Pivot::sample) return swung(origin);
+  const Real facing = dot(panel.beam, panel.normal);
+  if (!(abs(facing) > Real(1e-9)))
     throw UsageError(
-        "the beam does not meet the front of the detector after its rotations, so -distance and "
-        "the beam "
-        "centre do not place it; give -close_distance and -pivot sample");
-  const Real distance = units::metres_from_mm(d.distance_mm);
-  panel.close_distance = d.close_distance_mm ? units::metres_from_mm(*d.close_distance_mm)
-                                             : abs(ratio * distance);
-  panel.distance = panel.close_distance / ratio;
+        "the beam runs along the detector that -pix0_vector places, so it cannot pivot about the "
+        "beam spot; give -pivot sample");
+  const Vec3<Real> spot = dot(origin, panel.normal) / facing * panel.beam;
+  const Vec3<Real> from_corner = spot - origin;
+  return spot - dot(from_corner, panel.fast) * swung(panel.fast) -
+         dot(from_corner, panel.slow) * swung(panel.slow);
+}
 
-  // Beam centre and near point
-  if (quirks.beam_centre_needs_pivot) {
-    detail::set_centres_as_nanobragg(e, panel);
-  } else {
-    const Real reach = panel.pivot == Pivot::beam ? panel.distance : panel.close_distance;
-    const PanelPoint<Real> shift{-reach * dot(panel.beam, panel.fast),
-                                 -reach * dot(panel.beam, panel.slow)};
-    detail::set_centres_as_meant(e, shift, panel);
-  }
-
-  // Corner of pixel (0,0)
-  if (d.origin_m && !quirks.pix0_ignored) {
-    const Real facing = dot(panel.beam, panel.normal);
-    if (panel.pivot == Pivot::beam && !(abs(facing) > Real(1e-9)))
-      throw UsageError(
-          "the beam runs along the detector that -pix0_vector places, so it cannot pivot about the "
-          "beam spot; give -pivot sample");
-    const Real reach = dot(*d.origin_m, panel.normal) / facing;
-    const Vec3<Real> from_corner = reach * panel.beam - *d.origin_m;
-    if (panel.pivot == Pivot::beam)
-      panel.origin = reach * panel.beam - dot(from_corner, panel.fast) * swung(panel.fast) -
-                     dot(from_corner, panel.slow) * swung(panel.slow);
-    else
-      panel.origin = swung(*d.origin_m);
-  } else if (panel.pivot == Pivot::sample) {
-    panel.origin = swung(-panel.near_fast * panel.fast - panel.near_slow * panel.slow +
-                         panel.close_distance * panel.normal);
-  }
-  panel.fast = swung(panel.fast);
-  panel.slow = swung(panel.slow);
-  panel.normal = swung(panel.normal);
-  if (panel.pivot == Pivot::beam && (!d.origin_m || quirks.pix0_ignored))
-    panel.origin = -panel.beam_fast * panel.fast - panel.beam_slow * panel.slow +
-                   panel.distance * panel.beam;
-  if (!quirks.custom_normal_kept && dot(panel.origin, panel.normal) < Real(0))
-    panel.normal = -panel.normal;
-
-  // Centres and distances of the placed panel
-  if (!quirks.ratio_without_two_theta) {
-    ratio = dot(panel.beam, panel.normal);
-    if (ratio == Real(0)) ratio = Real(std::numeric_limits<double>::min());
-  }
+/// What image headers say of the panel where it now is.
+template <class Real>
+void describe_placed(const Quirks& quirks, const Real& ratio, BasicPanel<Real>& panel) {
   panel.near_fast = -dot(panel.origin, panel.fast);
   panel.near_slow = -dot(panel.origin, panel.slow);
   panel.close_distance = dot(panel.origin, panel.normal);
@@ -307,11 +258,81 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
     panel.named_close_x = panel.near_fast;
     panel.named_close_y = panel.near_slow;
   }
-  panel.dials_origin_mm = {1000.0 * dot(panel.origin, vec({0, 0, 1})),
-                           1000.0 * dot(panel.origin, vec({0, 1, 0})),
-                           1000.0 * dot(panel.origin, vec({-1, 0, 0}))};
+  const auto mm_along = [&](double x, double y, double z) {
+    return Real(1000.0) * dot(panel.origin, Vec3<Real>{Real(x), Real(y), Real(z)});
+  };
+  panel.dials_origin_mm = {mm_along(0, 0, 1), mm_along(0, 1, 0), mm_along(-1, 0, 0)};
   panel.xds_beam = {dot(panel.beam, panel.fast), dot(panel.beam, panel.slow),
                     dot(panel.beam, panel.normal)};
+}
+
+}  // namespace detail
+
+/// Throws UsageError when the panel cannot be placed.
+template <class Real>
+BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
+  using std::abs;
+  const BasicDetector<Real>& d = e.detector;
+  const Quirks& quirks = e.quirks;
+  const bool origin_given = d.origin_m && !quirks.pix0_ignored;
+
+  BasicPanel<Real> panel;
+  panel.convention = d.convention;
+  panel.pixel = units::metres_from_mm(d.pixel_mm);
+  detail::set_size(d, panel);
+  detail::set_axes(e, panel);
+  detail::set_normal(d, quirks.custom_normal_kept, panel);
+
+  // Rotations
+  panel.rotation = {units::radians_from_degrees(d.rotation_deg.x),
+                    units::radians_from_degrees(d.rotation_deg.y),
+                    units::radians_from_degrees(d.rotation_deg.z)};
+  panel.two_theta = units::radians_from_degrees(d.two_theta_deg);
+  const auto tilted = [&](const Vec3<Real>& v) { return physics::rotate(v, panel.rotation); };
+  const auto swung = [&](const Vec3<Real>& v) {
+    return physics::rotate_about(tilted(v), panel.two_theta_axis, panel.two_theta);
+  };
+
+  // Distances along the beam and along the normal
+  Real ratio = detail::beam_ratio(
+      panel.beam, quirks.ratio_without_two_theta ? tilted(panel.normal) : swung(panel.normal));
+  const bool behind = !quirks.ratio_without_two_theta && !(ratio > Real(1e-9));
+  if (behind && !origin_given && (panel.pivot == Pivot::beam || !d.close_distance_mm))
+    throw UsageError(
+        "the beam does not meet the front of the detector after its rotations, so -distance and "
+        "the beam centre do not place it; give -close_distance and -pivot sample");
+  const Real distance = units::metres_from_mm(d.distance_mm);
+  panel.close_distance = d.close_distance_mm ? units::metres_from_mm(*d.close_distance_mm)
+                                             : abs(ratio * distance);
+  panel.distance = panel.close_distance / ratio;
+
+  // Beam centre and near point
+  if (quirks.beam_centre_needs_pivot) {
+    detail::set_centres_as_nanobragg(e, panel);
+  } else {
+    const Real reach = panel.pivot == Pivot::beam ? panel.distance : panel.close_distance;
+    const PanelPoint<Real> shift{-reach * dot(panel.beam, panel.fast),
+                                 -reach * dot(panel.beam, panel.slow)};
+    detail::set_centres_as_meant(e, shift, panel);
+  }
+
+  // Corner of pixel (0,0), and the axes where they end up
+  if (origin_given)
+    panel.origin = detail::swung_origin(*d.origin_m, panel, swung);
+  else if (panel.pivot == Pivot::sample)
+    panel.origin = swung(-panel.near_fast * panel.fast - panel.near_slow * panel.slow +
+                         panel.close_distance * panel.normal);
+  panel.fast = swung(panel.fast);
+  panel.slow = swung(panel.slow);
+  panel.normal = swung(panel.normal);
+  if (!origin_given && panel.pivot == Pivot::beam)
+    panel.origin = -panel.beam_fast * panel.fast - panel.beam_slow * panel.slow +
+                   panel.distance * panel.beam;
+  if (!quirks.custom_normal_kept && dot(panel.origin, panel.normal) < Real(0))
+    panel.normal = -panel.normal;
+
+  if (!quirks.ratio_without_two_theta) ratio = detail::beam_ratio(panel.beam, panel.normal);
+  detail::describe_placed(quirks, ratio, panel);
   return panel;
 }
 

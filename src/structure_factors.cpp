@@ -30,7 +30,7 @@ std::size_t StructureFactorGrid::default_max_bytes() {
 
 StructureFactorGrid::StructureFactorGrid(MillerIndex min, MillerIndex max, double fill,
                                          std::size_t max_bytes)
-    : min_(min), max_(max), extent_{} {
+    : min_(min), max_(max) {
   double cells = 1;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const long long n = span_of(min[axis], max[axis]);

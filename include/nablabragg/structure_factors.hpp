@@ -48,7 +48,7 @@ class StructureFactorGrid {
            m;
   }
 
-  MillerIndex min_, max_, extent_;
+  MillerIndex min_, max_, extent_{};
   std::vector<double> values_;
 };
 

@@ -76,7 +76,7 @@ void load_table(Request& request) {
     }
     factors.grid = std::move(grid);
   } else if (may_use_cache && std::filesystem::exists(request.cache_file)) {
-    const auto grid = read_cache(request.cache_file);
+    auto grid = read_cache(request.cache_file);
     if (!quirks.cache_without_default)
       for (double& value : grid->values())
         if (value == 0) value = factors.default_F;

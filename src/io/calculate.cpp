@@ -245,11 +245,12 @@ std::vector<Reflection> amplitudes_in_p1(const gemmi::UnitCell& cell,
   // The unique ones first, on a dense box, so that each is computed once.
   std::vector<double> box;
   const auto extent = [&](std::size_t axis) {
-    return static_cast<std::size_t>(2 * limit[axis] + 1);
+    return 2 * static_cast<std::size_t>(limit[axis]) + 1;
   };
   const auto offset = [&](const MillerIndex& hkl) {
     const auto index = [&](std::size_t axis) {
-      return static_cast<std::size_t>(hkl[axis] + limit[axis]);
+      const int from_corner = hkl[axis] + limit[axis];
+      return static_cast<std::size_t>(from_corner);
     };
     return (index(0) * extent(1) + index(1)) * extent(2) + index(2);
   };

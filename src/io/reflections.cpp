@@ -101,7 +101,7 @@ std::vector<Reflection> unique_reflections(const gemmi::Mtz& mtz, const gemmi::M
                                            const std::string& path) {
   std::vector<Reflection> unique;
   for (std::size_t row = 0; row < mtz.data.size(); row += mtz.columns.size()) {
-    const double value = static_cast<double>(mtz.data[row + column.idx]);
+    const auto value = static_cast<double>(mtz.data[row + column.idx]);
     // Old files mark missing values by a number, the VALM record, instead of NaN.
     if (std::isnan(value) || value == static_cast<double>(mtz.valm)) continue;
     if (!std::isfinite(value))

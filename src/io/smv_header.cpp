@@ -1,4 +1,5 @@
-// nanoBragg's SMV header, line for line; what a program reads from it is in docs/coming-from-nanobragg.md.
+// nanoBragg's SMV header, line for line; what a program reads from it is in
+// docs/coming-from-nanobragg.md.
 #include "io/smv_header.hpp"
 
 #include <bit>
@@ -41,7 +42,9 @@ std::string body(const Experiment& e, const Resolved& r, std::size_t header_byte
   line("MOSFLM_CENTER_Y", mm(p.beam_fast - 0.5 * p.pixel));
   line("DENZO_X_BEAM", mm(p.beam_slow));
   line("DENZO_Y_BEAM", mm(p.beam_fast));
-  line("DIALS_ORIGIN", number(p.dials_origin_mm.x) + ',' + number(p.dials_origin_mm.y) + ',' + number(p.dials_origin_mm.z),
+  line("DIALS_ORIGIN",
+       number(p.dials_origin_mm.x) + ',' + number(p.dials_origin_mm.y) + ',' +
+           number(p.dials_origin_mm.z),
        e.quirks.short_smv_header ? "\n" : ";\n");
   line("XDS_ORGX", number(p.org_x));
   line("XDS_ORGY", number(p.org_y));

@@ -1,8 +1,8 @@
 // Expected photons -> counted photons.
 //
-// Two generators.  nanoBragg's, bit for bit: one sequential stream in single precision, so rows must
-// be drawn in raster order.  The other draws each pixel from a generator keyed by (seed, pixel), so a
-// pixel's count depends neither on the region of interest nor on the order.
+// Two generators.  nanoBragg's, bit for bit: one sequential stream in single precision, so rows
+// must be drawn in raster order.  The other draws each pixel from a generator keyed by (seed,
+// pixel), so a pixel's count depends neither on the region of interest nor on the order.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -13,7 +13,8 @@ namespace nablabragg::readout {
 /// Poisson deviates as nanoBragg draws them, in single precision (noise-stream state included).
 class NanobraggPoisson {
  public:
-  /// `random` carries the shuffle table that earlier streams of the run left; `user_seed` is what -seed was given.
+  /// `random` carries the shuffle table that earlier streams of the run left; `user_seed` is what
+  /// -seed was given.
   NanobraggPoisson(model::NanobraggRandom random, std::int64_t user_seed);
   float operator()(float mean);
   std::int64_t state() const { return seed_; }
@@ -27,7 +28,8 @@ class NanobraggPoisson {
 /// ln Gamma(x) as that generator rounds it.
 float nanobragg_log_gamma(float x);
 
-/// Poisson deviate of pixel number `pixel`; the same for the same seed and pixel, whatever else is drawn.
+/// Poisson deviate of pixel number `pixel`; the same for the same seed and pixel, whatever else is
+/// drawn.
 double pixel_poisson(double mean, std::uint64_t seed, std::uint64_t pixel);
 
 }  // namespace nablabragg::readout

@@ -213,7 +213,8 @@ std::vector<Spot> spots_of(const Image& image, double share, std::size_t most) {
 
 Spot brightest(const Image& image) {
   const auto at = std::max_element(image.pixels.begin(), image.pixels.end()) - image.pixels.begin();
-  return {int(at) % image.fast_pixels, int(at) / image.fast_pixels, double(image.pixels[at])};
+  return {int(at) % image.fast_pixels, int(at) / image.fast_pixels,
+          double(image.pixels[std::size_t(at)])};
 }
 
 /// Centre of the light above a tenth of the brightest pixel [pixels, from the outer corner].

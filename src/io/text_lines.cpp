@@ -11,7 +11,7 @@ namespace nablabragg::io {
 
 namespace {
 
-constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
+constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
 // Ten times the longest list of reflections one can think of; an endless pipe must end somewhere.
 constexpr std::size_t most_bytes = std::size_t{4} << 30;
 

@@ -205,9 +205,9 @@ class Notices {
           e_.beam.polarization_correction)
         factors.push_back("polarization");
       if (!factors.empty())
-        say("Q-29", "the {} of each pixel's first sub-pixel{} stands for all {} x {}",
-            fmt::join(factors, " and "), several_directions ? " and source" : "", r_.oversample,
-            r_.oversample);
+        say("Q-29", "the {} of each pixel's first sub-pixel{} {} for all {} x {}",
+            fmt::join(factors, " and "), several_directions ? " and source" : "",
+            factors.size() > 1 ? "stand" : "stands", r_.oversample, r_.oversample);
     }
   }
 

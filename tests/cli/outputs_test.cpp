@@ -1,4 +1,5 @@
 // What a run writes: files, their bytes, standard output, traces, and what it says on the way.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -757,6 +758,28 @@ TEST_F(Outputs, OfATableInMmcifAreThoseOfTheSameTableAsText) {
   good_run(with_table + "-nocache -hkl C.hkl -floatfile d.bin");
   EXPECT_EQ(folder.content("a.bin"), folder.content("b.bin"));
   EXPECT_EQ(folder.content("c.bin"), folder.content("d.bin"));
+}
+
+// tests/data/twelve.mtz: twelve reflections of a P 21 21 21 cell, FP = 10 h + 5 k + l and FC = 2
+// FP, written with gemmi 0.5.7.
+TEST_F(Outputs, OfAnMtzTableAreThoseOfItsReflectionsExpandedByHand) {
+  std::string expanded;
+  for (int h = -2; h <= 2; ++h)
+    for (int k = -1; k <= 1; ++k)
+      for (int l = -2; l <= 2; ++l)
+        if (l != 0)
+          expanded += fmt::format("{} {} {} {}\n", h, k, l,
+                                  10 * std::abs(h) + 5 * std::abs(k) + std::abs(l));
+  folder.file("F.hkl", expanded);
+  const std::string mtz = "-nocache -hkl " NABLA_SOURCE_DIR "/tests/data/twelve.mtz ";
+  good_run(with_table + "-nocache -hkl F.hkl -floatfile text.bin");
+  good_run(with_table + mtz + "-floatfile first.bin");
+  good_run(with_table + mtz + "-hkl_column FC -floatfile twice.bin");
+  EXPECT_EQ(folder.content("first.bin"), folder.content("text.bin"));
+  EXPECT_NE(folder.content("twice.bin"), folder.content("text.bin"));
+  const Outcome outcome = run(with_table + mtz + "-hkl_column FX");
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("FX"), HasSubstr("FP")));
 }
 
 TEST_F(Outputs, OfATableGoByWhatItHoldsNotByItsName) {

@@ -201,6 +201,9 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   const Quirks& quirks = e.quirks;
   BasicResolved<Real> r;
   r.panel = place_panel(e);
+  if (r.panel.normal_generated && e.detector.normal)
+    r.warnings.emplace_back(
+        "the detector normal that was given is replaced by the cross product of its axes");
   r.wavelength = units::metres_from_angstrom(e.beam.wavelength_A);
   r.fluence = resolved_fluence(e.beam);
   const Real beam_size = units::metres_from_mm(e.beam.size_mm.value_or(Real(0.1)));

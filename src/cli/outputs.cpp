@@ -7,10 +7,9 @@
 #include <cmath>
 
 #include "io/smv_header.hpp"
-#include "model/resolve.hpp"
 #include "nablabragg/io.hpp"
 #include "readout/integer_image.hpp"
-#include "readout/noise.hpp"
+#include "readout/noise_rows.hpp"
 
 namespace nablabragg::cli {
 
@@ -19,44 +18,6 @@ namespace {
 bool wanted(const Request& request, const OutputName& file) {
   return file.on && (file.named || request.experiment.quirks.unnamed_files);
 }
-
-/// Rows of the noise image, drawn in raster order.
-class NoiseRows {
- public:
-  NoiseRows(const Request& request, const Resolved& resolved, const Image& image)
-      : request_(request),
-        resolved_(resolved),
-        image_(image),
-        nanobragg_(model::random_after_resolving(request.experiment,
-                                                 static_cast<int>(resolved.domains.size())),
-                   *request.seed) {}
-
-  /// Photons counted in one pixel.
-  double draw(int fast, int slow) {
-    const float mean = image_.at(fast, slow);
-    if (request_.experiment.quirks.shared_random_stream)
-      return static_cast<double>(nanobragg_(mean));
-    const auto pixel = static_cast<std::uint64_t>(slow) *
-                           static_cast<std::uint64_t>(image_.fast_pixels) +
-                       static_cast<std::uint64_t>(fast);
-    return readout::pixel_poisson(static_cast<double>(mean),
-                                  static_cast<std::uint64_t>(*request_.seed), pixel);
-  }
-
-  /// Calls `put(fast, photons)` for the pixels of a row that are in the region of interest.
-  template <class Put>
-  void row(int slow, Put&& put) {
-    const RegionOfInterest& roi = resolved_.roi;
-    if (slow < roi.slow_min || slow > roi.slow_max) return;
-    for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) put(fast, draw(fast, slow));
-  }
-
- private:
-  const Request& request_;
-  const Resolved& resolved_;
-  const Image& image_;
-  readout::NanobraggPoisson nanobragg_;
-};
 
 /// Photons of a white pixel: what 99.9 % of the lit pixels stay below.
 double white_level(const Image& image) {
@@ -83,7 +44,7 @@ void write_picture(std::ostream& out, const Request& request, const Resolved& re
     if (request.png_inverted) level = 1 - level;
     return static_cast<std::uint16_t>(std::lround(top * level));
   };
-  NoiseRows noise(request, resolved, image);
+  readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
   io::write_png(
       request.png_file, image.fast_pixels, image.slow_pixels, request.png_bits,
       [&](int slow, std::span<std::uint16_t> row) {
@@ -155,7 +116,7 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     fmt::print(out, "writing {} as 1-byte integers\n", request.pgm_file.name);
   }
   if (wanted(request, request.noise_file)) {
-    NoiseRows noise(request, resolved, image);
+    readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
     double photons_counted = 0;
     std::int64_t overloads = 0;
     io::write_smv(request.noise_file.name, header, width, height,

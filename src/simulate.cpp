@@ -1,7 +1,5 @@
 #include "nablabragg/simulate.hpp"
 
-#include <chrono>
-
 #include "engine/engine.hpp"
 #include "engine/statistics.hpp"
 #include "nablabragg/error.hpp"
@@ -40,8 +38,7 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
   s.warnings = resolved.warnings;
   s.image = blank_image(plan.frame.fast_pixels, plan.frame.slow_pixels);
   const auto start = std::chrono::steady_clock::now();
-  const engine::Report report = engine::render_reference(plan, s.image.pixels,
-                                                         {options.threads, options.progress});
+  const engine::Report report = engine::render_reference(plan, s.image.pixels, options);
   s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   s.statistics = engine::image_statistics(plan, s.image, experiment.quirks.statistics_count_masked);

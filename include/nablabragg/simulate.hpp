@@ -1,8 +1,11 @@
 // Experiment -> image.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 #include "nablabragg/experiment.hpp"
@@ -11,10 +14,42 @@
 
 namespace nablabragg {
 
+enum class Engine {
+  reference,  ///< double precision, plain loops: what the others are tested against
+  cpu         ///< SIMD lanes and tiles
+};
+
+enum class Precision {
+  float32,  ///< mixed: phases in double or relative to a nearby anchor, shapes in single
+  float64   ///< double throughout
+};
+
+/// What one thread did between two moments: a part of the pixels.
+struct WorkSpan {
+  std::chrono::steady_clock::time_point begin, end;
+  std::int64_t steps = 0;    ///< sub-pixel x layer x ray x orientation, of the pixels in this part
+  std::int64_t skipped = 0;  ///< those of them that were known to be dark and not evaluated
+};
+
 struct ComputeOptions {
   int threads = 0;  ///< 0: as many as the machine has; the image does not depend on it
   /// Called now and then with the share of the work that is done; return false to stop.
   std::function<bool(double share)> progress;
+  Engine engine = Engine::cpu;
+  Precision precision = Precision::float32;  ///< of the cpu engine
+  /// Steps that together add less than this to a pixel [photons] may be left out; 0: none are.
+  /// The default is the smallest number that a float32 image can hold at full precision.
+  double skip_below = static_cast<double>(std::numeric_limits<float>::min());
+  /// Called by the working threads, each for its own work.
+  std::function<void(const WorkSpan&)> on_work;
+};
+
+/// Which code computed the image.
+struct EngineUsed {
+  std::string kernel;                   ///< "square, nearest, anchored float32", "reference"
+  std::string reason;                   ///< why this one
+  std::string instruction_set;          ///< "AVX-512", "AVX2", "SSE4", "scalar"; empty: plain code
+  std::int64_t steps = 0, skipped = 0;  ///< as in WorkSpan, of the whole image
 };
 
 /// Of the rendered pixels.
@@ -39,6 +74,7 @@ struct Simulation {
   Statistics statistics;
   Resolved resolved;
   double seconds = 0;  ///< in the engine
+  EngineUsed engine;
   std::optional<TableMiss> table_miss;
   std::vector<std::string> warnings;  ///< what was decided for the user, one sentence each
 };

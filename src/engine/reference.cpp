@@ -19,7 +19,7 @@ enum class Lookups { interpolated, nearest };
 
 class Renderer {
  public:
-  Renderer(const Plan& plan, std::span<float> pixels, const Control& control)
+  Renderer(const Plan& plan, std::span<float> pixels, const ComputeOptions& control)
       : plan_(plan),
         grid_(plan.grid.get()),
         pixels_(pixels),
@@ -121,7 +121,7 @@ class Renderer {
   const Plan& plan_;
   const GridView grid_;
   std::span<float> pixels_;
-  const Control& control_;
+  const ComputeOptions& control_;
   std::vector<Row> rows_;
   std::atomic<int> first_latched_row_{std::numeric_limits<int>::max()};
 };
@@ -137,7 +137,7 @@ std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMi
   return miss->lookup;
 }
 
-Report render_reference(const Plan& plan, std::span<float> pixels, const Control& control) {
+Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& control) {
   const int threads = control.threads > 0 ? control.threads : tbb::task_arena::automatic;
   tbb::task_arena arena(threads);
   // An arena alone is cut down to the machine's cores; asking for more is allowed, if slow.

@@ -34,14 +34,14 @@ struct WorkSpan {
 struct ComputeOptions {
   int threads = 0;  ///< 0: as many as the machine has; the image does not depend on it
   /// Called now and then with the share of the work that is done; return false to stop.
-  std::function<bool(double share)> progress;
+  std::function<bool(double share)> progress = {};
   Engine engine = Engine::cpu;
   Precision precision = Precision::float32;  ///< of the cpu engine
   /// Steps that together add less than this to a pixel [photons] may be left out; 0: none are.
   /// The default is the smallest number that a float32 image can hold at full precision.
   double skip_below = static_cast<double>(std::numeric_limits<float>::min());
   /// Called by the working threads, each for its own work.
-  std::function<void(const WorkSpan&)> on_work;
+  std::function<void(const WorkSpan&)> on_work = {};
 };
 
 /// Which code computed the image.

@@ -3,22 +3,35 @@
 #pragma once
 #include <cmath>  // for std::sqrt
 
+/// Marks what runs in the pixel loop, on SIMD lanes and GPU threads.  Never a function of its own:
+/// the same source is compiled for several instruction sets, and the linker keeps one copy of each
+/// inline function.
+#ifdef __CUDACC__
+#define NABLA_INLINE __host__ __device__ __forceinline__
+#else
+#define NABLA_INLINE inline __attribute__((always_inline))
+#endif
+
 namespace nablabragg {
 
 template <class T>
 struct Vec3 {
   T x{}, y{}, z{};
 
-  friend constexpr Vec3 operator+(const Vec3& a, const Vec3& b) {
+  NABLA_INLINE friend constexpr Vec3 operator+(const Vec3& a, const Vec3& b) {
     return {a.x + b.x, a.y + b.y, a.z + b.z};
   }
-  friend constexpr Vec3 operator-(const Vec3& a, const Vec3& b) {
+  NABLA_INLINE friend constexpr Vec3 operator-(const Vec3& a, const Vec3& b) {
     return {a.x - b.x, a.y - b.y, a.z - b.z};
   }
-  friend constexpr Vec3 operator-(const Vec3& a) { return {-a.x, -a.y, -a.z}; }
-  friend constexpr Vec3 operator*(const T& s, const Vec3& a) { return {s * a.x, s * a.y, s * a.z}; }
-  friend constexpr Vec3 operator/(const Vec3& a, const T& s) { return {a.x / s, a.y / s, a.z / s}; }
-  friend constexpr bool operator==(const Vec3& a, const Vec3& b) {
+  NABLA_INLINE friend constexpr Vec3 operator-(const Vec3& a) { return {-a.x, -a.y, -a.z}; }
+  NABLA_INLINE friend constexpr Vec3 operator*(const T& s, const Vec3& a) {
+    return {s * a.x, s * a.y, s * a.z};
+  }
+  NABLA_INLINE friend constexpr Vec3 operator/(const Vec3& a, const T& s) {
+    return {a.x / s, a.y / s, a.z / s};
+  }
+  NABLA_INLINE friend constexpr bool operator==(const Vec3& a, const Vec3& b) {
     return a.x == b.x && a.y == b.y && a.z == b.z;
   }
 };
@@ -26,24 +39,24 @@ struct Vec3 {
 using Vec3d = Vec3<double>;
 
 template <class T>
-constexpr T dot(const Vec3<T>& a, const Vec3<T>& b) {
+NABLA_INLINE constexpr T dot(const Vec3<T>& a, const Vec3<T>& b) {
   return a.x * b.x + a.y * b.y + a.z * b.z;
 }
 
 template <class T>
-constexpr Vec3<T> cross(const Vec3<T>& a, const Vec3<T>& b) {
+NABLA_INLINE constexpr Vec3<T> cross(const Vec3<T>& a, const Vec3<T>& b) {
   return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
 
 template <class T>
-T length(const Vec3<T>& a) {
+NABLA_INLINE T length(const Vec3<T>& a) {
   using std::sqrt;
   return sqrt(dot(a, a));
 }
 
 /// The vector divided by its length; the zero vector stays zero.
 template <class T>
-Vec3<T> unit(const Vec3<T>& a) {
+NABLA_INLINE Vec3<T> unit(const Vec3<T>& a) {
   const T norm = length(a);
   return norm > T(0) ? a / norm : a;
 }
@@ -57,11 +70,17 @@ struct Mat3 {
   static constexpr Mat3 identity() {
     return {{T(1), T(0), T(0)}, {T(0), T(1), T(0)}, {T(0), T(0), T(1)}};
   }
-  friend constexpr Vec3<T> operator*(const Mat3& m, const Vec3<T>& v) {
+  NABLA_INLINE friend constexpr Vec3<T> operator*(const Mat3& m, const Vec3<T>& v) {
     return {dot(m.a, v), dot(m.b, v), dot(m.c, v)};
   }
 };
 
 using Mat3d = Mat3<double>;
+
+/// The same vector in another number type: T(value) component by component.
+template <class T, class U>
+NABLA_INLINE Vec3<T> vec3_as(const Vec3<U>& v) {
+  return {T(v.x), T(v.y), T(v.z)};
+}
 
 }  // namespace nablabragg

@@ -1,5 +1,6 @@
-// One pixel of the reference engine: the sum over sensor layers, sub-pixels, rays and
-// orientations, in double precision, as the formulas read.
+// One pixel: the sum over sensor layers, sub-pixels, rays and orientations, as the formulas read.
+// In double precision it is the reference engine; on a SIMD lane type it sums as many pixels at
+// once.
 //
 // The order of the loops is part of the definition: nanoBragg's running products and its
 // interpolation latch depend on it.
@@ -16,14 +17,19 @@
 
 namespace nablabragg::engine {
 
+using physics::any;
+using physics::select;
+
 /// Where the sub-pixel lies and what it sees of the sensor.
-struct SubPixel {
+template <class T>
+struct BasicSubPixel {
   int layer = 0, sub_slow = 0, sub_fast = 0;
-  double fast = 0, slow = 0;  ///< on the panel [m]
-  Vec3d position;             ///< from the sample [m]
-  double distance = 0;
-  Vec3d direction;
+  T fast{0}, slow{0};  ///< on the panel [m]
+  Vec3<T> position;    ///< from the sample [m]
+  T distance{0};
+  Vec3<T> direction;
 };
+using SubPixel = BasicSubPixel<double>;
 
 /// Every factor of one step, for those who watch the sum.
 struct StepRecord {
@@ -46,20 +52,23 @@ struct NoVisitor {
 
 inline constexpr std::int64_t all_steps = std::numeric_limits<std::int64_t>::max();
 
-struct PixelSum {
-  double photons = 0;  ///< the pixel's value before it is rounded to float
-  double sum = 0;      ///< the accumulator, before scale and factors
-  double solid_angle = 0, polarization = 0, capture = 0;  ///< the last values in use
-  double solid_angle_sum = 0;                             ///< over layers and sub-pixels
-  /// Lookups that interpolated before a neighbourhood first left the grid; all_steps: none did.
+template <class T>
+struct BasicPixelSum {
+  T photons{0};  ///< the pixel's value before it is rounded to float
+  T sum{0};      ///< the accumulator, before scale and factors
+  T solid_angle{0}, polarization{0}, capture{0};  ///< the last values in use
+  T solid_angle_sum{0};                           ///< over layers and sub-pixels
+  /// Lookups that interpolated before a neighbourhood first left the grid; all_steps: none did, or
+  /// T is not double.
   std::int64_t first_miss = all_steps;
 };
+using PixelSum = BasicPixelSum<double>;
 
 /// The grid as the inner loop wants it.
 struct GridView {
   const double* values = nullptr;
   Vec3d min, max;
-  std::int64_t stride_h = 0, stride_k = 0;
+  double stride_h = 0, stride_k = 0;
 
   explicit GridView(const StructureFactorGrid* grid) {
     if (!grid) return;
@@ -72,103 +81,143 @@ struct GridView {
     stride_h = stride_k * grid->extent(1);
   }
 
-  /// Value at integral indices that are on the grid.
-  const double* at(const Vec3d& h) const {
-    return values + static_cast<std::int64_t>(h.x - min.x) * stride_h +
-           static_cast<std::int64_t>(h.y - min.y) * stride_k +
-           static_cast<std::int64_t>(h.z - min.z);
+  /// Where integral indices that are on the grid have their value.
+  template <class T>
+  NABLA_INLINE T offset(const Vec3<T>& h) const {
+    return (h.x - T(min.x)) * T(stride_h) + (h.y - T(min.y)) * T(stride_k) + (h.z - T(min.z));
   }
-  bool holds(const Vec3d& h) const {
-    return h.x >= min.x && h.x <= max.x && h.y >= min.y && h.y <= max.y && h.z >= min.z &&
-           h.z <= max.z;
+  template <class T>
+  NABLA_INLINE auto holds(const Vec3<T>& h) const {
+    return (h.x >= T(min.x)) & (h.x <= T(max.x)) & (h.y >= T(min.y)) & (h.y <= T(max.y)) &
+           (h.z >= T(min.z)) & (h.z <= T(max.z));
   }
   /// nanoBragg's test: one index stricter on each side than four nodes need.
-  bool surrounds(const Vec3d& h) const {
-    return !(h.x - 2 < min.x || h.x + 2 > max.x || h.y - 2 < min.y || h.y + 2 > max.y ||
-             h.z - 2 < min.z || h.z + 2 > max.z);
+  template <class T>
+  NABLA_INLINE auto surrounds(const Vec3<T>& h) const {
+    return (h.x - T(2) >= T(min.x)) & (h.x + T(2) <= T(max.x)) & (h.y - T(2) >= T(min.y)) &
+           (h.y + T(2) <= T(max.y)) & (h.z - T(2) >= T(min.z)) & (h.z + T(2) <= T(max.z));
   }
 };
 
-NABLA_INLINE double nearest_structure_factor(const GridView& grid, double default_F,
-                                             const Vec3d& nearest) {
-  return grid.values && grid.holds(nearest) ? *grid.at(nearest) : default_F;
+/// values[offset], where `wanted`; anything elsewhere.
+NABLA_INLINE double value_at(const double* values, double offset, bool wanted) {
+  return wanted ? values[static_cast<std::int64_t>(offset)] : 0;
 }
 
-NABLA_INLINE double tricubic_structure_factor(const GridView& grid, const Vec3d& h) {
-  const Vec3d base{physics::floor_of(h.x), physics::floor_of(h.y), physics::floor_of(h.z)};
-  const double* corner = grid.at(base - Vec3d{1, 1, 1});
-  return physics::tricubic(h.x - base.x, h.y - base.y, h.z - base.z, [&](int i, int j, int k) {
-    return corner[i * grid.stride_h + j * grid.stride_k + k];
-  });
+/// Calls `work(corner, who)` once for each different offset of the wanted lanes.
+template <class Work>
+NABLA_INLINE void for_each_offset(double offset, bool wanted, Work&& work) {
+  if (wanted) work(static_cast<std::int64_t>(offset), true);
 }
 
-template <CrystalShape Shape>
-NABLA_INLINE double lattice_factor(const PlanLattice& lattice, const Vec3d& d) {
-  if constexpr (Shape == CrystalShape::square)
-    return physics::square_lattice_factor(d, lattice.cells);
-  if constexpr (Shape == CrystalShape::round)
-    return physics::round_lattice_factor(d, lattice.cells, lattice.fudge);
-  const double count = lattice.cells.x * lattice.cells.y * lattice.cells.z;
-  const double radius2 = physics::spot_radius2(lattice.metric, d);
+template <class T>
+NABLA_INLINE T nearest_structure_factor(const GridView& grid, const T& default_F,
+                                        const Vec3<T>& nearest) {
+  if (!grid.values) return default_F;
+  const auto inside = grid.holds(nearest);
+  return select(inside, value_at(grid.values, grid.offset(nearest), inside), default_F);
+}
+
+/// Where `inside`; `otherwise` elsewhere.
+template <class T, class Mask>
+NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwise, const Vec3<T>& h,
+                                         const Mask& inside) {
+  const Vec3<T> base{physics::floor_of(h.x), physics::floor_of(h.y), physics::floor_of(h.z)};
+  const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
+             stride_k = static_cast<std::int64_t>(grid.stride_k);
+  T F = otherwise;
+  for_each_offset(grid.offset(base - Vec3<T>{T(1), T(1), T(1)}), inside,
+                  [&](std::int64_t corner, const Mask& who) {
+                    const double* nodes = grid.values + corner;
+                    const auto node = [&](int i, int j, int k) {
+                      return T(nodes[i * stride_h + j * stride_k + k]);
+                    };
+                    F = select(
+                        who, physics::tricubic(h.x - base.x, h.y - base.y, h.z - base.z, node), F);
+                  });
+  return F;
+}
+
+template <CrystalShape Shape, class T>
+NABLA_INLINE T lattice_factor(const PlanLattice& lattice, const Vec3<T>& d) {
+  using S = physics::Scalar<T>;
+  const auto as = [](double x) { return T(static_cast<S>(x)); };
+  const Vec3<T> cells{as(lattice.cells.x), as(lattice.cells.y), as(lattice.cells.z)};
+  if constexpr (Shape == CrystalShape::square) return physics::square_lattice_factor(d, cells);
+  const T fudge = as(lattice.fudge);
+  if constexpr (Shape == CrystalShape::round) return physics::round_lattice_factor(d, cells, fudge);
+  const T count = as(lattice.cells.x * lattice.cells.y * lattice.cells.z);
+  const auto& m = lattice.metric;
+  const T radius2 = physics::spot_radius2(
+      physics::SpotMetric<T>{as(m.aa), as(m.bb), as(m.cc), as(m.ab), as(m.bc), as(m.ca)}, d);
   if constexpr (Shape == CrystalShape::gauss)
-    return physics::gauss_lattice_factor(radius2, count, lattice.fudge);
-  return physics::tophat_lattice_factor(radius2, count, lattice.fudge);
+    return physics::gauss_lattice_factor(radius2, count, fudge);
+  return physics::tophat_lattice_factor(radius2, count, fudge);
 }
 
-inline void place(const Plan& plan, int fast, int slow, SubPixel& at) {
+template <class T>
+NABLA_INLINE void place(const Plan& plan, const T& fast, const T& slow, BasicSubPixel<T>& at) {
   const PlanFrame& f = plan.frame;
-  at.fast = f.subpixel * (double(fast) * plan.oversample + at.sub_fast) + f.subpixel / 2.0;
-  at.slow = f.subpixel * (double(slow) * plan.oversample + at.sub_slow) + f.subpixel / 2.0;
+  const double oversample = plan.oversample;
+  at.fast = T(f.subpixel) * (fast * T(oversample) + T(double(at.sub_fast))) + T(f.subpixel / 2.0);
+  at.slow = T(f.subpixel) * (slow * T(oversample) + T(double(at.sub_slow))) + T(f.subpixel / 2.0);
   const double deep = plan.sensor.layer_step * at.layer;
-  at.position = at.fast * f.fast + at.slow * f.slow + deep * f.normal + f.origin;
+  const Vec3<T> fast_axis = vec3_as<T>(f.fast), slow_axis = vec3_as<T>(f.slow);
+  at.position = at.fast * fast_axis + at.slow * slow_axis + T(deep) * vec3_as<T>(f.normal) +
+                vec3_as<T>(f.origin);
   switch (f.curvature) {
     case Curvature::flat:
       break;
     case Curvature::about_lab_axes: {
-      const double y = at.position.y, z = at.position.z;
-      at.position = physics::rotate_about(f.radius * f.beam, f.slow, y / f.radius);
-      at.position = physics::rotate_about(at.position, f.fast, z / f.radius);
+      const T y = at.position.y, z = at.position.z;
+      at.position = physics::rotate_about(vec3_as<T>(f.radius * f.beam), slow_axis,
+                                          y / T(f.radius));
+      at.position = physics::rotate_about(at.position, fast_axis, z / T(f.radius));
       break;
     }
     case Curvature::spherical:
-      at.position = physics::rotate_about((f.radius + deep) * f.beam, f.slow,
-                                          f.handedness * (at.fast - f.beam_fast) / f.radius);
-      at.position = physics::rotate_about(at.position, f.fast,
-                                          -f.handedness * (at.slow - f.beam_slow) / f.radius);
+      at.position = physics::rotate_about(
+          vec3_as<T>((f.radius + deep) * f.beam), slow_axis,
+          T(f.handedness) * (at.fast - T(f.beam_fast)) / T(f.radius));
+      at.position = physics::rotate_about(
+          at.position, fast_axis, T(-f.handedness) * (at.slow - T(f.beam_slow)) / T(f.radius));
       break;
   }
   at.distance = length(at.position);
-  at.direction = (1 / at.distance) * at.position;
+  at.direction = (T(1) / at.distance) * at.position;
 }
 
-/// `depth`: how far behind the front of the sensor.
-NABLA_INLINE double solid_angle(const PlanFrame& f, double distance, double depth) {
-  const double near = 1 / distance;
+/// From `near`, one over the distance; `depth`: how far behind the front of the sensor.
+template <class T>
+NABLA_INLINE T solid_angle(const PlanFrame& f, const T& near, double depth) {
+  using S = physics::Scalar<T>;
   switch (f.solid_angle) {
     case SolidAngle::oblique:
-      return f.pixel * f.pixel * (f.close_distance + depth) * near * near * near;
+      return T(static_cast<S>(f.pixel * f.pixel * (f.close_distance + depth))) * near * near * near;
     case SolidAngle::facing:
-      return f.pixel * f.pixel * near * near;
+      return T(static_cast<S>(f.pixel * f.pixel)) * near * near;
     case SolidAngle::per_area:
       break;
   }
   return near * near;
 }
 
-/// The sum of pixel (fast, slow).  The first `tricubic_steps` lookups interpolate where the plan
+/// The sum of pixels (fast, slow).  The first `tricubic_steps` lookups interpolate where the plan
 /// asks for it, the rest are nearest: how the latch (OutOfRange::nearest_for_all) reaches a pixel.
-template <CrystalShape Shape, bool Tricubic, class Visitor>
-PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
-                   std::int64_t tricubic_steps, Visitor&& visit) {
+/// Only double can count them; lanes take all_steps or 0.
+template <CrystalShape Shape, bool Tricubic, class T, class Visitor>
+BasicPixelSum<T> sum_pixels(const Plan& plan, const GridView& grid, const T& fast, const T& slow,
+                            std::int64_t tricubic_steps, Visitor&& visit) {
   using Visits = std::remove_reference_t<Visitor>;
+  constexpr bool counts = std::is_same_v<T, double>;
   const bool absorbs = plan.sensor.absorption_per_m > 0;
   const bool running = plan.solid_angle == Apply::to_running_sum ||
                        plan.polarization == Apply::to_running_sum ||
                        plan.capture == Apply::to_running_sum;
-  const auto at_rule = [](Apply rule, Apply wanted, double factor) {
-    return rule == wanted ? factor : 1.0;
+  const auto at_rule = [](Apply rule, Apply wanted, const T& factor) {
+    return rule == wanted ? factor : T(1);
   };
-  const auto combined = [&](Apply rule, double capture, double polarization, double omega) {
+  const auto combined = [&](Apply rule, const T& capture, const T& polarization, const T& omega) {
     return at_rule(plan.capture, rule, capture) * at_rule(plan.polarization, rule, polarization) *
            at_rule(plan.solid_angle, rule, omega);
   };
@@ -176,74 +225,92 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
   const double own_depth = plan.solid_angle == Apply::to_each_term ? plan.sensor.layer_step : 0;
   const std::int64_t asked = tricubic_steps;
   const int orientations = static_cast<int>(plan.orientations.size());
-  const double default_F = plan.default_F;
+  const T default_F(plan.default_F), none(0);
+  const auto everywhere = none == none;
+  const bool zero_counts = plan.starting_sum != 0;
 
-  PixelSum out;
-  double sum = plan.starting_sum, background = 0;
-  double omega = 0, polarization = plan.polarized ? 0 : 1, capture = 1;
-  SubPixel at;
+  BasicPixelSum<T> out;
+  T sum(plan.starting_sum), background(0);
+  T omega(0), polarization(plan.polarized ? 0.0 : 1.0), capture(1);
+  BasicSubPixel<T> at;
 
   for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer) {
-    if (absorbs) capture = 0;
+    if (absorbs) capture = none;
     for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
       for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
         place(plan, fast, slow, at);
 
         // Solid angle and capture of this spot of the sensor; zero means not yet known
-        if (omega == 0 || plan.solid_angle != Apply::once)
-          omega = solid_angle(plan.frame, at.distance, own_depth * at.layer);
-        out.solid_angle_sum += omega;
-        if (absorbs && (capture == 0 || plan.capture != Apply::once)) {
-          const double rho = plan.frame.curvature == Curvature::spherical
-                                 ? 1
-                                 : dot(at.direction, plan.frame.normal);
-          capture = physics::capture_fraction(double(at.layer), plan.sensor.layer_step,
-                                              plan.sensor.absorption_per_m, rho);
-        }
+        const auto renew = [&](Apply rule, T& factor, const auto& where, auto&& value) {
+          const auto now = rule == Apply::once ? where & (factor == none) : where;
+          if (any(now)) factor = select(now, value(), factor);
+        };
+        renew(plan.solid_angle, omega, everywhere,
+              [&] { return solid_angle(plan.frame, T(1) / at.distance, own_depth * at.layer); });
+        out.solid_angle_sum = out.solid_angle_sum + omega;
+        if (absorbs)
+          renew(plan.capture, capture, everywhere, [&] {
+            const T rho = plan.frame.curvature == Curvature::spherical
+                              ? T(1)
+                              : dot(at.direction, vec3_as<T>(plan.frame.normal));
+            return physics::capture_fraction(T(double(at.layer)), T(plan.sensor.layer_step),
+                                             T(plan.sensor.absorption_per_m), rho);
+          });
 
         for (std::size_t ray_index = 0; ray_index < plan.rays.size(); ++ray_index) {
           const PlanRay& ray = plan.rays[ray_index];
-          const Vec3d q = ray.wavenumber * (at.direction - ray.incident);
-          const bool cut = [&] {
-            if (plan.dmin <= 0) return false;
-            const double stol = 0.5 * length(q);
-            return stol > 0 && plan.dmin > 0.5 / stol;
-          }();
-          if (cut && plan.background_per_sr == 0) continue;
-          if (plan.polarized && (polarization == 0 || plan.polarization != Apply::once))
-            polarization = physics::kahn_polarization(dot(ray.incident, at.direction),
-                                                      dot(at.direction, ray.magnetic),
-                                                      plan.polarization_fraction);
-          background += ray.weight * omega * polarization * capture;
-          if (cut) continue;
-          const double running_factor = running ? combined(Apply::to_running_sum, capture,
-                                                           polarization, omega)
-                                                : 1;
+          const Vec3<T> incident = vec3_as<T>(ray.incident);
+          const T weight(ray.weight);
+          const Vec3<T> q = T(ray.wavenumber) * (at.direction - incident);
+          auto kept = everywhere;
+          if (plan.dmin > 0) {
+            const T stol = T(0.5) * length(q);
+            kept = !((stol > none) & (T(plan.dmin) > T(0.5) / stol));
+          }
+          const auto seen = plan.background_per_sr == 0 ? kept : everywhere;
+          if (!any(seen)) continue;
+          if (plan.polarized)
+            renew(plan.polarization, polarization, seen, [&] {
+              return physics::kahn_polarization(dot(incident, at.direction),
+                                                dot(at.direction, vec3_as<T>(ray.magnetic)),
+                                                T(plan.polarization_fraction));
+            });
+          background = background + weight * omega * polarization * capture;
+          if (!any(kept)) continue;
+          const T running_factor = running ? combined(Apply::to_running_sum, capture, polarization,
+                                                      omega)
+                                           : T(1);
 
-          double ray_sum = 0;
+          T ray_sum(0);
           for (int o = 0; o < orientations; ++o) {
-            const Vec3d h = plan.orientations[static_cast<std::size_t>(o)] * q;
-            const Vec3d nearest{physics::round_half_down(h.x), physics::round_half_down(h.y),
-                                physics::round_half_down(h.z)};
-            const double latt = lattice_factor<Shape>(plan.lattice, h - nearest);
-            if (latt == 0 && plan.starting_sum == 0) continue;
+            const Mat3d& axes = plan.orientations[static_cast<std::size_t>(o)];
+            const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} *
+                              q;
+            const Vec3<T> nearest{physics::round_half_down(h.x), physics::round_half_down(h.y),
+                                  physics::round_half_down(h.z)};
+            const T latt = lattice_factor<Shape>(plan.lattice, h - nearest);
+            const auto scatters = zero_counts ? kept : kept & !(latt == none);
+            if (!any(scatters)) continue;
 
-            double F;
-            bool interpolated = false;
+            T F;
+            [[maybe_unused]] bool interpolated = false;
             if (Tricubic && tricubic_steps > 0) {
-              --tricubic_steps;
-              interpolated = grid.surrounds(h);
-              F = interpolated ? tricubic_structure_factor(grid, h) : default_F;
-              if (!interpolated && out.first_miss == all_steps)
-                out.first_miss = asked - tricubic_steps - 1;
+              const auto inside = grid.surrounds(h);
+              F = tricubic_structure_factor(grid, default_F, h, inside & scatters);
+              if constexpr (counts) {
+                --tricubic_steps;
+                interpolated = inside;
+                if (!interpolated && out.first_miss == all_steps)
+                  out.first_miss = asked - tricubic_steps - 1;
+              }
             } else {
               F = nearest_structure_factor(grid, default_F, nearest);
             }
-            const double term = F * F * latt * latt;
+            const T term = F * F * latt * latt;
             if (running)
-              sum = (sum + ray.weight * term) * running_factor;
+              sum = select(scatters, (sum + weight * term) * running_factor, sum);
             else
-              ray_sum += term;
+              ray_sum = ray_sum + select(scatters, term, none);
 
             if constexpr (Visits::active) {
               StepRecord record;
@@ -269,8 +336,8 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
             }
           }
           if (!running)
-            sum += ray_sum * ray.weight *
-                   combined(Apply::to_each_term, capture, polarization, omega);
+            sum = sum +
+                  ray_sum * weight * combined(Apply::to_each_term, capture, polarization, omega);
         }
       }
   }
@@ -279,32 +346,39 @@ PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
   out.solid_angle = omega;
   out.polarization = polarization;
   out.capture = capture;
-  out.photons = plan.scale * sum * combined(Apply::once, capture, polarization, omega);
+  out.photons = T(plan.scale) * sum * combined(Apply::once, capture, polarization, omega);
   if (plan.background_per_sr != 0)
-    out.photons += plan.background_per_sr * background /
-                   (double(plan.rays.size()) * double(plan.oversample) * double(plan.oversample));
+    out.photons = out.photons + T(plan.background_per_sr) * background /
+                                    T(double(plan.rays.size()) * double(plan.oversample) *
+                                      double(plan.oversample));
   return out;
+}
+
+/// `work` called with the shape as a template argument.
+template <class Work>
+NABLA_INLINE decltype(auto) with_shape(CrystalShape shape, Work&& work) {
+  switch (shape) {
+    case CrystalShape::square:
+      return work.template operator()<CrystalShape::square>();
+    case CrystalShape::round:
+      return work.template operator()<CrystalShape::round>();
+    case CrystalShape::gauss:
+      return work.template operator()<CrystalShape::gauss>();
+    case CrystalShape::tophat:
+      break;
+  }
+  return work.template operator()<CrystalShape::tophat>();
 }
 
 /// The same with the shape and the kind of lookup chosen by the plan.
 template <class Visitor>
 PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
                    std::int64_t tricubic_steps, Visitor&& visit) {
-  const auto with_shape = [&]<CrystalShape Shape>() {
-    return plan.tricubic ? sum_pixel<Shape, true>(plan, grid, fast, slow, tricubic_steps, visit)
-                         : sum_pixel<Shape, false>(plan, grid, fast, slow, 0, visit);
-  };
-  switch (plan.lattice.shape) {
-    case CrystalShape::square:
-      return with_shape.template operator()<CrystalShape::square>();
-    case CrystalShape::round:
-      return with_shape.template operator()<CrystalShape::round>();
-    case CrystalShape::gauss:
-      return with_shape.template operator()<CrystalShape::gauss>();
-    case CrystalShape::tophat:
-      break;
-  }
-  return with_shape.template operator()<CrystalShape::tophat>();
+  const auto x = double(fast), y = double(slow);
+  return with_shape(plan.lattice.shape, [&]<CrystalShape Shape>() {
+    return plan.tricubic ? sum_pixels<Shape, true>(plan, grid, x, y, tricubic_steps, visit)
+                         : sum_pixels<Shape, false>(plan, grid, x, y, 0, visit);
+  });
 }
 
 }  // namespace nablabragg::engine

@@ -28,19 +28,13 @@ NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
 /// reduced by its own nearest integer for the same reason, which keeps the sine short for any N.
 template <class T>
 NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
-  const auto short_turns = [](T x, T n) {
-    const T turns = n * x;
-    return turns - round_even(turns);
-  };
-  const auto sines = sin_pi(std::array<T, 6>{short_turns(d.x, cells.x), short_turns(d.y, cells.y),
-                                             short_turns(d.z, cells.z), d.x, d.y, d.z});
-  // At a lattice point the quotient is N; so near one that products would underflow it is, too.
-  const auto at_point = [](T x) { return x * x < T(1e-180); };
-  const auto above = [&](T x, T n, T sine) { return select(at_point(x), n, sine); };
-  const auto below = [&](T x, T sine) { return select(at_point(x), T(1), sine); };
-  return above(d.x, cells.x, sines[0]) * above(d.y, cells.y, sines[1]) *
-         above(d.z, cells.z, sines[2]) /
-         (below(d.x, sines[3]) * below(d.y, sines[4]) * below(d.z, sines[5]));
+  // At a lattice point both sines vanish and their quotient is N; close enough, it is, too.
+  const Vec3<T> x{away_from_zero(d.x), away_from_zero(d.y), away_from_zero(d.z)};
+  const Vec3<T> turns{cells.x * x.x, cells.y * x.y, cells.z * x.z};
+  const auto sines = sin_pi(std::array<T, 6>{turns.x - round_even(turns.x),
+                                             turns.y - round_even(turns.y),
+                                             turns.z - round_even(turns.z), x.x, x.y, x.z});
+  return sines[0] * sines[1] * sines[2] / (sines[3] * sines[4] * sines[5]);
 }
 
 /// 3 (sin x - x cos x)/x^3 as a function of x^2: the transform of a ball, 1 at 0.

@@ -69,7 +69,7 @@ TEST(Interpolation, ATableIsInterpolatedAroundTheIndexAsInTheReference) {
   const auto grid = test::cube_table();
   const engine::GridView view(grid.get());
   EXPECT_CLOSE(engine::tricubic_structure_factor(
-                   view, {0.0139589412153118, 1.95173116769531, 0.949852599987545}),
+                   view, 0.0, Vec3d{0.0139589412153118, 1.95173116769531, 0.949852599987545}, true),
                99.3220419563471);
 }
 
@@ -79,32 +79,33 @@ TEST(Interpolation, NodesOfTheTableAreReproducedExactly) {
   for (int h = -5; h <= 4; ++h)
     for (int k = -5; k <= 4; ++k)
       for (int l = -5; l <= 4; ++l)
-        ASSERT_EQ(engine::tricubic_structure_factor(view, {double(h), double(k), double(l)}),
+        ASSERT_EQ(engine::tricubic_structure_factor(view, 0.0,
+                                                    Vec3d{double(h), double(k), double(l)}, true),
                   grid->at(h, k, l));
 }
 
 TEST(Interpolation, TheNearestLookupFallsBackOutsideTheTableOnly) {
   const auto grid = test::cube_table();
   const engine::GridView view(grid.get());
-  EXPECT_EQ(engine::nearest_structure_factor(view, 77, {6, -6, 6}), grid->at(6, -6, 6));
+  EXPECT_EQ(engine::nearest_structure_factor(view, 77.0, Vec3d{6, -6, 6}), grid->at(6, -6, 6));
   for (const Vec3d& outside :
        {Vec3d{7, 0, 0}, {-7, 0, 0}, {0, 7, 0}, {0, -7, 0}, {0, 0, 7}, {0, 0, -7}})
-    EXPECT_EQ(engine::nearest_structure_factor(view, 77, outside), 77);
-  EXPECT_EQ(engine::nearest_structure_factor(engine::GridView(nullptr), 77, {0, 0, 0}), 77);
+    EXPECT_EQ(engine::nearest_structure_factor(view, 77.0, outside), 77);
+  EXPECT_EQ(engine::nearest_structure_factor(engine::GridView(nullptr), 77.0, Vec3d{0, 0, 0}), 77);
 }
 
 TEST(Interpolation, ItsRangeIsOneIndexStricterThanItsNodesNeed) {
   const auto grid = test::cube_table();
   const engine::GridView view(grid.get());
   for (const double inside : {-4.0, 0.3, 4.0}) {
-    EXPECT_TRUE(view.surrounds({inside, 0, 0}));
-    EXPECT_TRUE(view.surrounds({0, inside, 0}));
-    EXPECT_TRUE(view.surrounds({0, 0, inside}));
+    EXPECT_TRUE(view.surrounds(Vec3d{inside, 0, 0}));
+    EXPECT_TRUE(view.surrounds(Vec3d{0, inside, 0}));
+    EXPECT_TRUE(view.surrounds(Vec3d{0, 0, inside}));
   }
   for (const double outside : {-4.0001, 4.0001, 5.0, -7.0, 100.0}) {
-    EXPECT_FALSE(view.surrounds({outside, 0, 0}));
-    EXPECT_FALSE(view.surrounds({0, outside, 0}));
-    EXPECT_FALSE(view.surrounds({0, 0, outside}));
+    EXPECT_FALSE(view.surrounds(Vec3d{outside, 0, 0}));
+    EXPECT_FALSE(view.surrounds(Vec3d{0, outside, 0}));
+    EXPECT_FALSE(view.surrounds(Vec3d{0, 0, outside}));
   }
 }
 

@@ -157,10 +157,10 @@ TEST(SquareLatticeFactor, ALargeCrystalFarOutLosesNoDigits) {
 
 TEST(SquareLatticeFactor, IsTheNumberOfCellsAtEveryLatticePoint) {
   // C: 14.670036240310372 at h = 3, N = 5, and -2624.5660883721425 at h = 1, N = 1000
-  EXPECT_EQ(square_factor(3, 5) * square_factor(3, 5), 25);
-  EXPECT_EQ(square_factor(1, 1000), 1000);
-  EXPECT_EQ(square_factor(-740, 12), 12);
-  EXPECT_EQ(square_lattice_factor(Vec3d{0, 0, 0}, Vec3d{3, 5, 7}), 105);
+  EXPECT_DOUBLE_EQ(square_factor(3, 5) * square_factor(3, 5), 25);
+  EXPECT_DOUBLE_EQ(square_factor(1, 1000), 1000);
+  EXPECT_DOUBLE_EQ(square_factor(-740, 12), 12);
+  EXPECT_DOUBLE_EQ(square_lattice_factor(Vec3d{0, 0, 0}, Vec3d{3, 5, 7}), 105);
 }
 
 TEST(SquareLatticeFactor, BendsDownFromItsPeakAsItsSeriesSays) {

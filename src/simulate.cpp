@@ -22,6 +22,8 @@ Image blank_image(int fast_pixels, int slow_pixels) {
                              static_cast<std::size_t>(slow_pixels))};
 }
 
+using RenderImage = engine::Report(const Plan&, std::span<float>, const ComputeOptions&);
+
 }  // namespace
 
 std::string table_miss_warning(const Plan& plan, const TableMiss& miss) {
@@ -47,6 +49,7 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
                              : double(plan.sensor.layers) * double(plan.oversample) *
                                    double(plan.oversample);
   s.statistics.solid_angle_sr = report.solid_angle_sum / samples;
+  s.engine = std::move(report.used);
   s.table_miss = report.miss;
   if (report.miss) s.warnings.push_back(table_miss_warning(plan, *report.miss));
   return s;
@@ -58,6 +61,20 @@ Simulation simulate(const Experiment& experiment, const ComputeOptions& options)
   Simulation s = run_plan(experiment, resolved, plan, options);
   s.resolved = std::move(resolved);
   return s;
+}
+
+std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
+                                   const ComputeOptions& options) {
+  const Plan plan = make_plan(experiment, resolve(experiment));
+  for (const PixelIndex& p : pixels)
+    if (p.fast < 0 || p.fast >= plan.frame.fast_pixels || p.slow < 0 ||
+        p.slow >= plan.frame.slow_pixels)
+      throw UsageError("pixel fast " + std::to_string(p.fast) + " slow " + std::to_string(p.slow) +
+                       " is not on the " + std::to_string(plan.frame.fast_pixels) + " x " +
+                       std::to_string(plan.frame.slow_pixels) + " (fast x slow) panel");
+  std::vector<float> values(pixels.size());
+  engine::render_cpu(plan, pixels, values, options);
+  return values;
 }
 
 }  // namespace nablabragg

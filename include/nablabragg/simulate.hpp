@@ -24,6 +24,10 @@ enum class Precision {
   float64   ///< double throughout
 };
 
+struct PixelIndex {
+  int fast = 0, slow = 0;
+};
+
 /// What one thread did between two moments: a part of the pixels.
 struct WorkSpan {
   std::chrono::steady_clock::time_point begin, end;
@@ -81,5 +85,11 @@ struct Simulation {
 
 /// Throws UsageError for a description of no experiment, Cancelled when progress returned false.
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options = {});
+
+/// Photons of some pixels, one value for each, in their order; the region of interest and the mask
+/// do not matter.  It takes time in proportion to their number, and always the cpu engine.  Throws
+/// UsageError as simulate() does, and for a pixel that is not on the panel.
+std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
+                                   const ComputeOptions& options = {});
 
 }  // namespace nablabragg

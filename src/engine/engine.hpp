@@ -14,13 +14,31 @@ struct Report {
   EngineUsed used;
 };
 
+/// The first lookup, in raster order, that asks for a neighbourhood which is not in the table.
+std::optional<TableMiss> find_first_miss(const Plan& plan);
+
 /// How many lookups of a pixel interpolate, given the first miss of the whole image.
 std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
                                    int slow);
 
+/// Sub-pixels x layers x rays x orientations.
+inline std::int64_t steps_of_pixel(const Plan& plan) {
+  return static_cast<std::int64_t>(plan.rays.size() * plan.orientations.size()) * plan.oversample *
+         plan.oversample * plan.sensor.layers;
+}
+
 /// Double precision and plain loops; the same bits for any number of threads.
 /// `pixels` holds fast_pixels x slow_pixels values, zero on entry; pixels outside the region of
 /// interest or masked out are left as they are.  Throws Cancelled.
-Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& control);
+Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& options);
+
+/// SIMD lanes and tiles, in the precision that `options` names; the same bits for any number of
+/// threads.  `pixels` as above.  Throws Cancelled, and UsageError when the environment's
+/// NABLABRAGG_TARGET names no instruction set of this processor.
+Report render_cpu(const Plan& plan, std::span<float> pixels, const ComputeOptions& options);
+
+/// The listed pixels alone, wherever the region of interest and the mask are: one value for each.
+Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<float> values,
+                  const ComputeOptions& options);
 
 }  // namespace nablabragg::engine

@@ -140,8 +140,7 @@ NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwis
 
 template <CrystalShape Shape, class T>
 NABLA_INLINE T lattice_factor(const PlanLattice& lattice, const Vec3<T>& d) {
-  using S = physics::Scalar<T>;
-  const auto as = [](double x) { return T(static_cast<S>(x)); };
+  const auto as = [](double x) { return physics::constant<T>(x); };
   const Vec3<T> cells{as(lattice.cells.x), as(lattice.cells.y), as(lattice.cells.z)};
   if constexpr (Shape == CrystalShape::square) return physics::square_lattice_factor(d, cells);
   const T fudge = as(lattice.fudge);
@@ -190,12 +189,12 @@ NABLA_INLINE void place(const Plan& plan, const T& fast, const T& slow, BasicSub
 /// From `near`, one over the distance; `depth`: how far behind the front of the sensor.
 template <class T>
 NABLA_INLINE T solid_angle(const PlanFrame& f, const T& near, double depth) {
-  using S = physics::Scalar<T>;
   switch (f.solid_angle) {
     case SolidAngle::oblique:
-      return T(static_cast<S>(f.pixel * f.pixel * (f.close_distance + depth))) * near * near * near;
+      return physics::constant<T>(f.pixel * f.pixel * (f.close_distance + depth)) * near * near *
+             near;
     case SolidAngle::facing:
-      return T(static_cast<S>(f.pixel * f.pixel)) * near * near;
+      return physics::constant<T>(f.pixel * f.pixel) * near * near;
     case SolidAngle::per_area:
       break;
   }

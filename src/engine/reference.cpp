@@ -1,7 +1,5 @@
 #include <tbb/blocked_range.h>
-#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
 
 #include <atomic>
 #include <mutex>
@@ -9,6 +7,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/pixel_sum.hpp"
+#include "engine/threads.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::engine {
@@ -19,12 +18,13 @@ enum class Lookups { interpolated, nearest };
 
 class Renderer {
  public:
-  Renderer(const Plan& plan, std::span<float> pixels, const ComputeOptions& control)
+  Renderer(const Plan& plan, std::span<float> pixels, const ComputeOptions& options)
       : plan_(plan),
         grid_(plan.grid.get()),
         pixels_(pixels),
-        control_(control),
-        rows_(static_cast<std::size_t>(plan.roi.slow_max - plan.roi.slow_min + 1)) {}
+        options_(options),
+        rows_(static_cast<std::size_t>(plan.roi.slow_max - plan.roi.slow_min + 1)),
+        steps_of_pixel_(steps_of_pixel(plan)) {}
 
   Report run() {
     for_each_row([&](int slow) {
@@ -32,11 +32,12 @@ class Renderer {
       // find.
       const bool interpolate = plan_.tricubic &&
                                slow <= first_latched_row_.load(std::memory_order_relaxed);
-      render_row(slow, interpolate ? Lookups::interpolated : Lookups::nearest);
+      return render_row(slow, interpolate ? Lookups::interpolated : Lookups::nearest);
     });
     Report report;
     if (plan_.tricubic) report.miss = first_miss();
     if (report.miss && plan_.out_of_range == OutOfRange::nearest_for_all) apply_latch(*report.miss);
+    report.used = {"reference", "-engine reference", "", steps_, 0};
     for (const Row& row : rows_) report.solid_angle_sum += row.solid_angle_sum;
     return report;
   }
@@ -58,25 +59,33 @@ class Renderer {
     std::mutex reporting;
     const auto total = static_cast<double>(rows_.size());
     const auto body_and_progress = [&](const tbb::blocked_range<int>& range) {
+      WorkSpan span;
+      span.begin = std::chrono::steady_clock::now();
       for (int slow = range.begin(); slow != range.end() && !stopped; ++slow) {
-        body(slow);
+        span.steps += body(slow) * steps_of_pixel_;
         const int finished = ++done;
-        if (!control_.progress) continue;
+        if (!options_.progress) continue;
         const std::unique_lock lock(reporting, std::try_to_lock);
-        if (lock && !control_.progress(finished / total)) stopped = true;
+        if (lock && !options_.progress(finished / total)) stopped = true;
       }
+      span.end = std::chrono::steady_clock::now();
+      steps_ += span.steps;
+      if (options_.on_work) options_.on_work(span);
     };
     tbb::parallel_for(tbb::blocked_range<int>(plan_.roi.slow_min, plan_.roi.slow_max + 1),
                       body_and_progress, tbb::auto_partitioner{}, context);
     if (stopped) throw Cancelled();
   }
 
-  void render_row(int slow, Lookups lookups) {
+  /// Returns the number of pixels.
+  std::int64_t render_row(int slow, Lookups lookups) {
     Row& row = row_at(slow);
     row.lookups = lookups;
     row.solid_angle_sum = 0;
+    std::int64_t pixels = 0;
     for (int fast = plan_.roi.fast_min; fast <= plan_.roi.fast_max; ++fast) {
       if (!plan_.visits(fast, slow)) continue;
+      ++pixels;
       const PixelSum pixel = put(fast, slow, lookups == Lookups::interpolated ? all_steps : 0);
       row.solid_angle_sum += pixel.solid_angle_sum;
       if (pixel.first_miss != all_steps && !row.miss) {
@@ -88,6 +97,7 @@ class Renderer {
         }
       }
     }
+    return pixels;
   }
 
   PixelSum put(int fast, int slow, std::int64_t tricubic_steps) {
@@ -113,41 +123,27 @@ class Renderer {
   void apply_latch(const TableMiss& miss) {
     put(miss.fast, miss.slow, miss.lookup);
     for_each_row([&](int slow) {
+      // The same steps over again: they are not counted twice.
       if (slow > miss.slow && row_at(slow).lookups == Lookups::interpolated)
         render_row(slow, Lookups::nearest);
+      return std::int64_t{0};
     });
   }
 
   const Plan& plan_;
   const GridView grid_;
   std::span<float> pixels_;
-  const ComputeOptions& control_;
+  const ComputeOptions& options_;
   std::vector<Row> rows_;
+  const std::int64_t steps_of_pixel_;
+  std::atomic<std::int64_t> steps_{0};
   std::atomic<int> first_latched_row_{std::numeric_limits<int>::max()};
 };
 
 }  // namespace
 
-std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
-                                   int slow) {
-  if (!plan.tricubic) return 0;
-  if (!miss || plan.out_of_range != OutOfRange::nearest_for_all) return all_steps;
-  if (slow != miss->slow) return slow < miss->slow ? all_steps : 0;
-  if (fast != miss->fast) return fast < miss->fast ? all_steps : 0;
-  return miss->lookup;
-}
-
-Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& control) {
-  const int threads = control.threads > 0 ? control.threads : tbb::task_arena::automatic;
-  tbb::task_arena arena(threads);
-  // An arena alone is cut down to the machine's cores; asking for more is allowed, if slow.
-  std::optional<tbb::global_control> limit;
-  if (control.threads > 0)
-    limit.emplace(tbb::global_control::max_allowed_parallelism,
-                  static_cast<std::size_t>(control.threads));
-  Report report;
-  arena.execute([&] { report = Renderer(plan, pixels, control).run(); });
-  return report;
+Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& options) {
+  return with_threads(options.threads, [&] { return Renderer(plan, pixels, options).run(); });
 }
 
 }  // namespace nablabragg::engine

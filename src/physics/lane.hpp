@@ -16,6 +16,12 @@ struct ScalarOf {
 template <class T>
 using Scalar = typename ScalarOf<T>::type;
 
+/// A constant of a formula, in the precision of the lane.
+template <class T>
+NABLA_INLINE T constant(double value) {
+  return T(static_cast<Scalar<T>>(value));
+}
+
 template <class T>
 inline constexpr bool is_single = std::is_same_v<Scalar<T>, float>;
 

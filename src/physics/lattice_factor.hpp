@@ -44,10 +44,11 @@ NABLA_INLINE T ball_transform(T x2) {
   using std::sin;
   using std::sqrt;
   // Below 1/2 the closed form cancels; the series is cut off below 1e-14.
-  const T series = T(1) + x2 * (T(-1.0 / 10) +
-                                x2 * (T(1.0 / 280) +
-                                      x2 * (T(-1.0 / 15120) +
-                                            x2 * (T(1.0 / 1330560) - x2 * T(1.0 / 172972800)))));
+  const T series = T(1) + x2 * (constant<T>(-1.0 / 10) +
+                                x2 * (constant<T>(1.0 / 280) +
+                                      x2 * (constant<T>(-1.0 / 15120) +
+                                            x2 * (constant<T>(1.0 / 1330560) -
+                                                  x2 * constant<T>(1.0 / 172972800)))));
   const auto small = x2 < T(0.25);
   const T safe2 = select(small, T(1), x2);
   const T x = sqrt(safe2);
@@ -59,19 +60,19 @@ template <class T>
 NABLA_INLINE T round_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells, T fudge) {
   constexpr double pi2 = 9.86960440108935861883;
   const Vec3<T> r{d.x * cells.x, d.y * cells.y, d.z * cells.z};
-  return cells.x * cells.y * cells.z * T(0.723601254558268) *
-         ball_transform(T(pi2) * dot(r, r) * fudge);
+  return cells.x * cells.y * cells.z * constant<T>(0.723601254558268) *
+         ball_transform(constant<T>(pi2) * dot(r, r) * fudge);
 }
 
 template <class T>
 NABLA_INLINE T gauss_lattice_factor(T radius2, T cell_count, T fudge) {
   using std::exp;
-  return cell_count * exp(-(radius2 / T(0.63) * fudge));
+  return cell_count * exp(-(radius2 / constant<T>(0.63) * fudge));
 }
 
 template <class T>
 NABLA_INLINE T tophat_lattice_factor(T radius2, T cell_count, T fudge) {
-  return select(radius2 * fudge < T(0.3969), cell_count, T(0));
+  return select(radius2 * fudge < constant<T>(0.3969), cell_count, T(0));
 }
 
 }  // namespace nablabragg::physics

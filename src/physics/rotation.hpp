@@ -17,7 +17,8 @@ Vec3<Real> rotate(Vec3<Real> v, const Vec3<Real>& angle) {
 
 /// Right-handed about `axis`, whose length is taken as it is (Rodrigues' formula).
 template <class Real>
-NABLA_INLINE Vec3<Real> rotate_about(const Vec3<Real>& v, const Vec3<Real>& axis, const Real& angle) {
+NABLA_INLINE Vec3<Real> rotate_about(const Vec3<Real>& v, const Vec3<Real>& axis,
+                                     const Real& angle) {
   using std::cos;
   using std::sin;
   const Real c = cos(angle), s = sin(angle);

@@ -1,0 +1,119 @@
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <atomic>
+
+#include "engine/engine.hpp"
+#include "engine/pixel_sum.hpp"
+
+namespace nablabragg::engine {
+
+namespace {
+
+/// Does any step of the pixel have a neighbourhood that is not in the table, lit or not?
+bool may_miss(const Plan& plan, const GridView& grid, int fast, int slow) {
+  SubPixel at;
+  for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
+    for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
+      for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
+        place(plan, double(fast), double(slow), at);
+        for (const PlanRay& ray : plan.rays) {
+          const Vec3d q = ray.wavenumber * (at.direction - ray.incident);
+          for (const Mat3d& axes : plan.orientations)
+            if (!grid.surrounds(axes * q)) return true;
+        }
+      }
+  return false;
+}
+
+/// Squares of pixels none of whose steps can leave the table.
+class SafeSquares {
+ public:
+  static constexpr int side = 32;
+
+  SafeSquares(const Plan& plan, const GridView& grid)
+      : across_(plan.frame.fast_pixels / side + 1),
+        safe_(static_cast<std::size_t>(across_) *
+              static_cast<std::size_t>(plan.frame.slow_pixels / side + 1)) {
+    if (plan.frame.curvature != Curvature::flat) return;
+    tbb::parallel_for(std::size_t{0}, safe_.size(), [&](std::size_t index) {
+      safe_[index] = is_safe(plan, grid, static_cast<int>(index) % across_ * side,
+                             static_cast<int>(index) / across_ * side);
+    });
+  }
+
+  bool holds(int fast, int slow) const {
+    return safe_[static_cast<std::size_t>(slow / side) * static_cast<std::size_t>(across_) +
+                 static_cast<std::size_t>(fast / side)] != 0;
+  }
+
+ private:
+  static bool is_safe(const Plan& plan, const GridView& grid, int fast, int slow) {
+    const PlanFrame& f = plan.frame;
+    const double half_depth = plan.sensor.layer_step * (plan.sensor.layers - 1) / 2;
+    const Vec3d middle = (f.pixel * (fast + side / 2.0)) * f.fast +
+                         (f.pixel * (slow + side / 2.0)) * f.slow + half_depth * f.normal +
+                         f.origin;
+    const double distance = length(middle), reach = f.pixel * side + half_depth;
+    if (reach >= distance / 2) return false;
+    const double spread = reach / (distance - reach);
+    const Vec3d direction = (1 / distance) * middle;
+    for (const PlanRay& ray : plan.rays) {
+      const Vec3d q = ray.wavenumber * (direction - ray.incident);
+      for (const Mat3d& axes : plan.orientations) {
+        const Vec3d h = axes * q, edges{length(axes.a), length(axes.b), length(axes.c)};
+        const Vec3d span = (ray.wavenumber * spread) * edges;
+        if (!grid.surrounds(h - span) || !grid.surrounds(h + span)) return false;
+      }
+    }
+    return true;
+  }
+
+  int across_;
+  std::vector<char> safe_;
+};
+
+}  // namespace
+
+std::optional<TableMiss> find_first_miss(const Plan& plan) {
+  const GridView grid(plan.grid.get());
+  const SafeSquares safe(plan, grid);
+  const RegionOfInterest& roi = plan.roi;
+  std::vector<std::optional<TableMiss>> misses(
+      static_cast<std::size_t>(roi.slow_max - roi.slow_min + 1));
+  std::atomic<int> first_row{roi.slow_max + 1};
+  tbb::parallel_for(
+      tbb::blocked_range<int>(roi.slow_min, roi.slow_max + 1, 1),
+      [&](const tbb::blocked_range<int>& rows) {
+        for (int slow = rows.begin(); slow != rows.end(); ++slow)
+          for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) {
+            if (slow > first_row.load(std::memory_order_relaxed)) return;
+            if (safe.holds(fast, slow) || !plan.visits(fast, slow) ||
+                !may_miss(plan, grid, fast, slow))
+              continue;
+            const PixelSum pixel = sum_pixel(plan, grid, fast, slow, all_steps, NoVisitor{});
+            if (pixel.first_miss == all_steps) continue;
+            misses[static_cast<std::size_t>(slow - roi.slow_min)] = TableMiss{fast, slow,
+                                                                              pixel.first_miss};
+            int known = first_row.load(std::memory_order_relaxed);
+            while (slow < known && !first_row.compare_exchange_weak(known, slow)) {
+            }
+            break;
+          }
+      },
+      tbb::simple_partitioner{});
+  for (const auto& miss : misses)
+    if (miss) return miss;
+  return std::nullopt;
+}
+
+std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
+                                   int slow) {
+  if (!plan.tricubic) return 0;
+  if (!miss || plan.out_of_range != OutOfRange::nearest_for_all) return all_steps;
+  if (slow != miss->slow) return slow < miss->slow ? all_steps : 0;
+  if (fast != miss->fast) return fast < miss->fast ? all_steps : 0;
+  return miss->lookup;
+}
+
+}  // namespace nablabragg::engine

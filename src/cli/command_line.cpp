@@ -57,6 +57,10 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> words, st
   std::size_t taken = fewest;
   while (taken < most && taken < available) {
     const std::string& next = words[at + 1 + taken];
+    if (!flag.optional_word.empty()) {
+      if (next == flag.optional_word) ++taken;
+      break;
+    }
     const bool negative_ends = flag.spellings[0] == "-cell";
     if (!looks_like_number(next) || is_flag(next) || (negative_ends && next.starts_with('-')))
       break;
@@ -166,6 +170,10 @@ void settle(Request& request) {
     e.detector.pivot = request.parsed_pivot;
   else
     e.detector.pivot = request.pivot_flag ? request.pivot_flag : request.implied_pivot;
+  if (request.engine == Engine::reference && request.precision == Precision::float32)
+    throw UsageError(
+        "-dtype float32 is not for -engine reference, which computes in double precision; leave "
+        "-dtype out or take -engine cpu");
 }
 
 }  // namespace

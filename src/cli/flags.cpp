@@ -62,6 +62,10 @@ void set_depth(Request& r, const Values& v) {
   depth = um == 0 ? std::numeric_limits<double>::infinity() : um;
 }
 
+void set_printout(Request& r, const Values& v) {
+  (v.count() > 0 ? r.print_plan : r.printout) = true;
+}
+
 void set_trace_pixel(Request& r, const Values& v) { r.trace_pixel = {v.whole(0), v.whole(1)}; }
 
 template <class Choice>
@@ -366,12 +370,22 @@ const std::vector<Flag>& table() {
        NABLA_SET()},
       {"Running", {"-threads"}, prefix, "n", 1, 1, "all", "threads; the image does not depend on them",
        NABLA_SET(r.threads = v.whole(0); if (r.threads < 0) v.fail("needs a number of threads, or 0 for all"))},
+      {"Running", {"-engine"}, exact, "reference | cpu", 1, 1, "cpu", "what computes the pixels: plain loops in double precision, or SIMD lanes and tiles",
+       NABLA_SET((r.engine = choose<Engine>(v, {{"reference", Engine::reference}, {"cpu", Engine::cpu}})))},
+      {"Running", {"-dtype"}, exact, "float32 | float64", 1, 1, "float32", "precision of the cpu engine; the reference engine is always double",
+       NABLA_SET((r.precision = choose<Precision>(v, {{"float32", Precision::float32}, {"float64", Precision::float64}})))},
+      {"Running", {"-device"}, exact, "cpu", 1, 1, "cpu", "where to compute",
+       NABLA_SET(if (v.text(0) != "cpu") v.fail("can only be cpu, the one device of this build"))},
+      {"Running", {"-skip_below"}, exact, "photons", 1, 1, "1.17549e-38", "the cpu engine may leave out steps that together add less than this to a pixel; 0: none",
+       NABLA_SET(r.skip_below = v.real(0); if (r.skip_below < 0) v.fail("needs a number of photons that is not negative"))},
+      {"Running", {"-profile"}, exact, "FILE", 1, 1, "", "where the time went, stage by stage and thread by thread, for ui.perfetto.dev or chrome://tracing",
+       NABLA_SET(r.profile_file = v.text(0))},
       {"Running", {"-progress"}, prefix, "", 0, 0, "on a terminal", "show a progress bar",
        NABLA_SET(r.progress = true)},
       {"Running", {"-noprogress"}, prefix, "", 0, 0, "", "show none",
        NABLA_SET(r.progress = false)},
-      {"Running", {"-printout"}, prefix, "", 0, 0, "", "print what made every pixel (its last step)",
-       NABLA_SET(r.printout = true)},
+      {"Running", {"-printout"}, prefix, "[plan]", 0, 1, "", "print what made every pixel (its last step); with the word plan: which code computed the image, why, and how fast",
+       set_printout, "plan"},
       {"Running", {"-printout_pixel"}, prefix, "fast slow", 2, 2, "", "the same for one pixel",
        NABLA_SET(r.printout = true; r.printout_pixel = {v.whole(0), v.whole(1)})},
       {"Running", {"-trace_pixel", "-dump_pixel"}, prefix, "slow fast", 2, 2, "", "print every factor of this pixel, step by step",

@@ -40,6 +40,7 @@ struct Flag {
   std::string_view standard;
   std::string_view help;
   void (*apply)(Request&, const Values&);
+  std::string_view optional_word = {};  ///< not empty: the only word that an optional value may be
 };
 
 std::span<const Flag> flag_table();

@@ -65,11 +65,12 @@ void check_outputs(const Request& request) {
   for (const OutputName* file :
        {&request.float_file, &request.int_file, &request.pgm_file, &request.noise_file})
     if (wanted(request, *file)) io::check_writable(file->name);
-  if (!request.png_file.empty()) io::check_writable(request.png_file);
+  for (const std::string* name : {&request.png_file, &request.profile_file})
+    if (!name->empty()) io::check_writable(*name);
 }
 
 void write_outputs(std::ostream& out, const Request& request, const Resolved& resolved,
-                   const Simulation& simulation) {
+                   const Simulation& simulation, Profile* profile) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;
   const RegionOfInterest& roi = resolved.roi;
@@ -86,6 +87,7 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
   };
 
   if (wanted(request, request.float_file)) {
+    const Stage stage(profile, "write ", request.float_file.name);
     io::write_float_image(request.float_file.name, image);
     fmt::print(out, "writing {} as {} 4-byte floats\n", request.float_file.name,
                image.pixels.size());
@@ -100,6 +102,7 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
   const double int_scale = readout::integer_scale(request.int_scale, statistics.max);
   const std::string header = io::smv_header(request.experiment, resolved);
   if (wanted(request, request.int_file)) {
+    const Stage stage(profile, "write ", request.int_file.name);
     fmt::print(out, "intfile_scale = {:g}\n", int_scale);
     io::write_smv(request.int_file.name, header, width, height,
                   rows.template operator()<std::uint16_t>([int_scale, adc = request.adc](float v) {
@@ -108,6 +111,7 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     fmt::print(out, "writing {} as 2-byte integers\n", request.int_file.name);
   }
   if (wanted(request, request.pgm_file)) {
+    const Stage stage(profile, "write ", request.pgm_file.name);
     const double scale = readout::greymap_scale(request.pgm_scale, statistics.rmsd, int_scale);
     fmt::print(out, "pgm_scale = {:g}\n", scale);
     io::write_pgm(request.pgm_file.name, width, height, scale,
@@ -116,6 +120,8 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     fmt::print(out, "writing {} as 1-byte integers\n", request.pgm_file.name);
   }
   if (wanted(request, request.noise_file)) {
+    // Rows are drawn while the file is written.
+    const Stage stage(profile, "noise and write ", request.noise_file.name);
     readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
     double photons_counted = 0;
     std::int64_t overloads = 0;
@@ -131,7 +137,11 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", photons_counted, overloads);
     fmt::print(out, "writing {} as 2-byte integers\n", request.noise_file.name);
   }
-  if (!request.png_file.empty()) write_picture(out, request, resolved, image);
+  if (!request.png_file.empty()) {
+    const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ",
+                      request.png_file);
+    write_picture(out, request, resolved, image);
+  }
 }
 
 }  // namespace nablabragg::cli

@@ -1,6 +1,7 @@
 // Image and statistics -> files, in nanoBragg's order and with its lines.
 #pragma once
 #include <ostream>
+#include "cli/profile.hpp"
 #include "cli/request.hpp"
 #include "nablabragg/simulate.hpp"
 
@@ -10,6 +11,6 @@ namespace nablabragg::cli {
 void check_outputs(const Request& request);
 
 void write_outputs(std::ostream& out, const Request& request, const Resolved& resolved,
-                   const Simulation& simulation);
+                   const Simulation& simulation, Profile* profile);
 
 }  // namespace nablabragg::cli

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 #include "nablabragg/experiment.hpp"
+#include "nablabragg/simulate.hpp"  // for Engine, Precision, ComputeOptions
 
 namespace nablabragg::cli {
 
@@ -57,8 +58,12 @@ struct Request {
 
   // Running
   int threads = 0;
+  Engine engine = ComputeOptions{}.engine;
+  std::optional<Precision> precision;  ///< as named by the user
+  double skip_below = ComputeOptions{}.skip_below;
+  std::string profile_file;
   bool progress = true;
-  bool printout = false;
+  bool printout = false, print_plan = false;
   std::optional<std::array<int, 2>> printout_pixel;  ///< fast, slow
   std::optional<std::array<int, 2>> trace_pixel;     ///< slow, fast
   TraceFormat trace_format = TraceFormat::table;

@@ -1,14 +1,17 @@
 #include <csignal>
 #include <iostream>
+#include <optional>
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
 #include "cli/inputs.hpp"
 #include "cli/notices.hpp"
 #include "cli/outputs.hpp"
+#include "cli/profile.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
+#include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/version.hpp"
 #include "plan/make_plan.hpp"
@@ -24,6 +27,39 @@ void say(std::ostream& err, const std::vector<std::string>& lines) {
   for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
 }
 
+Simulation run_engine(const Request& request, const Resolved& resolved, const Plan& plan,
+                      Profile* profile) {
+  ProgressBar bar(static_cast<double>(resolved.steps) * resolved.sensor.layers *
+                      (resolved.roi.fast_max - resolved.roi.fast_min + 1.0) *
+                      (resolved.roi.slow_max - resolved.roi.slow_min + 1.0),
+                  request.progress);
+  ComputeOptions options;
+  options.threads = request.threads;
+  options.engine = request.engine;
+  options.precision = request.precision.value_or(options.precision);
+  options.skip_below = request.skip_below;
+  options.progress = [&](double share) {
+    bar.show(share);
+    return !interrupted();
+  };
+  if (profile) options.on_work = [=](const WorkSpan& tile) { profile->work(tile); };
+
+  const Stage stage(profile, "simulate");
+  Simulation simulation = run_plan(request.experiment, resolved, plan, options);
+  // The engine does not say when it is done; what follows the last tile is the statistics.
+  if (profile)
+    if (const auto end = profile->last_work())
+      profile->span("statistics", *end, Profile::Clock::now());
+  return simulation;
+}
+
+void write_profile(std::ostream& out, const std::string& name, const Profile& profile) {
+  io::AtomicFile file(name);
+  file.write(profile.json());
+  file.commit();
+  out << "writing " << name << " for ui.perfetto.dev or chrome://tracing\n";
+}
+
 }  // namespace
 
 bool interrupted() { return interrupt_seen != 0; }
@@ -33,45 +69,56 @@ void install_interrupt_handler() {
 }
 
 void simulate_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+  const auto start = Profile::Clock::now();
   Request request = parse_command_line(words);
   if (request.help) return print_help(out);
   if (request.version) {
     out << "nablabragg " << version() << '\n';
     return;
   }
+  std::optional<Profile> recorder;
+  if (!request.profile_file.empty()) recorder.emplace(start);
+  Profile* const profile = recorder ? &*recorder : nullptr;
+
   load_inputs(request);
+  if (profile) profile->span("read inputs", start, Profile::Clock::now());
+  std::optional<Stage> planning(std::in_place, profile, "plan");
   const Resolved resolved = resolve(request.experiment);
   const Plan plan = make_plan(request.experiment, resolved);
+  planning.reset();
   check_pixels(request, plan);
   check_outputs(request);
-  write_cache(request, request.warnings);
+  {
+    const Stage stage(request.writes_cache ? profile : nullptr, "write ", request.cache_file);
+    write_cache(request, request.warnings);
+  }
 
   // JSON has standard output to itself
   std::ostream& summary = request.trace_pixel && request.trace_format == TraceFormat::json ? err
                                                                                            : out;
-  say(err, request.warnings);
-  say(err, resolved.warnings);
-  say(err, quirk_notices(request, resolved));
-  print_setup(summary, request, resolved);
-  summary.flush();
-
-  Simulation simulation;
   {
-    ProgressBar bar(static_cast<double>(resolved.steps) * resolved.sensor.layers *
-                        (resolved.roi.fast_max - resolved.roi.fast_min + 1.0) *
-                        (resolved.roi.slow_max - resolved.roi.slow_min + 1.0),
-                    request.progress);
-    const auto progress = [&](double share) {
-      bar.show(share);
-      return !interrupted();
-    };
-    simulation = run_plan(request.experiment, resolved, plan, {request.threads, progress});
+    const Stage stage(profile, "print setup");
+    say(err, request.warnings);
+    say(err, resolved.warnings);
+    say(err, quirk_notices(request, resolved));
+    print_setup(summary, request, resolved);
+    summary.flush();
   }
+
+  const Simulation simulation = run_engine(request, resolved, plan, profile);
   if (simulation.table_miss) say(err, {table_miss_notice(request, plan, *simulation.table_miss)});
-  if (request.printout) print_pixels(summary, request, plan, simulation.table_miss);
-  print_statistics(summary, resolved, simulation);
-  write_outputs(summary, request, resolved, simulation);
-  if (request.trace_pixel) print_trace(out, request, plan, simulation.table_miss);
+  if (request.printout) {
+    const Stage stage(profile, "print pixels");
+    print_pixels(summary, request, plan, simulation.table_miss);
+  }
+  if (request.print_plan) print_plan(summary, request, simulation);
+  print_statistics(summary, request, resolved, simulation);
+  write_outputs(summary, request, resolved, simulation, profile);
+  if (request.trace_pixel) {
+    const Stage stage(profile, "trace pixel");
+    print_trace(out, request, plan, simulation.table_miss);
+  }
+  if (profile) write_profile(summary, request.profile_file, *profile);
 }
 
 }  // namespace nablabragg::cli

@@ -4,6 +4,7 @@
 #include <fmt/ostream.h>
 
 #include <numbers>
+#include <thread>  // for hardware_concurrency
 
 #include "model/crystal_axes.hpp"
 #include "nablabragg/units.hpp"
@@ -114,6 +115,11 @@ void print_panel(std::ostream& out, const Panel& p) {
       (p.beam_fast - half) * 1000, p.beam_slow * 1000, p.beam_fast * 1000, p.org_x, p.org_y);
 }
 
+double skipped_percent(const EngineUsed& used) {
+  return used.steps > 0 ? 100 * static_cast<double>(used.skipped) / static_cast<double>(used.steps)
+                        : 0;
+}
+
 const char* shape_name(CrystalShape shape) {
   switch (shape) {
     case CrystalShape::square:
@@ -187,12 +193,31 @@ void print_setup(std::ostream& out, const Request& request, const Resolved& r) {
              -*request.seed, e.water_um * 1e-6);
 }
 
-void print_statistics(std::ostream& out, const Resolved& r, const Simulation& s) {
+void print_plan(std::ostream& out, const Request& request, const Simulation& s) {
+  const EngineUsed& used = s.engine;
+  const auto steps = static_cast<double>(used.steps);
+  fmt::print(out, "\nplan:\n  kernel: {}\n  why: {}\n  instruction set: {}\n", used.kernel,
+             used.reason, used.instruction_set.empty() ? "plain code" : used.instruction_set);
+  const int threads = request.threads > 0 ? request.threads
+                                          : static_cast<int>(std::thread::hardware_concurrency());
+  fmt::print(out, "  threads: {}\n", threads);
+  fmt::print(out, "  steps: {}\n  skipped: {} ({:.4g} %)\n", used.steps, used.skipped,
+             skipped_percent(used));
+  fmt::print(out, "  time: {:.6f} s\n  rate: {:.4g} steps/s\n", s.seconds,
+             s.seconds > 0 ? steps / s.seconds : 0);
+}
+
+void print_statistics(std::ostream& out, const Request& request, const Resolved& r,
+                      const Simulation& s) {
   const double sphere = 100 * s.statistics.solid_angle_sr / 4 / std::numbers::pi;
   const double steps = static_cast<double>(r.steps) * r.sensor.layers *
                        static_cast<double>(s.statistics.pixels);
   fmt::print(out, "\nsimulate: {:.3f} s, {:.4g} steps, {:.4g} steps/s\n", s.seconds, steps,
              s.seconds > 0 ? steps / s.seconds : 0);
+  if (s.engine.skipped > 0)
+    fmt::print(out,
+               "skipped: {:.4g} % of the steps, known to add less than {:g} photons to a pixel\n",
+               skipped_percent(s.engine), request.skip_below);
   fmt::print(out, "solid angle subtended by detector = {:g} steradian ( {:g}% sphere)\n",
              s.statistics.solid_angle_sr, sphere);
 }

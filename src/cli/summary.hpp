@@ -8,6 +8,9 @@
 namespace nablabragg::cli {
 
 void print_setup(std::ostream& out, const Request& request, const Resolved& resolved);
-void print_statistics(std::ostream& out, const Resolved& resolved, const Simulation& simulation);
+/// -printout plan: which code computed the image, and how fast.
+void print_plan(std::ostream& out, const Request& request, const Simulation& simulation);
+void print_statistics(std::ostream& out, const Request& request, const Resolved& resolved,
+                      const Simulation& simulation);
 
 }  // namespace nablabragg::cli

@@ -154,8 +154,13 @@ std::string state_of(const cli::Request& r) {
                             text_of(r.implied_pivot),
                             text_of(r.parsed_pivot),
                             r.threads,
+                            static_cast<int>(r.engine),
+                            static_cast<int>(r.precision.value_or(Precision::float32)),
+                            r.skip_below,
+                            r.profile_file,
                             r.progress,
                             r.printout,
+                            r.print_plan,
                             text_of(r.printout_pixel),
                             text_of(r.trace_pixel),
                             static_cast<int>(r.trace_format),
@@ -222,6 +227,10 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"linear|log|sqrt", "log"},
       {"8|16", "16"},
       {"table|json", "json"},
+      {"reference | cpu", "reference"},
+      {"float32 | float64", "float64"},
+      {"cpu", "cpu"},
+      {"[plan]", "plan"},
   };
   return values;
 }
@@ -263,7 +272,7 @@ TEST_F(EveryFlag, ChangesSomethingUnlessItIsDeadOrStandsForTheDefault) {
       // Dead in nanoBragg too
       "-density", "-MW", "-molec", "-coherent", "-stolout",
       // The default
-      "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress"};
+      "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress", "-device"};
   const std::string standard = state_of("");
   for (const cli::Flag& flag : cli::flag_table()) {
     const std::string line = std::string(flag.spellings[0]) + ' ' + values_for(flag, image);

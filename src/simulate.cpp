@@ -1,5 +1,7 @@
 #include "nablabragg/simulate.hpp"
 
+#include <sys/mman.h>
+
 #include "engine/engine.hpp"
 #include "engine/statistics.hpp"
 #include "nablabragg/error.hpp"
@@ -17,9 +19,21 @@ Image blank_image(int fast_pixels, int slow_pixels) {
         "an image of " + std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
         " pixels needs " + std::to_string(static_cast<long long>(bytes / 1048576)) +
         " MiB, more than half of this machine's memory; check -detpixels, -detsize and -pixel");
-  return {fast_pixels, slow_pixels,
-          std::vector<float>(static_cast<std::size_t>(fast_pixels) *
-                             static_cast<std::size_t>(slow_pixels))};
+  Image image{fast_pixels, slow_pixels, {}};
+  const std::size_t pixels = static_cast<std::size_t>(fast_pixels) *
+                             static_cast<std::size_t>(slow_pixels);
+  image.pixels.reserve(pixels);
+#ifdef MADV_HUGEPAGE
+  // Before the first touch: 64 MB are zeroed in 7 ms instead of 33.
+  constexpr std::size_t huge_page = std::size_t{2} << 20;
+  const auto begin = (reinterpret_cast<std::uintptr_t>(image.pixels.data()) + huge_page - 1) /
+                     huge_page * huge_page;
+  const auto end = reinterpret_cast<std::uintptr_t>(image.pixels.data() + pixels) / huge_page *
+                   huge_page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+  image.pixels.resize(pixels);
+  return image;
 }
 
 using RenderImage = engine::Report(const Plan&, std::span<float>, const ComputeOptions&);
@@ -40,7 +54,10 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
   s.warnings = resolved.warnings;
   s.image = blank_image(plan.frame.fast_pixels, plan.frame.slow_pixels);
   const auto start = std::chrono::steady_clock::now();
-  const engine::Report report = engine::render_reference(plan, s.image.pixels, options);
+  const auto render = options.engine == Engine::reference
+                          ? static_cast<RenderImage*>(engine::render_reference)
+                          : static_cast<RenderImage*>(engine::render_cpu);
+  engine::Report report = render(plan, s.image.pixels, options);
   s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   s.statistics = engine::image_statistics(plan, s.image, experiment.quirks.statistics_count_masked);

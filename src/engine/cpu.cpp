@@ -1,7 +1,6 @@
 // The cpu engine: tiles of pixels shared among threads, each computed by a kernel of the best
 // instruction set at hand.  The tiles follow from the image alone, so its bits do not depend on the
 // number of threads.
-#include <hwy/targets.h>
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
@@ -24,18 +23,37 @@ namespace {
 // ---- Instruction sets ---------------------------------------------------------------------------
 
 struct Target {
-  std::int64_t bit;  ///< Highway's, when the processor has it; 0: every processor does
   const char* name;
+  bool (*runs_here)();
   const KernelSet& (*kernels)();
 };
 
+// The features that the build's -march names stand for.
 constexpr Target targets[] = {
 #if NABLA_X86_KERNELS
-    {HWY_AVX3, "avx512", N_AVX3::kernel_set},
-    {HWY_AVX2, "avx2", N_AVX2::kernel_set},
-    {HWY_SSE4, "sse4", N_SSE4::kernel_set},
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && targets[1].runs_here();
+     },
+     N_AVX3::kernel_set},
+    {"avx2",
+     [] {
+       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+              targets[2].runs_here();
+     },
+     N_AVX2::kernel_set},
+    {"sse4",
+     [] {
+       return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") &&
+              __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("aes") &&
+              __builtin_cpu_supports("pclmul");
+     },
+     N_SSE4::kernel_set},
 #endif
-    {0, "scalar", N_SCALAR::kernel_set},
+    {"scalar", [] { return true; }, N_SCALAR::kernel_set},
 };
 
 /// The best that the processor has, or the one that NABLABRAGG_TARGET names.
@@ -43,8 +61,7 @@ const KernelSet& kernels_of_this_machine() {
   const char* wanted = std::getenv("NABLABRAGG_TARGET");
   std::string names;
   for (const Target& target : targets) {
-    const bool runs = target.bit == 0 || (hwy::SupportedTargets() & target.bit) != 0;
-    if (!runs) continue;
+    if (!target.runs_here()) continue;
     if (!wanted || *wanted == '\0' || std::string_view(wanted) == target.name)
       return target.kernels();
     names.append(names.empty() ? "" : ", ").append(target.name);
@@ -230,6 +247,11 @@ void pad(Tile& tile) {
   repeat(tile.middle_slow);
   repeat(tile.half_fast);
   repeat(tile.half_slow);
+  if (tile.blocks == tile_blocks) return;
+  // Two blocks may be computed side by side.
+  const auto end = static_cast<std::ptrdiff_t>(tile.blocks) * block_pixels;
+  std::copy_n(tile.fast.begin(), block_pixels, tile.fast.begin() + end);
+  std::copy_n(tile.slow.begin(), block_pixels, tile.slow.begin() + end);
 }
 
 /// The tile of an image whose first pixel is (fast, slow); blocks without a wanted pixel are left
@@ -239,12 +261,16 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
   tile.blocks = 0;
   for (int slow = tile_slow; slow < tile_slow + tile_side; slow += block_side)
     for (int fast = tile_fast; fast < tile_fast + tile_side; fast += block_side) {
-      int wanted = 0;
-      for (int s = std::max(slow, roi.slow_min); s <= std::min(slow + block_side - 1, roi.slow_max);
-           ++s)
-        for (int f = std::max(fast, roi.fast_min);
-             f <= std::min(fast + block_side - 1, roi.fast_max); ++f)
-          wanted += plan.visits(f, s);
+      const int left = std::max(fast, roi.fast_min),
+                right = std::min(fast + block_side - 1, roi.fast_max),
+                bottom = std::max(slow, roi.slow_min),
+                top = std::min(slow + block_side - 1, roi.slow_max);
+      int wanted = std::max(0, right - left + 1) * std::max(0, top - bottom + 1);
+      if (plan.mask) {
+        wanted = 0;
+        for (int s = bottom; s <= top; ++s)
+          for (int f = left; f <= right; ++f) wanted += plan.visits(f, s);
+      }
       if (wanted == 0) continue;
       const auto b = static_cast<std::size_t>(tile.blocks++);
       constexpr double half = (block_side - 1) / 2.0;
@@ -252,10 +278,12 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
       tile.middle_slow[b] = slow + half;
       tile.half_fast[b] = tile.half_slow[b] = half;
       tile.pixels[b] = wanted;
-      for (std::size_t i = 0; i < block_pixels; ++i) {
-        tile.fast[b * block_pixels + i] = fast + static_cast<int>(i) % block_side;
-        tile.slow[b * block_pixels + i] = slow + static_cast<int>(i) / block_side;
-      }
+      for (int y = 0; y < block_side; ++y)
+        for (int x = 0; x < block_side; ++x) {
+          const std::size_t i = b * block_pixels + static_cast<std::size_t>(y * block_side + x);
+          tile.fast[i] = static_cast<float>(fast + x);
+          tile.slow[i] = static_cast<float>(slow + y);
+        }
     }
   pad(tile);
 }
@@ -280,8 +308,8 @@ void fill_tile(std::span<const PixelIndex> pixels, Tile& tile) {
     tile.pixels[b] = static_cast<int>(block.size());
     for (std::size_t i = 0; i < block_pixels; ++i) {
       const PixelIndex& pixel = block[std::min(i, block.size() - 1)];
-      tile.fast[b * block_pixels + i] = pixel.fast;
-      tile.slow[b * block_pixels + i] = pixel.slow;
+      tile.fast[b * block_pixels + i] = static_cast<float>(pixel.fast);
+      tile.slow[b * block_pixels + i] = static_cast<float>(pixel.slow);
     }
   }
   pad(tile);
@@ -326,16 +354,8 @@ class CpuRenderer {
                 tile);
       TileSums sums;
       const WorkDone done = render(tile, sums);
-      double& solid_angle = solid_angles[static_cast<std::size_t>(index)];
-      for (std::size_t i = 0; i < static_cast<std::size_t>(tile.blocks * block_pixels); ++i) {
-        const int fast = static_cast<int>(tile.fast[i]), slow = static_cast<int>(tile.slow[i]);
-        if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
-            slow > roi.slow_max || !plan_.visits(fast, slow))
-          continue;
-        pixels[static_cast<std::size_t>(slow) * static_cast<std::size_t>(plan_.frame.fast_pixels) +
-               static_cast<std::size_t>(fast)] = static_cast<float>(sums.photons[i]);
-        solid_angle += sums.solid_angle[i];
-      }
+      for (int b = 0; b < tile.blocks; ++b)
+        keep_block(tile, sums, b, pixels, solid_angles[static_cast<std::size_t>(index)]);
       return done;
     });
     report.solid_angle_sum = std::accumulate(solid_angles.begin(), solid_angles.end(), 0.0);
@@ -370,7 +390,7 @@ class CpuRenderer {
       TileSums sums;
       const WorkDone done = render(tile, sums);
       for (std::size_t i = 0; i < count; ++i) {
-        values[order[begin + i]] = static_cast<float>(sums.photons[i]);
+        values[order[begin + i]] = sums.photons[i];
         solid_angles[static_cast<std::size_t>(index)] += sums.solid_angle[i];
       }
       return done;
@@ -384,6 +404,34 @@ class CpuRenderer {
   struct WorkDone {
     std::int64_t steps = 0, skipped = 0;
   };
+
+  /// Into the image.
+  void keep_block(const Tile& tile, const TileSums& sums, int block, std::span<float> image,
+                  double& solid_angle) const {
+    const std::size_t first = static_cast<std::size_t>(block) * block_pixels;
+    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
+    const float* photons = sums.photons.data() + first;
+    if (tile.pixels[static_cast<std::size_t>(block)] == block_pixels) {
+      float* to = image.data() + static_cast<std::size_t>(tile.slow[first]) * width +
+                  static_cast<std::size_t>(tile.fast[first]);
+      for (std::size_t y = 0; y < block_side; ++y)
+        std::copy_n(photons + y * block_side, block_side, to + y * width);
+      std::array<double, 4> sum{};
+      for (std::size_t i = 0; i < block_pixels; ++i) sum[i % 4] += sums.solid_angle[first + i];
+      solid_angle += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      return;
+    }
+    const RegionOfInterest& roi = plan_.roi;
+    for (std::size_t i = 0; i < block_pixels; ++i) {
+      const int fast = static_cast<int>(tile.fast[first + i]),
+                slow = static_cast<int>(tile.slow[first + i]);
+      if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
+          slow > roi.slow_max || !plan_.visits(fast, slow))
+        continue;
+      image[static_cast<std::size_t>(slow) * width + static_cast<std::size_t>(fast)] = photons[i];
+      solid_angle += sums.solid_angle[first + i];
+    }
+  }
 
   WorkDone render(const Tile& tile, TileSums& sums) {
     WorkDone done;
@@ -412,9 +460,10 @@ class CpuRenderer {
         if (steps == all_steps) continue;
         sums.photons[i] = after.photons[i];
         if (steps == 0) continue;
-        sums.photons[i] = sum_pixel(plan_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
-                                    static_cast<int>(tile.slow[i]), steps, NoVisitor{})
-                              .photons;
+        sums.photons[i] = static_cast<float>(
+            sum_pixel(plan_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
+                      static_cast<int>(tile.slow[i]), steps, NoVisitor{})
+                .photons);
       }
     }
     (sums.anchored ? anchored_ : others_).fetch_add(1, std::memory_order_relaxed);

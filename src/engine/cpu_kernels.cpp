@@ -13,19 +13,31 @@ using std::size_t;
 constexpr int lanes = Single::count;
 constexpr int chunk_size = 32;  // terms summed in single precision before they join the double sum
 
-NABLA_INLINE Single single(double x) { return Single(static_cast<float>(x)); }
-NABLA_INLINE Vec3<Single> single(const Vec3d& v) { return {single(v.x), single(v.y), single(v.z)}; }
+template <int K = 1>
+NABLA_INLINE Singles<K> single(double x) {
+  return Singles<K>(static_cast<float>(x));
+}
+template <int K = 1>
+NABLA_INLINE Vec3<Singles<K>> single(const Vec3d& v) {
+  return {single<K>(v.x), single<K>(v.y), single<K>(v.z)};
+}
+
+template <int K>
+NABLA_INLINE Singles<K> load(const std::array<float, tile_pixels>& values, size_t first) {
+  return Singles<K>::load(values.data() + first);
+}
 
 // ---- In double precision throughout ------------------------------------------------------------
 
 /// The reference engine's loop, as many pixels at once as there are lanes.
 template <CrystalShape Shape, Lookup lookup>
 void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
-  for (int first = 0; first < tile.blocks * block_pixels; first += Double::count) {
+  const auto pixels = static_cast<size_t>(tile.blocks * block_pixels);
+  for (size_t first = 0; first < pixels; first += lanes) {
     const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
-        *p.plan, p.grid, Double::load(tile.fast.data() + first),
-        Double::load(tile.slow.data() + first), all_steps, NoVisitor{});
-    sums.photons.store(out.photons.data() + first);
+        *p.plan, p.grid, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)),
+        all_steps, NoVisitor{});
+    narrow(sums.photons).store(out.photons.data() + first);
     sums.solid_angle_sum.store(out.solid_angle.data() + first);
   }
 }
@@ -43,10 +55,12 @@ struct Anchors {
 constexpr double series_limit = 0.05;
 
 /// 1/sqrt(1 + z) - 1 and sqrt(1 + z) - 1: binomial series.
-NABLA_INLINE Single inverse_root_change(const Single& z) {
+template <class T>
+NABLA_INLINE T inverse_root_change(const T& z) {
   return z * (z * (z * (z * (z * -0.24609375f + 0.2734375f) - 0.3125f) + 0.375f) - 0.5f);
 }
-NABLA_INLINE Single root_change(const Single& z) {
+template <class T>
+NABLA_INLINE T root_change(const T& z) {
   return z * (z * (z * (z * (z * 0.02734375f - 0.0390625f) + 0.0625f) - 0.125f) + 0.5f);
 }
 
@@ -62,9 +76,11 @@ void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
                                       vec3_as<Double>(f.slow) +
                                   vec3_as<Double>(f.origin + half_depth * f.normal);
     const Double distance = length(position), near = Double(1) / distance;
-    // The axes need not be perpendicular: the sum of the half widths bounds any diagonal.
-    const Double reach = pixel * (at(tile.half_fast) + at(tile.half_slow) + within_pixel +
-                                  within_pixel) +
+    const Double half_fast = at(tile.half_fast) + within_pixel,
+                 half_slow = at(tile.half_slow) + within_pixel;
+    const Double skew(2 * std::abs(dot(f.fast, f.slow)));
+    const Double reach = pixel * sqrt(half_fast * half_fast + half_slow * half_slow +
+                                      skew * half_fast * half_slow) +
                          Double(half_depth);
     const Double spread = select(reach < distance * Double(0.5), reach / (distance - reach),
                                  Double(2));
@@ -88,11 +104,10 @@ enum Kind : std::uint8_t {
 
 /// Some operators at all anchors of a tile.
 struct Chunk {
-  int count = 0;
-  int first_ray = 0, rays = 0;
-  int ray[chunk_size];  ///< from first_ray
-  Mat3d wide[chunk_size];
-  Mat3<float> matrix[chunk_size];
+  int count, first_ray, rays;
+  int ray[chunk_size];          ///< from first_ray
+  double wide[chunk_size][9];   ///< a, b, c [m] times the wavenumber
+  float matrix[chunk_size][9];  ///< the same
   // Of each operator at each anchor: Miller indices = cell + lattice minimum + high + low
   alignas(64) float high[chunk_size][3][tile_blocks];  ///< multiples of 2^-20 in [-1/2, 1/2]
   alignas(64) float low[chunk_size][3][tile_blocks];
@@ -101,21 +116,28 @@ struct Chunk {
   alignas(64) float kind[chunk_size][tile_blocks];
 };
 
+NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double>& v) {
+  const auto row = [&](int i) {
+    return Double(m[i]) * v.x + Double(m[i + 1]) * v.y + Double(m[i + 2]) * v.z;
+  };
+  return {row(0), row(3), row(6)};
+}
+
 /// F of nearest lattice points, counted from the corner of the table.
-template <Lookup lookup>
-NABLA_INLINE Single nearest_F(const CpuPlan& p, const Vec3<Single>& cell) {
-  if constexpr (lookup == Lookup::constant) return Single(p.default_F);
-  const Vec3<Single> extent = single(p.extent);
-  const Single none(0.0f);
+template <Lookup lookup, int K>
+NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
+  if constexpr (lookup == Lookup::constant) return Singles<K>(p.default_F);
+  const auto extent = single<K>(p.extent);
+  const Singles<K> none(0.0f);
   const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
                       (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
-  const Single offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
-  return select(inside, value_at(p.F.data(), offset, inside), Single(p.default_F));
+  const Singles<K> offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
+  return select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F));
 }
 
 /// Interpolated where the neighbourhood is in the table, default_F elsewhere.
 NABLA_INLINE Single tricubic_F(const CpuPlan& p, const Vec3<Double>& h) {
-  const Vec3<Double> base{physics::floor_of(h.x), physics::floor_of(h.y), physics::floor_of(h.z)};
+  const Vec3<Double> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)};
   const auto inside = narrow(select(p.grid.surrounds(h), Double(1), Double(0))) != Single(0.0f);
   const Vec3<Single> t = narrow(h - base), extent = single(p.extent);
   const Vec3<Single> corner = narrow(base - vec3_as<Double>(p.grid.min + Vec3d{1, 1, 1}));
@@ -145,9 +167,15 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
     const auto o = static_cast<size_t>(chunk.count);
     const PlanRay& r = plan.rays[ray];
     const Mat3d& axes = plan.orientations[orientation];
-    const Mat3d m{r.wavenumber * axes.a, r.wavenumber * axes.b, r.wavenumber * axes.c};
-    chunk.wide[o] = m;
-    chunk.matrix[o] = {vec3_as<float>(m.a), vec3_as<float>(m.b), vec3_as<float>(m.c)};
+    const Vec3d* rows[] = {&axes.a, &axes.b, &axes.c};
+    for (size_t i = 0; i < 3; ++i) {
+      const double m[] = {r.wavenumber * rows[i]->x, r.wavenumber * rows[i]->y,
+                          r.wavenumber * rows[i]->z};
+      for (size_t j = 0; j < 3; ++j) {
+        chunk.wide[o][3 * i + j] = m[j];
+        chunk.matrix[o][3 * i + j] = static_cast<float>(m[j]);
+      }
+    }
     chunk.ray[o] = static_cast<int>(ray) - chunk.first_ray;
     chunk.rays = chunk.ray[o] + 1;
     if (++orientation == plan.orientations.size()) {
@@ -158,9 +186,8 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
     const Vec3<Double> incident = vec3_as<Double>(r.incident);
     for (int first = 0; first < blocks; first += lanes) {
       const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
-      const Vec3<Double> h = Mat3<Double>{vec3_as<Double>(m.a), vec3_as<Double>(m.b),
-                                          vec3_as<Double>(m.c)} *
-                             (Vec3<Double>{at(anchors.x), at(anchors.y), at(anchors.z)} - incident);
+      const Vec3<Double> h = miller_indices(
+          chunk.wide[o], Vec3<Double>{at(anchors.x), at(anchors.y), at(anchors.z)} - incident);
       const Single spread = narrow(at(anchors.radius));
       Single outside(0.0f), within(1.0f);
       Vec3<Single> cell;
@@ -185,7 +212,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
       const Single kind = select(within == none, Single(static_cast<float>(mixed)),
                                  Single(static_cast<float>(uniform)));
       if constexpr (lookup != Lookup::tricubic) {
-        const Single F = nearest_F<lookup>(p, cell), F2 = F * F;
+        const Single F = nearest_F<lookup, 1>(p, cell), F2 = F * F;
         F2.store(chunk.F2[o] + first);
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
       }
@@ -196,58 +223,48 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
 
 // ---- Phases -------------------------------------------------------------------------------------
 
-/// Where pixels are seen, as far as every phase needs it.
+/// Where K registers of pixels are seen, as far as every phase needs it.
+template <int K>
 struct Spot {
-  Single near;             ///< 1 / distance [1/m]
-  Vec3<Single> direction;  ///< unit vector
+  Singles<K> near;             ///< 1 / distance [1/m]
+  Vec3<Singles<K>> direction;  ///< unit vector
 };
+
+NABLA_INLINE size_t block_of(size_t pixel) { return pixel / block_pixels; }
 
 /// Directions as differences to the middle of the block, in single precision: the error of an
 /// index is about 1e-7 times its distance to the index at the middle.
+template <int K>
 struct AnchoredPhase {
-  Vec3<Single> from_middle, anchor;  ///< in units of the distance of the middle
-  Single anchor_near;
-  Vec3<Single> change;  ///< of the direction
+  Vec3<Singles<K>> from_middle, anchor;  ///< in units of the distance of the middle
+  Singles<K> anchor_near;
+  Vec3<Singles<K>> change;  ///< of the direction
 
-  NABLA_INLINE AnchoredPhase(const CpuPlan& p, const Tile& tile, const Anchors& anchors, int block,
-                             int first) {
+  NABLA_INLINE AnchoredPhase(const CpuPlan& p, const Tile& tile, const Anchors& anchors,
+                             size_t first) {
     const PlanFrame& f = p.plan->frame;
-    const auto b = static_cast<size_t>(block);
-    const auto offset = [&](const auto& pixels, const auto& middle) {
-      return narrow(Double::load(pixels.data() + first) - Double(middle[b]));
+    const auto of_block = [&](const auto& values) {
+      return by_part<K>([&](int i) {
+        return static_cast<float>(values[block_of(first + static_cast<size_t>(i * lanes))]);
+      });
     };
-    const double width = f.pixel * anchors.near[b];
-    from_middle = offset(tile.fast, tile.middle_fast) * single(width * f.fast) +
-                  offset(tile.slow, tile.middle_slow) * single(width * f.slow);
-    anchor = single(Vec3d{anchors.x[b], anchors.y[b], anchors.z[b]});
-    anchor_near = single(anchors.near[b]);
+    anchor_near = of_block(anchors.near);
+    anchor = {of_block(anchors.x), of_block(anchors.y), of_block(anchors.z)};
+    // Half-integral, so that their difference is exact
+    const Singles<K> width = single<K>(f.pixel) * anchor_near,
+                     right = width * (load<K>(tile.fast, first) - of_block(tile.middle_fast)),
+                     up = width * (load<K>(tile.slow, first) - of_block(tile.middle_slow));
+    from_middle = right * single<K>(f.fast) + up * single<K>(f.slow);
   }
 
   /// `offset`: from the middle of a pixel to the sub-pixel and layer [m].
-  NABLA_INLINE Spot place(const CpuPlan&, const Tile&, int, const SubPixel&, const Vec3d& offset) {
-    const Vec3<Single> step = from_middle + anchor_near * single(offset);
-    const Single z = dot(step, step + single(2.0) * anchor);
-    const Single shrink = single(1.0) + inverse_root_change(z);
+  NABLA_INLINE Spot<K> place(const CpuPlan&, const Tile&, size_t, const SubPixel&,
+                             const Vec3d& offset) {
+    const Vec3<Singles<K>> step = from_middle + anchor_near * single<K>(offset);
+    const Singles<K> z = dot(step, step + Singles<K>(2.0f) * anchor);
+    const Singles<K> shrink = Singles<K>(1.0f) + inverse_root_change(z);
     change = shrink * (step - root_change(z) * anchor);
     return {anchor_near * shrink, anchor + change};
-  }
-
-  /// Distances to the nearest lattice point, and which one it is where `cell` is asked for.
-  template <bool one_cell>
-  NABLA_INLINE Vec3<Single> fraction(const Chunk& chunk, size_t o, size_t block,
-                                     Vec3<Single>& cell) const {
-    const Mat3<float>& m = chunk.matrix[o];
-    const auto axis = [&](const Vec3<float>& row, size_t which, Single& lattice_point) {
-      const Single high(chunk.high[o][which][block]), low(chunk.low[o][which][block]);
-      const Single away = ((Single(row.x) * change.x + low) + Single(row.y) * change.y) +
-                          Single(row.z) * change.z;
-      if constexpr (one_cell) return high + away;
-      const Single nearest = physics::round_half_down(high + away);
-      lattice_point = Single(chunk.cell[o][which][block]) + nearest;
-      // Exact: both are multiples of 2^-20 below 8.
-      return (high - nearest) + away;
-    };
-    return {axis(m.a, 0, cell.x), axis(m.b, 1, cell.y), axis(m.c, 2, cell.z)};
   }
 };
 
@@ -255,23 +272,15 @@ struct AnchoredPhase {
 struct DoublePhase {
   BasicSubPixel<Double> at;
 
-  NABLA_INLINE DoublePhase(const CpuPlan&, const Tile&, const Anchors&, int, int) {}
+  NABLA_INLINE DoublePhase(const CpuPlan&, const Tile&, const Anchors&, size_t) {}
 
-  NABLA_INLINE Spot place(const CpuPlan& p, const Tile& tile, int first, const SubPixel& which,
-                          const Vec3d&) {
+  NABLA_INLINE Spot<1> place(const CpuPlan& p, const Tile& tile, size_t first,
+                             const SubPixel& which, const Vec3d&) {
     at.layer = which.layer;
     at.sub_slow = which.sub_slow;
     at.sub_fast = which.sub_fast;
-    engine::place(*p.plan, Double::load(tile.fast.data() + first),
-                  Double::load(tile.slow.data() + first), at);
+    engine::place(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
     return {narrow(Double(1) / at.distance), narrow(at.direction)};
-  }
-
-  NABLA_INLINE Vec3<Double> indices(const CpuPlan& p, const Chunk& chunk, size_t o) const {
-    const Mat3d& m = chunk.wide[o];
-    const PlanRay& ray = p.plan->rays[static_cast<size_t>(chunk.first_ray + chunk.ray[o])];
-    return Mat3<Double>{vec3_as<Double>(m.a), vec3_as<Double>(m.b), vec3_as<Double>(m.c)} *
-           (at.direction - vec3_as<Double>(ray.incident));
   }
 
   NABLA_INLINE auto within_dmin(const CpuPlan& p, const PlanRay& ray) const {
@@ -281,11 +290,79 @@ struct DoublePhase {
   }
 };
 
+// ---- Steps --------------------------------------------------------------------------------------
+
+/// F^2 F_latt^2 with anchored phases, each register for its own operator and block.  `one_cell`:
+/// all of it lies in the cell of one lattice point.
+template <CrystalShape Shape, Lookup lookup, bool one_cell, int K>
+NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
+                                           const size_t (&o)[K], const size_t (&block)[K],
+                                           const Vec3<Singles<K>>& change) {
+  const auto axis = [&](size_t which, Singles<K>& lattice_point) {
+    const auto entry = [&](size_t column) {
+      return by_part<K>([&](int i) { return chunk.matrix[o[i]][3 * which + column]; });
+    };
+    const auto of_block = [&](const float(&values)[chunk_size][3][tile_blocks]) {
+      return by_part<K>([&](int i) { return values[o[i]][which][block[i]]; });
+    };
+    const Singles<K> high = of_block(chunk.high);
+    const Singles<K> away = ((entry(0) * change.x + of_block(chunk.low)) + entry(1) * change.y) +
+                            entry(2) * change.z;
+    if constexpr (one_cell) return high + away;
+    const Singles<K> nearest = round_half_down(high + away);
+    lattice_point = of_block(chunk.cell) + nearest;
+    // Exact but for the last sum: both are multiples of 2^-20 below 8.
+    return (high - nearest) + away;
+  };
+  Vec3<Singles<K>> cell;
+  const Vec3<Singles<K>> d{axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
+  const Singles<K> latt = lattice_factor<Shape>(p.plan->lattice, d);
+  if constexpr (one_cell)
+    return by_part<K>([&](int i) { return chunk.F2[o[i]][block[i]]; }) * (latt * latt);
+  const Singles<K> F = nearest_F<lookup, K>(p, cell);
+  return (F * F) * (latt * latt);
+}
+
+/// The lattice factor in single precision, of distances in double.
+template <CrystalShape Shape>
+NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3<Double>& d) {
+  if constexpr (Shape == CrystalShape::square) {
+    // In double precision a large number of cells costs no digits of the turns.
+    const Double tiny(static_cast<double>(1e-9f));
+    const Vec3<Double> x{at_least(d.x, tiny), at_least(d.y, tiny), at_least(d.z, tiny)};
+    return physics::sine_quotient(narrow(physics::short_turns(x, vec3_as<Double>(lattice.cells))),
+                                  narrow(x));
+  }
+  // The edge of a top hat is sharp: which side of it a pixel is on shows.
+  if constexpr (Shape == CrystalShape::tophat) return narrow(lattice_factor<Shape>(lattice, d));
+  return lattice_factor<Shape>(lattice, narrow(d));
+}
+
+/// F^2 F_latt^2 with phases in double precision.
+template <CrystalShape Shape, Lookup lookup>
+NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk, size_t o,
+                                           const Vec3<Double>& direction) {
+  const PlanRay& ray = p.plan->rays[static_cast<size_t>(chunk.first_ray + chunk.ray[o])];
+  const Vec3<Double> h = miller_indices(chunk.wide[o], direction - vec3_as<Double>(ray.incident));
+  const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+  const Single latt = narrow_lattice_factor<Shape>(p.plan->lattice, h - nearest);
+  Single F;
+  if constexpr (lookup == Lookup::tricubic)
+    F = tricubic_F(p, h);
+  else
+    F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
+  return (F * F) * (latt * latt);
+}
+
 // ---- A tile in mixed precision ------------------------------------------------------------------
 
-template <class Phase, CrystalShape Shape, Lookup lookup>
+/// `Parts`: registers of pixels side by side.  Two of them hide each other's latencies where there
+/// is one operator only; where there are more, two operators do.
+template <bool anchored, CrystalShape Shape, Lookup lookup, int Parts>
 void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, TileSums& out) {
-  constexpr bool anchored = std::is_same_v<Phase, AnchoredPhase>;
+  using Phase = std::conditional_t<anchored, AnchoredPhase<Parts>, DoublePhase>;
+  using Narrow = Singles<Parts>;
+  using Wide = Doubles<Parts>;
   const Plan& plan = *p.plan;
   const PlanFrame& frame = plan.frame;
   const PlanSensor& sensor = plan.sensor;
@@ -293,163 +370,179 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   const bool each_omega = plan.solid_angle == Apply::to_each_term;
   const bool each_capture = absorbs && plan.capture == Apply::to_each_term;
   const bool each_polarization = plan.polarized && plan.polarization == Apply::to_each_term;
+  const bool one_polarization = plan.polarized && !each_polarization;
+  const bool lights_background = plan.background_per_sr != 0;
   const double own_depth = each_omega ? sensor.layer_step : 0;
-  const Single one(1.0f), none(0.0f);
   const double middle_layer = 0.5 * (sensor.layers - 1), middle_sub = 0.5 * (plan.oversample - 1);
   const std::int64_t samples = std::int64_t{sensor.layers} * plan.oversample * plan.oversample;
+  const auto pixels = static_cast<size_t>(tile.blocks * block_pixels);
 
   // What a pixel gathers over the chunks
-  alignas(64) std::array<double, tile_pixels> sums{}, background{};
+  alignas(64) std::array<double, tile_pixels> sums, background;
   alignas(64) std::array<float, tile_pixels> omegas, polarizations, captures;
-  out.solid_angle.fill(0);
 
   alignas(64) Chunk chunk;
-  alignas(64) float ray_factor[chunk_size][lanes];
+  alignas(64) float ray_factor[chunk_size][Narrow::count];
   const size_t orientations = plan.orientations.size(), operators = plan.rays.size() * orientations;
   for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0;
+    const auto count = static_cast<size_t>(chunk.count);
 
-    for (int block = 0; block < tile.blocks; ++block) {
-      const auto b = static_cast<size_t>(block);
+    for (size_t first = 0; first < pixels; first += Narrow::count) {
+      size_t blocks[Parts];
+      for (size_t i = 0; i < Parts; ++i) blocks[i] = block_of(first + i * lanes);
+
+      // Which operators reach these pixels
       size_t one_cell[chunk_size], many_cells[chunk_size], one_cells = 0, many = 0;
-      for (size_t o = 0; o < static_cast<size_t>(chunk.count); ++o) {
-        const float kind = chunk.kind[o][b];
+      for (size_t o = 0; o < count; ++o) {
+        float least = chunk.kind[o][blocks[0]], most = least;
+        for (size_t i = 1; i < Parts; ++i) {
+          const float kind = chunk.kind[o][blocks[i]];
+          least = kind < least ? kind : least;
+          most = kind > most ? kind : most;
+        }
+        const bool lit = most != static_cast<float>(dark);
+        const bool alike = anchored && least == static_cast<float>(uniform) && least == most;
         one_cell[one_cells] = o;
-        one_cells += anchored && kind == static_cast<float>(uniform);
+        one_cells += alike;
         many_cells[many] = o;
-        many += anchored ? kind == static_cast<float>(mixed) : kind != static_cast<float>(dark);
+        many += lit && !alike;
       }
-      const auto lit = one_cells + many;
-      out.skipped += (chunk.count - static_cast<std::int64_t>(lit)) * samples * tile.pixels[b];
-      if (lit == 0 && !first_chunk && plan.background_per_sr == 0) continue;
+      for (size_t i = 0; i < Parts; ++i)
+        if ((first + i * lanes) % block_pixels == 0)
+          out.skipped += static_cast<std::int64_t>(count - one_cells - many) * samples *
+                         (blocks[i] < static_cast<size_t>(tile.blocks) ? tile.pixels[blocks[i]]
+                                                                       : 0);
+      if (one_cells + many == 0 && !first_chunk && !lights_background) continue;
 
-      for (int first = block * block_pixels; first < (block + 1) * block_pixels; first += lanes) {
-        const auto pixel = static_cast<size_t>(first);
-        Phase phase(p, tile, anchors, block, first);
-        Double sum = Double::load(sums.data() + pixel);
-        SubPixel at;
-        for (at.layer = 0; at.layer < sensor.layers; ++at.layer)
-          for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
-            for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-              const Vec3d offset = (frame.subpixel * (at.sub_fast - middle_sub)) * frame.fast +
-                                   (frame.subpixel * (at.sub_slow - middle_sub)) * frame.slow +
-                                   (sensor.layer_step * (at.layer - middle_layer)) * frame.normal;
-              const Spot spot = phase.place(p, tile, first, at, offset);
+      Phase phase(p, tile, anchors, first);
+      Wide sum(0), solid_angles(0), light(0);
+      SubPixel at;
+      for (at.layer = 0; at.layer < sensor.layers; ++at.layer)
+        for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
+          for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
+            const Vec3d offset = (frame.subpixel * (at.sub_fast - middle_sub)) * frame.fast +
+                                 (frame.subpixel * (at.sub_slow - middle_sub)) * frame.slow +
+                                 (sensor.layer_step * (at.layer - middle_layer)) * frame.normal;
+            const auto spot = phase.place(p, tile, first, at, offset);
 
-              // Solid angle, capture and polarization of this spot of the sensor
-              const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
-              Single omega = one, capture = one;
-              if (each_omega || (first_chunk && first_spot && at.layer == 0)) {
-                omega = solid_angle(frame, spot.near, own_depth * at.layer);
-                if (!each_omega) omega.store(omegas.data() + pixel);
-              } else {
-                omega = Single::load(omegas.data() + pixel);
+            // Solid angle, capture and polarization of this spot of the sensor
+            const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
+            const bool very_first = first_chunk && first_spot && at.layer == 0;
+            Narrow omega(1.0f), capture(1.0f);
+            if (each_omega || very_first) {
+              omega = solid_angle(frame, spot.near, own_depth * at.layer);
+              if (!each_omega) omega.store(omegas.data() + first);
+            } else if (first_chunk || lights_background) {
+              omega = Narrow::load(omegas.data() + first);
+            }
+            if (first_chunk) solid_angles = solid_angles + widen(omega);
+            if (each_capture ||
+                (absorbs && first_chunk && first_spot && at.layer == sensor.layers - 1)) {
+              const Narrow rho = frame.curvature == Curvature::spherical
+                                     ? Narrow(1.0f)
+                                     : dot(spot.direction, single<Parts>(frame.normal));
+              capture = physics::capture_fraction(single<Parts>(at.layer),
+                                                  single<Parts>(sensor.layer_step),
+                                                  single<Parts>(sensor.absorption_per_m), rho);
+              if (!each_capture) capture.store(captures.data() + first);
+            }
+            const auto polarization_of = [&](const PlanRay& ray) {
+              return physics::kahn_polarization(dot(single<Parts>(ray.incident), spot.direction),
+                                                dot(spot.direction, single<Parts>(ray.magnetic)),
+                                                single<Parts>(plan.polarization_fraction));
+            };
+            if (very_first && one_polarization)
+              polarization_of(plan.rays[0]).store(polarizations.data() + first);
+            if (p.ray_factors)
+              for (int r = 0; r < chunk.rays; ++r) {
+                const PlanRay& ray = plan.rays[static_cast<size_t>(chunk.first_ray + r)];
+                Narrow factor = single<Parts>(ray.weight);
+                if (each_polarization) factor = factor * polarization_of(ray);
+                // A ray whose orientations fill several chunks counts with its first one.
+                if (lights_background && (r > 0 || begin % orientations == 0))
+                  light = light + widen(factor * omega * capture);
+                if constexpr (!anchored)
+                  if (plan.dmin > 0)
+                    factor = factor *
+                             narrow(select(phase.within_dmin(p, ray), Double(1), Double(0)));
+                factor.store(ray_factor[r]);
               }
-              if (first_chunk)
-                (Double::load(out.solid_angle.data() + pixel) + widen(omega))
-                    .store(out.solid_angle.data() + pixel);
-              if (each_capture ||
-                  (absorbs && first_chunk && first_spot && at.layer == sensor.layers - 1)) {
-                const Single rho = frame.curvature == Curvature::spherical
-                                       ? one
-                                       : dot(spot.direction, single(frame.normal));
-                capture = physics::capture_fraction(single(at.layer), single(sensor.layer_step),
-                                                    single(sensor.absorption_per_m), rho);
-                if (!each_capture) capture.store(captures.data() + pixel);
-              }
-              const auto polarization_of = [&](const PlanRay& ray) {
-                return physics::kahn_polarization(dot(single(ray.incident), spot.direction),
-                                                  dot(spot.direction, single(ray.magnetic)),
-                                                  single(plan.polarization_fraction));
-              };
-              if (first_chunk && first_spot && at.layer == 0 && plan.polarized &&
-                  !each_polarization)
-                polarization_of(plan.rays[0]).store(polarizations.data() + pixel);
-              if (p.ray_factors)
-                for (int r = 0; r < chunk.rays; ++r) {
-                  const PlanRay& ray = plan.rays[static_cast<size_t>(chunk.first_ray + r)];
-                  Single factor = single(ray.weight);
-                  if (each_polarization) factor = factor * polarization_of(ray);
-                  // A ray whose orientations fill several chunks counts with its first one.
-                  if (plan.background_per_sr != 0 && (r > 0 || begin % orientations == 0)) {
-                    Single light = factor * omega;
-                    if (each_capture) light = light * capture;
-                    (Double::load(background.data() + pixel) + widen(light))
-                        .store(background.data() + pixel);
+
+            // The steps
+            Narrow terms(0.0f);
+            if constexpr (anchored) {
+              const auto add_all = [&](const size_t* list, size_t n, auto&& intensity) {
+                size_t i = 0;
+                if constexpr (Parts == 1) {
+                  const Vec3<Singles<2>> change{twice(phase.change.x), twice(phase.change.y),
+                                                twice(phase.change.z)};
+                  Singles<2> pairs(0.0f);
+                  for (; i + 2 <= n; i += 2) {
+                    const size_t o[] = {list[i], list[i + 1]}, b[] = {blocks[0], blocks[0]};
+                    auto term = intensity(o, b, change);
+                    if (p.ray_factors)
+                      term = term * Singles<2>::of([&](int k) {
+                               return Single::load(ray_factor[chunk.ray[o[k]]]).part[0];
+                             });
+                    pairs = pairs + term;
                   }
-                  if constexpr (!anchored)
-                    if (plan.dmin > 0)
-                      factor = factor *
-                               narrow(select(phase.within_dmin(p, ray), Double(1), Double(0)));
-                  factor.store(ray_factor[r]);
+                  terms = terms + first_half(pairs) + second_half(pairs);
                 }
-
-              // The steps
-              Single terms(0.0f);
-              const auto add = [&](size_t o, const Single& F2, const Single& latt) {
-                const Single intensity = latt * latt;
-                terms = p.ray_factors
-                            ? terms + (F2 * Single::load(ray_factor[chunk.ray[o]])) * intensity
-                            : terms + F2 * intensity;
+                for (; i < n; ++i) {
+                  size_t o[Parts];
+                  for (size_t& same : o) same = list[i];
+                  const Narrow term = intensity(o, blocks, phase.change);
+                  terms = p.ray_factors
+                              ? terms + term * Narrow::load(ray_factor[chunk.ray[list[i]]])
+                              : terms + term;
+                }
               };
-              Vec3<Single> cell;
-              for (size_t i = 0; i < one_cells; ++i) {
-                const size_t o = one_cell[i];
-                if constexpr (anchored)
-                  add(o, Single(chunk.F2[o][b]),
-                      lattice_factor<Shape>(plan.lattice,
-                                            phase.template fraction<true>(chunk, o, b, cell)));
-              }
+              add_all(one_cell, one_cells, [&](const auto& o, const auto& b, const auto& change) {
+                return anchored_intensity<Shape, lookup, true>(p, chunk, o, b, change);
+              });
+              add_all(many_cells, many, [&](const auto& o, const auto& b, const auto& change) {
+                return anchored_intensity<Shape, lookup, false>(p, chunk, o, b, change);
+              });
+            } else {
               for (size_t i = 0; i < many; ++i) {
                 const size_t o = many_cells[i];
-                if constexpr (anchored) {
-                  const Vec3<Single> d = phase.template fraction<false>(chunk, o, b, cell);
-                  const Single F = nearest_F<lookup>(p, cell);
-                  add(o, F * F, lattice_factor<Shape>(plan.lattice, d));
-                } else {
-                  const Vec3<Double> h = phase.indices(p, chunk, o);
-                  const Vec3<Double> nearest{physics::round_half_down(h.x),
-                                             physics::round_half_down(h.y),
-                                             physics::round_half_down(h.z)};
-                  const Vec3<Double> d = h - nearest;
-                  // The edge of a top hat is sharp: which side of it a pixel is on shows.
-                  const Single latt = Shape == CrystalShape::tophat
-                                          ? narrow(lattice_factor<Shape>(plan.lattice, d))
-                                          : lattice_factor<Shape>(plan.lattice, narrow(d));
-                  Single F;
-                  if constexpr (lookup == Lookup::tricubic)
-                    F = tricubic_F(p, h);
-                  else
-                    F = nearest_F<lookup>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-                  add(o, F * F, latt);
-                }
+                const Single term = double_phase_intensity<Shape, lookup>(p, chunk, o,
+                                                                          phase.at.direction);
+                terms = p.ray_factors ? terms + term * Single::load(ray_factor[chunk.ray[o]])
+                                      : terms + term;
               }
-              if (each_omega) terms = terms * omega;
-              if (each_capture) terms = terms * capture;
-              sum = sum + widen(terms);
             }
-        sum.store(sums.data() + pixel);
-      }
+            if (each_omega) terms = terms * omega;
+            if (each_capture) terms = terms * capture;
+            sum = sum + widen(terms);
+          }
+      const auto keep = [&](const Wide& value, std::array<double, tile_pixels>& total) {
+        (first_chunk ? value : value + Wide::load(total.data() + first))
+            .store(total.data() + first);
+      };
+      keep(sum, sums);
+      if (lights_background) keep(light, background);
+      if (first_chunk) solid_angles.store(out.solid_angle.data() + first);
     }
   }
 
-  for (size_t pixel = 0; pixel < static_cast<size_t>(tile.blocks * block_pixels); pixel += lanes) {
-    const auto factor = [&](bool once, const auto& values) {
-      return once ? widen(Single::load(values.data() + pixel)) : Double(1);
+  for (size_t first = 0; first < pixels; first += lanes) {
+    const auto factor = [&](bool once, const std::array<float, tile_pixels>& values) {
+      return once ? widen(load<1>(values, first)) : Double(1);
     };
+    const Double polarization = factor(one_polarization, polarizations);
     Double photons = Double(plan.scale * plan.starting_sum) +
-                     Double(p.unit) * Double::load(sums.data() + pixel);
-    photons = photons * factor(!each_omega, omegas) *
-              factor(plan.polarized && !each_polarization, polarizations) *
+                     Double(p.unit) * Double::load(sums.data() + first);
+    photons = photons * factor(!each_omega, omegas) * polarization *
               factor(absorbs && !each_capture, captures);
-    if (plan.background_per_sr != 0) {
+    if (lights_background) {
       const double share = plan.background_per_sr / (static_cast<double>(plan.rays.size()) *
                                                      plan.oversample * plan.oversample);
-      photons = photons + Double(share) * Double::load(background.data() + pixel) *
-                              factor(plan.polarized && !each_polarization, polarizations);
+      photons = photons + Double(share) * Double::load(background.data() + first) * polarization;
     }
-    photons.store(out.photons.data() + pixel);
+    narrow(photons).store(out.photons.data() + first);
   }
   out.anchored = anchored;
 }
@@ -466,9 +559,11 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
     const bool few_cells = spans * p.edges_m.x < 4 && spans * p.edges_m.y < 4 &&
                            spans * p.edges_m.z < 4;
     if (p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit)
-      return render_single<AnchoredPhase, Shape, lookup>(p, tile, anchors, out);
+      return (p.plan->rays.size() * p.plan->orientations.size() == 1
+                  ? render_single<true, Shape, lookup, 2>
+                  : render_single<true, Shape, lookup, 1>)(p, tile, anchors, out);
   }
-  render_single<DoublePhase, Shape, lookup>(p, tile, anchors, out);
+  render_single<false, Shape, lookup, 1>(p, tile, anchors, out);
 }
 
 Kernel single_kernel(CrystalShape shape, Lookup lookup) {

@@ -34,16 +34,17 @@ inline constexpr int block_pixels = 16, tile_blocks = 16, tile_pixels = block_pi
 /// Pixels that are computed together, in blocks whose pixels lie close to each other.
 struct Tile {
   int blocks = 0;
-  alignas(64) std::array<double, tile_pixels> fast, slow;  ///< unused ones repeat a used one
+  alignas(64) std::array<float, tile_pixels> fast, slow;  ///< unused ones repeat a used one
   // Of each block: the middle, how far its pixels lie from it, how many it has
   alignas(64) std::array<double, tile_blocks> middle_fast, middle_slow, half_fast, half_slow;
   std::array<int, tile_blocks> pixels;
 };
 
 struct TileSums {
-  alignas(64) std::array<double, tile_pixels> photons, solid_angle;
-  std::int64_t skipped = 0;  ///< steps
-  bool anchored = false;     ///< phases relative to the middle of each block
+  alignas(64) std::array<float, tile_pixels> photons;
+  alignas(64) std::array<double, tile_pixels> solid_angle;  ///< [sr], summed like the photons
+  std::int64_t skipped = 0;                                 ///< steps
+  bool anchored = false;  ///< phases relative to the middle of each block
 };
 
 enum class Lookup { constant, nearest, tricubic };

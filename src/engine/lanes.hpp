@@ -58,12 +58,18 @@ struct Lanes {
   NABLA_INLINE friend Lanes round_even(const Lanes& a) {
     return of([&](int i) { return hn::Round(a.part[i]); });
   }
+  NABLA_INLINE friend Lanes round_half_down(const Lanes& a) {
+    const auto half = hn::Set(D(), static_cast<S>(0.5));
+    return of([&](int i) { return hn::Ceil(hn::Sub(a.part[i], half)); });
+  }
+  NABLA_INLINE friend Lanes floor_of(const Lanes& a) {
+    return of([&](int i) { return hn::Floor(a.part[i]); });
+  }
   NABLA_INLINE friend Lanes magnitude(const Lanes& a) {
     return of([&](int i) { return hn::Abs(a.part[i]); });
   }
-  NABLA_INLINE friend Lanes away_from_zero(const Lanes& a) {
-    const auto tiny = hn::Set(D(), static_cast<S>(sizeof(S) == 4 ? 1e-9 : 1e-90));
-    return of([&](int i) { return hn::Max(hn::Abs(a.part[i]), tiny); });
+  NABLA_INLINE friend Lanes at_least(const Lanes& a, const Lanes& least) {
+    return of([&](int i) { return hn::Max(hn::Abs(a.part[i]), least.part[i]); });
   }
   NABLA_INLINE friend Lanes sqrt(const Lanes& a) {
     return of([&](int i) { return hn::Sqrt(a.part[i]); });
@@ -153,33 +159,60 @@ struct Lanes {
   }
 };
 
-/// One register of single precision, and as many lanes of double.
-using Single = Lanes<float, 1>;
-using Double = Lanes<double, Single::count / Lanes<double, 1>::count>;
+/// K registers of single precision, and as many lanes of double.
+template <int K>
+using Singles = Lanes<float, K>;
+template <int K>
+using Doubles = Lanes<double, K * Singles<1>::per_register / Lanes<double, 1>::per_register>;
+using Single = Singles<1>;
+using Double = Doubles<1>;
 
 #if HWY_TARGET == HWY_SCALAR
-NABLA_INLINE Single narrow(const Double& wide) {
-  return Single::of([&](int i) { return hn::DemoteTo(Single::D(), wide.part[i]); });
+template <int K>
+NABLA_INLINE Singles<K> narrow(const Lanes<double, K>& wide) {
+  return Singles<K>::of([&](int i) { return hn::DemoteTo(Single::D(), wide.part[i]); });
 }
-NABLA_INLINE Double widen(const Single& narrow) {
-  return Double::of([&](int i) { return hn::PromoteTo(Double::D(), narrow.part[i]); });
+template <int K>
+NABLA_INLINE Doubles<K> widen(const Singles<K>& narrow) {
+  return Doubles<K>::of([&](int i) { return hn::PromoteTo(Double::D(), narrow.part[i]); });
 }
 #else
 using HalfSingle = hn::Half<Single::D>;
-NABLA_INLINE Single narrow(const Double& wide) {
+template <int TwoK>
+NABLA_INLINE Singles<TwoK / 2> narrow(const Lanes<double, TwoK>& wide) {
   const auto half = [&](int i) { return hn::DemoteTo(HalfSingle(), wide.part[i]); };
-  return Single::of([&](int) { return hn::Combine(Single::D(), half(1), half(0)); });
+  return Singles<TwoK / 2>::of(
+      [&](int i) { return hn::Combine(Single::D(), half(2 * i + 1), half(2 * i)); });
 }
-NABLA_INLINE Double widen(const Single& narrow) {
-  return Double::of([&](int i) {
-    return hn::PromoteTo(Double::D(), i == 0 ? hn::LowerHalf(HalfSingle(), narrow.part[0])
-                                             : hn::UpperHalf(HalfSingle(), narrow.part[0]));
+template <int K>
+NABLA_INLINE Doubles<K> widen(const Singles<K>& narrow) {
+  return Doubles<K>::of([&](int i) {
+    const auto& part = narrow.part[i / 2];
+    return hn::PromoteTo(Double::D(), i % 2 == 0 ? hn::LowerHalf(HalfSingle(), part)
+                                                 : hn::UpperHalf(HalfSingle(), part));
   });
 }
 #endif
 
-NABLA_INLINE Vec3<Single> narrow(const Vec3<Double>& v) {
-  return {narrow(v.x), narrow(v.y), narrow(v.z)};
+template <int K>
+NABLA_INLINE auto narrow(const Vec3<Lanes<double, K>>& v) {
+  return Vec3{narrow(v.x), narrow(v.y), narrow(v.z)};
+}
+
+NABLA_INLINE Singles<2> twice(const Single& a) {
+  return Singles<2>::of([&](int) { return a.part[0]; });
+}
+NABLA_INLINE Single first_half(const Singles<2>& a) {
+  return Single::of([&](int) { return a.part[0]; });
+}
+NABLA_INLINE Single second_half(const Singles<2>& a) {
+  return Single::of([&](int) { return a.part[1]; });
+}
+
+/// Each register filled with its own number.
+template <int K, class Value>
+NABLA_INLINE Singles<K> by_part(Value&& value) {
+  return Singles<K>::of([&](int i) { return hn::Set(Single::D(), value(i)); });
 }
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

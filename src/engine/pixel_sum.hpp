@@ -18,6 +18,8 @@
 namespace nablabragg::engine {
 
 using physics::any;
+using physics::floor_of;
+using physics::round_half_down;
 using physics::select;
 
 /// Where the sub-pixel lies and what it sees of the sensor.
@@ -122,7 +124,7 @@ NABLA_INLINE T nearest_structure_factor(const GridView& grid, const T& default_F
 template <class T, class Mask>
 NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwise, const Vec3<T>& h,
                                          const Mask& inside) {
-  const Vec3<T> base{physics::floor_of(h.x), physics::floor_of(h.y), physics::floor_of(h.z)};
+  const Vec3<T> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)};
   const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
              stride_k = static_cast<std::int64_t>(grid.stride_k);
   T F = otherwise;
@@ -285,8 +287,7 @@ BasicPixelSum<T> sum_pixels(const Plan& plan, const GridView& grid, const T& fas
             const Mat3d& axes = plan.orientations[static_cast<std::size_t>(o)];
             const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} *
                               q;
-            const Vec3<T> nearest{physics::round_half_down(h.x), physics::round_half_down(h.y),
-                                  physics::round_half_down(h.z)};
+            const Vec3<T> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
             const T latt = lattice_factor<Shape>(plan.lattice, h - nearest);
             const auto scatters = zero_counts ? kept : kept & !(latt == none);
             if (!any(scatters)) continue;

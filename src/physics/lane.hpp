@@ -58,15 +58,19 @@ NABLA_INLINE T floor_of(const T& x) {
   return select(r > x, r - T(1), r);
 }
 
-/// x, or something tiny where x is zero; the sign is lost.  What is even in x and finite in the
-/// limit needs no special case at zero then.
-NABLA_INLINE double away_from_zero(double x) {
-  const double size = x < 0 ? -x : x;
-  return size > 1e-90 ? size : 1e-90;
+/// |x|, or `least` where that is more.  What is even in x and finite in the limit needs no special
+/// case at zero then.
+template <class T, class = std::enable_if_t<std::is_floating_point_v<T>>>
+NABLA_INLINE T at_least(T x, T least) {
+  const T size = x < 0 ? -x : x;
+  return size > least ? size : least;
 }
-NABLA_INLINE float away_from_zero(float x) {
-  const float size = x < 0 ? -x : x;
-  return size > 1e-9f ? size : 1e-9f;
+
+/// So close to a lattice point that its distance does not matter, and three of them can be
+/// multiplied.
+template <class T>
+NABLA_INLINE T tiny_distance() {
+  return constant<T>(is_single<T> ? 1e-9 : 1e-90);
 }
 
 /// sin(pi x) for |x| <= 1/2.  Double: Taylor series to x^21, truncation below 2e-18, error below

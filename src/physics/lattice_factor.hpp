@@ -22,6 +22,21 @@ NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
          T(2) * (d.x * d.y * m.ab + d.y * d.z * m.bc + d.z * d.x * m.ca);
 }
 
+/// The product over the axes of sin(pi t)/sin(pi x), for x that are not zero and t in [-1/2, 1/2].
+template <class T>
+NABLA_INLINE T sine_quotient(const Vec3<T>& t, const Vec3<T>& x) {
+  const auto sines = sin_pi(std::array<T, 6>{t.x, t.y, t.z, x.x, x.y, x.z});
+  return sines[0] * sines[1] * sines[2] / (sines[3] * sines[4] * sines[5]);
+}
+
+/// N x without its whole turns, which change the sign of a sine at most.
+template <class T>
+NABLA_INLINE Vec3<T> short_turns(const Vec3<T>& x, const Vec3<T>& cells) {
+  const Vec3<T> turns{cells.x * x.x, cells.y * x.y, cells.z * x.z};
+  return {turns.x - round_even(turns.x), turns.y - round_even(turns.y),
+          turns.z - round_even(turns.z)};
+}
+
 /// Parallelepiped: the product over the axes of sin(pi N h)/sin(pi h), N at a lattice point.
 ///
 /// The sign (-1)^(h0 (N-1)) is dropped: callers square the factor, so it cannot be seen.  N d is
@@ -29,12 +44,9 @@ NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
 template <class T>
 NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
   // At a lattice point both sines vanish and their quotient is N; close enough, it is, too.
-  const Vec3<T> x{away_from_zero(d.x), away_from_zero(d.y), away_from_zero(d.z)};
-  const Vec3<T> turns{cells.x * x.x, cells.y * x.y, cells.z * x.z};
-  const auto sines = sin_pi(std::array<T, 6>{turns.x - round_even(turns.x),
-                                             turns.y - round_even(turns.y),
-                                             turns.z - round_even(turns.z), x.x, x.y, x.z});
-  return sines[0] * sines[1] * sines[2] / (sines[3] * sines[4] * sines[5]);
+  const T tiny = tiny_distance<T>();
+  const Vec3<T> x{at_least(d.x, tiny), at_least(d.y, tiny), at_least(d.z, tiny)};
+  return sine_quotient(short_turns(x, cells), x);
 }
 
 /// 3 (sin x - x cos x)/x^3 as a function of x^2: the transform of a ball, 1 at 0.

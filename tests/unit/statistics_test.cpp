@@ -1,13 +1,18 @@
 // Statistics and integer images of whole runs, as the C program nanoBragg (one thread) printed and
 // wrote them.
 #include <gtest/gtest.h>
+#include <tbb/global_control.h>
 
+#include <cmath>
 #include <cstdint>
+#include <memory>
+#include <random>
 #include <span>
 #include <string>
 #include <utility>  // for pair
 #include <vector>
 
+#include "engine/statistics.hpp"
 #include "io/smv_header.hpp"
 #include "model/resolve.hpp"
 #include "nablabragg/io.hpp"
@@ -190,6 +195,105 @@ TEST(Statistics, MaskedPixelsCountInTheDeviationAloneAsInTheReference) {
   EXPECT_CLOSE_WITHIN(six_digits, run.statistics().mean, 40.1878);
   EXPECT_CLOSE_WITHIN(six_digits, run.statistics().rms, 150.802);
   EXPECT_CLOSE_WITHIN(six_digits, run.statistics().rmsd, 144.912);
+}
+
+// ---- Against plain loops --------------------------------------------------------------------
+
+/// An image of spots on a weak background, with a region of interest and perhaps a mask.
+struct Sample {
+  Plan plan;
+  Image image;
+};
+
+Sample sample(bool masked) {
+  Sample s;
+  s.image.fast_pixels = s.plan.frame.fast_pixels = 301;
+  s.image.slow_pixels = s.plan.frame.slow_pixels = 203;
+  s.plan.frame.pixel = 1e-4;
+  s.plan.roi = {3, 290, 5, 200};
+  std::mt19937 random(7);
+  auto mask = std::make_shared<Mask>();
+  for (int i = 0; i < 301 * 203; ++i) {
+    const bool keep = random() % 5 != 0;
+    mask->keep.push_back(keep);
+    const auto value = static_cast<float>(static_cast<double>(random()) * 1e-9);
+    s.image.pixels.push_back(masked && !keep ? 0 : value * value * value);
+  }
+  if (masked) s.plan.mask = std::move(mask);
+  return s;
+}
+
+void expect_as_by_plain_loops(const Sample& sample, bool count_masked) {
+  const auto& [plan, image] = sample;
+  Statistics plain;
+  double squares = 0, deviation = 0;
+  std::int64_t counted = 0;
+  const auto visit = [&](auto&& action) {
+    for (int slow = plan.roi.slow_min; slow <= plan.roi.slow_max; ++slow)
+      for (int fast = plan.roi.fast_min; fast <= plan.roi.fast_max; ++fast)
+        action(fast, slow, image.at(fast, slow));
+  };
+  visit([&](int fast, int slow, float value) {
+    if (!plan.visits(fast, slow)) return;
+    ++plain.pixels;
+    plain.sum += static_cast<double>(value);
+    squares += static_cast<double>(value * value);
+    if (static_cast<double>(value) > plain.max) {
+      plain.max = static_cast<double>(value);
+      plain.max_fast = fast;
+      plain.max_slow = slow;
+    }
+  });
+  plain.mean = plain.sum / static_cast<double>(plain.pixels);
+  visit([&](int fast, int slow, float value) {
+    if (!count_masked && !plan.visits(fast, slow)) return;
+    ++counted;
+    deviation += std::pow(static_cast<double>(value) - plain.mean, 2);
+  });
+
+  const Statistics got = engine::image_statistics(plan, image, count_masked);
+  EXPECT_EQ(got.pixels, plain.pixels);
+  EXPECT_EQ(got.max, plain.max);
+  EXPECT_EQ(got.max_fast, plain.max_fast);
+  EXPECT_EQ(got.max_slow, plain.max_slow);
+  EXPECT_CLOSE_WITHIN(1e-12, got.sum, plain.sum);
+  EXPECT_CLOSE_WITHIN(1e-12, got.mean, plain.mean);
+  EXPECT_CLOSE_WITHIN(1e-12, got.rms, std::sqrt(squares / static_cast<double>(plain.pixels - 1)));
+  EXPECT_CLOSE_WITHIN(1e-12, got.rmsd, std::sqrt(deviation / static_cast<double>(counted - 1)));
+}
+
+TEST(Statistics, AreThoseOfPlainLoops) {
+  expect_as_by_plain_loops(sample(false), false);
+  for (const bool count_masked : {false, true})
+    expect_as_by_plain_loops(sample(true), count_masked);
+}
+
+TEST(Statistics, AreTheSameToTheLastBitForAnyNumberOfThreads) {
+  const Sample image = sample(false);
+  const auto with = [&](std::size_t threads) {
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+    return engine::image_statistics(image.plan, image.image, false);
+  };
+  const Statistics one = with(1);
+  for (const std::size_t threads : {2, 3, 8})
+    for (int repetition = 0; repetition < 20; ++repetition) {
+      const Statistics many = with(threads);
+      EXPECT_EQ(many.sum, one.sum);
+      EXPECT_EQ(many.rms, one.rms);
+      EXPECT_EQ(many.rmsd, one.rmsd);
+      EXPECT_EQ(many.max_fast, one.max_fast);
+    }
+}
+
+TEST(Statistics, WherePixelsAreNoNumbersStillKnowTheMaximum) {
+  Sample s = sample(false);
+  s.image.pixels[301 * 100 + 50] = std::nanf("");
+  s.image.pixels[301 * 100 + 51] = 1e9F;
+  const Statistics got = engine::image_statistics(s.plan, s.image, false);
+  EXPECT_EQ(got.max, 1e9);
+  EXPECT_EQ(got.max_fast, 51);
+  EXPECT_EQ(got.max_slow, 100);
+  EXPECT_TRUE(std::isnan(got.mean));
 }
 
 // ---- Edges ----------------------------------------------------------------------------------

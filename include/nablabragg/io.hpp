@@ -52,22 +52,27 @@ struct SmvFile {
 
 SmvFile read_smv(const std::string& path);
 
-/// Fills one row; called for rows 0, 1, 2... in this order.
+/// Fills one row.
 template <class Pixel>
 using FillRow = std::function<void(int slow, std::span<Pixel> row)>;
 
+enum class RowOrder {
+  in_turn,  ///< rows 0, 1, 2... are asked for in this order, by the calling thread
+  any       ///< several threads ask at the same time
+};
+
 /// `header` is the whole text up to the pixels.
 void write_smv(const std::string& path, const std::string& header, int fast_pixels, int slow_pixels,
-               const FillRow<std::uint16_t>& fill);
+               const FillRow<std::uint16_t>& fill, RowOrder order = RowOrder::in_turn);
 
 /// Raw little-endian float32, fast axis first, no header.
 void write_float_image(const std::string& path, const Image& image);
 
 /// 8-bit portable greymap with the scale as its comment line.
 void write_pgm(const std::string& path, int fast_pixels, int slow_pixels, double scale,
-               const FillRow<std::uint8_t>& fill);
+               const FillRow<std::uint8_t>& fill, RowOrder order = RowOrder::in_turn);
 
-/// Grey picture of `bits` 8 or 16; rows hold 0..255 or 0..65535.
+/// Grey picture of `bits` 8 or 16; rows hold 0..255 or 0..65535 and are asked for in turn.
 void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
                const FillRow<std::uint16_t>& fill);
 

@@ -79,10 +79,12 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
   // A row of integers: zero outside the region of interest
   const auto rows = [&]<class Pixel>(auto&& convert) -> io::FillRow<Pixel> {
     return [&image, &roi, convert](int slow, std::span<Pixel> row) {
-      std::fill(row.begin(), row.end(), Pixel{0});
-      if (slow < roi.slow_min || slow > roi.slow_max) return;
-      for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast)
-        row[static_cast<std::size_t>(fast)] = convert(image.at(fast, slow));
+      const bool visited = slow >= roi.slow_min && slow <= roi.slow_max;
+      const auto begin = static_cast<std::size_t>(visited ? roi.fast_min : 0),
+                 end = static_cast<std::size_t>(visited ? roi.fast_max + 1 : 0);
+      std::fill_n(row.begin(), begin, Pixel{0});
+      std::fill(row.begin() + static_cast<std::ptrdiff_t>(end), row.end(), Pixel{0});
+      convert(image.row(slow).subspan(begin, end - begin), row.subspan(begin, end - begin));
     };
   };
 
@@ -105,9 +107,12 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     const Stage stage(profile, "write ", request.int_file.name);
     fmt::print(out, "intfile_scale = {:g}\n", int_scale);
     io::write_smv(request.int_file.name, header, width, height,
-                  rows.template operator()<std::uint16_t>([int_scale, adc = request.adc](float v) {
-                    return readout::to_integer(v, int_scale, adc);
-                  }));
+                  rows.template operator()<std::uint16_t>(
+                      [int_scale, adc = request.adc](std::span<const float> values,
+                                                     std::span<std::uint16_t> integers) {
+                        readout::to_integers(values, int_scale, adc, integers);
+                      }),
+                  io::RowOrder::any);
     fmt::print(out, "writing {} as 2-byte integers\n", request.int_file.name);
   }
   if (wanted(request, request.pgm_file)) {
@@ -116,25 +121,42 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     fmt::print(out, "pgm_scale = {:g}\n", scale);
     io::write_pgm(request.pgm_file.name, width, height, scale,
                   rows.template operator()<std::uint8_t>(
-                      [scale](float v) { return readout::to_grey(v, scale); }));
+                      [scale](std::span<const float> values, std::span<std::uint8_t> greys) {
+                        readout::to_greys(values, scale, greys);
+                      }),
+                  io::RowOrder::any);
     fmt::print(out, "writing {} as 1-byte integers\n", request.pgm_file.name);
   }
   if (wanted(request, request.noise_file)) {
     // Rows are drawn while the file is written.
     const Stage stage(profile, "noise and write ", request.noise_file.name);
     readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
-    double photons_counted = 0;
-    std::int64_t overloads = 0;
-    io::write_smv(request.noise_file.name, header, width, height,
-                  [&](int slow, std::span<std::uint16_t> row) {
-                    std::fill(row.begin(), row.end(), std::uint16_t{0});
-                    noise.row(slow, [&](int fast, double photons) {
-                      photons_counted += photons;
-                      row[static_cast<std::size_t>(fast)] = readout::to_counts(photons, request.adc,
-                                                                               overloads);
-                    });
-                  });
-    fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", photons_counted, overloads);
+    // One running sum where there is one stream: of very many photons the last digits depend on
+    // the order.
+    struct Tally {
+      double photons = 0;
+      std::int64_t overloads = 0;
+    };
+    std::vector<Tally> tallies(noise.in_turn() ? 1 : static_cast<std::size_t>(height));
+    io::write_smv(
+        request.noise_file.name, header, width, height,
+        [&](int slow, std::span<std::uint16_t> row) {
+          std::fill(row.begin(), row.end(), std::uint16_t{0});
+          Tally& tally = tallies[noise.in_turn() ? 0 : static_cast<std::size_t>(slow)];
+          noise.row(slow, [&](int fast, double photons) {
+            tally.photons += photons;
+            row[static_cast<std::size_t>(fast)] = readout::to_counts(photons, request.adc,
+                                                                     tally.overloads);
+          });
+        },
+        noise.in_turn() ? io::RowOrder::in_turn : io::RowOrder::any);
+    Tally total;
+    for (const Tally& tally : tallies) {
+      total.photons += tally.photons;
+      total.overloads += tally.overloads;
+    }
+    fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", total.photons,
+               total.overloads);
     fmt::print(out, "writing {} as 2-byte integers\n", request.noise_file.name);
   }
   if (!request.png_file.empty()) {

@@ -1,3 +1,5 @@
+#include <tbb/global_control.h>
+
 #include <csignal>
 #include <iostream>
 #include <optional>
@@ -76,6 +78,10 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
     out << "nablabragg " << version() << '\n';
     return;
   }
+  std::optional<tbb::global_control> limit;  // of the statistics and the files as well
+  if (request.threads > 0)
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(request.threads));
   std::optional<Profile> recorder;
   if (!request.profile_file.empty()) recorder.emplace(start);
   Profile* const profile = recorder ? &*recorder : nullptr;

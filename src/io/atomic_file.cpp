@@ -1,7 +1,7 @@
 // Writing files all or nothing, and asking beforehand whether one could be written.
 #include "io/atomic_file.hpp"
 
-#include <fcntl.h>     // for open
+#include <fcntl.h>     // for open, fallocate
 #include <sys/stat.h>  // for stat
 #include <unistd.h>
 
@@ -113,6 +113,13 @@ void AtomicFile::write_through(std::span<const std::byte> bytes) {
     else if (errno != EINTR)
       fail(errno);
   }
+}
+
+void AtomicFile::expect(std::size_t bytes) {
+  // Without it ext4 looks for the blocks within rename(), which takes twice as long as writing.  A
+  // file system that cannot do this, or is full, says so when it is written to.
+  if (!temporary_.empty())
+    static_cast<void>(fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)));
 }
 
 void AtomicFile::flush() {

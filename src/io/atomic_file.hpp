@@ -19,6 +19,9 @@ class AtomicFile {
   /// Without commit(): removes what was written and leaves the target as it was.
   ~AtomicFile();
 
+  /// How long the file will be.  Only for speed: disk space that is laid out beforehand is written
+  /// and renamed faster.
+  void expect(std::size_t bytes);
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   /// Writes the rest out, closes and renames.  Once, at the end.

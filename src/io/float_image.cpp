@@ -11,7 +11,9 @@ static_assert(std::endian::native == std::endian::little,
 
 void write_float_image(const std::string& path, const Image& image) {
   AtomicFile file(path);
-  file.write(std::as_bytes(std::span(image.pixels)));
+  const auto bytes = std::as_bytes(std::span(image.pixels));
+  file.expect(bytes.size());
+  file.write(bytes);
   file.commit();
 }
 

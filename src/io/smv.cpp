@@ -6,6 +6,7 @@
 #include "io/atomic_file.hpp"
 #include "io/input_file.hpp"
 #include "io/text_lines.hpp"
+#include "io/write_rows.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 
@@ -133,14 +134,9 @@ SmvFile read_smv(const std::string& path) {
 }
 
 void write_smv(const std::string& path, const std::string& header, int fast_pixels, int slow_pixels,
-               const FillRow<std::uint16_t>& fill) {
+               const FillRow<std::uint16_t>& fill, RowOrder order) {
   AtomicFile file(path);
-  file.write(header);
-  std::vector<std::uint16_t> row(static_cast<std::size_t>(fast_pixels));
-  for (int slow = 0; slow < slow_pixels; ++slow) {
-    fill(slow, row);
-    file.write(std::as_bytes(std::span(row)));
-  }
+  write_rows(file, header, fast_pixels, slow_pixels, fill, order);
   file.commit();
 }
 

@@ -17,6 +17,11 @@ std::uint16_t to_integer(float value, double scale, double adc);
 /// min(255, value x scale), truncated; negative and not-a-number give 0.
 std::uint8_t to_grey(float value, double scale);
 
+/// The same for every pixel of a row.
+void to_integers(std::span<const float> values, double scale, double adc,
+                 std::span<std::uint16_t> integers);
+void to_greys(std::span<const float> values, double scale, std::span<std::uint8_t> greys);
+
 /// photons + adc, truncated; above 65535 it saturates and `overloads` is counted up.
 std::uint16_t to_counts(double photons, double adc, std::int64_t& overloads);
 

@@ -7,13 +7,16 @@
 
 namespace nablabragg::readout {
 
-/// Counts the photons of the pixels in the region of interest, masked ones included.  Rows must be
-/// drawn once each in raster order: nanoBragg's generator is one stream.
+/// Counts the photons of the pixels in the region of interest, masked ones included.  Where
+/// `in_turn()`, rows must be drawn once each in raster order: nanoBragg's generator is one stream
+/// .  Else they may be drawn in any order, by several threads.
 class NoiseRows {
  public:
   /// `seed` is what -seed is given.  The arguments must outlive this.
   NoiseRows(const Experiment& experiment, const Resolved& resolved, const Image& image,
             std::int64_t seed);
+
+  bool in_turn() const { return one_stream_; }
 
   /// Calls `put(fast, photons)` for each pixel of the row that is in the region of interest.
   template <class Put>

@@ -165,6 +165,38 @@ const std::vector<Writer> writers{
 
 void nothing(int) {}
 
+TEST(Writers, WriteTheSameBytesWhereSeveralThreadsFillTheRows) {
+  const TempDir dir;
+  // Two bands and a part of one
+  constexpr int fast = 1000, slow = 2500;
+  const FillRow<std::uint16_t> wide = [](int row, std::span<std::uint16_t> pixels) {
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = pixel_value(row, i);
+  };
+  const FillRow<std::uint8_t> narrow = [](int row, std::span<std::uint8_t> pixels) {
+    for (std::size_t i = 0; i < pixels.size(); ++i)
+      pixels[i] = static_cast<std::uint8_t>(pixel_value(row, i));
+  };
+  const std::string header(512, ' ');
+  write_smv(dir / "a.img", header, fast, slow, wide);
+  write_smv(dir / "b.img", header, fast, slow, wide, RowOrder::any);
+  write_pgm(dir / "a.pgm", fast, slow, 1, narrow);
+  write_pgm(dir / "b.pgm", fast, slow, 1, narrow, RowOrder::any);
+  EXPECT_EQ(dir.content("a.img").size(), 512u + 2 * fast * slow);
+  EXPECT_TRUE(dir.content("a.img") == dir.content("b.img"));
+  EXPECT_TRUE(dir.content("a.pgm") == dir.content("b.pgm"));
+}
+
+TEST(AtomicFile, IsAsLongAsWhatWasWrittenWhateverWasExpected) {
+  const TempDir dir;
+  for (const std::size_t expected : {0, 3, 100000}) {
+    AtomicFile file(dir / "a");
+    file.expect(expected);
+    file.write("seven c");
+    file.commit();
+    EXPECT_EQ(dir.content("a"), "seven c");
+  }
+}
+
 TEST(Writers, SayThatTheDiskIsFull) {
   for (const Writer& writer : writers)
     EXPECT_EQ(message_of<OutputError>([&] { writer.write("/dev/full", nothing); }),

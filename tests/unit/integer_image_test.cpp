@@ -87,6 +87,23 @@ TEST(ToGrey, TruncatesAndStaysWithinAByte) {
   EXPECT_EQ(to_grey(std::numeric_limits<float>::quiet_NaN(), 1), 0);
 }
 
+TEST(Rows, AreConvertedAsTheirPixels) {
+  std::vector<float> values{
+      0, -1, 0.49F, 1e30F, -1e30F, static_cast<float>(nan), static_cast<float>(inf)};
+  for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>(i) * 0.731F - 20);
+  for (const double scale : {0.0, 0.37, 1.0, 250.0, inf})
+    for (const double adc : {-3.0, 0.0, 40.6, 65535.0}) {
+      std::vector<std::uint16_t> integers(values.size());
+      std::vector<std::uint8_t> greys(values.size());
+      to_integers(values, scale, adc, integers);
+      to_greys(values, scale, greys);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        EXPECT_EQ(integers[i], to_integer(values[i], scale, adc)) << values[i];
+        EXPECT_EQ(greys[i], to_grey(values[i], scale)) << values[i];
+      }
+    }
+}
+
 TEST(ToCounts, AddsTheOffsetAndTruncates) {
   std::int64_t overloads = 0;
   EXPECT_EQ(to_counts(3, 40, overloads), 43);

@@ -4,7 +4,11 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
+#include <bit>  // for bit_cast
 #include <cmath>
+#include <numeric>
+#include <optional>
+#include <vector>
 
 #include "io/smv_header.hpp"
 #include "nablabragg/io.hpp"
@@ -19,15 +23,34 @@ bool wanted(const Request& request, const OutputName& file) {
   return file.on && (file.named || request.experiment.quirks.unnamed_files);
 }
 
-/// Photons of a white pixel: what 99.9 % of the lit pixels stay below.
+/// Photons of a white pixel: what 99.9 % of the lit pixels stay below.  Positive floats are in the
+/// order of their bits, so the upper halves are counted first and then the lower halves of those
+/// that share the upper half sought: no second image is held.
 double white_level(const Image& image) {
-  std::vector<float> lit;
-  for (const float value : image.pixels)
-    if (value > 0) lit.push_back(value);
-  if (lit.empty()) return 1;
-  const auto rank = static_cast<std::ptrdiff_t>(0.999 * static_cast<double>(lit.size() - 1));
-  std::nth_element(lit.begin(), lit.begin() + rank, lit.end());
-  return static_cast<double>(lit[static_cast<std::size_t>(rank)]);
+  constexpr std::size_t halves = std::size_t{1} << 16;
+  std::vector<std::int64_t> counts(halves);
+  const auto count = [&](auto&& half_of) {
+    std::fill(counts.begin(), counts.end(), 0);
+    for (const float value : image.pixels)
+      if (value > 0)
+        if (const auto half = half_of(std::bit_cast<std::uint32_t>(value))) ++counts[*half];
+  };
+  /// Which half holds the value of this rank; `rank` becomes the one within it.
+  const auto find = [&](std::int64_t& rank) {
+    std::uint32_t half = 0;
+    for (; rank >= counts[half]; ++half) rank -= counts[half];
+    return half;
+  };
+
+  count([](std::uint32_t bits) { return std::optional(bits >> 16); });
+  const std::int64_t lit = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  if (lit == 0) return 1;
+  auto rank = static_cast<std::int64_t>(0.999 * static_cast<double>(lit - 1));
+  const std::uint32_t upper = find(rank);
+  count([upper](std::uint32_t bits) {
+    return bits >> 16 == upper ? std::optional(bits & 0xffff) : std::nullopt;
+  });
+  return static_cast<double>(std::bit_cast<float>(upper << 16 | find(rank)));
 }
 
 void write_picture(std::ostream& out, const Request& request, const Resolved& resolved,

@@ -331,6 +331,18 @@ TEST_F(Outputs, OfPicturesFollowTheirScaleAndInversion) {
   }
 }
 
+TEST_F(Outputs, OfPicturesAreWhiteWhereAThousandthOfTheLitPixelsIsBrighter) {
+  for (const char* more : {"", "-roi 3 6 5 7 ", "-roi 4 4 4 4 ", "-roi 2 29 2 30 -water 3 "}) {
+    const std::string out = good_run(cubic + "-corrected -floatfile a.f32 -pngfile a.png " + more)
+                                .out;
+    std::vector<float> lit = floats("a.f32");
+    lit.erase(std::remove(lit.begin(), lit.end(), 0.0F), lit.end());
+    std::sort(lit.begin(), lit.end());
+    const auto rank = static_cast<std::size_t>(0.999 * static_cast<double>(lit.size() - 1));
+    EXPECT_THAT(out, HasSubstr(fmt::format("white at {:g} photons\n", lit[rank]))) << more;
+  }
+}
+
 TEST_F(Outputs, OfPicturesOfNoiseShowTheCountsOfTheNoiseImage) {
   good_run(cubic + "-adc 0 -pngnoise -pngwhite 100 -pngbits 16 -pngfile n.png");
   const std::vector<int> picture = decode_png(folder.content("n.png")).pixels;

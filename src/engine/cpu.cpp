@@ -85,13 +85,13 @@ void add_structure_factors(const Plan& plan, CpuPlan& p) {
     for (const double F : plan.grid->values()) largest = std::max(largest, std::abs(F));
   }
   if (largest == 0) largest = 1;
-  p.largest_F = largest;
   p.default_F = static_cast<float>(plan.default_F / largest);
   if (plan.grid) {
     p.F.reserve(plan.grid->values().size());
     for (const double F : plan.grid->values()) p.F.push_back(static_cast<float>(F / largest));
   }
-  p.unit = plan.scale * largest * largest;
+  const double unit_F = plan.grid ? largest : plan.default_F;
+  p.unit = plan.scale * unit_F * unit_F;
 }
 
 /// Squared radius, in units of `metric`, beyond which steps may be left out.

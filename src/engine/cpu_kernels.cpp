@@ -126,7 +126,6 @@ NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double
 /// F of nearest lattice points, counted from the corner of the table.
 template <Lookup lookup, int K>
 NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
-  if constexpr (lookup == Lookup::constant) return Singles<K>(p.default_F);
   const auto extent = single<K>(p.extent);
   const Singles<K> none(0.0f);
   const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
@@ -211,7 +210,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
 
       const Single kind = select(within == none, Single(static_cast<float>(mixed)),
                                  Single(static_cast<float>(uniform)));
-      if constexpr (lookup != Lookup::tricubic) {
+      if constexpr (lookup == Lookup::nearest) {
         const Single F = nearest_F<lookup, 1>(p, cell), F2 = F * F;
         F2.store(chunk.F2[o] + first);
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
@@ -317,6 +316,7 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
   Vec3<Singles<K>> cell;
   const Vec3<Singles<K>> d{axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
   const Singles<K> latt = lattice_factor<Shape>(p.plan->lattice, d);
+  if constexpr (lookup == Lookup::constant) return latt * latt;
   if constexpr (one_cell)
     return by_part<K>([&](int i) { return chunk.F2[o[i]][block[i]]; }) * (latt * latt);
   const Singles<K> F = nearest_F<lookup, K>(p, cell);
@@ -328,8 +328,7 @@ template <CrystalShape Shape>
 NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3<Double>& d) {
   if constexpr (Shape == CrystalShape::square) {
     // In double precision a large number of cells costs no digits of the turns.
-    const Double tiny(static_cast<double>(1e-9f));
-    const Vec3<Double> x{at_least(d.x, tiny), at_least(d.y, tiny), at_least(d.z, tiny)};
+    const Vec3<Double> x{not_zero(d.x, 0x1p-31), not_zero(d.y, 0x1p-31), not_zero(d.z, 0x1p-31)};
     return physics::sine_quotient(narrow(physics::short_turns(x, vec3_as<Double>(lattice.cells))),
                                   narrow(x));
   }
@@ -346,6 +345,7 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   const Vec3<Double> h = miller_indices(chunk.wide[o], direction - vec3_as<Double>(ray.incident));
   const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
   const Single latt = narrow_lattice_factor<Shape>(p.plan->lattice, h - nearest);
+  if constexpr (lookup == Lookup::constant) return latt * latt;
   Single F;
   if constexpr (lookup == Lookup::tricubic)
     F = tricubic_F(p, h);

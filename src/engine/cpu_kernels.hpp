@@ -13,12 +13,12 @@ struct CpuPlan {
   const Plan* plan = nullptr;
   GridView grid{nullptr};
 
-  // Structure factors in single precision, in units of the largest, l fastest
+  // Structure factors in single precision, in units of the largest, l fastest; without a table F is
+  // part of the unit
   std::vector<float> F;
   float default_F = 0;
   Vec3d extent;  ///< numbers of indices; zero: no table
 
-  double largest_F = 1;      ///< the unit of F [electrons]
   double unit = 1;           ///< photons of one unit of the kernels' sums, before factors
   bool ray_factors = false;  ///< terms of different rays have different factors
   Vec3d edges_m;             ///< longest a, b, c of all orientations

@@ -2,7 +2,9 @@
 // float; a SIMD lane or a dual number brings its own overloads and then runs the same formulas.
 #pragma once
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 #include "nablabragg/vec3.hpp"  // for NABLA_INLINE
 
@@ -58,19 +60,14 @@ NABLA_INLINE T floor_of(const T& x) {
   return select(r > x, r - T(1), r);
 }
 
-/// |x|, or `least` where that is more.  What is even in x and finite in the limit needs no special
-/// case at zero then.
-template <class T, class = std::enable_if_t<std::is_floating_point_v<T>>>
-NABLA_INLINE T at_least(T x, T least) {
-  const T size = x < 0 ? -x : x;
-  return size > least ? size : least;
+/// x in [-1, 1], or something tiny where x is zero.  What is even in x and finite in the limit
+/// needs no special case then.  Setting the leading bits of the exponent changes only |x| below
+/// 2^-127 (float: 2^-31).
+NABLA_INLINE double not_zero(double x) {
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) | 0x3800000000000000U);
 }
-
-/// So close to a lattice point that its distance does not matter, and three of them can be
-/// multiplied.
-template <class T>
-NABLA_INLINE T tiny_distance() {
-  return constant<T>(is_single<T> ? 1e-9 : 1e-90);
+NABLA_INLINE float not_zero(float x) {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) | 0x30000000U);
 }
 
 /// sin(pi x) for |x| <= 1/2.  Double: Taylor series to x^21, truncation below 2e-18, error below

@@ -44,8 +44,7 @@ NABLA_INLINE Vec3<T> short_turns(const Vec3<T>& x, const Vec3<T>& cells) {
 template <class T>
 NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
   // At a lattice point both sines vanish and their quotient is N; close enough, it is, too.
-  const T tiny = tiny_distance<T>();
-  const Vec3<T> x{at_least(d.x, tiny), at_least(d.y, tiny), at_least(d.z, tiny)};
+  const Vec3<T> x{not_zero(d.x), not_zero(d.y), not_zero(d.z)};
   return sine_quotient(short_turns(x, cells), x);
 }
 

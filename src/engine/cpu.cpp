@@ -59,13 +59,13 @@ constexpr Target targets[] = {
 /// The best that the processor has, or the one that NABLABRAGG_TARGET names.
 const KernelSet& kernels_of_this_machine() {
   const char* wanted = std::getenv("NABLABRAGG_TARGET");
-  std::string names;
-  for (const Target& target : targets) {
-    if (!target.runs_here()) continue;
-    if (!wanted || *wanted == '\0' || std::string_view(wanted) == target.name)
+  for (const Target& target : targets)
+    if (target.runs_here() &&
+        (!wanted || *wanted == '\0' || std::string_view(wanted) == target.name))
       return target.kernels();
-    names.append(names.empty() ? "" : ", ").append(target.name);
-  }
+  std::string names;
+  for (const std::string& name : instruction_sets())
+    names.append(names.empty() ? "" : ", ").append(name);
   throw UsageError(std::string("NABLABRAGG_TARGET is '") + wanted +
                    "', which is no instruction set that this processor can run; there are " +
                    names);
@@ -540,6 +540,13 @@ class CpuRenderer {
 };
 
 }  // namespace
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const Target& target : targets)
+    if (target.runs_here()) names.emplace_back(target.name);
+  return names;
+}
 
 Report render_cpu(const Plan& plan, std::span<float> pixels, const ComputeOptions& options) {
   return with_threads(options.threads, [&] { return CpuRenderer(plan, options).image(pixels); });

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, TableMiss
 #include "plan/plan.hpp"
 
@@ -31,6 +33,9 @@ inline std::int64_t steps_of_pixel(const Plan& plan) {
 /// `pixels` holds fast_pixels x slow_pixels values, zero on entry; pixels outside the region of
 /// interest or masked out are left as they are.  Throws Cancelled.
 Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& options);
+
+/// What NABLABRAGG_TARGET may name on this machine, best first: avx512, avx2, sse4, scalar.
+std::vector<std::string> instruction_sets();
 
 /// SIMD lanes and tiles, in the precision that `options` names; the same bits for any number of
 /// threads.  `pixels` as above.  Throws Cancelled, and UsageError when the environment's

@@ -20,21 +20,32 @@ void make_additive(Experiment& e) {
   e.water_um = 0;
 }
 
+/// Any engine.
+ComputeOptions any_options() {
+  ComputeOptions options;
+  options.engine = *any_choice() ? Engine::cpu : Engine::reference;
+  options.precision = *any_choice() ? Precision::float32 : Precision::float64;
+  return options;
+}
+
 // ---- Sanity ---------------------------------------------------------------------------------
 
 RC_GTEST_PROP(Image, HoldsNoNegativeAndNoUndefinedPixelWhenCorrected, ()) {
   const Experiment e = *any_experiment();
-  const Simulation s = simulate(e);
+  const Simulation s = simulate(e, any_options());
   for (const float pixel : s.image.pixels) RC_ASSERT(std::isfinite(pixel) && pixel >= 0.0F);
   RC_ASSERT(std::isfinite(s.statistics.rmsd) && std::isfinite(s.statistics.mean));
   RC_ASSERT(s.statistics.solid_angle_sr > 0 && s.statistics.solid_angle_sr < 12.567);
 }
 
 RC_GTEST_PROP(Image, HasTheSameBitsForAnyNumberOfThreads, ()) {
-  Experiment e = *any_experiment_of_either_mode();
-  const Simulation alone = simulate(e, {1, {}});
+  const Experiment e = *any_experiment_of_either_mode();
+  ComputeOptions options = any_options();
+  options.threads = 1;
+  const Simulation alone = simulate(e, options);
   for (const int threads : {2, 3, 7}) {
-    const Simulation shared = simulate(e, {threads, {}});
+    options.threads = threads;
+    const Simulation shared = simulate(e, options);
     RC_ASSERT(shared.image.pixels == alone.image.pixels);
     RC_ASSERT(shared.statistics.solid_angle_sr == alone.statistics.solid_angle_sr);
     RC_ASSERT(shared.table_miss.has_value() == alone.table_miss.has_value());
@@ -59,9 +70,12 @@ RC_GTEST_PROP(Image, HasTheSameBitsWhereverThreadsMeetTheInterpolationLatch, ())
   e.detector.beam_x_mm = *any_between(0, 12);
   e.sampling.oversample = 3;
   e.structure_factors = {table_of(*any_count(0, 1000), -5, 5), 20, Interpolation::tricubic};
-  const Simulation alone = simulate(e, {1, {}});
+  ComputeOptions options = any_options();
+  options.threads = 1;
+  const Simulation alone = simulate(e, options);
   for (const int threads : {2, 7}) {
-    const Simulation shared = simulate(e, {threads, {}});
+    options.threads = threads;
+    const Simulation shared = simulate(e, options);
     RC_ASSERT(shared.image.pixels == alone.image.pixels);
     RC_ASSERT(shared.table_miss.has_value() == alone.table_miss.has_value());
     RC_ASSERT(!alone.table_miss || shared.table_miss->lookup == alone.table_miss->lookup);
@@ -264,10 +278,11 @@ RC_GTEST_PROP(Image, OfADivergentBeamIsThatOfItsRaysAsASourceFile, ()) {
   e.beam.horizontal_divergence_mrad = {*any_between(0.5, 4), {}, 3};
   e.beam.vertical_divergence_mrad = {*any_between(0.5, 4), {}, *any_count(1, 3)};
   e.beam.dispersion_percent = {*any_between(0.5, 4), {}, *any_count(1, 2)};
-  const Simulation grid = simulate(e);
+  const Resolved grid = resolve(e);
+  const Image as_grid = rendered(e);
 
   std::string text = "# X Y Z weight wavelength\n";
-  for (const Ray& ray : grid.resolved.rays) {
+  for (const Ray& ray : grid.rays) {
     std::array<char, 200> line{};
     const Vec3d& at = ray.towards_source;
     std::snprintf(line.data(), line.size(), "%.17g %.17g %.17g 0.25 %.17g\n", at.x, at.y, at.z,
@@ -276,7 +291,7 @@ RC_GTEST_PROP(Image, OfADivergentBeamIsThatOfItsRaysAsASourceFile, ()) {
   }
   const TempDir folder;
   e.beam.sources = io::read_source_list(folder.file("sources", text), {});
-  RC_ASSERT(same_image(rendered(e), grid.image));
+  RC_ASSERT(same_image(rendered(e), as_grid));
 }
 
 RC_GTEST_PROP(Image, IsTheFullOneWhereKeptAndZeroElsewhere, ()) {

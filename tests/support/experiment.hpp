@@ -50,8 +50,10 @@ inline Panel panel_of(const std::string& line) {
   return model::place_panel(request_of(line).experiment);
 }
 
+/// By the reference engine: the specification's numbers are in double precision.
 inline Simulation image_of(const Experiment& experiment, int threads = 1) {
   ComputeOptions options;
+  options.engine = Engine::reference;
   options.threads = threads;
   return simulate(experiment, options);
 }

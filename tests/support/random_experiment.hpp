@@ -212,7 +212,12 @@ Mat3d turned_columns(const Mat3d& m, Turn&& turn) {
 
 // ---- Comparing images -------------------------------------------------------------------------
 
-inline Image rendered(const Experiment& e) { return simulate(e).image; }
+/// By the reference engine: properties of the physics want double precision.
+inline Image rendered(const Experiment& e) {
+  ComputeOptions options;
+  options.engine = Engine::reference;
+  return simulate(e, options).image;
+}
 
 inline double largest(const Image& image) {
   return image.pixels.empty() ? 0.0

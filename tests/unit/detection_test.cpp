@@ -104,7 +104,8 @@ TEST(SolidAngle, OfAPointPixelLosesItsAreaAsInTheReference) {
   frame.close_distance = 0.1;
   frame.solid_angle = SolidAngle::per_area;
   EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0), 44.4444444444444);
-  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.1, 0.02, -0.03}), 0), 88.4955752212389);
+  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.1, 0.02, -0.03}), 0),
+               88.4955752212389);
   frame.solid_angle = SolidAngle::facing;
   EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0), 44.4444444444444e-8);
 }

@@ -71,6 +71,7 @@ void print_help(std::ostream& out) {
          "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
          "atomic model\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
+         "       nablabragg bench                                  how fast it is\n"
          "       nablabragg --version\n\n"
          "An image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n"
          "options:\n";

@@ -23,6 +23,7 @@ int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostr
   }
   const std::vector<std::string> rest(words.begin() + 1, words.end());
   if (words[0] == "compare") return compare_command(rest, out, err);
+  if (words[0] == "bench") return bench_command(rest, out);
   if (words[0] == "fcalc")
     fcalc_command(rest, out);
   else if (words[0] == "docs")
@@ -32,7 +33,7 @@ int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostr
   else
     throw UsageError(
         "'" + words[0] +
-        "' is no subcommand; there are fcalc, compare and docs, and flags begin "
+        "' is no subcommand; there are fcalc, compare, bench and docs, and flags begin "
         "with - (nablabragg -help)");
   return done;
 }

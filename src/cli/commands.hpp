@@ -18,6 +18,13 @@ void fcalc_command(const std::vector<std::string>& words, std::ostream& out);
 /// `nablabragg docs flags | differences`: the text of docs/flags.md and docs/differences.md.
 void docs_command(const std::vector<std::string>& words, std::ostream& out);
 
+/// `nablabragg compare --reference PROGRAM -- ARGS`.  Reports its own errors and has exit codes of
+/// its own (docs/instruments.md).
+int compare_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+
+/// `nablabragg bench`: 0, or 1 where parity was required and is not there.
+int bench_command(const std::vector<std::string>& words, std::ostream& out);
+
 void print_help(std::ostream& out);
 
 /// Set by the signal handler that main() installs; the engine stops at the next row.

@@ -14,7 +14,7 @@ enum ExitCode {
   interrupt = 130
 };
 
-void dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
   if (words.empty()) {
     print_help(out);
     throw UsageError(
@@ -22,13 +22,20 @@ void dispatch(const std::vector<std::string>& words, std::ostream& out, std::ost
         "-N 5 -pngfile image.png");
   }
   const std::vector<std::string> rest(words.begin() + 1, words.end());
-  if (words[0] == "fcalc") return fcalc_command(rest, out);
-  if (words[0] == "docs") return docs_command(rest, out);
-  if (!words[0].starts_with('-'))
+  if (words[0] == "compare") return compare_command(rest, out, err);
+  if (words[0] == "bench") return bench_command(rest, out);
+  if (words[0] == "fcalc")
+    fcalc_command(rest, out);
+  else if (words[0] == "docs")
+    docs_command(rest, out);
+  else if (words[0].starts_with('-'))
+    simulate_command(words, out, err);
+  else
     throw UsageError(
         "'" + words[0] +
-        "' is no subcommand; there are fcalc and docs, and flags begin with - (nablabragg -help)");
-  simulate_command(words, out, err);
+        "' is no subcommand; there are fcalc, compare, bench and docs, and flags begin "
+        "with - (nablabragg -help)");
+  return done;
 }
 
 }  // namespace
@@ -40,10 +47,10 @@ int run(const std::vector<std::string>& words, std::ostream& out, std::ostream& 
     return code;
   };
   try {
-    dispatch(words, out, err);
+    const int code = dispatch(words, out, err);
     out.flush();
     if (!out) throw OutputError("standard output could not be written");
-    return done;
+    return code;
   } catch (const UsageError& error) {
     return fail(usage_error, error);
   } catch (const InputError& error) {

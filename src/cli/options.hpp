@@ -1,0 +1,16 @@
+// Long options of the subcommands that measure; nanoBragg's flags are read elsewhere (flags.hpp).
+#pragma once
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace nablabragg::cli {
+
+/// False when help was asked for, and printed.  Throws UsageError.
+bool parse_options(CLI::App& app, const std::vector<std::string>& words, std::ostream& out);
+
+}  // namespace nablabragg::cli

@@ -1,0 +1,28 @@
+// Where and when something was measured.
+#pragma once
+#include <array>
+#include <string>
+
+namespace nablabragg::tools {
+
+/// As /proc/cpuinfo names it; "unknown" where that says nothing.
+std::string cpu_model();
+
+/// The widest that this processor has: "AVX-512", "AVX2", "SSE4.2", "baseline".
+std::string instruction_set();
+
+/// Processors that this process may use.
+int usable_processors();
+
+/// Over 1, 5 and 15 minutes.
+std::array<double, 3> load_averages();
+
+/// What built this program, and its flags.
+std::string compiler();
+std::string compiler_flags();
+
+/// "2025-01-31T12:00:00Z", or without separators, for file names: "20250131T120000Z".
+std::string utc_time();
+std::string utc_time_compact();
+
+}  // namespace nablabragg::tools

@@ -76,7 +76,7 @@ const KernelSet& kernels_of_this_machine() {
 /// Where the largest index in single precision still is a whole number.
 constexpr double exact_in_single = 16777216;
 
-void add_structure_factors(const Plan& plan, CpuPlan& p) {
+void add_intensities(const Plan& plan, CpuPlan& p) {
   double largest = std::abs(plan.default_F);
   if (plan.grid) {
     p.grid = GridView(plan.grid.get());
@@ -85,6 +85,7 @@ void add_structure_factors(const Plan& plan, CpuPlan& p) {
     for (const double F : plan.grid->values()) largest = std::max(largest, std::abs(F));
   }
   if (largest == 0) largest = 1;
+  p.largest_F = largest;
   p.default_F = static_cast<float>(plan.default_F / largest);
   if (plan.grid) {
     p.F.reserve(plan.grid->values().size());
@@ -92,6 +93,17 @@ void add_structure_factors(const Plan& plan, CpuPlan& p) {
   }
   const double unit_F = plan.grid ? largest : plan.default_F;
   p.unit = plan.scale * unit_F * unit_F;
+
+  p.lattice = plan.lattice;
+  if (plan.lattice.shape == CrystalShape::gauss || plan.lattice.shape == CrystalShape::tophat) {
+    // Their widths are in the metric, so that any number of cells may stand for the real one.  This
+    // one leaves squares of single precision room for 68 decades below the peak.
+    constexpr double peak = 0x1p50;
+    const Vec3d& n = plan.lattice.cells;
+    const double count = n.x * n.y * n.z / peak;
+    p.lattice.cells = {peak, 1, 1};
+    p.unit *= count * count;
+  }
 }
 
 /// Squared radius, in units of `metric`, beyond which steps may be left out.
@@ -115,7 +127,8 @@ std::optional<double> dark_radius2(const Plan& plan, const CpuPlan& p, double sk
   const double steps = double(plan.rays.size()) * double(plan.orientations.size()) *
                        plan.oversample * plan.oversample * plan.sensor.layers;
   const double count = lattice.cells.x * lattice.cells.y * lattice.cells.z;
-  const double brightest = steps * p.unit * overshoot * weight * omega * polarization;
+  const double brightest = steps * plan.scale * p.largest_F * p.largest_F * overshoot * weight *
+                           omega * polarization;
   if (!(std::isfinite(brightest) && brightest > 0)) return std::nullopt;
   if (lattice.shape == CrystalShape::gauss) {
     // count^2 exp(-2 r^2 fudge / 0.63)
@@ -158,14 +171,15 @@ void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
   if (reach.x + reach.y + reach.z < 3 * everywhere) p.reach = reach;
 }
 
-/// The error of an anchored index is about 1.2e-7 times its distance to the anchor, that of the
-/// image 0.6 times this times the number of cells, in shares of its maximum.
-constexpr double index_error = 1.2e-7, image_error = 0.6, tolerated = 3e-6;
+/// The error of an anchored index is about 1.2e-7 times its distance to the anchor and 3e-8 for its
+/// last rounding; that of the image 0.6 times this times the number of cells, in shares of its
+/// maximum.
+constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 0.6, tolerated = 2.5e-6;
 
 CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
   CpuPlan p;
   p.plan = &plan;
-  add_structure_factors(plan, p);
+  add_intensities(plan, p);
   for (const PlanRay& ray : plan.rays) {
     p.max_wavenumber = std::max(p.max_wavenumber, ray.wavenumber);
     if (ray.weight != 1) p.ray_factors = true;
@@ -176,13 +190,10 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
   if (plan.dmin > 0 || plan.background_per_sr != 0 ||
       (plan.polarized && plan.polarization == Apply::to_each_term))
     p.ray_factors = true;
-  p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0;
-  const auto& m = plan.lattice.metric;
-  const bool metric = plan.lattice.shape == CrystalShape::gauss ||
-                      plan.lattice.shape == CrystalShape::tophat;
-  p.anchor_weight = (index_error * image_error / tolerated) *
-                    (metric ? Vec3d{std::sqrt(m.aa), std::sqrt(m.bb), std::sqrt(m.cc)}
-                            : plan.lattice.cells);
+  const Vec3d& n = plan.lattice.cells;
+  const double left = tolerated / image_error - last_rounding * (n.x + n.y + n.z);
+  p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
+  p.anchor_weight = (index_error / left) * n;
   add_reach(plan, skip_below, p);
   return p;
 }

@@ -134,26 +134,6 @@ NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell
   return select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F));
 }
 
-/// Interpolated where the neighbourhood is in the table, default_F elsewhere.
-NABLA_INLINE Single tricubic_F(const CpuPlan& p, const Vec3<Double>& h) {
-  const Vec3<Double> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)};
-  const auto inside = narrow(select(p.grid.surrounds(h), Double(1), Double(0))) != Single(0.0f);
-  const Vec3<Single> t = narrow(h - base), extent = single(p.extent);
-  const Vec3<Single> corner = narrow(base - vec3_as<Double>(p.grid.min + Vec3d{1, 1, 1}));
-  const auto stride_k = static_cast<std::int64_t>(p.extent.z),
-             stride_h = static_cast<std::int64_t>(p.extent.y) * stride_k;
-  Single F(p.default_F);
-  for_each_offset((corner.x * extent.y + corner.y) * extent.z + corner.z, inside,
-                  [&](std::int64_t offset, const Single::Mask& who) {
-                    const float* nodes = p.F.data() + offset;
-                    const auto node = [&](int i, int j, int k) {
-                      return Single(nodes[i * stride_h + j * stride_k + k]);
-                    };
-                    F = select(who, physics::tricubic(t.x, t.y, t.z, node), F);
-                  });
-  return F;
-}
-
 /// `ray` and `orientation` are where the chunk begins.
 template <Lookup lookup>
 void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray,
@@ -315,7 +295,7 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
   };
   Vec3<Singles<K>> cell;
   const Vec3<Singles<K>> d{axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
-  const Singles<K> latt = lattice_factor<Shape>(p.plan->lattice, d);
+  const Singles<K> latt = lattice_factor<Shape>(p.lattice, d);
   if constexpr (lookup == Lookup::constant) return latt * latt;
   if constexpr (one_cell)
     return by_part<K>([&](int i) { return chunk.F2[o[i]][block[i]]; }) * (latt * latt);
@@ -332,9 +312,9 @@ NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3
     return physics::sine_quotient(narrow(physics::short_turns(x, vec3_as<Double>(lattice.cells))),
                                   narrow(x));
   }
-  // The edge of a top hat is sharp: which side of it a pixel is on shows.
-  if constexpr (Shape == CrystalShape::tophat) return narrow(lattice_factor<Shape>(lattice, d));
-  return lattice_factor<Shape>(lattice, narrow(d));
+  // The edge of a top hat is sharp, the fringes of a ball are as many as its cells, the exponent of
+  // a Gaussian may be large: all of that shows in pixels that are far from every lattice point.
+  return narrow(lattice_factor<Shape>(lattice, d));
 }
 
 /// F^2 F_latt^2 with phases in double precision.
@@ -344,11 +324,13 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   const PlanRay& ray = p.plan->rays[static_cast<size_t>(chunk.first_ray + chunk.ray[o])];
   const Vec3<Double> h = miller_indices(chunk.wide[o], direction - vec3_as<Double>(ray.incident));
   const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-  const Single latt = narrow_lattice_factor<Shape>(p.plan->lattice, h - nearest);
+  const Single latt = narrow_lattice_factor<Shape>(p.lattice, h - nearest);
   if constexpr (lookup == Lookup::constant) return latt * latt;
   Single F;
   if constexpr (lookup == Lookup::tricubic)
-    F = tricubic_F(p, h);
+    // In double precision: the weights have both signs, and nodes may cancel.
+    F = single(1 / p.largest_F) * narrow(tricubic_structure_factor(
+                                      p.grid, Double(p.plan->default_F), h, p.grid.surrounds(h)));
   else
     F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
   return (F * F) * (latt * latt);
@@ -552,12 +534,13 @@ template <CrystalShape Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
   find_anchors(*p.plan, tile, anchors);
-  if constexpr (Shape != CrystalShape::tophat && lookup != Lookup::tricubic) {
+  if constexpr ((Shape == CrystalShape::square || Shape == CrystalShape::round) &&
+                lookup != Lookup::tricubic) {
     const double radius = anchors.largest_radius;
     const double spans = p.max_wavenumber * radius;
     const double error = spans * dot(p.anchor_weight, p.edges_m);
-    const bool few_cells = spans * p.edges_m.x < 4 && spans * p.edges_m.y < 4 &&
-                           spans * p.edges_m.z < 4;
+    const bool few_cells = spans * p.edges_m.x < 1 && spans * p.edges_m.y < 1 &&
+                           spans * p.edges_m.z < 1;
     if (p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit)
       return (p.plan->rays.size() * p.plan->orientations.size() == 1
                   ? render_single<true, Shape, lookup, 2>

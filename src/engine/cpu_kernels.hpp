@@ -19,6 +19,8 @@ struct CpuPlan {
   float default_F = 0;
   Vec3d extent;  ///< numbers of indices; zero: no table
 
+  double largest_F = 1;      ///< the unit of F [electrons]
+  PlanLattice lattice;       ///< its number of cells is part of the unit where it can be
   double unit = 1;           ///< photons of one unit of the kernels' sums, before factors
   bool ray_factors = false;  ///< terms of different rays have different factors
   Vec3d edges_m;             ///< longest a, b, c of all orientations

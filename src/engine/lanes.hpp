@@ -71,7 +71,7 @@ struct Lanes {
   /// As in physics/lane.hpp; `tiny` is 2^-127 or, where single precision follows, 2^-31.
   NABLA_INLINE friend Lanes not_zero(const Lanes& a,
                                      S tiny = static_cast<S>(sizeof(S) == 4 ? 0x1p-31 : 0x1p-127)) {
-    return of([&](int i) { return hn::Or(a.part[i], hn::Set(D(), tiny)); });
+    return of([&](int i) { return hn::Max(hn::Abs(a.part[i]), hn::Set(D(), tiny)); });
   }
   NABLA_INLINE friend Lanes sqrt(const Lanes& a) {
     return of([&](int i) { return hn::Sqrt(a.part[i]); });

@@ -2,9 +2,7 @@
 // float; a SIMD lane or a dual number brings its own overloads and then runs the same formulas.
 #pragma once
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstdint>
 #include <type_traits>
 #include "nablabragg/vec3.hpp"  // for NABLA_INLINE
 
@@ -60,14 +58,15 @@ NABLA_INLINE T floor_of(const T& x) {
   return select(r > x, r - T(1), r);
 }
 
-/// x in [-1, 1], or something tiny where x is zero.  What is even in x and finite in the limit
-/// needs no special case then.  Setting the leading bits of the exponent changes only |x| below
-/// 2^-127 (float: 2^-31).
+/// |x|, or something tiny where x is zero.  What is even in x and finite in the limit needs no
+/// special case then.
 NABLA_INLINE double not_zero(double x) {
-  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) | 0x3800000000000000U);
+  const double size = x < 0 ? -x : x;
+  return size > 0x1p-127 ? size : 0x1p-127;
 }
 NABLA_INLINE float not_zero(float x) {
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) | 0x30000000U);
+  const float size = x < 0 ? -x : x;
+  return size > 0x1p-31F ? size : 0x1p-31F;
 }
 
 /// sin(pi x) for |x| <= 1/2.  Double: Taylor series to x^21, truncation below 2e-18, error below

@@ -16,8 +16,8 @@ RC_GTEST_PROP(TricubicLookup, EqualsTheNearestOneAtWholeIndices, ()) {
   const auto index = [&] { return double(*any_count(low + 2, high - 2)); };
   const Vec3d hkl{index(), index(), index()};
   RC_ASSERT(grid.surrounds(hkl));
-  RC_ASSERT(engine::tricubic_structure_factor(grid, hkl) ==
-            engine::nearest_structure_factor(grid, 0, hkl));
+  RC_ASSERT(engine::tricubic_structure_factor(grid, 0.0, hkl, true) ==
+            engine::nearest_structure_factor(grid, 0.0, hkl));
 }
 
 RC_GTEST_PROP(TricubicLookup, ReproducesCubicPolynomials, ()) {
@@ -34,8 +34,8 @@ RC_GTEST_PROP(TricubicLookup, ReproducesCubicPolynomials, ()) {
     for (int k = -5; k <= 5; ++k)
       for (int l = -5; l <= 5; ++l) table.at(h, k, l) = value({double(h), double(k), double(l)});
   const Vec3d at{*any_between(-3, 2.99), *any_between(-3, 2.99), *any_between(-3, 2.99)};
-  RC_ASSERT(std::abs(engine::tricubic_structure_factor(engine::GridView(&table), at) - value(at)) <
-            1e-9);
+  RC_ASSERT(std::abs(engine::tricubic_structure_factor(engine::GridView(&table), 0.0, at, true) -
+                     value(at)) < 1e-9);
 }
 
 RC_GTEST_PROP(SensorLayers, CaptureTogetherWhatTheWholeSensorCaptures, ()) {

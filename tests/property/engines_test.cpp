@@ -1,0 +1,93 @@
+// The cpu engine against the reference engine, on random experiments of every kind: the
+// differential fuzzer.  RC_PARAMS="max_success=100000" makes a long run of it (./dev soak).
+#include <gtest/gtest.h>
+
+#include "support/engines.hpp"
+#include "support/random_experiment.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+/// Larger crystals and finer pixels than the properties of the physics need.
+Experiment draw_for_engines() {
+  Experiment e = *any_experiment_of_either_mode();
+  if (*any_count(0, 2) == 0) {
+    const int most = *rc::gen::element(30, 300, 1000);
+    e.crystal.cells = {double(*any_count(1, most)), double(*any_count(1, most)),
+                       double(*any_count(1, most))};
+    e.detector.pixel_mm = *any_between(0.05, 0.5);
+  }
+  if (*any_count(0, 3) == 0) {
+    e.sampling.roi = RegionOfInterest{*any_count(0, 3), *any_count(4, 7), *any_count(0, 3),
+                                      *any_count(4, 7)};
+  }
+  return e;
+}
+
+std::string any_target() {
+  const auto sets = engine::instruction_sets();
+  return sets[static_cast<std::size_t>(*any_count(0, static_cast<int>(sets.size()) - 1))];
+}
+
+RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet, ()) {
+  const Experiment e = draw_for_engines();
+  const ForcedTarget target(any_target());
+  const Image reference = simulate(e, reference_engine()).image;
+  const Simulation got = simulate(e, cpu_engine(Precision::float32));
+  RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
+  RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
+}
+
+RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryInstructionSet, ()) {
+  const Experiment e = draw_for_engines();
+  const ForcedTarget target(any_target());
+  const Simulation reference = simulate(e, reference_engine());
+  const Simulation got = simulate(e, cpu_engine(Precision::float64));
+  RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
+  RC_ASSERT(agreement(got.image.pixels, reference.image.pixels).over_max <= 2e-6);
+  RC_ASSERT(std::abs(got.statistics.solid_angle_sr / reference.statistics.solid_angle_sr - 1) <
+            1e-9);
+  RC_ASSERT(got.table_miss.has_value() == reference.table_miss.has_value());
+  if (got.table_miss) {
+    RC_ASSERT(got.table_miss->fast == reference.table_miss->fast);
+    RC_ASSERT(got.table_miss->slow == reference.table_miss->slow);
+    RC_ASSERT(got.table_miss->lookup == reference.table_miss->lookup);
+  }
+}
+
+RC_GTEST_PROP(Engines, ListedPixelsAreThoseOfTheImage, ()) {
+  Experiment e = draw_for_engines();
+  e.sampling.roi.reset();
+  const Simulation whole = simulate(e, cpu_engine(Precision::float32));
+  std::vector<PixelIndex> list(static_cast<std::size_t>(*any_count(1, 60)));
+  for (PixelIndex& p : list)
+    p = {*any_count(0, whole.image.fast_pixels - 1), *any_count(0, whole.image.slow_pixels - 1)};
+  const std::vector<float> values = simulate_pixels(e, list, cpu_engine(Precision::float32));
+  RC_ASSERT(values.size() == list.size());
+  const double allowed = 1e-5 * largest(whole.image);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    RC_ASSERT(std::abs(double(values[i]) - double(whole.image.at(list[i].fast, list[i].slow))) <=
+              allowed);
+}
+
+RC_GTEST_PROP(Engines, WhatIsSkippedStaysBelowTheLimit, ()) {
+  Experiment e = draw_for_engines();
+  e.crystal.shape = *rc::gen::element(CrystalShape::round, CrystalShape::gauss,
+                                      CrystalShape::tophat);
+  ComputeOptions options = cpu_engine(Precision::float32);
+  options.skip_below = 0;
+  const Simulation all = simulate(e, options);
+  RC_ASSERT(all.engine.skipped == 0);
+  options.skip_below = largest(all.image) * std::pow(10, -*any_between(0, 40)) + 1e-38;
+  const Simulation some = simulate(e, options);
+  RC_ASSERT(some.engine.skipped <= some.engine.steps);
+  RC_ASSERT(some.engine.steps == all.engine.steps);
+  for (std::size_t i = 0; i < all.image.pixels.size(); ++i) {
+    const double full = double(all.image.pixels[i]), left = double(some.image.pixels[i]);
+    RC_ASSERT(full - left <= options.skip_below + 3e-7 * full);
+    RC_ASSERT(left - full <= 3e-7 * full);
+  }
+}
+
+}  // namespace
+}  // namespace nablabragg::test

@@ -1,0 +1,83 @@
+// Comparing engines: the bounds that every fast one must keep, and how to ask for one.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "nablabragg/simulate.hpp"
+
+namespace nablabragg::test {
+
+/// For the life of the object the cpu engine uses this instruction set.
+class ForcedTarget {
+ public:
+  explicit ForcedTarget(const std::string& name) { setenv("NABLABRAGG_TARGET", name.c_str(), 1); }
+  ~ForcedTarget() { unsetenv("NABLABRAGG_TARGET"); }
+  ForcedTarget(const ForcedTarget&) = delete;
+  ForcedTarget& operator=(const ForcedTarget&) = delete;
+};
+
+inline ComputeOptions reference_engine() {
+  ComputeOptions options;
+  options.engine = Engine::reference;
+  return options;
+}
+
+inline ComputeOptions cpu_engine(Precision precision) {
+  ComputeOptions options;
+  options.precision = precision;
+  return options;
+}
+
+/// How far an image is from the reference's.
+struct Agreement {
+  double over_max = 0;     ///< largest difference over the largest pixel
+  double relative = 0;     ///< largest relative difference of pixels above 1e-5 of that
+  double correlation = 1;  ///< Pearson's
+  double sum_ratio = 1;
+
+  /// What mixed precision has to keep; empty if it does.
+  std::string broken_bounds() const {
+    std::ostringstream text;
+    if (!(over_max <= 1e-5)) text << "off by " << over_max << " of the maximum; ";
+    if (!(relative <= 2e-3)) text << "off by " << relative << " of a bright pixel; ";
+    if (!(correlation >= 0.999999)) text << "correlation " << correlation << "; ";
+    if (!(std::abs(sum_ratio - 1) <= 1e-5)) text << "sum ratio " << sum_ratio << "; ";
+    return text.str();
+  }
+};
+
+inline Agreement agreement(const std::vector<float>& got, const std::vector<float>& reference) {
+  Agreement result;
+  double largest = 0, sum_got = 0, sum_reference = 0;
+  const auto n = static_cast<double>(got.size());
+  // Below the range of normal numbers a float has no relative precision.
+  constexpr double smallest = 3e-45;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    largest = std::max(largest, std::abs(double(reference[i])));
+    sum_got += double(got[i]);
+    sum_reference += double(reference[i]);
+  }
+  double xx = 0, yy = 0, xy = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double x = double(got[i]), r = double(reference[i]),
+                 off = std::max(0.0, std::abs(x - r) - smallest);
+    if (!(off <= result.over_max * largest)) result.over_max = off / largest;
+    if (std::abs(r) >= 1e-5 * largest && largest > 0)
+      result.relative = std::max(result.relative, off / std::abs(r));
+    xx += (x - sum_got / n) * (x - sum_got / n);
+    yy += (r - sum_reference / n) * (r - sum_reference / n);
+    xy += (x - sum_got / n) * (r - sum_reference / n);
+  }
+  // An image without contrast has nothing to correlate but the rounding of its pixels.
+  if (std::sqrt(yy / n) > 1e-3 * largest) result.correlation = xy / std::sqrt(xx * yy);
+  if (sum_reference != 0) result.sum_ratio = sum_got / sum_reference;
+  return result;
+}
+
+}  // namespace nablabragg::test

@@ -168,7 +168,107 @@ void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
   constexpr double rounding = 1.00001;
   const Vec3d reach = rounding * extents(metric, *radius2);
   // NaN, of a degenerate cell, means everywhere.
-  if (reach.x + reach.y + reach.z < 3 * everywhere) p.reach = reach;
+  if (!(reach.x + reach.y + reach.z < 3 * everywhere)) return;
+  p.reach = reach;
+  p.dark_radius2 = rounding * *radius2;
+}
+
+// ---- Beams --------------------------------------------------------------------------------------
+
+/// The longest way from an incident beam's end to a direction that the panel sees.
+double widest_scattering(const Plan& plan) {
+  const PlanFrame& f = plan.frame;
+  const double depth = plan.sensor.layer_step * (plan.sensor.layers - 1);
+  double widest = 0;
+  for (const double fast : {0.0, f.pixel * f.fast_pixels})
+    for (const double slow : {0.0, f.pixel * f.slow_pixels})
+      for (const double deep : {0.0, depth}) {
+        const Vec3d corner = unit(f.origin + fast * f.fast + slow * f.slow + deep * f.normal);
+        for (const PlanRay& ray : plan.rays)
+          widest = std::max(widest, length(corner - ray.incident));
+      }
+  return widest;
+}
+
+/// Rays of one direction, sorted by wavenumber.
+void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
+  const double middle = 0.5 * (rays.front().wavenumber + rays.back().wavenumber);
+  Beam beam;
+  beam.incident = rays[0].incident;
+  beam.magnetic = rays[0].magnetic;
+  beam.wavenumber = middle;
+  beam.light = 0;
+  beam.rays = static_cast<int>(rays.size());
+  beam.first = static_cast<int>(p.band_change.size());
+  beam.first_bin = static_cast<int>(p.band_bins.size());
+  for (const PlanRay& ray : rays) {
+    p.band_change.push_back(static_cast<float>(ray.wavenumber / middle - 1));
+    p.band_weight.push_back(static_cast<float>(ray.weight));
+    beam.light += ray.weight;
+  }
+  const auto begin = p.band_change.begin() + beam.first, end = p.band_change.end();
+  beam.low = *begin;
+  beam.high = *(end - 1);
+  beam.bins_per_change = beam.high > beam.low
+                             ? static_cast<float>(bins_of_band) / (beam.high - beam.low)
+                             : 0;
+  for (int bin = 0; bin < bins_of_band; ++bin) {
+    // A bin is widened by more than the rounding of an index into it.
+    const auto edge = [&](double which) {
+      return beam.low + (beam.high - beam.low) * static_cast<float>(which / bins_of_band);
+    };
+    p.band_bins.push_back(
+        {static_cast<int>(std::lower_bound(begin, end, edge(bin - 0.01)) - p.band_change.begin()),
+         static_cast<int>(std::upper_bound(begin, end, edge(bin + 1.01)) - p.band_change.begin())});
+  }
+  p.band_change.insert(p.band_change.end(), most_lanes, beam.high);
+  p.band_weight.insert(p.band_weight.end(), most_lanes, 0.0F);
+  p.beams.push_back(beam);
+}
+
+/// Neighbouring wavelengths of one direction are treated together where this leaves most of them
+/// out: Gaussian spots so small that a band cannot come near to two lattice points.
+void add_beams(const Plan& plan, CpuPlan& p) {
+  constexpr std::size_t enough = 8;
+  const Vec3d room = Vec3d{0.49, 0.49, 0.49} - p.reach;
+  if (plan.lattice.shape == CrystalShape::gauss && !plan.tricubic && plan.dmin == 0 &&
+      std::min({room.x, room.y, room.z}) > 0.02) {
+    const double widest = widest_scattering(plan) * p.max_wavenumber;
+    const double sweep = widest * std::max({p.edges_m.x / room.x, p.edges_m.y / room.y,
+                                            p.edges_m.z / room.z});
+    const auto same_direction = [](const PlanRay& a, const PlanRay& b) {
+      return a.incident == b.incident && a.magnetic == b.magnetic;
+    };
+    for (std::size_t begin = 0, end = 0; begin < plan.rays.size(); begin = end) {
+      while (end < plan.rays.size() && same_direction(plan.rays[begin], plan.rays[end])) ++end;
+      std::vector<PlanRay> rays(plan.rays.begin() + static_cast<std::ptrdiff_t>(begin),
+                                plan.rays.begin() + static_cast<std::ptrdiff_t>(end));
+      std::sort(rays.begin(), rays.end(),
+                [](const PlanRay& a, const PlanRay& b) { return a.wavenumber < b.wavenumber; });
+      // Half the width of a band times the largest index stays within the room.
+      std::vector<PlanRay> band;
+      for (const PlanRay& ray : rays) {
+        if (!band.empty() &&
+            (ray.wavenumber - band[0].wavenumber) * sweep > ray.wavenumber + band[0].wavenumber) {
+          add_band(band, p);
+          band.clear();
+        }
+        band.push_back(ray);
+      }
+      add_band(band, p);
+    }
+    p.bands = plan.rays.size() >= enough * p.beams.size();
+  }
+  if (p.bands) return;
+  p.beams.clear();
+  for (const PlanRay& ray : plan.rays) {
+    Beam beam;
+    beam.incident = ray.incident;
+    beam.magnetic = ray.magnetic;
+    beam.wavenumber = ray.wavenumber;
+    beam.weight = beam.light = ray.weight;
+    p.beams.push_back(beam);
+  }
 }
 
 /// The error of an anchored index is about 1.2e-7 times its distance to the anchor and 3e-8 for its
@@ -190,11 +290,16 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
   if (plan.dmin > 0 || plan.background_per_sr != 0 ||
       (plan.polarized && plan.polarization == Apply::to_each_term))
     p.ray_factors = true;
-  const Vec3d& n = plan.lattice.cells;
+  const auto& m = plan.lattice.metric;
+  const Vec3d n = plan.lattice.shape == CrystalShape::gauss
+                      ? std::sqrt(plan.lattice.fudge) *
+                            Vec3d{std::sqrt(m.aa), std::sqrt(m.bb), std::sqrt(m.cc)}
+                      : plan.lattice.cells;
   const double left = tolerated / image_error - last_rounding * (n.x + n.y + n.z);
   p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
   p.anchor_weight = (index_error / left) * n;
   add_reach(plan, skip_below, p);
+  add_beams(plan, p);
   return p;
 }
 
@@ -522,6 +627,7 @@ class CpuRenderer {
       return used;
     }
     const int anchored = anchored_, others = others_;
+    if (cpu_plan_.bands) used.kernel += "bands of wavelengths, ";
     used.kernel += anchored >= others ? "phases from the middle of each block of pixels"
                                       : "phases in double precision";
     used.kernel += ", shapes in single precision";

@@ -104,8 +104,8 @@ enum Kind : std::uint8_t {
 
 /// Some operators at all anchors of a tile.
 struct Chunk {
-  int count, first_ray, rays;
-  int ray[chunk_size];          ///< from first_ray
+  int count, first_beam, beams;
+  int beam[chunk_size];         ///< from first_beam
   double wide[chunk_size][9];   ///< a, b, c [m] times the wavenumber
   float matrix[chunk_size][9];  ///< the same
   // Of each operator at each anchor: Miller indices = cell + lattice minimum + high + low
@@ -126,6 +126,7 @@ NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double
 /// F of nearest lattice points, counted from the corner of the table.
 template <Lookup lookup, int K>
 NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
+  if constexpr (lookup == Lookup::constant) return Singles<K>(1.0f);  // F is part of the unit
   const auto extent = single<K>(p.extent);
   const Singles<K> none(0.0f);
   const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
@@ -134,17 +135,17 @@ NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell
   return select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F));
 }
 
-/// `ray` and `orientation` are where the chunk begins.
+/// `beam` and `orientation` are where the chunk begins.
 template <Lookup lookup>
-void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray,
+void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t beam,
                 size_t orientation, Chunk& chunk) {
   const Plan& plan = *p.plan;
-  chunk.first_ray = static_cast<int>(ray);
+  chunk.first_beam = static_cast<int>(beam);
   chunk.count = 0;
   const Single half_cell(0.5f - 1e-5f), none(0.0f);
-  for (; chunk.count < chunk_size && ray < plan.rays.size(); ++chunk.count) {
+  for (; chunk.count < chunk_size && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
-    const PlanRay& r = plan.rays[ray];
+    const Beam& r = p.beams[beam];
     const Mat3d& axes = plan.orientations[orientation];
     const Vec3d* rows[] = {&axes.a, &axes.b, &axes.c};
     for (size_t i = 0; i < 3; ++i) {
@@ -155,11 +156,11 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
         chunk.matrix[o][3 * i + j] = static_cast<float>(m[j]);
       }
     }
-    chunk.ray[o] = static_cast<int>(ray) - chunk.first_ray;
-    chunk.rays = chunk.ray[o] + 1;
+    chunk.beam[o] = static_cast<int>(beam) - chunk.first_beam;
+    chunk.beams = chunk.beam[o] + 1;
     if (++orientation == plan.orientations.size()) {
       orientation = 0;
-      ++ray;
+      ++beam;
     }
 
     const Vec3<Double> incident = vec3_as<Double>(r.incident);
@@ -167,7 +168,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
       const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
       const Vec3<Double> h = miller_indices(
           chunk.wide[o], Vec3<Double>{at(anchors.x), at(anchors.y), at(anchors.z)} - incident);
-      const Single spread = narrow(at(anchors.radius));
+      const Single spread = narrow(at(anchors.radius)), sweep(r.high > -r.low ? r.high : -r.low);
       Single outside(0.0f), within(1.0f);
       Vec3<Single> cell;
       const auto axis = [&](const Double& index, double minimum, double edge, double reach,
@@ -177,7 +178,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t ray
         const Double shift(6442450944.0), high = (fraction + shift) - shift;
         lattice_point = narrow(nearest - Double(minimum));
         const Single size = magnitude(narrow(fraction)),
-                     span = spread * single(edge * r.wavenumber);
+                     span = spread * single(edge * r.wavenumber) + magnitude(narrow(index)) * sweep;
         narrow(high).store(chunk.high[o][which] + first);
         narrow(fraction - high).store(chunk.low[o][which] + first);
         lattice_point.store(chunk.cell[o][which] + first);
@@ -262,8 +263,9 @@ struct DoublePhase {
     return {narrow(Double(1) / at.distance), narrow(at.direction)};
   }
 
-  NABLA_INLINE auto within_dmin(const CpuPlan& p, const PlanRay& ray) const {
-    const Vec3<Double> q = Double(ray.wavenumber) * (at.direction - vec3_as<Double>(ray.incident));
+  NABLA_INLINE auto within_dmin(const CpuPlan& p, const Beam& beam) const {
+    const Vec3<Double> q = Double(beam.wavenumber) *
+                           (at.direction - vec3_as<Double>(beam.incident));
     const Double stol = Double(0.5) * length(q);
     return !((stol > Double(0)) & (Double(p.plan->dmin) > Double(0.5) / stol));
   }
@@ -271,12 +273,13 @@ struct DoublePhase {
 
 // ---- Steps --------------------------------------------------------------------------------------
 
-/// F^2 F_latt^2 with anchored phases, each register for its own operator and block.  `one_cell`:
-/// all of it lies in the cell of one lattice point.
-template <CrystalShape Shape, Lookup lookup, bool one_cell, int K>
-NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
-                                           const size_t (&o)[K], const size_t (&block)[K],
-                                           const Vec3<Singles<K>>& change) {
+/// Distances to the nearest lattice point with anchored phases, each register for its own operator
+/// and block, and which point it is.  `one_cell`: the same for all of the block, and not asked for.
+template <bool one_cell, int K>
+NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t (&o)[K],
+                                                const size_t (&block)[K],
+                                                const Vec3<Singles<K>>& change,
+                                                Vec3<Singles<K>>& cell) {
   const auto axis = [&](size_t which, Singles<K>& lattice_point) {
     const auto entry = [&](size_t column) {
       return by_part<K>([&](int i) { return chunk.matrix[o[i]][3 * which + column]; });
@@ -293,9 +296,17 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
     // Exact but for the last sum: both are multiples of 2^-20 below 8.
     return (high - nearest) + away;
   };
+  return {axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
+}
+
+/// F^2 F_latt^2 with anchored phases.
+template <CrystalShape Shape, Lookup lookup, bool one_cell, int K>
+NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
+                                           const size_t (&o)[K], const size_t (&block)[K],
+                                           const Vec3<Singles<K>>& change) {
   Vec3<Singles<K>> cell;
-  const Vec3<Singles<K>> d{axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
-  const Singles<K> latt = lattice_factor<Shape>(p.lattice, d);
+  const Singles<K> latt = lattice_factor<Shape>(
+      p.lattice, anchored_distance<one_cell, K>(chunk, o, block, change, cell));
   if constexpr (lookup == Lookup::constant) return latt * latt;
   if constexpr (one_cell)
     return by_part<K>([&](int i) { return chunk.F2[o[i]][block[i]]; }) * (latt * latt);
@@ -317,12 +328,16 @@ NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3
   return narrow(lattice_factor<Shape>(lattice, d));
 }
 
+NABLA_INLINE const Beam& beam_of(const CpuPlan& p, const Chunk& chunk, size_t o) {
+  return p.beams[static_cast<size_t>(chunk.first_beam + chunk.beam[o])];
+}
+
 /// F^2 F_latt^2 with phases in double precision.
 template <CrystalShape Shape, Lookup lookup>
 NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk, size_t o,
                                            const Vec3<Double>& direction) {
-  const PlanRay& ray = p.plan->rays[static_cast<size_t>(chunk.first_ray + chunk.ray[o])];
-  const Vec3<Double> h = miller_indices(chunk.wide[o], direction - vec3_as<Double>(ray.incident));
+  const Vec3<Double> h = miller_indices(chunk.wide[o],
+                                        direction - vec3_as<Double>(beam_of(p, chunk, o).incident));
   const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
   const Single latt = narrow_lattice_factor<Shape>(p.lattice, h - nearest);
   if constexpr (lookup == Lookup::constant) return latt * latt;
@@ -336,11 +351,71 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   return (F * F) * (latt * latt);
 }
 
+// ---- Bands: wavelengths of one direction, which move the indices along a straight line ----------
+
+/// The sum of F^2 F_latt^2 over the rays of a band, of Gaussian spots.  `d`: distances to the
+/// lattice point of the band's middle, the only one that the band comes near to; `h`: indices
+/// there.  A pixel's light lies in one interval of wavelengths.
+template <class T>
+NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec3<T>& d,
+                                   const Vec3<T>& h, const Single& F2, std::int64_t& lit_rays) {
+  const auto in_single = [](const auto& value) {
+    if constexpr (std::is_same_v<T, Single>)
+      return value;
+    else
+      return narrow(value);
+  };
+  const auto& m = p.lattice.metric;
+  using physics::constant;
+  const auto approach = physics::closest_approach(
+      physics::SpotMetric<T>{constant<T>(m.aa), constant<T>(m.bb), constant<T>(m.cc),
+                             constant<T>(m.ab), constant<T>(m.bc), constant<T>(m.ca)},
+      d, h);
+  const Single at = in_single(approach.at), least = in_single(approach.radius2),
+               curvature = in_single(approach.curvature);
+  const Single room = single(p.dark_radius2) - least, none(0.0f);
+  const Single half = sqrt(select(room > none, room / curvature, none));
+  const Single low = at - half, high = at + half;
+  const auto lit = (room > none) & (low <= Single(beam.high)) & (high >= Single(beam.low)) &
+                   (F2 > none);
+
+  alignas(64) float sums[lanes], ats[lanes], leasts[lanes], curvatures[lanes], lows[lanes],
+      highs[lanes];
+  none.store(sums);
+  at.store(ats);
+  least.store(leasts);
+  curvature.store(curvatures);
+  const auto bin = [&](const Single& change) {
+    return (change - Single(beam.low)) * Single(beam.bins_per_change);
+  };
+  bin(low).store(lows);
+  bin(high).store(highs);
+  const Single count = single(p.lattice.cells.x), fudge = single(p.lattice.fudge);
+  const std::array<int, 2>* bins = p.band_bins.data() + beam.first_bin;
+  const auto in_band = [](float value) {
+    constexpr float last = bins_of_band - 1;
+    return static_cast<size_t>(value > 0 ? (value < last ? value : last) : 0.0f);
+  };
+  for_each_lane(lit, [&](size_t lane) {
+    const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
+    Single sum(0.0f);
+    for (int j = begin; j < end; j += lanes) {
+      const Single off = Single::load(p.band_change.data() + j) - Single(ats[lane]);
+      const Single latt = physics::gauss_lattice_factor(
+          Single(leasts[lane]) + Single(curvatures[lane]) * off * off, count, fudge);
+      sum = sum + Single::load(p.band_weight.data() + j) * (latt * latt);
+    }
+    sums[lane] = sum_of(sum);
+    lit_rays += end - begin;
+  });
+  return F2 * Single::load(sums);
+}
+
 // ---- A tile in mixed precision ------------------------------------------------------------------
 
 /// `Parts`: registers of pixels side by side.  Two of them hide each other's latencies where there
 /// is one operator only; where there are more, two operators do.
-template <bool anchored, CrystalShape Shape, Lookup lookup, int Parts>
+template <bool anchored, CrystalShape Shape, Lookup lookup, int Parts, bool bands = false>
 void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, TileSums& out) {
   using Phase = std::conditional_t<anchored, AnchoredPhase<Parts>, DoublePhase>;
   using Narrow = Singles<Parts>;
@@ -364,8 +439,8 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   alignas(64) std::array<float, tile_pixels> omegas, polarizations, captures;
 
   alignas(64) Chunk chunk;
-  alignas(64) float ray_factor[chunk_size][Narrow::count];
-  const size_t orientations = plan.orientations.size(), operators = plan.rays.size() * orientations;
+  alignas(64) float beam_factor[chunk_size][Narrow::count];
+  const size_t orientations = plan.orientations.size(), operators = p.beams.size() * orientations;
   for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0;
@@ -377,6 +452,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 
       // Which operators reach these pixels
       size_t one_cell[chunk_size], many_cells[chunk_size], one_cells = 0, many = 0;
+      std::int64_t dark_rays = 0;
       for (size_t o = 0; o < count; ++o) {
         float least = chunk.kind[o][blocks[0]], most = least;
         for (size_t i = 1; i < Parts; ++i) {
@@ -385,17 +461,19 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
           most = kind > most ? kind : most;
         }
         const bool lit = most != static_cast<float>(dark);
-        const bool alike = anchored && least == static_cast<float>(uniform) && least == most;
+        const bool alike = anchored && !bands && least == static_cast<float>(uniform) &&
+                           least == most;
         one_cell[one_cells] = o;
         one_cells += alike;
         many_cells[many] = o;
         many += lit && !alike;
+        dark_rays += lit ? 0 : beam_of(p, chunk, o).rays;
       }
+      std::int64_t used_pixels = 0;
       for (size_t i = 0; i < Parts; ++i)
-        if ((first + i * lanes) % block_pixels == 0)
-          out.skipped += static_cast<std::int64_t>(count - one_cells - many) * samples *
-                         (blocks[i] < static_cast<size_t>(tile.blocks) ? tile.pixels[blocks[i]]
-                                                                       : 0);
+        if (blocks[i] < static_cast<size_t>(tile.blocks))
+          used_pixels += tile.pixels[blocks[i]] * lanes;  // shared by the registers of a block
+      out.skipped += dark_rays * samples * used_pixels / block_pixels;
       if (one_cells + many == 0 && !first_chunk && !lights_background) continue;
 
       Phase phase(p, tile, anchors, first);
@@ -430,31 +508,59 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                                                   single<Parts>(sensor.absorption_per_m), rho);
               if (!each_capture) capture.store(captures.data() + first);
             }
-            const auto polarization_of = [&](const PlanRay& ray) {
-              return physics::kahn_polarization(dot(single<Parts>(ray.incident), spot.direction),
-                                                dot(spot.direction, single<Parts>(ray.magnetic)),
+            const auto polarization_of = [&](const auto& beam) {
+              return physics::kahn_polarization(dot(single<Parts>(beam.incident), spot.direction),
+                                                dot(spot.direction, single<Parts>(beam.magnetic)),
                                                 single<Parts>(plan.polarization_fraction));
             };
             if (very_first && one_polarization)
               polarization_of(plan.rays[0]).store(polarizations.data() + first);
             if (p.ray_factors)
-              for (int r = 0; r < chunk.rays; ++r) {
-                const PlanRay& ray = plan.rays[static_cast<size_t>(chunk.first_ray + r)];
-                Narrow factor = single<Parts>(ray.weight);
-                if (each_polarization) factor = factor * polarization_of(ray);
-                // A ray whose orientations fill several chunks counts with its first one.
-                if (lights_background && (r > 0 || begin % orientations == 0))
-                  light = light + widen(factor * omega * capture);
+              for (int i = 0; i < chunk.beams; ++i) {
+                const Beam& beam = p.beams[static_cast<size_t>(chunk.first_beam + i)];
+                Narrow factor(1.0f);
+                if (each_polarization) factor = polarization_of(beam);
+                // A beam whose orientations fill several chunks counts with its first one.
+                if (lights_background && (i > 0 || begin % orientations == 0))
+                  light = light + widen(single<Parts>(beam.light) * factor * omega * capture);
+                factor = single<Parts>(beam.weight) * factor;
                 if constexpr (!anchored)
                   if (plan.dmin > 0)
                     factor = factor *
-                             narrow(select(phase.within_dmin(p, ray), Double(1), Double(0)));
-                factor.store(ray_factor[r]);
+                             narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
+                factor.store(beam_factor[i]);
               }
 
             // The steps
             Narrow terms(0.0f);
-            if constexpr (anchored) {
+            if constexpr (bands) {
+              std::int64_t lit_rays = 0, all_rays = 0;
+              for (size_t i = 0; i < many; ++i) {
+                const size_t o = many_cells[i];
+                const Beam& beam = beam_of(p, chunk, o);
+                all_rays += beam.rays * lanes;
+                Single term;
+                if constexpr (anchored) {
+                  const size_t operators_of_parts[] = {o};
+                  Vec3<Single> cell;
+                  const Vec3<Single> d = anchored_distance<false, 1>(chunk, operators_of_parts,
+                                                                     blocks, phase.change, cell);
+                  const Single F = nearest_F<lookup, 1>(p, cell);
+                  term = band_intensity(p, beam, d, cell + single(p.grid.min) + d, F * F, lit_rays);
+                } else {
+                  const Vec3<Double> h = miller_indices(
+                      chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
+                  const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
+                                             round_half_down(h.z)};
+                  const Single F = nearest_F<lookup, 1>(
+                      p, narrow(nearest - vec3_as<Double>(p.grid.min)));
+                  term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+                }
+                terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
+                                      : terms + term;
+              }
+              out.skipped += (all_rays - lit_rays) * used_pixels / (block_pixels * lanes);
+            } else if constexpr (anchored) {
               const auto add_all = [&](const size_t* list, size_t n, auto&& intensity) {
                 size_t i = 0;
                 if constexpr (Parts == 1) {
@@ -466,7 +572,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                     auto term = intensity(o, b, change);
                     if (p.ray_factors)
                       term = term * Singles<2>::of([&](int k) {
-                               return Single::load(ray_factor[chunk.ray[o[k]]]).part[0];
+                               return Single::load(beam_factor[chunk.beam[o[k]]]).part[0];
                              });
                     pairs = pairs + term;
                   }
@@ -477,7 +583,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                   for (size_t& same : o) same = list[i];
                   const Narrow term = intensity(o, blocks, phase.change);
                   terms = p.ray_factors
-                              ? terms + term * Narrow::load(ray_factor[chunk.ray[list[i]]])
+                              ? terms + term * Narrow::load(beam_factor[chunk.beam[list[i]]])
                               : terms + term;
                 }
               };
@@ -492,7 +598,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                 const size_t o = many_cells[i];
                 const Single term = double_phase_intensity<Shape, lookup>(p, chunk, o,
                                                                           phase.at.direction);
-                terms = p.ray_factors ? terms + term * Single::load(ray_factor[chunk.ray[o]])
+                terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
                                       : terms + term;
               }
             }
@@ -534,18 +640,23 @@ template <CrystalShape Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
   find_anchors(*p.plan, tile, anchors);
+  const double radius = anchors.largest_radius;
+  const double spans = p.max_wavenumber * radius;
+  const double error = spans * dot(p.anchor_weight, p.edges_m);
+  const bool few_cells = spans * p.edges_m.x < 1 && spans * p.edges_m.y < 1 &&
+                         spans * p.edges_m.z < 1;
+  const bool anchored = p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit;
+  out.skipped = 0;
+  if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)
+    if (p.bands)
+      return (anchored ? render_single<true, Shape, lookup, 1, true>
+                       : render_single<false, Shape, lookup, 1, true>)(p, tile, anchors, out);
   if constexpr ((Shape == CrystalShape::square || Shape == CrystalShape::round) &&
-                lookup != Lookup::tricubic) {
-    const double radius = anchors.largest_radius;
-    const double spans = p.max_wavenumber * radius;
-    const double error = spans * dot(p.anchor_weight, p.edges_m);
-    const bool few_cells = spans * p.edges_m.x < 1 && spans * p.edges_m.y < 1 &&
-                           spans * p.edges_m.z < 1;
-    if (p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit)
-      return (p.plan->rays.size() * p.plan->orientations.size() == 1
+                lookup != Lookup::tricubic)
+    if (anchored)
+      return (p.beams.size() * p.plan->orientations.size() == 1
                   ? render_single<true, Shape, lookup, 2>
                   : render_single<true, Shape, lookup, 1>)(p, tile, anchors, out);
-  }
   render_single<false, Shape, lookup, 1>(p, tile, anchors, out);
 }
 

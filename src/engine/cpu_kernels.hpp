@@ -8,6 +8,18 @@
 
 namespace nablabragg::engine {
 
+/// A ray, or a band of wavelengths of one direction that is treated as a whole.
+struct Beam {
+  Vec3d incident, magnetic;  ///< unit vectors, as in PlanRay
+  double wavenumber = 0;     ///< [1/m]; of a band, in its middle
+  double weight = 1;         ///< of the terms
+  double light = 1;          ///< weight of the background; of a band, of all its rays together
+  int rays = 1;
+  // Of a band: its rays, from CpuPlan::band_change[first] on, and the bins of that axis
+  int first = 0, first_bin = 0;
+  float low = 0, high = 0, bins_per_change = 0;
+};
+
 /// A plan with what the kernels want to know beforehand.
 struct CpuPlan {
   const Plan* plan = nullptr;
@@ -23,7 +35,16 @@ struct CpuPlan {
   PlanLattice lattice;       ///< its number of cells is part of the unit where it can be
   double unit = 1;           ///< photons of one unit of the kernels' sums, before factors
   bool ray_factors = false;  ///< terms of different rays have different factors
-  Vec3d edges_m;             ///< longest a, b, c of all orientations
+  std::vector<Beam> beams;
+  bool bands = false;  ///< each beam is a band
+  /// Of each ray of a band, sorted: wavenumber over that of the band, less one.  Weights of zero
+  /// follow the last ray of a band, as many as a register can hold.
+  std::vector<float> band_change, band_weight;
+  /// Where the rays of each bin of a band begin and end, a little too early and too late.
+  std::vector<std::array<int, 2>> band_bins;
+  double dark_radius2 = 0;  ///< beyond which a spot is dark
+
+  Vec3d edges_m;  ///< longest a, b, c of all orientations
   double max_wavenumber = 0;
   bool anchors_allowed = false;
   Vec3d anchor_weight;  ///< 1 / the number of indices that a block may span with anchored phases
@@ -31,6 +52,7 @@ struct CpuPlan {
   Vec3d reach;          ///< how far from a lattice point light is seen; 1/2 or more: everywhere
 };
 
+inline constexpr int bins_of_band = 64, most_lanes = 16;
 inline constexpr int block_pixels = 16, tile_blocks = 16, tile_pixels = block_pixels * tile_blocks;
 
 /// Pixels that are computed together, in blocks whose pixels lie close to each other.

@@ -5,6 +5,7 @@
 // Highway's mathematics needs the line above.
 #include <hwy/contrib/math/math-inl.h>
 
+#include <bit>
 #include <cstdint>
 #include "physics/lane.hpp"
 
@@ -160,6 +161,22 @@ struct Lanes {
     }
   }
 };
+
+template <class S>
+NABLA_INLINE S sum_of(const Lanes<S, 1>& a) {
+  return hn::GetLane(hn::SumOfLanes(typename Lanes<S, 1>::D(), a.part[0]));
+}
+
+/// Calls `work(lane)` for the true lanes of one register, in order.
+template <class Mask, class Work>
+NABLA_INLINE void for_each_lane(const Mask& which, Work&& work) {
+  constexpr int bytes = 8;  // Highway stores up to 64 bits and wants room for them
+  std::uint8_t stored[bytes] = {};
+  hn::StoreMaskBits(hn::ScalableTag<float>(), which.part[0], stored);
+  for (unsigned bits = stored[0] | static_cast<unsigned>(stored[1]) << 8; bits != 0;
+       bits &= bits - 1)
+    work(static_cast<std::size_t>(std::countr_zero(bits)));
+}
 
 /// K registers of single precision, and as many lanes of double.
 template <int K>

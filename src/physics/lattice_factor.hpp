@@ -22,6 +22,22 @@ NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
          T(2) * (d.x * d.y * m.ab + d.y * d.z * m.bc + d.z * d.x * m.ca);
 }
 
+/// Where d + u h comes closest to zero; its squared radius is radius2 + curvature (u - at)^2.
+template <class T>
+struct Approach {
+  T at, radius2, curvature;
+};
+
+template <class T>
+NABLA_INLINE Approach<T> closest_approach(const SpotMetric<T>& m, const Vec3<T>& d,
+                                          const Vec3<T>& h) {
+  const Vec3<T> mh{m.aa * h.x + m.ab * h.y + m.ca * h.z, m.ab * h.x + m.bb * h.y + m.bc * h.z,
+                   m.ca * h.x + m.bc * h.y + m.cc * h.z};
+  const T curvature = dot(h, mh) + constant<T>(1e-30);  // in the direct beam h is zero
+  const T at = -dot(d, mh) / curvature;
+  return {at, spot_radius2(m, d + at * h), curvature};
+}
+
 /// The product over the axes of sin(pi t)/sin(pi x), for x that are not zero and t in [-1/2, 1/2].
 template <class T>
 NABLA_INLINE T sine_quotient(const Vec3<T>& t, const Vec3<T>& x) {

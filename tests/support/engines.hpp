@@ -56,13 +56,14 @@ inline Agreement agreement(const std::vector<float>& got, const std::vector<floa
   Agreement result;
   double largest = 0, sum_got = 0, sum_reference = 0;
   const auto n = static_cast<double>(got.size());
-  // Below the range of normal numbers a float has no relative precision.
-  constexpr double smallest = 3e-45;
+  // What is below the range of normal numbers is left out (ComputeOptions::skip_below).
+  constexpr double smallest = 1.2e-38;
   for (std::size_t i = 0; i < got.size(); ++i) {
     largest = std::max(largest, std::abs(double(reference[i])));
     sum_got += double(got[i]);
     sum_reference += double(reference[i]);
   }
+  if (largest < 1e6 * smallest) return result;
   double xx = 0, yy = 0, xy = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double x = double(got[i]), r = double(reference[i]),

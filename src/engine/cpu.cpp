@@ -202,7 +202,8 @@ void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
   beam.first = static_cast<int>(p.band_change.size());
   beam.first_bin = static_cast<int>(p.band_bins.size());
   for (const PlanRay& ray : rays) {
-    p.band_change.push_back(static_cast<float>(ray.wavenumber / middle - 1));
+    p.band_change_wide.push_back(ray.wavenumber / middle - 1);
+    p.band_change.push_back(static_cast<float>(p.band_change_wide.back()));
     p.band_weight.push_back(static_cast<float>(ray.weight));
     beam.light += ray.weight;
   }
@@ -222,6 +223,7 @@ void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
          static_cast<int>(std::upper_bound(begin, end, edge(bin + 1.01)) - p.band_change.begin())});
   }
   p.band_change.insert(p.band_change.end(), most_lanes, beam.high);
+  p.band_change_wide.insert(p.band_change_wide.end(), most_lanes, 0.0);
   p.band_weight.insert(p.band_weight.end(), most_lanes, 0.0F);
   p.beams.push_back(beam);
 }

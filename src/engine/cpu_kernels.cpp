@@ -299,14 +299,20 @@ NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t
   return {axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
 }
 
-/// F^2 F_latt^2 with anchored phases.
+/// F^2 F_latt^2 with anchored phases.  `unsure` are pixels so close to the border between two
+/// lattice points that the other one may be the nearest.
 template <CrystalShape Shape, Lookup lookup, bool one_cell, int K>
 NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
                                            const size_t (&o)[K], const size_t (&block)[K],
-                                           const Vec3<Singles<K>>& change) {
+                                           const Vec3<Singles<K>>& change,
+                                           typename Singles<K>::Mask& unsure) {
   Vec3<Singles<K>> cell;
-  const Singles<K> latt = lattice_factor<Shape>(
-      p.lattice, anchored_distance<one_cell, K>(chunk, o, block, change, cell));
+  const auto d = anchored_distance<one_cell, K>(chunk, o, block, change, cell);
+  if constexpr (!one_cell) {
+    const Singles<K> border(0.5f - 5e-7f);
+    unsure = (magnitude(d.x) > border) | (magnitude(d.y) > border) | (magnitude(d.z) > border);
+  }
+  const Singles<K> latt = lattice_factor<Shape>(p.lattice, d);
   if constexpr (lookup == Lookup::constant) return latt * latt;
   if constexpr (one_cell)
     return by_part<K>([&](int i) { return chunk.F2[o[i]][block[i]]; }) * (latt * latt);
@@ -351,6 +357,15 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   return (F * F) * (latt * latt);
 }
 
+/// The same for any pixels, from scratch.
+template <CrystalShape Shape, Lookup lookup>
+HWY_NOINLINE Single double_phase_intensity(const CpuPlan& p, const Tile& tile, size_t first,
+                                           const SubPixel& which, const Chunk& chunk, size_t o) {
+  DoublePhase phase(p, tile, {}, first);
+  phase.place(p, tile, first, which, {});
+  return double_phase_intensity<Shape, lookup>(p, chunk, o, phase.at.direction);
+}
+
 // ---- Bands: wavelengths of one direction, which move the indices along a straight line ----------
 
 /// The sum of F^2 F_latt^2 over the rays of a band, of Gaussian spots.  `d`: distances to the
@@ -379,10 +394,10 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   const auto lit = (room > none) & (low <= Single(beam.high)) & (high >= Single(beam.low)) &
                    (F2 > none);
 
-  alignas(64) float sums[lanes], ats[lanes], leasts[lanes], curvatures[lanes], lows[lanes],
-      highs[lanes];
+  alignas(64) float sums[lanes], leasts[lanes], curvatures[lanes], lows[lanes], highs[lanes];
+  alignas(64) physics::Scalar<T> ats[lanes];
   none.store(sums);
-  at.store(ats);
+  approach.at.store(ats);
   least.store(leasts);
   curvature.store(curvatures);
   const auto bin = [&](const Single& change) {
@@ -390,7 +405,8 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   };
   bin(low).store(lows);
   bin(high).store(highs);
-  const Single count = single(p.lattice.cells.x), fudge = single(p.lattice.fudge);
+  using Pair = Singles<2>;
+  const Pair count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
   const std::array<int, 2>* bins = p.band_bins.data() + beam.first_bin;
   const auto in_band = [](float value) {
     constexpr float last = bins_of_band - 1;
@@ -398,14 +414,20 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   };
   for_each_lane(lit, [&](size_t lane) {
     const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
-    Single sum(0.0f);
-    for (int j = begin; j < end; j += lanes) {
-      const Single off = Single::load(p.band_change.data() + j) - Single(ats[lane]);
-      const Single latt = physics::gauss_lattice_factor(
-          Single(leasts[lane]) + Single(curvatures[lane]) * off * off, count, fudge);
-      sum = sum + Single::load(p.band_weight.data() + j) * (latt * latt);
+    // Two registers hide each other's latencies.
+    Pair sum(0.0f);
+    for (int j = begin; j < end; j += Pair::count) {
+      // Where phases want double precision, so do these.
+      Pair off;
+      if constexpr (std::is_same_v<T, Single>)
+        off = Pair::load(p.band_change.data() + j) - Pair(ats[lane]);
+      else
+        off = narrow(Doubles<2>::load(p.band_change_wide.data() + j) - Doubles<2>(ats[lane]));
+      const Pair latt = physics::gauss_lattice_factor(
+          Pair(leasts[lane]) + Pair(curvatures[lane]) * off * off, count, fudge);
+      sum = sum + Pair::load(p.band_weight.data() + j) * (latt * latt);
     }
-    sums[lane] = sum_of(sum);
+    sums[lane] = sum_of(first_half(sum) + second_half(sum));
     lit_rays += end - begin;
   });
   return F2 * Single::load(sums);
@@ -588,10 +610,21 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                 }
               };
               add_all(one_cell, one_cells, [&](const auto& o, const auto& b, const auto& change) {
-                return anchored_intensity<Shape, lookup, true>(p, chunk, o, b, change);
+                typename std::decay_t<decltype(change.x)>::Mask sure;
+                return anchored_intensity<Shape, lookup, true>(p, chunk, o, b, change, sure);
               });
               add_all(many_cells, many, [&](const auto& o, const auto& b, const auto& change) {
-                return anchored_intensity<Shape, lookup, false>(p, chunk, o, b, change);
+                typename std::decay_t<decltype(change.x)>::Mask unsure;
+                auto term = anchored_intensity<Shape, lookup, false>(p, chunk, o, b, change,
+                                                                     unsure);
+                if constexpr (lookup == Lookup::nearest)
+                  if (any(unsure)) [[unlikely]]
+                    for (size_t k = 0; k < std::size(o); ++k)
+                      term.part[k] = double_phase_intensity<Shape, lookup>(
+                                         p, tile, first + (Parts == 1 ? 0 : k * lanes), at, chunk,
+                                         o[k])
+                                         .part[0];
+                return term;
               });
             } else {
               for (size_t i = 0; i < many; ++i) {

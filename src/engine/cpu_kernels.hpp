@@ -38,8 +38,9 @@ struct CpuPlan {
   std::vector<Beam> beams;
   bool bands = false;  ///< each beam is a band
   /// Of each ray of a band, sorted: wavenumber over that of the band, less one.  Weights of zero
-  /// follow the last ray of a band, as many as a register can hold.
+  /// follow the last ray of a band, as many as two registers can hold.
   std::vector<float> band_change, band_weight;
+  std::vector<double> band_change_wide;
   /// Where the rays of each bin of a band begin and end, a little too early and too late.
   std::vector<std::array<int, 2>> band_bins;
   double dark_radius2 = 0;  ///< beyond which a spot is dark
@@ -52,7 +53,7 @@ struct CpuPlan {
   Vec3d reach;          ///< how far from a lattice point light is seen; 1/2 or more: everywhere
 };
 
-inline constexpr int bins_of_band = 64, most_lanes = 16;
+inline constexpr int bins_of_band = 64, most_lanes = 32;
 inline constexpr int block_pixels = 16, tile_blocks = 16, tile_pixels = block_pixels * tile_blocks;
 
 /// Pixels that are computed together, in blocks whose pixels lie close to each other.

@@ -215,7 +215,7 @@ NABLA_INLINE Doubles<K> widen(const Singles<K>& narrow) {
 
 template <int K>
 NABLA_INLINE auto narrow(const Vec3<Lanes<double, K>>& v) {
-  return Vec3{narrow(v.x), narrow(v.y), narrow(v.z)};
+  return Vec3<decltype(narrow(v.x))>{narrow(v.x), narrow(v.y), narrow(v.z)};
 }
 
 NABLA_INLINE Singles<2> twice(const Single& a) {

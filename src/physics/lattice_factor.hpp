@@ -94,7 +94,7 @@ NABLA_INLINE T round_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells, T fu
 template <class T>
 NABLA_INLINE T gauss_lattice_factor(T radius2, T cell_count, T fudge) {
   using std::exp;
-  return cell_count * exp(-(radius2 / constant<T>(0.63) * fudge));
+  return cell_count * exp(-(radius2 * (fudge / constant<T>(0.63))));
 }
 
 template <class T>

@@ -1,6 +1,6 @@
 // One pixel: the sum over sensor layers, sub-pixels, rays and orientations, as the formulas read.
 // In double precision it is the reference engine; on a SIMD lane type it sums as many pixels at
-// once.
+// once.  GPU threads can call it, too: tests/gpu/walk_plan.cu.
 //
 // The order of the loops is part of the definition: nanoBragg's running products and its
 // interpolation latch depend on it.

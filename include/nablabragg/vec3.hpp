@@ -3,11 +3,18 @@
 #pragma once
 #include <cmath>  // for std::sqrt
 
+/// Marks what GPU threads call, too.
+#ifdef __CUDACC__
+#define NABLA_HOST_DEVICE __host__ __device__
+#else
+#define NABLA_HOST_DEVICE
+#endif
+
 /// Marks what runs in the pixel loop, on SIMD lanes and GPU threads.  Never a function of its own:
 /// the same source is compiled for several instruction sets, and the linker keeps one copy of each
 /// inline function.
 #ifdef __CUDACC__
-#define NABLA_INLINE __host__ __device__ __forceinline__
+#define NABLA_INLINE NABLA_HOST_DEVICE __forceinline__
 #else
 #define NABLA_INLINE inline __attribute__((always_inline))
 #endif

@@ -1,6 +1,6 @@
 // One pixel: the sum over sensor layers, sub-pixels, rays and orientations, as the formulas read.
 // In double precision it is the reference engine; on a SIMD lane type it sums as many pixels at
-// once.
+// once.  GPU threads can call it, too: tests/gpu/walk_plan.cu.
 //
 // The order of the loops is part of the definition: nanoBragg's running products and its
 // interpolation latch depend on it.
@@ -157,7 +157,8 @@ NABLA_INLINE T lattice_factor(const PlanLattice& lattice, const Vec3<T>& d) {
 }
 
 template <class T>
-NABLA_INLINE void place(const Plan& plan, const T& fast, const T& slow, BasicSubPixel<T>& at) {
+NABLA_INLINE void place(const PlanNumbers& plan, const T& fast, const T& slow,
+                        BasicSubPixel<T>& at) {
   const PlanFrame& f = plan.frame;
   const double oversample = plan.oversample;
   at.fast = T(f.subpixel) * (fast * T(oversample) + T(double(at.sub_fast))) + T(f.subpixel / 2.0);
@@ -203,12 +204,14 @@ NABLA_INLINE T solid_angle(const PlanFrame& f, const T& near, double depth) {
   return near * near;
 }
 
-/// The sum of pixels (fast, slow).  The first `tricubic_steps` lookups interpolate where the plan
-/// asks for it, the rest are nearest: how the latch (OutOfRange::nearest_for_all) reaches a pixel.
-/// Only double can count them; lanes take all_steps or 0.
-template <CrystalShape Shape, bool Tricubic, class T, class Visitor>
-BasicPixelSum<T> sum_pixels(const Plan& plan, const GridView& grid, const T& fast, const T& slow,
-                            std::int64_t tricubic_steps, Visitor&& visit) {
+/// The sum of pixels (fast, slow) of a Plan or, on a GPU, a PlanView.  The first `tricubic_steps`
+/// lookups interpolate where the plan asks for it, the rest are nearest: how the latch
+/// (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them; lanes take all_steps
+/// or 0.
+template <CrystalShape Shape, bool Tricubic, class AnyPlan, class T, class Visitor>
+NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridView& grid,
+                                              const T& fast, const T& slow,
+                                              std::int64_t tricubic_steps, Visitor&& visit) {
   using Visits = std::remove_reference_t<Visitor>;
   constexpr bool counts = std::is_same_v<T, double>;
   const bool absorbs = plan.sensor.absorption_per_m > 0;

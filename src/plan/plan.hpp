@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <type_traits>
 #include <vector>
 #include "nablabragg/crystal.hpp"            // for CrystalShape
 #include "nablabragg/sampling.hpp"           // for RegionOfInterest, Mask
@@ -70,15 +72,13 @@ struct PlanLattice {
   physics::SpotMetric<double> metric{};  ///< of the gauss and top-hat shapes
 };
 
-struct Plan {
+/// What of a plan is plain numbers: the same wherever the arrays lie.
+struct PlanNumbers {
   PlanFrame frame;
   PlanSensor sensor;
-  std::vector<PlanRay> rays;
-  std::vector<Mat3d> orientations;  ///< rows a, b, c [m] for each phi step and domain, phi slowest
-  int domains = 1;                  ///< orientations of one phi step
+  int domains = 1;  ///< orientations of one phi step
   PlanLattice lattice;
 
-  std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty
   double default_F = 0;
   bool tricubic = false;
   OutOfRange out_of_range = OutOfRange::default_F;
@@ -96,6 +96,12 @@ struct Plan {
                                  ///< alone
 
   RegionOfInterest roi;
+};
+
+struct Plan : PlanNumbers {
+  std::vector<PlanRay> rays;
+  std::vector<Mat3d> orientations;  ///< rows a, b, c [m] for each phi step and domain, phi slowest
+  std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty
   std::shared_ptr<const Mask> mask;
 
   bool visits(int fast, int slow) const {
@@ -104,5 +110,13 @@ struct Plan {
                       static_cast<std::size_t>(fast)] != 0;
   }
 };
+
+/// What the pixel loop reads of a plan, structure factors aside.  The arrays are someone else's and
+/// may lie in a GPU's memory; the view itself is handed to a kernel byte by byte.
+struct PlanView : PlanNumbers {
+  std::span<const PlanRay> rays;
+  std::span<const Mat3d> orientations;
+};
+static_assert(std::is_trivially_copyable_v<PlanView>);
 
 }  // namespace nablabragg

@@ -399,5 +399,28 @@ TEST(PixelSum, AMillionStepsHaveTheSameBitsWithAnyNumberOfThreads) {
   EXPECT_GT(one.statistics.max, 0);
 }
 
+TEST(PixelSum, AViewOfAPlanHasTheSameBits) {
+  const Experiment e = test::experiment_with_table(
+      "-cell 60 70 80 80 95 105 -N 2 -detpixels 64 -oversample 2 -mosaic 1 -mosaic_domains 3 "
+      "-hdivrange 2 -hdivsteps 2 -detector_thick 300 -detector_abs 400 -thicksteps 2");
+  const Plan plan = make_plan(e, resolve(e));
+  ASSERT_EQ(plan.rays.size(), 2U);
+  ASSERT_EQ(plan.sensor.layers, 2);
+  const PlanView view{plan, plan.rays, plan.orientations};
+  const engine::GridView grid(plan.grid.get());
+  const auto photons = [&]<bool Tricubic>(const auto& walked, double fast, double slow) {
+    return engine::sum_pixels<CrystalShape::square, Tricubic>(
+               walked, grid, fast, slow, engine::all_steps, engine::NoVisitor{})
+        .photons;
+  };
+  for (const auto& [fast, slow] : {std::pair{20.0, 40.0}, {33.0, 31.0}, {63.0, 0.0}}) {
+    EXPECT_EQ(photons.operator()<false>(view, fast, slow),
+              photons.operator()<false>(plan, fast, slow));
+    EXPECT_EQ(photons.operator()<true>(view, fast, slow),
+              photons.operator()<true>(plan, fast, slow));
+    EXPECT_GT(photons.operator()<false>(view, fast, slow), 0);
+  }
+}
+
 }  // namespace
 }  // namespace nablabragg

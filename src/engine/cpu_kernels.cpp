@@ -291,7 +291,8 @@ NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t
     const Singles<K> away = ((entry(0) * change.x + of_block(chunk.low)) + entry(1) * change.y) +
                             entry(2) * change.z;
     if constexpr (one_cell) return high + away;
-    const Singles<K> nearest = round_half_down(high + away);
+    // Ties are among the pixels that anchored_intensity() is unsure of.
+    const Singles<K> nearest = round_even(high + away);
     lattice_point = of_block(chunk.cell) + nearest;
     // Exact but for the last sum: both are multiples of 2^-20 below 8.
     return (high - nearest) + away;

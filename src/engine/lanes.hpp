@@ -56,6 +56,19 @@ struct Lanes {
     return of([&](int i) { return hn::Neg(a.part[i]); });
   }
 
+#if HWY_TARGET == HWY_SCALAR
+  // Highway's take branches.
+  NABLA_INLINE friend Lanes round_even(const Lanes& a) {
+    return of([&](int i) { return hn::Set(D(), physics::round_even(hn::GetLane(a.part[i]))); });
+  }
+  NABLA_INLINE friend Lanes round_half_down(const Lanes& a) {
+    return of(
+        [&](int i) { return hn::Set(D(), physics::round_half_down(hn::GetLane(a.part[i]))); });
+  }
+  NABLA_INLINE friend Lanes floor_of(const Lanes& a) {
+    return of([&](int i) { return hn::Set(D(), physics::floor_of(hn::GetLane(a.part[i]))); });
+  }
+#else
   NABLA_INLINE friend Lanes round_even(const Lanes& a) {
     return of([&](int i) { return hn::Round(a.part[i]); });
   }
@@ -66,6 +79,7 @@ struct Lanes {
   NABLA_INLINE friend Lanes floor_of(const Lanes& a) {
     return of([&](int i) { return hn::Floor(a.part[i]); });
   }
+#endif
   NABLA_INLINE friend Lanes magnitude(const Lanes& a) {
     return of([&](int i) { return hn::Abs(a.part[i]); });
   }

@@ -1,12 +1,15 @@
-// Between the cpu engine and its kernels, which are compiled once for each instruction set.
+// A plan as the kernels of the cpu engine want it.
 #pragma once
 #include <array>
-#include <cstdint>
+#include <string>
 #include <vector>
 #include "engine/pixel_sum.hpp"  // for GridView
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
+
+inline constexpr int bins_of_band = 64;
+inline constexpr int most_lanes = 32;  ///< that a kernel loads at once
 
 /// A ray, or a band of wavelengths of one direction that is treated as a whole.
 struct Beam {
@@ -53,46 +56,10 @@ struct CpuPlan {
   Vec3d reach;          ///< how far from a lattice point light is seen; 1/2 or more: everywhere
 };
 
-inline constexpr int bins_of_band = 64, most_lanes = 32;
-inline constexpr int block_pixels = 16, tile_blocks = 16, tile_pixels = block_pixels * tile_blocks;
+/// `skip_below` as in ComputeOptions.
+CpuPlan make_cpu_plan(const Plan& plan, double skip_below);
 
-/// Pixels that are computed together, in blocks whose pixels lie close to each other.
-struct Tile {
-  int blocks = 0;
-  alignas(64) std::array<float, tile_pixels> fast, slow;  ///< unused ones repeat a used one
-  // Of each block: the middle, how far its pixels lie from it, how many it has
-  alignas(64) std::array<double, tile_blocks> middle_fast, middle_slow, half_fast, half_slow;
-  std::array<int, tile_blocks> pixels;
-};
-
-struct TileSums {
-  alignas(64) std::array<float, tile_pixels> photons;
-  alignas(64) std::array<double, tile_pixels> solid_angle;  ///< [sr], summed like the photons
-  std::int64_t skipped = 0;                                 ///< steps
-  bool anchored = false;  ///< phases relative to the middle of each block
-};
-
-enum class Lookup { constant, nearest, tricubic };
-
-/// Computes a tile.
-using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);
-
-struct KernelSet {
-  const char* instruction_set;
-  /// Shapes in single precision; phases in double or anchored.
-  Kernel (*single)(CrystalShape, Lookup);
-  /// Any plan, in double precision.
-  Kernel (*wide)(CrystalShape, Lookup);
-};
-
-#define NABLA_KERNEL_SET(target) \
-  namespace target {             \
-  const KernelSet& kernel_set(); \
-  }
-NABLA_KERNEL_SET(N_AVX3)
-NABLA_KERNEL_SET(N_AVX2)
-NABLA_KERNEL_SET(N_SSE4)
-NABLA_KERNEL_SET(N_SCALAR)
-#undef NABLA_KERNEL_SET
+/// Why the mixed-precision kernels cannot compute a plan; empty: they can.
+std::string needs_wide(const Plan& plan);
 
 }  // namespace nablabragg::engine

@@ -1,8 +1,8 @@
 // The kernels of the cpu engine.  This file is compiled once for each instruction set, all of it in
 // the namespace of that set; tools/check-kernels makes sure that nothing leaks out of it.
-#include "engine/cpu_kernels.hpp"
+#include "engine/cpu/kernels.hpp"
 
-#include "engine/lanes.hpp"
+#include "engine/cpu/lanes.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 

@@ -1,0 +1,283 @@
+// The cpu engine: tiles of pixels shared among threads, each computed by a kernel of the best
+// instruction set at hand.  The tiles follow from the image alone, so its bits do not depend on the
+// number of threads.
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <numeric>
+
+#include "engine/cpu/kernels.hpp"
+#include "engine/cpu/tiles.hpp"
+#include "engine/engine.hpp"
+#include "engine/threads.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::engine {
+
+namespace {
+
+const char* name_of(CrystalShape shape) {
+  switch (shape) {
+    case CrystalShape::square:
+      return "square";
+    case CrystalShape::round:
+      return "round";
+    case CrystalShape::gauss:
+      return "gauss";
+    case CrystalShape::tophat:
+      break;
+  }
+  return "top hat";
+}
+
+const char* name_of(Lookup lookup) {
+  switch (lookup) {
+    case Lookup::constant:
+      return "one F";
+    case Lookup::nearest:
+      return "nearest F";
+    case Lookup::tricubic:
+      break;
+  }
+  return "tricubic F";
+}
+
+class CpuRenderer {
+ public:
+  CpuRenderer(const Plan& plan, const ComputeOptions& options)
+      : plan_(plan),
+        options_(options),
+        cpu_plan_(make_cpu_plan(plan, options.skip_below)),
+        steps_of_pixel_(steps_of_pixel(plan)) {
+    const KernelSet& kernels = kernels_of_this_machine();
+    const std::string obstacle = needs_wide(plan);
+    wide_ = options.precision == Precision::float64 || !obstacle.empty();
+    reason_ = options.precision == Precision::float64 ? "-dtype float64" : obstacle;
+    const Lookup nearest = plan.grid ? Lookup::nearest : Lookup::constant;
+    const auto kernel = [&](Lookup lookup) {
+      return (wide_ ? kernels.wide : kernels.single)(plan.lattice.shape, lookup);
+    };
+    nearest_ = kernel(nearest);
+    tricubic_ = plan.tricubic ? kernel(Lookup::tricubic) : nearest_;
+    used_.instruction_set = kernels.instruction_set;
+    used_.kernel.append(name_of(plan.lattice.shape)).append(", ");
+    used_.kernel.append(name_of(plan.tricubic ? Lookup::tricubic : nearest)).append(", ");
+  }
+
+  Report image(std::span<float> pixels) {
+    Report report;
+    if (plan_.tricubic) miss_ = report.miss = find_first_miss(plan_);
+    const RegionOfInterest& roi = plan_.roi;
+    const int left = roi.fast_min / tile_side, bottom = roi.slow_min / tile_side;
+    const int across = roi.fast_max / tile_side - left + 1;
+    const int upward = roi.slow_max / tile_side - bottom + 1;
+    std::vector<double> solid_angles(static_cast<std::size_t>(across) *
+                                     static_cast<std::size_t>(upward));
+    for_each_tile(across * upward, [&](int index) {
+      Tile tile;
+      fill_tile(plan_, (left + index % across) * tile_side, (bottom + index / across) * tile_side,
+                tile);
+      TileSums sums;
+      const WorkDone done = render(tile, sums);
+      for (int b = 0; b < tile.blocks; ++b)
+        keep_block(tile, sums, b, pixels, solid_angles[static_cast<std::size_t>(index)]);
+      return done;
+    });
+    report.solid_angle_sum = std::accumulate(solid_angles.begin(), solid_angles.end(), 0.0);
+    report.used = used();
+    return report;
+  }
+
+  Report list(std::span<const PixelIndex> pixels, std::span<float> values) {
+    Report report;
+    if (plan_.tricubic) miss_ = report.miss = find_first_miss(plan_);
+    // Neighbours in one block share most of their work.
+    std::vector<std::size_t> order(pixels.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    const auto place = [&](std::size_t i) {
+      const auto [fast, slow] = pixels[i];
+      return std::array{
+          slow / tile_side, fast / tile_side, slow / block_side, fast / block_side, slow, fast};
+    };
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t i, std::size_t j) { return place(i) < place(j); });
+    std::vector<PixelIndex> sorted;
+    sorted.reserve(pixels.size());
+    for (const std::size_t i : order) sorted.push_back(pixels[i]);
+
+    const std::size_t tiles = (pixels.size() + tile_pixels - 1) / tile_pixels;
+    std::vector<double> solid_angles(tiles);
+    for_each_tile(static_cast<int>(tiles), [&](int index) {
+      const std::size_t begin = static_cast<std::size_t>(index) * tile_pixels;
+      const std::size_t count = std::min<std::size_t>(tile_pixels, sorted.size() - begin);
+      Tile tile;
+      fill_tile(std::span(sorted).subspan(begin, count), tile);
+      TileSums sums;
+      const WorkDone done = render(tile, sums);
+      for (std::size_t i = 0; i < count; ++i) {
+        values[order[begin + i]] = sums.photons[i];
+        solid_angles[static_cast<std::size_t>(index)] += sums.solid_angle[i];
+      }
+      return done;
+    });
+    report.solid_angle_sum = std::accumulate(solid_angles.begin(), solid_angles.end(), 0.0);
+    report.used = used();
+    return report;
+  }
+
+ private:
+  struct WorkDone {
+    std::int64_t steps = 0, skipped = 0;
+  };
+
+  /// Into the image.
+  void keep_block(const Tile& tile, const TileSums& sums, int block, std::span<float> image,
+                  double& solid_angle) const {
+    const std::size_t first = static_cast<std::size_t>(block) * block_pixels;
+    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
+    const float* photons = sums.photons.data() + first;
+    if (tile.pixels[static_cast<std::size_t>(block)] == block_pixels) {
+      float* to = image.data() + static_cast<std::size_t>(tile.slow[first]) * width +
+                  static_cast<std::size_t>(tile.fast[first]);
+      for (std::size_t y = 0; y < block_side; ++y)
+        std::copy_n(photons + y * block_side, block_side, to + y * width);
+      std::array<double, 4> sum{};
+      for (std::size_t i = 0; i < block_pixels; ++i) sum[i % 4] += sums.solid_angle[first + i];
+      solid_angle += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      return;
+    }
+    const RegionOfInterest& roi = plan_.roi;
+    for (std::size_t i = 0; i < block_pixels; ++i) {
+      const int fast = static_cast<int>(tile.fast[first + i]),
+                slow = static_cast<int>(tile.slow[first + i]);
+      if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
+          slow > roi.slow_max || !plan_.visits(fast, slow))
+        continue;
+      image[static_cast<std::size_t>(slow) * width + static_cast<std::size_t>(fast)] = photons[i];
+      solid_angle += sums.solid_angle[first + i];
+    }
+  }
+
+  WorkDone render(const Tile& tile, TileSums& sums) {
+    WorkDone done;
+    if (tile.blocks == 0) return done;
+    for (int b = 0; b < tile.blocks; ++b)
+      done.steps += steps_of_pixel_ * tile.pixels[static_cast<std::size_t>(b)];
+
+    const std::size_t used = static_cast<std::size_t>(tile.blocks) * block_pixels;
+    const auto interpolated = [&](std::size_t i) {
+      return interpolating_lookups(plan_, miss_, static_cast<int>(tile.fast[i]),
+                                   static_cast<int>(tile.slow[i]));
+    };
+    std::size_t all = 0, none = 0;
+    if (plan_.tricubic)
+      for (std::size_t i = 0; i < used; ++i) {
+        all += interpolated(i) == all_steps;
+        none += interpolated(i) == 0;
+      }
+    (none == used || !plan_.tricubic ? nearest_ : tricubic_)(cpu_plan_, tile, sums);
+    if (plan_.tricubic && all != used && none != used) {
+      // The latch falls in this tile.
+      TileSums after;
+      nearest_(cpu_plan_, tile, after);
+      for (std::size_t i = 0; i < used; ++i) {
+        const std::int64_t steps = interpolated(i);
+        if (steps == all_steps) continue;
+        sums.photons[i] = after.photons[i];
+        if (steps == 0) continue;
+        sums.photons[i] = static_cast<float>(
+            sum_pixel(plan_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
+                      static_cast<int>(tile.slow[i]), steps, NoVisitor{})
+                .photons);
+      }
+    }
+    (sums.anchored ? anchored_ : others_).fetch_add(1, std::memory_order_relaxed);
+    done.skipped = sums.skipped;
+    return done;
+  }
+
+  template <class Body>
+  void for_each_tile(int count, Body&& body) {
+    tbb::task_group_context context;
+    std::atomic<int> finished{0};
+    std::atomic<std::int64_t> steps{0}, skipped{0};
+    std::atomic<bool> stopped{false};
+    std::mutex reporting;
+    tbb::parallel_for(
+        tbb::blocked_range<int>(0, count),
+        [&](const tbb::blocked_range<int>& range) {
+          WorkSpan span;
+          span.begin = std::chrono::steady_clock::now();
+          for (int index = range.begin(); index != range.end() && !stopped; ++index) {
+            const WorkDone done = body(index);
+            span.steps += done.steps;
+            span.skipped += done.skipped;
+            const int now = ++finished;
+            if (!options_.progress) continue;
+            const std::unique_lock lock(reporting, std::try_to_lock);
+            if (lock && !options_.progress(static_cast<double>(now) / count)) stopped = true;
+          }
+          span.end = std::chrono::steady_clock::now();
+          steps += span.steps;
+          skipped += span.skipped;
+          if (options_.on_work) options_.on_work(span);
+        },
+        tbb::auto_partitioner{}, context);
+    if (stopped) throw Cancelled();
+    used_.steps = steps;
+    used_.skipped = skipped;
+  }
+
+  EngineUsed used() const {
+    EngineUsed used = used_;
+    if (wide_) {
+      used.kernel += "double precision";
+      used.reason = reason_;
+      return used;
+    }
+    const int anchored = anchored_, others = others_;
+    if (cpu_plan_.bands) used.kernel += "bands of wavelengths, ";
+    used.kernel += anchored >= others ? "phases from the middle of each block of pixels"
+                                      : "phases in double precision";
+    used.kernel += ", shapes in single precision";
+    const auto share = std::to_string(anchored) + " of " + std::to_string(anchored + others) +
+                       " tiles";
+    if (!cpu_plan_.anchors_allowed)
+      used.reason = "a curved detector or -dmin wants directions in double precision";
+    else if (plan_.tricubic || plan_.lattice.shape == CrystalShape::tophat)
+      used.reason =
+          "interpolation and the sharp edge of a top hat want indices in double "
+          "precision";
+    else
+      used.reason = "phases from the middle of a block are accurate enough in " + share;
+    return used;
+  }
+
+  const Plan& plan_;
+  const ComputeOptions& options_;
+  const CpuPlan cpu_plan_;
+  const std::int64_t steps_of_pixel_;
+  bool wide_ = false;
+  std::string reason_;
+  Kernel nearest_ = nullptr, tricubic_ = nullptr;
+  std::optional<TableMiss> miss_;
+  EngineUsed used_;
+  std::atomic<int> anchored_{0}, others_{0};
+};
+
+}  // namespace
+
+Report render_cpu(const Plan& plan, std::span<float> pixels, const ComputeOptions& options) {
+  return with_threads(options.threads, [&] { return CpuRenderer(plan, options).image(pixels); });
+}
+
+Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<float> values,
+                  const ComputeOptions& options) {
+  return with_threads(options.threads,
+                      [&] { return CpuRenderer(plan, options).list(list, values); });
+}
+
+}  // namespace nablabragg::engine

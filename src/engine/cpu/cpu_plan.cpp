@@ -1,0 +1,264 @@
+#include "engine/cpu/cpu_plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace nablabragg::engine {
+
+namespace {
+
+/// Where the largest index in single precision still is a whole number.
+constexpr double exact_in_single = 16777216;
+
+void add_intensities(const Plan& plan, CpuPlan& p) {
+  double largest = std::abs(plan.default_F);
+  if (plan.grid) {
+    p.grid = GridView(plan.grid.get());
+    p.extent = {double(plan.grid->extent(0)), double(plan.grid->extent(1)),
+                double(plan.grid->extent(2))};
+    for (const double F : plan.grid->values()) largest = std::max(largest, std::abs(F));
+  }
+  if (largest == 0) largest = 1;
+  p.largest_F = largest;
+  p.default_F = static_cast<float>(plan.default_F / largest);
+  if (plan.grid) {
+    p.F.reserve(plan.grid->values().size());
+    for (const double F : plan.grid->values()) p.F.push_back(static_cast<float>(F / largest));
+  }
+  const double unit_F = plan.grid ? largest : plan.default_F;
+  p.unit = plan.scale * unit_F * unit_F;
+
+  p.lattice = plan.lattice;
+  if (plan.lattice.shape == CrystalShape::gauss || plan.lattice.shape == CrystalShape::tophat) {
+    // Their widths are in the metric, so that any number of cells may stand for the real one.  This
+    // one leaves squares of single precision room for 68 decades below the peak.
+    constexpr double peak = 0x1p50;
+    const Vec3d& n = plan.lattice.cells;
+    const double count = n.x * n.y * n.z / peak;
+    p.lattice.cells = {peak, 1, 1};
+    p.unit *= count * count;
+  }
+}
+
+/// Squared radius, in units of `metric`, beyond which steps may be left out.
+std::optional<double> dark_radius2(const Plan& plan, const CpuPlan& p, double skip_below) {
+  const PlanLattice& lattice = plan.lattice;
+  if (lattice.shape == CrystalShape::square) return std::nullopt;
+  if (lattice.shape == CrystalShape::tophat) return 0.3969 / lattice.fudge;
+
+  // What a pixel would get if every step were at its lattice point, at the nearest spot of the
+  // panel
+  const PlanFrame& frame = plan.frame;
+  const double nearest = frame.curvature == Curvature::flat
+                             ? std::abs(dot(frame.origin, frame.normal))
+                             : frame.radius;
+  const double omega = std::abs(
+      solid_angle(frame, 1 / nearest, plan.sensor.layer_step * plan.sensor.layers));
+  const double polarization = std::max(1.0, (1 + std::abs(plan.polarization_fraction)) / 2);
+  double weight = 0;
+  for (const PlanRay& ray : plan.rays) weight = std::max(weight, std::abs(ray.weight));
+  const double overshoot = plan.tricubic ? 4 : 1;  // of F^2, between the nodes
+  const double steps = double(plan.rays.size()) * double(plan.orientations.size()) *
+                       plan.oversample * plan.oversample * plan.sensor.layers;
+  const double count = lattice.cells.x * lattice.cells.y * lattice.cells.z;
+  const double brightest = steps * plan.scale * p.largest_F * p.largest_F * overshoot * weight *
+                           omega * polarization;
+  if (!(std::isfinite(brightest) && brightest > 0)) return std::nullopt;
+  if (lattice.shape == CrystalShape::gauss) {
+    // count^2 exp(-2 r^2 fudge / 0.63)
+    const double decades = std::log(brightest * count * count / skip_below);
+    return std::max(0.0, decades * 0.63 / (2 * lattice.fudge));
+  }
+  // |3 (sin x - x cos x)/x^3| <= 3 (1 + x)/x^3 <= 6/x^2 for x >= 1
+  const double amplitude = 0.723601254558268 * count * 6;
+  const double x2 = std::max(1.0, amplitude * std::sqrt(brightest / skip_below));
+  return x2 / (9.86960440108935861883 * lattice.fudge);
+}
+
+/// Along each axis, the extent of the ellipsoid d . M d <= radius2.
+Vec3d extents(const physics::SpotMetric<double>& m, double radius2) {
+  const double bc = m.bb * m.cc - m.bc * m.bc, ca = m.cc * m.aa - m.ca * m.ca,
+               ab = m.aa * m.bb - m.ab * m.ab;
+  const double volume = m.aa * bc - m.ab * (m.ab * m.cc - m.bc * m.ca) +
+                        m.ca * (m.ab * m.bc - m.bb * m.ca);
+  const auto extent = [&](double minor) { return std::sqrt(radius2 * minor / volume); };
+  return {extent(bc), extent(ca), extent(ab)};
+}
+
+void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
+  constexpr double everywhere = 2;
+  p.reach = {everywhere, everywhere, everywhere};
+  if (!(skip_below > 0)) return;
+  p.skips = true;
+  if (plan.frame.curvature != Curvature::flat) return;  // the anchors are those of a flat panel
+  // Behind the sample the capture has no bound.
+  if (plan.sensor.absorption_per_m > 0 && dot(plan.frame.origin, plan.frame.normal) <= 0) return;
+  const auto radius2 = dark_radius2(plan, p, skip_below);
+  if (!radius2) return;
+  const Vec3d& n = plan.lattice.cells;
+  const auto metric = plan.lattice.shape == CrystalShape::round
+                          ? physics::SpotMetric<double>{n.x * n.x, n.y * n.y, n.z * n.z, 0, 0, 0}
+                          : plan.lattice.metric;
+  constexpr double rounding = 1.00001;
+  const Vec3d reach = rounding * extents(metric, *radius2);
+  // NaN, of a degenerate cell, means everywhere.
+  if (!(reach.x + reach.y + reach.z < 3 * everywhere)) return;
+  p.reach = reach;
+  p.dark_radius2 = rounding * *radius2;
+}
+
+// ---- Beams --------------------------------------------------------------------------------------
+
+/// The longest way from an incident beam's end to a direction that the panel sees.
+double widest_scattering(const Plan& plan) {
+  const PlanFrame& f = plan.frame;
+  const double depth = plan.sensor.layer_step * (plan.sensor.layers - 1);
+  double widest = 0;
+  for (const double fast : {0.0, f.pixel * f.fast_pixels})
+    for (const double slow : {0.0, f.pixel * f.slow_pixels})
+      for (const double deep : {0.0, depth}) {
+        const Vec3d corner = unit(f.origin + fast * f.fast + slow * f.slow + deep * f.normal);
+        for (const PlanRay& ray : plan.rays)
+          widest = std::max(widest, length(corner - ray.incident));
+      }
+  return widest;
+}
+
+/// Rays of one direction, sorted by wavenumber.
+void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
+  const double middle = 0.5 * (rays.front().wavenumber + rays.back().wavenumber);
+  Beam beam;
+  beam.incident = rays[0].incident;
+  beam.magnetic = rays[0].magnetic;
+  beam.wavenumber = middle;
+  beam.light = 0;
+  beam.rays = static_cast<int>(rays.size());
+  beam.first = static_cast<int>(p.band_change.size());
+  beam.first_bin = static_cast<int>(p.band_bins.size());
+  for (const PlanRay& ray : rays) {
+    p.band_change_wide.push_back(ray.wavenumber / middle - 1);
+    p.band_change.push_back(static_cast<float>(p.band_change_wide.back()));
+    p.band_weight.push_back(static_cast<float>(ray.weight));
+    beam.light += ray.weight;
+  }
+  const auto begin = p.band_change.begin() + beam.first, end = p.band_change.end();
+  beam.low = *begin;
+  beam.high = *(end - 1);
+  beam.bins_per_change = beam.high > beam.low
+                             ? static_cast<float>(bins_of_band) / (beam.high - beam.low)
+                             : 0;
+  for (int bin = 0; bin < bins_of_band; ++bin) {
+    // A bin is widened by more than the rounding of an index into it.
+    const auto edge = [&](double which) {
+      return beam.low + (beam.high - beam.low) * static_cast<float>(which / bins_of_band);
+    };
+    p.band_bins.push_back(
+        {static_cast<int>(std::lower_bound(begin, end, edge(bin - 0.01)) - p.band_change.begin()),
+         static_cast<int>(std::upper_bound(begin, end, edge(bin + 1.01)) - p.band_change.begin())});
+  }
+  p.band_change.insert(p.band_change.end(), most_lanes, beam.high);
+  p.band_change_wide.insert(p.band_change_wide.end(), most_lanes, 0.0);
+  p.band_weight.insert(p.band_weight.end(), most_lanes, 0.0F);
+  p.beams.push_back(beam);
+}
+
+/// Neighbouring wavelengths of one direction are treated together where this leaves most of them
+/// out: Gaussian spots so small that a band cannot come near to two lattice points.
+void add_beams(const Plan& plan, CpuPlan& p) {
+  constexpr std::size_t enough = 8;
+  const Vec3d room = Vec3d{0.49, 0.49, 0.49} - p.reach;
+  if (plan.lattice.shape == CrystalShape::gauss && !plan.tricubic && plan.dmin == 0 &&
+      std::min({room.x, room.y, room.z}) > 0.02) {
+    const double widest = widest_scattering(plan) * p.max_wavenumber;
+    const double sweep = widest * std::max({p.edges_m.x / room.x, p.edges_m.y / room.y,
+                                            p.edges_m.z / room.z});
+    const auto same_direction = [](const PlanRay& a, const PlanRay& b) {
+      return a.incident == b.incident && a.magnetic == b.magnetic;
+    };
+    for (std::size_t begin = 0, end = 0; begin < plan.rays.size(); begin = end) {
+      while (end < plan.rays.size() && same_direction(plan.rays[begin], plan.rays[end])) ++end;
+      std::vector<PlanRay> rays(plan.rays.begin() + static_cast<std::ptrdiff_t>(begin),
+                                plan.rays.begin() + static_cast<std::ptrdiff_t>(end));
+      std::sort(rays.begin(), rays.end(),
+                [](const PlanRay& a, const PlanRay& b) { return a.wavenumber < b.wavenumber; });
+      // Half the width of a band times the largest index stays within the room.
+      std::vector<PlanRay> band;
+      for (const PlanRay& ray : rays) {
+        if (!band.empty() &&
+            (ray.wavenumber - band[0].wavenumber) * sweep > ray.wavenumber + band[0].wavenumber) {
+          add_band(band, p);
+          band.clear();
+        }
+        band.push_back(ray);
+      }
+      add_band(band, p);
+    }
+    p.bands = plan.rays.size() >= enough * p.beams.size();
+  }
+  if (p.bands) return;
+  p.beams.clear();
+  for (const PlanRay& ray : plan.rays) {
+    Beam beam;
+    beam.incident = ray.incident;
+    beam.magnetic = ray.magnetic;
+    beam.wavenumber = ray.wavenumber;
+    beam.weight = beam.light = ray.weight;
+    p.beams.push_back(beam);
+  }
+}
+
+/// The error of an anchored index is about 1.2e-7 times its distance to the anchor and 3e-8 for its
+/// last rounding; that of the image 0.6 times this times the number of cells, in shares of its
+/// maximum.
+constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 0.6, tolerated = 2.5e-6;
+
+}  // namespace
+
+CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
+  CpuPlan p;
+  p.plan = &plan;
+  add_intensities(plan, p);
+  for (const PlanRay& ray : plan.rays) {
+    p.max_wavenumber = std::max(p.max_wavenumber, ray.wavenumber);
+    if (ray.weight != 1) p.ray_factors = true;
+  }
+  for (const Mat3d& m : plan.orientations)
+    p.edges_m = {std::max(p.edges_m.x, length(m.a)), std::max(p.edges_m.y, length(m.b)),
+                 std::max(p.edges_m.z, length(m.c))};
+  if (plan.dmin > 0 || plan.background_per_sr != 0 ||
+      (plan.polarized && plan.polarization == Apply::to_each_term))
+    p.ray_factors = true;
+  const auto& m = plan.lattice.metric;
+  const Vec3d n = plan.lattice.shape == CrystalShape::gauss
+                      ? std::sqrt(plan.lattice.fudge) *
+                            Vec3d{std::sqrt(m.aa), std::sqrt(m.bb), std::sqrt(m.cc)}
+                      : plan.lattice.cells;
+  const double left = tolerated / image_error - last_rounding * (n.x + n.y + n.z);
+  p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
+  p.anchor_weight = (index_error / left) * n;
+  add_reach(plan, skip_below, p);
+  add_beams(plan, p);
+  return p;
+}
+
+std::string needs_wide(const Plan& plan) {
+  const auto running = [&](Apply rule) { return rule == Apply::to_running_sum; };
+  if (running(plan.solid_angle) || running(plan.polarization) || running(plan.capture))
+    return "the factors of -oversample_thick, -oversample_polar or -oversample_omega multiply a "
+           "running sum, whose order and zeros matter";
+  const bool once = plan.polarized && plan.polarization == Apply::once;
+  if (plan.dmin > 0 && once)
+    return "with -dmin the first source that is not cut off, another one in each pixel, polarizes "
+           "all";
+  if (plan.background_per_sr != 0 &&
+      (once || (plan.sensor.absorption_per_m > 0 && plan.capture == Apply::once)))
+    return "the background rides on factors that are kept from the first source on";
+  if (plan.grid && double(plan.grid->values().size()) >= exact_in_single)
+    return "the structure-factor table has more entries than single precision can count";
+  const Vec3d& n = plan.lattice.cells;
+  if (n.x * n.y * n.z > 1e17) return "the squared number of cells is beyond single precision";
+  return {};
+}
+
+}  // namespace nablabragg::engine

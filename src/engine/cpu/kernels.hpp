@@ -1,0 +1,55 @@
+// Between the cpu engine and its kernels, which are compiled once for each instruction set.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <vector>
+#include "engine/cpu/cpu_plan.hpp"
+
+namespace nablabragg::engine {
+
+inline constexpr int block_pixels = 16, tile_blocks = 16, tile_pixels = block_pixels * tile_blocks;
+
+/// Pixels that are computed together, in blocks whose pixels lie close to each other.
+struct Tile {
+  int blocks = 0;
+  alignas(64) std::array<float, tile_pixels> fast, slow;  ///< unused ones repeat a used one
+  // Of each block: the middle, how far its pixels lie from it, how many it has
+  alignas(64) std::array<double, tile_blocks> middle_fast, middle_slow, half_fast, half_slow;
+  std::array<int, tile_blocks> pixels;
+};
+
+struct TileSums {
+  alignas(64) std::array<float, tile_pixels> photons;
+  alignas(64) std::array<double, tile_pixels> solid_angle;  ///< [sr], summed like the photons
+  std::int64_t skipped = 0;                                 ///< steps
+  bool anchored = false;  ///< phases relative to the middle of each block
+};
+
+enum class Lookup { constant, nearest, tricubic };
+
+/// Computes a tile.
+using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);
+
+struct KernelSet {
+  const char* instruction_set;
+  /// Shapes in single precision; phases in double or anchored.
+  Kernel (*single)(CrystalShape, Lookup);
+  /// Any plan, in double precision.
+  Kernel (*wide)(CrystalShape, Lookup);
+};
+
+/// The best that the processor has, or the one that the environment's NABLABRAGG_TARGET names;
+/// throws UsageError when that is none of this processor's.
+const KernelSet& kernels_of_this_machine();
+
+#define NABLA_KERNEL_SET(target) \
+  namespace target {             \
+  const KernelSet& kernel_set(); \
+  }
+NABLA_KERNEL_SET(N_AVX3)
+NABLA_KERNEL_SET(N_AVX2)
+NABLA_KERNEL_SET(N_SSE4)
+NABLA_KERNEL_SET(N_SCALAR)
+#undef NABLA_KERNEL_SET
+
+}  // namespace nablabragg::engine

@@ -1,0 +1,86 @@
+#include "engine/cpu/tiles.hpp"
+
+#include <algorithm>
+
+namespace nablabragg::engine {
+
+namespace {
+
+/// Fills the blocks behind the used ones, which are computed in part and never read.
+void pad(Tile& tile) {
+  const auto repeat = [&](auto& values) {
+    for (auto b = static_cast<std::size_t>(tile.blocks); b < tile_blocks; ++b)
+      values[b] = values[0];
+  };
+  repeat(tile.middle_fast);
+  repeat(tile.middle_slow);
+  repeat(tile.half_fast);
+  repeat(tile.half_slow);
+  if (tile.blocks == tile_blocks) return;
+  // Two blocks may be computed side by side.
+  const auto end = static_cast<std::ptrdiff_t>(tile.blocks) * block_pixels;
+  std::copy_n(tile.fast.begin(), block_pixels, tile.fast.begin() + end);
+  std::copy_n(tile.slow.begin(), block_pixels, tile.slow.begin() + end);
+}
+
+}  // namespace
+
+void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
+  const RegionOfInterest& roi = plan.roi;
+  tile.blocks = 0;
+  for (int slow = tile_slow; slow < tile_slow + tile_side; slow += block_side)
+    for (int fast = tile_fast; fast < tile_fast + tile_side; fast += block_side) {
+      const int left = std::max(fast, roi.fast_min),
+                right = std::min(fast + block_side - 1, roi.fast_max),
+                bottom = std::max(slow, roi.slow_min),
+                top = std::min(slow + block_side - 1, roi.slow_max);
+      int wanted = std::max(0, right - left + 1) * std::max(0, top - bottom + 1);
+      if (plan.mask) {
+        wanted = 0;
+        for (int s = bottom; s <= top; ++s)
+          for (int f = left; f <= right; ++f) wanted += plan.visits(f, s);
+      }
+      if (wanted == 0) continue;
+      const auto b = static_cast<std::size_t>(tile.blocks++);
+      constexpr double half = (block_side - 1) / 2.0;
+      tile.middle_fast[b] = fast + half;
+      tile.middle_slow[b] = slow + half;
+      tile.half_fast[b] = tile.half_slow[b] = half;
+      tile.pixels[b] = wanted;
+      for (int y = 0; y < block_side; ++y)
+        for (int x = 0; x < block_side; ++x) {
+          const std::size_t i = b * block_pixels + static_cast<std::size_t>(y * block_side + x);
+          tile.fast[i] = static_cast<float>(fast + x);
+          tile.slow[i] = static_cast<float>(slow + y);
+        }
+    }
+  pad(tile);
+}
+
+void fill_tile(std::span<const PixelIndex> pixels, Tile& tile) {
+  tile.blocks = 0;
+  for (std::size_t begin = 0; begin < pixels.size(); begin += block_pixels) {
+    const auto block = pixels.subspan(begin,
+                                      std::min<std::size_t>(block_pixels, pixels.size() - begin));
+    const auto b = static_cast<std::size_t>(tile.blocks++);
+    const auto [left, right] = std::minmax_element(
+        block.begin(), block.end(),
+        [](const PixelIndex& x, const PixelIndex& y) { return x.fast < y.fast; });
+    const auto [bottom, top] = std::minmax_element(
+        block.begin(), block.end(),
+        [](const PixelIndex& x, const PixelIndex& y) { return x.slow < y.slow; });
+    tile.middle_fast[b] = (left->fast + right->fast) / 2.0;
+    tile.half_fast[b] = (right->fast - left->fast) / 2.0;
+    tile.middle_slow[b] = (bottom->slow + top->slow) / 2.0;
+    tile.half_slow[b] = (top->slow - bottom->slow) / 2.0;
+    tile.pixels[b] = static_cast<int>(block.size());
+    for (std::size_t i = 0; i < block_pixels; ++i) {
+      const PixelIndex& pixel = block[std::min(i, block.size() - 1)];
+      tile.fast[b * block_pixels + i] = static_cast<float>(pixel.fast);
+      tile.slow[b * block_pixels + i] = static_cast<float>(pixel.slow);
+    }
+  }
+  pad(tile);
+}
+
+}  // namespace nablabragg::engine

@@ -1,5 +1,6 @@
 // The cpu engine against the reference engine, on random experiments of every kind: the
-// differential fuzzer.  RC_PARAMS="max_success=100000" makes a long run of it (./dev soak).
+// differential fuzzer.  ctest runs it twice, shortly and for a minute; ./dev soak as long as
+// wanted.
 #include <gtest/gtest.h>
 
 #include "support/engines.hpp"

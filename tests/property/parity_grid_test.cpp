@@ -143,6 +143,7 @@ struct Shape {
   const char* name;
   CrystalShape shape;
 };
+void PrintTo(const Shape& shape, std::ostream* out) { *out << shape.name; }
 
 class ParityGrid : public testing::TestWithParam<Shape> {};
 

@@ -129,6 +129,22 @@ TEST(Engine, EdgesThatAreNoMultipleOfATileHaveEveryPixel) {
   }
 }
 
+TEST(Engine, RegionsBetweenTheSpotsKeepTheBoundsOfTheirOwnBrightestPixel) {
+  // Near the zeros of the fringes a small error of the index is a large share of what is there
+  Experiment e = experiment_of(
+      "-corrected -cell 30 30 30 90 90 90 -misset 10 20 30 -default_F 100 -N 22 -lambda 1.4 "
+      "-distance 90 -detpixels 256 -pixel 0.5 -oversample 1");
+  Agreement worst;
+  for (int slow = 0; slow < 256; slow += 16)
+    for (int fast = 0; fast < 256; fast += 16) {
+      e.sampling.roi = RegionOfInterest{fast, fast + 15, slow, slow + 15};
+      const Agreement found = agreement(simulate(e, cpu_engine(Precision::float32)).image.pixels,
+                                        image_of(e).image.pixels);
+      if (found.over_max > worst.over_max) worst = found;
+    }
+  EXPECT_EQ(worst.broken_bounds(), "");
+}
+
 /// Rows and columns that begin and end within tiles, and a mask with a whole block and single
 /// pixels.
 Experiment experiment_in_parts() {

@@ -30,11 +30,17 @@ std::string any_target() {
   return sets[static_cast<std::size_t>(*any_count(0, static_cast<int>(sets.size()) - 1))];
 }
 
+/// Of images this small, several threads would mostly wait for each other.
+ComputeOptions alone(ComputeOptions options) {
+  options.threads = 1;
+  return options;
+}
+
 RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet, ()) {
   const Experiment e = draw_for_engines();
   const ForcedTarget target(any_target());
-  const Image reference = simulate(e, reference_engine()).image;
-  const Simulation got = simulate(e, cpu_engine(Precision::float32));
+  const Image reference = simulate(e, alone(reference_engine())).image;
+  const Simulation got = simulate(e, alone(cpu_engine(Precision::float32)));
   RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
   RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
 }
@@ -42,8 +48,8 @@ RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet, ()) {
 RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryInstructionSet, ()) {
   const Experiment e = draw_for_engines();
   const ForcedTarget target(any_target());
-  const Simulation reference = simulate(e, reference_engine());
-  const Simulation got = simulate(e, cpu_engine(Precision::float64));
+  const Simulation reference = simulate(e, alone(reference_engine()));
+  const Simulation got = simulate(e, alone(cpu_engine(Precision::float64)));
   RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
   RC_ASSERT(agreement(got.image.pixels, reference.image.pixels).broken_double_bounds() == "");
   RC_ASSERT(std::abs(got.statistics.solid_angle_sr / reference.statistics.solid_angle_sr - 1) <
@@ -59,11 +65,11 @@ RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryInstructionSet, ()) 
 RC_GTEST_PROP(Engines, ListedPixelsAreThoseOfTheImage, ()) {
   Experiment e = draw_for_engines();
   e.sampling.roi.reset();
-  const Simulation whole = simulate(e, cpu_engine(Precision::float32));
+  const Simulation whole = simulate(e, alone(cpu_engine(Precision::float32)));
   std::vector<PixelIndex> list(static_cast<std::size_t>(*any_count(1, 60)));
   for (PixelIndex& p : list)
     p = {*any_count(0, whole.image.fast_pixels - 1), *any_count(0, whole.image.slow_pixels - 1)};
-  const std::vector<float> values = simulate_pixels(e, list, cpu_engine(Precision::float32));
+  const std::vector<float> values = simulate_pixels(e, list, alone(cpu_engine(Precision::float32)));
   RC_ASSERT(values.size() == list.size());
   const double allowed = 1e-5 * largest(whole.image);
   for (std::size_t i = 0; i < list.size(); ++i)
@@ -75,7 +81,7 @@ RC_GTEST_PROP(Engines, WhatIsSkippedStaysBelowTheLimit, ()) {
   Experiment e = draw_for_engines();
   e.crystal.shape = *rc::gen::element(CrystalShape::round, CrystalShape::gauss,
                                       CrystalShape::tophat);
-  ComputeOptions options = cpu_engine(Precision::float32);
+  ComputeOptions options = alone(cpu_engine(Precision::float32));
   options.skip_below = 0;
   const Simulation all = simulate(e, options);
   RC_ASSERT(all.engine.skipped == 0);

@@ -87,8 +87,9 @@ struct Simulation {
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options = {});
 
 /// Photons of some pixels, one value for each, in their order; the region of interest and the mask
-/// do not matter.  It takes time in proportion to their number, and always the cpu engine.  Throws
-/// UsageError as simulate() does, and for a pixel that is not on the panel.
+/// do not matter.  Always by the cpu engine, in time in proportion to their number (but nanoBragg's
+/// interpolation latch, Q-20, asks for a look at all of the panel).  Throws UsageError as
+/// simulate() does, and for a pixel that is not on the panel.
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options = {});
 

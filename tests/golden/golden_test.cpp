@@ -1,14 +1,19 @@
-// The program's images against those of the nanoBragg C program.
+// The program's images against those of the nanoBragg C program: of the reference engine byte for
+// byte, of the cpu engine within its bounds (support/engines.hpp).
 //
 // A compact set of cases lies beside this file; where the whole set lies beside the repository
 // (../shared/golden) it is run too.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
+#include "support/engines.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
 
@@ -44,10 +49,8 @@ std::vector<Case> whole_set() {
   return cases_in(beside / "images", beside / "inputs");
 }
 
-void run_in(const fs::path& folder, const std::string& line) {
-  const Outcome outcome = run_program(folder, line);
-  ASSERT_EQ(outcome.exit_code, 0) << line << '\n' << outcome.err;
-}
+/// The files that a case asks for beside the float image.
+constexpr std::array<const char*, 3> kinds{"int", "noise", "pgm"};
 
 /// Bytes of both files are the same.
 void expect_same_file(const fs::path& ours, const fs::path& reference) {
@@ -56,50 +59,124 @@ void expect_same_file(const fs::path& ours, const fs::path& reference) {
 
 }  // namespace
 
-class Golden : public testing::TestWithParam<Case> {};
+class Golden : public testing::TestWithParam<Case> {
+ protected:
+  Golden() {
+    fs::copy(of.inputs, folder.path());
+    for (const auto& entry : fs::directory_iterator(folder.path()))
+      fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
+  }
 
-TEST_P(Golden, ImageAgreesWithNanobragg) {
-  const Case& c = GetParam();
+  /// Runs what the case wants run first, then the case.
+  void run(const std::string& engine, const Environment& environment = {}) {
+    for (const auto& line : of.what.value("before", nlohmann::json::array())) {
+      run_line(line.get<std::string>() + engine, environment);
+      for (const char* unasked : {"floatimage.bin", "intimage.img", "image.pgm", "noiseimage.img"})
+        fs::remove(folder.path() / unasked);
+    }
+    std::string line = of.what["args"].get<std::string>() + " -floatfile out.f32 -noprogress";
+    for (const char* kind : kinds)
+      if (of.what.contains(kind)) line += std::string(" -") + kind + "file out." + kind;
+    run_line(line + engine, environment);
+  }
+
+  /// Of the float image with the reference's.
+  Agreement images() const {
+    const auto got = read_floats(folder.path() / "out.f32"),
+               reference = read_floats(of.images / (of.id() + ".f32"));
+    if (got.size() != reference.size()) throw std::runtime_error("images of different sizes");
+    return agreement(got, reference);
+  }
+
+  fs::path ours(const char* kind) const { return folder.path() / (std::string("out.") + kind); }
+  fs::path reference(const char* kind) const {
+    return of.images / of.what[kind].get<std::string>();
+  }
+
+  /// `broken` says how the image departs from one that may be wrong itself.
+  void expect_kept(const std::string& broken, const std::string& engine) const {
+    if (of.what.value("known_reference_bug", false))
+      EXPECT_NE(broken, "") << "this reference image shows a bug that must not be reproduced";
+    else
+      EXPECT_EQ(broken, "") << engine;
+  }
+
+  const Case& of = GetParam();
   const TempDir folder;
-  fs::copy(c.inputs, folder.path());
-  for (const auto& entry : fs::directory_iterator(folder.path()))
-    fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
 
-  for (const auto& line : c.what.value("before", nlohmann::json::array())) {
-    run_in(folder.path(), line);
-    for (const char* unasked : {"floatimage.bin", "intimage.img", "image.pgm", "noiseimage.img"})
-      fs::remove(folder.path() / unasked);
+ private:
+  void run_line(const std::string& line, const Environment& environment) {
+    const Outcome outcome = run_program(folder.path(), line, environment);
+    ASSERT_EQ(outcome.exit_code, 0) << line << '\n' << outcome.err;
   }
-  std::string line = c.what["args"].get<std::string>() + " -floatfile out.f32 -noprogress";
-  for (const char* kind : {"int", "noise", "pgm"})
-    if (c.what.contains(kind)) line += std::string(" -") + kind + "file out." + kind;
-  run_in(folder.path(), line);
+};
 
-  const auto ours = read_floats(folder.path() / "out.f32");
-  const auto reference = read_floats(c.images / (c.id() + ".f32"));
-  ASSERT_EQ(ours.size(), reference.size());
-  double largest = 0;
-  for (const float r : reference) largest = std::max(largest, std::abs(static_cast<double>(r)));
-  std::size_t outside = 0;
-  double worst = 0;
-  for (std::size_t i = 0; i < ours.size(); ++i) {
-    const double r = reference[i], off = std::abs(static_cast<double>(ours[i]) - r);
-    worst = std::max(worst, off / largest);
-    if (!(off <= 2e-6 * largest + 2e-6 * std::abs(r))) ++outside;
-  }
-  RecordProperty("worst_over_max", std::to_string(worst));
-  if (c.what.value("known_reference_bug", false)) {
-    EXPECT_GT(outside, 0U) << "this reference image shows a bug that must not be reproduced";
-    return;
-  }
+TEST_P(Golden, ReferenceEnginesFilesAreNanobraggs) {
+  run(" -engine reference");
+  const Agreement found = images();
+  RecordProperty("worst_over_max", std::to_string(found.over_max * 1e9) + "e-9");
+  expect_kept(found.broken_double_bounds(), "reference");
+  if (of.what.value("known_reference_bug", false)) return;
   // Double precision leaves single last bits of float32; more would be another formula.
-  EXPECT_LE(worst, 1e-8);
-  EXPECT_EQ(outside, 0U) << "pixels outside the bounds; the worst is off by " << worst
-                         << " of the maximum";
-  for (const char* kind : {"int", "noise", "pgm"})
-    if (c.what.contains(kind))
-      expect_same_file(folder.path() / (std::string("out.") + kind),
-                       c.images / c.what[kind].get<std::string>());
+  EXPECT_LE(found.over_max, 1e-8);
+  for (const char* kind : kinds)
+    if (of.what.contains(kind)) expect_same_file(ours(kind), reference(kind));
+}
+
+TEST_P(Golden, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet) {
+  for (const std::string& set : engine::instruction_sets()) {
+    run(" -engine cpu -dtype float32", {{"NABLABRAGG_TARGET", set}});
+    const Agreement found = images();
+    RecordProperty("worst_over_max_" + set, std::to_string(found.over_max * 1e9) + "e-9");
+    RecordProperty("worst_relative_" + set, std::to_string(found.relative * 1e9) + "e-9");
+    expect_kept(found.broken_bounds(), set);
+  }
+}
+
+TEST_P(Golden, DoublePrecisionAgreesOnEveryInstructionSet) {
+  for (const std::string& set : engine::instruction_sets()) {
+    run(" -engine cpu -dtype float64", {{"NABLABRAGG_TARGET", set}});
+    expect_kept(images().broken_double_bounds(), set);
+  }
+}
+
+/// The cases with integer, noise and greymap files.
+class GoldenFiles : public Golden {
+ protected:
+  void report(const std::string& kind, int different, std::size_t pixels) {
+    RecordProperty(kind + "_pixels_that_differ", different);
+    std::cout << of.id() << ' ' << kind << ": " << different << " of " << pixels
+              << " pixels differ\n";
+  }
+};
+
+TEST_P(GoldenFiles, DefaultEngineKeepsHeadersAndRoundsSingleIntegersOtherwise) {
+  run("");
+  for (const char* kind : {"int", "noise"}) {
+    if (!of.what.contains(kind)) continue;
+    EXPECT_EQ(read_file(ours(kind)).substr(0, 512), read_file(reference(kind)).substr(0, 512))
+        << kind;
+    const auto got = read_smv_pixels(ours(kind)), expected = read_smv_pixels(reference(kind));
+    ASSERT_EQ(got.size(), expected.size());
+    int different = 0, most = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      different += got[i] != expected[i];
+      most = std::max(most, std::abs(int{got[i]} - int{expected[i]}));
+    }
+    report(kind, different, got.size());
+    // Noise goes on with other random numbers once one of them was used otherwise.
+    if (std::string(kind) == "int") {
+      EXPECT_LE(most, 1);
+    }
+  }
+  if (!of.what.contains("pgm")) return;
+  const std::string got = read_file(ours("pgm")), expected = read_file(reference("pgm"));
+  const auto pixels = of.what["slow"].get<std::size_t>() * of.what["fast"].get<std::size_t>();
+  ASSERT_GT(std::min(got.size(), expected.size()), pixels);
+  int different = 0;
+  for (std::size_t i = 1; i <= pixels; ++i)
+    different += got[got.size() - i] != expected[expected.size() - i];
+  report("pgm", different, pixels);
 }
 
 namespace {
@@ -112,11 +189,25 @@ std::string test_name(const testing::TestParamInfo<Case>& info) {
   return name;
 }
 
+std::vector<Case> with_files(std::vector<Case> cases) {
+  std::erase_if(cases, [](const Case& c) {
+    return std::none_of(kinds.begin(), kinds.end(),
+                        [&](const char* kind) { return c.what.contains(kind); });
+  });
+  return cases;
+}
+
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(CompactSet, Golden, testing::ValuesIn(compact_set()), test_name);
 INSTANTIATE_TEST_SUITE_P(WholeSet, Golden, testing::ValuesIn(whole_set()), test_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Golden);
+
+INSTANTIATE_TEST_SUITE_P(CompactSet, GoldenFiles, testing::ValuesIn(with_files(compact_set())),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(WholeSet, GoldenFiles, testing::ValuesIn(with_files(whole_set())),
+                         test_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GoldenFiles);
 
 TEST(GoldenSet, LiesBesideTheRepositoryOrTheCompactSetStandsForIt) {
   ASSERT_FALSE(compact_set().empty());

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>  // for pair
 #include <vector>
 
 namespace nablabragg::test {
@@ -57,15 +58,20 @@ inline std::vector<std::string> words(const std::string& line) {
   return {std::istream_iterator<std::string>(in), {}};
 }
 
-/// The program with these words in `folder`.
+/// Names and values.
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+/// The program with these words in `folder`; `more` is added to the environment of the test.
 inline Outcome run_program(const std::filesystem::path& folder,
-                           const std::vector<std::string>& arguments) {
+                           const std::vector<std::string>& arguments,
+                           const Environment& more = {}) {
   const auto out = folder / ".stdout", err = folder / ".stderr";
   const pid_t child = fork();
   if (child == 0) {
     if (chdir(folder.c_str()) != 0 || !std::freopen(out.c_str(), "w", stdout) ||
         !std::freopen(err.c_str(), "w", stderr) || !std::freopen("/dev/null", "r", stdin))
       _exit(126);
+    for (const auto& [name, value] : more) setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> argv;
     std::string program = NABLA_PROGRAM;
     argv.push_back(program.data());
@@ -87,8 +93,9 @@ inline Outcome run_program(const std::filesystem::path& folder,
 }
 
 /// The same, words separated by blanks.
-inline Outcome run_program(const std::filesystem::path& folder, const std::string& line) {
-  return run_program(folder, words(line));
+inline Outcome run_program(const std::filesystem::path& folder, const std::string& line,
+                           const Environment& more = {}) {
+  return run_program(folder, words(line), more);
 }
 
 }  // namespace nablabragg::test

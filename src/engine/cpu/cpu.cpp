@@ -93,7 +93,9 @@ class CpuRenderer {
 
   Report list(std::span<const PixelIndex> pixels, std::span<float> values) {
     Report report;
-    if (plan_.tricubic) miss_ = report.miss = find_first_miss(plan_);
+    // nanoBragg's latch falls with a pixel of the whole panel, listed or not.
+    if (plan_.tricubic && plan_.out_of_range == OutOfRange::nearest_for_all)
+      miss_ = report.miss = find_first_miss(plan_);
     // Neighbours in one block share most of their work.
     std::vector<std::size_t> order(pixels.size());
     std::iota(order.begin(), order.end(), std::size_t{0});

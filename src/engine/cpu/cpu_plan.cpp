@@ -209,9 +209,11 @@ void add_beams(const Plan& plan, CpuPlan& p) {
 }
 
 /// The error of an anchored index is about 1.2e-7 times its distance to the anchor and 3e-8 for its
-/// last rounding; that of the image 0.6 times this times the number of cells, in shares of its
-/// maximum.
-constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 0.6, tolerated = 2.5e-6;
+/// last rounding; that of the flank of a fringe 3.1 times this times the number of cells.  The
+/// brightest pixel may be no more than that, where a region lies between the spots.  The errors of
+/// many terms cancel in part.
+constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 3.1, tolerated = 3.5e-6,
+                 most_cancelled = 4;
 
 }  // namespace
 
@@ -234,7 +236,9 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
                       ? std::sqrt(plan.lattice.fudge) *
                             Vec3d{std::sqrt(m.aa), std::sqrt(m.bb), std::sqrt(m.cc)}
                       : plan.lattice.cells;
-  const double left = tolerated / image_error - last_rounding * (n.x + n.y + n.z);
+  const double terms = double(plan.rays.size()) * double(plan.orientations.size());
+  const double left = tolerated * std::min(most_cancelled, std::sqrt(terms)) / image_error -
+                      last_rounding * (n.x + n.y + n.z);
   p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
   p.anchor_weight = (index_error / left) * n;
   add_reach(plan, skip_below, p);

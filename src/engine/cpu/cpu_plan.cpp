@@ -137,14 +137,13 @@ void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
   beam.first = static_cast<int>(p.band_change.size());
   beam.first_bin = static_cast<int>(p.band_bins.size());
   for (const PlanRay& ray : rays) {
-    p.band_change_wide.push_back(ray.wavenumber / middle - 1);
-    p.band_change.push_back(static_cast<float>(p.band_change_wide.back()));
+    p.band_change.push_back(ray.wavenumber / middle - 1);
     p.band_weight.push_back(static_cast<float>(ray.weight));
     beam.light += ray.weight;
   }
   const auto begin = p.band_change.begin() + beam.first, end = p.band_change.end();
-  beam.low = *begin;
-  beam.high = *(end - 1);
+  beam.low = static_cast<float>(*begin);
+  beam.high = static_cast<float>(*(end - 1));
   beam.bins_per_change = beam.high > beam.low
                              ? static_cast<float>(bins_of_band) / (beam.high - beam.low)
                              : 0;
@@ -158,7 +157,6 @@ void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
          static_cast<int>(std::upper_bound(begin, end, edge(bin + 1.01)) - p.band_change.begin())});
   }
   p.band_change.insert(p.band_change.end(), most_lanes, beam.high);
-  p.band_change_wide.insert(p.band_change_wide.end(), most_lanes, 0.0);
   p.band_weight.insert(p.band_weight.end(), most_lanes, 0.0F);
   p.beams.push_back(beam);
 }
@@ -231,11 +229,7 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
   if (plan.dmin > 0 || plan.background_per_sr != 0 ||
       (plan.polarized && plan.polarization == Apply::to_each_term))
     p.ray_factors = true;
-  const auto& m = plan.lattice.metric;
-  const Vec3d n = plan.lattice.shape == CrystalShape::gauss
-                      ? std::sqrt(plan.lattice.fudge) *
-                            Vec3d{std::sqrt(m.aa), std::sqrt(m.bb), std::sqrt(m.cc)}
-                      : plan.lattice.cells;
+  const Vec3d& n = plan.lattice.cells;
   const double terms = double(plan.rays.size()) * double(plan.orientations.size());
   const double left = tolerated * std::min(most_cancelled, std::sqrt(terms)) / image_error -
                       last_rounding * (n.x + n.y + n.z);

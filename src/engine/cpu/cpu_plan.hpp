@@ -42,8 +42,8 @@ struct CpuPlan {
   bool bands = false;  ///< each beam is a band
   /// Of each ray of a band, sorted: wavenumber over that of the band, less one.  Weights of zero
   /// follow the last ray of a band, as many as two registers can hold.
-  std::vector<float> band_change, band_weight;
-  std::vector<double> band_change_wide;
+  std::vector<double> band_change;
+  std::vector<float> band_weight;
   /// Where the rays of each bin of a band begin and end, a little too early and too late.
   std::vector<std::array<int, 2>> band_bins;
   double dark_radius2 = 0;  ///< beyond which a spot is dark

@@ -371,24 +371,18 @@ HWY_NOINLINE Single double_phase_intensity(const CpuPlan& p, const Tile& tile, s
 
 /// The sum of F^2 F_latt^2 over the rays of a band, of Gaussian spots.  `d`: distances to the
 /// lattice point of the band's middle, the only one that the band comes near to; `h`: indices
-/// there.  A pixel's light lies in one interval of wavelengths.
-template <class T>
-NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec3<T>& d,
-                                   const Vec3<T>& h, const Single& F2, std::int64_t& lit_rays) {
-  const auto in_single = [](const auto& value) {
-    if constexpr (std::is_same_v<T, Single>)
-      return value;
-    else
-      return narrow(value);
-  };
+/// there.  A pixel's light lies in one interval of wavelengths.  Exponents are small differences of
+/// large numbers, so all but the exponential itself is in double precision.
+NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec3<Double>& d,
+                                   const Vec3<Double>& h, const Single& F2,
+                                   std::int64_t& lit_rays) {
   const auto& m = p.lattice.metric;
-  using physics::constant;
   const auto approach = physics::closest_approach(
-      physics::SpotMetric<T>{constant<T>(m.aa), constant<T>(m.bb), constant<T>(m.cc),
-                             constant<T>(m.ab), constant<T>(m.bc), constant<T>(m.ca)},
+      physics::SpotMetric<Double>{Double(m.aa), Double(m.bb), Double(m.cc), Double(m.ab),
+                                  Double(m.bc), Double(m.ca)},
       d, h);
-  const Single at = in_single(approach.at), least = in_single(approach.radius2),
-               curvature = in_single(approach.curvature);
+  const Single at = narrow(approach.at), least = narrow(approach.radius2),
+               curvature = narrow(approach.curvature);
   const Single room = single(p.dark_radius2) - least, none(0.0f);
   const Single half = sqrt(select(room > none, room / curvature, none));
   const Single low = at - half, high = at + half;
@@ -396,7 +390,7 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
                    (F2 > none);
 
   alignas(64) float sums[lanes], leasts[lanes], curvatures[lanes], lows[lanes], highs[lanes];
-  alignas(64) physics::Scalar<T> ats[lanes];
+  alignas(64) double ats[lanes];
   none.store(sums);
   approach.at.store(ats);
   least.store(leasts);
@@ -418,12 +412,7 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
     // Two registers hide each other's latencies.
     Pair sum(0.0f);
     for (int j = begin; j < end; j += Pair::count) {
-      // Where phases want double precision, so do these.
-      Pair off;
-      if constexpr (std::is_same_v<T, Single>)
-        off = Pair::load(p.band_change.data() + j) - Pair(ats[lane]);
-      else
-        off = narrow(Doubles<2>::load(p.band_change_wide.data() + j) - Doubles<2>(ats[lane]));
+      const Pair off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
       const Pair latt = physics::gauss_lattice_factor(
           Pair(leasts[lane]) + Pair(curvatures[lane]) * off * off, count, fudge);
       sum = sum + Pair::load(p.band_weight.data() + j) * (latt * latt);
@@ -484,8 +473,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
           most = kind > most ? kind : most;
         }
         const bool lit = most != static_cast<float>(dark);
-        const bool alike = anchored && !bands && least == static_cast<float>(uniform) &&
-                           least == most;
+        const bool alike = anchored && least == static_cast<float>(uniform) && least == most;
         one_cell[one_cells] = o;
         one_cells += alike;
         many_cells[many] = o;
@@ -562,23 +550,13 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                 const size_t o = many_cells[i];
                 const Beam& beam = beam_of(p, chunk, o);
                 all_rays += beam.rays * lanes;
-                Single term;
-                if constexpr (anchored) {
-                  const size_t operators_of_parts[] = {o};
-                  Vec3<Single> cell;
-                  const Vec3<Single> d = anchored_distance<false, 1>(chunk, operators_of_parts,
-                                                                     blocks, phase.change, cell);
-                  const Single F = nearest_F<lookup, 1>(p, cell);
-                  term = band_intensity(p, beam, d, cell + single(p.grid.min) + d, F * F, lit_rays);
-                } else {
-                  const Vec3<Double> h = miller_indices(
-                      chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
-                  const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
-                                             round_half_down(h.z)};
-                  const Single F = nearest_F<lookup, 1>(
-                      p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-                  term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
-                }
+                const Vec3<Double> h = miller_indices(
+                    chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
+                const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
+                                           round_half_down(h.z)};
+                const Single F = nearest_F<lookup, 1>(
+                    p, narrow(nearest - vec3_as<Double>(p.grid.min)));
+                const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
                 terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
                                       : terms + term;
               }
@@ -682,9 +660,7 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const bool anchored = p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit;
   out.skipped = 0;
   if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)
-    if (p.bands)
-      return (anchored ? render_single<true, Shape, lookup, 1, true>
-                       : render_single<false, Shape, lookup, 1, true>)(p, tile, anchors, out);
+    if (p.bands) return render_single<false, Shape, lookup, 1, true>(p, tile, anchors, out);
   if constexpr ((Shape == CrystalShape::square || Shape == CrystalShape::round) &&
                 lookup != Lookup::tricubic)
     if (anchored)

@@ -310,7 +310,7 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
   Vec3<Singles<K>> cell;
   const auto d = anchored_distance<one_cell, K>(chunk, o, block, change, cell);
   if constexpr (!one_cell) {
-    const Singles<K> border(0.5f - 5e-7f);
+    const Singles<K> border(0.5f - 1e-6f);
     unsure = (magnitude(d.x) > border) | (magnitude(d.y) > border) | (magnitude(d.z) > border);
   }
   const Singles<K> latt = lattice_factor<Shape>(p.lattice, d);
@@ -655,8 +655,8 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const double radius = anchors.largest_radius;
   const double spans = p.max_wavenumber * radius;
   const double error = spans * dot(p.anchor_weight, p.edges_m);
-  const bool few_cells = spans * p.edges_m.x < 1 && spans * p.edges_m.y < 1 &&
-                         spans * p.edges_m.z < 1;
+  const bool few_cells = spans * p.edges_m.x < 4 && spans * p.edges_m.y < 4 &&
+                         spans * p.edges_m.z < 4;
   const bool anchored = p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit;
   out.skipped = 0;
   if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)

@@ -230,7 +230,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
   const std::int64_t asked = tricubic_steps;
   const int orientations = static_cast<int>(plan.orientations.size());
   const T default_F(plan.default_F), none(0);
-  const auto everywhere = none == none;
+  const auto everywhere = none < T(1);
   const bool zero_counts = plan.starting_sum != 0;
 
   BasicPixelSum<T> out;

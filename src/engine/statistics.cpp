@@ -77,10 +77,12 @@ RowSums sums_of(std::span<const float> row) {
 Statistics image_statistics(const Plan& plan, const Image& image, bool count_masked) {
   const RegionOfInterest& roi = plan.roi;
   const auto pixels_of = [&](int slow) {
-    return image.row(slow).subspan(static_cast<std::size_t>(roi.fast_min),
-                                   static_cast<std::size_t>(roi.fast_max - roi.fast_min + 1));
+    return image.row(slow).subspan(
+        static_cast<std::size_t>(roi.fast_min),
+        static_cast<std::size_t>(roi.fast_max) + 1 - static_cast<std::size_t>(roi.fast_min));
   };
-  std::vector<RowSums> rows(static_cast<std::size_t>(roi.slow_max - roi.slow_min + 1));
+  std::vector<RowSums> rows(static_cast<std::size_t>(roi.slow_max) + 1 -
+                            static_cast<std::size_t>(roi.slow_min));
   const auto sum_row = [&](int slow, std::vector<float>& visited) {
     if (!plan.mask) return sums_of(pixels_of(slow));
     visited.clear();

@@ -29,6 +29,7 @@ std::uint16_t to_integer(float value, double scale, double adc) {
   const double v = static_cast<double>(value) * scale + adc;
   const double within = v > 0 ? std::min(v, largest) : 0.0;  // not a number becomes 0
   // Through float: near 65535 that rounds to 1/128 and so moves the border between two integers.
+  // NOLINTNEXTLINE(bugprone-incorrect-roundings): nanoBragg's, and nothing here is negative
   return static_cast<std::uint16_t>(static_cast<int>(static_cast<float>(within + 0.5)));
 }
 

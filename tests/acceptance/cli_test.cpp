@@ -216,7 +216,7 @@ TEST_F(AcceptanceCli, AT_CLI_007_NoiseFollowsTheSeed) {
 TEST_F(AcceptanceCli, AT_CLI_008_DminTakesAwayAtHighAnglesOnly) {
   const std::string line =
       "-cell 100 -default_F 100 -N 5 -detpixels 64 -pixel 1 -oversample 1 "
-      "-Xbeam 32 -Ybeam 32 -floatfile ";
+      "-Xbeam 32 -Ybeam 32 -engine reference -floatfile ";
   for (const std::string& mode : {std::string(), corrected}) {
     run(line + "a.bin" + mode);
     run(line + "b.bin -dmin 5" + mode);

@@ -418,7 +418,9 @@ nlohmann::json trace_of(const Outcome& outcome) {
 TEST_F(Outputs, OfATraceInJsonMultiplyToThePixelOfTheFloatImage) {
   for (const std::string mode : {"", "-corrected -floatfile floatimage.bin "}) {
     const Outcome outcome = good_run(
-        cubic + mode + "-trace_pixel 20 17 -trace_format json -polar 0.9 -mosaic 1 -mosaic_dom 3");
+        cubic + mode +
+        "-engine reference -trace_pixel 20 17 -trace_format json -polar 0.9 -mosaic 1 "
+        "-mosaic_dom 3");
     const nlohmann::json trace = trace_of(outcome);
     const auto pixel = static_cast<double>(floats("floatimage.bin")[20 * 32 + 17]);
     EXPECT_EQ(trace.at("photons"), pixel);
@@ -464,7 +466,7 @@ TEST_F(Outputs, OfATraceShowAsManyStepsAsAskedFor) {
 }
 
 TEST_F(Outputs, OfATraceAsATableFollowTheSummary) {
-  const Outcome outcome = good_run(cubic + "-trace_pixel 20 17 -trace_steps 3");
+  const Outcome outcome = good_run(cubic + "-engine reference -trace_pixel 20 17 -trace_steps 3");
   EXPECT_THAT(outcome.out, HasSubstr("trace of pixel slow 20 fast 17: 4 steps that scatter\n"));
   EXPECT_THAT(outcome.out, HasSubstr("... and 1 more steps (-trace_steps 0 shows all)\n"));
   EXPECT_THAT(outcome.out, HasSubstr("writing floatimage.bin"));

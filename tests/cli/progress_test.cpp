@@ -26,7 +26,7 @@ std::string on_a_terminal(const std::string& more) {
     const std::string line = std::string("cd '") + (folder / "") +
                              "' && exec '" NABLA_PROGRAM
                              "' -corrected -cell 100 -default_F 100 -N 5 -detpixels 512 "
-                             "-oversample 3 -mosaic 1 -mosaic_domains 25 " +
+                             "-oversample 3 -mosaic 1 -mosaic_domains 25 -engine reference " +
                              more;
     execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
     _exit(127);

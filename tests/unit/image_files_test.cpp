@@ -188,7 +188,7 @@ TEST(Writers, WriteTheSameBytesWhereSeveralThreadsFillTheRows) {
 
 TEST(AtomicFile, IsAsLongAsWhatWasWrittenWhateverWasExpected) {
   const TempDir dir;
-  for (const std::size_t expected : {0, 3, 100000}) {
+  for (const std::size_t expected : {std::size_t{0}, std::size_t{3}, std::size_t{100000}}) {
     AtomicFile file(dir / "a");
     file.expect(expected);
     file.write("seven c");

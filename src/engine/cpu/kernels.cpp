@@ -32,7 +32,7 @@ NABLA_INLINE Singles<K> load(const std::array<float, tile_pixels>& values, size_
 /// The reference engine's loop, as many pixels at once as there are lanes.
 template <CrystalShape Shape, Lookup lookup>
 void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
-  const auto pixels = static_cast<size_t>(tile.blocks * block_pixels);
+  const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
   for (size_t first = 0; first < pixels; first += lanes) {
     const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
         *p.plan, p.grid, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)),
@@ -225,7 +225,7 @@ struct AnchoredPhase {
     const PlanFrame& f = p.plan->frame;
     const auto of_block = [&](const auto& values) {
       return by_part<K>([&](int i) {
-        return static_cast<float>(values[block_of(first + static_cast<size_t>(i * lanes))]);
+        return static_cast<float>(values[block_of(first + static_cast<size_t>(i) * lanes)]);
       });
     };
     anchor_near = of_block(anchors.near);
@@ -336,7 +336,7 @@ NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3
 }
 
 NABLA_INLINE const Beam& beam_of(const CpuPlan& p, const Chunk& chunk, size_t o) {
-  return p.beams[static_cast<size_t>(chunk.first_beam + chunk.beam[o])];
+  return p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(chunk.beam[o])];
 }
 
 /// F^2 F_latt^2 with phases in double precision.
@@ -444,7 +444,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   const double own_depth = each_omega ? sensor.layer_step : 0;
   const double middle_layer = 0.5 * (sensor.layers - 1), middle_sub = 0.5 * (plan.oversample - 1);
   const std::int64_t samples = std::int64_t{sensor.layers} * plan.oversample * plan.oversample;
-  const auto pixels = static_cast<size_t>(tile.blocks * block_pixels);
+  const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
 
   // What a pixel gathers over the chunks
   alignas(64) std::array<double, tile_pixels> sums, background;
@@ -528,7 +528,8 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
               polarization_of(plan.rays[0]).store(polarizations.data() + first);
             if (p.ray_factors)
               for (int i = 0; i < chunk.beams; ++i) {
-                const Beam& beam = p.beams[static_cast<size_t>(chunk.first_beam + i)];
+                const Beam&
+                    beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
                 Narrow factor(1.0f);
                 if (each_polarization) factor = polarization_of(beam);
                 // A beam whose orientations fill several chunks counts with its first one.
@@ -549,7 +550,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
               for (size_t i = 0; i < many; ++i) {
                 const size_t o = many_cells[i];
                 const Beam& beam = beam_of(p, chunk, o);
-                all_rays += beam.rays * lanes;
+                all_rays += std::int64_t{beam.rays} * lanes;
                 const Vec3<Double> h = miller_indices(
                     chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
                 const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
@@ -560,7 +561,8 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
                 terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
                                       : terms + term;
               }
-              out.skipped += (all_rays - lit_rays) * used_pixels / (block_pixels * lanes);
+              out.skipped += (all_rays - lit_rays) * used_pixels /
+                             (std::int64_t{block_pixels} * lanes);
             } else if constexpr (anchored) {
               const auto add_all = [&](const size_t* list, size_t n, auto&& intensity) {
                 size_t i = 0;

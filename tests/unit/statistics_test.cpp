@@ -224,7 +224,9 @@ Sample sample(bool masked) {
 }
 
 void expect_as_by_plain_loops(const Sample& sample, bool count_masked) {
-  const auto& [plan, image] = sample;
+  // Lambdas cannot capture a structured binding with clang 14.
+  const auto& plan = sample.plan;
+  const auto& image = sample.image;
   Statistics plain;
   double squares = 0, deviation = 0;
   std::int64_t counted = 0;
@@ -275,7 +277,7 @@ TEST(Statistics, AreTheSameToTheLastBitForAnyNumberOfThreads) {
     return engine::image_statistics(image.plan, image.image, false);
   };
   const Statistics one = with(1);
-  for (const std::size_t threads : {2, 3, 8})
+  for (const std::size_t threads : {std::size_t{2}, std::size_t{3}, std::size_t{8}})
     for (int repetition = 0; repetition < 20; ++repetition) {
       const Statistics many = with(threads);
       EXPECT_EQ(many.sum, one.sum);

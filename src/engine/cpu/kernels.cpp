@@ -178,7 +178,8 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
         const Double shift(6442450944.0), high = (fraction + shift) - shift;
         lattice_point = narrow(nearest - Double(minimum));
         const Single size = magnitude(narrow(fraction)),
-                     span = spread * single(edge * r.wavenumber) + magnitude(narrow(index)) * sweep;
+                     span = spread * single(edge * r.wavenumber) * (Single(1.0f) + sweep) +
+                            magnitude(narrow(index)) * sweep;
         narrow(high).store(chunk.high[o][which] + first);
         narrow(fraction - high).store(chunk.low[o][which] + first);
         lattice_point.store(chunk.cell[o][which] + first);

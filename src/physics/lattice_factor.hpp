@@ -103,17 +103,24 @@ NABLA_INLINE LatticeSlopes<T> square_lattice_slopes(const FringePosition<T>& h,
   struct Axis {
     T S, slope, per_cell;
   };
+  const auto P_h = sin_pi_over_x(h.x), P_k = sin_pi_over_x(k.x), P_l = sin_pi_over_x(l.x);
+  // One division for all: 1/(x P(x)) of each axis is this times the other two sines.
+  const T sine_h = h.x * P_h.over_x, sine_k = k.x * P_k.over_x, sine_l = l.x * P_l.over_x;
+  const T inverse = T(1) / (sine_h * sine_k * sine_l);
   const T two(2), none(0);
-  const auto along = [&](const FringePosition<T>& at) -> Axis {
+  const auto along = [&](const FringePosition<T>& at, const SineOverX<T>& P,
+                         const T& inverse_sine) -> Axis {
     const T &x = at.x, &t = at.turns;
-    const auto P = sin_pi_over_x(x), Q = sin_pi_over_x(t);
-    const T inverse = T(1) / (x * P.over_x);
-    const T S = t * Q.over_x * inverse, turning = two * t * t * Q.slope;
-    const T slope = (Q.over_x * at.whole / x + at.cells * turning - two * S * x * x * P.slope) *
-                    inverse;
-    return {S, select(at.d < none, -slope, slope), (Q.over_x + turning) * x * inverse};
+    const auto Q = sin_pi_over_x(t);
+    const T S = t * Q.over_x * inverse_sine, turning = two * t * t * Q.slope;
+    const T whole_over_x = at.whole * P.over_x * inverse_sine;
+    const T slope = (Q.over_x * whole_over_x + at.cells * turning - two * S * x * x * P.slope) *
+                    inverse_sine;
+    return {S, select(at.d < none, -slope, slope), (Q.over_x + turning) * x * inverse_sine};
   };
-  const Axis a = along(h), b = along(k), c = along(l);
+  const Axis a = along(h, P_h, inverse * sine_k * sine_l),
+             b = along(k, P_k, inverse * sine_l * sine_h),
+             c = along(l, P_l, inverse * sine_h * sine_k);
   const T bc = b.S * c.S, ca = c.S * a.S, ab = a.S * b.S;
   return {a.S * bc,
           {a.slope * bc, b.slope * ca, c.slope * ab},

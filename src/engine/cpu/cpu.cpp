@@ -137,7 +137,7 @@ class CpuRenderer {
     const double* photons = sums.photons.data() + first;
     if (tile.pixels[static_cast<std::size_t>(block)] == block_pixels) {
       Number* to = image.data() + static_cast<std::size_t>(tile.slow[first]) * width +
-                  static_cast<std::size_t>(tile.fast[first]);
+                   static_cast<std::size_t>(tile.fast[first]);
       for (std::size_t y = 0; y < block_side; ++y)
         for (std::size_t x = 0; x < block_side; ++x)
           to[y * width + x] = static_cast<Number>(photons[y * block_side + x]);
@@ -153,8 +153,8 @@ class CpuRenderer {
       if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
           slow > roi.slow_max || !plan_.visits(fast, slow))
         continue;
-      image[static_cast<std::size_t>(slow) * width + static_cast<std::size_t>(fast)] =
-          static_cast<Number>(photons[i]);
+      image[static_cast<std::size_t>(slow) * width +
+            static_cast<std::size_t>(fast)] = static_cast<Number>(photons[i]);
       solid_angle += sums.solid_angle[first + i];
     }
   }

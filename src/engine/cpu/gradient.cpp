@@ -55,7 +55,18 @@ class Tiling {
     fill_tile(plan_, (left_ + index % across_) * tile_side, (bottom_ + index / across_) * tile_side,
               tile);
     const RegionOfInterest& roi = plan_.roi;
+    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
+    for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
+      if (tile.pixels[b] != block_pixels) continue;
+      const std::size_t first = b * block_pixels;
+      const std::size_t corner = static_cast<std::size_t>(tile.slow[first]) * width +
+                                 static_cast<std::size_t>(tile.fast[first]);
+      for (std::size_t y = 0; y < block_side; ++y)
+        for (std::size_t x = 0; x < block_side; ++x)
+          work(first + y * block_side + x, corner + y * width + x);
+    }
     for (std::size_t i = 0; i < static_cast<std::size_t>(tile.blocks) * block_pixels; ++i) {
+      if (tile.pixels[i / block_pixels] == block_pixels) continue;
       const int fast = static_cast<int>(tile.fast[i]), slow = static_cast<int>(tile.slow[i]);
       if (fast >= roi.fast_min && fast <= roi.fast_max && slow >= roi.slow_min &&
           slow <= roi.slow_max && plan_.visits(fast, slow))
@@ -71,13 +82,27 @@ class Tiling {
   int left_ = 0, bottom_ = 0, across_ = 1, count_;
 };
 
+/// Where there is one step only that a factor can come from, it may as well be that step's own.
+Plan with_own_factors(Plan plan) {
+  if (plan.oversample > 1 || plan.sensor.layers > 1 || plan.starting_sum != 0) return plan;
+  const auto own = [](Apply& rule) {
+    if (rule == Apply::once) rule = Apply::to_each_term;
+  };
+  own(plan.solid_angle);
+  own(plan.capture);
+  if (plan.rays.size() == 1) own(plan.polarization);
+  return plan;
+}
+
 class Derivatives {
  public:
   Derivatives(const Plan& plan, const ComputeOptions& options)
-      : plan_(plan), options_(options), cpu_plan_(make_cpu_plan(plan, options.skip_below, false)) {
+      : plan_(with_own_factors(plan)),
+        options_(options),
+        cpu_plan_(make_cpu_plan(plan_, options.skip_below, false)) {
     const KernelSet& kernels = kernels_of_this_machine();
     const bool wide = options.precision == Precision::float64 ||
-                      options.engine == Engine::reference || !needs_wide(plan).empty();
+                      options.engine == Engine::reference || !needs_wide(plan_).empty();
     const auto kernel = wide ? kernels.wide_gradient : kernels.single_gradient;
     const auto shape = plan.lattice.shape;
     nearest_ = kernel(shape, plan.grid ? Lookup::nearest : Lookup::constant);
@@ -211,7 +236,7 @@ class Derivatives {
     return static_cast<int>(std::clamp(steps_of_batch / steps, 1.0, 64.0));
   }
 
-  const Plan& plan_;
+  const Plan plan_;
   const ComputeOptions& options_;
   const CpuPlan cpu_plan_;
   GradientKernel nearest_ = nullptr, tricubic_ = nullptr;

@@ -68,7 +68,7 @@ HWY_NOINLINE void locate(const Plan& plan, const Double& fast, const Double& slo
 
 /// A sub-pixel as the light of a step sees it.
 template <class T>
-struct Spot {
+struct SensorSpot {
   T fast, slow;  ///< on the panel [m]
   T near;        ///< 1 / distance [1/m]
   Vec3<T> direction;
@@ -76,20 +76,20 @@ struct Spot {
 };
 
 template <class T>
-NABLA_INLINE Spot<T> spot_of(const BasicSubPixel<Double>& at) {
+NABLA_INLINE SensorSpot<T> spot_of(const BasicSubPixel<Double>& at) {
   return {shaped<T>(at.fast), shaped<T>(at.slow), shaped<T>(Double(1) / at.distance),
           shaped<T>(at.direction), at.layer};
 }
 
 template <class T>
-NABLA_INLINE T obliquity(const PlanFrame& frame, const Spot<T>& spot) {
+NABLA_INLINE T obliquity(const PlanFrame& frame, const SensorSpot<T>& spot) {
   return frame.curvature == Curvature::spherical
              ? T(1)
              : dot(spot.direction, lane_vector<T>(frame.normal));
 }
 
 template <class T>
-HWY_NOINLINE T capture_of(const Plan& plan, const Spot<T>& spot) {
+HWY_NOINLINE T capture_of(const Plan& plan, const SensorSpot<T>& spot) {
   return physics::capture_fraction(
       T(static_cast<float>(spot.layer)), lane_number<T>(plan.sensor.layer_step),
       lane_number<T>(plan.sensor.absorption_per_m), obliquity(plan.frame, spot));
@@ -97,7 +97,7 @@ HWY_NOINLINE T capture_of(const Plan& plan, const Spot<T>& spot) {
 
 /// From the bar of a position on the flat panel [m] to those of the frame.
 template <class T>
-NABLA_INLINE void pull_back_flat(const Plan& plan, const Spot<T>& spot, const Vec3<T>& bar,
+NABLA_INLINE void pull_back_flat(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
                                  BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
   add(bars.frame.origin, bar);
@@ -115,7 +115,7 @@ NABLA_INLINE void pull_back_flat(const Plan& plan, const Spot<T>& spot, const Ve
 
 /// The same for a curved panel: back through the two rotations of place().
 template <class T>
-HWY_NOINLINE void pull_back_curved(const Plan& plan, const Spot<T>& spot, const Vec3<T>& bar,
+HWY_NOINLINE void pull_back_curved(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
                                    BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
   const auto number = [](double x) { return lane_number<T>(x); };
@@ -161,16 +161,32 @@ struct SpotBars {
   T solid_angle{0}, capture{0};  ///< bars of their logarithms
 };
 
+/// Through the capture in the sensor.
+template <class T>
+HWY_NOINLINE void pull_back_capture(const Plan& plan, const SensorSpot<T>& spot, const T& light,
+                                    Vec3<T>& direction_bar, BasicPlanNumbers<T>& bars) {
+  const PlanSensor& sensor = plan.sensor;
+  const auto number = [](double x) { return lane_number<T>(x); };
+  const T rho = obliquity(plan.frame, spot);
+  const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
+  const T per_log_depth = light * depth *
+                          physics::capture_log_slope(T(static_cast<float>(spot.layer)), depth);
+  add(bars.sensor.layer_step, per_log_depth * number(1 / sensor.layer_step));
+  add(bars.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
+  if (plan.frame.curvature == Curvature::spherical) return;
+  const T rho_bar = -per_log_depth / rho;
+  add(direction_bar, rho_bar * lane_vector<T>(plan.frame.normal));
+  add(bars.frame.normal, rho_bar * spot.direction);
+}
+
 /// `own_depth`: as in solid_angle(), for each layer.
 template <class T>
-HWY_NOINLINE void pull_back_spot(const Plan& plan, const Spot<T>& spot, double own_depth,
+NABLA_INLINE void pull_back_spot(const Plan& plan, const SensorSpot<T>& spot, double own_depth,
                                  const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
   const auto number = [](double x) { return lane_number<T>(x); };
-  const auto layer = static_cast<float>(spot.layer);
   Vec3<T> direction = light.direction;
 
-  // Solid angle
   double power = -2;
   if (f.solid_angle != SolidAngle::per_area)
     add(bars.frame.pixel, light.solid_angle * number(2 / f.pixel));
@@ -178,23 +194,10 @@ HWY_NOINLINE void pull_back_spot(const Plan& plan, const Spot<T>& spot, double o
     power = -3;
     const T close = light.solid_angle * number(1 / (f.close_distance + own_depth * spot.layer));
     add(bars.frame.close_distance, close);
-    if (own_depth > 0) add(bars.sensor.layer_step, T(layer) * close);
+    if (own_depth > 0) add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * close);
   }
-
-  // Capture
-  if (plan.sensor.absorption_per_m > 0) {
-    const PlanSensor& sensor = plan.sensor;
-    const T rho = obliquity(f, spot);
-    const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
-    const T per_log_depth = light.capture * depth * physics::capture_log_slope(T(layer), depth);
-    add(bars.sensor.layer_step, per_log_depth * number(1 / sensor.layer_step));
-    add(bars.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
-    if (f.curvature != Curvature::spherical) {
-      const T rho_bar = -per_log_depth / rho;
-      add(direction, rho_bar * lane_vector<T>(f.normal));
-      add(bars.frame.normal, rho_bar * spot.direction);
-    }
-  }
+  if (plan.sensor.absorption_per_m > 0)
+    pull_back_capture(plan, spot, light.capture, direction, bars);
 
   const T radial = number(power) * light.solid_angle - dot(direction, spot.direction);
   const Vec3<T> position = spot.near * (direction + radial * spot.direction);
@@ -202,6 +205,13 @@ HWY_NOINLINE void pull_back_spot(const Plan& plan, const Spot<T>& spot, double o
     pull_back_flat(plan, spot, position, bars);
   else
     pull_back_curved(plan, spot, position, bars);
+}
+
+/// The same, of spots that only some plans have.
+template <class T>
+HWY_NOINLINE void pull_back_other_spot(const Plan& plan, const SensorSpot<T>& spot,
+                                       const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
+  pull_back_spot(plan, spot, 0, light, bars);
 }
 
 template <class T>
@@ -231,10 +241,22 @@ NABLA_INLINE auto within_dmin(const Plan& plan, const AnyRay& ray, const Vec3<Do
 /// The first polarization factor found in a pixel, where one stands for all.
 template <class T>
 struct FirstPolarization {
-  T factor{0};
-  Spot<T> spot;
+  T factor;
+  SensorSpot<T> spot;
   Vec3<T> incident, magnetic;
-  T ray{0};  ///< its number
+  T ray;  ///< its number
+
+  /// That of the first ray at the first sub-pixel.
+  NABLA_INLINE void take_first(const Plan& plan, const SensorSpot<T>& first) {
+    spot = first;
+    incident = lane_vector<T>(plan.rays[0].incident);
+    magnetic = lane_vector<T>(plan.rays[0].magnetic);
+    factor = physics::kahn_polarization(dot(incident, spot.direction),
+                                        dot(spot.direction, magnetic),
+                                        lane_number<T>(plan.polarization_fraction));
+  }
+
+  /// That of the first ray that -dmin does not cut off, another one in each pixel.
 
   HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
     factor = ray = T(0);
@@ -244,7 +266,7 @@ struct FirstPolarization {
       for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
         for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
           locate(plan, fast, slow, at);
-          const Spot<T> here = spot_of<T>(at);
+          const SensorSpot<T> here = spot_of<T>(at);
           if (at.layer == 0 && at.sub_slow == 0 && at.sub_fast == 0) {
             // Where nothing is ever found, its light is none but its place must be one.
             spot = here;
@@ -254,7 +276,7 @@ struct FirstPolarization {
           for (size_t r = 0; r < plan.rays.size(); ++r) {
             const PlanRay& candidate = plan.rays[r];
             auto now = open != T(0);
-            if (plan.background_per_sr == 0 && plan.dmin > 0)
+            if (plan.background_per_sr == 0)
               now = now & within_dmin<T>(plan, candidate, at.direction);
             if (!any(now)) continue;
             const Vec3<T> i = lane_vector<T>(candidate.incident),
@@ -481,9 +503,17 @@ class TileBars {
         lights_background_(plan_.background_per_sr != 0),
         forwards_(!sink.tangents.empty()) {
     find_anchors(plan_, tile_, anchors_);
-    sink_.photons.fill(0);
-    if (forwards_) std::fill_n(sink_.slopes, tile_pixels * sink_.tangents.size(), 0.0);
+    if (forwards_) {
+      sink_.photons.fill(0);
+      std::fill_n(sink_.slopes, tile_pixels * sink_.tangents.size(), 0.0);
+    }
+    clear_tile();
+  }
+
+  void clear_tile() {
     bars_ = zero_numbers<T>();
+    for_each_number_of_ray([](T& bar) { bar = T(0); }, first_ray_bars_);
+    table_slope_ = Double(0);
   }
 
   void clear_chunk() {
@@ -493,14 +523,19 @@ class TileBars {
       for_each_number_of_ray([](T& bar) { bar = T(0); }, ray_bars_[b]);
   }
 
-  void pull_back_first_polarization(size_t first, const T& bar) {
+  /// `light`: what else comes from the spot where the factor was found.
+  HWY_NOINLINE void pull_back_first_polarization(size_t first, const T& bar, SpotBars<T> light) {
     const FirstPolarization<T>& from = first_polarization_;
+    if (plan_.dmin == 0) {
+      pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar,
+                             first_ray_bars_, light.direction, bars_);
+      return pull_back_other_spot(plan_, from.spot, light, bars_);
+    }
     BasicPlanRay<T> ray;
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
-    SpotBars<T> light;
     pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar, ray,
                            light.direction, bars_);
-    pull_back_spot(plan_, from.spot, 0, light, bars_);
+    pull_back_other_spot(plan_, from.spot, light, bars_);
     // Which ray it was may differ from lane to lane.
     alignas(64) double rays[lanes], bars_of_ray[8][lanes];
     widened(from.ray).store(rays);
@@ -554,6 +589,7 @@ class TileBars {
         if (direction != 0) change = change + Double(direction) * widened(bar);
       };
       for_each_number(along, static_cast<const PlanNumbers&>(tangent), std::as_const(bars_));
+      for_each_number_of_ray(along, tangent.rays[0], std::as_const(first_ray_bars_));
       for (int b = 0; b < chunk_.beams; ++b)
         for_each_number_of_ray(along, ray_of(tangent, b), std::as_const(ray_bars_[b]));
       if (!is_zero(tangent.orientations))
@@ -574,8 +610,7 @@ class TileBars {
       for (size_t lane = 0; lane < static_cast<size_t>(lanes); ++lane)
         slope_of(first + lane, t) += changes[lane];
     }
-    table_slope_ = Double(0);
-    bars_ = zero_numbers<T>();
+    clear_tile();
     clear_chunk();
   }
 
@@ -603,6 +638,8 @@ class TileBars {
   void finish_tile(CrystalShape shape, Lookup lookup) {
     BasicPlanNumbers<double> sums = zero_numbers<double>();
     for_each_number([](double& to, const T& bar) { to = lane_sum(bar); }, sums, bars_);
+    for_each_number_of_ray([](double& to, const T& bar) { to += lane_sum(bar); },
+                           sink_.bars->rays[0], std::as_const(first_ray_bars_));
     sink_.value += sums.scale + sums.starting_sum + sums.background_per_sr;
     complete(p_, shape, lookup, sums);
     for_each_number([](double& to, const double& bar) { to += bar; },
@@ -628,11 +665,53 @@ class TileBars {
   BasicPlanNumbers<T> bars_;
   T axes_bars_[chunk_size][9];  ///< of a, b, c times the wavenumber
   BasicPlanRay<T> ray_bars_[chunk_size];
+  BasicPlanRay<T> first_ray_bars_;  ///< of the polarization that stands for all
   Double table_slope_{0};
 };
 
+/// Where the pixels of a group see their sub-pixels: in double precision ...
+template <class T, bool anchored>
+struct GroupPhase {
+  const Tile& tile;
+  BasicSubPixel<Double> at;
+
+  NABLA_INLINE GroupPhase(const CpuPlan&, const Tile& t, const Anchors&, size_t) : tile(t) {}
+
+  NABLA_INLINE SensorSpot<T> see(const CpuPlan& p, size_t first, const SubPixel& which) {
+    at.layer = which.layer;
+    at.sub_slow = which.sub_slow;
+    at.sub_fast = which.sub_fast;
+    locate(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
+    return spot_of<T>(at);
+  }
+};
+
+/// ... or relative to the middle of their block.
+template <>
+struct GroupPhase<Single, true> {
+  const Tile& tile;
+  AnchoredPhase<1> phase;
+
+  NABLA_INLINE GroupPhase(const CpuPlan& p, const Tile& t, const Anchors& anchors, size_t first)
+      : tile(t), phase(p, t, anchors, first) {}
+
+  NABLA_INLINE SensorSpot<Single> see(const CpuPlan& p, size_t first, const SubPixel& which) {
+    const Plan& plan = *p.plan;
+    const PlanFrame& f = plan.frame;
+    const double right = f.subpixel * (which.sub_fast - 0.5 * (plan.oversample - 1)),
+                 up = f.subpixel * (which.sub_slow - 0.5 * (plan.oversample - 1)),
+                 deep = plan.sensor.layer_step * (which.layer - 0.5 * (plan.sensor.layers - 1));
+    const auto spot = phase.place(p, tile, first, which,
+                                  right * f.fast + up * f.slow + deep * f.normal);
+    const Single pixel = single(f.pixel), half = single(0.5);
+    return {pixel * (load<1>(tile.fast, first) + half) + single(right),
+            pixel * (load<1>(tile.slow, first) + half) + single(up), spot.near, spot.direction,
+            which.layer};
+  }
+};
+
 /// The derivatives of a tile, in the precision T of the shapes.
-template <class T, CrystalShape Shape, Lookup lookup>
+template <class T, CrystalShape Shape, Lookup lookup, bool anchored>
 class TilePullBack : TileBars<T> {
  public:
   TilePullBack(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
@@ -660,6 +739,7 @@ class TilePullBack : TileBars<T> {
   }
 
  private:
+  using Phase = GroupPhase<T, anchored>;
   static NABLA_INLINE T number(double x) { return lane_number<T>(x); }
 
   // ---- A group of pixels, one in each lane ------------------------------------------------------
@@ -672,37 +752,39 @@ class TilePullBack : TileBars<T> {
 
   /// False where there is nothing to do.
   bool pull_back_group(size_t first, const T& weight) {
-    const size_t block = block_of(first);
+    block_ = block_of(first);
     lit_count_ = 0;
     for (int o = 0; o < chunk_.count; ++o) {
       lit_[lit_count_] = o;
-      lit_count_ += chunk_.kind[o][block] != static_cast<float>(dark);
+      lit_count_ += chunk_.kind[o][block_] != static_cast<float>(dark);
     }
     const bool first_chunk = begin_ == 0;
     if (lit_count_ == 0 && !(first_chunk && plan_.starting_sum != 0) && !lights_background_)
       return false;
-    const Double fast = widen(load<1>(tile_.fast, first)), slow = widen(load<1>(tile_.slow, first));
     const PlanSensor& sensor = plan_.sensor;
-    BasicSubPixel<Double> at;
+    Phase phase(p_, tile_, anchors_, first);
+    SubPixel at;
 
     // Factors that stand for all terms, and the spots where they come from
     T once(1);
-    Spot<T> first_spot{};
+    SensorSpot<T> first_spot{};
     omega_once_ = T(1);
+    if (!each_omega_ || once_polarization_) first_spot = phase.see(p_, first, at);
     if (!each_omega_) {
-      locate(plan_, fast, slow, at);
-      first_spot = spot_of<T>(at);
       omega_once_ = solid_angle(plan_.frame, first_spot.near, 0.0);
       once = once * omega_once_;
     }
     if (once_capture_) {
       at.layer = sensor.layers - 1;
-      locate(plan_, fast, slow, at);
-      once = once * capture_of(plan_, spot_of<T>(at));
+      once = once * capture_of(plan_, phase.see(p_, first, at));
     }
     polarization_once_ = T(1);
     if (once_polarization_) {
-      first_polarization_.find(plan_, fast, slow);
+      if (plan_.dmin == 0)
+        first_polarization_.take_first(plan_, first_spot);
+      else
+        first_polarization_.find(plan_, widen(load<1>(tile_.fast, first)),
+                                 widen(load<1>(tile_.slow, first)));
       polarization_once_ = first_polarization_.factor;
     }
 
@@ -717,13 +799,12 @@ class TilePullBack : TileBars<T> {
     const T scaled = weight * number(p_.unit) * once;
     const double own_depth = each_omega_ ? sensor.layer_step : 0;
     for (at.layer = 0; at.layer < sensor.layers; ++at.layer) {
-      Spot<T> first_of_layer{};
+      SensorSpot<T> first_of_layer{};
       SpotBars<T> layer_light;  // of the capture that stands for all of the layer
       T capture(1);
       for (at.sub_slow = 0; at.sub_slow < plan_.oversample; ++at.sub_slow)
         for (at.sub_fast = 0; at.sub_fast < plan_.oversample; ++at.sub_fast) {
-          locate(plan_, fast, slow, at);
-          const Spot<T> spot = spot_of<T>(at);
+          const SensorSpot<T> spot = phase.see(p_, first, at);
           T omega = omega_once_, each = scaled;
           if (each_omega_) {
             omega = solid_angle(plan_.frame, spot.near, own_depth * at.layer);
@@ -737,30 +818,31 @@ class TilePullBack : TileBars<T> {
             capture = capture_of(plan_, spot);
           }
           SpotBars<T> light;
-          pull_back_beams(spot, at.direction, each,
-                          weight * number(background_share_) * omega * capture, light,
-                          once_capture_ ? layer_light : light, of_once);
+          pull_back_beams(phase, spot, each, weight * number(background_share_) * omega * capture,
+                          light, once_capture_ ? layer_light : light, of_once);
           pull_back_spot(plan_, spot, own_depth, light, bars_);
         }
       if (once_capture_) {
         if (at.layer == sensor.layers - 1) add(layer_light.capture, of_once.terms);
-        pull_back_spot(plan_, first_of_layer, 0, layer_light, bars_);
+        pull_back_other_spot(plan_, first_of_layer, layer_light, bars_);
       }
     }
 
-    if (!each_omega_) {
-      SpotBars<T> light;
-      light.solid_angle = of_once.terms + of_once.solid_angle;
-      pull_back_spot(plan_, first_spot, 0, light, bars_);
+    SpotBars<T> light;
+    if (!each_omega_) light.solid_angle = of_once.terms + of_once.solid_angle;
+    if (once_polarization_ && plan_.dmin == 0) {
+      this->pull_back_first_polarization(first, of_once.polarization, light);
+    } else {
+      if (!each_omega_) pull_back_other_spot(plan_, first_spot, light, bars_);
+      if (once_polarization_) this->pull_back_first_polarization(first, of_once.polarization, {});
     }
-    if (once_polarization_) this->pull_back_first_polarization(first, of_once.polarization);
     return true;
   }
 
   /// `each`: what a term is multiplied by, ray's own factors aside; `background`: light of a ray of
   /// weight 1 in the background.
-  NABLA_INLINE void pull_back_beams(const Spot<T>& spot, const Vec3<Double>& direction,
-                                    const T& each, const T& background, SpotBars<T>& light,
+  NABLA_INLINE void pull_back_beams(const Phase& phase, const SensorSpot<T>& spot, const T& each,
+                                    const T& background, SpotBars<T>& light,
                                     SpotBars<T>& of_capture, OnceBars& of_once) {
     const T none(0);
     for (int next = 0, b = 0; b < chunk_.beams; ++b) {
@@ -782,14 +864,21 @@ class TilePullBack : TileBars<T> {
       T unpolarized(0);  // all light of the beam here, without a factor that may be zero
       if (has_terms) {
         T factor = each;
-        if (plan_.dmin > 0) factor = select(within_dmin<T>(plan_, beam, direction), factor, none);
-        const Vec3<Double> away_wide = direction - vec3_as<Double>(beam.incident);
-        const Vec3<T> away = shaped<T>(away_wide);
+        Vec3<Double> away_wide;
+        Vec3<T> away;
+        if constexpr (anchored) {
+          away = spot.direction - incident;
+        } else {
+          if (plan_.dmin > 0)
+            factor = select(within_dmin<T>(plan_, beam, phase.at.direction), factor, none);
+          away_wide = phase.at.direction - vec3_as<Double>(beam.incident);
+          away = shaped<T>(away_wide);
+        }
         const T coefficient = factor * beam_weight * polarization;
         T intensity(0);  // F^2 F_latt^2 of all orientations
         Vec3<T> away_bar{none, none, none};
         for (; next < lit_count_ && chunk_.beam[lit_[next]] == b; ++next)
-          pull_back_step(lit_[next], away_wide, away, coefficient, intensity, away_bar);
+          pull_back_step(lit_[next], phase, away_wide, away, coefficient, intensity, away_bar);
         // h = k A (direction - incident)
         add(light.direction, away_bar);
         ray.incident = ray.incident - away_bar;
@@ -819,26 +908,106 @@ class TilePullBack : TileBars<T> {
   }
 
   /// One orientation: its fringes and its structure factor.
-  NABLA_INLINE void pull_back_step(int o, const Vec3<Double>& away_wide, const Vec3<T>& away,
-                                   const T& coefficient, T& intensity, Vec3<T>& away_bar) {
-    const Vec3<Double> h = miller_indices(chunk_.wide[o], away_wide);
-    const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-    const Vec3<Double> distance = h - nearest;
-    const auto latt = lattice_slopes<Shape, T>(p_.lattice, distance);
-    const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
+  NABLA_INLINE void pull_back_step(int o, const Phase& phase, const Vec3<Double>& away_wide,
+                                   const Vec3<T>& away, const T& coefficient, T& intensity,
+                                   Vec3<T>& away_bar) {
+    if constexpr (anchored) {
+      const size_t operators[] = {static_cast<size_t>(o)}, blocks[] = {block_};
+      const bool one_cell = chunk_.kind[o][block_] == static_cast<float>(uniform);
+      Vec3<T> cell, distance;
+      if (one_cell)
+        distance = anchored_distance<true, 1>(chunk_, operators, blocks, phase.phase.change, cell);
+      else
+        distance = anchored_distance<false, 1>(chunk_, operators, blocks, phase.phase.change, cell);
+      const auto latt = shape_slopes(distance);
+      if constexpr (lookup == Lookup::nearest) {
+        if (one_cell)
+          cell = {T(chunk_.cell[o][0][block_]), T(chunk_.cell[o][1][block_]),
+                  T(chunk_.cell[o][2][block_])};
+        const Vec3<T> extent = lane_vector<T>(p_.extent);
+        const T none(0), offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
+        const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
+                            (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
+        T F(p_.default_F);
+        if (!one_cell)
+          F = select(inside, value_at(p_.F.data(), offset, inside), F);
+        else if (any(inside))
+          F = T(p_.F[static_cast<size_t>(hn::GetLane(offset.part[0]))]);
+        const T F_bar = add_step(o, latt, F, {}, distance, away, coefficient, intensity, away_bar);
+        add(bars_.default_F, select(inside, none, F_bar));
+        if (!sink_.wants_table) return;
+        if (one_cell && any(inside))
+          sink_.table.add(static_cast<std::int64_t>(hn::GetLane(offset.part[0])), sum_of(F_bar));
+        else
+          for_each_offset(offset, inside & (F_bar != none),
+                          [&](std::int64_t where, const typename T::Mask& who) {
+                            sink_.table.add(where, sum_of(select(who, F_bar, none)));
+                          });
+      } else {
+        add_step(o, latt, T(1), {}, distance, away, coefficient, intensity, away_bar);
+      }
+    } else {
+      const Vec3<Double> h = miller_indices(chunk_.wide[o], away_wide);
+      const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+      const Vec3<Double> distance = h - nearest;
+      const auto latt = lattice_slopes<Shape, T>(p_.lattice, distance);
+      const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
+      const T F_bar_shaped = add_step(o, latt, amplitude.F, amplitude.slope, shaped<T>(distance),
+                                      away, coefficient, intensity, away_bar);
+      if constexpr (lookup != Lookup::constant) {
+        const Double F_bar = widened(F_bar_shaped), none(0);
+        const auto lit = F_bar != none;
+        if (!any(lit)) return;
+        const auto in_table = amplitude.inside & lit;
+        add(bars_.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
+        if (sink_.table_tangent)
+          table_slope_ = table_slope_ + F_bar * table_change(amplitude, in_table);
+        if (!sink_.wants_table) return;
+        for_each_offset(amplitude.offset, in_table,
+                        [&](std::int64_t offset, const typename Double::Mask& who) {
+                          const Double theirs = select(who, F_bar, none);
+                          if constexpr (lookup == Lookup::nearest)
+                            sink_.table.add(offset, lane_sum(theirs));
+                          else
+                            nodes_.add(offset, shaped<T>(theirs), amplitude.between);
+                        });
+      }
+    }
+  }
 
-    const T scattered = amplitude.F * latt.factor;
+  /// The slopes of the lattice factor in single precision throughout.
+  NABLA_INLINE auto shape_slopes(const Vec3<T>& distance) const {
+    const Vec3<T> cells = lane_vector<T>(p_.lattice.cells);
+    if constexpr (Shape == CrystalShape::square)
+      return physics::square_lattice_slopes(physics::fringe_position(distance.x, cells.x),
+                                            physics::fringe_position(distance.y, cells.y),
+                                            physics::fringe_position(distance.z, cells.z));
+    else
+      return physics::round_lattice_slopes(distance, cells, number(p_.lattice.fudge));
+  }
+
+  /// F^2 F_latt^2 of a step and its bars; returns that of F.
+  NABLA_INLINE T add_step(int o, const physics::LatticeSlopes<T>& latt, const T& F,
+                          const Vec3<T>& F_slope, const Vec3<T>& distance, const Vec3<T>& away,
+                          const T& coefficient, T& intensity, Vec3<T>& away_bar) {
+    const T scattered = F * latt.factor;
     intensity = intensity + scattered * scattered;
-    const T scaled = T(2) * coefficient * scattered, lattice_bar = scaled * amplitude.F;
+    const T scaled = T(2) * coefficient * scattered, lattice_bar = scaled * F,
+            F_bar = scaled * latt.factor;
     Vec3<T> bar = lattice_bar * latt.distance;
-    if constexpr (lookup == Lookup::tricubic) bar = bar + (scaled * latt.factor) * amplitude.slope;
+    if constexpr (lookup == Lookup::tricubic) bar = bar + F_bar * F_slope;
     T(&axes)[9] = axes_bars_[o];
     const auto row = [&](size_t first, const T& along) {
       add(axes[first], along * away.x);
       add(axes[first + 1], along * away.y);
       add(axes[first + 2], along * away.z);
-      const double* m = chunk_.wide[o] + first;
-      add(away_bar, along * Vec3<T>{number(m[0]), number(m[1]), number(m[2])});
+      const auto entry = [&](size_t i) {
+        if constexpr (is_wide<T>)
+          return T(chunk_.wide[o][first + i]);
+        else
+          return T(chunk_.matrix[o][first + i]);
+      };
+      add(away_bar, along * Vec3<T>{entry(0), entry(1), entry(2)});
     };
     row(0, bar.x);
     row(3, bar.y);
@@ -847,33 +1016,16 @@ class TilePullBack : TileBars<T> {
     if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
       add(bars_.lattice.cells, lattice_bar * latt.cells);
     if constexpr (Shape == CrystalShape::gauss) {
-      const Vec3<T> d = shaped<T>(distance), scaled_d = (lattice_bar * latt.radius2) * d;
+      const Vec3<T> scaled_d = (lattice_bar * latt.radius2) * distance;
       auto& metric = bars_.lattice.metric;
-      add(metric.aa, scaled_d.x * d.x);
-      add(metric.bb, scaled_d.y * d.y);
-      add(metric.cc, scaled_d.z * d.z);
-      add(metric.ab, T(2) * scaled_d.x * d.y);
-      add(metric.bc, T(2) * scaled_d.y * d.z);
-      add(metric.ca, T(2) * scaled_d.z * d.x);
+      add(metric.aa, scaled_d.x * distance.x);
+      add(metric.bb, scaled_d.y * distance.y);
+      add(metric.cc, scaled_d.z * distance.z);
+      add(metric.ab, T(2) * scaled_d.x * distance.y);
+      add(metric.bc, T(2) * scaled_d.y * distance.z);
+      add(metric.ca, T(2) * scaled_d.z * distance.x);
     }
-    if constexpr (lookup != Lookup::constant) {
-      const Double F_bar = widened(scaled * latt.factor), none(0);
-      const auto lit = F_bar != none;
-      if (!any(lit)) return;
-      const auto in_table = amplitude.inside & lit;
-      add(bars_.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
-      if (sink_.table_tangent)
-        table_slope_ = table_slope_ + F_bar * table_change(amplitude, in_table);
-      if (!sink_.wants_table) return;
-      for_each_offset(amplitude.offset, in_table,
-                      [&](std::int64_t offset, const typename Double::Mask& who) {
-                        const Double theirs = select(who, F_bar, Double(0));
-                        if constexpr (lookup == Lookup::nearest)
-                          sink_.table.add(offset, lane_sum(theirs));
-                        else
-                          nodes_.add(offset, shaped<T>(theirs), amplitude.between);
-                      });
-    }
+    return F_bar;
   }
 
   /// The change of F along the table's tangent.
@@ -929,12 +1081,20 @@ class TilePullBack : TileBars<T> {
   using TileBars<T>::table_slope_;
 
   NodeBars<T> nodes_;
+  size_t block_ = 0;
 };
 
 template <class T, CrystalShape Shape, Lookup lookup>
 void pull_back_tile(const CpuPlan& p, const Tile& tile,
                     const std::array<double, tile_pixels>& weights, GradientSink& sink) {
-  TilePullBack<T, Shape, lookup>(p, tile, weights, sink).run();
+  if constexpr (!is_wide<T> && lookup != Lookup::tricubic &&
+                (Shape == CrystalShape::square || Shape == CrystalShape::round)) {
+    Anchors anchors;
+    find_anchors(*p.plan, tile, anchors);
+    if (suits_anchors(p, anchors) && !sink.table_tangent)
+      return TilePullBack<T, Shape, lookup, true>(p, tile, weights, sink).run();
+  }
+  TilePullBack<T, Shape, lookup, false>(p, tile, weights, sink).run();
 }
 
 template <class T>

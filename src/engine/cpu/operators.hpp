@@ -256,4 +256,41 @@ struct DoublePhase {
   }
 };
 
+/// Distances to the nearest lattice point with anchored phases, each register for its own operator
+/// and block, and which point it is.  `one_cell`: the same for all of the block, and not asked for.
+template <bool one_cell, int K>
+NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t (&o)[K],
+                                                const size_t (&block)[K],
+                                                const Vec3<Singles<K>>& change,
+                                                Vec3<Singles<K>>& cell) {
+  const auto axis = [&](size_t which, Singles<K>& lattice_point) {
+    const auto entry = [&](size_t column) {
+      return by_part<K>([&](int i) { return chunk.matrix[o[i]][3 * which + column]; });
+    };
+    const auto of_block = [&](const float(&values)[chunk_size][3][tile_blocks]) {
+      return by_part<K>([&](int i) { return values[o[i]][which][block[i]]; });
+    };
+    const Singles<K> high = of_block(chunk.high);
+    const Singles<K> away = ((entry(0) * change.x + of_block(chunk.low)) + entry(1) * change.y) +
+                            entry(2) * change.z;
+    if constexpr (one_cell) return high + away;
+    // Ties are among the pixels that anchored_intensity() is unsure of.
+    const Singles<K> nearest = round_even(high + away);
+    lattice_point = of_block(chunk.cell) + nearest;
+    // Exact but for the last sum: both are multiples of 2^-20 below 8.
+    return (high - nearest) + away;
+  };
+  return {axis(0, cell.x), axis(1, cell.y), axis(2, cell.z)};
+}
+
+/// Are anchored phases accurate enough for the tile?
+inline bool suits_anchors(const CpuPlan& p, const Anchors& anchors) {
+  const double radius = anchors.largest_radius;
+  const double spans = p.max_wavenumber * radius;
+  const double error = spans * dot(p.anchor_weight, p.edges_m);
+  const bool few_cells = spans * p.edges_m.x < 4 && spans * p.edges_m.y < 4 &&
+                         spans * p.edges_m.z < 4;
+  return p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit;
+}
+
 }  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -7,8 +7,9 @@
         detector=nb.Detector(pixels=512, pixel_size=0.2, distance=100),
         structure_factors=100)
     image = nb.simulate(e)  # photons, float32, (slow, fast)
+    value, gradient = nb.value_and_gradient(e, weights)  # of sum(weights * image); gradient["cell"]
 
-docs/python.md is the guide.  Field units throughout: Angstrom, degree, mm, um, mrad, percent.
+nablabragg.torch has images as functions of torch tensors.  docs/python.md is the guide.  Field units throughout: Angstrom, degree, mm, um, mrad, percent.
 Every error is an nb.Error; what is wrong with a description is an nb.UsageError (a ValueError), what
 is wrong with a file an nb.InputError.
 """
@@ -29,10 +30,15 @@ from nablabragg._core import (
     UsageError,
     __version__,
     calculate_structure_factors,
+    jvp,
     simulate,
+    value_and_gradient,
+    vjp,
 )
 from nablabragg._command_line import parse
 from nablabragg._dictionary import from_dict, to_dict
+from nablabragg._jacobian import Jacobian, jacobian
+from nablabragg._model import ExperimentModel
 
 __all__ = [
     "Beam",
@@ -41,7 +47,9 @@ __all__ = [
     "Detector",
     "Error",
     "Experiment",
+    "ExperimentModel",
     "InputError",
+    "Jacobian",
     "OutputError",
     "SampledRange",
     "Sampling",
@@ -50,7 +58,11 @@ __all__ = [
     "UsageError",
     "calculate_structure_factors",
     "from_dict",
+    "jacobian",
+    "jvp",
     "parse",
     "simulate",
     "to_dict",
+    "value_and_gradient",
+    "vjp",
 ]

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal, Union
+from typing import Any, Literal, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -307,6 +307,13 @@ class Experiment:
     def water(self) -> float: ...
     @property
     def mode(self) -> Literal["corrected", "compat"] | tuple[str, ...]: ...
+    def __getitem__(self, name: str) -> Any: ...
+    def __contains__(self, name: str) -> bool: ...
+    def replace(self, **changes: Any) -> Experiment: ...
+    @property
+    def parameters(self) -> dict[str, Union[float, NDArray[np.float64]]]: ...
+    @property
+    def units(self) -> dict[str, str]: ...
     @property
     def shape(self) -> tuple[int, int]: ...
     @property
@@ -333,3 +340,74 @@ def simulate(
     progress: Progress | None = ...,
     engine: Engine = ...,
 ) -> NDArray[Any]: ...
+
+Gradient = dict[str, Any]
+Loss = Union[ArrayLike, Callable[[NDArray[np.float64]], tuple[float, ArrayLike]]]
+
+def value_and_gradient(
+    experiment: Experiment,
+    loss: Loss,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> tuple[float, Gradient]: ...
+def vjp(
+    experiment: Experiment,
+    weights: ArrayLike,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> Gradient: ...
+def jvp(
+    experiment: Experiment,
+    direction: Mapping[str, ArrayLike],
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> NDArray[np.float64]: ...
+
+class Jacobian(NamedTuple):
+    photons: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    columns: tuple[str, ...]
+    pixels: NDArray[np.intp]
+
+def jacobian(
+    experiment: Experiment,
+    names: str | Sequence[str],
+    pixels: ArrayLike | None = ...,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> Jacobian: ...
+
+class ExperimentModel:
+    def __init__(
+        self,
+        experiment: Experiment,
+        free: Literal["stage_a", "frozen"] | Sequence[str] | Mapping[str, Any] = ...,
+    ) -> None: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def start(self) -> NDArray[np.float64]: ...
+    def values(self, x: ArrayLike) -> dict[str, Any]: ...
+    def experiment(self, x: ArrayLike) -> Experiment: ...
+    def simulate(self, x: ArrayLike, **options: Any) -> NDArray[Any]: ...
+    def gradient(self, x: ArrayLike, named: Gradient) -> NDArray[np.float64]: ...
+    def value_and_gradient(
+        self, x: ArrayLike, loss: Loss, **options: Any
+    ) -> tuple[float, NDArray[np.float64]]: ...

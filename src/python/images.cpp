@@ -1,4 +1,5 @@
 // simulate()
+#include "nablabragg/gradient.hpp"
 #include "nablabragg/simulate.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
@@ -10,6 +11,13 @@ namespace {
 
 py::array simulate_image(const Experiment& e, const ComputeOptions& options,
                          const py::object& progress) {
+  if (options.precision == Precision::float64) {
+    std::vector<double> pixels;
+    run_interruptible(options, progress,
+                      [&](const ComputeOptions& all) { pixels = photons(e, all); });
+    const auto panel = resolve(e).panel;
+    return array_from(std::move(pixels), {panel.slow_pixels, panel.fast_pixels});
+  }
   Image image;
   run_interruptible(options, progress,
                     [&](const ComputeOptions& all) { image = simulate(e, all).image; });
@@ -18,10 +26,17 @@ py::array simulate_image(const Experiment& e, const ComputeOptions& options,
 
 py::array simulate_list(const Experiment& e, const ComputeOptions& options,
                         const std::vector<PixelIndex>& list, const py::object& progress) {
+  const auto count = static_cast<py::ssize_t>(list.size());
+  if (options.precision == Precision::float64) {
+    std::vector<double> pixels;
+    run_interruptible(options, progress,
+                      [&](const ComputeOptions& all) { pixels = photons(e, list, all); });
+    return array_from(std::move(pixels), {count});
+  }
   std::vector<float> pixels;
   run_interruptible(options, progress,
                     [&](const ComputeOptions& all) { pixels = simulate_pixels(e, list, all); });
-  return array_from(std::move(pixels), {static_cast<py::ssize_t>(list.size())});
+  return array_from(std::move(pixels), {count});
 }
 
 }  // namespace
@@ -44,7 +59,7 @@ void bind_images(py::module_& module) {
 The image: photons of every pixel, an array (slow, fast) that owns its memory.
 
 dtype : 'float32' or 'float64'
-    of the arithmetic; the array is float32
+    of the arithmetic and of the array
 threads : int
     0: as many as the machine has; the image does not depend on it
 pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, module) {
   python::bind_errors(module);
   python::bind_description(module);
   python::bind_images(module);
+  python::bind_gradients(module);
 }

@@ -34,6 +34,7 @@ from nablabragg._core import (
     simulate,
     value_and_gradient,
     vjp,
+    write_png,
 )
 from nablabragg._command_line import parse
 from nablabragg._dictionary import from_dict, to_dict
@@ -65,4 +66,5 @@ __all__ = [
     "to_dict",
     "value_and_gradient",
     "vjp",
+    "write_png",
 ]

@@ -340,6 +340,7 @@ def simulate(
     progress: Progress | None = ...,
     engine: Engine = ...,
 ) -> NDArray[Any]: ...
+def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 
 Gradient = dict[str, Any]
 Loss = Union[ArrayLike, Callable[[NDArray[np.float64]], tuple[float, ArrayLike]]]

@@ -1,5 +1,7 @@
-// simulate()
+// simulate(), and pictures.
+#include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
+#include "nablabragg/io.hpp"
 #include "nablabragg/simulate.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
@@ -39,6 +41,21 @@ py::array simulate_list(const Experiment& e, const ComputeOptions& options,
   return array_from(std::move(pixels), {count});
 }
 
+void write_png(const py::object& path, const py::array& greys) {
+  const std::string name = py::str(py::module_::import("os").attr("fspath")(path));
+  const bool is_byte = greys.dtype().is(py::dtype::of<std::uint8_t>());
+  if (greys.ndim() != 2 || (!is_byte && !greys.dtype().is(py::dtype::of<std::uint16_t>())))
+    throw UsageError("a picture is an array (slow, fast) of uint8 or uint16");
+  const auto values = py::array_t<std::uint16_t, py::array::forcecast>(greys);
+  const auto at = values.unchecked<2>();
+  const auto fill = [&](int slow, std::span<std::uint16_t> row) {
+    for (std::size_t fast = 0; fast < row.size(); ++fast)
+      row[fast] = at(slow, static_cast<py::ssize_t>(fast));
+  };
+  io::write_png(name, static_cast<int>(at.shape(1)), static_cast<int>(at.shape(0)),
+                is_byte ? 8 : 16, fill);
+}
+
 }  // namespace
 
 void bind_images(py::module_& module) {
@@ -71,6 +88,15 @@ engine : 'cpu' or 'reference'
 
 Other Python threads run meanwhile, and Ctrl-C stops it.
 Raises UsageError for a description of no experiment and for a pixel that is not on the panel.)");
+  module.def("write_png", &write_png, py::arg("path"), py::arg("greys"),
+             R"(write_png(path, greys)
+
+Writes a grey picture, slow axis downwards.
+
+greys : uint8 or uint16 array (slow, fast)
+    0 is black
+
+Raises OutputError for a file that cannot be written, UsageError for another array.)");
 }
 
 }  // namespace nablabragg::python

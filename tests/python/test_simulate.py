@@ -139,3 +139,18 @@ def test_nothing_is_printed(small, capfd):
     nb.simulate(small)
     nb.parse("-cell 70 80 90 75 95 105 -default_F 100 -detpixels 16 stray")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_picture_is_a_png_of_8_or_16_bits(small, tmp_path):
+    image = nb.simulate(small)
+    for kind, white in ((np.uint8, 255), (np.uint16, 65535)):
+        path = tmp_path / f"{white}.png"
+        nb.write_png(path, (white * np.clip(image / image.max(), 0, 1)).astype(kind))
+        head = path.read_bytes()[:26]
+        assert head[:8] == b"\x89PNG\r\n\x1a\n"
+        assert int.from_bytes(head[16:20], "big") == 40 and int.from_bytes(head[20:24], "big") == 48
+        assert head[24] == (8 if white == 255 else 16)
+    with pytest.raises(nb.UsageError):
+        nb.write_png(tmp_path / "no.png", image)
+    with pytest.raises(nb.OutputError):
+        nb.write_png(tmp_path / "no" / "folder.png", np.zeros((2, 2), np.uint8))

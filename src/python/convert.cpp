@@ -34,9 +34,14 @@ std::string plural(std::size_t count) {
 std::vector<double> numbers(py::handle value, std::size_t count, const char* field) {
   if (value.is_none() || py::isinstance<py::str>(value)) fail(field, plural(count), value);
   const auto array = array_of(value, field, plural(count));
-  if (array.ndim() == 0) return std::vector<double>(count, *array.data());
+  std::vector<double> values(count);
+  if (array.ndim() == 0) {
+    std::fill(values.begin(), values.end(), *array.data());
+    return values;
+  }
   if (static_cast<std::size_t>(array.size()) != count) fail(field, plural(count), value);
-  return {array.data(), array.data() + array.size()};
+  std::copy_n(array.data(), count, values.begin());
+  return values;
 }
 
 double Convert<double>::from(py::handle x, const char* field) {
@@ -181,7 +186,7 @@ py::object Convert<Quirks>::to(const Quirks& quirks) {
 }
 
 Quirks Convert<Quirks>::from(py::handle x, const char* field) {
-  const std::string needs = "\"corrected\", \"compat\" or identifiers such as \"Q-01\"";
+  const std::string needs = R"("corrected", "compat" or identifiers such as "Q-01")";
   if (py::isinstance<py::str>(x)) {
     const auto word = x.cast<std::string>();
     if (word == "corrected") return Quirks::corrected();

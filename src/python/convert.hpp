@@ -156,6 +156,8 @@ struct Word {
   const char* word;
 };
 template <class Enum>
+Word(Enum, const char*) -> Word<Enum>;  // clang 14 does not find it by itself
+template <class Enum>
 struct Words;  // has a static array `all` of Word<Enum>
 
 template <>

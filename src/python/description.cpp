@@ -250,7 +250,7 @@ const Fields<StructureFactors>& fields_of(const StructureFactors*) {
        [](Factors& f, py::handle value) {
          f.default_F = Convert<double>::from(value, "default_F");
        }},
-      {"interpolation", "\"automatic\", \"nearest\" or \"tricubic\"",
+      {"interpolation", R"("automatic", "nearest" or "tricubic")",
        "how F is found between the lattice points; automatic: tricubic where an edge has two cells "
        "or fewer",
        [](const Factors& f) { return Convert<Interpolation>::to(f.interpolation); },
@@ -279,7 +279,7 @@ const Fields<Experiment>& fields_of(const Experiment*) {
       {"water", "number [um]", "edge of the cube of water around the crystal",
        [](const Experiment& e) { return Convert<double>::to(e.water_um); },
        [](Experiment& e, py::handle value) { e.water_um = Convert<double>::from(value, "water"); }},
-      {"mode", "\"corrected\", \"compat\" or identifiers of quirks (\"Q-01\", ...)",
+      {"mode", R"("corrected", "compat" or identifiers of quirks ("Q-01", ...))",
        "right physics, or nanoBragg's image bug for bug (docs/differences.md)",
        [](const Experiment& e) { return Convert<Quirks>::to(e.quirks); },
        [](Experiment& e, py::handle value) { e.quirks = Convert<Quirks>::from(value, "mode"); }}};
@@ -305,13 +305,14 @@ void bind_description(py::module_& module) {
       "file that cannot be read.";
   bind_part<StructureFactors>(module, "StructureFactors",
                               "Amplitudes of the P1 cell on a dense box of Miller indices.")
-      .def_static("read", &read_factors, py::arg("path"), py::kw_only(), py::arg("column") = "",
-                  py::arg("default_F") = 0.0, py::arg("interpolation") = "automatic",
-                  (std::string("read(path, *, column='', default_F=0, interpolation='automatic')"
-                               "\n\nOf a table \"h k l F\" in text, an MTZ or an SF-mmCIF file; "
-                               "column names an amplitude column of the latter two.") +
-                   reading)
-                      .c_str())
+      .def_static(
+          "read", &read_factors, py::arg("path"), py::kw_only(), py::arg("column") = "",
+          py::arg("default_F") = 0.0, py::arg("interpolation") = "automatic",
+          (std::string("read(path, *, column='', default_F=0, interpolation='automatic')"
+                       "\n\nOf a text with h k l F in each line, an MTZ or an SF-mmCIF file; "
+                       "column names an amplitude column of the latter two.") +
+           reading)
+              .c_str())
       .def_static(
           "from_reflections", &from_reflections, py::arg("hkl"), py::arg("F"), py::kw_only(),
           py::arg("default_F") = 0.0, py::arg("interpolation") = "automatic",

@@ -40,6 +40,7 @@ void bind_errors(py::module_& module) {
       module, "Cancelled", "The progress function returned False.  Ctrl-C is a KeyboardInterrupt.",
       py::make_tuple(exceptions.error));
 
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the type it must have
   py::register_exception_translator([](std::exception_ptr thrown) {
     try {
       if (thrown) std::rethrow_exception(thrown);

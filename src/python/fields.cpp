@@ -48,7 +48,7 @@ const Fields<Crystal>& fields_of(const Crystal*) {
       field("cells", "3 numbers, or one for all", "unit cells along a, b, c", &Crystal::cells),
       field("size", "3 numbers [mm], or one for all",
             "where positive, replaces the number of cells", &Crystal::size_mm),
-      field("shape", "\"square\", \"round\", \"gauss\" or \"tophat\"", "what a spot looks like",
+      field("shape", R"("square", "round", "gauss" or "tophat")", "what a spot looks like",
             &Crystal::shape),
       field("fudge", "number", "scales the squared radius of round, gauss and tophat spots",
             &Crystal::fudge),
@@ -94,7 +94,7 @@ const Fields<Beam>& fields_of(const Beam*) {
 
 const Fields<Detector>& fields_of(const Detector*) {
   static const Fields<Detector> fields = {
-      field("convention", "\"mosflm\", \"adxv\", \"denzo\", \"xds\", \"dials\" or \"custom\"",
+      field("convention", R"("mosflm", "adxv", "denzo", "xds", "dials" or "custom")",
             "whose frame and beam centre the numbers are in", &Detector::convention),
       pair("pixels", "(fast, slow), or one int for both", "0: from the size",
            &Detector::fast_pixels, &Detector::slow_pixels),
@@ -104,7 +104,7 @@ const Fields<Detector>& fields_of(const Detector*) {
       field("distance", "number [mm]", "from the sample along the beam", &Detector::distance_mm),
       field("close_distance", "number [mm] or None", "along the normal; beats distance",
             &Detector::close_distance_mm),
-      field("pivot", "\"beam\", \"sample\" or None",
+      field("pivot", R"("beam", "sample" or None)",
             "what stays put when the detector is rotated; None: the convention's",
             &Detector::pivot),
       pair("beam_center", "(x, y) [mm] or None",
@@ -150,7 +150,7 @@ const Fields<Sampling>& fields_of(const Sampling*) {
   static const Fields<Sampling> fields = {
       field("oversample", "int", "sub-pixels along each edge; 0: as many as the crystal needs",
             &Sampling::oversample),
-      field("oversample_thick", "bool", "nanoBragg's flag; changes nothing in mode \"corrected\"",
+      field("oversample_thick", "bool", R"(nanoBragg's flag; changes nothing in mode "corrected")",
             &Sampling::oversample_thick),
       field("oversample_polar", "bool", "likewise", &Sampling::oversample_polar),
       field("oversample_omega", "bool", "likewise", &Sampling::oversample_omega),

@@ -46,8 +46,11 @@ void set_fields(Part& part, const py::kwargs& keywords, const char* part_name) {
       names.append(names.empty() ? "" : ", ").append(field.name);
     }
     if (!found)
-      throw py::type_error(std::string(part_name) + " has no field '" + name + "'; it has " +
-                           names);
+      throw py::type_error(std::string(part_name)
+                               .append(" has no field '")
+                               .append(name)
+                               .append("'; it has ")
+                               .append(names));
     found->set(part, value);
   }
 }

@@ -28,7 +28,7 @@ py::object value_of(const std::vector<std::size_t>& shape, std::span<const doubl
 
 /// An array of `shape` made from what a user gave; one number stands for all.
 Doubles shaped(py::handle given, const std::vector<py::ssize_t>& shape, const std::string& what) {
-  const auto array = Doubles::ensure(given);
+  auto array = Doubles::ensure(given);
   if (!array) {
     PyErr_Clear();
     throw py::type_error(what + " needs numbers, not " + std::string(py::repr(given)));

@@ -84,13 +84,13 @@ Precision precision_of(const py::object& dtype) {
   }
   if (name == "float32") return Precision::float32;
   if (name == "float64") return Precision::float64;
-  throw UsageError("dtype is \"float32\" or \"float64\", not " + name);
+  throw UsageError(R"(dtype is "float32" or "float64", not )" + name);
 }
 
 ComputeOptions options_of(const py::object& dtype, int threads, const std::string& engine) {
   if (threads < 0) throw UsageError("threads is 0, for all of the machine, or a positive number");
   if (engine != "cpu" && engine != "reference")
-    throw UsageError("engine is \"cpu\" or \"reference\", not \"" + engine + "\"");
+    throw UsageError(R"(engine is "cpu" or "reference", not ")" + engine + R"(")");
   ComputeOptions options;
   options.precision = precision_of(dtype);
   options.threads = threads;

@@ -44,7 +44,7 @@ class Crystal:
         self,
         *,
         cell: Vector | None = ...,
-        matrix: ArrayLike | None = ...,
+        a_matrix: ArrayLike | None = ...,
         misset: Vector = ...,
         misset_seed: int | None = ...,
         cells: Vector | float = ...,
@@ -58,7 +58,7 @@ class Crystal:
     @property
     def cell(self) -> tuple[float, float, float, float, float, float] | None: ...
     @property
-    def matrix(self) -> tuple[Triple, Triple, Triple] | None: ...
+    def a_matrix(self) -> tuple[Triple, Triple, Triple] | None: ...
     @property
     def misset(self) -> Triple: ...
     @property
@@ -87,7 +87,7 @@ class Beam:
         wavelength: float = ...,
         direction: Vector | None = ...,
         polarization_correction: bool = ...,
-        polarization_fraction: float = ...,
+        polarization: float = ...,
         polarization_axis: Vector | None = ...,
         fluence: float = ...,
         flux: float | None = ...,
@@ -106,7 +106,7 @@ class Beam:
     @property
     def polarization_correction(self) -> bool: ...
     @property
-    def polarization_fraction(self) -> float: ...
+    def polarization(self) -> float: ...
     @property
     def polarization_axis(self) -> Triple | None: ...
     @property

@@ -39,7 +39,7 @@ const Fields<Crystal>& fields_of(const Crystal*) {
   static const Fields<Crystal> fields = {
       field("cell", "6 numbers [A A A deg deg deg] or None",
             "edges and angles; needed where there is no matrix", &Crystal::cell),
-      field("matrix", "3 x 3 numbers or None",
+      field("a_matrix", "3 x 3 numbers or None",
             "MOSFLM's A matrix: columns a*, b*, c* times the wavelength", &Crystal::mosflm_matrix),
       field("misset", "3 numbers [deg]", "rotations about laboratory x, then y, then z",
             &Crystal::misset_deg),
@@ -67,7 +67,7 @@ const Fields<Beam>& fields_of(const Beam*) {
             &Beam::direction),
       field("polarization_correction", "bool", "False: every polarization factor is 1",
             &Beam::polarization_correction),
-      field("polarization_fraction", "number", "Kahn factor: 0 unpolarized, 1 fully polarized",
+      field("polarization", "number", "Kahn factor: 0 unpolarized, 1 fully polarized",
             &Beam::polarization_fraction),
       field("polarization_axis", "3 numbers or None", "of the E vector; None: the convention's",
             &Beam::polarization_axis),

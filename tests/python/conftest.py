@@ -25,7 +25,7 @@ def small():
     return nb.Experiment(
         crystal=nb.Crystal(cell=(50, 60, 70, 85, 95, 105), misset=(10, 20, 30), cells=(5, 6, 7)),
         detector=nb.Detector(pixels=(40, 48), pixel_size=1.0, distance=90, rotation=(1, -2, 3)),
-        beam=nb.Beam(wavelength=1.1, fluence=1e26, polarization_fraction=0.8),
+        beam=nb.Beam(wavelength=1.1, fluence=1e26, polarization=0.8),
         sampling=nb.Sampling(oversample=2),
         structure_factors=nb.StructureFactors(F=amplitudes, default_F=50),
     )

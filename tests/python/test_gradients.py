@@ -29,7 +29,7 @@ def smooth():
             mosaic_spread=0.7, mosaic_domains=4,
         ),
         detector=nb.Detector(pixels=(12, 10), pixel_size=2.0, distance=90, rotation=(1, -2, 3)),
-        beam=nb.Beam(wavelength=1.1, fluence=1e26, polarization_fraction=0.8),
+        beam=nb.Beam(wavelength=1.1, fluence=1e26, polarization=0.8),
         sampling=nb.Sampling(oversample=2),
         structure_factors=100,
     )  # fmt: skip

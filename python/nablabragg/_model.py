@@ -107,9 +107,9 @@ class ExperimentModel:
     def columns(self):
         """tuple of str: what each number of x moves: 'cell[0]', ..., 'distance'."""
         return tuple(
-            f"{change.name}[{','.join(map(str, index))}]" if index else change.name
+            f"{change.name}[{index}]" if change.base.shape else change.name
             for change in self._changes
-            for index in np.ndindex(change.base.shape)
+            for index in range(change.base.size)
         )
 
     @property

@@ -1,5 +1,6 @@
 """Images."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -154,3 +155,14 @@ def test_a_picture_is_a_png_of_8_or_16_bits(small, tmp_path):
         nb.write_png(tmp_path / "no.png", image)
     with pytest.raises(nb.OutputError):
         nb.write_png(tmp_path / "no" / "folder.png", np.zeros((2, 2), np.uint8))
+
+
+def test_images_are_made_in_forked_processes_as_data_loaders_do(small):
+    expected = nb.simulate(small).sum()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        sums = pool.map_async(image_sum, [small] * 4).get(timeout=60)
+    assert sums == [expected] * 4
+
+
+def image_sum(experiment):
+    return nb.simulate(experiment).sum()

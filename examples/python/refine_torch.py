@@ -25,5 +25,5 @@ for cycle in range(300):
     loss.backward()
     optimizer.step()
 found = model.experiment()
-print(f"misset {np.round(found['misset'], 2).tolist()}, distance {found['distance']:.1f} mm, "
+print(f"misset {(np.round(found['misset'], 2) + 0.0).tolist()}, distance {found['distance']:.1f} mm, "
       f"fluence {found['fluence']:.2e}")  # fmt: skip

@@ -31,4 +31,4 @@ standard = nb.Experiment(
 )
 number = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 for _, (counts, misset) in zip(range(number), training_set(standard, seed=1)):
-    print(f"misset {np.round(misset, 1).tolist()}: {np.count_nonzero(counts > 10)} pixels above 10 counts")
+    print(f"{counts.shape} {counts.dtype}, misset {np.round(misset, 1).tolist()}")

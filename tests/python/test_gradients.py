@@ -40,9 +40,10 @@ def weights():
     return np.random.default_rng(3).normal(size=(10, 12))
 
 
+# Rotations of mosaic domains are rounded to float32, so their differences need a large step.
 STEPS = {
     "cell": 1e-4, "misset": 1e-4, "wavelength": 1e-6, "distance": 1e-3, "beam_center": 1e-3,
-    "mosaic_spread": 1e-4, "fluence": 1e22,
+    "mosaic_spread": 1e-2, "fluence": 1e22,
 }  # fmt: skip
 
 
@@ -56,7 +57,8 @@ def test_gradients_are_those_of_differences(smooth, weights, name):
     for index in np.ndindex(slopes.shape):
         expected = (weights.ravel() * difference(smooth, name, index, STEPS[name],
                                                  np.ones(image.shape, bool))).sum()  # fmt: skip
-        assert slopes[index] == pytest.approx(expected, rel=1e-6, abs=1e-7 * abs(value)), index
+        tolerance = 2e-5 if name == "mosaic_spread" else 1e-6
+        assert slopes[index] == pytest.approx(expected, rel=tolerance, abs=1e-7 * abs(value)), index
         assert slopes[index] != 0
 
 

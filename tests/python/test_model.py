@@ -55,13 +55,15 @@ def test_the_gradient_in_x_is_that_of_differences(mosaic):
     def value(x):
         return (weights * model.simulate(x, dtype="float64")).sum()
 
-    for i in range(x.size):
-        step = 1e-6 * np.eye(x.size)[i]
+    for i, column in enumerate(model.columns):
+        # Rotations of mosaic domains are rounded to float32.
+        length, tolerance = (1e-2, 1e-4) if column == "mosaic_spread" else (1e-6, 1e-5)
+        step = length * np.eye(x.size)[i]
         expected = (8 * (value(x + step) - value(x - step)) -
-                    (value(x + 2 * step) - value(x - 2 * step))) / 12e-6  # fmt: skip
-        assert gradient[i] == pytest.approx(expected, rel=1e-5, abs=1e-6 * abs(gradient).max()), (
-            model.columns[i]
-        )
+                    (value(x + 2 * step) - value(x - 2 * step))) / (12 * length)  # fmt: skip
+        assert gradient[i] == pytest.approx(
+            expected, rel=tolerance, abs=1e-6 * abs(gradient).max()
+        ), column
 
 
 def test_names_and_bounds_can_be_chosen(mosaic):

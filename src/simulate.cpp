@@ -59,7 +59,7 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
   const auto start = std::chrono::steady_clock::now();
   const auto render = options.engine == Engine::reference
                           ? static_cast<RenderImage*>(engine::render_reference)
-                          : static_cast<RenderImage*>(engine::render_cpu);
+                          : static_cast<RenderImage*>(engine::render_cpu<float>);
   engine::Report report = render(plan, s.image.pixels, options);
   s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -93,7 +93,7 @@ std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const
                        " is not on the " + std::to_string(plan.frame.fast_pixels) + " x " +
                        std::to_string(plan.frame.slow_pixels) + " (fast x slow) panel");
   std::vector<float> values(pixels.size());
-  engine::render_cpu(plan, pixels, values, options);
+  engine::render_cpu<float>(plan, pixels, values, options);
   return values;
 }
 

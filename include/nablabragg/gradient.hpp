@@ -33,8 +33,8 @@ struct ValueAndGradient {
   Gradient gradient;
 };
 
-/// A function of the image.  It is called once with the photons of the pixels, fills d(loss)/d(photons
-/// of each), zero on entry, and returns the loss.
+/// A function of the image.  It is called once with the photons of the pixels, fills
+/// d(loss)/d(photons of each), zero on entry, and returns the loss.
 using Loss = std::function<double(std::span<const double> photons, std::span<double> slopes)>;
 
 /// Options of derivatives: those of simulate().  `engine` reference means plain loops in double
@@ -42,15 +42,16 @@ using Loss = std::function<double(std::span<const double> photons, std::span<dou
 /// All functions here throw what simulate() throws, and UsageError for nanoBragg's running products
 /// (Q-02: -oversample_* without -corrected), which have no useful derivative.
 
-/// Photons of every pixel before they are rounded to float32, fast axis contiguous; zero outside the
-/// region of interest and the mask.
+/// Photons of every pixel before they are rounded to float32, fast axis contiguous; zero outside
+/// the region of interest and the mask.
 std::vector<double> photons(const Experiment& experiment, const ComputeOptions& options = {});
 /// Photons of some pixels in their order, as simulate_pixels().
 std::vector<double> photons(const Experiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options = {});
 
-/// Value and gradient of sum(weights x image), in one go.  `weights` has one number for each pixel of
-/// the panel, fast axis contiguous; those outside the region of interest and the mask do not count.
+/// Value and gradient of sum(weights x image), in one go.  `weights` has one number for each pixel
+/// of the panel, fast axis contiguous; those outside the region of interest and the mask do not
+/// count.
 ValueAndGradient value_and_gradient(const Experiment& experiment, std::span<const double> weights,
                                     const ComputeOptions& options = {});
 /// The same for some pixels.
@@ -68,16 +69,16 @@ ValueAndGradient value_and_gradient(const Experiment& experiment,
 
 /// Photons of some pixels, and how they change with one number of a parameter in each column.
 struct Jacobian {
-  std::vector<double> photons;   ///< one for each pixel
-  std::vector<double> slopes;    ///< pixels x columns, row by row
+  std::vector<double> photons;       ///< one for each pixel
+  std::vector<double> slopes;        ///< pixels x columns, row by row
   std::vector<std::string> columns;  ///< "cell[0]", "cell[1]", ..., "wavelength"
 };
 /// For all numbers of the named parameters, in their order.
 Jacobian jacobian(const Experiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options = {});
 
-/// The change of the pixels along one direction in the space of the parameters: Jacobian x direction.
-/// `structure_factors`, where given, is a direction for F(h,k,l) on the table's box.
+/// The change of the pixels along one direction in the space of the parameters: Jacobian x
+/// direction. `structure_factors`, where given, is a direction for F(h,k,l) on the table's box.
 std::vector<double> jvp(const Experiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options = {},
                         const StructureFactorGrid* structure_factors = nullptr);

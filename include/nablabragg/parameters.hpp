@@ -12,10 +12,10 @@ namespace nablabragg {
 
 /// One parameter of an experiment: a number, a vector or a matrix.
 struct Parameter {
-  std::string name;               ///< "cell", "misset", "wavelength", "distance", ...
-  std::string unit;               ///< "A", "deg", "mm", ...; one for each number: "A A A deg deg deg"
+  std::string name;  ///< "cell", "misset", "wavelength", "distance", ...
+  std::string unit;  ///< "A", "deg", "mm", ...; one for each number: "A A A deg deg deg"
   std::vector<std::size_t> shape;  ///< empty: one number
-  std::vector<double> values;     ///< row by row
+  std::vector<double> values;      ///< row by row
 };
 
 /// What the image of this experiment depends on, structure factors of the table aside, with the

@@ -1,6 +1,7 @@
 // Plan -> pixels.  An engine knows no flags, no files and no units.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,12 +39,37 @@ Report render_reference(const Plan& plan, std::span<float> pixels, const Compute
 std::vector<std::string> instruction_sets();
 
 /// SIMD lanes and tiles, in the precision that `options` names; the same bits for any number of
-/// threads.  `pixels` as above.  Throws Cancelled, and UsageError when the environment's
-/// NABLABRAGG_TARGET names no instruction set of this processor.
-Report render_cpu(const Plan& plan, std::span<float> pixels, const ComputeOptions& options);
+/// threads.  `pixels`, of float or double, as above.  Throws Cancelled, and UsageError when the
+/// environment's NABLABRAGG_TARGET names no instruction set of this processor.
+template <class Number>
+Report render_cpu(const Plan& plan, std::span<Number> pixels, const ComputeOptions& options);
 
 /// The listed pixels alone, wherever the region of interest and the mask are: one value for each.
-Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<float> values,
+template <class Number>
+Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<Number> values,
                   const ComputeOptions& options);
+
+/// Of sum(weights x photons): the value, and its derivative with respect to every number of the
+/// plan.
+struct PlanGradient {
+  double value = 0;
+  Plan bars;  ///< each number is the derivative with respect to that number of the plan
+  std::shared_ptr<StructureFactorGrid> table;  ///< with respect to F; empty without a table
+};
+
+/// One weight for each pixel of the image or of the list.  The same bits for any number of threads.
+/// The plan must have no factor that multiplies a running sum.  Throws as render_cpu().
+PlanGradient pull_back_cpu(const Plan& plan, std::span<const double> weights,
+                           const ComputeOptions& options);
+PlanGradient pull_back_cpu(const Plan& plan, std::span<const PixelIndex> list,
+                           std::span<const double> weights, const ComputeOptions& options);
+
+/// The photons of listed pixels, and their change along each tangent of the plan: slopes has a row
+/// of as many numbers as there are tangents for each pixel.  `table_tangent`, which may be null,
+/// belongs to the last tangent.  `photons` and `slopes` are zero on entry.
+void push_forward_cpu(const Plan& plan, std::span<const Plan* const> tangents,
+                      const StructureFactorGrid* table_tangent, std::span<const PixelIndex> list,
+                      std::span<double> photons, std::span<double> slopes,
+                      const ComputeOptions& options);
 
 }  // namespace nablabragg::engine

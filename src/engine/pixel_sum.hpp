@@ -140,30 +140,36 @@ NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwis
   return F;
 }
 
-template <CrystalShape Shape, class T>
-NABLA_INLINE T lattice_factor(const PlanLattice& lattice, const Vec3<T>& d) {
-  const auto as = [](double x) { return physics::constant<T>(x); };
+template <class T, class Real>
+NABLA_INLINE physics::SpotMetric<T> metric_as(const physics::SpotMetric<Real>& m) {
+  const auto as = [](const Real& x) { return physics::number<T>(x); };
+  return {as(m.aa), as(m.bb), as(m.cc), as(m.ab), as(m.bc), as(m.ca)};
+}
+
+template <CrystalShape Shape, class Real, class T>
+NABLA_INLINE T lattice_factor(const BasicPlanLattice<Real>& lattice, const Vec3<T>& d) {
+  const auto as = [](const Real& x) { return physics::number<T>(x); };
   const Vec3<T> cells{as(lattice.cells.x), as(lattice.cells.y), as(lattice.cells.z)};
   if constexpr (Shape == CrystalShape::square) return physics::square_lattice_factor(d, cells);
   const T fudge = as(lattice.fudge);
   if constexpr (Shape == CrystalShape::round) return physics::round_lattice_factor(d, cells, fudge);
   const T count = as(lattice.cells.x * lattice.cells.y * lattice.cells.z);
-  const auto& m = lattice.metric;
-  const T radius2 = physics::spot_radius2(
-      physics::SpotMetric<T>{as(m.aa), as(m.bb), as(m.cc), as(m.ab), as(m.bc), as(m.ca)}, d);
+  const T radius2 = physics::spot_radius2(metric_as<T>(lattice.metric), d);
   if constexpr (Shape == CrystalShape::gauss)
     return physics::gauss_lattice_factor(radius2, count, fudge);
   return physics::tophat_lattice_factor(radius2, count, fudge);
 }
 
-template <class T>
-NABLA_INLINE void place(const PlanNumbers& plan, const T& fast, const T& slow,
+template <class Real, class T>
+NABLA_INLINE void place(const BasicPlanNumbers<Real>& plan, const T& fast, const T& slow,
                         BasicSubPixel<T>& at) {
-  const PlanFrame& f = plan.frame;
+  const auto& f = plan.frame;
   const double oversample = plan.oversample;
-  at.fast = T(f.subpixel) * (fast * T(oversample) + T(double(at.sub_fast))) + T(f.subpixel / 2.0);
-  at.slow = T(f.subpixel) * (slow * T(oversample) + T(double(at.sub_slow))) + T(f.subpixel / 2.0);
-  const double deep = plan.sensor.layer_step * at.layer;
+  at.fast = T(f.subpixel) * (fast * T(oversample) + T(double(at.sub_fast))) +
+            T(f.subpixel / Real(2.0));
+  at.slow = T(f.subpixel) * (slow * T(oversample) + T(double(at.sub_slow))) +
+            T(f.subpixel / Real(2.0));
+  const Real deep = plan.sensor.layer_step * Real(double(at.layer));
   const Vec3<T> fast_axis = vec3_as<T>(f.fast), slow_axis = vec3_as<T>(f.slow);
   at.position = at.fast * fast_axis + at.slow * slow_axis + T(deep) * vec3_as<T>(f.normal) +
                 vec3_as<T>(f.origin);
@@ -190,14 +196,14 @@ NABLA_INLINE void place(const PlanNumbers& plan, const T& fast, const T& slow,
 }
 
 /// From `near`, one over the distance; `depth`: how far behind the front of the sensor.
-template <class T>
-NABLA_INLINE T solid_angle(const PlanFrame& f, const T& near, double depth) {
+template <class Real, class T>
+NABLA_INLINE T solid_angle(const BasicPlanFrame<Real>& f, const T& near, const Real& depth) {
   switch (f.solid_angle) {
     case SolidAngle::oblique:
-      return physics::constant<T>(f.pixel * f.pixel * (f.close_distance + depth)) * near * near *
+      return physics::number<T>(f.pixel * f.pixel * (f.close_distance + depth)) * near * near *
              near;
     case SolidAngle::facing:
-      return physics::constant<T>(f.pixel * f.pixel) * near * near;
+      return physics::number<T>(f.pixel * f.pixel) * near * near;
     case SolidAngle::per_area:
       break;
   }
@@ -213,8 +219,9 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
                                               const T& fast, const T& slow,
                                               std::int64_t tricubic_steps, Visitor&& visit) {
   using Visits = std::remove_reference_t<Visitor>;
+  using Real = std::remove_cvref_t<decltype(plan.scale)>;
   constexpr bool counts = std::is_same_v<T, double>;
-  const bool absorbs = plan.sensor.absorption_per_m > 0;
+  const bool absorbs = plan.sensor.absorption_per_m > Real(0);
   const bool running = plan.solid_angle == Apply::to_running_sum ||
                        plan.polarization == Apply::to_running_sum ||
                        plan.capture == Apply::to_running_sum;
@@ -226,12 +233,12 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
            at_rule(plan.solid_angle, rule, omega);
   };
   // A term's own solid angle is that of its own layer.
-  const double own_depth = plan.solid_angle == Apply::to_each_term ? plan.sensor.layer_step : 0;
+  const Real own_depth = plan.solid_angle == Apply::to_each_term ? plan.sensor.layer_step : Real(0);
   const std::int64_t asked = tricubic_steps;
   const int orientations = static_cast<int>(plan.orientations.size());
   const T default_F(plan.default_F), none(0);
   const auto everywhere = none < T(1);
-  const bool zero_counts = plan.starting_sum != 0;
+  const bool zero_counts = !(plan.starting_sum == Real(0));
 
   BasicPixelSum<T> out;
   T sum(plan.starting_sum), background(0);
@@ -249,8 +256,9 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
           const auto now = rule == Apply::once ? where & (factor == none) : where;
           if (any(now)) factor = select(now, value(), factor);
         };
-        renew(plan.solid_angle, omega, everywhere,
-              [&] { return solid_angle(plan.frame, T(1) / at.distance, own_depth * at.layer); });
+        renew(plan.solid_angle, omega, everywhere, [&] {
+          return solid_angle(plan.frame, T(1) / at.distance, own_depth * Real(double(at.layer)));
+        });
         out.solid_angle_sum = out.solid_angle_sum + omega;
         if (absorbs)
           renew(plan.capture, capture, everywhere, [&] {
@@ -262,7 +270,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
           });
 
         for (std::size_t ray_index = 0; ray_index < plan.rays.size(); ++ray_index) {
-          const PlanRay& ray = plan.rays[ray_index];
+          const auto& ray = plan.rays[ray_index];
           const Vec3<T> incident = vec3_as<T>(ray.incident);
           const T weight(ray.weight);
           const Vec3<T> q = T(ray.wavenumber) * (at.direction - incident);
@@ -271,7 +279,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
             const T stol = T(0.5) * length(q);
             kept = !((stol > none) & (T(plan.dmin) > T(0.5) / stol));
           }
-          const auto seen = plan.background_per_sr == 0 ? kept : everywhere;
+          const auto seen = plan.background_per_sr == Real(0) ? kept : everywhere;
           if (!any(seen)) continue;
           if (plan.polarized)
             renew(plan.polarization, polarization, seen, [&] {
@@ -287,7 +295,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
 
           T ray_sum(0);
           for (int o = 0; o < orientations; ++o) {
-            const Mat3d& axes = plan.orientations[static_cast<std::size_t>(o)];
+            const auto& axes = plan.orientations[static_cast<std::size_t>(o)];
             const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} *
                               q;
             const Vec3<T> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
@@ -350,7 +358,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
   out.polarization = polarization;
   out.capture = capture;
   out.photons = T(plan.scale) * sum * combined(Apply::once, capture, polarization, omega);
-  if (plan.background_per_sr != 0)
+  if (!(plan.background_per_sr == Real(0)))
     out.photons = out.photons + T(plan.background_per_sr) * background /
                                     T(double(plan.rays.size()) * double(plan.oversample) *
                                       double(plan.oversample));

@@ -14,6 +14,17 @@ NABLA_INLINE T kahn_polarization(T c, T e_b, T fraction) {
   return T(0.5) * (T(1) + c * c - fraction * (T(1) - c * c - T(2) * e_b * e_b));
 }
 
+/// Its derivatives with respect to c, e_B and K.
+template <class T>
+struct KahnSlopes {
+  T c, e_b, fraction;
+};
+template <class T>
+NABLA_INLINE KahnSlopes<T> kahn_polarization_slopes(T c, T e_b, T fraction) {
+  return {c * (T(1) + fraction), T(2) * fraction * e_b,
+          T(-0.5f) * (T(1) - c * c - T(2) * e_b * e_b)};
+}
+
 /// Fraction of the photons that layer t of thickness dz takes from a ray that meets the normal
 /// under cos = rho: exp(-t dz mu/rho) - exp(-(t+1) dz mu/rho).
 template <class T>
@@ -22,6 +33,13 @@ NABLA_INLINE T capture_fraction(T layer, T dz, T mu, T rho) {
   using std::expm1;
   const T depth = dz * mu / rho;
   return exp(-layer * depth) * -expm1(-depth);
+}
+
+/// d(log capture_fraction)/d(depth), depth = dz mu/rho; finite where the fraction itself vanishes.
+template <class T>
+NABLA_INLINE T capture_log_slope(T layer, T depth) {
+  using std::expm1;
+  return T(1) / expm1(depth) - layer;
 }
 
 }  // namespace nablabragg::physics

@@ -22,6 +22,13 @@ NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
          T(2) * (d.x * d.y * m.ab + d.y * d.z * m.bc + d.z * d.x * m.ca);
 }
 
+/// M d.
+template <class T>
+NABLA_INLINE Vec3<T> stretched(const SpotMetric<T>& m, const Vec3<T>& d) {
+  return {m.aa * d.x + m.ab * d.y + m.ca * d.z, m.ab * d.x + m.bb * d.y + m.bc * d.z,
+          m.ca * d.x + m.bc * d.y + m.cc * d.z};
+}
+
 /// Where d + u h comes closest to zero; its squared radius is radius2 + curvature (u - at)^2.
 template <class T>
 struct Approach {
@@ -31,8 +38,7 @@ struct Approach {
 template <class T>
 NABLA_INLINE Approach<T> closest_approach(const SpotMetric<T>& m, const Vec3<T>& d,
                                           const Vec3<T>& h) {
-  const Vec3<T> mh{m.aa * h.x + m.ab * h.y + m.ca * h.z, m.ab * h.x + m.bb * h.y + m.bc * h.z,
-                   m.ca * h.x + m.bc * h.y + m.cc * h.z};
+  const Vec3<T> mh = stretched(m, h);
   const T curvature = dot(h, mh) + constant<T>(1e-30);  // in the direct beam h is zero
   const T at = -dot(d, mh) / curvature;
   return {at, spot_radius2(m, d + at * h), curvature};
@@ -64,6 +70,56 @@ NABLA_INLINE T square_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells) {
   return sine_quotient(short_turns(x, cells), x);
 }
 
+/// A lattice factor and how it changes: with the distance to the lattice point, and with the number
+/// of cells along each axis where it shapes the spot (that it also scales it is left to the caller,
+/// who knows the factor).
+template <class T>
+struct LatticeSlopes {
+  T factor;
+  Vec3<T> distance, cells;
+  T radius2{0};  ///< of a Gaussian: with the squared radius
+};
+
+/// Where one axis of a block is among its fringes: x = |d|, not zero, and N x = whole + turns.
+template <class T>
+struct FringePosition {
+  T x, turns, whole, cells, d;
+};
+template <class T>
+NABLA_INLINE FringePosition<T> fringe_position(const T& d, const T& cells) {
+  const T x = not_zero(d), turns = cells * x, whole = round_even(turns);
+  return {x, turns - whole, whole, cells, d};
+}
+
+/// Per axis, with P(x^2) = sin(pi x)/x, t = N x without its m whole turns and S = t P(t)/(x P(x)):
+///   dS/dx = ( m P(t)/x + 2 N t^2 P'(t) - 2 S x^2 P'(x) ) / (x P(x)),
+///   dS/dN = ( P(t) + 2 t^2 P'(t) ) / P(x) at fixed x, without the turns.
+/// The terms of the textbook form that cancel near a lattice point are gone, so that a Bragg peak
+/// needs no series of its own: m is 0 there and the rest is of the order of x.
+template <class T>
+NABLA_INLINE LatticeSlopes<T> square_lattice_slopes(const FringePosition<T>& h,
+                                                    const FringePosition<T>& k,
+                                                    const FringePosition<T>& l) {
+  struct Axis {
+    T S, slope, per_cell;
+  };
+  const T two(2), none(0);
+  const auto along = [&](const FringePosition<T>& at) -> Axis {
+    const T &x = at.x, &t = at.turns;
+    const auto P = sin_pi_over_x(x), Q = sin_pi_over_x(t);
+    const T inverse = T(1) / (x * P.over_x);
+    const T S = t * Q.over_x * inverse, turning = two * t * t * Q.slope;
+    const T slope = (Q.over_x * at.whole / x + at.cells * turning - two * S * x * x * P.slope) *
+                    inverse;
+    return {S, select(at.d < none, -slope, slope), (Q.over_x + turning) * x * inverse};
+  };
+  const Axis a = along(h), b = along(k), c = along(l);
+  const T bc = b.S * c.S, ca = c.S * a.S, ab = a.S * b.S;
+  return {a.S * bc,
+          {a.slope * bc, b.slope * ca, c.slope * ab},
+          {a.per_cell * bc, b.per_cell * ca, c.per_cell * ab}};
+}
+
 /// 3 (sin x - x cos x)/x^3 as a function of x^2: the transform of a ball, 1 at 0.
 template <class T>
 NABLA_INLINE T ball_transform(T x2) {
@@ -82,6 +138,23 @@ NABLA_INLINE T ball_transform(T x2) {
   return select(small, series, T(3) * (sin(x) / x - cos(x)) / safe2);
 }
 
+/// d(ball_transform)/d(x^2).
+template <class T>
+NABLA_INLINE T ball_transform_slope(T x2) {
+  using std::cos;
+  using std::sin;
+  using std::sqrt;
+  const T series = constant<T>(-1.0 / 10) +
+                   x2 * (constant<T>(1.0 / 140) +
+                         x2 * (constant<T>(-1.0 / 5040) + x2 * (constant<T>(1.0 / 332640) -
+                                                                x2 * constant<T>(1.0 / 34594560))));
+  const auto small = x2 < T(is_single<T> ? 1.0f : 0.25f);
+  const T safe2 = select(small, T(1), x2);
+  const T x = sqrt(safe2), sine = sin(x) / x;
+  const T ball = T(3) * (sine - cos(x)) / safe2;
+  return select(small, series, constant<T>(1.5) * (sine - ball) / safe2);
+}
+
 /// Ellipsoid with the edges Na a, Nb b, Nc c.
 template <class T>
 NABLA_INLINE T round_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells, T fudge) {
@@ -91,10 +164,33 @@ NABLA_INLINE T round_lattice_factor(const Vec3<T>& d, const Vec3<T>& cells, T fu
          ball_transform(constant<T>(pi2) * dot(r, r) * fudge);
 }
 
+/// `factor` is round_lattice_factor of the same arguments.
+template <class T>
+NABLA_INLINE LatticeSlopes<T> round_lattice_slopes(const Vec3<T>& d, const Vec3<T>& cells,
+                                                   T fudge) {
+  constexpr double pi2 = 9.86960440108935861883;
+  const Vec3<T> r{d.x * cells.x, d.y * cells.y, d.z * cells.z};
+  const T scale = constant<T>(pi2) * fudge;
+  const T slope = T(2) * scale * cells.x * cells.y * cells.z * constant<T>(0.723601254558268) *
+                  ball_transform_slope(scale * dot(r, r));
+  return {round_lattice_factor(d, cells, fudge),
+          {slope * r.x * cells.x, slope * r.y * cells.y, slope * r.z * cells.z},
+          {slope * r.x * d.x, slope * r.y * d.y, slope * r.z * d.z}};
+}
+
 template <class T>
 NABLA_INLINE T gauss_lattice_factor(T radius2, T cell_count, T fudge) {
   using std::exp;
   return cell_count * exp(-(radius2 * (fudge / constant<T>(0.63))));
+}
+
+/// With the squared radius d . M d, and so with d.
+template <class T>
+NABLA_INLINE LatticeSlopes<T> gauss_lattice_slopes(const SpotMetric<T>& m, const Vec3<T>& d,
+                                                   T cell_count, T fudge) {
+  const T factor = gauss_lattice_factor(spot_radius2(m, d), cell_count, fudge);
+  const T slope = -(factor * (fudge / constant<T>(0.63)));
+  return {factor, (T(2) * slope) * stretched(m, d), {T(0), T(0), T(0)}, slope};
 }
 
 template <class T>

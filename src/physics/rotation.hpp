@@ -28,6 +28,25 @@ NABLA_INLINE Vec3<Real> rotate_about(const Vec3<Real>& v, const Vec3<Real>& axis
           axis.z * along + v.z * c + across.z * s};
 }
 
+/// What a function of rotate_about(v, axis, angle) changes by, with each of the three; `bar` is its
+/// derivative with respect to the result.
+template <class Real>
+struct RotationBars {
+  Vec3<Real> v, axis;
+  Real angle;
+};
+template <class Real>
+NABLA_INLINE RotationBars<Real> pull_back_rotation(const Vec3<Real>& v, const Vec3<Real>& axis,
+                                                   const Real& angle, const Vec3<Real>& bar) {
+  using std::cos;
+  using std::sin;
+  const Real c = cos(angle), s = sin(angle), t = Real(1) - c;
+  const Real along = dot(axis, v), bar_along = dot(axis, bar);
+  return {(t * bar_along) * axis + c * bar - s * cross(axis, bar),
+          t * (along * bar + bar_along * v) + s * cross(v, bar),
+          dot(bar, s * (along * axis - v) + c * cross(axis, v))};
+}
+
 template <class Real>
 Mat3<Real> rotate_about(const Mat3<Real>& rows, const Vec3<Real>& axis, const Real& angle) {
   return {rotate_about(rows.a, axis, angle), rotate_about(rows.b, axis, angle),

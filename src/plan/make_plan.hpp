@@ -1,11 +1,136 @@
 // Experiment -> Plan: the last place that knows what a quirk is.
+//
+// Templated on the number type like the model: with dual numbers the slopes are the derivative of
+// the plan.
 #pragma once
+#include "model/crystal_axes.hpp"
 #include "nablabragg/resolved.hpp"
+#include "physics/rotation.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg {
 
-/// `resolved` is resolve(experiment).
-Plan make_plan(const Experiment& experiment, const Resolved& resolved);
+namespace plan_detail {
+
+inline constexpr double thomson_m2 = 7.94079248018965e-30;  // r_e^2
+inline constexpr double avogadro = 6.02214179e23;
+inline constexpr double water_amplitude = 2.57;  // electrons per molecule at low angle
+inline constexpr double water_molar_mass = 18.0;
+
+/// Photons per steradian from a cube of water: F^2 r_e^2 fluence x molecules; 1e6 g/m^3.
+template <class Real>
+Real water_photons_per_sr(const Real& edge_um, const Real& fluence) {
+  const Real edge = edge_um / 1e6;
+  return water_amplitude * water_amplitude * thomson_m2 * fluence * (edge * edge * edge) * 1e6 *
+         avogadro / water_molar_mass;
+}
+
+template <class Real>
+physics::SpotMetric<Real> spot_metric(const BasicResolved<Real>& r, bool volume_scaled) {
+  const Vec3<Real>& n = r.cells;
+  const Real none(0);
+  if (!volume_scaled) return {n.x * n.x, n.y * n.y, n.z * n.z, none, none, none};
+  // nanoBragg measures the distance in reciprocal Angstrom and scales it by the number of cells
+  //
+  const Mat3<Real>& s = r.axes.reciprocal_per_A;
+  const Real volume2 = n.x * n.x * n.y * n.y * n.z * n.z;
+  return {volume2 * dot(s.a, s.a), volume2 * dot(s.b, s.b), volume2 * dot(s.c, s.c),
+          volume2 * dot(s.a, s.b), volume2 * dot(s.b, s.c), volume2 * dot(s.c, s.a)};
+}
+
+template <class Real>
+BasicPlanFrame<Real> plan_frame(const BasicExperiment<Real>& e, const BasicPanel<Real>& p,
+                                int oversample) {
+  BasicPlanFrame<Real> f;
+  f.fast_pixels = p.fast_pixels;
+  f.slow_pixels = p.slow_pixels;
+  f.origin = p.origin;
+  f.fast = p.fast;
+  f.slow = p.slow;
+  f.normal = p.normal;
+  f.pixel = p.pixel;
+  f.subpixel = p.pixel / Real(oversample);
+  f.close_distance = p.close_distance;
+  if (e.detector.curved)
+    f.curvature = e.quirks.curved_about_lab_axes ? Curvature::about_lab_axes : Curvature::spherical;
+  f.beam = p.beam;
+  f.radius = p.distance;
+  f.beam_fast = p.beam_fast;
+  f.beam_slow = p.beam_slow;
+  f.handedness = dot(cross(p.fast, p.slow), p.beam) < Real(0) ? -1 : 1;
+  if (f.curvature == Curvature::spherical) f.solid_angle = SolidAngle::facing;
+  if (e.detector.point_pixel)
+    f.solid_angle = e.quirks.point_pixel_without_area ? SolidAngle::per_area : SolidAngle::facing;
+  return f;
+}
+
+}  // namespace plan_detail
+
+/// `r` is resolve(e).
+template <class Real>
+BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
+  const Quirks& quirks = e.quirks;
+  BasicPlan<Real> plan;
+  plan.frame = plan_detail::plan_frame(e, r.panel, r.oversample);
+
+  // Sensor
+  if (r.sensor.thickness > Real(0))
+    plan.sensor = {r.sensor.layers, r.sensor.layer_step, r.sensor.absorption_per_m};
+
+  // Rays
+  plan.rays.reserve(r.rays.size());
+  for (const BasicRay<Real>& ray : r.rays) {
+    const Vec3<Real> incident = -unit(ray.towards_source);
+    plan.rays.push_back({incident, unit(cross(r.panel.polarization_axis, incident)),
+                         Real(1) / ray.wavelength, ray.weight});
+  }
+
+  // Orientations
+  const Mat3<Real> axes = model::axes_in_metres(r.axes);
+  plan.domains = static_cast<int>(r.domains.size());
+  plan.orientations.reserve(r.phi.size() * r.domains.size());
+  for (const Real& phi : r.phi) {
+    const Mat3<Real> turned = physics::rotate_about(axes, r.panel.spindle, phi);
+    for (const Mat3<Real>& domain : r.domains)
+      plan.orientations.push_back({domain * turned.a, domain * turned.b, domain * turned.c});
+  }
+
+  // Scattering
+  plan.lattice = {e.crystal.shape, r.cells, e.crystal.fudge,
+                  plan_detail::spot_metric(r, quirks.volume_scaled_spots)};
+  plan.grid = e.structure_factors.grid;
+  plan.default_F = Real(e.structure_factors.default_F);
+  plan.tricubic = r.tricubic;
+  plan.out_of_range = quirks.interpolation_latch ? OutOfRange::nearest_for_all
+                                                 : OutOfRange::default_F;
+  plan.dmin = e.sampling.dmin_A * 1e-10;
+
+  // Factors that vary over a pixel
+  plan.oversample = r.oversample;
+  if (quirks.first_value_factors) {
+    const auto rule = [&](bool at_each_subpixel) {
+      if (!at_each_subpixel) return Apply::once;
+      return quirks.running_products ? Apply::to_running_sum : Apply::to_each_term;
+    };
+    plan.solid_angle = rule(e.sampling.oversample_omega);
+    plan.polarization = rule(e.sampling.oversample_polar);
+    plan.capture = rule(e.sampling.oversample_thick);
+  }
+  if (!quirks.last_layer_capture && plan.capture == Apply::once) plan.capture = Apply::to_each_term;
+  plan.polarized = e.beam.polarization_correction ||
+                   (quirks.oversample_polar_polarizes && e.sampling.oversample_polar);
+  plan.polarization_fraction = e.beam.polarization_fraction;
+
+  // Scale and background
+  plan.scale = plan_detail::thomson_m2 * r.fluence / Real(static_cast<double>(r.steps));
+  const Real water = plan_detail::water_photons_per_sr(e.water_um, r.fluence);
+  (quirks.water_scaled_twice ? plan.starting_sum : plan.background_per_sr) = water;
+
+  plan.roi = r.roi;
+  plan.mask = e.sampling.mask;
+  return plan;
+}
+
+extern template Plan make_plan(const Experiment&, const Resolved&);
 
 }  // namespace nablabragg

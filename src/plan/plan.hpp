@@ -39,47 +39,54 @@ enum class OutOfRange {
   nearest_for_all  ///< this evaluation and, in raster order, all later ones take the nearest node
 };
 
-struct PlanFrame {
+template <class Real>
+struct BasicPlanFrame {
   int fast_pixels = 0, slow_pixels = 0;
-  Vec3d origin, fast, slow, normal;  ///< corner of pixel (0,0) [m]; unit vectors
-  double pixel = 0;                  ///< [m]
-  double subpixel = 0;               ///< pixel / oversample [m]
-  double close_distance = 0;         ///< [m], as it enters the solid angle
+  Vec3<Real> origin, fast, slow, normal;  ///< corner of pixel (0,0) [m]; unit vectors
+  Real pixel{0};                          ///< [m]
+  Real subpixel{0};                       ///< pixel / oversample [m]
+  Real close_distance{0};                 ///< [m], as it enters the solid angle
   Curvature curvature = Curvature::flat;
-  Vec3d beam;         ///< the rest serves the curved detector only
-  double radius = 0;  ///< [m]
-  double beam_fast = 0, beam_slow = 0, handedness = 1;
+  Vec3<Real> beam;  ///< the rest serves the curved detector only
+  Real radius{0};   ///< [m]
+  Real beam_fast{0}, beam_slow{0};
+  double handedness = 1;
   SolidAngle solid_angle = SolidAngle::oblique;
 };
 
-struct PlanSensor {
+template <class Real>
+struct BasicPlanSensor {
   int layers = 1;
-  double layer_step = 0;        ///< [m]
-  double absorption_per_m = 0;  ///< 0: every layer captures all
+  Real layer_step{0};        ///< [m]
+  Real absorption_per_m{0};  ///< 0: every layer captures all
 };
 
-struct PlanRay {
-  Vec3d incident;         ///< unit vector along propagation
-  Vec3d magnetic;         ///< unit(E axis x incident)
-  double wavenumber = 0;  ///< 1 / wavelength [1/m]
-  double weight = 1;      ///< 1 on average
+template <class Real>
+struct BasicPlanRay {
+  Vec3<Real> incident;  ///< unit vector along propagation
+  Vec3<Real> magnetic;  ///< unit(E axis x incident)
+  Real wavenumber{0};   ///< 1 / wavelength [1/m]
+  Real weight{1};       ///< 1 on average
 };
 
-struct PlanLattice {
+template <class Real>
+struct BasicPlanLattice {
   CrystalShape shape = CrystalShape::square;
-  Vec3d cells;  ///< Na, Nb, Nc
-  double fudge = 1;
-  physics::SpotMetric<double> metric{};  ///< of the gauss and top-hat shapes
+  Vec3<Real> cells;  ///< Na, Nb, Nc
+  Real fudge{1};
+  physics::SpotMetric<Real> metric{};  ///< of the gauss and top-hat shapes
 };
 
-/// What of a plan is plain numbers: the same wherever the arrays lie.
-struct PlanNumbers {
-  PlanFrame frame;
-  PlanSensor sensor;
+/// What of a plan is plain numbers: the same wherever the arrays lie.  `Real` is double; a dual
+/// number, whose slopes are the plan's derivative; SIMD lanes, which gather one.
+template <class Real>
+struct BasicPlanNumbers {
+  BasicPlanFrame<Real> frame;
+  BasicPlanSensor<Real> sensor;
   int domains = 1;  ///< orientations of one phi step
-  PlanLattice lattice;
+  BasicPlanLattice<Real> lattice;
 
-  double default_F = 0;
+  Real default_F{0};
   bool tricubic = false;
   OutOfRange out_of_range = OutOfRange::default_F;
 
@@ -87,29 +94,37 @@ struct PlanNumbers {
   Apply solid_angle = Apply::to_each_term, polarization = Apply::to_each_term,
         capture = Apply::to_each_term;
   bool polarized = true;  ///< false: the polarization factor is 1
-  double polarization_fraction = 0;
+  Real polarization_fraction{0};
   double dmin = 0;  ///< [m]; 0: no limit
 
-  double scale = 1;              ///< r_e^2 fluence / steps
-  double starting_sum = 0;       ///< what every pixel's sum begins with (compat water)
-  double background_per_sr = 0;  ///< photons that ride on solid angle, polarization and capture
-                                 ///< alone
+  Real scale{1};              ///< r_e^2 fluence / steps
+  Real starting_sum{0};       ///< what every pixel's sum begins with (compat water)
+  Real background_per_sr{0};  ///< photons that ride on solid angle, polarization and capture alone
 
   RegionOfInterest roi;
 };
 
-struct Plan : PlanNumbers {
-  std::vector<PlanRay> rays;
-  std::vector<Mat3d> orientations;  ///< rows a, b, c [m] for each phi step and domain, phi slowest
+template <class Real>
+struct BasicPlan : BasicPlanNumbers<Real> {
+  std::vector<BasicPlanRay<Real>> rays;
+  std::vector<Mat3<Real>> orientations;  ///< rows a, b, c [m] for each phi step and domain, phi
+                                         ///< slowest
   std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty
   std::shared_ptr<const Mask> mask;
 
   bool visits(int fast, int slow) const {
-    return !mask ||
-           mask->keep[static_cast<std::size_t>(slow) * static_cast<std::size_t>(frame.fast_pixels) +
-                      static_cast<std::size_t>(fast)] != 0;
+    return !mask || mask->keep[static_cast<std::size_t>(slow) *
+                                   static_cast<std::size_t>(this->frame.fast_pixels) +
+                               static_cast<std::size_t>(fast)] != 0;
   }
 };
+
+using PlanFrame = BasicPlanFrame<double>;
+using PlanSensor = BasicPlanSensor<double>;
+using PlanRay = BasicPlanRay<double>;
+using PlanLattice = BasicPlanLattice<double>;
+using PlanNumbers = BasicPlanNumbers<double>;
+using Plan = BasicPlan<double>;
 
 /// What the pixel loop reads of a plan, structure factors aside.  The arrays are someone else's and
 /// may lie in a GPU's memory; the view itself is handed to a kernel byte by byte.

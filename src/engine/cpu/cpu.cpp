@@ -67,7 +67,8 @@ class CpuRenderer {
     used_.kernel.append(name_of(plan.tricubic ? Lookup::tricubic : nearest)).append(", ");
   }
 
-  Report image(std::span<float> pixels) {
+  template <class Number>
+  Report image(std::span<Number> pixels) {
     Report report;
     if (plan_.tricubic) miss_ = report.miss = find_first_miss(plan_);
     const RegionOfInterest& roi = plan_.roi;
@@ -91,21 +92,13 @@ class CpuRenderer {
     return report;
   }
 
-  Report list(std::span<const PixelIndex> pixels, std::span<float> values) {
+  template <class Number>
+  Report list(std::span<const PixelIndex> pixels, std::span<Number> values) {
     Report report;
     // nanoBragg's latch falls with a pixel of the whole panel, listed or not.
     if (plan_.tricubic && plan_.out_of_range == OutOfRange::nearest_for_all)
       miss_ = report.miss = find_first_miss(plan_);
-    // Neighbours in one block share most of their work.
-    std::vector<std::size_t> order(pixels.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    const auto place = [&](std::size_t i) {
-      const auto [fast, slow] = pixels[i];
-      return std::array{
-          slow / tile_side, fast / tile_side, slow / block_side, fast / block_side, slow, fast};
-    };
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t i, std::size_t j) { return place(i) < place(j); });
+    const std::vector<std::size_t> order = order_of_tiles(pixels);
     std::vector<PixelIndex> sorted;
     sorted.reserve(pixels.size());
     for (const std::size_t i : order) sorted.push_back(pixels[i]);
@@ -120,7 +113,7 @@ class CpuRenderer {
       TileSums sums;
       const WorkDone done = render(tile, sums);
       for (std::size_t i = 0; i < count; ++i) {
-        values[order[begin + i]] = sums.photons[i];
+        values[order[begin + i]] = static_cast<Number>(sums.photons[i]);
         solid_angles[static_cast<std::size_t>(index)] += sums.solid_angle[i];
       }
       return done;
@@ -136,16 +129,18 @@ class CpuRenderer {
   };
 
   /// Into the image.
-  void keep_block(const Tile& tile, const TileSums& sums, int block, std::span<float> image,
+  template <class Number>
+  void keep_block(const Tile& tile, const TileSums& sums, int block, std::span<Number> image,
                   double& solid_angle) const {
     const std::size_t first = static_cast<std::size_t>(block) * block_pixels;
     const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
-    const float* photons = sums.photons.data() + first;
+    const double* photons = sums.photons.data() + first;
     if (tile.pixels[static_cast<std::size_t>(block)] == block_pixels) {
-      float* to = image.data() + static_cast<std::size_t>(tile.slow[first]) * width +
+      Number* to = image.data() + static_cast<std::size_t>(tile.slow[first]) * width +
                   static_cast<std::size_t>(tile.fast[first]);
       for (std::size_t y = 0; y < block_side; ++y)
-        std::copy_n(photons + y * block_side, block_side, to + y * width);
+        for (std::size_t x = 0; x < block_side; ++x)
+          to[y * width + x] = static_cast<Number>(photons[y * block_side + x]);
       std::array<double, 4> sum{};
       for (std::size_t i = 0; i < block_pixels; ++i) sum[i % 4] += sums.solid_angle[first + i];
       solid_angle += (sum[0] + sum[1]) + (sum[2] + sum[3]);
@@ -158,7 +153,8 @@ class CpuRenderer {
       if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
           slow > roi.slow_max || !plan_.visits(fast, slow))
         continue;
-      image[static_cast<std::size_t>(slow) * width + static_cast<std::size_t>(fast)] = photons[i];
+      image[static_cast<std::size_t>(slow) * width + static_cast<std::size_t>(fast)] =
+          static_cast<Number>(photons[i]);
       solid_angle += sums.solid_angle[first + i];
     }
   }
@@ -190,10 +186,9 @@ class CpuRenderer {
         if (steps == all_steps) continue;
         sums.photons[i] = after.photons[i];
         if (steps == 0) continue;
-        sums.photons[i] = static_cast<float>(
-            sum_pixel(plan_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
-                      static_cast<int>(tile.slow[i]), steps, NoVisitor{})
-                .photons);
+        sums.photons[i] = sum_pixel(plan_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
+                                    static_cast<int>(tile.slow[i]), steps, NoVisitor{})
+                              .photons;
       }
     }
     (sums.anchored ? anchored_ : others_).fetch_add(1, std::memory_order_relaxed);
@@ -272,14 +267,23 @@ class CpuRenderer {
 
 }  // namespace
 
-Report render_cpu(const Plan& plan, std::span<float> pixels, const ComputeOptions& options) {
+template <class Number>
+Report render_cpu(const Plan& plan, std::span<Number> pixels, const ComputeOptions& options) {
   return with_threads(options.threads, [&] { return CpuRenderer(plan, options).image(pixels); });
 }
 
-Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<float> values,
+template <class Number>
+Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<Number> values,
                   const ComputeOptions& options) {
   return with_threads(options.threads,
                       [&] { return CpuRenderer(plan, options).list(list, values); });
 }
+
+template Report render_cpu(const Plan&, std::span<float>, const ComputeOptions&);
+template Report render_cpu(const Plan&, std::span<double>, const ComputeOptions&);
+template Report render_cpu(const Plan&, std::span<const PixelIndex>, std::span<float>,
+                           const ComputeOptions&);
+template Report render_cpu(const Plan&, std::span<const PixelIndex>, std::span<double>,
+                           const ComputeOptions&);
 
 }  // namespace nablabragg::engine

@@ -163,11 +163,11 @@ void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
 
 /// Neighbouring wavelengths of one direction are treated together where this leaves most of them
 /// out: Gaussian spots so small that a band cannot come near to two lattice points.
-void add_beams(const Plan& plan, CpuPlan& p) {
+void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   constexpr std::size_t enough = 8;
   const Vec3d room = Vec3d{0.49, 0.49, 0.49} - p.reach;
-  if (plan.lattice.shape == CrystalShape::gauss && !plan.tricubic && plan.dmin == 0 &&
-      std::min({room.x, room.y, room.z}) > 0.02) {
+  if (bands_allowed && plan.lattice.shape == CrystalShape::gauss && !plan.tricubic &&
+      plan.dmin == 0 && std::min({room.x, room.y, room.z}) > 0.02) {
     const double widest = widest_scattering(plan) * p.max_wavenumber;
     const double sweep = widest * std::max({p.edges_m.x / room.x, p.edges_m.y / room.y,
                                             p.edges_m.z / room.z});
@@ -215,7 +215,7 @@ constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 3.1, 
 
 }  // namespace
 
-CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
+CpuPlan make_cpu_plan(const Plan& plan, double skip_below, bool bands_allowed) {
   CpuPlan p;
   p.plan = &plan;
   add_intensities(plan, p);
@@ -236,7 +236,7 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below) {
   p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
   p.anchor_weight = (index_error / left) * n;
   add_reach(plan, skip_below, p);
-  add_beams(plan, p);
+  add_beams(plan, bands_allowed, p);
   return p;
 }
 

@@ -56,8 +56,8 @@ struct CpuPlan {
   Vec3d reach;          ///< how far from a lattice point light is seen; 1/2 or more: everywhere
 };
 
-/// `skip_below` as in ComputeOptions.
-CpuPlan make_cpu_plan(const Plan& plan, double skip_below);
+/// `skip_below` as in ComputeOptions; without `bands_allowed` every beam is one ray.
+CpuPlan make_cpu_plan(const Plan& plan, double skip_below, bool bands_allowed = true);
 
 /// Why the mixed-precision kernels cannot compute a plan; empty: they can.
 std::string needs_wide(const Plan& plan);

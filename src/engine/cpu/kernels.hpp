@@ -19,7 +19,7 @@ struct Tile {
 };
 
 struct TileSums {
-  alignas(64) std::array<float, tile_pixels> photons;
+  alignas(64) std::array<double, tile_pixels> photons;
   alignas(64) std::array<double, tile_pixels> solid_angle;  ///< [sr], summed like the photons
   std::int64_t skipped = 0;                                 ///< steps
   bool anchored = false;  ///< phases relative to the middle of each block
@@ -30,21 +30,33 @@ enum class Lookup { constant, nearest, tricubic };
 /// Computes a tile.
 using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);
 
+struct GradientSink;
+
+/// Computes the derivatives of a tile.  `weights`: of the photons of each pixel in the loss; pixels
+/// of a weight of zero may be left out.
+using GradientKernel = void (*)(const CpuPlan&, const Tile&,
+                                const std::array<double, tile_pixels>& weights, GradientSink&);
+
 struct KernelSet {
   const char* instruction_set;
   /// Shapes in single precision; phases in double or anchored.
   Kernel (*single)(CrystalShape, Lookup);
   /// Any plan, in double precision.
   Kernel (*wide)(CrystalShape, Lookup);
+  /// The same two kinds, of derivatives.
+  GradientKernel (*single_gradient)(CrystalShape, Lookup);
+  GradientKernel (*wide_gradient)(CrystalShape, Lookup);
 };
 
 /// The best that the processor has, or the one that the environment's NABLABRAGG_TARGET names;
 /// throws UsageError when that is none of this processor's.
 const KernelSet& kernels_of_this_machine();
 
-#define NABLA_KERNEL_SET(target) \
-  namespace target {             \
-  const KernelSet& kernel_set(); \
+#define NABLA_KERNEL_SET(target)                                      \
+  namespace target {                                                  \
+  const KernelSet& kernel_set();                                      \
+  GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup); \
+  GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);   \
   }
 NABLA_KERNEL_SET(N_AVX3)
 NABLA_KERNEL_SET(N_AVX2)

@@ -1,6 +1,8 @@
 #include "engine/cpu/tiles.hpp"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 namespace nablabragg::engine {
 
@@ -55,6 +57,19 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
         }
     }
   pad(tile);
+}
+
+std::vector<std::size_t> order_of_tiles(std::span<const PixelIndex> list) {
+  std::vector<std::size_t> order(list.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto place = [&](std::size_t i) {
+    const auto [fast, slow] = list[i];
+    return std::array{
+        slow / tile_side, fast / tile_side, slow / block_side, fast / block_side, slow, fast};
+  };
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t i, std::size_t j) { return place(i) < place(j); });
+  return order;
 }
 
 void fill_tile(std::span<const PixelIndex> pixels, Tile& tile) {

@@ -1,6 +1,8 @@
 // Which pixels are computed together.
 #pragma once
+#include <cstddef>
 #include <span>
+#include <vector>
 #include "engine/cpu/kernels.hpp"   // for Tile
 #include "nablabragg/simulate.hpp"  // for PixelIndex
 
@@ -11,6 +13,9 @@ inline constexpr int block_side = 4, tile_side = 16;  ///< [pixels], in images
 /// The tile of an image whose first pixel is (fast, slow); blocks without a wanted pixel are left
 /// out.
 void fill_tile(const Plan& plan, int fast, int slow, Tile& tile);
+
+/// The numbers of listed pixels, neighbours together: in one block they share most of their work.
+std::vector<std::size_t> order_of_tiles(std::span<const PixelIndex> list);
 
 /// A tile of listed pixels, at most tile_pixels.
 void fill_tile(std::span<const PixelIndex> pixels, Tile& tile);

@@ -1,0 +1,960 @@
+// The derivatives of a tile: the pixel loop of kernels.cpp run once more, with each step's slopes.
+//
+// Every number of the plan gets its bar, d(loss)/d(number), summed over the lanes of a tile (in
+// reverse) or contracted with tangents for each lane on its own (forwards).  Factors of a term
+// enter as their logarithms: omega's bar times omega is the light itself, so nothing is divided by.
+// Compiled once for each instruction set.
+#include "engine/cpu/gradient_kernels.hpp"
+
+#include "engine/cpu/operators.hpp"
+#include "plan/plan_calculus.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+namespace {
+
+template <class T>
+inline constexpr bool is_wide = std::is_same_v<T, Double>;
+
+/// From double precision to that of the shapes.
+template <class T>
+NABLA_INLINE T shaped(const Double& x) {
+  if constexpr (is_wide<T>)
+    return x;
+  else
+    return narrow(x);
+}
+template <class T>
+NABLA_INLINE Vec3<T> shaped(const Vec3<Double>& v) {
+  return {shaped<T>(v.x), shaped<T>(v.y), shaped<T>(v.z)};
+}
+NABLA_INLINE Double widened(const Double& x) { return x; }
+NABLA_INLINE Double widened(const Single& x) { return widen(x); }
+
+template <class T>
+NABLA_INLINE T lane_number(double x) {
+  return physics::constant<T>(x);
+}
+template <class T>
+NABLA_INLINE Vec3<T> lane_vector(const Vec3d& v) {
+  return {lane_number<T>(v.x), lane_number<T>(v.y), lane_number<T>(v.z)};
+}
+
+NABLA_INLINE double lane_sum(const Double& x) {
+  double sum = 0;
+  for (int i = 0; i < static_cast<int>(std::size(x.part)); ++i)
+    sum += hn::GetLane(hn::SumOfLanes(hn::ScalableTag<double>(), x.part[i]));
+  return sum;
+}
+NABLA_INLINE double lane_sum(const Single& x) { return lane_sum(widen(x)); }
+
+template <class T>
+NABLA_INLINE void add(T& to, const T& more) {
+  to = to + more;
+}
+template <class T>
+NABLA_INLINE void add(Vec3<T>& to, const Vec3<T>& more) {
+  to = to + more;
+}
+
+// What is not asked for in every step is kept out of line: the kernels are many.
+
+HWY_NOINLINE void locate(const Plan& plan, const Double& fast, const Double& slow,
+                         BasicSubPixel<Double>& at) {
+  place(plan, fast, slow, at);
+}
+
+// ---- One spot of the sensor ---------------------------------------------------------------------
+
+/// A sub-pixel as the light of a step sees it.
+template <class T>
+struct Spot {
+  T fast, slow;  ///< on the panel [m]
+  T near;        ///< 1 / distance [1/m]
+  Vec3<T> direction;
+  int layer;
+};
+
+template <class T>
+NABLA_INLINE Spot<T> spot_of(const BasicSubPixel<Double>& at) {
+  return {shaped<T>(at.fast), shaped<T>(at.slow), shaped<T>(Double(1) / at.distance),
+          shaped<T>(at.direction), at.layer};
+}
+
+template <class T>
+NABLA_INLINE T obliquity(const PlanFrame& frame, const Spot<T>& spot) {
+  return frame.curvature == Curvature::spherical
+             ? T(1)
+             : dot(spot.direction, lane_vector<T>(frame.normal));
+}
+
+template <class T>
+HWY_NOINLINE T capture_of(const Plan& plan, const Spot<T>& spot) {
+  return physics::capture_fraction(
+      T(static_cast<float>(spot.layer)), lane_number<T>(plan.sensor.layer_step),
+      lane_number<T>(plan.sensor.absorption_per_m), obliquity(plan.frame, spot));
+}
+
+/// From the bar of a position on the flat panel [m] to those of the frame.
+template <class T>
+NABLA_INLINE void pull_back_flat(const Plan& plan, const Spot<T>& spot, const Vec3<T>& bar,
+                                 BasicPlanNumbers<T>& bars) {
+  const PlanFrame& f = plan.frame;
+  add(bars.frame.origin, bar);
+  add(bars.frame.fast, spot.fast * bar);
+  add(bars.frame.slow, spot.slow * bar);
+  if (spot.layer > 0) {
+    add(bars.frame.normal, lane_number<T>(plan.sensor.layer_step * spot.layer) * bar);
+    add(bars.sensor.layer_step,
+        T(static_cast<float>(spot.layer)) * dot(bar, lane_vector<T>(f.normal)));
+  }
+  add(bars.frame.subpixel, (dot(bar, lane_vector<T>(f.fast)) * spot.fast +
+                            dot(bar, lane_vector<T>(f.slow)) * spot.slow) *
+                               lane_number<T>(1 / f.subpixel));
+}
+
+/// The same for a curved panel: back through the two rotations of place().
+template <class T>
+HWY_NOINLINE void pull_back_curved(const Plan& plan, const Spot<T>& spot, const Vec3<T>& bar,
+                                   BasicPlanNumbers<T>& bars) {
+  const PlanFrame& f = plan.frame;
+  const auto number = [](double x) { return lane_number<T>(x); };
+  const bool spherical = f.curvature == Curvature::spherical;
+  const double deep = plan.sensor.layer_step * spot.layer;
+  const double radius = spherical ? f.radius + deep : f.radius;
+  const Vec3<T> fast_axis = lane_vector<T>(f.fast), slow_axis = lane_vector<T>(f.slow);
+  const Vec3<T> beam = lane_vector<T>(f.beam), along = number(radius) * beam;
+  const T bend = number(1 / f.radius);
+  T about_slow, about_fast;
+  if (spherical) {
+    about_slow = number(f.handedness) * (spot.fast - number(f.beam_fast)) * bend;
+    about_fast = number(-f.handedness) * (spot.slow - number(f.beam_slow)) * bend;
+  } else {
+    const Vec3<T> flat = spot.fast * fast_axis + spot.slow * slow_axis +
+                         number(deep) * lane_vector<T>(f.normal) + lane_vector<T>(f.origin);
+    about_slow = flat.y * bend;
+    about_fast = flat.z * bend;
+  }
+  const auto second = physics::pull_back_rotation(
+      physics::rotate_about(along, slow_axis, about_slow), fast_axis, about_fast, bar);
+  const auto first = physics::pull_back_rotation(along, slow_axis, about_slow, second.v);
+  add(bars.frame.fast, second.axis);
+  add(bars.frame.slow, first.axis);
+  add(bars.frame.beam, number(radius) * first.v);
+  const T radius_bar = dot(first.v, beam);
+  add(bars.frame.radius,
+      radius_bar - (first.angle * about_slow + second.angle * about_fast) * bend);
+  if (!spherical)
+    return pull_back_flat(plan, spot, {T(0), first.angle * bend, second.angle * bend}, bars);
+  add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_bar);
+  const T fast_bar = number(f.handedness) * first.angle * bend,
+          slow_bar = number(-f.handedness) * second.angle * bend;
+  add(bars.frame.beam_fast, -fast_bar);
+  add(bars.frame.beam_slow, -slow_bar);
+  add(bars.frame.subpixel, (fast_bar * spot.fast + slow_bar * spot.slow) * number(1 / f.subpixel));
+}
+
+/// The light of a spot, by which of its factors it comes.
+template <class T>
+struct SpotBars {
+  Vec3<T> direction{T(0), T(0), T(0)};
+  T solid_angle{0}, capture{0};  ///< bars of their logarithms
+};
+
+/// `own_depth`: as in solid_angle(), for each layer.
+template <class T>
+HWY_NOINLINE void pull_back_spot(const Plan& plan, const Spot<T>& spot, double own_depth,
+                                 const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
+  const PlanFrame& f = plan.frame;
+  const auto number = [](double x) { return lane_number<T>(x); };
+  const auto layer = static_cast<float>(spot.layer);
+  Vec3<T> direction = light.direction;
+
+  // Solid angle
+  double power = -2;
+  if (f.solid_angle != SolidAngle::per_area)
+    add(bars.frame.pixel, light.solid_angle * number(2 / f.pixel));
+  if (f.solid_angle == SolidAngle::oblique) {
+    power = -3;
+    const T close = light.solid_angle * number(1 / (f.close_distance + own_depth * spot.layer));
+    add(bars.frame.close_distance, close);
+    if (own_depth > 0) add(bars.sensor.layer_step, T(layer) * close);
+  }
+
+  // Capture
+  if (plan.sensor.absorption_per_m > 0) {
+    const PlanSensor& sensor = plan.sensor;
+    const T rho = obliquity(f, spot);
+    const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
+    const T per_log_depth = light.capture * depth * physics::capture_log_slope(T(layer), depth);
+    add(bars.sensor.layer_step, per_log_depth * number(1 / sensor.layer_step));
+    add(bars.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
+    if (f.curvature != Curvature::spherical) {
+      const T rho_bar = -per_log_depth / rho;
+      add(direction, rho_bar * lane_vector<T>(f.normal));
+      add(bars.frame.normal, rho_bar * spot.direction);
+    }
+  }
+
+  const T radial = number(power) * light.solid_angle - dot(direction, spot.direction);
+  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
+  if (f.curvature == Curvature::flat)
+    pull_back_flat(plan, spot, position, bars);
+  else
+    pull_back_curved(plan, spot, position, bars);
+}
+
+template <class T>
+NABLA_INLINE void pull_back_polarization(const PlanNumbers& plan, const Vec3<T>& incident,
+                                         const Vec3<T>& magnetic, const Vec3<T>& direction,
+                                         const T& bar, BasicPlanRay<T>& ray, Vec3<T>& direction_bar,
+                                         BasicPlanNumbers<T>& bars) {
+  const auto slopes = physics::kahn_polarization_slopes(dot(incident, direction),
+                                                        dot(direction, magnetic),
+                                                        lane_number<T>(plan.polarization_fraction));
+  const T c = bar * slopes.c, e_b = bar * slopes.e_b;
+  add(direction_bar, c * incident + e_b * magnetic);
+  add(ray.incident, c * direction);
+  add(ray.magnetic, e_b * direction);
+  add(bars.polarization_fraction, bar * slopes.fraction);
+}
+
+/// Does a beam reach the resolution limit here?  As a mask of T's lanes.
+template <class T, class AnyRay>
+NABLA_INLINE auto within_dmin(const Plan& plan, const AnyRay& ray, const Vec3<Double>& direction) {
+  const Vec3<Double> q = Double(ray.wavenumber) * (direction - vec3_as<Double>(ray.incident));
+  const Double stol = Double(0.5) * length(q);
+  const auto kept = !((stol > Double(0)) & (Double(plan.dmin) > Double(0.5) / stol));
+  return shaped<T>(select(kept, Double(1), Double(0))) != T(0);
+}
+
+/// The first polarization factor found in a pixel, where one stands for all.
+template <class T>
+struct FirstPolarization {
+  T factor{0};
+  Spot<T> spot;
+  Vec3<T> incident, magnetic;
+  T ray{0};  ///< its number
+
+  HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
+    factor = ray = T(0);
+    spot = Spot<T>{T(0), T(0), T(0), {T(0), T(0), T(0)}, 0};
+    incident = magnetic = spot.direction;
+    T open(1);
+    BasicSubPixel<Double> at;
+    for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
+      for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
+        for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
+          locate(plan, fast, slow, at);
+          const Spot<T> here = spot_of<T>(at);
+          for (size_t r = 0; r < plan.rays.size(); ++r) {
+            const PlanRay& candidate = plan.rays[r];
+            auto now = open != T(0);
+            if (plan.background_per_sr == 0 && plan.dmin > 0)
+              now = now & within_dmin<T>(plan, candidate, at.direction);
+            if (!any(now)) continue;
+            const Vec3<T> i = lane_vector<T>(candidate.incident),
+                          m = lane_vector<T>(candidate.magnetic);
+            take(now, here.fast, spot.fast);
+            take(now, here.slow, spot.slow);
+            take(now, here.near, spot.near);
+            take(now, here.direction, spot.direction);
+            take(now, i, incident);
+            take(now, m, magnetic);
+            take(now, T(static_cast<float>(r)), ray);
+            take(now,
+                 physics::kahn_polarization(dot(i, here.direction), dot(here.direction, m),
+                                            lane_number<T>(plan.polarization_fraction)),
+                 factor);
+            take(now, T(0), open);
+            spot.layer = at.layer;
+            if (!any(open != T(0))) return;
+          }
+        }
+  }
+
+ private:
+  template <class Mask>
+  static NABLA_INLINE void take(const Mask& where, const T& from, T& to) {
+    to = select(where, from, to);
+  }
+  template <class Mask>
+  static NABLA_INLINE void take(const Mask& where, const Vec3<T>& from, Vec3<T>& to) {
+    take(where, from.x, to.x);
+    take(where, from.y, to.y);
+    take(where, from.z, to.z);
+  }
+};
+
+// ---- One step -----------------------------------------------------------------------------------
+
+/// The slopes of the lattice factor in the precision of the shapes, from distances in double: like
+/// narrow_lattice_factor().
+template <CrystalShape Shape, class T>
+NABLA_INLINE physics::LatticeSlopes<T> lattice_slopes(const PlanLattice& lattice,
+                                                      const Vec3<Double>& d) {
+  const Vec3<Double> cells = lane_vector<Double>(lattice.cells);
+  if constexpr (Shape == CrystalShape::square) {
+    const auto parts = [](const Double& distance, const Double& n) {
+      const Double x = not_zero(distance, is_wide<T> ? 0x1p-127 : 0x1p-31), turns = n * x,
+                   whole = round_even(turns);
+      return physics::FringePosition<T>{shaped<T>(x), shaped<T>(turns - whole), shaped<T>(whole),
+                                        shaped<T>(n), shaped<T>(distance)};
+    };
+    return physics::square_lattice_slopes(parts(d.x, cells.x), parts(d.y, cells.y),
+                                          parts(d.z, cells.z));
+  } else {
+    physics::LatticeSlopes<Double> slopes;
+    const Double fudge(lattice.fudge), count(lattice.cells.x * lattice.cells.y * lattice.cells.z);
+    const auto metric = metric_as<Double>(lattice.metric);
+    if constexpr (Shape == CrystalShape::round) {
+      slopes = physics::round_lattice_slopes(d, cells, fudge);
+    } else if constexpr (Shape == CrystalShape::gauss) {
+      slopes = physics::gauss_lattice_slopes(metric, d, count, fudge);
+    } else {
+      const Vec3<Double> none{Double(0), Double(0), Double(0)};
+      slopes = {physics::tophat_lattice_factor(physics::spot_radius2(metric, d), count, fudge),
+                none, none};
+    }
+    return {shaped<T>(slopes.factor), shaped<T>(slopes.distance), shaped<T>(slopes.cells),
+            shaped<T>(slopes.radius2)};
+  }
+}
+
+/// Structure factors in units of the largest, and how they change with the indices.
+template <class T>
+struct AmplitudeSlopes {
+  T F{1};
+  Vec3<T> slope;  ///< of interpolation
+  Double offset;  ///< in the table, of the nearest node or the neighbourhood's corner
+  typename Double::Mask inside;  ///< is in the table
+  Vec3<T> between;               ///< where in its cell, of interpolation
+};
+
+template <Lookup lookup, class T>
+NABLA_INLINE AmplitudeSlopes<T> amplitude_slopes(const CpuPlan& p, const Vec3<Double>& h,
+                                                 const Vec3<Double>& nearest) {
+  AmplitudeSlopes<T> found;
+  if constexpr (lookup == Lookup::constant) return found;  // F is part of the unit
+  const Double unit(1 / p.largest_F), otherwise(p.plan->default_F);
+  if constexpr (lookup == Lookup::nearest) {
+    found.inside = p.grid.holds(nearest);
+    found.offset = p.grid.offset(nearest);
+    found.F = shaped<T>(unit * select(found.inside,
+                                      value_at(p.grid.values, found.offset, found.inside),
+                                      otherwise));
+  }
+  if constexpr (lookup == Lookup::tricubic) {
+    const Double one(1), none(0);
+    const Vec3<Double> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)}, t = h - base;
+    found.inside = p.grid.surrounds(h);
+    found.offset = p.grid.offset(base - Vec3<Double>{one, one, one});
+    const auto stride_h = static_cast<std::int64_t>(p.grid.stride_h),
+               stride_k = static_cast<std::int64_t>(p.grid.stride_k);
+    physics::TricubicSlopes<Double> here{otherwise, {none, none, none}};
+    for_each_offset(
+        found.offset, found.inside, [&](std::int64_t corner, const typename Double::Mask& who) {
+          const double* nodes = p.grid.values + corner;
+          const auto theirs = physics::tricubic_slopes(t.x, t.y, t.z, [&](int i, int j, int k) {
+            return Double(nodes[i * stride_h + j * stride_k + k]);
+          });
+          here = {
+              select(who, theirs.value, here.value),
+              {select(who, theirs.slope.x, here.slope.x), select(who, theirs.slope.y, here.slope.y),
+               select(who, theirs.slope.z, here.slope.z)}};
+        });
+    found.F = shaped<T>(unit * here.value);
+    found.slope = shaped<T>(unit * here.slope);
+    found.between = shaped<T>(t);
+  }
+  return found;
+}
+
+/// Bars of interpolated structure factors, lane by lane until another neighbourhood is asked for.
+template <class T>
+class NodeBars {
+ public:
+  NABLA_INLINE void add(std::int64_t corner, const T& bar, const Vec3<T>& t) {
+    Neighbourhood& here = cache_[static_cast<size_t>(corner) % std::size(cache_)];
+    if (here.corner != corner) {
+      flush(here);
+      here.corner = corner;
+      for (T& sum : here.sums) sum = T(0);
+    }
+    const auto wx = physics::cubic_weights(t.x), wy = physics::cubic_weights(t.y),
+               wz = physics::cubic_weights(t.z);
+    for (size_t i = 0; i < 4; ++i)
+      for (size_t j = 0; j < 4; ++j) {
+        const T plane = bar * wx[i] * wy[j];
+        for (size_t k = 0; k < 4; ++k) {
+          T& sum = here.sums[16 * i + 4 * j + k];
+          sum = sum + plane * wz[k];
+        }
+      }
+  }
+
+  explicit NodeBars(const CpuPlan& p, TableBars& table) : p_(p), table_(table) {}
+  ~NodeBars() {
+    for (Neighbourhood& each : cache_) flush(each);
+  }
+  NodeBars(const NodeBars&) = delete;
+  NodeBars& operator=(const NodeBars&) = delete;
+
+ private:
+  struct Neighbourhood {
+    std::int64_t corner = -1;
+    T sums[64];
+  };
+
+  void flush(Neighbourhood& here) {
+    if (here.corner < 0) return;
+    const auto stride_h = static_cast<std::int64_t>(p_.grid.stride_h),
+               stride_k = static_cast<std::int64_t>(p_.grid.stride_k);
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j)
+        for (int k = 0; k < 4; ++k)
+          table_.add(here.corner + i * stride_h + j * stride_k + k,
+                     lane_sum(here.sums[16 * i + 4 * j + k]));
+    here.corner = -1;
+  }
+
+  const CpuPlan& p_;
+  TableBars& table_;
+  Neighbourhood cache_[7];
+};
+
+// ---- A tile -------------------------------------------------------------------------------------
+
+/// What is left to do once for all lanes of a tile: bars that follow from other bars.
+template <class T>
+HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
+                           BasicPlanNumbers<T>& bars) {
+  const Plan& plan = *p.plan;
+  const auto number = [](double x) { return lane_number<T>(x); };
+  const Vec3d& n = plan.lattice.cells;
+  const double fudge = plan.lattice.fudge;
+  const T twice_light = T(2) * bars.scale;  // of the terms, which are in units of the scale
+  if (shape == CrystalShape::round)
+    bars.lattice.fudge = dot(lane_vector<T>((1 / (2 * fudge)) * n), bars.lattice.cells);
+  if (shape == CrystalShape::gauss) {
+    const auto& m = plan.lattice.metric;
+    bars.lattice.fudge = number(m.aa / fudge) * bars.lattice.metric.aa +
+                         number(m.bb / fudge) * bars.lattice.metric.bb +
+                         number(m.cc / fudge) * bars.lattice.metric.cc +
+                         number(m.ab / fudge) * bars.lattice.metric.ab +
+                         number(m.bc / fudge) * bars.lattice.metric.bc +
+                         number(m.ca / fudge) * bars.lattice.metric.ca;
+  }
+  if (shape != CrystalShape::square)
+    add(bars.lattice.cells, twice_light * lane_vector<T>(Vec3d{1 / n.x, 1 / n.y, 1 / n.z}));
+  if (lookup == Lookup::constant)
+    bars.default_F = plan.default_F == 0 ? T(0) : twice_light * number(1 / plan.default_F);
+  else
+    bars.default_F = bars.default_F * number(1 / p.largest_F);
+  bars.scale = (bars.scale + bars.starting_sum) * number(1 / plan.scale);
+  if (plan.starting_sum != 0) bars.starting_sum = bars.starting_sum * number(1 / plan.starting_sum);
+  if (plan.background_per_sr != 0)
+    bars.background_per_sr = bars.background_per_sr * number(1 / plan.background_per_sr);
+}
+
+/// What a tile's bars are gathered in, and where they go: all that does not depend on the kernel.
+template <class T>
+class TileBars {
+ protected:
+  TileBars(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
+           GradientSink& sink)
+      : p_(p),
+        plan_(*p.plan),
+        tile_(tile),
+        weights_(weights),
+        sink_(sink),
+        absorbs_(plan_.sensor.absorption_per_m > 0),
+        each_omega_(plan_.solid_angle == Apply::to_each_term),
+        each_capture_(absorbs_ && plan_.capture == Apply::to_each_term),
+        once_capture_(absorbs_ && !each_capture_),
+        each_polarization_(plan_.polarized && plan_.polarization == Apply::to_each_term),
+        once_polarization_(plan_.polarized && !each_polarization_),
+        lights_background_(plan_.background_per_sr != 0),
+        forwards_(!sink.tangents.empty()) {
+    find_anchors(plan_, tile_, anchors_);
+    sink_.photons.fill(0);
+    if (forwards_) std::fill_n(sink_.slopes, tile_pixels * sink_.tangents.size(), 0.0);
+    bars_ = zero_numbers<T>();
+  }
+
+  void clear_chunk() {
+    for (int o = 0; o < chunk_.count; ++o)
+      for (T& bar : axes_bars_[o]) bar = T(0);
+    for (int b = 0; b < chunk_.beams; ++b)
+      for_each_number_of_ray([](T& bar) { bar = T(0); }, ray_bars_[b]);
+  }
+
+  void pull_back_first_polarization(size_t first, const T& bar) {
+    const FirstPolarization<T>& from = first_polarization_;
+    BasicPlanRay<T> ray;
+    for_each_number_of_ray([](T& x) { x = T(0); }, ray);
+    SpotBars<T> light;
+    pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar, ray,
+                           light.direction, bars_);
+    pull_back_spot(plan_, from.spot, 0, light, bars_);
+    // Which ray it was may differ from lane to lane.
+    alignas(64) double rays[lanes], bars_of_ray[8][lanes];
+    widened(from.ray).store(rays);
+    size_t column = 0;
+    for_each_number_of_ray([&](const T& x) { widened(x).store(bars_of_ray[column++]); }, ray);
+    for (size_t lane = 0; lane < static_cast<size_t>(lanes); ++lane) {
+      const auto index = static_cast<size_t>(rays[lane]);
+      column = 0;
+      const auto add_lane = [&](double& to) { to += bars_of_ray[column++][lane]; };
+      if (!forwards_) {
+        for_each_number_of_ray(add_lane, sink_.bars->rays[index]);
+        continue;
+      }
+      for (size_t t = 0; t < sink_.tangents.size(); ++t) {
+        column = 0;
+        for_each_number_of_ray(
+            [&](const double& tangent) {
+              slope_of(first + lane, t) += tangent * bars_of_ray[column++][lane];
+            },
+            sink_.tangents[t]->rays[index]);
+      }
+    }
+  }
+
+  // ---- Where the bars go ------------------------------------------------------------------------
+
+  double& slope_of(size_t pixel, size_t tangent) {
+    return sink_.slopes[pixel * sink_.tangents.size() + tangent];
+  }
+  const PlanRay& ray_of(const Plan& plan, int b) const {
+    return plan.rays[static_cast<size_t>(chunk_.first_beam + b)];
+  }
+  size_t orientation_of(int o) const {
+    return (begin_ + static_cast<size_t>(o)) % plan_.orientations.size();
+  }
+  double wavenumber_of(int o) const {
+    return p_.beams[static_cast<size_t>(chunk_.first_beam + chunk_.beam[o])].wavenumber;
+  }
+
+  /// Forwards: the bars of each lane times the tangents.
+  void finish_group(size_t first, CrystalShape shape, Lookup lookup) {
+    const Double photons = widened(bars_.scale) + widened(bars_.starting_sum) +
+                           widened(bars_.background_per_sr);
+    (photons + Double::load(sink_.photons.data() + first)).store(sink_.photons.data() + first);
+    complete(p_, shape, lookup, bars_);
+    alignas(64) double changes[lanes];
+    for (size_t t = 0; t < sink_.tangents.size(); ++t) {
+      const Plan& tangent = *sink_.tangents[t];
+      Double change(0);
+      const auto along = [&](const double& direction, const T& bar) {
+        if (direction != 0) change = change + Double(direction) * widened(bar);
+      };
+      for_each_number(along, static_cast<const PlanNumbers&>(tangent), std::as_const(bars_));
+      for (int b = 0; b < chunk_.beams; ++b)
+        for_each_number_of_ray(along, ray_of(tangent, b), std::as_const(ray_bars_[b]));
+      if (!is_zero(tangent.orientations))
+        for (int next = 0; next < lit_count_; ++next) {
+          const int o = lit_[next];
+          const T(&axes)[9] = axes_bars_[o];
+          const Double wavenumber(wavenumber_of(o));
+          size_t column = 0;
+          for_each_number_of_axes(
+              [&](const double& direction) {
+                change = change + Double(direction) * (wavenumber * widened(axes[column++]));
+              },
+              tangent.orientations[orientation_of(o)]);
+        }
+      if (sink_.table_tangent && t + 1 == sink_.tangents.size())
+        change = change + table_slope_ * Double(1 / p_.largest_F);
+      change.store(changes);
+      for (size_t lane = 0; lane < static_cast<size_t>(lanes); ++lane)
+        slope_of(first + lane, t) += changes[lane];
+    }
+    table_slope_ = Double(0);
+    bars_ = zero_numbers<T>();
+    clear_chunk();
+  }
+
+  static bool is_zero(const std::vector<Mat3d>& orientations) {
+    const Mat3d& m = orientations.front();
+    return m.a == Vec3d{} && m.b == Vec3d{} && m.c == Vec3d{} && orientations.back().a == Vec3d{} &&
+           orientations.back().b == Vec3d{} && orientations.back().c == Vec3d{};
+  }
+
+  /// In reverse: the bars of all lanes added up.
+  void finish_chunk() {
+    for (int b = 0; b < chunk_.beams; ++b)
+      for_each_number_of_ray([](double& to, const T& bar) { to += lane_sum(bar); },
+                             sink_.bars->rays[static_cast<size_t>(chunk_.first_beam + b)],
+                             ray_bars_[b]);
+    for (int o = 0; o < chunk_.count; ++o) {
+      const double wavenumber = wavenumber_of(o);
+      size_t column = 0;
+      for_each_number_of_axes(
+          [&](double& to) { to += wavenumber * lane_sum(axes_bars_[o][column++]); },
+          sink_.bars->orientations[orientation_of(o)]);
+    }
+  }
+
+  void finish_tile(CrystalShape shape, Lookup lookup) {
+    BasicPlanNumbers<double> sums = zero_numbers<double>();
+    for_each_number([](double& to, const T& bar) { to = lane_sum(bar); }, sums, bars_);
+    sink_.value += sums.scale + sums.starting_sum + sums.background_per_sr;
+    complete(p_, shape, lookup, sums);
+    for_each_number([](double& to, const double& bar) { to += bar; },
+                    static_cast<PlanNumbers&>(*sink_.bars), sums);
+  }
+
+  const CpuPlan& p_;
+  const Plan& plan_;
+  const Tile& tile_;
+  const std::array<double, tile_pixels>& weights_;
+  GradientSink& sink_;
+  const bool absorbs_, each_omega_, each_capture_, once_capture_, each_polarization_,
+      once_polarization_, lights_background_, forwards_;
+  const double background_share_ = plan_.background_per_sr /
+                                   (static_cast<double>(plan_.rays.size()) * plan_.oversample *
+                                    plan_.oversample);
+  Anchors anchors_;
+  alignas(64) Chunk chunk_;
+  size_t begin_ = 0;  ///< of the chunk, among the operators
+  int lit_[chunk_size], lit_count_ = 0;
+  T omega_once_, polarization_once_;
+  FirstPolarization<T> first_polarization_;
+  BasicPlanNumbers<T> bars_;
+  T axes_bars_[chunk_size][9];  ///< of a, b, c times the wavenumber
+  BasicPlanRay<T> ray_bars_[chunk_size];
+  Double table_slope_{0};
+};
+
+/// The derivatives of a tile, in the precision T of the shapes.
+template <class T, CrystalShape Shape, Lookup lookup>
+class TilePullBack : TileBars<T> {
+ public:
+  TilePullBack(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
+               GradientSink& sink)
+      : TileBars<T>(p, tile, weights, sink), nodes_(p, sink.table) {}
+
+  void run() {
+    const size_t orientations = plan_.orientations.size(),
+                 operators = p_.beams.size() * orientations,
+                 pixels = static_cast<size_t>(tile_.blocks) * block_pixels;
+    for (begin_ = 0; begin_ < operators; begin_ += static_cast<size_t>(chunk_.count)) {
+      // A table that single precision cannot index has no dark entries here.
+      fill_chunk<is_wide<T> ? Lookup::constant : lookup>(
+          p_, anchors_, tile_.blocks, begin_ / orientations, begin_ % orientations, chunk_);
+      this->clear_chunk();
+      for (size_t first = 0; first < pixels; first += lanes) {
+        const Double weight = Double::load(weights_.data() + first);
+        if (!any(weight != Double(0))) continue;
+        if (!pull_back_group(first, shaped<T>(weight))) continue;
+        if (forwards_) this->finish_group(first, Shape, lookup);
+      }
+      if (!forwards_) this->finish_chunk();
+    }
+    if (!forwards_) this->finish_tile(Shape, lookup);
+  }
+
+ private:
+  static NABLA_INLINE T number(double x) { return lane_number<T>(x); }
+
+  // ---- A group of pixels, one in each lane ------------------------------------------------------
+
+  /// The light of a group by its factors, as far as one of them stands for many terms.
+  struct OnceBars {
+    T solid_angle{0}, terms{0};
+    T polarization{0};  ///< not of its logarithm: the factor itself may be zero
+  };
+
+  /// False where there is nothing to do.
+  bool pull_back_group(size_t first, const T& weight) {
+    const size_t block = block_of(first);
+    lit_count_ = 0;
+    for (int o = 0; o < chunk_.count; ++o) {
+      lit_[lit_count_] = o;
+      lit_count_ += chunk_.kind[o][block] != static_cast<float>(dark);
+    }
+    const bool first_chunk = begin_ == 0;
+    if (lit_count_ == 0 && !(first_chunk && plan_.starting_sum != 0) && !lights_background_)
+      return false;
+    const Double fast = widen(load<1>(tile_.fast, first)), slow = widen(load<1>(tile_.slow, first));
+    const PlanSensor& sensor = plan_.sensor;
+    BasicSubPixel<Double> at;
+
+    // Factors that stand for all terms, and the spots where they come from
+    T once(1);
+    Spot<T> first_spot{};
+    omega_once_ = T(1);
+    if (!each_omega_) {
+      locate(plan_, fast, slow, at);
+      first_spot = spot_of<T>(at);
+      omega_once_ = solid_angle(plan_.frame, first_spot.near, 0.0);
+      once = once * omega_once_;
+    }
+    if (once_capture_) {
+      at.layer = sensor.layers - 1;
+      locate(plan_, fast, slow, at);
+      once = once * capture_of(plan_, spot_of<T>(at));
+    }
+    polarization_once_ = T(1);
+    if (once_polarization_) {
+      first_polarization_.find(plan_, fast, slow);
+      polarization_once_ = first_polarization_.factor;
+    }
+
+    OnceBars of_once;
+    if (first_chunk && plan_.starting_sum != 0) {
+      const T unpolarized = weight * number(plan_.scale * plan_.starting_sum) * once;
+      const T light = unpolarized * polarization_once_;
+      add(bars_.starting_sum, light);
+      add(of_once.terms, light);
+      add(of_once.polarization, unpolarized);
+    }
+    const T scaled = weight * number(p_.unit) * once;
+    const double own_depth = each_omega_ ? sensor.layer_step : 0;
+    for (at.layer = 0; at.layer < sensor.layers; ++at.layer) {
+      Spot<T> first_of_layer{};
+      SpotBars<T> layer_light;  // of the capture that stands for all of the layer
+      T capture(1);
+      for (at.sub_slow = 0; at.sub_slow < plan_.oversample; ++at.sub_slow)
+        for (at.sub_fast = 0; at.sub_fast < plan_.oversample; ++at.sub_fast) {
+          locate(plan_, fast, slow, at);
+          const Spot<T> spot = spot_of<T>(at);
+          T omega = omega_once_, each = scaled;
+          if (each_omega_) {
+            omega = solid_angle(plan_.frame, spot.near, own_depth * at.layer);
+            each = each * omega;
+          }
+          if (each_capture_) {
+            capture = capture_of(plan_, spot);
+            each = each * capture;
+          } else if (once_capture_ && at.sub_slow == 0 && at.sub_fast == 0) {
+            first_of_layer = spot;
+            capture = capture_of(plan_, spot);
+          }
+          SpotBars<T> light;
+          pull_back_beams(spot, at.direction, each,
+                          weight * number(background_share_) * omega * capture, light,
+                          once_capture_ ? layer_light : light, of_once);
+          pull_back_spot(plan_, spot, own_depth, light, bars_);
+        }
+      if (once_capture_) {
+        if (at.layer == sensor.layers - 1) add(layer_light.capture, of_once.terms);
+        pull_back_spot(plan_, first_of_layer, 0, layer_light, bars_);
+      }
+    }
+
+    if (!each_omega_) {
+      SpotBars<T> light;
+      light.solid_angle = of_once.terms + of_once.solid_angle;
+      pull_back_spot(plan_, first_spot, 0, light, bars_);
+    }
+    if (once_polarization_) this->pull_back_first_polarization(first, of_once.polarization);
+    return true;
+  }
+
+  /// `each`: what a term is multiplied by, ray's own factors aside; `background`: light of a ray of
+  /// weight 1 in the background.
+  NABLA_INLINE void pull_back_beams(const Spot<T>& spot, const Vec3<Double>& direction,
+                                    const T& each, const T& background, SpotBars<T>& light,
+                                    SpotBars<T>& of_capture, OnceBars& of_once) {
+    const T none(0);
+    for (int next = 0, b = 0; b < chunk_.beams; ++b) {
+      const bool has_terms = next < lit_count_ && chunk_.beam[lit_[next]] == b;
+      // A beam whose orientations fill several chunks lights the background with its first one.
+      const bool has_background = lights_background_ &&
+                                  (b > 0 || begin_ % plan_.orientations.size() == 0);
+      if (!has_terms && !has_background) continue;
+      const Beam& beam = p_.beams[static_cast<size_t>(chunk_.first_beam + b)];
+      BasicPlanRay<T>& ray = ray_bars_[b];
+      const Vec3<T> incident = lane_vector<T>(beam.incident),
+                    magnetic = lane_vector<T>(beam.magnetic);
+      const T polarization = each_polarization_
+                                 ? physics::kahn_polarization(dot(incident, spot.direction),
+                                                              dot(spot.direction, magnetic),
+                                                              number(plan_.polarization_fraction))
+                                 : polarization_once_;
+      const T beam_weight = number(beam.weight);
+      T unpolarized(0);  // all light of the beam here, without a factor that may be zero
+      if (has_terms) {
+        T factor = each;
+        if (plan_.dmin > 0) factor = select(within_dmin<T>(plan_, beam, direction), factor, none);
+        const Vec3<Double> away_wide = direction - vec3_as<Double>(beam.incident);
+        const Vec3<T> away = shaped<T>(away_wide);
+        const T coefficient = factor * beam_weight * polarization;
+        T intensity(0);  // F^2 F_latt^2 of all orientations
+        Vec3<T> away_bar{none, none, none};
+        for (; next < lit_count_ && chunk_.beam[lit_[next]] == b; ++next)
+          pull_back_step(lit_[next], away_wide, away, coefficient, intensity, away_bar);
+        // h = k A (direction - incident)
+        add(light.direction, away_bar);
+        ray.incident = ray.incident - away_bar;
+        add(ray.wavenumber, number(1 / beam.wavenumber) * dot(away_bar, away));
+        add(ray.weight, factor * polarization * intensity);
+        unpolarized = factor * beam_weight * intensity;
+        const T terms = unpolarized * polarization;
+        add(bars_.scale, terms);
+        add(of_once.terms, terms);
+        if (each_omega_) add(light.solid_angle, terms);
+        if (each_capture_) add(light.capture, terms);
+      }
+      if (has_background) {
+        add(ray.weight, background * polarization);
+        const T bare = background * beam_weight, lit = bare * polarization;
+        add(bars_.background_per_sr, lit);
+        add(each_omega_ ? light.solid_angle : of_once.solid_angle, lit);
+        if (absorbs_) add(of_capture.capture, lit);
+        add(unpolarized, bare);
+      }
+      if (each_polarization_)
+        pull_back_polarization(plan_, incident, magnetic, spot.direction, unpolarized, ray,
+                               light.direction, bars_);
+      else
+        add(of_once.polarization, unpolarized);
+    }
+  }
+
+  /// One orientation: its fringes and its structure factor.
+  NABLA_INLINE void pull_back_step(int o, const Vec3<Double>& away_wide, const Vec3<T>& away,
+                                   const T& coefficient, T& intensity, Vec3<T>& away_bar) {
+    const Vec3<Double> h = miller_indices(chunk_.wide[o], away_wide);
+    const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+    const Vec3<Double> distance = h - nearest;
+    const auto latt = lattice_slopes<Shape, T>(p_.lattice, distance);
+    const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
+
+    const T scattered = amplitude.F * latt.factor;
+    intensity = intensity + scattered * scattered;
+    const T scaled = T(2) * coefficient * scattered, lattice_bar = scaled * amplitude.F;
+    Vec3<T> bar = lattice_bar * latt.distance;
+    if constexpr (lookup == Lookup::tricubic) bar = bar + (scaled * latt.factor) * amplitude.slope;
+    T(&axes)[9] = axes_bars_[o];
+    const auto row = [&](size_t first, const T& along) {
+      add(axes[first], along * away.x);
+      add(axes[first + 1], along * away.y);
+      add(axes[first + 2], along * away.z);
+      const double* m = chunk_.wide[o] + first;
+      add(away_bar, along * Vec3<T>{number(m[0]), number(m[1]), number(m[2])});
+    };
+    row(0, bar.x);
+    row(3, bar.y);
+    row(6, bar.z);
+
+    if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
+      add(bars_.lattice.cells, lattice_bar * latt.cells);
+    if constexpr (Shape == CrystalShape::gauss) {
+      const Vec3<T> d = shaped<T>(distance), scaled_d = (lattice_bar * latt.radius2) * d;
+      auto& metric = bars_.lattice.metric;
+      add(metric.aa, scaled_d.x * d.x);
+      add(metric.bb, scaled_d.y * d.y);
+      add(metric.cc, scaled_d.z * d.z);
+      add(metric.ab, T(2) * scaled_d.x * d.y);
+      add(metric.bc, T(2) * scaled_d.y * d.z);
+      add(metric.ca, T(2) * scaled_d.z * d.x);
+    }
+    if constexpr (lookup != Lookup::constant) {
+      const Double F_bar = widened(scaled * latt.factor), none(0);
+      const auto lit = F_bar != none;
+      if (!any(lit)) return;
+      const auto in_table = amplitude.inside & lit;
+      add(bars_.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
+      if (sink_.table_tangent)
+        table_slope_ = table_slope_ + F_bar * table_change(amplitude, in_table);
+      if (!sink_.wants_table) return;
+      for_each_offset(amplitude.offset, in_table,
+                      [&](std::int64_t offset, const typename Double::Mask& who) {
+                        const Double theirs = select(who, F_bar, Double(0));
+                        if constexpr (lookup == Lookup::nearest)
+                          sink_.table.add(offset, lane_sum(theirs));
+                        else
+                          nodes_.add(offset, shaped<T>(theirs), amplitude.between);
+                      });
+    }
+  }
+
+  /// The change of F along the table's tangent.
+  NABLA_INLINE Double table_change(const AmplitudeSlopes<T>& amplitude,
+                                   const typename Double::Mask& in_table) const {
+    if constexpr (lookup == Lookup::tricubic) {
+      Double change(0);
+      const auto stride_h = static_cast<std::int64_t>(p_.grid.stride_h),
+                 stride_k = static_cast<std::int64_t>(p_.grid.stride_k);
+      for_each_offset(
+          amplitude.offset, in_table, [&](std::int64_t corner, const typename Double::Mask& who) {
+            const double* nodes = sink_.table_tangent + corner;
+            change = select(
+                who,
+                physics::tricubic(widened(amplitude.between.x), widened(amplitude.between.y),
+                                  widened(amplitude.between.z),
+                                  [&](int i, int j, int k) {
+                                    return Double(nodes[i * stride_h + j * stride_k + k]);
+                                  }),
+                change);
+          });
+      return change;
+    } else {
+      return select(in_table, value_at(sink_.table_tangent, amplitude.offset, in_table), Double(0));
+    }
+  }
+
+  using TileBars<T>::p_;
+  using TileBars<T>::plan_;
+  using TileBars<T>::tile_;
+  using TileBars<T>::weights_;
+  using TileBars<T>::sink_;
+  using TileBars<T>::absorbs_;
+  using TileBars<T>::each_omega_;
+  using TileBars<T>::each_capture_;
+  using TileBars<T>::once_capture_;
+  using TileBars<T>::each_polarization_;
+  using TileBars<T>::once_polarization_;
+  using TileBars<T>::lights_background_;
+  using TileBars<T>::forwards_;
+  using TileBars<T>::background_share_;
+  using TileBars<T>::anchors_;
+  using TileBars<T>::chunk_;
+  using TileBars<T>::begin_;
+  using TileBars<T>::lit_;
+  using TileBars<T>::lit_count_;
+  using TileBars<T>::omega_once_;
+  using TileBars<T>::polarization_once_;
+  using TileBars<T>::first_polarization_;
+  using TileBars<T>::bars_;
+  using TileBars<T>::axes_bars_;
+  using TileBars<T>::ray_bars_;
+  using TileBars<T>::table_slope_;
+
+  NodeBars<T> nodes_;
+};
+
+template <class T, CrystalShape Shape, Lookup lookup>
+void pull_back_tile(const CpuPlan& p, const Tile& tile,
+                    const std::array<double, tile_pixels>& weights, GradientSink& sink) {
+  TilePullBack<T, Shape, lookup>(p, tile, weights, sink).run();
+}
+
+template <class T>
+GradientKernel gradient_kernel(CrystalShape shape, Lookup lookup) {
+  return with_shape(shape, [&]<CrystalShape Shape>() -> GradientKernel {
+    switch (lookup) {
+      case Lookup::constant:
+        return pull_back_tile<T, Shape, Lookup::constant>;
+      case Lookup::nearest:
+        return pull_back_tile<T, Shape, Lookup::nearest>;
+      case Lookup::tricubic:
+        break;
+    }
+    return pull_back_tile<T, Shape, Lookup::tricubic>;
+  });
+}
+
+}  // namespace
+
+GradientKernel single_gradient_kernel(CrystalShape shape, Lookup lookup) {
+  return gradient_kernel<Single>(shape, lookup);
+}
+GradientKernel wide_gradient_kernel(CrystalShape shape, Lookup lookup) {
+  return gradient_kernel<Double>(shape, lookup);
+}
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -1,0 +1,61 @@
+// Between the driver of the gradients and its kernels, which are compiled once for each instruction
+// set.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+#include "engine/cpu/kernels.hpp"
+
+namespace nablabragg::engine {
+
+/// d(loss)/d(F) of entries of the table, gathered in a small cache: a spot asks for the same one
+/// again and again.
+class TableBars {
+ public:
+  void add(std::int64_t offset, double bar) {
+    Entry& entry = cache_[static_cast<std::size_t>(offset) % cache_.size()];
+    if (entry.offset != offset) {
+      if (entry.offset >= 0) all_.emplace_back(entry.offset, entry.bar);
+      entry = {offset, 0};
+    }
+    entry.bar += bar;
+  }
+  /// In an order that follows from the calls alone.
+  template <class Work>
+  void drain(Work&& work) {
+    for (const auto& [offset, bar] : all_) work(offset, bar);
+    for (Entry& entry : cache_) {
+      if (entry.offset >= 0) work(entry.offset, entry.bar);
+      entry = {};
+    }
+    all_.clear();
+  }
+
+ private:
+  struct Entry {
+    std::int64_t offset = -1;
+    double bar = 0;
+  };
+  std::array<Entry, 1021> cache_{};
+  std::vector<std::pair<std::int64_t, double>> all_;
+};
+
+/// What becomes of the derivatives of a tile's pixels.
+struct GradientSink {
+  // In reverse, added to: weights x d(photons)/d(plan)
+  Plan* bars = nullptr;  ///< null: no reverse
+  double value = 0;      ///< added to: weights x photons
+  TableBars table;       ///< in units of the largest F
+  bool wants_table = false;
+
+  // Forwards: d(photons) of each pixel along each of these directions
+  std::span<const Plan* const> tangents;
+  double* slopes = nullptr;               ///< tile_pixels x tangents
+  const double* table_tangent = nullptr;  ///< of the last direction, as the table's values
+
+  alignas(64) std::array<double, tile_pixels> photons;
+};
+
+}  // namespace nablabragg::engine

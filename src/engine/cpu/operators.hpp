@@ -1,0 +1,259 @@
+// What the kernels of the cpu engine share: where the pixels of a tile are seen, which operators
+// reach them.  For the files that are compiled once for each instruction set, like lanes.hpp.
+#pragma once
+#include "engine/cpu/kernels.hpp"
+#include "engine/cpu/lanes.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+using std::size_t;
+
+inline constexpr int lanes = Single::count;
+inline constexpr int chunk_size = 32;  // terms summed in single precision before they join the
+                                       // double sum
+
+template <int K = 1>
+NABLA_INLINE Singles<K> single(double x) {
+  return Singles<K>(static_cast<float>(x));
+}
+template <int K = 1>
+NABLA_INLINE Vec3<Singles<K>> single(const Vec3d& v) {
+  return {single<K>(v.x), single<K>(v.y), single<K>(v.z)};
+}
+
+template <int K>
+NABLA_INLINE Singles<K> load(const std::array<float, tile_pixels>& values, size_t first) {
+  return Singles<K>::load(values.data() + first);
+}
+
+// ---- Anchors: the middles of the blocks ---------------------------------------------------------
+
+struct Anchors {
+  alignas(64) std::array<double, tile_blocks> near, x, y, z;  ///< 1/distance [1/m] and direction
+  /// How far directions in the block differ from the middle's, at most.
+  alignas(64) std::array<double, tile_blocks> radius;
+  double largest_radius = 0;
+};
+
+/// Highest |R^2/R0^2 - 1| for which the series below are good to single precision.
+inline constexpr double series_limit = 0.05;
+
+/// 1/sqrt(1 + z) - 1 and sqrt(1 + z) - 1: binomial series.
+template <class T>
+NABLA_INLINE T inverse_root_change(const T& z) {
+  return z * (z * (z * (z * (z * -0.24609375f + 0.2734375f) - 0.3125f) + 0.375f) - 0.5f);
+}
+template <class T>
+NABLA_INLINE T root_change(const T& z) {
+  return z * (z * (z * (z * (z * 0.02734375f - 0.0390625f) + 0.0625f) - 0.125f) + 0.5f);
+}
+
+inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
+  const PlanFrame& f = plan.frame;
+  const double half_depth = plan.sensor.layer_step * (plan.sensor.layers - 1) / 2;
+  const Double within_pixel(0.5 - 0.5 / plan.oversample), pixel(f.pixel), half(0.5);
+  for (size_t first = 0; first < tile_blocks; first += lanes) {
+    const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
+    const Vec3<Double> position = (pixel * (at(tile.middle_fast) + half)) *
+                                      vec3_as<Double>(f.fast) +
+                                  (pixel * (at(tile.middle_slow) + half)) *
+                                      vec3_as<Double>(f.slow) +
+                                  vec3_as<Double>(f.origin + half_depth * f.normal);
+    const Double distance = length(position), near = Double(1) / distance;
+    const Double half_fast = at(tile.half_fast) + within_pixel,
+                 half_slow = at(tile.half_slow) + within_pixel;
+    const Double skew(2 * std::abs(dot(f.fast, f.slow)));
+    const Double reach = pixel * sqrt(half_fast * half_fast + half_slow * half_slow +
+                                      skew * half_fast * half_slow) +
+                         Double(half_depth);
+    const Double spread = select(reach < distance * Double(0.5), reach / (distance - reach),
+                                 Double(2));
+    near.store(anchors.near.data() + first);
+    (position.x * near).store(anchors.x.data() + first);
+    (position.y * near).store(anchors.y.data() + first);
+    (position.z * near).store(anchors.z.data() + first);
+    spread.store(anchors.radius.data() + first);
+  }
+  for (const double radius : anchors.radius)
+    anchors.largest_radius = radius > anchors.largest_radius ? radius : anchors.largest_radius;
+}
+
+// ---- Operators: one for each ray and orientation, taking directions to Miller indices -----------
+
+enum Kind : std::uint8_t {
+  dark,     ///< nothing of it reaches the block
+  uniform,  ///< all of the block lies in the cell of one lattice point
+  mixed
+};
+
+/// Some operators at all anchors of a tile.
+struct Chunk {
+  int count, first_beam, beams;
+  int beam[chunk_size];         ///< from first_beam
+  double wide[chunk_size][9];   ///< a, b, c [m] times the wavenumber
+  float matrix[chunk_size][9];  ///< the same
+  // Of each operator at each anchor: Miller indices = cell + lattice minimum + high + low
+  alignas(64) float high[chunk_size][3][tile_blocks];  ///< multiples of 2^-20 in [-1/2, 1/2]
+  alignas(64) float low[chunk_size][3][tile_blocks];
+  alignas(64) float cell[chunk_size][3][tile_blocks];
+  alignas(64) float F2[chunk_size][tile_blocks];  ///< of the nearest lattice point
+  alignas(64) float kind[chunk_size][tile_blocks];
+};
+
+NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double>& v) {
+  const auto row = [&](int i) {
+    return Double(m[i]) * v.x + Double(m[i + 1]) * v.y + Double(m[i + 2]) * v.z;
+  };
+  return {row(0), row(3), row(6)};
+}
+
+/// F of nearest lattice points, counted from the corner of the table.
+template <Lookup lookup, int K>
+NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
+  if constexpr (lookup == Lookup::constant) return Singles<K>(1.0f);  // F is part of the unit
+  const auto extent = single<K>(p.extent);
+  const Singles<K> none(0.0f);
+  const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
+                      (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
+  const Singles<K> offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
+  return select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F));
+}
+
+/// `beam` and `orientation` are where the chunk begins.
+template <Lookup lookup>
+void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t beam,
+                size_t orientation, Chunk& chunk) {
+  const Plan& plan = *p.plan;
+  chunk.first_beam = static_cast<int>(beam);
+  chunk.count = 0;
+  const Single half_cell(0.5f - 1e-5f), none(0.0f);
+  for (; chunk.count < chunk_size && beam < p.beams.size(); ++chunk.count) {
+    const auto o = static_cast<size_t>(chunk.count);
+    const Beam& r = p.beams[beam];
+    const Mat3d& axes = plan.orientations[orientation];
+    const Vec3d* rows[] = {&axes.a, &axes.b, &axes.c};
+    for (size_t i = 0; i < 3; ++i) {
+      const double m[] = {r.wavenumber * rows[i]->x, r.wavenumber * rows[i]->y,
+                          r.wavenumber * rows[i]->z};
+      for (size_t j = 0; j < 3; ++j) {
+        chunk.wide[o][3 * i + j] = m[j];
+        chunk.matrix[o][3 * i + j] = static_cast<float>(m[j]);
+      }
+    }
+    chunk.beam[o] = static_cast<int>(beam) - chunk.first_beam;
+    chunk.beams = chunk.beam[o] + 1;
+    if (++orientation == plan.orientations.size()) {
+      orientation = 0;
+      ++beam;
+    }
+
+    const Vec3<Double> incident = vec3_as<Double>(r.incident);
+    for (int first = 0; first < blocks; first += lanes) {
+      const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
+      const Vec3<Double> h = miller_indices(
+          chunk.wide[o], Vec3<Double>{at(anchors.x), at(anchors.y), at(anchors.z)} - incident);
+      const Single spread = narrow(at(anchors.radius)), sweep(r.high > -r.low ? r.high : -r.low);
+      Single outside(0.0f), within(1.0f);
+      Vec3<Single> cell;
+      const auto axis = [&](const Double& index, double minimum, double edge, double reach,
+                            size_t which, Single& lattice_point) {
+        const Double nearest = round_even(index), fraction = index - nearest;
+        // Pushes all bits below 2^-20 out of the mantissa
+        const Double shift(6442450944.0), high = (fraction + shift) - shift;
+        lattice_point = narrow(nearest - Double(minimum));
+        const Single size = magnitude(narrow(fraction)),
+                     span = spread * single(edge * r.wavenumber) * (Single(1.0f) + sweep) +
+                            magnitude(narrow(index)) * sweep;
+        narrow(high).store(chunk.high[o][which] + first);
+        narrow(fraction - high).store(chunk.low[o][which] + first);
+        lattice_point.store(chunk.cell[o][which] + first);
+        outside = select(size - span > single(reach), Single(1.0f), outside);
+        within = select(size + span < half_cell, within, none);
+      };
+      axis(h.x, p.grid.min.x, p.edges_m.x, p.reach.x, 0, cell.x);
+      axis(h.y, p.grid.min.y, p.edges_m.y, p.reach.y, 1, cell.y);
+      axis(h.z, p.grid.min.z, p.edges_m.z, p.reach.z, 2, cell.z);
+
+      const Single kind = select(within == none, Single(static_cast<float>(mixed)),
+                                 Single(static_cast<float>(uniform)));
+      if constexpr (lookup == Lookup::nearest) {
+        const Single F = nearest_F<lookup, 1>(p, cell), F2 = F * F;
+        F2.store(chunk.F2[o] + first);
+        if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
+      }
+      select(outside != none, Single(static_cast<float>(dark)), kind).store(chunk.kind[o] + first);
+    }
+  }
+}
+
+// ---- Phases -------------------------------------------------------------------------------------
+
+/// Where K registers of pixels are seen, as far as every phase needs it.
+template <int K>
+struct Spot {
+  Singles<K> near;             ///< 1 / distance [1/m]
+  Vec3<Singles<K>> direction;  ///< unit vector
+};
+
+NABLA_INLINE size_t block_of(size_t pixel) { return pixel / block_pixels; }
+
+/// Directions as differences to the middle of the block, in single precision: the error of an
+/// index is about 1e-7 times its distance to the index at the middle.
+template <int K>
+struct AnchoredPhase {
+  Vec3<Singles<K>> from_middle, anchor;  ///< in units of the distance of the middle
+  Singles<K> anchor_near;
+  Vec3<Singles<K>> change;  ///< of the direction
+
+  NABLA_INLINE AnchoredPhase(const CpuPlan& p, const Tile& tile, const Anchors& anchors,
+                             size_t first) {
+    const PlanFrame& f = p.plan->frame;
+    const auto of_block = [&](const auto& values) {
+      return by_part<K>([&](int i) {
+        return static_cast<float>(values[block_of(first + static_cast<size_t>(i) * lanes)]);
+      });
+    };
+    anchor_near = of_block(anchors.near);
+    anchor = {of_block(anchors.x), of_block(anchors.y), of_block(anchors.z)};
+    // Half-integral, so that their difference is exact
+    const Singles<K> width = single<K>(f.pixel) * anchor_near,
+                     right = width * (load<K>(tile.fast, first) - of_block(tile.middle_fast)),
+                     up = width * (load<K>(tile.slow, first) - of_block(tile.middle_slow));
+    from_middle = right * single<K>(f.fast) + up * single<K>(f.slow);
+  }
+
+  /// `offset`: from the middle of a pixel to the sub-pixel and layer [m].
+  NABLA_INLINE Spot<K> place(const CpuPlan&, const Tile&, size_t, const SubPixel&,
+                             const Vec3d& offset) {
+    const Vec3<Singles<K>> step = from_middle + anchor_near * single<K>(offset);
+    const Singles<K> z = dot(step, step + Singles<K>(2.0f) * anchor);
+    const Singles<K> shrink = Singles<K>(1.0f) + inverse_root_change(z);
+    change = shrink * (step - root_change(z) * anchor);
+    return {anchor_near * shrink, anchor + change};
+  }
+};
+
+/// Directions and indices in double precision.
+struct DoublePhase {
+  BasicSubPixel<Double> at;
+
+  NABLA_INLINE DoublePhase(const CpuPlan&, const Tile&, const Anchors&, size_t) {}
+
+  NABLA_INLINE Spot<1> place(const CpuPlan& p, const Tile& tile, size_t first,
+                             const SubPixel& which, const Vec3d&) {
+    at.layer = which.layer;
+    at.sub_slow = which.sub_slow;
+    at.sub_fast = which.sub_fast;
+    engine::place(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
+    return {narrow(Double(1) / at.distance), narrow(at.direction)};
+  }
+
+  NABLA_INLINE auto within_dmin(const CpuPlan& p, const Beam& beam) const {
+    const Vec3<Double> q = Double(beam.wavenumber) *
+                           (at.direction - vec3_as<Double>(beam.incident));
+    const Double stol = Double(0.5) * length(q);
+    return !((stol > Double(0)) & (Double(p.plan->dmin) > Double(0.5) / stol));
+  }
+};
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -1,0 +1,184 @@
+// Gradients of random experiments against differences in 80-bit arithmetic, which share the formulas
+// of the image with the engine and none of those of its derivatives.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <array>
+#include <sstream>
+
+#include "nablabragg/gradient.hpp"
+#include "support/extended.hpp"
+#include "support/random_experiment.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+/// Some pixels of the panel and a weight of either sign for each.
+struct Functional {
+  std::vector<PixelIndex> pixels;
+  std::vector<double> weights;
+};
+
+Functional draw_functional(const Experiment& e, int count) {
+  Functional f;
+  for (int i = 0; i < count; ++i) {
+    f.pixels.push_back({*any_count(0, e.detector.fast_pixels - 1),
+                        *any_count(0, e.detector.slow_pixels - 1)});
+    f.weights.push_back(*any_between(-1, 1));
+  }
+  return f;
+}
+
+ComputeOptions in_double() {
+  ComputeOptions options;
+  options.precision = Precision::float64;
+  options.threads = 1;
+  options.skip_below = 0;
+  return options;
+}
+
+/// Running products have no gradient, and the latch acts on a whole image at once.
+Experiment differentiable(Experiment e) {
+  e.quirks.running_products = false;
+  e.quirks.interpolation_latch = false;
+  // At N = 1, the least there is, only half of a difference would mean anything.
+  e.crystal.cells = e.crystal.cells + Vec3d{0.25, 0.5, 0.75};
+  return e;
+}
+
+/// Photons of the pixels and how they change with one number, by differences of fourth order.
+struct Differences {
+  std::vector<double> photons, slopes;
+  double step;
+  bool smooth = true;  ///< no pixel jumps or bends within the differences
+};
+
+template <class PlanAt>
+Differences differences(const Functional& f, PlanAt&& plan_at, long double step) {
+  const std::array shifts{0.0L, step, -step, 2 * step, -2 * step, step / 2, -step / 2};
+  std::array<ExtendedPlan, 7> plans;
+  for (std::size_t i = 0; i < plans.size(); ++i) plans[i] = plan_at(shifts[i]);
+  Differences out{{}, {}, static_cast<double>(step)};
+  for (const PixelIndex& p : f.pixels) {
+    std::array<long double, 7> at;
+    for (std::size_t i = 0; i < plans.size(); ++i) at[i] = photons_of(plans[i], p.fast, p.slow);
+    const auto wide = static_cast<double>((8 * (at[1] - at[2]) - (at[3] - at[4])) / (12 * step)),
+               narrow = static_cast<double>((8 * (at[5] - at[6]) - (at[1] - at[2])) / (6 * step));
+    out.smooth &= std::abs(wide - narrow) <=
+                  1e-6 * std::abs(wide) + 1e-15 * static_cast<double>(std::abs(at[0]) / step);
+    out.photons.push_back(static_cast<double>(at[0]));
+    out.slopes.push_back(narrow);
+  }
+  return out;
+}
+
+/// `got` = sum of weights x slopes, to within 1e-7 of the sum of their sizes.  Slopes that cancel
+/// within a pixel, like those of a single cell, leave rounding in proportion to the light.
+void expect_gradient(double got, const Functional& f, const Differences& d,
+                     const std::string& what) {
+  RC_CLASSIFY(!d.smooth, "a jump");
+  if (!d.smooth) return;
+  double sum = 0, scale = 0, light = 0;
+  for (std::size_t i = 0; i < d.slopes.size(); ++i) {
+    sum += f.weights[i] * d.slopes[i];
+    scale += std::abs(f.weights[i] * d.slopes[i]);
+    light += std::abs(f.weights[i] * d.photons[i]);
+  }
+  const double allowed = 1e-7 * scale + 1e-16 * light / d.step;
+  if (!(std::abs(got - sum) <= allowed)) {
+    std::ostringstream text;
+    text << what << ": " << got << " instead of " << sum << ", off by " << got - sum
+         << ", allowed " << allowed;
+    RC_FAIL(text.str());
+  }
+}
+
+void expect_gradients_of(const Experiment& drawn) {
+  const Experiment e = gradient::settled(drawn);
+  const Functional f = draw_functional(e, 4);
+  const auto result = value_and_gradient(drawn, f.pixels, f.weights, in_double());
+
+  gradient::for_each_parameter(e, [&](const char* name, const char*, const auto&, auto&& numbers) {
+    const std::vector<double>& got = result.gradient.parameters.at(name);
+    for (std::size_t which = 0; which < got.size(); ++which) {
+      double value = 0;
+      const auto plan_at = [&](long double shift) {
+        return extended_plan(e, [&](auto& x) {
+          std::size_t index = 0;
+          numbers(x, [&](Extended& n) {
+            if (index++ != which) return;
+            value = static_cast<double>(n.v);
+            n = n + Extended::shift(shift);
+          });
+        });
+      };
+      plan_at(0);
+      const long double step = 1e-5L * std::max(1.0, std::abs(value));
+      expect_gradient(got[which], f, differences(f, plan_at, step),
+                      name + ('[' + std::to_string(which) + ']'));
+    }
+  });
+
+  const auto plan_with_default_F = [&](long double shift) {
+    auto plan = extended_plan(e, [](auto&) {});
+    plan.default_F = plan.default_F + Extended::shift(shift);
+    return plan;
+  };
+  expect_gradient(result.gradient.parameters.at("default_F")[0], f,
+                  differences(f, plan_with_default_F, 1e-3L), "default_F");
+  if (!e.structure_factors.grid) return;
+  const auto& bars = result.gradient.structure_factors->values();
+  for (int i = 0; i < 3; ++i) {
+    // Those that matter, where there are any
+    std::size_t entry = static_cast<std::size_t>(*any_count(0, static_cast<int>(bars.size()) - 1));
+    for (std::size_t tries = 0; tries < bars.size() && bars[entry] == 0; ++tries)
+      entry = (entry + 1) % bars.size();
+    const auto plan_at = [&](long double shift) {
+      auto plan = extended_plan(e, [](auto&) {});
+      auto changed = std::make_shared<StructureFactorGrid>(*plan.grid);
+      changed->values()[entry] += static_cast<double>(shift);
+      plan.grid = changed;
+      return plan;
+    };
+    expect_gradient(bars[entry], f, differences(f, plan_at, 0.25L), "an F of the table");
+  }
+}
+
+RC_GTEST_PROP(Gradient, EqualsDifferencesForAnyExperiment, ()) {
+  expect_gradients_of(differentiable(*any_experiment_of_either_mode()));
+}
+
+void expect_gradients_of_shape(CrystalShape shape, Interpolation interpolation) {
+  Experiment e = differentiable(*any_experiment_of_either_mode());
+  e.crystal.shape = shape;
+  e.structure_factors.grid = table_of(*any_count(0, 1000), -8, 8);
+  e.structure_factors.interpolation = interpolation;
+  expect_gradients_of(e);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForSquareCrystalsWithTheNearestF, ()) {
+  expect_gradients_of_shape(CrystalShape::square, Interpolation::nearest);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForSquareCrystalsWithInterpolatedF, ()) {
+  expect_gradients_of_shape(CrystalShape::square, Interpolation::tricubic);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForRoundCrystalsWithTheNearestF, ()) {
+  expect_gradients_of_shape(CrystalShape::round, Interpolation::nearest);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForRoundCrystalsWithInterpolatedF, ()) {
+  expect_gradients_of_shape(CrystalShape::round, Interpolation::tricubic);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForGaussianSpotsWithTheNearestF, ()) {
+  expect_gradients_of_shape(CrystalShape::gauss, Interpolation::nearest);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForGaussianSpotsWithInterpolatedF, ()) {
+  expect_gradients_of_shape(CrystalShape::gauss, Interpolation::tricubic);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForTopHatsWithTheNearestF, ()) {
+  expect_gradients_of_shape(CrystalShape::tophat, Interpolation::nearest);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForTopHatsWithInterpolatedF, ()) {
+  expect_gradients_of_shape(CrystalShape::tophat, Interpolation::tricubic);
+}
+
+}  // namespace
+}  // namespace nablabragg::test

@@ -1,0 +1,99 @@
+// 80-bit numbers for the model and the pixel loop, so that differences of their results have digits to
+// spare: the derivatives they are held against are in double precision.
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "engine/pixel_sum.hpp"
+#include "gradient/lift.hpp"
+#include "gradient/parameter_table.hpp"
+#include "model/resolve.hpp"
+#include "plan/make_plan.hpp"
+
+namespace nablabragg::test {
+
+/// A number, and what it is where no shift is made to any: counts and roundings are decided by that,
+/// so that they stay what they are between two values whose difference is taken.
+struct Extended {
+  long double v = 0;
+  double unshifted = 0;
+
+  Extended() = default;
+  Extended(double x) : v(x), unshifted(x) {}
+  static Extended of(long double v, double unshifted) {
+    Extended out;
+    out.v = v;
+    out.unshifted = unshifted;
+    return out;
+  }
+  static Extended shift(long double by) { return of(by, 0); }
+
+  friend Extended operator+(Extended a, Extended b) {
+    return of(a.v + b.v, a.unshifted + b.unshifted);
+  }
+  friend Extended operator-(Extended a, Extended b) {
+    return of(a.v - b.v, a.unshifted - b.unshifted);
+  }
+  friend Extended operator*(Extended a, Extended b) {
+    return of(a.v * b.v, a.unshifted * b.unshifted);
+  }
+  friend Extended operator/(Extended a, Extended b) {
+    return of(a.v / b.v, a.unshifted / b.unshifted);
+  }
+  friend Extended operator-(Extended a) { return of(-a.v, -a.unshifted); }
+  friend bool operator<(Extended a, Extended b) { return a.v < b.v; }
+  friend bool operator>(Extended a, Extended b) { return a.v > b.v; }
+  friend bool operator<=(Extended a, Extended b) { return a.v <= b.v; }
+  friend bool operator>=(Extended a, Extended b) { return a.v >= b.v; }
+  friend bool operator==(Extended a, Extended b) { return a.v == b.v; }
+
+  friend Extended sqrt(Extended a) { return of(std::sqrt(a.v), std::sqrt(a.unshifted)); }
+  friend Extended sin(Extended a) { return of(std::sin(a.v), std::sin(a.unshifted)); }
+  friend Extended cos(Extended a) { return of(std::cos(a.v), std::cos(a.unshifted)); }
+  friend Extended exp(Extended a) { return of(std::exp(a.v), std::exp(a.unshifted)); }
+  friend Extended expm1(Extended a) { return of(std::expm1(a.v), std::expm1(a.unshifted)); }
+  friend Extended abs(Extended a) { return of(std::abs(a.v), std::abs(a.unshifted)); }
+  friend Extended ceil(Extended a) { return {std::ceil(a.unshifted)}; }
+  friend Extended round_even(Extended a) {
+    return of(std::nearbyint(a.v), std::nearbyint(a.unshifted));
+  }
+  friend Extended not_zero(Extended a) {
+    return of(std::max(std::abs(a.v), 0x1p-127L), std::abs(a.unshifted));
+  }
+  friend Extended select(bool condition, Extended yes, Extended no) { return condition ? yes : no; }
+  friend double value_of(Extended a) { return a.unshifted; }
+
+  friend Extended value_at(const double* values, Extended offset, bool wanted) {
+    return wanted ? Extended(values[static_cast<std::int64_t>(offset.v)]) : Extended();
+  }
+  template <class Work>
+  friend void for_each_offset(Extended offset, bool wanted, Work&& work) {
+    if (wanted) work(static_cast<std::int64_t>(offset.v), true);
+  }
+};
+
+using ExtendedPlan = BasicPlan<Extended>;
+
+/// The plan of a settled experiment, `change` made to it before it is resolved.
+template <class Change>
+ExtendedPlan extended_plan(const Experiment& settled, Change&& change) {
+  auto e = gradient::lifted<Extended>(settled);
+  change(e);
+  return make_plan(e, model::resolve(e));
+}
+
+/// Photons of one pixel; it interpolates where the plan says so, whatever a latch would do.
+inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
+  const engine::GridView grid(plan.grid.get());
+  const Extended x = double(fast), y = double(slow);
+  return engine::with_shape(plan.lattice.shape, [&]<CrystalShape Shape>() {
+    return plan.tricubic
+               ? engine::sum_pixels<Shape, true>(plan, grid, x, y, engine::all_steps,
+                                                 engine::NoVisitor{})
+                     .photons.v
+               : engine::sum_pixels<Shape, false>(plan, grid, x, y, 0, engine::NoVisitor{})
+                     .photons.v;
+  });
+}
+
+}  // namespace nablabragg::test

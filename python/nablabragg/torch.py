@@ -124,7 +124,7 @@ class ExperimentModel(torch.nn.Module):
             )
             growth = torch.exp(torch.where(log, x, torch.zeros_like(x)))
             moved = torch.where(log, base * growth, base + bound * torch.tanh(x))
-            values[change.name] = moved.to(self._dtype)
+            values[change.name] = moved.to(x.dtype)
         return values
 
     def experiment(self) -> nb.Experiment:

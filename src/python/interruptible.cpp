@@ -25,15 +25,15 @@ bool may_go_on(const py::object& progress, double share) {
 }  // namespace
 
 void run_interruptible(ComputeOptions options, const py::object& progress,
-                       const std::function<void(const ComputeOptions&)>& work) {
+                       const std::function<void(const ComputeOptions&)>& work, Part part) {
   std::mutex mutex;
   std::condition_variable finished;
   bool done = false;
   std::exception_ptr failure;
-  std::atomic<double> share{0};
+  std::atomic<double> share{part.begin};
   std::atomic<bool> stop{false};
   options.progress = [&](double now) {
-    share = now;
+    share = part.begin + (part.end - part.begin) * now;
     return !stop;
   };
 
@@ -72,7 +72,7 @@ void run_interruptible(ComputeOptions options, const py::object& progress,
   }
   if (raised) throw std::move(*raised);
   if (failure) std::rethrow_exception(failure);
-  if (!progress.is_none()) progress(1.0);
+  if (!progress.is_none()) progress(part.end);
 }
 
 Precision precision_of(const py::object& dtype) {

@@ -34,7 +34,8 @@ def test_an_example_prints_what_the_guide_shows(name, tmp_path):
         pytest.importorskip("torch", reason="torch is not installed (Debian: python3-torch)")
     ran = subprocess.run(
         [sys.executable, REPOSITORY / "examples" / "python" / name],
-        cwd=tmp_path, capture_output=True, text=True, env=os.environ,
+        cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(pathlib.Path(nb.__file__).parents[1].resolve())},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     shown = re.search(rf"examples/python/{re.escape(name)}\).*?```text\n(.*?)```", GUIDE, re.S)

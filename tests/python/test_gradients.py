@@ -1,5 +1,10 @@
 """Derivatives, against each other and against differences of images."""
 
+import os
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -76,6 +81,25 @@ def test_a_loss_function_is_called_once_with_the_image(smooth):
     assert value == pytest.approx(((image - target) ** 2).sum())
     _, expected = nb.value_and_gradient(smooth, 2 * (image - target))
     assert gradient["distance"] == pytest.approx(expected["distance"], rel=1e-12)
+
+
+def test_progress_of_a_loss_function_s_gradient_goes_to_1_once(smooth):
+    shares = []
+    nb.value_and_gradient(smooth, lambda image: (0.0, image), progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1 and shares.count(1) == 1
+
+
+def test_ctrl_c_stops_a_gradient(smooth):
+    slow = smooth.replace(
+        crystal=smooth.crystal.replace(mosaic_domains=500),
+        detector=nb.Detector(pixels=1024),
+        sampling=nb.Sampling(oversample=8),
+    )
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        nb.value_and_gradient(slow, np.ones((1024, 1024)))
+    assert time.monotonic() - start < 3
 
 
 def test_what_a_loss_function_raises_comes_through(smooth):

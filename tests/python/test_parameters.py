@@ -64,3 +64,27 @@ def test_an_unknown_name_is_a_usage_error(small):
         small["colour"]
     with pytest.raises(nb.UsageError, match="no table"):
         small.replace(structure_factors=100)["F"]
+
+
+def test_parameters_are_named_as_the_fields_of_the_parts():
+    full = nb.Experiment(
+        crystal=nb.Crystal(
+            cell=(50, 60, 70, 85, 95, 105), shape="gauss", mosaic_spread=0.5, mosaic_domains=3
+        ),
+        beam=nb.Beam(dispersion=(1, 3), horizontal_divergence=(1, 3), vertical_divergence=(1, 3)),
+        detector=nb.Detector(
+            pixels=8, pixel_size=2, convention="custom", fast_axis=(0, 0, 1), slow_axis=(0, -1, 0),
+            normal=(1, 0, 0), sensor_thickness=100, attenuation_depth=200,
+        ),
+        scan=nb.Scan(phi=1, oscillation=(1, 3)),
+        structure_factors=100,
+        water=1,
+    )  # fmt: skip
+    fields = set(nb.Experiment.fields)
+    for part in ("crystal", "beam", "detector", "scan", "structure_factors"):
+        names = getattr(full, part).fields
+        fields |= {name for name in names} | {f"{part}_{name}" for name in names}
+    assert len(full.parameters) > 20
+    assert set(full.parameters) <= fields
+    for name in ("cell", "fudge", "dispersion", "pixel_size", "oscillation", "water", "default_F"):
+        assert name in full

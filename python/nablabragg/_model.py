@@ -45,17 +45,21 @@ def _positive(bound):
 
 def _usual(experiment):
     """What is free in stage A, and how other names change unless told otherwise."""
+    values = experiment.parameters
     usual = {
         "cell": ["log"] * 3 + [_ANGLE] * 3,
         "misset": _ANGLE,
         "distance": "log",
+        "close_distance": "log",
         "detector_rotation": _TILT,
         "two_theta": _TILT,
-        "beam_center": _SHIFT * experiment.detector.pixel_size,
+        "beam_center": _SHIFT * values["pixel_size"],
         "fluence": "log",
+        "flux": "log",
         "mosaic_spread": "log",
     }
-    values = experiment.parameters
+    if "beam_center" not in values:
+        usual |= {"near_point": _SHIFT * values["pixel_size"], "org": _SHIFT}
     return {
         name: how
         for name, how in usual.items()
@@ -82,7 +86,8 @@ class ExperimentModel:
     free : "stage_a", "frozen", names, or a dict of name to "log" or a bound
         "stage_a": cell (lengths by a factor exp(x), angles within 10 degrees), misset (10 degrees),
         distance (factor), detector_rotation and two_theta (5 degrees), beam_center (5 pixels),
-        fluence and mosaic_spread (factors), as far as the experiment has them; "frozen": nothing.
+        fluence and mosaic_spread (factors), as far as the experiment has them, or what it has
+        instead: close_distance, near_point or org, flux; "frozen": nothing.
         Names change as in stage A, or by a factor.  In a dict "log" means base * exp(x), a number
         base + number * tanh(x), in the unit of the parameter; a sequence has one for each number.
 

@@ -217,9 +217,14 @@ py::tuple calculate(const py::object& model, double dmin, double k_sol, double b
 }
 
 Experiment parse(const std::vector<std::string>& words, const py::object& notices) {
-  cli::Request request = cli::parse_command_line(words);
-  cli::load_inputs(request);
-  const Resolved resolved = resolve(request.experiment);
+  cli::Request request;
+  Resolved resolved;
+  {
+    const py::gil_scoped_release release;
+    request = cli::parse_command_line(words);
+    cli::load_inputs(request);
+    resolved = resolve(request.experiment);
+  }
   if (!notices.is_none()) {
     const auto say = [&](const std::string& line) { notices.attr("append")(line); };
     for (const std::string& line : request.warnings) say(line);

@@ -84,6 +84,19 @@ def test_an_experiment_without_mosaic_spread_has_none_in_stage_a(small):
     assert "mosaic_spread" not in nb.ExperimentModel(small).names
 
 
+def test_stage_a_takes_what_the_experiment_has_instead(small):
+    other = small.replace(
+        detector=nb.Detector(
+            pixels=(40, 48), pixel_size=1, convention="xds", close_distance=90, org=(20.5, 24.5)
+        ),
+        beam=nb.Beam(flux=1e12, size=0.05),
+    )
+    names = nb.ExperimentModel(other).names
+    assert "close_distance" in names and "flux" in names
+    assert "distance" not in names and "fluence" not in names
+    assert "org" in names or "beam_center" in names
+
+
 def test_a_vector_of_another_length_is_a_usage_error(mosaic):
     with pytest.raises(nb.UsageError, match="shape"):
         nb.ExperimentModel(mosaic).experiment(np.zeros(3))

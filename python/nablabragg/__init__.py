@@ -3,15 +3,15 @@
     import nablabragg as nb
 
     e = nb.Experiment(
-        crystal=nb.Crystal(cell=(50.8, 42.8, 28.9, 90, 90, 90), misset=(10, 20, 30), cells=(20, 20, 30)),
+        crystal=nb.Crystal(cell=(50.8, 42.8, 28.9, 90, 90, 90), misset=(10, 20, 30), cells=20),
         detector=nb.Detector(pixels=512, pixel_size=0.2, distance=100),
         structure_factors=100)
     image = nb.simulate(e)  # photons, float32, (slow, fast)
-    value, gradient = nb.value_and_gradient(e, weights)  # of sum(weights * image); gradient["cell"]
+    value, gradient = nb.value_and_gradient(e, weights)  # of sum(weights * image)
 
-nablabragg.torch has images as functions of torch tensors.  docs/python.md is the guide.  Field units throughout: Angstrom, degree, mm, um, mrad, percent.
-Every error is an nb.Error; what is wrong with a description is an nb.UsageError (a ValueError), what
-is wrong with a file an nb.InputError.
+nablabragg.torch has images as functions of torch tensors.  docs/python.md is the guide.  Field units
+throughout: Angstrom, degree, mm, um, mrad, percent.  Every error is an nb.Error; what is wrong with a
+description is an nb.UsageError (a ValueError), what is wrong with a file an nb.InputError.
 """
 
 from nablabragg._core import (

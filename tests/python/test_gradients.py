@@ -132,8 +132,11 @@ def test_the_three_products_agree(smooth, weights):
     assert table.slopes.shape == (120, 10)
     assert table.columns[0] == "cell[0]" and table.columns[6] == "distance"
     rows = np.concatenate([np.ravel(d) for d in direction.values()])
-    assert np.allclose(table.slopes @ rows, change[tuple(table.pixels.T)], rtol=1e-8, atol=1e-8 * abs(change).max())
-    assert np.allclose(table.photons, nb.simulate(smooth, dtype="float64")[tuple(table.pixels.T)])
+    listed = tuple(table.pixels.T)
+    assert np.allclose(
+        table.slopes @ rows, change[listed], rtol=1e-8, atol=1e-8 * abs(change).max()
+    )
+    assert np.allclose(table.photons, nb.simulate(smooth, dtype="float64")[listed])
 
 
 def test_amplitudes_have_a_gradient_on_their_box(small):

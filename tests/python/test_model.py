@@ -73,7 +73,15 @@ def test_names_and_bounds_can_be_chosen(mosaic):
 
 
 @pytest.mark.parametrize(
-    "free", ["stage_b", ["colour"], {"misset": -1}, {"misset": "linear"}, {"misset": [1, 2]}, {"two_theta": "log"}]
+    "free",
+    [
+        "stage_b",
+        ["colour"],
+        {"misset": -1},
+        {"misset": "linear"},
+        {"misset": [1, 2]},
+        {"two_theta": "log"},
+    ],
 )
 def test_wrong_freedom_is_a_usage_error(mosaic, free):
     with pytest.raises(nb.UsageError):

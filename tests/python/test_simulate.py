@@ -30,6 +30,7 @@ def test_an_image_is_slow_by_fast_and_owns_its_memory(small):
     assert image.shape == small.shape == (48, 40)
     assert image.dtype == np.float32
     assert image.flags.c_contiguous and image.flags.writeable
+    assert type(image.base).__name__ == "PyCapsule"  # of the memory that C++ filled
     assert image.max() > 0
     image += 1
 

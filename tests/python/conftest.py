@@ -1,5 +1,7 @@
 import os
 import pathlib
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -7,6 +9,20 @@ import pytest
 import nablabragg as nb
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ctrl_c():
+    """A function of the seconds after which Ctrl-C is pressed."""
+    timers = []
+
+    def press_after(seconds):
+        timers.append(threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)))
+        timers[-1].start()
+
+    yield press_after
+    for timer in timers:
+        timer.cancel()
 
 
 @pytest.fixture

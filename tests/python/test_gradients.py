@@ -1,8 +1,5 @@
 """Derivatives, against each other and against differences of images."""
 
-import os
-import signal
-import threading
 import time
 
 import numpy as np
@@ -89,13 +86,13 @@ def test_progress_of_a_loss_function_s_gradient_goes_to_1_once(smooth):
     assert shares == sorted(shares) and shares[-1] == 1 and shares.count(1) == 1
 
 
-def test_ctrl_c_stops_a_gradient(smooth):
+def test_ctrl_c_stops_a_gradient(smooth, ctrl_c):
     slow = smooth.replace(
         crystal=smooth.crystal.replace(mosaic_domains=500),
         detector=nb.Detector(pixels=1024),
         sampling=nb.Sampling(oversample=8),
     )
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ctrl_c(0.3)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         nb.value_and_gradient(slow, np.ones((1024, 1024)))

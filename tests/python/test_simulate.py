@@ -1,8 +1,6 @@
 """Images."""
 
 import multiprocessing
-import os
-import signal
 import threading
 import time
 
@@ -69,8 +67,8 @@ def test_wrong_options_are_usage_errors(small, wrong):
         nb.simulate(small, **wrong)
 
 
-def test_ctrl_c_stops_an_image_within_a_second(slow):
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+def test_ctrl_c_stops_an_image_within_two_seconds(slow, ctrl_c):
+    ctrl_c(0.3)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         nb.simulate(slow)
@@ -112,12 +110,14 @@ def test_other_python_threads_run_meanwhile(slow):
             counted.append(time.monotonic())
             time.sleep(0.01)
 
-    counter = threading.Thread(target=count)
+    counter = threading.Thread(target=count, daemon=True)
     counter.start()
     end = time.monotonic() + 0.6
-    with pytest.raises(nb.Cancelled):
-        nb.simulate(slow, progress=lambda share: time.monotonic() < end)
-    stop.set()
+    try:
+        with pytest.raises(nb.Cancelled):
+            nb.simulate(slow, progress=lambda share: time.monotonic() < end)
+    finally:
+        stop.set()
     counter.join()
     assert len(counted) > 10
 

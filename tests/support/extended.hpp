@@ -1,5 +1,5 @@
-// 80-bit numbers for the model and the pixel loop, so that differences of their results have digits to
-// spare: the derivatives they are held against are in double precision.
+// 80-bit numbers for the model and the pixel loop, so that differences of their results have digits
+// to spare: the derivatives they are held against are in double precision.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace nablabragg::test {
 
-/// A number, and what it is where no shift is made to any: counts and roundings are decided by that,
-/// so that they stay what they are between two values whose difference is taken.
+/// A number, and what it is where no shift is made to any: counts and roundings are decided by
+/// that, so that they stay what they are between two values whose difference is taken.
 struct Extended {
   long double v = 0;
   double unshifted = 0;

@@ -238,8 +238,6 @@ struct FirstPolarization {
 
   HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
     factor = ray = T(0);
-    spot = Spot<T>{T(0), T(0), T(0), {T(0), T(0), T(0)}, 0};
-    incident = magnetic = spot.direction;
     T open(1);
     BasicSubPixel<Double> at;
     for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
@@ -247,6 +245,12 @@ struct FirstPolarization {
         for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
           locate(plan, fast, slow, at);
           const Spot<T> here = spot_of<T>(at);
+          if (at.layer == 0 && at.sub_slow == 0 && at.sub_fast == 0) {
+            // Where nothing is ever found, its light is none but its place must be one.
+            spot = here;
+            incident = lane_vector<T>(plan.rays[0].incident);
+            magnetic = lane_vector<T>(plan.rays[0].magnetic);
+          }
           for (size_t r = 0; r < plan.rays.size(); ++r) {
             const PlanRay& candidate = plan.rays[r];
             auto now = open != T(0);

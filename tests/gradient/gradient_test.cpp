@@ -1,0 +1,312 @@
+// What gradients promise beside being right: both directions agree, single precision is close, the
+// bits do not depend on threads, corners are finite, errors say what to do.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <numeric>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+#include "support/random_experiment.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+ComputeOptions options_of(Precision precision, int threads = 1) {
+  ComputeOptions options;
+  options.precision = precision;
+  options.threads = threads;
+  return options;
+}
+
+/// Running products have no gradient.
+Experiment any_differentiable() {
+  Experiment e = *any_experiment_of_either_mode();
+  e.quirks.running_products = false;
+  return e;
+}
+
+std::vector<double> any_weights(std::size_t count) {
+  std::vector<double> weights(count);
+  for (double& w : weights) w = *any_between(-1, 1);
+  return weights;
+}
+
+double dot_product(std::span<const double> a, std::span<const double> b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+void expect_finite(const Gradient& gradient) {
+  for (const auto& [name, slopes] : gradient.parameters)
+    for (const double slope : slopes) EXPECT_TRUE(std::isfinite(slope)) << name;
+}
+
+// ---- Both directions ----------------------------------------------------------------------------
+
+RC_GTEST_PROP(BothDirections, AreAdjoint, ()) {
+  const Experiment e = any_differentiable();
+  const auto pixels = visited_pixels(e);
+  const auto weights = any_weights(pixels.size());
+  const auto options = options_of(Precision::float64);
+  const auto pulled = value_and_gradient(e, pixels, weights, options);
+  NamedValues direction;
+  double along = 0, scale = 0;
+  const auto add = [&](double v, double slope) {
+    along += v * slope;
+    scale += std::abs(v * slope);
+  };
+  for (const Parameter& p : parameters(e))
+    for (std::size_t i = 0; i < p.values.size(); ++i) {
+      direction[p.name].push_back(*any_between(-1, 1) * (std::abs(p.values[i]) + 0.1));
+      add(direction[p.name][i], pulled.gradient.parameters.at(p.name)[i]);
+    }
+  std::shared_ptr<StructureFactorGrid> table;
+  if (e.structure_factors.grid) {
+    table = std::make_shared<StructureFactorGrid>(*e.structure_factors.grid);
+    for (std::size_t i = 0; i < table->values().size(); ++i) {
+      table->values()[i] = std::sin(static_cast<double>(i));
+      add(table->values()[i], pulled.gradient.structure_factors->values()[i]);
+    }
+  }
+  const auto pushed = jvp(e, direction, pixels, options, table.get());
+  RC_ASSERT(std::abs(dot_product(pushed, weights) - along) <= 1e-10 * scale);
+}
+
+RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
+  const Experiment e = any_differentiable();
+  const auto pixels = visited_pixels(e);
+  const auto weights = any_weights(pixels.size());
+  const auto options = options_of(Precision::float64);
+  const auto light = photons(e, pixels, options);
+  double scale = 0;
+  for (std::size_t i = 0; i < light.size(); ++i) scale += std::abs(light[i] * weights[i]);
+  // The pixel in which nanoBragg's latch falls is differentiated as if it fell with its first
+  // lookup.
+  if (e.quirks.interpolation_latch && simulate(e).table_miss) RC_DISCARD();
+  RC_ASSERT(std::abs(value_and_gradient(e, pixels, weights, options).value -
+                     dot_product(light, weights)) <= 1e-9 * scale);
+  const std::vector<std::string> names{"cells", "pixel"};
+  const auto forwards = jacobian(e, names, pixels, options);
+  for (std::size_t i = 0; i < pixels.size(); ++i)
+    RC_ASSERT(std::abs(forwards.photons[i] - light[i]) <=
+              1e-9 * std::abs(light[i]) + 1e-12 * scale);
+}
+
+TEST(BothDirections, AgreeOnEachColumnOfTheJacobian) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -mosaic 0.5 "
+      "-mosaic_domains 40 -detpixels 16 -pixel 0.8 -hdivrange 1 -hdivsteps 3");
+  const auto pixels = visited_pixels(e);
+  const std::vector<std::string> names{"misset", "wavelength", "default_F", "cell"};
+  const auto options = options_of(Precision::float64);
+  const auto j = jacobian(e, names, pixels, options);
+  EXPECT_THAT(j.columns, testing::ElementsAre("misset[0]", "misset[1]", "misset[2]", "wavelength",
+                                              "default_F", "cell[0]", "cell[1]", "cell[2]",
+                                              "cell[3]", "cell[4]", "cell[5]"));
+  std::vector<double> ones(pixels.size(), 1.0), sums(j.columns.size());
+  for (std::size_t i = 0; i < j.slopes.size(); ++i) sums[i % sums.size()] += j.slopes[i];
+  const auto slopes = value_and_gradient(e, pixels, ones, options).gradient.parameters;
+  EXPECT_NEAR(sums[1], slopes.at("misset")[1], 1e-9 * std::abs(sums[1]));
+  EXPECT_NEAR(sums[3], slopes.at("wavelength")[0], 1e-9 * std::abs(sums[3]));
+  EXPECT_NEAR(sums[4], slopes.at("default_F")[0], 1e-9 * std::abs(sums[4]));
+  EXPECT_NEAR(sums[9], slopes.at("cell")[4], 1e-9 * std::abs(sums[9]));
+  EXPECT_NE(sums[9], 0);
+}
+
+// ---- Precision and threads ----------------------------------------------------------------------
+
+RC_GTEST_PROP(SinglePrecision, GivesGradientsToAThousandth, ()) {
+  const Experiment e = any_differentiable();
+  const auto pixels = visited_pixels(e);
+  const auto weights = any_weights(pixels.size());
+  const auto exact = value_and_gradient(e, pixels, weights, options_of(Precision::float64));
+  const auto quick = value_and_gradient(e, pixels, weights, options_of(Precision::float32));
+  std::vector<std::string> names;
+  for (const auto& [name, slopes] : exact.gradient.parameters) names.push_back(name);
+  const auto j = jacobian(e, names, pixels, options_of(Precision::float64));
+  std::vector<double> scales(j.columns.size());
+  double light = 0;
+  for (std::size_t i = 0; i < j.slopes.size(); ++i)
+    scales[i % scales.size()] += std::abs(j.slopes[i] * weights[i / scales.size()]);
+  for (std::size_t i = 0; i < pixels.size(); ++i) light += std::abs(j.photons[i] * weights[i]);
+  std::size_t column = 0;
+  for (const std::string& name : names) {
+    const auto &a = exact.gradient.parameters.at(name), &b = quick.gradient.parameters.at(name);
+    for (std::size_t i = 0; i < a.size(); ++i, ++column)
+      if (!(std::abs(a[i] - b[i]) <= 1e-3 * scales[column] + 1e-6 * light))
+        RC_FAIL(j.columns[column] + ": " + std::to_string(b[i]) + " instead of " +
+                std::to_string(a[i]) + ", scale " + std::to_string(scales[column]));
+  }
+}
+
+TEST(Threads, DoNotChangeABitOfAGradient) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -mosaic 0.5 "
+      "-mosaic_domains 10 -detpixels 100 -pixel 0.8 -oversample 1");
+  const std::vector<double> weights(10000, 0.5);
+  for (const Precision precision : {Precision::float32, Precision::float64}) {
+    const auto one = value_and_gradient(e, weights, options_of(precision, 1));
+    for (const int threads : {2, 3, 8}) {
+      const auto many = value_and_gradient(e, weights, options_of(precision, threads));
+      EXPECT_EQ(many.value, one.value);
+      EXPECT_EQ(many.gradient.parameters, one.gradient.parameters) << threads;
+    }
+  }
+}
+
+// ---- Losses -------------------------------------------------------------------------------------
+
+TEST(Losses, OfAnyKindAreDifferentiatedThroughTheirSlopes) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 50 60 70 85 95 105 -default_F 100 -N 5 -detpixels 16 -pixel 0.8");
+  const auto options = options_of(Precision::float64);
+  const Loss squares = [](std::span<const double> image, std::span<double> slopes) {
+    double sum = 0;
+    for (std::size_t i = 0; i < image.size(); ++i) {
+      sum += image[i] * image[i];
+      slopes[i] = 2 * image[i];
+    }
+    return sum;
+  };
+  const auto got = value_and_gradient(e, squares, options);
+  EXPECT_EQ(got.photons.size(), 256U);
+  EXPECT_NEAR(got.gradient.parameters.at("fluence")[0] * e.beam.fluence_per_m2, 2 * got.value,
+              1e-9 * got.value);
+}
+
+TEST(Losses, SeeOnlyTheRegionOfInterest) {
+  Experiment e = experiment_of(
+      "-corrected -cell 50 60 70 85 95 105 -default_F 100 -N 5 -detpixels 16 -pixel 0.8 "
+      "-roi 3 8 5 9");
+  const auto options = options_of(Precision::float64);
+  const auto pixels = visited_pixels(e);
+  EXPECT_EQ(pixels.size(), 30U);
+  EXPECT_NEAR(value_and_gradient(e, std::vector<double>(256, 1.0), options).value,
+              value_and_gradient(e, pixels, std::vector<double>(30, 1.0), options).value, 1e-3);
+}
+
+// ---- Corners ------------------------------------------------------------------------------------
+
+void expect_finite_everywhere(const std::string& line) {
+  const Experiment e = experiment_of(line);
+  const std::size_t pixels = photons(e).size();
+  for (const Precision precision : {Precision::float32, Precision::float64})
+    expect_finite(
+        value_and_gradient(e, std::vector<double>(pixels, 1.0), options_of(precision)).gradient);
+}
+
+TEST(Corners, AreFiniteInTheDirectBeamForEveryShape) {
+  for (const char* shape : {"", "-round_xtal", "-gauss_xtal", "-tophat_spots"})
+    expect_finite_everywhere(
+        std::string("-corrected -cell 100 100 100 90 90 90 -default_F 100 -N 5 -detpixels 9 "
+                    "-pixel 0.1 -oversample 1 -detector_thick 100 -detector_abs 50 ") +
+        shape);
+}
+
+TEST(Corners, TheDirectBeamOfACubicCrystalIsAMaximum) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 100 100 100 90 90 90 -default_F 100 -N 5 -detpixels 9 -pixel 0.1 "
+      "-oversample 1");
+  const std::vector<PixelIndex> middle{{4, 4}};
+  const auto got = value_and_gradient(e, middle, std::vector<double>{1.0},
+                                      options_of(Precision::float64));
+  const auto& slopes = got.gradient.parameters;
+  for (const double slope : slopes.at("cell")) EXPECT_NEAR(slope, 0, 1e-12 * got.value);
+  for (const double slope : slopes.at("misset")) EXPECT_NEAR(slope, 0, 1e-12 * got.value);
+  EXPECT_NEAR(slopes.at("cells")[0], 2 * got.value / 5, 1e-9 * got.value);
+}
+
+TEST(Corners, OneCellHasNoFringes) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 50 60 70 85 95 105 -default_F 100 -N 1 -detpixels 16 -pixel 0.8 -nopolar "
+      "-point_pixel");
+  const std::vector<double> ones(256, 1.0);
+  const auto got = value_and_gradient(e, ones, options_of(Precision::float64));
+  for (const double slope : got.gradient.parameters.at("misset"))
+    EXPECT_NEAR(slope, 0, 1e-10 * got.value);
+}
+
+TEST(Corners, TheSpindleTurnsTheCrystalAtPhiZeroToo) {
+  const std::string
+      line = "-corrected -cell 50 60 70 85 95 105 -default_F 100 -N 5 -detpixels 16 -pixel 0.8 ";
+  const auto slope = [&](const Experiment& e) {
+    return value_and_gradient(e, std::vector<double>(256, 1.0), options_of(Precision::float64))
+        .gradient.parameters.at("phi")[0];
+  };
+  const double at_zero = slope(experiment_of(line));
+  EXPECT_NE(at_zero, 0);
+  EXPECT_NEAR(slope(experiment_of(line + "-phi 1e-7")), at_zero, 1e-4 * std::abs(at_zero));
+}
+
+TEST(Corners, ATopHatIsFlatButForItsHeight) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 50 60 70 85 95 105 -default_F 100 -N 5 -tophat_spots -detpixels 64 "
+      "-pixel 0.2 -nopolar -point_pixel -oversample 1 -roi 20 30 20 30");
+  const auto got = value_and_gradient(e, std::vector<double>(4096, 1.0),
+                                      options_of(Precision::float64));
+  for (const double slope : got.gradient.parameters.at("misset")) EXPECT_EQ(slope, 0);
+  EXPECT_EQ(got.gradient.parameters.at("fudge")[0], 0);
+}
+
+// ---- Parameters ---------------------------------------------------------------------------------
+
+RC_GTEST_PROP(Parameters, SetToWhatTheyAreLeaveTheImage, ()) {
+  const Experiment e = any_differentiable();
+  const auto options = options_of(Precision::float64);
+  const auto before = photons(e, options);
+  const double largest = *std::max_element(before.begin(), before.end());
+  const auto all = parameters(e);
+  const Parameter&
+      p = all[static_cast<std::size_t>(*any_count(0, static_cast<int>(all.size()) - 1))];
+  const auto after = photons(with_parameter(e, p.name, p.values), options);
+  // Kinks aside a unit in the last place of a position changes little.
+  std::size_t changed = 0;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    changed += !(std::abs(after[i] - before[i]) <= 1e-7 * largest);
+  RC_ASSERT(changed <= before.size() / 50);
+}
+
+TEST(Parameters, AreNamedInFieldUnits) {
+  const Experiment e = experiment_of(
+      "-cell 70 80 90 85 95 105 -default_F 100 -N 5 -lambda 1.2 -distance 150 -detpixels 100");
+  EXPECT_THAT(parameter(e, "cell").values, testing::ElementsAre(70, 80, 90, 85, 95, 105));
+  EXPECT_EQ(parameter(e, "wavelength").values[0], 1.2);
+  EXPECT_EQ(parameter(e, "wavelength").unit, "A");
+  EXPECT_NEAR(parameter(e, "beam_center").values[0], 5.05, 1e-12);
+  EXPECT_EQ(parameter(with_parameter(e, "distance", std::vector{151.0}), "distance").values[0],
+            151);
+}
+
+TEST(Parameters, ANewWavelengthLeavesALatticeThatAMatrixGave) {
+  Experiment e = experiment_of("-cell 70 80 90 85 95 105 -default_F 100 -N 5 -lambda 1.2");
+  state_crystal_as_matrix(e);
+  const Experiment changed = with_parameter(e, "wavelength", std::vector{1.3});
+  EXPECT_NEAR(resolve(changed).axes.real_A.b.y, resolve(e).axes.real_A.b.y, 1e-10);
+}
+
+TEST(Parameters, ThatDoNotExistAreAnsweredWithThoseThatDo) {
+  const Experiment e = experiment_of("-cell 70 80 90 85 95 105 -default_F 100 -N 5");
+  EXPECT_THAT(message_of<UsageError>([&] { parameter(e, "cel"); }),
+              testing::HasSubstr("no parameter 'cel'; there are cell, misset, cells, "));
+  EXPECT_THAT(message_of<UsageError>([&] { with_parameter(e, "cell", std::vector{1.0}); }),
+              testing::HasSubstr("'cell' is 6 numbers, not 1"));
+}
+
+TEST(Gradients, OfRunningProductsAreRefused) {
+  const Experiment e = experiment_of(
+      "-cell 70 80 90 85 95 105 -default_F 100 -N 5 -detpixels 16 -oversample_omega");
+  EXPECT_THAT(message_of<UsageError>([&] { value_and_gradient(e, std::vector<double>(256, 1.0)); }),
+              testing::HasSubstr("give -corrected"));
+}
+
+TEST(Gradients, WantAWeightForEveryPixel) {
+  const Experiment e = experiment_of("-cell 70 80 90 85 95 105 -default_F 100 -N 5 -detpixels 16");
+  EXPECT_THAT(message_of<UsageError>([&] { value_and_gradient(e, std::vector<double>(255, 1.0)); }),
+              testing::HasSubstr("255 weights for 256 pixels"));
+}
+
+}  // namespace
+}  // namespace nablabragg::test

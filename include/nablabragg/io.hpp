@@ -20,6 +20,11 @@ namespace nablabragg::io {
 /// "h k l F" a line, whitespace between; further columns and lines that begin with # are skipped.
 std::vector<Reflection> read_hkl(const std::string& path);
 
+/// A table of text, an MTZ or an SF-mmCIF file, told apart by their content.  `column` as
+/// read_mtz() and read_sf_mmcif() take it.  Throws UsageError where it is named and the file has
+/// none.
+std::vector<Reflection> read_reflections(const std::string& path, const std::string& column = {});
+
 /// The first nine numbers, row by row: a*x b*x c*x / a*y b*y c*y / a*z b*z c*z, times the
 /// wavelength.
 Mat3d read_mosflm_matrix(const std::string& path);

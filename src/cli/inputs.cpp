@@ -2,7 +2,6 @@
 
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
 #include "model/panel.hpp"
@@ -15,35 +14,12 @@ namespace nablabragg::cli {
 
 namespace {
 
-enum class TableKind { text, mtz, mmcif };
-
-/// By content, since downloads lose their extensions; what is compressed goes by its name.
-TableKind kind_of(const std::string& path) {
-  if (path.ends_with(".cif.gz") || path.ends_with(".ent.gz")) return TableKind::mmcif;
-  std::ifstream in(path, std::ios::binary);
-  std::string line;
-  while (std::getline(in, line) && line.size() < 4096) {
-    if (line.starts_with("MTZ ")) return TableKind::mtz;
-    if (line.starts_with("data_")) return TableKind::mmcif;
-    if (!line.empty() && line[0] != '#' && line.find_first_not_of(" \t\r") != std::string::npos)
-      break;
+std::vector<Reflection> read_table(const Request& request) {
+  try {
+    return io::read_reflections(request.hkl_file, request.hkl_column);
+  } catch (const UsageError& error) {
+    throw UsageError(std::string("-hkl_column: ") + error.what());
   }
-  return TableKind::text;
-}
-
-std::vector<Reflection> read_reflections(const std::string& path, const std::string& column) {
-  switch (kind_of(path)) {
-    case TableKind::mtz:
-      return io::read_mtz(path, column);
-    case TableKind::mmcif:
-      return io::read_sf_mmcif(path, column);
-    case TableKind::text:
-      break;
-  }
-  if (!column.empty())
-    throw UsageError("-hkl_column names a column of an MTZ or SF-mmCIF file, and " + path +
-                     " is neither");
-  return io::read_hkl(path);
 }
 
 std::shared_ptr<StructureFactorGrid> read_cache(const std::string& path) {
@@ -60,7 +36,7 @@ void load_table(Request& request) {
   const bool may_use_cache = request.cache_allowed && (request.cache_named || quirks.unnamed_files);
 
   if (!request.hkl_file.empty()) {
-    const auto reflections = read_reflections(request.hkl_file, request.hkl_column);
+    const auto reflections = read_table(request);
     std::shared_ptr<StructureFactorGrid> grid;
     try {
       grid = std::make_shared<StructureFactorGrid>(

@@ -145,7 +145,7 @@ void for_each_parameter(const Experiment& e, Visit&& visit) {
   visit("two_theta", "deg", number, [](auto& x, auto&& f) { f(x.detector.two_theta_deg); });
   visit("two_theta_axis", "", vector,
         [along](auto& x, auto&& f) { along(*x.detector.two_theta_axis, f); });
-  visit("pixel", "mm", number, [](auto& x, auto&& f) { f(x.detector.pixel_mm); });
+  visit("pixel_size", "mm", number, [](auto& x, auto&& f) { f(x.detector.pixel_mm); });
   if (detector.sensor_thickness_um > 0 && detector.attenuation_depth_um &&
       *detector.attenuation_depth_um > 0 && *detector.attenuation_depth_um < 1e300) {
     visit("sensor_thickness", "um", number,

@@ -88,7 +88,7 @@ RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   if (e.quirks.interpolation_latch && simulate(e).table_miss) RC_DISCARD();
   RC_ASSERT(std::abs(value_and_gradient(e, pixels, weights, options).value -
                      dot_product(light, weights)) <= 1e-9 * scale);
-  const std::vector<std::string> names{"cells", "pixel"};
+  const std::vector<std::string> names{"cells", "pixel_size"};
   const auto forwards = jacobian(e, names, pixels, options);
   for (std::size_t i = 0; i < pixels.size(); ++i)
     RC_ASSERT(std::abs(forwards.photons[i] - light[i]) <=

@@ -1,0 +1,70 @@
+"""X-ray diffraction images of small crystals, on the absolute scale, with exact gradients.
+
+    import nablabragg as nb
+
+    e = nb.Experiment(
+        crystal=nb.Crystal(cell=(50.8, 42.8, 28.9, 90, 90, 90), misset=(10, 20, 30), cells=20),
+        detector=nb.Detector(pixels=512, pixel_size=0.2, distance=100),
+        structure_factors=100)
+    image = nb.simulate(e)  # photons, float32, (slow, fast)
+    value, gradient = nb.value_and_gradient(e, weights)  # of sum(weights * image)
+
+nablabragg.torch has images as functions of torch tensors.  docs/python.md is the guide.  Field units
+throughout: Angstrom, degree, mm, um, mrad, percent.  Every error is an nb.Error; what is wrong with a
+description is an nb.UsageError (a ValueError), what is wrong with a file an nb.InputError.
+"""
+
+from nablabragg._core import (
+    Beam,
+    Cancelled,
+    Crystal,
+    Detector,
+    Error,
+    Experiment,
+    InputError,
+    OutputError,
+    SampledRange,
+    Sampling,
+    Scan,
+    StructureFactors,
+    UsageError,
+    __version__,
+    calculate_structure_factors,
+    jvp,
+    simulate,
+    value_and_gradient,
+    vjp,
+    write_png,
+)
+from nablabragg._command_line import parse
+from nablabragg._dictionary import from_dict, to_dict
+from nablabragg._jacobian import Jacobian, jacobian
+from nablabragg._model import ExperimentModel
+
+__all__ = [
+    "Beam",
+    "Cancelled",
+    "Crystal",
+    "Detector",
+    "Error",
+    "Experiment",
+    "ExperimentModel",
+    "InputError",
+    "Jacobian",
+    "OutputError",
+    "SampledRange",
+    "Sampling",
+    "Scan",
+    "StructureFactors",
+    "UsageError",
+    "calculate_structure_factors",
+    "from_dict",
+    "jacobian",
+    "jvp",
+    "parse",
+    "simulate",
+    "to_dict",
+    "value_and_gradient",
+    "vjp",
+    "write_png",
+]

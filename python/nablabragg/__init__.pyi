@@ -1,0 +1,414 @@
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Literal, NamedTuple, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__version__: str
+
+Vector = Union[Sequence[float], NDArray[Any]]
+Range = Union["SampledRange", float, tuple[float, int], Mapping[str, float], None]
+Dtype = Union[Literal["float32", "float64"], np.dtype[Any], type]
+Engine = Literal["cpu", "reference"]
+Progress = Callable[[float], Any]
+Convention = Literal["mosflm", "adxv", "denzo", "xds", "dials", "custom"]
+Pivot = Literal["beam", "sample"]
+Shape = Literal["square", "round", "gauss", "tophat"]
+Interpolation = Literal["automatic", "nearest", "tricubic"]
+Mode = Union[Literal["corrected", "compat"], Sequence[str]]
+Triple = tuple[float, float, float]
+
+class Error(Exception): ...
+class UsageError(Error, ValueError): ...
+class InputError(Error): ...
+class OutputError(Error): ...
+class Cancelled(Error): ...
+
+class SampledRange:
+    fields: tuple[str, ...]
+    def __init__(
+        self, *, range: float | None = ..., step: float | None = ..., steps: int | None = ...
+    ) -> None: ...
+    @property
+    def range(self) -> float | None: ...
+    @property
+    def step(self) -> float | None: ...
+    @property
+    def steps(self) -> int | None: ...
+    def replace(self, **fields: Any) -> SampledRange: ...
+
+class Crystal:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        cell: Vector | None = ...,
+        a_matrix: ArrayLike | None = ...,
+        misset: Vector = ...,
+        misset_seed: int | None = ...,
+        cells: Vector | float = ...,
+        size: Vector | float = ...,
+        shape: Shape = ...,
+        fudge: float = ...,
+        mosaic_spread: float | None = ...,
+        mosaic_domains: int | None = ...,
+        mosaic_seed: int = ...,
+    ) -> None: ...
+    @property
+    def cell(self) -> tuple[float, float, float, float, float, float] | None: ...
+    @property
+    def a_matrix(self) -> tuple[Triple, Triple, Triple] | None: ...
+    @property
+    def misset(self) -> Triple: ...
+    @property
+    def misset_seed(self) -> int | None: ...
+    @property
+    def cells(self) -> Triple: ...
+    @property
+    def size(self) -> Triple: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def fudge(self) -> float: ...
+    @property
+    def mosaic_spread(self) -> float | None: ...
+    @property
+    def mosaic_domains(self) -> int | None: ...
+    @property
+    def mosaic_seed(self) -> int: ...
+    def replace(self, **fields: Any) -> Crystal: ...
+
+class Beam:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        wavelength: float = ...,
+        direction: Vector | None = ...,
+        polarization_correction: bool = ...,
+        polarization: float = ...,
+        polarization_axis: Vector | None = ...,
+        fluence: float = ...,
+        flux: float | None = ...,
+        exposure: float = ...,
+        size: float | None = ...,
+        horizontal_divergence: Range = ...,
+        vertical_divergence: Range = ...,
+        round_divergence: bool = ...,
+        dispersion: Range = ...,
+        sources: ArrayLike | None = ...,
+    ) -> None: ...
+    @property
+    def wavelength(self) -> float: ...
+    @property
+    def direction(self) -> Triple | None: ...
+    @property
+    def polarization_correction(self) -> bool: ...
+    @property
+    def polarization(self) -> float: ...
+    @property
+    def polarization_axis(self) -> Triple | None: ...
+    @property
+    def fluence(self) -> float: ...
+    @property
+    def flux(self) -> float | None: ...
+    @property
+    def exposure(self) -> float: ...
+    @property
+    def size(self) -> float | None: ...
+    @property
+    def horizontal_divergence(self) -> SampledRange | None: ...
+    @property
+    def vertical_divergence(self) -> SampledRange | None: ...
+    @property
+    def round_divergence(self) -> bool: ...
+    @property
+    def dispersion(self) -> SampledRange | None: ...
+    @property
+    def sources(self) -> tuple[tuple[float, float, float, float, float], ...]: ...
+    def replace(self, **fields: Any) -> Beam: ...
+
+class Detector:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        convention: Convention = ...,
+        pixels: tuple[int, int] | int = ...,
+        size: tuple[float, float] | float = ...,
+        pixel_size: float = ...,
+        distance: float = ...,
+        close_distance: float | None = ...,
+        pivot: Pivot | None = ...,
+        beam_center: Sequence[float | None] | NDArray[Any] | None = ...,
+        near_point: Sequence[float | None] | NDArray[Any] | None = ...,
+        org: Sequence[float | None] | NDArray[Any] | None = ...,
+        origin: Vector | None = ...,
+        fast_axis: Vector | None = ...,
+        slow_axis: Vector | None = ...,
+        normal: Vector | None = ...,
+        two_theta_axis: Vector | None = ...,
+        rotation: Vector = ...,
+        two_theta: float = ...,
+        curved: bool = ...,
+        point_pixel: bool = ...,
+        sensor_thickness: float = ...,
+        attenuation_depth: float | None = ...,
+        sensor_layers: int | None = ...,
+    ) -> None: ...
+    @property
+    def convention(self) -> Convention: ...
+    @property
+    def pixels(self) -> tuple[int, int]: ...
+    @property
+    def size(self) -> tuple[float, float]: ...
+    @property
+    def pixel_size(self) -> float: ...
+    @property
+    def distance(self) -> float: ...
+    @property
+    def close_distance(self) -> float | None: ...
+    @property
+    def pivot(self) -> Pivot | None: ...
+    @property
+    def beam_center(self) -> tuple[float | None, float | None] | None: ...
+    @property
+    def near_point(self) -> tuple[float | None, float | None] | None: ...
+    @property
+    def org(self) -> tuple[float | None, float | None] | None: ...
+    @property
+    def origin(self) -> Triple | None: ...
+    @property
+    def fast_axis(self) -> Triple | None: ...
+    @property
+    def slow_axis(self) -> Triple | None: ...
+    @property
+    def normal(self) -> Triple | None: ...
+    @property
+    def two_theta_axis(self) -> Triple | None: ...
+    @property
+    def rotation(self) -> Triple: ...
+    @property
+    def two_theta(self) -> float: ...
+    @property
+    def curved(self) -> bool: ...
+    @property
+    def point_pixel(self) -> bool: ...
+    @property
+    def sensor_thickness(self) -> float: ...
+    @property
+    def attenuation_depth(self) -> float | None: ...
+    @property
+    def sensor_layers(self) -> int | None: ...
+    def replace(self, **fields: Any) -> Detector: ...
+
+class Scan:
+    fields: tuple[str, ...]
+    def __init__(
+        self, *, phi: float = ..., oscillation: Range = ..., spindle_axis: Vector | None = ...
+    ) -> None: ...
+    @property
+    def phi(self) -> float: ...
+    @property
+    def oscillation(self) -> SampledRange | None: ...
+    @property
+    def spindle_axis(self) -> Triple | None: ...
+    def replace(self, **fields: Any) -> Scan: ...
+
+class Sampling:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        oversample: int = ...,
+        oversample_thick: bool = ...,
+        oversample_polar: bool = ...,
+        oversample_omega: bool = ...,
+        dmin: float = ...,
+        roi: tuple[int, int, int, int] | None = ...,
+        mask: ArrayLike | None = ...,
+    ) -> None: ...
+    @property
+    def oversample(self) -> int: ...
+    @property
+    def oversample_thick(self) -> bool: ...
+    @property
+    def oversample_polar(self) -> bool: ...
+    @property
+    def oversample_omega(self) -> bool: ...
+    @property
+    def dmin(self) -> float: ...
+    @property
+    def roi(self) -> tuple[int, int, int, int] | None: ...
+    @property
+    def mask(self) -> NDArray[np.bool_] | None: ...
+    def replace(self, **fields: Any) -> Sampling: ...
+
+class StructureFactors:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        F: ArrayLike | None = ...,
+        min: Sequence[int] | None = ...,
+        default_F: float = ...,
+        interpolation: Interpolation = ...,
+    ) -> None: ...
+    @property
+    def F(self) -> NDArray[np.float64] | None: ...
+    @property
+    def min(self) -> tuple[int, int, int] | None: ...
+    @property
+    def default_F(self) -> float: ...
+    @property
+    def interpolation(self) -> Interpolation: ...
+    def replace(self, **fields: Any) -> StructureFactors: ...
+    @staticmethod
+    def read(
+        path: str | PathLike[str],
+        *,
+        column: str = ...,
+        default_F: float = ...,
+        interpolation: Interpolation = ...,
+    ) -> StructureFactors: ...
+    @staticmethod
+    def from_reflections(
+        hkl: ArrayLike, F: ArrayLike, *, default_F: float = ..., interpolation: Interpolation = ...
+    ) -> StructureFactors: ...
+
+class Experiment:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        crystal: Crystal = ...,
+        beam: Beam = ...,
+        detector: Detector = ...,
+        scan: Scan = ...,
+        sampling: Sampling = ...,
+        structure_factors: StructureFactors | float = ...,
+        water: float = ...,
+        mode: Mode = ...,
+    ) -> None: ...
+    @property
+    def crystal(self) -> Crystal: ...
+    @property
+    def beam(self) -> Beam: ...
+    @property
+    def detector(self) -> Detector: ...
+    @property
+    def scan(self) -> Scan: ...
+    @property
+    def sampling(self) -> Sampling: ...
+    @property
+    def structure_factors(self) -> StructureFactors: ...
+    @property
+    def water(self) -> float: ...
+    @property
+    def mode(self) -> Literal["corrected", "compat"] | tuple[str, ...]: ...
+    def __getitem__(self, name: str) -> Any: ...
+    def __contains__(self, name: str) -> bool: ...
+    def replace(self, **changes: Any) -> Experiment: ...
+    @property
+    def parameters(self) -> dict[str, Union[float, NDArray[np.float64]]]: ...
+    @property
+    def units(self) -> dict[str, str]: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+def calculate_structure_factors(
+    path: str | PathLike[str],
+    dmin: float,
+    *,
+    k_sol: float = ...,
+    b_sol: float = ...,
+    default_F: float = ...,
+    interpolation: Interpolation = ...,
+) -> tuple[StructureFactors, tuple[float, float, float, float, float, float]]: ...
+def parse(command_line: str | Sequence[object], *, notices: list[str] | None = ...) -> Experiment: ...
+def to_dict(experiment: Experiment) -> dict[str, Any]: ...
+def from_dict(dictionary: Mapping[str, Any]) -> Experiment: ...
+def simulate(
+    experiment: Experiment,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> NDArray[Any]: ...
+def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
+
+Gradient = dict[str, Any]
+Loss = Union[ArrayLike, Callable[[NDArray[np.float64]], tuple[float, ArrayLike]]]
+
+def value_and_gradient(
+    experiment: Experiment,
+    loss: Loss,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> tuple[float, Gradient]: ...
+def vjp(
+    experiment: Experiment,
+    weights: ArrayLike,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> Gradient: ...
+def jvp(
+    experiment: Experiment,
+    direction: Mapping[str, ArrayLike],
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    pixels: ArrayLike | None = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> NDArray[np.float64]: ...
+
+class Jacobian(NamedTuple):
+    photons: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    columns: tuple[str, ...]
+    pixels: NDArray[np.intp]
+
+def jacobian(
+    experiment: Experiment,
+    names: str | Sequence[str],
+    pixels: ArrayLike | None = ...,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+) -> Jacobian: ...
+
+class ExperimentModel:
+    def __init__(
+        self,
+        experiment: Experiment,
+        free: Literal["stage_a", "frozen"] | Sequence[str] | Mapping[str, Any] = ...,
+    ) -> None: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def start(self) -> NDArray[np.float64]: ...
+    def values(self, x: ArrayLike) -> dict[str, Any]: ...
+    def experiment(self, x: ArrayLike) -> Experiment: ...
+    def simulate(self, x: ArrayLike, **options: Any) -> NDArray[Any]: ...
+    def gradient(self, x: ArrayLike, named: Gradient) -> NDArray[np.float64]: ...
+    def value_and_gradient(
+        self, x: ArrayLike, loss: Loss, **options: Any
+    ) -> tuple[float, NDArray[np.float64]]: ...

@@ -1,0 +1,21 @@
+"""An experiment from nanoBragg's command line."""
+
+import shlex
+
+from nablabragg import _core
+
+
+def parse(command_line, *, notices=None):
+    """The experiment that a nanoBragg command line describes.
+
+    command_line : str, split as a shell does, or a sequence of words
+        flags as `nablabragg -help` lists them; without -corrected the mode is "compat".  The files
+        they name are read; flags of outputs, noise and threads have no effect.
+    notices : list or None
+        what was decided, and the quirks that touch this experiment, are appended as sentences
+
+    Raises UsageError for unknown flags and their like, InputError for files.
+    """
+    if isinstance(command_line, str):
+        command_line = shlex.split(command_line.replace("\\\n", " "))
+    return _core.parse([str(word) for word in command_line], notices)

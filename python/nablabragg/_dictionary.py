@@ -1,0 +1,62 @@
+"""Experiments as dictionaries that JSON can hold."""
+
+import base64
+import math
+import zlib
+
+import numpy as np
+
+from nablabragg import _core
+
+_PARTS = {
+    "crystal": _core.Crystal,
+    "beam": _core.Beam,
+    "detector": _core.Detector,
+    "scan": _core.Scan,
+    "sampling": _core.Sampling,
+    "structure_factors": _core.StructureFactors,
+}
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray):
+        little = value.astype(value.dtype.newbyteorder("<"))
+        return {
+            "shape": list(value.shape),
+            "dtype": little.dtype.str,
+            "zlib": base64.b64encode(zlib.compress(little.tobytes())).decode("ascii"),
+        }
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    if hasattr(value, "fields"):
+        return {name: _plain(getattr(value, name)) for name in value.fields}
+    return value
+
+
+def _value(plain):
+    if isinstance(plain, dict) and "zlib" in plain:
+        data = zlib.decompress(base64.b64decode(plain["zlib"]))
+        return np.frombuffer(data, plain["dtype"]).reshape(plain["shape"])
+    return plain
+
+
+def to_dict(experiment):
+    """The experiment as a dict of dicts of numbers, lists, strings and None: json.dumps() takes it.
+
+    Tables and masks are compressed and written in base64.
+    """
+    return _plain(experiment)
+
+
+def from_dict(dictionary):
+    """The experiment of a dict that to_dict() made; what is left out has its default.
+
+    Raises TypeError for names that are no fields, UsageError for what describes no experiment.
+    """
+    fields = dict(dictionary)
+    for name, part in _PARTS.items():
+        if isinstance(fields.get(name), dict):
+            fields[name] = part(**{key: _value(value) for key, value in fields[name].items()})
+    return _core.Experiment(**fields)

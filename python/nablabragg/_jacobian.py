@@ -1,0 +1,41 @@
+"""The Jacobian with its columns named."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nablabragg import _core
+
+
+class Jacobian(NamedTuple):
+    """How n pixels change with m numbers."""
+
+    photons: np.ndarray
+    """(n,): the pixels"""
+    slopes: np.ndarray
+    """(n, m): d(photons)/d(number), per unit of the parameter"""
+    columns: tuple
+    """m names: 'cell[0]', 'cell[1]', ..., 'wavelength'"""
+    pixels: np.ndarray
+    """(n, 2): slow, fast"""
+
+
+def jacobian(
+    experiment, names, pixels=None, *, dtype="float64", threads=0, progress=None, engine="cpu"
+):
+    """Photons of some pixels, and how they change with every number of the named parameters.
+
+    names : str or sequence of str
+        of experiment.parameters
+    pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
+        None: all in the region of interest that are not masked out
+    dtype, threads, progress, engine
+        as value_and_gradient() takes them
+
+    The columns are in the order of the names.  Raises UsageError for names and pixels that are none.
+    """
+    return Jacobian(
+        *_core.jacobian(
+            experiment, names, pixels, dtype=dtype, threads=threads, progress=progress, engine=engine
+        )
+    )

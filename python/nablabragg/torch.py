@@ -1,0 +1,140 @@
+"""Images as functions of torch tensors.
+
+    import nablabragg.torch
+    image = nablabragg.torch.simulate(experiment, {"cell": cell, "distance": distance})
+    ((image - target) ** 2).sum().backward()
+
+simulate() is differentiable once, backwards and forwards; in float64 it passes
+torch.autograd.gradcheck.  The computation itself is done by the CPU, whatever the device of the
+tensors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.autograd.function import once_differentiable
+
+import nablabragg as nb
+from nablabragg._model import changes_of
+
+__all__ = ["ExperimentModel", "simulate"]
+
+
+def _array(tensor):
+    return tensor.detach().cpu().double().numpy()
+
+
+class _Image(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, experiment, names, options, *tensors):
+        ctx.experiment = experiment.replace(
+            **{name: _array(tensor) for name, tensor in zip(names, tensors)}
+        )
+        ctx.names, ctx.options = names, options
+        ctx.kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
+        image = torch.from_numpy(nb.simulate(ctx.experiment, **options))
+        return image.to(tensors[0].device)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, weights):
+        gradient = nb.vjp(ctx.experiment, _array(weights), **ctx.options)
+        slopes = [
+            torch.as_tensor(gradient[name], dtype=dtype, device=device).reshape(shape)
+            for name, (shape, dtype, device) in zip(ctx.names, ctx.kinds)
+        ]
+        return (None, None, None, *slopes)
+
+    @staticmethod
+    def jvp(ctx, _experiment, _names, _options, *tangents):
+        direction = {
+            name: _array(tangent)
+            for name, tangent in zip(ctx.names, tangents)
+            if tangent is not None
+        }
+        change = nb.jvp(ctx.experiment, direction, **ctx.options)
+        shape, dtype, device = ctx.kinds[0]
+        return torch.from_numpy(change).to(getattr(torch, ctx.options["dtype"])).to(device)
+
+
+def simulate(
+    experiment: nb.Experiment,
+    parameters: dict[str, torch.Tensor] | None = None,
+    *,
+    pixels=None,
+    threads: int = 0,
+    engine: str = "cpu",
+) -> torch.Tensor:
+    """The image with other values of some parameters, which gradients reach.
+
+    parameters : dict of name to tensor
+        of experiment.parameters, or "F", in their shapes and units
+    pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
+        only these, in a tensor of shape (n,)
+
+    Returns photons, (slow, fast), on the device of the first tensor; float64, arithmetic included,
+    where one of the tensors is float64, else float32.  Raises nablabragg.UsageError for names and
+    shapes that are none.
+    """
+    parameters = dict(parameters or {})
+    double = any(tensor.dtype == torch.float64 for tensor in parameters.values())
+    options = {
+        "dtype": "float64" if double else "float32",
+        "threads": threads,
+        "engine": engine,
+        "pixels": pixels.cpu().numpy() if isinstance(pixels, torch.Tensor) else pixels,
+    }
+    if not parameters:
+        return torch.from_numpy(nb.simulate(experiment, **options))
+    return _Image.apply(experiment, tuple(parameters), options, *parameters.values())
+
+
+class ExperimentModel(torch.nn.Module):
+    """nablabragg.ExperimentModel as a module: x is a dict of torch parameters that start at zero.
+
+    experiment, free
+        as nablabragg.ExperimentModel takes them; "frozen" leaves no parameters
+    dtype : torch.float64 or torch.float32
+        of the parameters, the arithmetic and the image
+
+    Call it for the image, with the options of simulate().
+    """
+
+    def __init__(self, experiment: nb.Experiment, free="stage_a", *, dtype=torch.float64):
+        super().__init__()
+        self._experiment = experiment
+        self._dtype = dtype
+        self._changes = changes_of(experiment, free)
+        self.x = torch.nn.ParameterDict(
+            {
+                change.name: torch.nn.Parameter(torch.zeros(change.base.shape, dtype=dtype))
+                for change in self._changes
+            }
+        )
+
+    def values(self) -> dict[str, torch.Tensor]:
+        """The free parameters in their units, as differentiable tensors."""
+        values = {}
+        for change in self._changes:
+            x = self.x[change.name]
+            log, base, bound = (
+                torch.as_tensor(array, device=x.device)
+                for array in (change.log, change.base, change.bound)
+            )
+            growth = torch.exp(torch.where(log, x, torch.zeros_like(x)))
+            moved = torch.where(log, base * growth, base + bound * torch.tanh(x))
+            values[change.name] = moved.to(x.dtype)
+        return values
+
+    def experiment(self) -> nb.Experiment:
+        """The Experiment at the present x."""
+        return self._experiment.replace(
+            **{name: _array(value) for name, value in self.values().items()}
+        )
+
+    def forward(self, **options) -> torch.Tensor:
+        if not self._changes:
+            image = nb.simulate(self._experiment, dtype=str(self._dtype).split(".")[1], **options)
+            return torch.from_numpy(np.asarray(image))
+        return simulate(self._experiment, self.values(), **options)

@@ -1,0 +1,27 @@
+// Arrays of images and lists of pixels.
+#pragma once
+#include <pybind11/numpy.h>
+#include <memory>
+#include <utility>
+#include <vector>
+#include "nablabragg/simulate.hpp"
+
+namespace nablabragg::python {
+
+namespace py = pybind11;
+
+/// An array that takes the vector's memory over; nothing is copied.
+template <class Number>
+py::array_t<Number> array_from(std::vector<Number>&& values,
+                               const std::vector<py::ssize_t>& shape) {
+  auto owned = std::make_unique<std::vector<Number>>(std::move(values));
+  const Number* data = owned->data();
+  const py::capsule owner(owned.release(),
+                          [](void* p) { delete static_cast<std::vector<Number>*>(p); });
+  return py::array_t<Number>(shape, data, owner);
+}
+
+/// Of an integer array (n, 2) of (slow, fast), or a bool array (slow, fast).  Throws UsageError.
+std::vector<PixelIndex> pixels_of(const py::object& pixels);
+
+}  // namespace nablabragg::python

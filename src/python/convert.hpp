@@ -1,0 +1,226 @@
+// C++ values of a description <-> Python values: numbers, tuples, None, words, arrays.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+#include "nablabragg/experiment.hpp"
+
+namespace nablabragg::python {
+
+namespace py = pybind11;
+
+/// The numbers of a sequence or an array, or of one number `count` times.  Throws py::type_error
+/// that names the field.
+std::vector<double> numbers(py::handle value, std::size_t count, const char* field);
+
+/// How one type of field crosses the border.  `to` gives what a user reads, `from` takes what a
+/// user writes; it throws py::type_error or UsageError, naming the field.
+template <class T>
+struct Convert;
+
+template <>
+struct Convert<double> {
+  static py::object to(double x) { return py::float_(x); }
+  static double from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<int> {
+  static py::object to(int x) { return py::int_(x); }
+  static int from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<std::int64_t> {
+  static py::object to(std::int64_t x) { return py::int_(x); }
+  static std::int64_t from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<bool> {
+  static py::object to(bool x) { return py::bool_(x); }
+  static bool from(py::handle x, const char* field);
+};
+
+template <class T>
+struct Convert<std::optional<T>> {
+  static py::object to(const std::optional<T>& x) { return x ? Convert<T>::to(*x) : py::none(); }
+  static std::optional<T> from(py::handle x, const char* field) {
+    if (x.is_none()) return std::nullopt;
+    return Convert<T>::from(x, field);
+  }
+};
+
+template <>
+struct Convert<Vec3d> {
+  static py::object to(const Vec3d& v) { return py::make_tuple(v.x, v.y, v.z); }
+  static Vec3d from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<Mat3d> {
+  static py::object to(const Mat3d& m) {
+    return py::make_tuple(Convert<Vec3d>::to(m.a), Convert<Vec3d>::to(m.b),
+                          Convert<Vec3d>::to(m.c));
+  }
+  static Mat3d from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<UnitCell> {
+  static py::object to(const UnitCell& c) {
+    return py::make_tuple(c.a_A, c.b_A, c.c_A, c.alpha_deg, c.beta_deg, c.gamma_deg);
+  }
+  static UnitCell from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<RegionOfInterest> {
+  static py::object to(const RegionOfInterest& r) {
+    return py::make_tuple(r.fast_min, r.fast_max, r.slow_min, r.slow_max);
+  }
+  static RegionOfInterest from(py::handle x, const char* field);
+};
+
+/// A number is a range; (range, steps) both; a dict or a SampledRange any of the three.
+template <>
+struct Convert<SampledRange<double>> {
+  static py::object to(const SampledRange<double>& r) {
+    return r.empty() ? py::object(py::none()) : py::cast(r);
+  }
+  static SampledRange<double> from(py::handle x, const char* field);
+};
+
+/// Rows x, y, z, weight, wavelength [Angstrom].
+template <>
+struct Convert<std::vector<Source>> {
+  static py::object to(const std::vector<Source>& sources);
+  static std::vector<Source> from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<std::shared_ptr<const Mask>> {
+  static py::object to(const std::shared_ptr<const Mask>& mask);
+  static std::shared_ptr<const Mask> from(py::handle x, const char* field);
+};
+
+/// Both at once, for two members that are one field: (fast, slow), (x, y).
+template <class T>
+struct Convert<std::pair<T, T>> {
+  static py::object to(const std::pair<T, T>& p) {
+    return py::make_tuple(Convert<T>::to(p.first), Convert<T>::to(p.second));
+  }
+  static std::pair<T, T> from(py::handle x, const char* field) {
+    if (!py::isinstance<py::sequence>(x) && !py::isinstance<py::array>(x)) {
+      const T both = Convert<T>::from(x, field);
+      return {both, both};
+    }
+    const auto items = py::reinterpret_borrow<py::sequence>(x);
+    if (items.size() != 2)
+      throw py::type_error(std::string(field) + " needs two values, not " +
+                           std::to_string(items.size()));
+    return {Convert<T>::from(items[0], field), Convert<T>::from(items[1], field)};
+  }
+};
+
+/// A pair of open choices: None where both are open.
+template <class T>
+struct Convert<std::pair<std::optional<T>, std::optional<T>>> {
+  using Pair = std::pair<std::optional<T>, std::optional<T>>;
+  static py::object to(const Pair& p) {
+    if (!p.first && !p.second) return py::none();
+    return py::make_tuple(Convert<std::optional<T>>::to(p.first),
+                          Convert<std::optional<T>>::to(p.second));
+  }
+  static Pair from(py::handle x, const char* field) {
+    if (x.is_none()) return {};
+    const auto items = py::reinterpret_borrow<py::sequence>(x);
+    if (!PySequence_Check(x.ptr()) || items.size() != 2)
+      throw py::type_error(std::string(field) + " needs two numbers");
+    return {Convert<std::optional<T>>::from(items[0], field),
+            Convert<std::optional<T>>::from(items[1], field)};
+  }
+};
+
+/// Enumerations are words.
+template <class Enum>
+struct Word {
+  Enum value;
+  const char* word;
+};
+template <class Enum>
+Word(Enum, const char*) -> Word<Enum>;  // clang 14 does not find it by itself
+template <class Enum>
+struct Words;  // has a static array `all` of Word<Enum>
+
+template <>
+struct Words<CrystalShape> {
+  static constexpr std::array all{
+      Word{CrystalShape::square, "square"}, Word{CrystalShape::round, "round"},
+      Word{CrystalShape::gauss, "gauss"}, Word{CrystalShape::tophat, "tophat"}};
+};
+template <>
+struct Words<Convention> {
+  static constexpr std::array all{
+      Word{Convention::adxv, "adxv"},   Word{Convention::mosflm, "mosflm"},
+      Word{Convention::denzo, "denzo"}, Word{Convention::xds, "xds"},
+      Word{Convention::dials, "dials"}, Word{Convention::custom, "custom"}};
+};
+template <>
+struct Words<Pivot> {
+  static constexpr std::array all{Word{Pivot::beam, "beam"}, Word{Pivot::sample, "sample"}};
+};
+template <>
+struct Words<Interpolation> {
+  static constexpr std::array all{Word{Interpolation::automatic, "automatic"},
+                                  Word{Interpolation::nearest, "nearest"},
+                                  Word{Interpolation::tricubic, "tricubic"}};
+};
+
+template <class Enum>
+std::string list_of_words() {
+  std::string names;
+  for (const auto& w : Words<Enum>::all)
+    names.append(names.empty() ? "" : ", ").append(1, '"').append(w.word).append(1, '"');
+  return names;
+}
+
+template <class Enum>
+requires std::is_enum_v<Enum>
+struct Convert<Enum> {
+  static py::object to(Enum value) {
+    for (const auto& w : Words<Enum>::all)
+      if (w.value == value) return py::str(w.word);
+    return py::none();
+  }
+  static Enum from(py::handle x, const char* field) {
+    if (py::isinstance<py::str>(x))
+      for (const auto& w : Words<Enum>::all)
+        if (x.cast<std::string>() == w.word) return w.value;
+    throw py::value_error(std::string(field) + " is one of " + list_of_words<Enum>() + ", not " +
+                          std::string(py::repr(x)));
+  }
+};
+
+/// What is on: "corrected" (nothing), "compat" (everything), or a tuple of identifiers "Q-01"...
+template <>
+struct Convert<Quirks> {
+  static py::object to(const Quirks& quirks);
+  static Quirks from(py::handle x, const char* field);
+};
+
+/// The array of a shared grid [h - hmin, k - kmin, l - lmin], read-only, without a copy.
+py::array view_of(const std::shared_ptr<const StructureFactorGrid>& grid);
+
+/// A grid of float64 from any array of three axes whose first entry is (h,k,l) = min.
+std::shared_ptr<StructureFactorGrid> grid_from(py::handle values, const MillerIndex& min,
+                                               const char* field);
+
+}  // namespace nablabragg::python

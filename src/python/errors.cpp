@@ -1,0 +1,61 @@
+// C++ errors -> Python exceptions.
+#include "nablabragg/error.hpp"
+
+#include "python/bindings.hpp"
+
+namespace nablabragg::python {
+
+namespace {
+
+py::handle make_exception(py::module_& module, const char* name, const char* help,
+                          const py::tuple& bases) {
+  const std::string full = std::string("nablabragg.") + name;
+  PyObject* const type = PyErr_NewExceptionWithDoc(full.c_str(), help, bases.ptr(), nullptr);
+  if (!type) throw py::error_already_set();
+  module.attr(name) = py::reinterpret_steal<py::object>(type);
+  return type;  // the module keeps it alive
+}
+
+struct Exceptions {
+  py::handle error, usage, input, output, cancelled;
+} exceptions;
+
+}  // namespace
+
+void bind_errors(py::module_& module) {
+  const py::handle exception = PyExc_Exception, value_error = PyExc_ValueError;
+  exceptions.error = make_exception(
+      module, "Error", "Base of every error: one sentence that says what, where and what to do.",
+      py::make_tuple(exception));
+  exceptions.usage = make_exception(
+      module, "UsageError",
+      "A parameter, flag or combination of them that describes no experiment; also a ValueError.",
+      py::make_tuple(exceptions.error, value_error));
+  exceptions.input = make_exception(module, "InputError",
+                                    "A file that cannot be read or does not hold what it should.",
+                                    py::make_tuple(exceptions.error));
+  exceptions.output = make_exception(module, "OutputError", "A file that cannot be written.",
+                                     py::make_tuple(exceptions.error));
+  exceptions.cancelled = make_exception(
+      module, "Cancelled", "The progress function returned False.  Ctrl-C is a KeyboardInterrupt.",
+      py::make_tuple(exceptions.error));
+
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the type it must have
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const UsageError& error) {
+      PyErr_SetString(exceptions.usage.ptr(), error.what());
+    } catch (const InputError& error) {
+      PyErr_SetString(exceptions.input.ptr(), error.what());
+    } catch (const OutputError& error) {
+      PyErr_SetString(exceptions.output.ptr(), error.what());
+    } catch (const Cancelled&) {
+      PyErr_SetString(exceptions.cancelled.ptr(), "stopped before the image was complete");
+    } catch (const Error& error) {
+      PyErr_SetString(exceptions.error.ptr(), error.what());
+    }
+  });
+}
+
+}  // namespace nablabragg::python

@@ -1,0 +1,12 @@
+#include "nablabragg/version.hpp"
+#include "python/bindings.hpp"
+
+PYBIND11_MODULE(_core, module) {
+  namespace python = nablabragg::python;
+  module.doc() = "The compiled part of nablabragg; import nablabragg instead.";
+  module.attr("__version__") = nablabragg::version();
+  python::bind_errors(module);
+  python::bind_description(module);
+  python::bind_images(module);
+  python::bind_gradients(module);
+}

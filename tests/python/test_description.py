@@ -1,0 +1,190 @@
+"""Experiments as objects, dictionaries and command lines."""
+
+import json
+import pickle
+import subprocess
+
+import numpy as np
+import pytest
+
+import nablabragg as nb
+
+PARTS = [nb.SampledRange, nb.Crystal, nb.Beam, nb.Detector, nb.Scan, nb.Sampling, nb.StructureFactors]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_a_part_is_copied_compared_and_pickled_field_by_field(part):
+    standard = part()
+    assert standard == part(**{name: getattr(standard, name) for name in part.fields})
+    assert standard == standard.replace() == pickle.loads(pickle.dumps(standard))
+    assert standard != "something else"
+
+
+@pytest.mark.parametrize("part", PARTS + [nb.Experiment], ids=lambda part: part.__name__)
+def test_documentation_names_every_field(part):
+    for name in part.fields:
+        assert f"\n{name} : " in part.__doc__
+        assert getattr(part, name).__doc__
+
+
+def test_fields_are_in_field_units_and_read_only():
+    crystal = nb.Crystal(cell=(50.8, 42.8, 28.9, 90, 90, 90), misset=(10, 20, 30), cells=(20, 20, 30))
+    assert crystal.cell == (50.8, 42.8, 28.9, 90, 90, 90)
+    assert crystal.replace(cells=5).cells == (5, 5, 5)
+    assert crystal.cells == (20, 20, 30)
+    with pytest.raises(AttributeError):
+        crystal.cells = 5
+
+
+def test_a_range_is_a_number_a_pair_or_a_dict():
+    expected = nb.SampledRange(range=3, steps=10)
+    assert nb.Beam(dispersion=(3, 10)).dispersion == expected
+    assert nb.Beam(dispersion={"range": 3, "steps": 10}).dispersion == expected
+    assert nb.Beam(dispersion=3).dispersion == nb.SampledRange(range=3)
+    assert nb.Beam(dispersion=None).dispersion is None
+
+
+@pytest.mark.parametrize(
+    "make, error, words",
+    [
+        (lambda: nb.Crystal(celll=3), TypeError, ["Crystal has no field 'celll'", "mosaic_spread"]),
+        (lambda: nb.Crystal(cell=3), TypeError, ["cell needs 6 numbers"]),
+        (lambda: nb.Crystal(cell=(1, 2, 3)), TypeError, ["cell needs 6 numbers"]),
+        (lambda: nb.Crystal(misset="x"), TypeError, ["misset needs 3 numbers"]),
+        (lambda: nb.Crystal(mosaic_domains=2.5), TypeError, ["mosaic_domains needs a whole number"]),
+        (lambda: nb.Crystal(shape="cube"), ValueError, ["shape is one of", "gauss", "'cube'"]),
+        (lambda: nb.Detector(pixels=(1, 2, 3)), TypeError, ["pixels needs two values"]),
+        (lambda: nb.Detector(beam_center=3), TypeError, ["beam_center needs two numbers"]),
+        (lambda: nb.Sampling(mask=3), TypeError, ["mask needs an array of two axes"]),
+        (lambda: nb.Beam(sources=[1, 2]), TypeError, ["sources needs rows of five numbers"]),
+        (lambda: nb.Beam(dispersion={"width": 1}), TypeError, ["dispersion needs range, step or steps"]),
+        (lambda: nb.StructureFactors(F=np.ones(3)), TypeError, ["F needs an array of three axes"]),
+        (lambda: nb.StructureFactors(F=np.ones((2, 3, 3))), nb.UsageError, ["even", "min=(h, k, l)"]),
+        (lambda: nb.Experiment(crystal=3), TypeError, ["crystal needs a Crystal"]),
+        (lambda: nb.Experiment(mode="wrong"), TypeError, ["mode needs"]),
+        (lambda: nb.Experiment(crystal=nb.Crystal()), nb.UsageError, ["no structure factors"]),
+        (lambda: nb.Experiment(structure_factors=1), nb.UsageError, ["no unit cell"]),
+    ],
+)
+def test_a_wrong_description_is_refused_with_the_field_s_name(make, error, words):
+    with pytest.raises(error) as caught:
+        make()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_usage_errors_are_value_errors_and_input_errors_are_not():
+    assert issubclass(nb.UsageError, nb.Error) and issubclass(nb.UsageError, ValueError)
+    assert issubclass(nb.InputError, nb.Error) and not issubclass(nb.InputError, ValueError)
+
+
+def test_an_experiment_survives_json_and_pickle(small):
+    mask = np.zeros((48, 40), bool)
+    mask[10:20] = True
+    full = nb.Experiment(
+        crystal=small.crystal.replace(mosaic_spread=0.3, mosaic_domains=7, shape="gauss"),
+        beam=small.beam.replace(sources=[(-1, 0, 0, 1, 1.0), (-1, 0.01, 0, 2, 1.1)]),
+        detector=small.detector.replace(attenuation_depth=np.inf, beam_center=(21.5, None)),
+        scan=nb.Scan(phi=3, oscillation=(1, 4)),
+        sampling=small.sampling.replace(mask=mask, roi=(1, 30, 2, 40)),
+        structure_factors=small.structure_factors,
+        water=2.5,
+        mode=("Q-01", "Q-30"),
+    )
+    text = json.dumps(nb.to_dict(full), allow_nan=False)
+    again = nb.from_dict(json.loads(text))
+    assert again == full
+    assert again.sampling.mask.dtype == bool
+    assert pickle.loads(pickle.dumps(full)) == full
+    assert np.array_equal(nb.simulate(again), nb.simulate(full))
+
+
+def test_a_dictionary_may_leave_fields_out():
+    short = {"crystal": {"cell": [50, 60, 70, 90, 90, 90]}, "structure_factors": 10}
+    assert nb.from_dict(short) == nb.Experiment(
+        crystal=nb.Crystal(cell=(50, 60, 70, 90, 90, 90)), structure_factors=10
+    )
+    with pytest.raises(TypeError, match="Experiment has no field 'crystals'"):
+        nb.from_dict({"crystals": {}})
+
+
+def test_structure_factors_show_their_table_without_a_copy():
+    table = np.arange(3 * 5 * 7, dtype=float).reshape(3, 5, 7)
+    factors = nb.StructureFactors(F=table, min=(-1, 0, 2))
+    assert np.array_equal(factors.F, table)
+    assert factors.min == (-1, 0, 2)
+    assert not factors.F.flags.owndata
+    with pytest.raises(ValueError):
+        factors.F[0, 0, 0] = 1
+    assert factors.replace(min=(0, 0, 0)).min == (0, 0, 0)
+    assert nb.StructureFactors(F=table).min == (-1, -2, -3)
+
+
+def test_structure_factors_come_from_reflections_and_from_text(tmp_path):
+    hkl = np.array([[0, 0, 1], [-2, 1, 0], [1, 1, 1]])
+    F = np.array([10.0, 20.0, 30.0])
+    made = nb.StructureFactors.from_reflections(hkl, F, default_F=5)
+    assert made.min == (-2, 0, 0) and made.F.shape == (4, 2, 2)
+    assert made.F[-2 + 2, 1, 0] == 20 and made.F[1, 0, 0] == 5
+    path = tmp_path / "F.hkl"
+    path.write_text("".join(f"{h} {k} {l} {f}\n" for (h, k, l), f in zip(hkl, F)))
+    assert nb.StructureFactors.read(path, default_F=5) == made
+    with pytest.raises(nb.UsageError, match="neither an MTZ"):
+        nb.StructureFactors.read(path, column="FP")
+    with pytest.raises(nb.InputError, match="nothing.hkl"):
+        nb.StructureFactors.read(tmp_path / "nothing.hkl")
+
+
+def test_structure_factors_come_from_an_atomic_model(tmp_path):
+    path = tmp_path / "one.pdb"
+    path.write_text(
+        "CRYST1   20.000   25.000   30.000  90.00  90.00  90.00 P 1           1\n"
+        "ATOM      1  O   HOH A   1       0.000   0.000   0.000  1.00 10.00           O\n"
+        "END\n"
+    )
+    factors, cell = nb.calculate_structure_factors(path, 5.0, k_sol=0)
+    assert cell == (20, 25, 30, 90, 90, 90)
+    centre = tuple(-m for m in factors.min)
+    assert factors.F[centre] == pytest.approx(8, rel=0.01)  # the electrons of one oxygen
+    with pytest.raises(nb.UsageError, match="dmin"):
+        nb.calculate_structure_factors(path, 0)
+
+
+def test_a_command_line_gives_the_program_s_image(program, tmp_path):
+    words = (
+        "-cell 70 80 90 75 95 105 -default_F 100 -N 5 -detpixels 64 -pixel 0.8 -misset 10 20 30 "
+        "-dispersion 3 -dispsteps 5 -nocache"
+    )
+    out = tmp_path / "image.bin"
+    subprocess.run(
+        [program, *words.split(), "-floatfile", str(out), "-noprogress"],
+        check=True, capture_output=True, cwd=tmp_path,
+    )
+    notices = []
+    experiment = nb.parse(words, notices=notices)
+    assert experiment.mode == "compat"
+    assert any(line.startswith("Q-01") for line in notices)
+    image = nb.simulate(experiment)
+    assert image.tobytes() == out.read_bytes()
+
+
+def test_a_command_line_may_have_continuations_and_quotes_or_be_a_list():
+    split = nb.parse("-cell 70 80 90 90 90 90 \\\n -default_F '100' -corrected")
+    assert split == nb.parse(["-cell", 70, 80, 90, 90, 90, 90, "-default_F", 100, "-corrected"])
+    assert split.mode == "corrected"
+    assert split == nb.Experiment(
+        crystal=nb.Crystal(cell=(70, 80, 90, 90, 90, 90)), structure_factors=100
+    )
+
+
+def test_a_wrong_command_line_is_an_error():
+    with pytest.raises(nb.UsageError, match="did you mean -default_F"):
+        nb.parse("-cell 70 80 90 90 90 90 -default_G 100")
+    with pytest.raises(nb.InputError, match="no-such-file"):
+        nb.parse("-cell 70 80 90 90 90 90 -hkl no-such-file")
+
+
+def test_shape_and_warnings_are_those_of_the_settled_experiment():
+    experiment = nb.parse("-cell 70 80 90 90 90 90 -default_F 100 -detsize_f 10 -detsize_s 20")
+    assert experiment.shape == (200, 100)
+    assert isinstance(experiment.warnings, tuple)

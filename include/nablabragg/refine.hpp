@@ -84,7 +84,7 @@ struct RefineOptions {
   bool all_pixels = false;    ///< the whole region of interest as one shoebox
   int shoebox_px = 15;        ///< edge
   int most_shoeboxes = 300;   ///< the brightest
-  double least_photons = 50;  ///< of a spot that counts
+  double least_photons = 20;  ///< of a spot that counts
   int iterations = 50;        ///< of each stage at most
 
   std::optional<RefineState> resume;

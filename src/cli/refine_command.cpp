@@ -104,7 +104,7 @@ RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
       ->check(CLI::Range(3, 1001));
   app.add_option("--spots", o.most_shoeboxes, "most shoeboxes, the brightest (300)")
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--least-photons", o.least_photons, "photons of a spot that counts (50)")
+  app.add_option("--least-photons", o.least_photons, "photons of a spot that counts (20)")
       ->check(CLI::PositiveNumber);
   app.add_flag("--all-pixels", o.all_pixels,
                "fit the whole region of interest instead of shoeboxes");

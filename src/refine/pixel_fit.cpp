@@ -3,6 +3,7 @@
 #include <ceres/ceres.h>
 
 #include <Eigen/Dense>
+#include <algorithm>
 #include <cmath>
 #include <exception>  // for std::exception_ptr
 #include <memory>
@@ -245,6 +246,12 @@ StageReport fit_pixels(
   }
   report.residual_before = mean_square_residual(data, model.all_photons(), boxes);
 
+  // One array for all backgrounds: Ceres orders blocks by address, and its sums with them
+  const auto terms = static_cast<std::size_t>(background_terms(data.options.background));
+  std::vector<double> backgrounds;
+  for (const Shoebox& box : boxes)
+    backgrounds.insert(backgrounds.end(), box.background.begin(), box.background.end());
+
   // The variances of the Gaussian likelihood follow the model from round to round
   const int rounds = data.options.likelihood == Likelihood::gauss ? 3 : 1;
   for (int round = 0; round < rounds; ++round) {
@@ -253,7 +260,8 @@ StageReport fit_pixels(
     ceres::Problem problem(owner);
     auto* ordering = new ceres::ParameterBlockOrdering;
     std::size_t first = 0;
-    for (Shoebox& box : boxes) {
+    for (std::size_t b = 0; b < boxes.size(); ++b) {
+      const Shoebox& box = boxes[b];
       auto* cost = new BoxCost(data, model, box, first);
       if (data.options.likelihood == Likelihood::gauss) {
         std::vector<double> variances;
@@ -266,11 +274,12 @@ StageReport fit_pixels(
         }
         cost->set_variances(std::move(variances));
       }
-      if (box.background.empty()) {
+      if (terms == 0) {
         problem.AddResidualBlock(cost, nullptr, model.steps.data());
       } else {
-        problem.AddResidualBlock(cost, nullptr, model.steps.data(), box.background.data());
-        ordering->AddElementToGroup(box.background.data(), 0);
+        double* const background = backgrounds.data() + b * terms;
+        problem.AddResidualBlock(cost, nullptr, model.steps.data(), background);
+        ordering->AddElementToGroup(background, 0);
       }
       first += box.pixels.size();
     }
@@ -289,14 +298,15 @@ StageReport fit_pixels(
       return !stopped;
     });
     ceres::Solver::Options solver = solver_options(data.options.iterations, watcher);
-    const bool backgrounds = data.options.background != Background::none;
-    solver.linear_solver_type = backgrounds ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
+    solver.linear_solver_type = terms > 0 ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
     solver.linear_solver_ordering.reset(ordering);
     solver.function_tolerance = 1e-8;
     solver.parameter_tolerance = 1e-12;
     ceres::Solver::Summary summary;
     ceres::Solve(solver, &problem, &summary);
     model.rethrow();
+    for (std::size_t b = 0; b < boxes.size(); ++b)
+      std::copy_n(backgrounds.data() + b * terms, terms, boxes[b].background.begin());
     report.iterations += static_cast<int>(summary.iterations.size());
     report.converged = summary.termination_type == ceres::CONVERGENCE;
     model.compute(false);

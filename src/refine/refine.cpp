@@ -100,6 +100,10 @@ class Run {
   }
 
  private:
+  std::string least_photons() const {
+    return std::to_string(static_cast<int>(options_.least_photons));
+  }
+
   RefineStage first_stage() const {
     return options_.resume ? options_.resume->stage : RefineStage::spot_positions;
   }
@@ -110,7 +114,7 @@ class Run {
       found = find_spots(image_, options_.least_photons);
       drop_direct_beam(resolve(free_.experiment(values_)), found);
       if (found.empty())
-        throw InputError("no spot of " + std::to_string(static_cast<int>(options_.least_photons)) +
+        throw InputError("no spot of " + least_photons() +
                          " photons was found in the image; check offset and gain");
     }
     if (first_stage() <= RefineStage::spot_positions && options_.spot_stage &&
@@ -137,9 +141,8 @@ class Run {
                  ? one_shoebox(image_)
                  : make_shoeboxes(image_, spots, options_.shoebox_px, options_.most_shoeboxes);
     if (boxes_.empty())
-      throw InputError("the model predicts no spot of " +
-                       std::to_string(static_cast<int>(options_.least_photons)) +
-                       " photons on the usable pixels");
+      throw InputError("there are no usable pixels around spots of " + least_photons() +
+                       " photons; check mask, region of interest, overload and fluence");
     for (Shoebox& box : boxes_) start_background(image_, options_.background, box);
   }
 

@@ -47,6 +47,7 @@ std::vector<Shoebox> one_shoebox(const PhotonImage& image) {
   for (int j = 0; j < image.slow_pixels; ++j)
     for (int i = 0; i < image.fast_pixels; ++i)
       if (image.usable[image.at(i, j)]) box.pixels.push_back({i, j});
+  if (box.pixels.empty()) return {};
   return {box};
 }
 

@@ -246,6 +246,8 @@ StageReport fit_spot_positions(
     std::vector<double>& values,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
   constexpr std::size_t least_spots = 8;
+  // Random places are near some lattice point in 0.6^3 = 0.22 of all cases
+  constexpr double least_share = 0.4;
   constexpr double least_place_px = 0.1, least_angle_rad = 1e-4;
   // Shares of the highest resolution, and from how many widths on a spot is left out.
   struct Round {
@@ -272,13 +274,14 @@ StageReport fit_spot_positions(
                  round.outlier * widths.place_px ||
              std::abs(e->missed_by_rad) > round.outlier * widths.angle_rad;
     });
-    if (indexed.size() < least_spots) {
-      if (round.share < 1) continue;
+    if (round.share < 1 && indexed.size() < least_spots) continue;
+    const auto found = static_cast<double>(spots.size());
+    if (indexed.size() < least_spots ||
+        (round.share == 1 && static_cast<double>(indexed.size()) < least_share * found))
       throw InputError(std::to_string(spots.size()) + " spots were found in the image and " +
                        std::to_string(indexed.size()) +
                        " of them fit the starting lattice, which is too few to go by; check "
                        "wavelength, cell, orientation and beam centre, or begin with the pixels");
-    }
 
     auto* cost = new SpotCost(free, SpotResiduals(free, indexed, widths), values);
     if (reach.empty()) reach = reaches(*cost, free.size());

@@ -14,8 +14,9 @@
 #include <vector>
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/image.hpp"
-#include "nablabragg/sampling.hpp"  // for RegionOfInterest
-#include "nablabragg/simulate.hpp"  // for ComputeOptions, PixelIndex
+#include "nablabragg/reflection.hpp"  // for MillerIndex
+#include "nablabragg/sampling.hpp"    // for RegionOfInterest
+#include "nablabragg/simulate.hpp"    // for ComputeOptions, PixelIndex
 
 namespace nablabragg {
 
@@ -87,6 +88,10 @@ struct RefineOptions {
   double least_photons = 20;  ///< of a spot that counts
   int iterations = 50;        ///< of each stage at most
 
+  /// Refine F(h,k,l) of the table as well, at the end, restrained to where they start with this
+  /// relative standard deviation.
+  std::optional<double> structure_factor_deviation;
+
   std::optional<RefineState> resume;
   ComputeOptions compute;
   /// Called after every iteration; return false to stop.
@@ -100,6 +105,12 @@ struct RefinedNumber {
   /// they do not determine the number.
   double deviation = 0;
   bool at_bound = false;
+};
+
+struct RefinedFactor {
+  MillerIndex hkl{};
+  double start = 0, value = 0;
+  double deviation = 0;  ///< as if all else were known
 };
 
 /// One spot's pixels with their own background.
@@ -123,6 +134,7 @@ struct Refinement {
   Experiment experiment;               ///< refined
   std::vector<RefinedNumber> numbers;  ///< in the order of RefineOptions::parameters
   std::vector<double> correlations;    ///< numbers x numbers, row by row
+  std::vector<RefinedFactor> factors;  ///< in the experiment's table
   std::vector<StageReport> stages;
   std::vector<Shoebox> shoeboxes;     ///< of the last stage
   std::vector<std::string> warnings;  ///< what the numbers do not say, one sentence each

@@ -110,6 +110,9 @@ RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
                "fit the whole region of interest instead of shoeboxes");
   app.add_flag("--no-spot-stage", request.no_spot_stage,
                "begin with the pixels instead of the positions of the spots");
+  app.add_option("--structure-factors", o.structure_factor_deviation,
+                 "refine F(h,k,l) too, restrained to this relative standard deviation")
+      ->check(CLI::PositiveNumber);
   app.add_option("--iterations", o.iterations, "of each stage at most (50)")
       ->check(CLI::Range(1, 100000));
   app.add_option("--outdir", request.outdir, "folder for everything that is written (refinement)");
@@ -220,9 +223,12 @@ int refine_command(const std::vector<std::string>& words, std::ostream& out, std
                         request.model);
   write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
                            refinement, options.compute);
+  if (!refinement.factors.empty())
+    write_refined_factors((folder / "refined.hkl").string(), refinement);
   fs::remove(resume_file, error);
   print_result(out, refinement);
-  out << "written to " << folder.string() << ": refined.json, refined.png\n";
+  out << "written to " << folder.string() << ": refined.json, refined.png"
+      << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
   return done;
 }
 

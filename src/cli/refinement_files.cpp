@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <fstream>
+#include <iterator>  // for back_inserter
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_file.hpp"
@@ -21,7 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::array stages{RefineStage::spot_positions, RefineStage::measured_spots,
-                            RefineStage::predicted_spots};
+                            RefineStage::predicted_spots, RefineStage::structure_factors};
 
 void write_json(const std::string& path, const Json& json) {
   io::AtomicFile file(path);
@@ -53,6 +54,14 @@ Json correlations_json(const Refinement& r) {
         std::vector<double>(begin, begin + static_cast<std::ptrdiff_t>(r.numbers.size())));
   }
   return rows;
+}
+
+Json factors_json(const Refinement& r) {
+  Json all = Json::array();
+  for (const RefinedFactor& f : r.factors)
+    all.push_back(
+        {{"hkl", f.hkl}, {"start", f.start}, {"value", f.value}, {"deviation", f.deviation}});
+  return all;
 }
 
 Json stages_json(const Refinement& r) {
@@ -157,6 +166,19 @@ std::vector<std::string> changed_flags(const Experiment& before, const Experimen
   return words;
 }
 
+void write_refined_factors(const std::string& path, const Refinement& r) {
+  const StructureFactorGrid& grid = *r.experiment.structure_factors.grid;
+  std::string text;
+  for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
+    for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
+      for (int l = grid.min()[2]; l <= grid.max()[2]; ++l)
+        if (grid.at(h, k, l) != 0)
+          fmt::format_to(std::back_inserter(text), "{} {} {} {:.6g}\n", h, k, l, grid.at(h, k, l));
+  io::AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 void write_refinement_json(const std::string& path, const Experiment& start, const Refinement& r,
                            const std::vector<std::string>& model_words) {
   write_json(path, {{"version", version()},
@@ -165,6 +187,7 @@ void write_refinement_json(const std::string& path, const Experiment& start, con
                     {"residual", r.stages.empty() ? 0 : r.stages.back().residual},
                     {"numbers", numbers_json(r)},
                     {"correlations", correlations_json(r)},
+                    {"structure_factors", factors_json(r)},
                     {"stages", stages_json(r)},
                     {"warnings", r.warnings}});
 }

@@ -16,6 +16,9 @@ void write_refinement_json(const std::string& path, const Experiment& start,
                            const Refinement& refinement,
                            const std::vector<std::string>& model_words);
 
+/// The whole table with the refined factors in it, for -hkl.
+void write_refined_factors(const std::string& path, const Refinement& refinement);
+
 /// The flags that say what differs between two experiments, as far as flags say it.
 std::vector<std::string> changed_flags(const Experiment& before, const Experiment& after);
 

@@ -1,7 +1,9 @@
 // The numbers that a refinement changes: by name, in units of how well they are known.
 #pragma once
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/refine.hpp"
@@ -29,6 +31,12 @@ class FreeParameters {
   /// The parameters of which a Jacobian is wanted, and how many columns it then has.
   const std::vector<std::string>& names() const { return names_; }
   std::size_t columns() const { return columns_; }
+
+  /// Replaces the table of the starting experiment.
+  void set_structure_factors(std::shared_ptr<const StructureFactorGrid> grid) {
+    start_.structure_factors.grid = std::move(grid);
+  }
+  const StructureFactors& structure_factors() const { return start_.structure_factors; }
 
   std::vector<double> start() const;
   /// The starting experiment with these values of the free numbers.

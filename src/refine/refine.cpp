@@ -6,6 +6,7 @@
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
+#include "refine/factor_fit.hpp"
 #include "refine/free_parameters.hpp"
 #include "refine/pixel_fit.hpp"
 #include "refine/shoeboxes.hpp"
@@ -133,6 +134,16 @@ class Run {
     if (options_.all_pixels || result_.stopped) return;
     set_boxes(predicted_spots(free_.experiment(values_), image_, options_));
     pixels(RefineStage::predicted_spots);
+    if (options_.structure_factor_deviation && !result_.stopped) structure_factors();
+  }
+
+  void structure_factors() {
+    stage(RefineStage::structure_factors, [&] {
+      StageReport report = fit_structure_factors(data_, values_, boxes_, result_.factors, watch());
+      free_.set_structure_factors(with_factors(*free_.structure_factors().grid, result_.factors));
+      report.residual = mean_square_residual(data_, model_photons(data_, values_, boxes_), boxes_);
+      return report;
+    });
   }
 
   void set_boxes(std::vector<Spot> spots) {
@@ -187,6 +198,9 @@ class Run {
       r.numbers.push_back(number);
     }
     if (!known) return;
+    if (!r.factors.empty())
+      r.warnings.push_back(
+          "the standard deviations of the numbers take the structure factors as known");
     r.correlations = u.correlations;
     for (const auto& shares : u.undetermined)
       r.warnings.push_back("the image does not determine this combination: " +
@@ -229,6 +243,12 @@ const char* name_of(RefineStage stage) {
 
 Refinement refine(const Experiment& start, const Measurement& measurement,
                   const RefineOptions& options) {
+  if (options.structure_factor_deviation) {
+    if (!(*options.structure_factor_deviation > 0))
+      throw UsageError("structure factors need a positive relative standard deviation");
+    if (!start.structure_factors.grid)
+      throw UsageError("structure factors can be refined only where there is a table (-hkl)");
+  }
   return Run(start, measurement, options).result();
 }
 

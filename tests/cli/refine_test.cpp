@@ -1,11 +1,14 @@
 // `nablabragg refine` as a user runs it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
@@ -15,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::Outcome;
-using testing::Contains;
 using testing::HasSubstr;
 using testing::StartsWith;
 using testing::UnorderedElementsAre;
@@ -118,6 +120,57 @@ TEST_F(Refine, FitsAllPixelsWhereAsked) {
   EXPECT_NEAR(r["numbers"][0]["value"], 12, 0.01);
 }
 
+TEST_F(Refine, WritesRefinedStructureFactorsAsATable) {
+  std::string table;
+  for (int h = -20; h <= 20; ++h)
+    for (int k = -20; k <= 20; ++k)
+      for (int l = -20; l <= 20; ++l)
+        table += std::to_string(h) + " " + std::to_string(k) + " " + std::to_string(l) + " 110\n";
+  folder.file("start.hkl", table);
+  const Outcome outcome = run("--image still.img --parameters misset --structure-factors 0.2",
+                              truth + "-hkl start.hkl");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  ASSERT_GT(r["structure_factors"].size(), 50u);
+  double sum = 0;
+  for (const nlohmann::json& f : r["structure_factors"]) sum += f["value"].get<double>();
+  EXPECT_NEAR(sum / static_cast<double>(r["structure_factors"].size()), 100, 2);
+  EXPECT_THAT(folder.content("r/refined.hkl"), HasSubstr("-20 -20 -20 110"));
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image still.img --parameters misset --structure-factors 0.2"), 2,
+                  "only where there is a table");
+}
+
+TEST_F(Refine, InterruptedByControlCLeavesItsStateAndNothingElse) {
+  // So many domains that an iteration takes a while
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string line =
+        "refine --quiet --outdir r --no-spot-stage --image still.img "
+        "--parameters misset -- " +
+        start + "-mosaic_domains 4000";
+    std::vector<std::string> arguments = test::words(line);
+    arguments.insert(arguments.begin(), NABLA_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& word : arguments) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    if (chdir(folder.path().c_str()) != 0 || !std::freopen("said", "w", stderr)) _exit(126);
+    execv(NABLA_PROGRAM, argv.data());
+    _exit(127);
+  }
+  for (int i = 0; i < 3000 && !fs::exists(folder / "r/resume.json"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(child, SIGINT);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_THAT(folder.content("said"), HasSubstr("--resume r/resume.json goes on from there"));
+  EXPECT_FALSE(fs::exists(folder / "r/refined.json"));
+  const nlohmann::json state = nlohmann::json::parse(folder.content("r/resume.json"));
+  EXPECT_EQ(state["values"].size(), 3u);
+}
+
 TEST_F(Refine, ComplainsInOneSentenceAndWritesNothing) {
   expect_sentence(run("--parameters misset"), 2, "refine needs --image");
   expect_sentence(run("--image still.img"), 2, "refine needs --parameters");
@@ -142,8 +195,7 @@ TEST_F(Refine, ComplainsInOneSentenceAndWritesNothing) {
                   "no file of an interrupted refinement");
 }
 
-TEST_F(Refine, InterruptedLeavesAFileToGoOnFrom) {
-  // The state that a run leaves while it works, as if it had been stopped at its first pixels
+TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRun) {
   folder.file("resume.json",
               R"({"stage": "measured spots", "values": {"misset[0]": 12.01, "misset[1]": -7.01,
                   "misset[2]": 33.01}})");

@@ -355,6 +355,43 @@ TEST(Refine, LetsARestraintDecideWhatTheImageDoesNot) {
   EXPECT_NEAR(tight.numbers[4].deviation, 0.5, 1e-3);
 }
 
+TEST(Refine, FindsStructureFactorsByTheAdjoint) {
+  Case c = small_case(8);
+  std::mt19937_64 random(8);
+  const MillerIndex corner{40, 45, 50};
+  auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -45, -50}, corner, 0.0);
+  for (double& f : grid->values()) f = std::uniform_real_distribution<>(60, 140)(random);
+  c.truth.structure_factors.grid = grid;
+  c.measurement.counts = simulate(c.truth).image;
+  for (float& p : c.measurement.counts.pixels)
+    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
+  auto wrong = std::make_shared<StructureFactorGrid>(*grid);
+  for (double& f : wrong->values()) f *= std::exp(std::normal_distribution<>(0, 0.1)(random));
+  c.start = c.truth;
+  c.start.structure_factors.grid = wrong;
+  c.start.crystal.misset_deg.x += 0.01;
+
+  RefineOptions o = options_for({"misset"});
+  o.structure_factor_deviation = 0.1;
+  o.least_photons = 200;
+  const Refinement r = refine(c.start, c.measurement, o);
+  ASSERT_GT(r.factors.size(), 100u);
+  EXPECT_TRUE(r.stages.back().converged);
+  EXPECT_EQ(r.stages.back().stage, RefineStage::structure_factors);
+  double before = 0, after = 0, pulls = 0;
+  for (const RefinedFactor& f : r.factors) {
+    const double truth = grid->at(f.hkl[0], f.hkl[1], f.hkl[2]);
+    before += std::pow(f.start / truth - 1, 2);
+    after += std::pow(f.value / truth - 1, 2);
+    pulls += std::pow((f.value - truth) / f.deviation, 2);
+  }
+  EXPECT_LT(after, before / 9);
+  const auto n = static_cast<double>(r.factors.size());
+  EXPECT_NEAR(std::sqrt(pulls / n), 1, 0.4);
+  EXPECT_LT(r.stages.back().residual, r.stages.back().residual_before);
+  EXPECT_NEAR(r.numbers[0].value, 12, 0.005);
+}
+
 TEST(Refine, RefusesAnImageOfAnotherSizeOrWithoutSpots) {
   Case c = small_case(7);
   Measurement other;

@@ -38,12 +38,12 @@ struct RefineRequest {
   RefineOptions options;
 };
 
-double number(const std::string& text, const std::string& whole) {
+double number(const std::string& digits, const std::string& option) {
   double value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
   if (error != std::errc{} || stop != end)
-    throw UsageError("'" + text + "' in '" + whole + "' is no number");
+    throw UsageError("'" + digits + "' in '" + option + "' is no number");
   return value;
 }
 
@@ -54,10 +54,10 @@ ParameterBounds bounds_of(const std::string& text) {
     throw UsageError("'" + text + "' is no bound; write for example distance=99:101");
   ParameterBounds b;
   b.name = text.substr(0, equals);
-  const std::string lower = text.substr(equals + 1, colon - equals - 1),
-                    upper = text.substr(colon + 1);
-  if (!lower.empty()) b.lower = number(lower, text);
-  if (!upper.empty()) b.upper = number(upper, text);
+  const std::string low = text.substr(equals + 1, colon - equals - 1),
+                    high = text.substr(colon + 1);
+  if (!low.empty()) b.lower = number(low, text);
+  if (!high.empty()) b.upper = number(high, text);
   return b;
 }
 

@@ -116,8 +116,8 @@ RefineState read_resume_file(const std::string& path) {
     const Json json = Json::parse(in);
     RefineState state;
     const std::string stage = json.at("stage");
-    const auto known = std::find_if(stages.begin(), stages.end(),
-                                    [&](RefineStage s) { return stage == name_of(s); });
+    const auto* const known = std::find_if(stages.begin(), stages.end(),
+                                           [&](RefineStage s) { return stage == name_of(s); });
     if (known == stages.end()) throw InputError(path, 0, "names no stage of a refinement");
     state.stage = *known;
     for (const auto& [name, value] : json.at("values").items())
@@ -210,7 +210,7 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
   const int width = cell * static_cast<int>(tiles.size()) + gap, height = cell * rows + gap;
   std::vector<std::uint16_t> grey(
       static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 200);
-  const auto size = static_cast<std::size_t>(edge * edge);
+  const std::size_t size = tiles[0].pixels().size();
   for (std::size_t t = 0; t < tiles.size(); ++t) {
     std::vector<double> measured;
     for (const PixelIndex& p : tiles[t].pixels())

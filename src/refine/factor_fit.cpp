@@ -47,8 +47,8 @@ class Objective : public ceres::FirstOrderFunction {
   /// Writes what the steps stand for into boxes and factors.
   void settle(const double* steps) {
     std::size_t at = centre_.size();
-    for (std::size_t b = 0; b < boxes_.size(); ++b)
-      for (double& term : boxes_[b].background) {
+    for (Shoebox& box : boxes_)
+      for (double& term : box.background) {
         term += steps[at] * units_[at];
         ++at;
       }

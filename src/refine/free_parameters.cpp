@@ -144,8 +144,11 @@ std::vector<double> FreeParameters::values_of(const RefineState& state) const {
         saved.append(saved.empty() ? "" : ", ").append(name);
       for (const FreeNumber& number : numbers_)
         wanted.append(wanted.empty() ? "" : ", ").append(number.name);
-      throw UsageError("the interrupted refinement was of " + saved + ", this one is of " + wanted +
-                       "; resume with the same parameters");
+      throw UsageError(std::string("the interrupted refinement was of ")
+                           .append(saved)
+                           .append(", this one is of ")
+                           .append(wanted)
+                           .append("; resume with the same parameters"));
     }
     values.push_back(state.values[i].second);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <span>
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
@@ -154,7 +155,13 @@ class Run {
     if (boxes_.empty())
       throw InputError("there are no usable pixels around spots of " + least_photons() +
                        " photons; check mask, region of interest, overload and fluence");
-    for (Shoebox& box : boxes_) start_background(image_, options_.background, box);
+    const std::vector<double> model = model_photons(data_, values_, boxes_);
+    std::size_t first = 0;
+    for (Shoebox& box : boxes_) {
+      const auto own = std::span(model).subspan(first, box.pixels.size());
+      start_background(image_, options_.background, own, box);
+      first += box.pixels.size();
+    }
   }
 
   void pixels(RefineStage which) {
@@ -191,15 +198,18 @@ class Run {
     if (known) u = uncertainty(fisher_information(data_, values_, r.shoeboxes), free_.size());
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const FreeNumber& n = free_.numbers()[i];
-      RefinedNumber number{n.name, n.unit, n.start, values_[i], 0, false};
+      RefinedNumber& number = r.numbers.emplace_back();
+      number.name = n.name;
+      number.unit = n.unit;
+      number.start = n.start;
+      number.value = values_[i];
       number.deviation = known ? u.deviations[i] : std::numeric_limits<double>::quiet_NaN();
       const double near = 1e-3 * (known && std::isfinite(number.deviation) ? number.deviation : 0);
       number.at_bound = values_[i] <= n.lower + near || values_[i] >= n.upper - near;
-      r.numbers.push_back(number);
     }
     if (!known) return;
     if (!r.factors.empty())
-      r.warnings.push_back(
+      r.warnings.emplace_back(
           "the standard deviations of the numbers take the structure factors as known");
     r.correlations = u.correlations;
     for (const auto& shares : u.undetermined)

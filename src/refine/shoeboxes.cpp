@@ -63,20 +63,24 @@ int background_terms(Background background) {
   return 0;
 }
 
-void start_background(const PhotonImage& image, Background background, Shoebox& box) {
+void start_background(const PhotonImage& image, Background background,
+                      std::span<const double> model, Shoebox& box) {
   box.background.assign(static_cast<std::size_t>(background_terms(background)), 0.0);
   if (box.background.empty() || box.pixels.empty()) return;
-  std::vector<double> photons;
+  const auto median = [](std::vector<double>& numbers) {
+    const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
+    std::nth_element(numbers.begin(), middle, numbers.end());
+    return *middle;
+  };
+  std::vector<double> photons, expected(model.begin(), model.end());
   photons.reserve(box.pixels.size());
   for (const PixelIndex& p : box.pixels) photons.push_back(image.photons[image.at(p.fast, p.slow)]);
-  const auto middle = photons.begin() + static_cast<std::ptrdiff_t>(photons.size() / 2);
-  std::nth_element(photons.begin(), middle, photons.end());
   // Photons are whole numbers: the mean of all that are not much above the median is finer
-  const double limit = *middle + 2 * std::sqrt(std::max(*middle, 1.0));
+  const double middle = median(photons), limit = middle + 2 * std::sqrt(std::max(middle, 1.0));
   double sum = 0, count = 0;
   for (const double n : photons)
     if (n <= limit) sum += n, count += 1;
-  box.background[0] = sum / count;
+  box.background[0] = sum / count - median(expected);
 }
 
 }  // namespace nablabragg::refinement

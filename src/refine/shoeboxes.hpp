@@ -25,7 +25,9 @@ inline BackgroundTerms background_at(const Shoebox& box, const PixelIndex& pixel
   return {{1, pixel.fast - box.fast, pixel.slow - box.slow}};
 }
 
-/// A background to begin with: the level of the dimmer half of the pixels, without slopes.
-void start_background(const PhotonImage& image, Background background, Shoebox& box);
+/// A background to begin with: the level of the dimmer half of the pixels, less that of the model's
+/// photons, without slopes.
+void start_background(const PhotonImage& image, Background background,
+                      std::span<const double> model, Shoebox& box);
 
 }  // namespace nablabragg::refinement

@@ -129,8 +129,13 @@ TEST(Shoeboxes, BeginWithTheLevelUnderTheirSpot) {
   image.photons[image.at(15, 15)] = 1000;
   const std::vector<Spot> spots{{15, 15, 997, 1}};
   std::vector<Shoebox> boxes = make_shoeboxes(image, spots, 15, 1);
-  start_background(image, Background::plane, boxes[0]);
+  std::vector<double> model(boxes[0].pixels.size(), 0.0);
+  start_background(image, Background::plane, model, boxes[0]);
   EXPECT_THAT(boxes[0].background, ElementsAre(3, 0, 0));
+  model.assign(model.size(), 1.0);
+  model[100] = 900;
+  start_background(image, Background::constant, model, boxes[0]);
+  EXPECT_THAT(boxes[0].background, ElementsAre(2));
 }
 
 // ---- Positions of spots -----------------------------------------------------------------------

@@ -64,6 +64,26 @@ HWY_NOINLINE void locate(const Plan& plan, const Double& fast, const Double& slo
   place(plan, fast, slow, at);
 }
 
+/// Numbers of the plan in the precision of the shapes: converted once, not in every sub-pixel.
+template <class S>
+struct FrameNumbers {
+  Vec3<S> fast, slow, normal;
+  S per_subpixel, two_per_pixel, per_close_distance;
+
+  explicit FrameNumbers(const PlanFrame& f)
+      : fast(vec3_as<S>(f.fast)),
+        slow(vec3_as<S>(f.slow)),
+        normal(vec3_as<S>(f.normal)),
+        per_subpixel(static_cast<S>(1 / f.subpixel)),
+        two_per_pixel(static_cast<S>(2 / f.pixel)),
+        per_close_distance(static_cast<S>(1 / f.close_distance)) {}
+};
+template <class S>
+struct BeamNumbers {
+  Vec3<S> incident, magnetic;
+  S weight, per_wavenumber;
+};
+
 // ---- One spot of the sensor ---------------------------------------------------------------------
 
 /// A sub-pixel as the light of a step sees it.
@@ -97,25 +117,26 @@ HWY_NOINLINE T capture_of(const Plan& plan, const SensorSpot<T>& spot) {
 
 /// From the bar of a position on the flat panel [m] to those of the frame.
 template <class T>
-NABLA_INLINE void pull_back_flat(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
+NABLA_INLINE void pull_back_flat(const Plan& plan, const FrameNumbers<physics::Scalar<T>>& f,
+                                 const SensorSpot<T>& spot, const Vec3<T>& bar,
                                  BasicPlanNumbers<T>& bars) {
-  const PlanFrame& f = plan.frame;
   add(bars.frame.origin, bar);
   add(bars.frame.fast, spot.fast * bar);
   add(bars.frame.slow, spot.slow * bar);
   if (spot.layer > 0) {
     add(bars.frame.normal, lane_number<T>(plan.sensor.layer_step * spot.layer) * bar);
-    add(bars.sensor.layer_step,
-        T(static_cast<float>(spot.layer)) * dot(bar, lane_vector<T>(f.normal)));
+    add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * dot(bar, vec3_as<T>(f.normal)));
   }
-  add(bars.frame.subpixel, (dot(bar, lane_vector<T>(f.fast)) * spot.fast +
-                            dot(bar, lane_vector<T>(f.slow)) * spot.slow) *
-                               lane_number<T>(1 / f.subpixel));
+  add(bars.frame.subpixel,
+      (dot(bar, vec3_as<T>(f.fast)) * spot.fast + dot(bar, vec3_as<T>(f.slow)) * spot.slow) *
+          T(f.per_subpixel));
 }
 
 /// The same for a curved panel: back through the two rotations of place().
 template <class T>
-HWY_NOINLINE void pull_back_curved(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
+HWY_NOINLINE void pull_back_curved(const Plan& plan,
+                                   const FrameNumbers<physics::Scalar<T>>& numbers,
+                                   const SensorSpot<T>& spot, const Vec3<T>& bar,
                                    BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
   const auto number = [](double x) { return lane_number<T>(x); };
@@ -145,7 +166,8 @@ HWY_NOINLINE void pull_back_curved(const Plan& plan, const SensorSpot<T>& spot, 
   add(bars.frame.radius,
       radius_bar - (first.angle * about_slow + second.angle * about_fast) * bend);
   if (!spherical)
-    return pull_back_flat(plan, spot, {T(0), first.angle * bend, second.angle * bend}, bars);
+    return pull_back_flat(plan, numbers, spot, {T(0), first.angle * bend, second.angle * bend},
+                          bars);
   add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_bar);
   const T fast_bar = number(f.handedness) * first.angle * bend,
           slow_bar = number(-f.handedness) * second.angle * bend;
@@ -179,39 +201,49 @@ HWY_NOINLINE void pull_back_capture(const Plan& plan, const SensorSpot<T>& spot,
   add(bars.frame.normal, rho_bar * spot.direction);
 }
 
-/// `own_depth`: as in solid_angle(), for each layer.
+/// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.
 template <class T>
-NABLA_INLINE void pull_back_spot(const Plan& plan, const SensorSpot<T>& spot, double own_depth,
-                                 const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
+NABLA_INLINE T pull_back_solid_angle(const Plan& plan,
+                                     const FrameNumbers<physics::Scalar<T>>& numbers,
+                                     const SensorSpot<T>& spot, double own_depth, const T& light,
+                                     BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
-  const auto number = [](double x) { return lane_number<T>(x); };
-  Vec3<T> direction = light.direction;
-
-  double power = -2;
   if (f.solid_angle != SolidAngle::per_area)
-    add(bars.frame.pixel, light.solid_angle * number(2 / f.pixel));
-  if (f.solid_angle == SolidAngle::oblique) {
-    power = -3;
-    const T close = light.solid_angle * number(1 / (f.close_distance + own_depth * spot.layer));
-    add(bars.frame.close_distance, close);
-    if (own_depth > 0) add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * close);
-  }
+    add(bars.frame.pixel, light * T(numbers.two_per_pixel));
+  if (f.solid_angle != SolidAngle::oblique) return T(-2) * light;
+  const T close = own_depth == 0
+                      ? light * T(numbers.per_close_distance)
+                      : light * lane_number<T>(1 / (f.close_distance + own_depth * spot.layer));
+  add(bars.frame.close_distance, close);
+  if (own_depth > 0) add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * close);
+  return T(-3) * light;
+}
+
+/// `has_solid_angle`: the light of a term has the solid angle of its own spot.
+template <class T>
+NABLA_INLINE void pull_back_spot(const Plan& plan, const FrameNumbers<physics::Scalar<T>>& numbers,
+                                 const SensorSpot<T>& spot, bool has_solid_angle, double own_depth,
+                                 const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
+  Vec3<T> direction = light.direction;
   if (plan.sensor.absorption_per_m > 0)
     pull_back_capture(plan, spot, light.capture, direction, bars);
-
-  const T radial = number(power) * light.solid_angle - dot(direction, spot.direction);
+  T radial = -dot(direction, spot.direction);
+  if (has_solid_angle)
+    add(radial, pull_back_solid_angle(plan, numbers, spot, own_depth, light.solid_angle, bars));
   const Vec3<T> position = spot.near * (direction + radial * spot.direction);
-  if (f.curvature == Curvature::flat)
-    pull_back_flat(plan, spot, position, bars);
+  if (plan.frame.curvature == Curvature::flat)
+    pull_back_flat(plan, numbers, spot, position, bars);
   else
-    pull_back_curved(plan, spot, position, bars);
+    pull_back_curved(plan, numbers, spot, position, bars);
 }
 
 /// The same, of spots that only some plans have.
 template <class T>
-HWY_NOINLINE void pull_back_other_spot(const Plan& plan, const SensorSpot<T>& spot,
-                                       const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
-  pull_back_spot(plan, spot, 0, light, bars);
+HWY_NOINLINE void pull_back_other_spot(const Plan& plan,
+                                       const FrameNumbers<physics::Scalar<T>>& numbers,
+                                       const SensorSpot<T>& spot, const SpotBars<T>& light,
+                                       BasicPlanNumbers<T>& bars) {
+  pull_back_spot(plan, numbers, spot, true, 0, light, bars);
 }
 
 template <class T>
@@ -244,11 +276,13 @@ struct FirstPolarization {
   T factor;
   SensorSpot<T> spot;
   Vec3<T> incident, magnetic;
-  T ray;  ///< its number
+  T ray;    ///< its number
+  T found;  ///< 1, or 0 where -dmin cuts off all of them: then nothing depends on it
 
   /// That of the first ray at the first sub-pixel.
   NABLA_INLINE void take_first(const Plan& plan, const SensorSpot<T>& first) {
     spot = first;
+    found = T(1);
     incident = lane_vector<T>(plan.rays[0].incident);
     magnetic = lane_vector<T>(plan.rays[0].magnetic);
     factor = physics::kahn_polarization(dot(incident, spot.direction),
@@ -259,7 +293,7 @@ struct FirstPolarization {
   /// That of the first ray that -dmin does not cut off, another one in each pixel.
 
   HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
-    factor = ray = T(0);
+    factor = ray = found = T(0);
     T open(1);
     BasicSubPixel<Double> at;
     for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
@@ -294,6 +328,7 @@ struct FirstPolarization {
                  factor);
             take(now, T(0), open);
             spot.layer = at.layer;
+            found = T(1) - open;
             if (!any(open != T(0))) return;
           }
         }
@@ -487,6 +522,8 @@ HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
 template <class T>
 class TileBars {
  protected:
+  using S = physics::Scalar<T>;
+
   TileBars(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
            GradientSink& sink)
       : p_(p),
@@ -494,6 +531,7 @@ class TileBars {
         tile_(tile),
         weights_(weights),
         sink_(sink),
+        frame_(p.plan->frame),
         absorbs_(plan_.sensor.absorption_per_m > 0),
         each_omega_(plan_.solid_angle == Apply::to_each_term),
         each_capture_(absorbs_ && plan_.capture == Apply::to_each_term),
@@ -523,19 +561,30 @@ class TileBars {
       for_each_number_of_ray([](T& bar) { bar = T(0); }, ray_bars_[b]);
   }
 
+  void begin_chunk() {
+    clear_chunk();
+    for (int b = 0; b < chunk_.beams; ++b) {
+      const Beam& beam = p_.beams[static_cast<size_t>(chunk_.first_beam + b)];
+      beams_[b] = {vec3_as<S>(beam.incident), vec3_as<S>(beam.magnetic),
+                   static_cast<S>(beam.weight), static_cast<S>(1 / beam.wavenumber)};
+    }
+  }
+
   /// `light`: what else comes from the spot where the factor was found.
-  HWY_NOINLINE void pull_back_first_polarization(size_t first, const T& bar, SpotBars<T> light) {
+  HWY_NOINLINE void pull_back_first_polarization(size_t first, const T& light_over_factor,
+                                                 SpotBars<T> light) {
     const FirstPolarization<T>& from = first_polarization_;
+    const T bar = light_over_factor * from.found;
     if (plan_.dmin == 0) {
       pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar,
                              first_ray_bars_, light.direction, bars_);
-      return pull_back_other_spot(plan_, from.spot, light, bars_);
+      return pull_back_other_spot(plan_, frame_, from.spot, light, bars_);
     }
     BasicPlanRay<T> ray;
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
     pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar, ray,
                            light.direction, bars_);
-    pull_back_other_spot(plan_, from.spot, light, bars_);
+    pull_back_other_spot(plan_, frame_, from.spot, light, bars_);
     // Which ray it was may differ from lane to lane.
     alignas(64) double rays[lanes], bars_of_ray[8][lanes];
     widened(from.ray).store(rays);
@@ -651,6 +700,8 @@ class TileBars {
   const Tile& tile_;
   const std::array<double, tile_pixels>& weights_;
   GradientSink& sink_;
+  const FrameNumbers<S> frame_;
+  BeamNumbers<S> beams_[chunk_size];
   const bool absorbs_, each_omega_, each_capture_, once_capture_, each_polarization_,
       once_polarization_, lights_background_, forwards_;
   const double background_share_ = plan_.background_per_sr /
@@ -726,7 +777,7 @@ class TilePullBack : TileBars<T> {
       // A table that single precision cannot index has no dark entries here.
       fill_chunk<is_wide<T> ? Lookup::constant : lookup>(
           p_, anchors_, tile_.blocks, begin_ / orientations, begin_ % orientations, chunk_);
-      this->clear_chunk();
+      this->begin_chunk();
       for (size_t first = 0; first < pixels; first += lanes) {
         const Double weight = Double::load(weights_.data() + first);
         if (!any(weight != Double(0))) continue;
@@ -739,6 +790,7 @@ class TilePullBack : TileBars<T> {
   }
 
  private:
+  using typename TileBars<T>::S;
   using Phase = GroupPhase<T, anchored>;
   static NABLA_INLINE T number(double x) { return lane_number<T>(x); }
 
@@ -818,13 +870,15 @@ class TilePullBack : TileBars<T> {
             capture = capture_of(plan_, spot);
           }
           SpotBars<T> light;
-          pull_back_beams(phase, spot, each, weight * number(background_share_) * omega * capture,
-                          light, once_capture_ ? layer_light : light, of_once);
-          pull_back_spot(plan_, spot, own_depth, light, bars_);
+          pull_back_beams(
+              phase, spot, each,
+              lights_background_ ? weight * number(background_share_) * omega * capture : T(0),
+              light, once_capture_ ? layer_light : light, of_once);
+          pull_back_spot(plan_, frame_, spot, each_omega_, own_depth, light, bars_);
         }
       if (once_capture_) {
         if (at.layer == sensor.layers - 1) add(layer_light.capture, of_once.terms);
-        pull_back_other_spot(plan_, first_of_layer, layer_light, bars_);
+        pull_back_other_spot(plan_, frame_, first_of_layer, layer_light, bars_);
       }
     }
 
@@ -833,7 +887,7 @@ class TilePullBack : TileBars<T> {
     if (once_polarization_ && plan_.dmin == 0) {
       this->pull_back_first_polarization(first, of_once.polarization, light);
     } else {
-      if (!each_omega_) pull_back_other_spot(plan_, first_spot, light, bars_);
+      if (!each_omega_) pull_back_other_spot(plan_, frame_, first_spot, light, bars_);
       if (once_polarization_) this->pull_back_first_polarization(first, of_once.polarization, {});
     }
     return true;
@@ -853,14 +907,15 @@ class TilePullBack : TileBars<T> {
       if (!has_terms && !has_background) continue;
       const Beam& beam = p_.beams[static_cast<size_t>(chunk_.first_beam + b)];
       BasicPlanRay<T>& ray = ray_bars_[b];
-      const Vec3<T> incident = lane_vector<T>(beam.incident),
-                    magnetic = lane_vector<T>(beam.magnetic);
+      const BeamNumbers<S>& numbers = beams_[b];
+      const Vec3<T> incident = vec3_as<T>(numbers.incident),
+                    magnetic = vec3_as<T>(numbers.magnetic);
       const T polarization = each_polarization_
                                  ? physics::kahn_polarization(dot(incident, spot.direction),
                                                               dot(spot.direction, magnetic),
                                                               number(plan_.polarization_fraction))
                                  : polarization_once_;
-      const T beam_weight = number(beam.weight);
+      const T beam_weight(numbers.weight);
       T unpolarized(0);  // all light of the beam here, without a factor that may be zero
       if (has_terms) {
         T factor = each;
@@ -882,7 +937,7 @@ class TilePullBack : TileBars<T> {
         // h = k A (direction - incident)
         add(light.direction, away_bar);
         ray.incident = ray.incident - away_bar;
-        add(ray.wavenumber, number(1 / beam.wavenumber) * dot(away_bar, away));
+        add(ray.wavenumber, T(numbers.per_wavenumber) * dot(away_bar, away));
         add(ray.weight, factor * polarization * intensity);
         unpolarized = factor * beam_weight * intensity;
         const T terms = unpolarized * polarization;
@@ -1053,6 +1108,8 @@ class TilePullBack : TileBars<T> {
     }
   }
 
+  using TileBars<T>::frame_;
+  using TileBars<T>::beams_;
   using TileBars<T>::p_;
   using TileBars<T>::plan_;
   using TileBars<T>::tile_;

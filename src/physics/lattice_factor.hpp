@@ -200,6 +200,45 @@ NABLA_INLINE LatticeSlopes<T> gauss_lattice_slopes(const SpotMetric<T>& m, const
   return {factor, (T(2) * slope) * stretched(m, d), {T(0), T(0), T(0)}, slope};
 }
 
+/// The squared factor relative to its peak.
+template <class T>
+NABLA_INLINE T gauss_intensity(T radius2, T fudge) {
+  return gauss_lattice_factor(radius2, T(1), T(2) * fudge);
+}
+
+/// Intensities I_j at the points c + u_j h of a line: the sums of I_j, u_j I_j and u_j^2 I_j.
+template <class T>
+struct LineMoments {
+  T zeroth{0}, first{0}, second{0};
+};
+
+/// How the sum of gauss_intensity() over the points of a line changes: with the indices, where
+/// those of each point are (1 + at + u) times what changes, and with the metric.
+template <class T>
+struct LineSlopes {
+  Vec3<T> index;
+  SpotMetric<T> metric;
+};
+
+/// d(I)/d(point) = -4 fudge/0.63 I M point and d(I)/d(M) = -2 fudge/0.63 I point x point, summed.
+/// Off the diagonal a number of the metric stands for two of the matrix.
+template <class T>
+NABLA_INLINE LineSlopes<T> gauss_line_slopes(const SpotMetric<T>& m, const Vec3<T>& c,
+                                             const Vec3<T>& h, const T& at,
+                                             const LineMoments<T>& sums, T fudge) {
+  const T per_radius2 = T(-2) * (fudge / constant<T>(0.63)), twice = T(2) * per_radius2;
+  const T stretch = T(1) + at;
+  const Vec3<T> stretched_points = (stretch * sums.zeroth + sums.first) * c +
+                                   (stretch * sums.first + sums.second) * h;
+  // The sum of point x point is c x c_sum + h x h_sum.
+  const Vec3<T> c_sum = sums.zeroth * c + sums.first * h, h_sum = sums.first * c + sums.second * h;
+  return {
+      twice * stretched(m, stretched_points),
+      {per_radius2 * (c.x * c_sum.x + h.x * h_sum.x), per_radius2 * (c.y * c_sum.y + h.y * h_sum.y),
+       per_radius2 * (c.z * c_sum.z + h.z * h_sum.z), twice * (c.x * c_sum.y + h.x * h_sum.y),
+       twice * (c.y * c_sum.z + h.y * h_sum.z), twice * (c.z * c_sum.x + h.z * h_sum.x)}};
+}
+
 template <class T>
 NABLA_INLINE T tophat_lattice_factor(T radius2, T cell_count, T fudge) {
   return select(radius2 * fudge < constant<T>(0.3969), cell_count, T(0));

@@ -84,6 +84,7 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
     plan.rays.push_back({incident, unit(cross(r.panel.polarization_axis, incident)),
                          Real(1) / ray.wavelength, ray.weight});
   }
+  plan.shared_directions = e.beam.sources.empty();
 
   // Orientations
   const Mat3<Real> axes = model::axes_in_metres(r.axes);

@@ -96,6 +96,9 @@ struct BasicPlanNumbers {
   bool polarized = true;  ///< false: the polarization factor is 1
   Real polarization_fraction{0};
   double dmin = 0;  ///< [m]; 0: no limit
+  /// Rays that agree in incident and magnetic have the same derivatives there: they come from a
+  /// grid, not from a list whose directions are parameters.
+  bool shared_directions = false;
 
   Real scale{1};              ///< r_e^2 fluence / steps
   Real starting_sum{0};       ///< what every pixel's sum begins with (compat water)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 namespace nablabragg::engine {
@@ -125,18 +126,24 @@ double widest_scattering(const Plan& plan) {
   return widest;
 }
 
-/// Rays of one direction, sorted by wavenumber.
-void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
-  const double middle = 0.5 * (rays.front().wavenumber + rays.back().wavenumber);
+/// `band`: numbers of rays of one direction, sorted by wavenumber.
+void add_band(const std::vector<PlanRay>& rays, const std::vector<int>& band, CpuPlan& p) {
+  const auto ray_of = [&](int number) -> const PlanRay& {
+    return rays[static_cast<std::size_t>(number)];
+  };
+  const double middle = 0.5 * (ray_of(band.front()).wavenumber + ray_of(band.back()).wavenumber);
   Beam beam;
-  beam.incident = rays[0].incident;
-  beam.magnetic = rays[0].magnetic;
+  beam.ray = band.front();
+  beam.incident = ray_of(beam.ray).incident;
+  beam.magnetic = ray_of(beam.ray).magnetic;
   beam.wavenumber = middle;
   beam.light = 0;
-  beam.rays = static_cast<int>(rays.size());
+  beam.rays = static_cast<int>(band.size());
   beam.first = static_cast<int>(p.band_change.size());
   beam.first_bin = static_cast<int>(p.band_bins.size());
-  for (const PlanRay& ray : rays) {
+  for (const int number : band) {
+    const PlanRay& ray = ray_of(number);
+    p.band_ray.push_back(number);
     p.band_change.push_back(ray.wavenumber / middle - 1);
     p.band_weight.push_back(static_cast<float>(ray.weight));
     beam.light += ray.weight;
@@ -158,6 +165,7 @@ void add_band(const std::vector<PlanRay>& rays, CpuPlan& p) {
   }
   p.band_change.insert(p.band_change.end(), most_lanes, beam.high);
   p.band_weight.insert(p.band_weight.end(), most_lanes, 0.0F);
+  p.band_ray.insert(p.band_ray.end(), most_lanes, beam.ray);
   p.beams.push_back(beam);
 }
 
@@ -176,21 +184,24 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
     };
     for (std::size_t begin = 0, end = 0; begin < plan.rays.size(); begin = end) {
       while (end < plan.rays.size() && same_direction(plan.rays[begin], plan.rays[end])) ++end;
-      std::vector<PlanRay> rays(plan.rays.begin() + static_cast<std::ptrdiff_t>(begin),
-                                plan.rays.begin() + static_cast<std::ptrdiff_t>(end));
-      std::sort(rays.begin(), rays.end(),
-                [](const PlanRay& a, const PlanRay& b) { return a.wavenumber < b.wavenumber; });
+      const auto wavenumber = [&](int number) {
+        return plan.rays[static_cast<std::size_t>(number)].wavenumber;
+      };
+      std::vector<int> sorted(end - begin);
+      std::iota(sorted.begin(), sorted.end(), static_cast<int>(begin));
+      std::sort(sorted.begin(), sorted.end(),
+                [&](int a, int b) { return wavenumber(a) < wavenumber(b); });
       // Half the width of a band times the largest index stays within the room.
-      std::vector<PlanRay> band;
-      for (const PlanRay& ray : rays) {
-        if (!band.empty() &&
-            (ray.wavenumber - band[0].wavenumber) * sweep > ray.wavenumber + band[0].wavenumber) {
-          add_band(band, p);
+      std::vector<int> band;
+      for (const int ray : sorted) {
+        if (!band.empty() && (wavenumber(ray) - wavenumber(band[0])) * sweep >
+                                 wavenumber(ray) + wavenumber(band[0])) {
+          add_band(plan.rays, band, p);
           band.clear();
         }
         band.push_back(ray);
       }
-      add_band(band, p);
+      add_band(plan.rays, band, p);
     }
     p.bands = plan.rays.size() >= enough * p.beams.size();
   }
@@ -202,6 +213,7 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
     beam.magnetic = ray.magnetic;
     beam.wavenumber = ray.wavenumber;
     beam.weight = beam.light = ray.weight;
+    beam.ray = static_cast<int>(p.beams.size());
     p.beams.push_back(beam);
   }
 }

@@ -18,6 +18,7 @@ struct Beam {
   double weight = 1;         ///< of the terms
   double light = 1;          ///< weight of the background; of a band, of all its rays together
   int rays = 1;
+  int ray = 0;  ///< of the plan; of a band, its first one
   // Of a band: its rays, from CpuPlan::band_change[first] on, and the bins of that axis
   int first = 0, first_bin = 0;
   float low = 0, high = 0, bins_per_change = 0;
@@ -44,6 +45,7 @@ struct CpuPlan {
   /// follow the last ray of a band, as many as two registers can hold.
   std::vector<double> band_change;
   std::vector<float> band_weight;
+  std::vector<int> band_ray;  ///< which ray of the plan it is
   /// Where the rays of each bin of a band begin and end, a little too early and too late.
   std::vector<std::array<int, 2>> band_bins;
   double dark_radius2 = 0;  ///< beyond which a spot is dark

@@ -18,6 +18,13 @@
 
 namespace nablabragg::engine {
 
+void BandBars::clear(std::size_t rows, std::size_t begin, std::size_t size) {
+  begin_ = begin;
+  size_ = size;
+  bars_.wavenumber.assign(rows * size, 0.0F);
+  bars_.weight.assign(rows * size, 0.0F);
+}
+
 namespace {
 
 using Weights = std::array<double, tile_pixels>;
@@ -94,16 +101,33 @@ Plan with_own_factors(Plan plan) {
   return plan;
 }
 
+/// The rays' part of a tangent, with zeros behind each band as CpuPlan has them.
+BandNumbers band_tangent(const CpuPlan& p, const Plan& tangent) {
+  BandNumbers numbers;
+  const auto changes = [](const PlanRay& ray) { return ray.wavenumber != 0 || ray.weight != 0; };
+  if (!p.bands || std::none_of(tangent.rays.begin(), tangent.rays.end(), changes)) return numbers;
+  numbers.wavenumber.resize(p.band_ray.size());
+  numbers.weight.resize(p.band_ray.size());
+  for (const Beam& beam : p.beams)
+    for (auto j = static_cast<std::size_t>(beam.first);
+         j < static_cast<std::size_t>(beam.first + beam.rays); ++j) {
+      const PlanRay& ray = tangent.rays[static_cast<std::size_t>(p.band_ray[j])];
+      numbers.wavenumber[j] = static_cast<float>(ray.wavenumber);
+      numbers.weight[j] = static_cast<float>(ray.weight);
+    }
+  return numbers;
+}
+
 class Derivatives {
  public:
   Derivatives(const Plan& plan, const ComputeOptions& options)
       : plan_(with_own_factors(plan)),
         options_(options),
-        cpu_plan_(make_cpu_plan(plan_, options.skip_below, false)) {
+        wide_(options.precision == Precision::float64 || options.engine == Engine::reference ||
+              !needs_wide(plan_).empty()),
+        cpu_plan_(make_cpu_plan(plan_, options.skip_below, !wide_ && plan_.shared_directions)) {
     const KernelSet& kernels = kernels_of_this_machine();
-    const bool wide = options.precision == Precision::float64 ||
-                      options.engine == Engine::reference || !needs_wide(plan_).empty();
-    const auto kernel = wide ? kernels.wide_gradient : kernels.single_gradient;
+    const auto kernel = wide_ ? kernels.wide_gradient : kernels.single_gradient;
     const auto shape = plan.lattice.shape;
     nearest_ = kernel(shape, plan.grid ? Lookup::nearest : Lookup::constant);
     tricubic_ = plan.tricubic ? kernel(shape, Lookup::tricubic) : nullptr;
@@ -168,6 +192,8 @@ class Derivatives {
                     const StructureFactorGrid* table_tangent, std::span<double> photons,
                     std::span<double> slopes) {
     const std::size_t columns = tangents.size();
+    std::vector<BandNumbers> band_tangents;
+    for (const Plan* tangent : tangents) band_tangents.push_back(band_tangent(cpu_plan_, *tangent));
     std::atomic<int> finished{0};
     std::atomic<bool> stopped{false};
     std::mutex reporting;
@@ -184,6 +210,7 @@ class Derivatives {
       GradientSink sink;
       sink.tangents = tangents;
       sink.slopes = changes.data();
+      sink.band_tangents = band_tangents;
       if (table_tangent) sink.table_tangent = table_tangent->values().data();
       const auto keep = [&] {
         for (const auto& [i, place] : places) {
@@ -238,6 +265,7 @@ class Derivatives {
 
   const Plan plan_;
   const ComputeOptions& options_;
+  const bool wide_;  ///< in double precision
   const CpuPlan cpu_plan_;
   GradientKernel nearest_ = nullptr, tricubic_ = nullptr;
   std::optional<TableMiss> miss_;

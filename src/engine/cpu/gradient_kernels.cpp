@@ -559,6 +559,57 @@ class TileBars {
       for (T& bar : axes_bars_[o]) bar = T(0);
     for (int b = 0; b < chunk_.beams; ++b)
       for_each_number_of_ray([](T& bar) { bar = T(0); }, ray_bars_[b]);
+    if (p_.bands) clear_band_bars();
+  }
+
+  // ---- The rays of bands ------------------------------------------------------------------------
+
+  HWY_NOINLINE void clear_band_bars() {
+    const Beam &first = beam_of(0), &last = beam_of(chunk_.beams - 1);
+    sink_.band_bars.clear(forwards_ ? static_cast<size_t>(lanes) : 1,
+                          static_cast<size_t>(first.first),
+                          static_cast<size_t>(last.first + last.rays + most_lanes - first.first));
+  }
+
+  /// Calls work(j, number of the ray in the plan) for the rays of a band.
+  template <class Work>
+  void for_each_ray(const Beam& beam, Work&& work) const {
+    const auto begin = static_cast<size_t>(beam.first);
+    for (size_t j = begin; j < begin + static_cast<size_t>(beam.rays); ++j)
+      work(j, static_cast<size_t>(p_.band_ray[j]));
+  }
+
+  /// The bars of the chunk's rays times a tangent.
+  HWY_NOINLINE Double band_change(const BandNumbers& tangent) const {
+    BandBars& bars = sink_.band_bars;
+    alignas(64) double changes[lanes];
+    for (size_t lane = 0; lane < static_cast<size_t>(lanes); ++lane) {
+      const float *const wavenumbers = bars.wavenumber(lane), *const weights = bars.weight(lane);
+      Single sum(0.0f);
+      // Behind a band's last ray the tangents are zero, and there are more of them than lanes.
+      for (size_t i = 0; i + lanes <= bars.size(); i += lanes) {
+        const size_t j = bars.begin() + i;
+        sum = sum + Single::load(wavenumbers + i) * Single::load(tangent.wavenumber.data() + j) +
+              Single::load(weights + i) * Single::load(tangent.weight.data() + j);
+      }
+      changes[lane] = static_cast<double>(sum_of(sum));
+    }
+    return Double::load(changes);
+  }
+
+  /// In reverse.
+  HWY_NOINLINE void finish_bands() {
+    BandBars& from = sink_.band_bars;
+    for (int b = 0; b < chunk_.beams; ++b) {
+      // All rays of a band light the background.
+      const double background = lane_sum(ray_bars_[b].weight);
+      for_each_ray(beam_of(b), [&](size_t j, size_t ray) {
+        PlanRay& bars = sink_.bars->rays[ray];
+        bars.wavenumber += static_cast<double>(from.wavenumber(0)[j - from.begin()]);
+        bars.weight += static_cast<double>(from.weight(0)[j - from.begin()]) + background;
+      });
+      ray_bars_[b].weight = T(0);
+    }
   }
 
   void begin_chunk() {
@@ -614,15 +665,17 @@ class TileBars {
   double& slope_of(size_t pixel, size_t tangent) {
     return sink_.slopes[pixel * sink_.tangents.size() + tangent];
   }
-  const PlanRay& ray_of(const Plan& plan, int b) const {
-    return plan.rays[static_cast<size_t>(chunk_.first_beam + b)];
+  const Beam& beam_of(int b) const { return p_.beams[static_cast<size_t>(chunk_.first_beam + b)]; }
+  /// The ray that a beam's bars belong to.  All rays of a band have the same derivatives of their
+  /// direction (Plan::shared_directions), so that the first one may take the bars of all.
+  template <class AnyPlan>
+  auto& ray_of(AnyPlan& plan, int b) const {
+    return plan.rays[static_cast<size_t>(beam_of(b).ray)];
   }
   size_t orientation_of(int o) const {
     return (begin_ + static_cast<size_t>(o)) % plan_.orientations.size();
   }
-  double wavenumber_of(int o) const {
-    return p_.beams[static_cast<size_t>(chunk_.first_beam + chunk_.beam[o])].wavenumber;
-  }
+  double wavenumber_of(int o) const { return beam_of(chunk_.beam[o]).wavenumber; }
 
   /// Forwards: the bars of each lane times the tangents.
   void finish_group(size_t first, CrystalShape shape, Lookup lookup) {
@@ -641,6 +694,15 @@ class TileBars {
       for_each_number_of_ray(along, tangent.rays[0], std::as_const(first_ray_bars_));
       for (int b = 0; b < chunk_.beams; ++b)
         for_each_number_of_ray(along, ray_of(tangent, b), std::as_const(ray_bars_[b]));
+      if (p_.bands && !sink_.band_tangents[t].weight.empty()) {
+        change = change + band_change(sink_.band_tangents[t]);
+        if (lights_background_)
+          for (int b = 0; b < chunk_.beams; ++b)
+            for_each_ray(beam_of(b), [&](size_t, size_t ray) {
+              if (ray != static_cast<size_t>(beam_of(b).ray))
+                along(tangent.rays[ray].weight, ray_bars_[b].weight);
+            });
+      }
       if (!is_zero(tangent.orientations))
         for (int next = 0; next < lit_count_; ++next) {
           const int o = lit_[next];
@@ -671,10 +733,10 @@ class TileBars {
 
   /// In reverse: the bars of all lanes added up.
   void finish_chunk() {
+    if (p_.bands) finish_bands();
     for (int b = 0; b < chunk_.beams; ++b)
       for_each_number_of_ray([](double& to, const T& bar) { to += lane_sum(bar); },
-                             sink_.bars->rays[static_cast<size_t>(chunk_.first_beam + b)],
-                             ray_bars_[b]);
+                             ray_of(*sink_.bars, b), ray_bars_[b]);
     for (int o = 0; o < chunk_.count; ++o) {
       const double wavenumber = wavenumber_of(o);
       size_t column = 0;
@@ -714,9 +776,9 @@ class TileBars {
   T omega_once_, polarization_once_;
   FirstPolarization<T> first_polarization_;
   BasicPlanNumbers<T> bars_;
-  T axes_bars_[chunk_size][9];  ///< of a, b, c times the wavenumber
-  BasicPlanRay<T> ray_bars_[chunk_size];
-  BasicPlanRay<T> first_ray_bars_;  ///< of the polarization that stands for all
+  T axes_bars_[chunk_size][9];            ///< of a, b, c times the wavenumber
+  BasicPlanRay<T> ray_bars_[chunk_size];  ///< of a band: the weight's in the background alone
+  BasicPlanRay<T> first_ray_bars_;        ///< of the polarization that stands for all
   Double table_slope_{0};
 };
 
@@ -762,7 +824,7 @@ struct GroupPhase<Single, true> {
 };
 
 /// The derivatives of a tile, in the precision T of the shapes.
-template <class T, CrystalShape Shape, Lookup lookup, bool anchored>
+template <class T, CrystalShape Shape, Lookup lookup, bool anchored, bool bands = false>
 class TilePullBack : TileBars<T> {
  public:
   TilePullBack(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
@@ -905,7 +967,7 @@ class TilePullBack : TileBars<T> {
       const bool has_background = lights_background_ &&
                                   (b > 0 || begin_ % plan_.orientations.size() == 0);
       if (!has_terms && !has_background) continue;
-      const Beam& beam = p_.beams[static_cast<size_t>(chunk_.first_beam + b)];
+      const Beam& beam = this->beam_of(b);
       BasicPlanRay<T>& ray = ray_bars_[b];
       const BeamNumbers<S>& numbers = beams_[b];
       const Vec3<T> incident = vec3_as<T>(numbers.incident),
@@ -932,13 +994,20 @@ class TilePullBack : TileBars<T> {
         const T coefficient = factor * beam_weight * polarization;
         T intensity(0);  // F^2 F_latt^2 of all orientations
         Vec3<T> away_bar{none, none, none};
-        for (; next < lit_count_ && chunk_.beam[lit_[next]] == b; ++next)
-          pull_back_step(lit_[next], phase, away_wide, away, coefficient, intensity, away_bar);
+        for (; next < lit_count_ && chunk_.beam[lit_[next]] == b; ++next) {
+          if constexpr (bands)
+            pull_back_band(lit_[next], beam, away_wide, away, factor, coefficient, intensity,
+                           away_bar);
+          else
+            pull_back_step(lit_[next], phase, away_wide, away, coefficient, intensity, away_bar);
+        }
         // h = k A (direction - incident)
         add(light.direction, away_bar);
         ray.incident = ray.incident - away_bar;
-        add(ray.wavenumber, T(numbers.per_wavenumber) * dot(away_bar, away));
-        add(ray.weight, factor * polarization * intensity);
+        if constexpr (!bands) {
+          add(ray.wavenumber, T(numbers.per_wavenumber) * dot(away_bar, away));
+          add(ray.weight, factor * polarization * intensity);
+        }
         unpolarized = factor * beam_weight * intensity;
         const T terms = unpolarized * polarization;
         add(bars_.scale, terms);
@@ -948,7 +1017,7 @@ class TilePullBack : TileBars<T> {
       }
       if (has_background) {
         add(ray.weight, background * polarization);
-        const T bare = background * beam_weight, lit = bare * polarization;
+        const T bare = background * number(beam.light), lit = bare * polarization;
         add(bars_.background_per_sr, lit);
         add(each_omega_ ? light.solid_angle : of_once.solid_angle, lit);
         if (absorbs_) add(of_capture.capture, lit);
@@ -1007,27 +1076,98 @@ class TilePullBack : TileBars<T> {
       const Vec3<Double> distance = h - nearest;
       const auto latt = lattice_slopes<Shape, T>(p_.lattice, distance);
       const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
-      const T F_bar_shaped = add_step(o, latt, amplitude.F, amplitude.slope, shaped<T>(distance),
-                                      away, coefficient, intensity, away_bar);
-      if constexpr (lookup != Lookup::constant) {
-        const Double F_bar = widened(F_bar_shaped), none(0);
-        const auto lit = F_bar != none;
-        if (!any(lit)) return;
-        const auto in_table = amplitude.inside & lit;
-        add(bars_.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
-        if (sink_.table_tangent)
-          table_slope_ = table_slope_ + F_bar * table_change(amplitude, in_table);
-        if (!sink_.wants_table) return;
-        for_each_offset(amplitude.offset, in_table,
-                        [&](std::int64_t offset, const typename Double::Mask& who) {
-                          const Double theirs = select(who, F_bar, none);
-                          if constexpr (lookup == Lookup::nearest)
-                            sink_.table.add(offset, lane_sum(theirs));
-                          else
-                            nodes_.add(offset, shaped<T>(theirs), amplitude.between);
-                        });
-      }
+      add_amplitude(amplitude, add_step(o, latt, amplitude.F, amplitude.slope, shaped<T>(distance),
+                                        away, coefficient, intensity, away_bar));
     }
+  }
+
+  /// The bar of F, where it comes from.
+  NABLA_INLINE void add_amplitude(const AmplitudeSlopes<T>& amplitude, const T& F_bar_shaped) {
+    if constexpr (lookup != Lookup::constant) {
+      const Double F_bar = widened(F_bar_shaped), none(0);
+      const auto lit = F_bar != none;
+      if (!any(lit)) return;
+      const auto in_table = amplitude.inside & lit;
+      add(bars_.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
+      if (sink_.table_tangent)
+        table_slope_ = table_slope_ + F_bar * table_change(amplitude, in_table);
+      if (!sink_.wants_table) return;
+      for_each_offset(amplitude.offset, in_table,
+                      [&](std::int64_t offset, const typename Double::Mask& who) {
+                        const Double theirs = select(who, F_bar, none);
+                        if constexpr (lookup == Lookup::nearest)
+                          sink_.table.add(offset, lane_sum(theirs));
+                        else
+                          nodes_.add(offset, shaped<T>(theirs), amplitude.between);
+                      });
+    }
+  }
+
+  /// One orientation of a band of Gaussian spots.  `factor`: the coefficient without polarization,
+  /// which may be zero where the light without it is asked for.
+  NABLA_INLINE void pull_back_band(int o, const Beam& beam, const Vec3<Double>& away_wide,
+                                   const Vec3<T>& away, const T& factor, const T& coefficient,
+                                   T& intensity, Vec3<T>& away_bar) {
+    const Vec3<Double> h = miller_indices(chunk_.wide[o], away_wide);
+    const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+    const Vec3<Double> distance = h - nearest;
+    const BandOfPixels band(p_, beam, distance, h);
+    const T none(0);
+    auto lit = band.lit & (factor != none);
+    if (!any(lit)) return;
+    const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
+    lit = lit & (amplitude.F != none);
+
+    // Intensities are relative to the peak in what follows: they keep their distance to the
+    // smallest number of single precision.
+    const PlanLattice& lattice = p_.lattice;
+    const double count = lattice.cells.x;
+    const T peak = number(count * count) * amplitude.F, light = coefficient * (peak * amplitude.F);
+    // A ray's point is c + u h with M c perpendicular to h, so that only its u counts:
+    // d(log I)/d(wavenumber) = -4 fudge/0.63 u h.M h / wavenumber of the band.
+    const T along = light * band.curvature * number(-4 * lattice.fudge / (0.63 * beam.wavenumber));
+    alignas(64) float lights[lanes], alongs[lanes];
+    alignas(64) float sums[3][lanes];
+    light.store(lights);
+    along.store(alongs);
+    for (float(&sum)[lanes] : sums) none.store(sum);
+    using Pair = BandOfPixels::Pair;
+    const Pair fudge = single<2>(lattice.fudge);
+    for_each_lane(lit, [&](size_t lane) {
+      physics::LineMoments<Pair> moments;
+      const size_t row = forwards_ ? lane : 0;
+      float *const wavenumbers = sink_.band_bars.wavenumber(row), *const weights = sink_.band_bars
+                                                                                       .weight(row);
+      const Pair per_weight(lights[lane]), per_wavenumber(alongs[lane]);
+      band.for_each_lit_ray(lane, [&](int j, const Pair& u, const Pair& radius2) {
+        const size_t ray = static_cast<size_t>(j) - sink_.band_bars.begin();
+        const Pair bare = physics::gauss_intensity(radius2, fudge);
+        const Pair lit_by = Pair::load(p_.band_weight.data() + j) * bare, first = lit_by * u;
+        moments.zeroth = moments.zeroth + lit_by;
+        moments.first = moments.first + first;
+        moments.second = moments.second + first * u;
+        (Pair::load(weights + ray) + per_weight * bare).store(weights + ray);
+        (Pair::load(wavenumbers + ray) + per_wavenumber * first).store(wavenumbers + ray);
+      });
+      const auto sum = [](const Pair& x) { return sum_of(first_half(x) + second_half(x)); };
+      sums[0][lane] = sum(moments.zeroth);
+      sums[1][lane] = sum(moments.first);
+      sums[2][lane] = sum(moments.second);
+    });
+    const physics::LineMoments<T> moments{T::load(sums[0]), T::load(sums[1]), T::load(sums[2])};
+    const auto slopes = physics::gauss_line_slopes(
+        metric_as<T>(lattice.metric), shaped<T>(distance + band.approach.at * h), shaped<T>(h),
+        shaped<T>(band.approach.at), moments, number(lattice.fudge));
+    intensity = intensity + peak * amplitude.F * moments.zeroth;
+    add_index(o, light * slopes.index, away, away_bar);
+    auto& metric = bars_.lattice.metric;
+    add(metric.aa, light * slopes.metric.aa);
+    add(metric.bb, light * slopes.metric.bb);
+    add(metric.cc, light * slopes.metric.cc);
+    add(metric.ab, light * slopes.metric.ab);
+    add(metric.bc, light * slopes.metric.bc);
+    add(metric.ca, light * slopes.metric.ca);
+    add_amplitude(amplitude, T(2) * coefficient * peak * moments.zeroth);
   }
 
   /// The slopes of the lattice factor in single precision throughout.
@@ -1051,6 +1191,24 @@ class TilePullBack : TileBars<T> {
             F_bar = scaled * latt.factor;
     Vec3<T> bar = lattice_bar * latt.distance;
     if constexpr (lookup == Lookup::tricubic) bar = bar + F_bar * F_slope;
+    add_index(o, bar, away, away_bar);
+    if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
+      add(bars_.lattice.cells, lattice_bar * latt.cells);
+    if constexpr (Shape == CrystalShape::gauss) {
+      const Vec3<T> scaled_d = (lattice_bar * latt.radius2) * distance;
+      auto& metric = bars_.lattice.metric;
+      add(metric.aa, scaled_d.x * distance.x);
+      add(metric.bb, scaled_d.y * distance.y);
+      add(metric.cc, scaled_d.z * distance.z);
+      add(metric.ab, T(2) * scaled_d.x * distance.y);
+      add(metric.bc, T(2) * scaled_d.y * distance.z);
+      add(metric.ca, T(2) * scaled_d.z * distance.x);
+    }
+    return F_bar;
+  }
+
+  /// From the bar of an operator's indices to those of its axes and of where it looks.
+  NABLA_INLINE void add_index(int o, const Vec3<T>& bar, const Vec3<T>& away, Vec3<T>& away_bar) {
     T(&axes)[9] = axes_bars_[o];
     const auto row = [&](size_t first, const T& along) {
       add(axes[first], along * away.x);
@@ -1067,20 +1225,6 @@ class TilePullBack : TileBars<T> {
     row(0, bar.x);
     row(3, bar.y);
     row(6, bar.z);
-
-    if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
-      add(bars_.lattice.cells, lattice_bar * latt.cells);
-    if constexpr (Shape == CrystalShape::gauss) {
-      const Vec3<T> scaled_d = (lattice_bar * latt.radius2) * distance;
-      auto& metric = bars_.lattice.metric;
-      add(metric.aa, scaled_d.x * distance.x);
-      add(metric.bb, scaled_d.y * distance.y);
-      add(metric.cc, scaled_d.z * distance.z);
-      add(metric.ab, T(2) * scaled_d.x * distance.y);
-      add(metric.bc, T(2) * scaled_d.y * distance.z);
-      add(metric.ca, T(2) * scaled_d.z * distance.x);
-    }
-    return F_bar;
   }
 
   /// The change of F along the table's tangent.
@@ -1151,6 +1295,8 @@ void pull_back_tile(const CpuPlan& p, const Tile& tile,
     if (suits_anchors(p, anchors) && !sink.table_tangent)
       return TilePullBack<T, Shape, lookup, true>(p, tile, weights, sink).run();
   }
+  if constexpr (!is_wide<T> && lookup != Lookup::tricubic && Shape == CrystalShape::gauss)
+    if (p.bands) return TilePullBack<T, Shape, lookup, false, true>(p, tile, weights, sink).run();
   TilePullBack<T, Shape, lookup, false>(p, tile, weights, sink).run();
 }
 

@@ -42,6 +42,26 @@ class TableBars {
   std::vector<std::pair<std::int64_t, double>> all_;
 };
 
+/// Numbers of rays, in the order of CpuPlan::band_change.
+struct BandNumbers {
+  std::vector<float> wavenumber, weight;
+};
+
+/// Bars of the rays of some bands: one row for all pixels or, forwards, one for each lane.
+class BandBars {
+ public:
+  /// `begin`: of each row, in CpuPlan::band_change.
+  void clear(std::size_t rows, std::size_t begin, std::size_t size);
+  std::size_t begin() const { return begin_; }
+  std::size_t size() const { return size_; }
+  float* wavenumber(std::size_t row) { return bars_.wavenumber.data() + row * size_; }
+  float* weight(std::size_t row) { return bars_.weight.data() + row * size_; }
+
+ private:
+  std::size_t begin_ = 0, size_ = 0;
+  BandNumbers bars_;
+};
+
 /// What becomes of the derivatives of a tile's pixels.
 struct GradientSink {
   // In reverse, added to: weights x d(photons)/d(plan)
@@ -54,6 +74,10 @@ struct GradientSink {
   std::span<const Plan* const> tangents;
   double* slopes = nullptr;               ///< tile_pixels x tangents
   const double* table_tangent = nullptr;  ///< of the last direction, as the table's values
+  /// Of bands: the rays' part of each direction; empty where they do not change.
+  std::span<const BandNumbers> band_tangents;
+
+  BandBars band_bars;  ///< for the kernel's own use
 
   alignas(64) std::array<double, tile_pixels> photons;
 };

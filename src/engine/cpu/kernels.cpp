@@ -90,58 +90,25 @@ HWY_NOINLINE Single double_phase_intensity(const CpuPlan& p, const Tile& tile, s
   return double_phase_intensity<Shape, lookup>(p, chunk, o, phase.at.direction);
 }
 
-// ---- Bands: wavelengths of one direction, which move the indices along a straight line ----------
+// ---- Bands --------------------------------------------------------------------------------------
 
-/// The sum of F^2 F_latt^2 over the rays of a band, of Gaussian spots.  `d`: distances to the
-/// lattice point of the band's middle, the only one that the band comes near to; `h`: indices
-/// there.  A pixel's light lies in one interval of wavelengths.  Exponents are small differences of
-/// large numbers, so all but the exponential itself is in double precision.
+/// The sum of F^2 F_latt^2 over the rays of a band.
 NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec3<Double>& d,
                                    const Vec3<Double>& h, const Single& F2,
                                    std::int64_t& lit_rays) {
-  const auto& m = p.lattice.metric;
-  const auto approach = physics::closest_approach(
-      physics::SpotMetric<Double>{Double(m.aa), Double(m.bb), Double(m.cc), Double(m.ab),
-                                  Double(m.bc), Double(m.ca)},
-      d, h);
-  const Single at = narrow(approach.at), least = narrow(approach.radius2),
-               curvature = narrow(approach.curvature);
-  const Single room = single(p.dark_radius2) - least, none(0.0f);
-  const Single half = sqrt(select(room > none, room / curvature, none));
-  const Single low = at - half, high = at + half;
-  const auto lit = (room > none) & (low <= Single(beam.high)) & (high >= Single(beam.low)) &
-                   (F2 > none);
-
-  alignas(64) float sums[lanes], leasts[lanes], curvatures[lanes], lows[lanes], highs[lanes];
-  alignas(64) double ats[lanes];
+  const BandOfPixels band(p, beam, d, h);
+  alignas(64) float sums[lanes];
+  const Single none(0.0f);
   none.store(sums);
-  approach.at.store(ats);
-  least.store(leasts);
-  curvature.store(curvatures);
-  const auto bin = [&](const Single& change) {
-    return (change - Single(beam.low)) * Single(beam.bins_per_change);
-  };
-  bin(low).store(lows);
-  bin(high).store(highs);
-  using Pair = Singles<2>;
+  using Pair = BandOfPixels::Pair;
   const Pair count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
-  const std::array<int, 2>* bins = p.band_bins.data() + beam.first_bin;
-  const auto in_band = [](float value) {
-    constexpr float last = bins_of_band - 1;
-    return static_cast<size_t>(value > 0 ? (value < last ? value : last) : 0.0f);
-  };
-  for_each_lane(lit, [&](size_t lane) {
-    const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
-    // Two registers hide each other's latencies.
+  for_each_lane(band.lit & (F2 > none), [&](size_t lane) {
     Pair sum(0.0f);
-    for (int j = begin; j < end; j += Pair::count) {
-      const Pair off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
-      const Pair latt = physics::gauss_lattice_factor(
-          Pair(leasts[lane]) + Pair(curvatures[lane]) * off * off, count, fudge);
+    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Pair&, const Pair& radius2) {
+      const Pair latt = physics::gauss_lattice_factor(radius2, count, fudge);
       sum = sum + Pair::load(p.band_weight.data() + j) * (latt * latt);
-    }
+    });
     sums[lane] = sum_of(first_half(sum) + second_half(sum));
-    lit_rays += end - begin;
   });
   return F2 * Single::load(sums);
 }

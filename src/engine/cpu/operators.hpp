@@ -293,4 +293,61 @@ inline bool suits_anchors(const CpuPlan& p, const Anchors& anchors) {
   return p.anchors_allowed && few_cells && error < 1 && 2.2 * radius < series_limit;
 }
 
+// ---- Bands: wavelengths of one direction, which move the indices along a straight line ----------
+
+/// Which rays of a band of Gaussian spots light the pixels of a register: one interval of
+/// wavelengths for each pixel.  `d`: distances to the lattice point of the band's middle, the only
+/// one that the band comes near to; `h`: indices there.  Exponents are small differences of large
+/// numbers, so all but the exponential itself is in double precision.
+struct BandOfPixels {
+  using Pair = Singles<2>;
+
+  const CpuPlan& p;
+  const Beam& beam;
+  physics::Approach<Double> approach;
+  Single curvature;
+  Single::Mask lit;
+  alignas(64) float leasts[lanes], curvatures[lanes], lows[lanes], highs[lanes];
+  alignas(64) double ats[lanes];
+
+  NABLA_INLINE BandOfPixels(const CpuPlan& plan, const Beam& of, const Vec3<Double>& d,
+                            const Vec3<Double>& h)
+      : p(plan),
+        beam(of),
+        approach(physics::closest_approach(metric_as<Double>(plan.lattice.metric), d, h)) {
+    const Single at = narrow(approach.at), least = narrow(approach.radius2);
+    curvature = narrow(approach.curvature);
+    const Single room = single(p.dark_radius2) - least, none(0.0f);
+    const Single half = sqrt(select(room > none, room / curvature, none));
+    const Single low = at - half, high = at + half;
+    lit = (room > none) & (low <= Single(beam.high)) & (high >= Single(beam.low));
+    approach.at.store(ats);
+    least.store(leasts);
+    curvature.store(curvatures);
+    const auto bin = [&](const Single& change) {
+      return (change - Single(beam.low)) * Single(beam.bins_per_change);
+    };
+    bin(low).store(lows);
+    bin(high).store(highs);
+  }
+
+  /// Calls work(j, u - u of the closest approach, squared radius) for two registers of lit rays at
+  /// a time, which hide each other's latencies; j counts as in CpuPlan::band_change.  Returns the
+  /// number of rays.
+  template <class Work>
+  NABLA_INLINE int for_each_lit_ray(size_t lane, Work&& work) const {
+    const std::array<int, 2>* bins = p.band_bins.data() + beam.first_bin;
+    const auto in_band = [](float value) {
+      constexpr float last = bins_of_band - 1;
+      return static_cast<size_t>(value > 0 ? (value < last ? value : last) : 0.0f);
+    };
+    const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
+    for (int j = begin; j < end; j += Pair::count) {
+      const Pair off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
+      work(j, off, Pair(leasts[lane]) + Pair(curvatures[lane]) * off * off);
+    }
+    return end - begin;
+  }
+};
+
 }  // namespace nablabragg::engine::HWY_NAMESPACE

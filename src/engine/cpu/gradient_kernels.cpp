@@ -913,6 +913,9 @@ class TilePullBack : TileBars<T> {
     const T scaled = weight * number(p_.unit) * once;
     const double own_depth = each_omega_ ? sensor.layer_step : 0;
     for (at.layer = 0; at.layer < sensor.layers; ++at.layer) {
+      // One layer's capture stands for all terms, each layer's own for its background.
+      const bool layer_captures = once_capture_ &&
+                                  (lights_background_ || at.layer == sensor.layers - 1);
       SensorSpot<T> first_of_layer{};
       SpotBars<T> layer_light;  // of the capture that stands for all of the layer
       T capture(1);
@@ -927,7 +930,7 @@ class TilePullBack : TileBars<T> {
           if (each_capture_) {
             capture = capture_of(plan_, spot);
             each = each * capture;
-          } else if (once_capture_ && at.sub_slow == 0 && at.sub_fast == 0) {
+          } else if (layer_captures && at.sub_slow == 0 && at.sub_fast == 0) {
             first_of_layer = spot;
             capture = capture_of(plan_, spot);
           }
@@ -938,7 +941,7 @@ class TilePullBack : TileBars<T> {
               light, once_capture_ ? layer_light : light, of_once);
           pull_back_spot(plan_, frame_, spot, each_omega_, own_depth, light, bars_);
         }
-      if (once_capture_) {
+      if (layer_captures) {
         if (at.layer == sensor.layers - 1) add(layer_light.capture, of_once.terms);
         pull_back_other_spot(plan_, frame_, first_of_layer, layer_light, bars_);
       }

@@ -93,7 +93,7 @@ TEST(SolidAngle, IsThePixelSeenObliquely) {
     PlanFrame frame;
     frame.pixel = row.pixel;
     frame.close_distance = row.close;
-    EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(row.position), 0), row.omega);
+    EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(row.position), 0.0), row.omega);
   }
 }
 
@@ -103,11 +103,11 @@ TEST(SolidAngle, OfAPointPixelLosesItsAreaAsInTheReference) {
   frame.pixel = 1e-4;
   frame.close_distance = 0.1;
   frame.solid_angle = SolidAngle::per_area;
-  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0), 44.4444444444444);
-  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.1, 0.02, -0.03}), 0),
+  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0.0), 44.4444444444444);
+  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.1, 0.02, -0.03}), 0.0),
                88.4955752212389);
   frame.solid_angle = SolidAngle::facing;
-  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0), 44.4444444444444e-8);
+  EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0.0), 44.4444444444444e-8);
 }
 
 TEST(SolidAngle, FlagsChooseTheKindOfPixel) {
@@ -124,7 +124,7 @@ TEST(SolidAngle, KeepsTheSignOfTheCloseDistance) {
   PlanFrame frame;
   frame.pixel = 1e-4;
   frame.close_distance = -0.1;
-  EXPECT_LT(engine::solid_angle(frame, 0.1, 0), 0);
+  EXPECT_LT(engine::solid_angle(frame, 0.1, 0.0), 0);
 }
 
 // ---- Capture --------------------------------------------------------------------------------

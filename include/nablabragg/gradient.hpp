@@ -1,6 +1,6 @@
 // Derivatives of the image with respect to everything that made it.
 //
-// In reverse, from d(loss)/d(pixel) to d(loss)/d(every parameter) at the price of about two
+// In reverse, from d(loss)/d(pixel) to d(loss)/d(every parameter) at the price of two to three
 // images, however many parameters there are; forwards, the change of every pixel with some of them.
 // docs/gradients.md has the conventions at the corners: where F jumps half-way between two lattice
 // points, at a Bragg peak, for whole numbers of cells.

@@ -61,11 +61,11 @@ NABLA_INLINE T length(const Vec3<T>& a) {
   return sqrt(dot(a, a));
 }
 
-/// The vector divided by its length; the zero vector stays zero.
+/// The vector divided by its length; the zero vector stays zero, and has no derivative.
 template <class T>
 NABLA_INLINE Vec3<T> unit(const Vec3<T>& a) {
   const T norm = length(a);
-  return norm > T(0) ? a / norm : a;
+  return norm > T(0) ? a / norm : Vec3<T>{};
 }
 
 /// Rows `a`, `b`, `c`; as a crystal orientation these are the real-space cell

@@ -114,20 +114,23 @@ Vec3<Real> resolved_cells(const BasicExperiment<Real>& e, const Mat3<Real>& axes
           count(size.z, e.crystal.cells.z, axes_m.c)};
 }
 
-/// One rotation for each mosaic domain; the first is the identity but draws all the same.
+/// One rotation for each mosaic domain; the first is the identity but draws all the same.  `rounded`:
+/// the angles, to single precision, which makes a staircase of anything that follows the spread.
 template <class Real>
 std::vector<Mat3<Real>> mosaic_rotations(int domains, const Real& spread, std::int64_t user_seed,
-                                         NanobraggRandom& random) {
+                                         bool rounded, NanobraggRandom& random) {
   std::vector<Mat3<Real>> rotations;
   rotations.reserve(static_cast<std::size_t>(domains));
   std::int64_t seed = -user_seed;
   for (int i = 0; i < domains; ++i) {
     const RandomRotation r = random_rotation(random, seed);
-    // The reference multiplies in single precision.
     const auto scale = static_cast<double>(r.angle_over_cap);
-    const auto rounded = static_cast<double>(static_cast<float>(value_of(spread)) *
-                                             r.angle_over_cap);
-    const Real angle = spread * Real(scale) + Real(rounded - value_of(spread) * scale);
+    Real angle = spread * Real(scale);
+    if (rounded) {
+      const auto single = static_cast<double>(static_cast<float>(value_of(spread)) *
+                                              r.angle_over_cap);
+      angle = angle + Real(single - value_of(spread) * scale);
+    }
     const Vec3<Real> axis{Real(r.axis.x), Real(r.axis.y), Real(r.axis.z)};
     rotations.push_back(i == 0 ? Mat3<Real>::identity() : physics::rotation_matrix(axis, angle));
   }
@@ -142,7 +145,7 @@ inline NanobraggRandom random_after_resolving(const BasicExperiment<double>& e, 
     std::int64_t seed = -*e.crystal.random_misset_seed;
     random_rotation(random, seed);
   }
-  mosaic_rotations(domains, 0.0, e.crystal.mosaic_seed, random);
+  mosaic_rotations(domains, 0.0, e.crystal.mosaic_seed, false, random);
   return random;
 }
 
@@ -262,7 +265,8 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.phi.push_back(phi0 +
                     r.scan.step * (quirks.phi_at_slice_start ? Real(i) : Real(i) + Real(0.5)));
   r.mosaic_spread = spread;
-  r.domains = mosaic_rotations(domains, spread, e.crystal.mosaic_seed, random);
+  r.domains = mosaic_rotations(domains, spread, e.crystal.mosaic_seed, quirks.shared_random_stream,
+                               random);
 
   // Rays
   const bool one_sided = quirks.one_sided_grids;

@@ -166,6 +166,50 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForAnyExperiment, ()) {
   expect_gradients_of(differentiable(*any_experiment_of_either_mode()));
 }
 
+/// The same crystal, beam and detector in other words, which have parameters of their own.
+Experiment in_other_words(Experiment e) {
+  Detector& detector = e.detector;
+  if (*any_choice()) state_crystal_as_matrix(e);
+  if (*any_choice()) {
+    e.beam.flux_per_s = 1e21;
+    e.beam.exposure_s = *any_between(0.1, 2);
+    e.beam.size_mm = *any_between(0.01, 0.1);
+  }
+  if (*any_choice()) e.scan.spindle_axis = 2.0 * *any_direction();
+  if (*any_choice()) e.beam.polarization_axis = 3.0 * *any_direction();
+  if (*any_choice()) detector.two_theta_axis = *any_direction();
+  switch (*any_count(0, 4)) {
+    case 0:
+      detector.close_distance_mm = detector.distance_mm;
+      break;
+    case 1:
+      detector.org_x_px = *any_between(1, 20);
+      detector.org_y_px = *any_between(1, 20);
+      break;
+    case 2:
+      detector.close_x_mm = *any_between(1, 20);
+      detector.close_y_mm = *any_between(1, 20);
+      break;
+    case 3:
+      detector.origin_m = resolve(e).panel.origin;
+      break;
+    default: {
+      // Axes of a custom frame need not be of unit length.
+      const Panel panel = resolve(e).panel;
+      e.beam.direction = 2.0 * panel.beam;
+      detector.convention = Convention::custom;
+      detector.fast_axis = 2.0 * panel.fast;
+      detector.slow_axis = 3.0 * panel.slow;
+      if (*any_choice()) detector.normal = panel.normal;
+      break;
+    }
+  }
+  return e;
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForExperimentsInOtherWords, ()) {
+  expect_gradients_of(in_other_words(differentiable(*any_experiment_of_either_mode())));
+}
+
 void expect_gradients_of_shape(CrystalShape shape, Interpolation interpolation) {
   Experiment e = differentiable(*any_experiment_of_either_mode());
   e.crystal.shape = shape;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <fstream>
 #include <numeric>
 
 #include "nablabragg/error.hpp"
@@ -293,6 +294,13 @@ TEST(Parameters, ThatDoNotExistAreAnsweredWithThoseThatDo) {
               testing::HasSubstr("no parameter 'cel'; there are cell, misset, cells, "));
   EXPECT_THAT(message_of<UsageError>([&] { with_parameter(e, "cell", std::vector{1.0}); }),
               testing::HasSubstr("'cell' is 6 numbers, not 1"));
+}
+
+RC_GTEST_PROP(Parameters, AreAllDocumented, ()) {
+  std::ifstream in(NABLA_SOURCE_DIR "/docs/gradients.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  for (const Parameter& p : parameters(any_differentiable()))
+    RC_ASSERT(text.find('`' + p.name + '`') != std::string::npos);
 }
 
 TEST(Gradients, OfRunningProductsAreRefused) {

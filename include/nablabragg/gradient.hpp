@@ -29,7 +29,7 @@ struct Gradient {
 
 struct ValueAndGradient {
   double value = 0;
-  std::vector<double> photons;  ///< as photons() gives them
+  std::vector<double> photons;  ///< as photons() gives them; empty where weights were given
   Gradient gradient;
 };
 

@@ -25,6 +25,9 @@ int compare_command(const std::vector<std::string>& words, std::ostream& out, st
 /// `nablabragg bench`: 0, or 1 where parity was required and is not there.
 int bench_command(const std::vector<std::string>& words, std::ostream& out);
 
+/// `nablabragg refine --image FILE --parameters LIST -- FLAGS`: 0, or 130 when it was interrupted.
+int refine_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+
 void print_help(std::ostream& out);
 
 /// Set by the signal handler that main() installs; the engine stops at the next row.

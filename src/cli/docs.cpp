@@ -70,6 +70,8 @@ void print_help(std::ostream& out) {
   out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n"
          "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
          "atomic model\n"
+         "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
+         "image\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
          "       nablabragg bench                                  how fast it is\n"
          "       nablabragg --version\n\n"

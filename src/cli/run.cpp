@@ -24,6 +24,12 @@ int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostr
   const std::vector<std::string> rest(words.begin() + 1, words.end());
   if (words[0] == "compare") return compare_command(rest, out, err);
   if (words[0] == "bench") return bench_command(rest, out);
+#ifdef NABLA_REFINE
+  if (words[0] == "refine") return refine_command(rest, out, err);
+#else
+  if (words[0] == "refine")
+    throw UsageError("this program was built without refine (cmake -DNABLA_REFINE=ON, with Ceres)");
+#endif
   if (words[0] == "fcalc")
     fcalc_command(rest, out);
   else if (words[0] == "docs")
@@ -33,8 +39,8 @@ int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostr
   else
     throw UsageError(
         "'" + words[0] +
-        "' is no subcommand; there are fcalc, compare, bench and docs, and flags begin "
-        "with - (nablabragg -help)");
+        "' is no subcommand; there are fcalc, refine, compare, bench and docs, and flags "
+        "begin with - (nablabragg -help)");
   return done;
 }
 

@@ -1,0 +1,235 @@
+// nablabragg refine: the parameters of a model that explain an image.
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "cli/command_line.hpp"
+#include "cli/commands.hpp"
+#include "cli/inputs.hpp"
+#include "cli/options.hpp"
+#include "cli/refinement_files.hpp"
+#include "io/atomic_file.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/io.hpp"
+#include "nablabragg/refine.hpp"
+#include "tools/float_files.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int done = 0, stopped = 130;
+
+struct RefineRequest {
+  std::string image, outdir = "refinement", resume;
+  std::vector<std::string> bounds, restraints, model;
+  std::optional<double> offset, overload;
+  double gain = 1, readout_noise = 0;
+  std::string likelihood = "poisson", background = "constant";
+  bool no_spot_stage = false, quiet = false, help = false;
+  RefineOptions options;
+};
+
+double number(const std::string& digits, const std::string& option) {
+  double value = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
+  if (error != std::errc{} || stop != end)
+    throw UsageError("'" + digits + "' in '" + option + "' is no number");
+  return value;
+}
+
+/// "distance=99:101"; either end may be left out.
+ParameterBounds bounds_of(const std::string& text) {
+  const std::size_t equals = text.find('='), colon = text.find(':', equals + 1);
+  if (equals == std::string::npos || colon == std::string::npos)
+    throw UsageError("'" + text + "' is no bound; write for example distance=99:101");
+  ParameterBounds b;
+  b.name = text.substr(0, equals);
+  const std::string low = text.substr(equals + 1, colon - equals - 1),
+                    high = text.substr(colon + 1);
+  if (!low.empty()) b.lower = number(low, text);
+  if (!high.empty()) b.upper = number(high, text);
+  return b;
+}
+
+/// "distance=0.05", or "distance=100.2:0.05" about another value than the start.
+Restraint restraint_of(const std::string& text) {
+  const std::size_t equals = text.find('='), colon = text.find(':', equals + 1);
+  if (equals == std::string::npos)
+    throw UsageError("'" + text + "' is no restraint; write for example distance=0.05");
+  Restraint r;
+  r.name = text.substr(0, equals);
+  if (colon != std::string::npos)
+    r.value = number(text.substr(equals + 1, colon - equals - 1), text);
+  r.deviation = number(text.substr(colon == std::string::npos ? equals + 1 : colon + 1), text);
+  return r;
+}
+
+RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
+  RefineRequest request;
+  RefineOptions& o = request.options;
+  CLI::App app("Fits parameters of a model to an image.", "nablabragg refine");
+  app.add_option("--image", request.image, "measured image: SMV, or raw float32");
+  app.add_option("--parameters", o.parameters,
+                 "what is refined, separated by commas: misset,cell[0-2],distance")
+      ->delimiter(',');
+  app.add_option("--likelihood", request.likelihood, "poisson or gauss (poisson)")
+      ->check(CLI::IsMember({"poisson", "gauss"}));
+  app.add_option("--background", request.background,
+                 "of each shoebox: none, constant or plane (constant)")
+      ->check(CLI::IsMember({"none", "constant", "plane"}));
+  app.add_option("--gain", request.gain, "counts per photon (1)")->check(CLI::PositiveNumber);
+  app.add_option("--offset", request.offset,
+                 "counts of a dark pixel (SMV: the model's -adc; float: 0)");
+  app.add_option("--readout-noise", request.readout_noise,
+                 "its standard deviation in counts, with --likelihood gauss (0)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--overload", request.overload,
+                 "counts from which on a pixel is left out (SMV: 65535)");
+  app.add_option("--bound", request.bounds, "NAME=LOWER:UPPER, either may be empty; repeatable")
+      ->take_all();
+  app.add_option("--restrain", request.restraints,
+                 "NAME=DEVIATION or NAME=VALUE:DEVIATION; repeatable")
+      ->take_all();
+  app.add_option("--shoebox", o.shoebox_px, "edge of a shoebox in pixels (15)")
+      ->check(CLI::Range(3, 1001));
+  app.add_option("--spots", o.most_shoeboxes, "most shoeboxes, the brightest (300)")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--least-photons", o.least_photons, "photons of a spot that counts (20)")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--all-pixels", o.all_pixels,
+               "fit the whole region of interest instead of shoeboxes");
+  app.add_flag("--no-spot-stage", request.no_spot_stage,
+               "begin with the pixels instead of the positions of the spots");
+  app.add_option("--structure-factors", o.structure_factor_deviation,
+                 "refine F(h,k,l) too, restrained to this relative standard deviation")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--iterations", o.iterations, "of each stage at most (50)")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--outdir", request.outdir, "folder for everything that is written (refinement)");
+  app.add_option("--resume", request.resume, "resume.json of an interrupted run");
+  app.add_flag("--quiet", request.quiet, "no line for every iteration");
+  app.footer(
+      "The starting model follows -- in nanoBragg's flags: nablabragg refine --image still.img "
+      "--parameters misset,distance -- -corrected -hkl ...");
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  request.help = !parse_options(app, {words.begin(), dashes}, out);
+  if (request.help) return request;
+  if (request.image.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
+  if (o.parameters.empty())
+    throw UsageError("refine needs --parameters, for example misset,cell[0-2],distance");
+  if (dashes == words.end() || dashes + 1 == words.end())
+    throw UsageError("refine needs the flags of the starting model after -- (--help shows how)");
+  request.model.assign(dashes + 1, words.end());
+  o.likelihood = request.likelihood == "gauss" ? Likelihood::gauss : Likelihood::poisson;
+  o.background = request.background == "none"       ? Background::none
+                 : request.background == "constant" ? Background::constant
+                                                    : Background::plane;
+  if (request.readout_noise > 0 && o.likelihood == Likelihood::poisson)
+    throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
+  o.spot_stage = !request.no_spot_stage;
+  for (const std::string& text : request.bounds) o.bounds.push_back(bounds_of(text));
+  for (const std::string& text : request.restraints) o.restraints.push_back(restraint_of(text));
+  return request;
+}
+
+bool is_smv(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw InputError(path, 0, "cannot be read");
+  return in.get() == '{';
+}
+
+Measurement read_measurement(const RefineRequest& request, const Request& model) {
+  Measurement m;
+  m.counts_per_photon = request.gain;
+  m.readout_noise = request.readout_noise;
+  if (is_smv(request.image)) {
+    const io::SmvFile file = io::read_smv(request.image);
+    m.counts = {file.fast_pixels, file.slow_pixels, {}};
+    m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
+    m.offset = request.offset.value_or(model.adc);
+    m.overload = request.overload.value_or(65535);
+    return m;
+  }
+  const Resolved resolved = resolve(model.experiment);
+  m.counts = tools::read_float_image(request.image,
+                                     {resolved.panel.fast_pixels, resolved.panel.slow_pixels});
+  m.offset = request.offset.value_or(0);
+  if (request.overload) m.overload = *request.overload;
+  return m;
+}
+
+void print_progress(std::ostream& err, const RefineProgress& p) {
+  fmt::print(err, "{}, iteration {}: residual {:.6f}, objective down by {:.4g}\n",
+             name_of(p.state.stage), p.iteration, p.residual, p.change);
+}
+
+void print_result(std::ostream& out, const Refinement& r) {
+  fmt::print(out, "{:<20}{:>16}{:>16}{:>14}  {}\n", "", "start", "refined", "deviation", "unit");
+  for (const RefinedNumber& n : r.numbers)
+    fmt::print(out, "{:<20}{:>16.9g}{:>16.9g}{:>14.3g}  {}{}\n", n.name, n.start, n.value,
+               n.deviation, n.unit, n.at_bound ? "  at its bound" : "");
+  for (const StageReport& s : r.stages)
+    fmt::print(out, "{}: residual {:.4f} -> {:.4f}, {} spots{}, {} iterations, {:.1f} s\n",
+               name_of(s.stage), s.residual_before, s.residual, s.spots,
+               s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations, s.seconds);
+}
+
+}  // namespace
+
+int refine_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+  RefineRequest request = parse(words, out);
+  if (request.help) return done;
+  Request model = parse_command_line(request.model);
+  load_inputs(model);
+  for (const std::string& line : model.warnings) err << "nablabragg: " << line << '\n';
+  const Measurement measurement = read_measurement(request, model);
+
+  const fs::path folder = request.outdir;
+  const std::string resume_file = (folder / "resume.json").string();
+  RefineOptions& options = request.options;
+  options.compute.threads = model.threads;
+  options.compute.engine = model.engine;
+  options.compute.precision = model.precision.value_or(Precision::float64);
+  options.compute.skip_below = model.skip_below;
+  if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw OutputError("cannot make the folder " + folder.string() + ": " + error.message());
+  options.progress = [&](const RefineProgress& p) {
+    write_resume_file(resume_file, p.state);
+    if (!request.quiet) print_progress(err, p);
+    return !interrupted();
+  };
+
+  const Refinement refinement = refine(model.experiment, measurement, options);
+  if (refinement.stopped) {
+    err << "nablabragg: error: stopped in the stage '" << name_of(refinement.state.stage)
+        << "'; the same command with --resume " << resume_file << " goes on from there\n";
+    return stopped;
+  }
+  for (const std::string& line : refinement.warnings) err << "nablabragg: " << line << '\n';
+  write_refinement_json((folder / "refined.json").string(), model.experiment, refinement,
+                        request.model);
+  write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
+                           refinement, options.compute);
+  if (!refinement.factors.empty())
+    write_refined_factors((folder / "refined.hkl").string(), refinement);
+  fs::remove(resume_file, error);
+  print_result(out, refinement);
+  out << "written to " << folder.string() << ": refined.json, refined.png"
+      << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
+  return done;
+}
+
+}  // namespace nablabragg::cli

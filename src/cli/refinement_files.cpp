@@ -1,0 +1,248 @@
+#include "cli/refinement_files.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <iterator>  // for back_inserter
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "nablabragg/io.hpp"
+#include "nablabragg/version.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array stages{RefineStage::spot_positions, RefineStage::measured_spots,
+                            RefineStage::predicted_spots, RefineStage::structure_factors};
+
+void write_json(const std::string& path, const Json& json) {
+  io::AtomicFile file(path);
+  // Flags may hold bytes that are no UTF-8
+  file.write(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
+  file.commit();
+}
+
+/// JSON has no infinity; what is not determined is null.
+Json finite_or_null(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
+
+Json numbers_json(const Refinement& r) {
+  Json numbers = Json::array();
+  for (const RefinedNumber& n : r.numbers)
+    numbers.push_back({{"name", n.name},
+                       {"unit", n.unit},
+                       {"start", n.start},
+                       {"value", n.value},
+                       {"deviation", finite_or_null(n.deviation)},
+                       {"at_bound", n.at_bound}});
+  return numbers;
+}
+
+Json correlations_json(const Refinement& r) {
+  Json rows = Json::array();
+  for (std::size_t i = 0; i < r.numbers.size(); ++i) {
+    const auto begin = r.correlations.begin() + static_cast<std::ptrdiff_t>(i * r.numbers.size());
+    rows.push_back(
+        std::vector<double>(begin, begin + static_cast<std::ptrdiff_t>(r.numbers.size())));
+  }
+  return rows;
+}
+
+Json factors_json(const Refinement& r) {
+  Json all = Json::array();
+  for (const RefinedFactor& f : r.factors)
+    all.push_back(
+        {{"hkl", f.hkl}, {"start", f.start}, {"value", f.value}, {"deviation", f.deviation}});
+  return all;
+}
+
+Json stages_json(const Refinement& r) {
+  Json all = Json::array();
+  for (const StageReport& s : r.stages)
+    all.push_back({{"stage", name_of(s.stage)},
+                   {"spots", s.spots},
+                   {"pixels", s.pixels},
+                   {"iterations", s.iterations},
+                   {"converged", s.converged},
+                   {"residual_before", s.residual_before},
+                   {"residual", s.residual},
+                   {"seconds", s.seconds}});
+  return all;
+}
+
+/// A square about a spot that lies on the panel as a whole.
+struct Tile {
+  int fast = 0, slow = 0, edge = 0;
+  double background = 0;  ///< at the spot, beside the model's own
+  std::vector<PixelIndex> pixels() const {
+    std::vector<PixelIndex> all;
+    for (int j = 0; j < edge; ++j)
+      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j});
+    return all;
+  }
+};
+
+std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> boxes) {
+  constexpr std::size_t most = 12;
+  constexpr int edge = 21;
+  std::vector<Tile> tiles;
+  for (const Shoebox& box : boxes) {
+    const Tile tile{static_cast<int>(std::lround(box.fast)) - edge / 2,
+                    static_cast<int>(std::lround(box.slow)) - edge / 2, edge,
+                    box.background.empty() ? 0 : box.background[0]};
+    if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > counts.fast_pixels ||
+        tile.slow + edge > counts.slow_pixels)
+      continue;
+    tiles.push_back(tile);
+    if (tiles.size() == most) break;
+  }
+  return tiles;
+}
+
+}  // namespace
+
+RefineState read_resume_file(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) throw InputError(path, 0, "cannot be read");
+  try {
+    const Json json = Json::parse(in);
+    RefineState state;
+    const std::string stage = json.at("stage");
+    const auto* const known = std::find_if(stages.begin(), stages.end(),
+                                           [&](RefineStage s) { return stage == name_of(s); });
+    if (known == stages.end()) throw InputError(path, 0, "names no stage of a refinement");
+    state.stage = *known;
+    for (const auto& [name, value] : json.at("values").items())
+      state.values.emplace_back(name, value.get<double>());
+    return state;
+  } catch (const nlohmann::json::exception&) {
+    throw InputError(path, 0, "is no file of an interrupted refinement");
+  }
+}
+
+void write_resume_file(const std::string& path, const RefineState& state) {
+  Json values = Json::object();
+  for (const auto& [name, value] : state.values) values[name] = value;
+  write_json(path, {{"version", version()}, {"stage", name_of(state.stage)}, {"values", values}});
+}
+
+std::vector<std::string> changed_flags(const Experiment& before, const Experiment& after) {
+  std::vector<std::string> words;
+  const auto add = [&](bool changed, const char* flag, std::initializer_list<double> values) {
+    if (!changed) return;
+    words.emplace_back(flag);
+    for (const double v : values) words.push_back(fmt::format("{}", v));
+  };
+  const Vec3d& misset = after.crystal.misset_deg;
+  add(!(misset == before.crystal.misset_deg), "-misset", {misset.x, misset.y, misset.z});
+  if (after.crystal.cell) {
+    const UnitCell& c = *after.crystal.cell;
+    const auto numbers = [](const UnitCell& u) {
+      return std::array{u.a_A, u.b_A, u.c_A, u.alpha_deg, u.beta_deg, u.gamma_deg};
+    };
+    add(!before.crystal.cell || numbers(*before.crystal.cell) != numbers(c), "-cell",
+        {c.a_A, c.b_A, c.c_A, c.alpha_deg, c.beta_deg, c.gamma_deg});
+  }
+  const double mosaic = after.crystal.mosaic_spread_deg.value_or(0);
+  add(mosaic != before.crystal.mosaic_spread_deg.value_or(0), "-mosaic", {mosaic});
+  add(after.beam.wavelength_A != before.beam.wavelength_A, "-lambda", {after.beam.wavelength_A});
+  add(after.beam.fluence_per_m2 != before.beam.fluence_per_m2, "-fluence",
+      {after.beam.fluence_per_m2});
+  const Detector &d = after.detector, &was = before.detector;
+  add(d.distance_mm != was.distance_mm, "-distance", {d.distance_mm});
+  if (d.beam_x_mm && d.beam_y_mm &&
+      (d.beam_x_mm != was.beam_x_mm || d.beam_y_mm != was.beam_y_mm)) {
+    add(true, "-Xbeam", {*d.beam_x_mm});
+    add(true, "-Ybeam", {*d.beam_y_mm});
+  }
+  return words;
+}
+
+void write_refined_factors(const std::string& path, const Refinement& r) {
+  const StructureFactorGrid& grid = *r.experiment.structure_factors.grid;
+  std::string text;
+  for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
+    for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
+      for (int l = grid.min()[2]; l <= grid.max()[2]; ++l)
+        if (grid.at(h, k, l) != 0)
+          fmt::format_to(std::back_inserter(text), "{} {} {} {:.6g}\n", h, k, l, grid.at(h, k, l));
+  io::AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void write_refinement_json(const std::string& path, const Experiment& start, const Refinement& r,
+                           const std::vector<std::string>& model_words) {
+  write_json(path, {{"version", version()},
+                    {"model", model_words},
+                    {"refined_flags", changed_flags(start, r.experiment)},
+                    {"residual", r.stages.empty() ? 0 : r.stages.back().residual},
+                    {"numbers", numbers_json(r)},
+                    {"correlations", correlations_json(r)},
+                    {"structure_factors", factors_json(r)},
+                    {"stages", stages_json(r)},
+                    {"warnings", r.warnings}});
+}
+
+void write_refinement_picture(const std::string& path, const Experiment& start,
+                              const Measurement& m, const Refinement& r,
+                              const ComputeOptions& compute) {
+  constexpr int zoom = 4, gap = 2, rows = 4;
+  const std::vector<Tile> tiles = brightest_tiles(m.counts, r.shoeboxes);
+  if (tiles.empty()) return;
+  std::vector<PixelIndex> pixels;
+  for (const Tile& tile : tiles) {
+    const auto more = tile.pixels();
+    pixels.insert(pixels.end(), more.begin(), more.end());
+  }
+  const std::vector<double> before = photons(start, pixels, compute);
+  const std::vector<double> after = photons(r.experiment, pixels, compute);
+
+  const int edge = tiles[0].edge, cell = zoom * edge + gap;
+  const int width = cell * static_cast<int>(tiles.size()) + gap, height = cell * rows + gap;
+  std::vector<std::uint16_t> grey(
+      static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 200);
+  const std::size_t size = tiles[0].pixels().size();
+  for (std::size_t t = 0; t < tiles.size(); ++t) {
+    std::vector<double> measured;
+    for (const PixelIndex& p : tiles[t].pixels())
+      measured.push_back((static_cast<double>(m.counts.at(p.fast, p.slow)) - m.offset) /
+                         m.counts_per_photon);
+    const double background = tiles[t].background;
+    const double black = std::max(*std::max_element(measured.begin(), measured.end()), 1.0);
+    for (std::size_t i = 0; i < size; ++i) {
+      const auto share = [&](double photons) {
+        return 255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)));
+      };
+      const double expected = after[t * size + i] + background;
+      const double off = (measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
+      const std::array<double, rows> values{
+          share(measured[i]), share(before[t * size + i] + background), share(expected),
+          std::clamp(128 - 128 * off / 5, 0.0, 255.0)};
+      const int x0 = gap + static_cast<int>(t) * cell + zoom * (static_cast<int>(i) % edge);
+      for (int row = 0; row < rows; ++row) {
+        const int y0 = gap + row * cell + zoom * (static_cast<int>(i) / edge);
+        const auto value = static_cast<std::uint16_t>(
+            std::lround(values[static_cast<std::size_t>(row)]));
+        for (int y = y0; y < y0 + zoom; ++y)
+          for (int x = x0; x < x0 + zoom; ++x)
+            grey[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+                 static_cast<std::size_t>(x)] = value;
+      }
+    }
+  }
+  io::write_png(path, width, height, 8, [&](int slow, std::span<std::uint16_t> row) {
+    const auto begin = grey.begin() + static_cast<std::ptrdiff_t>(slow) * width;
+    std::copy(begin, begin + width, row.begin());
+  });
+}
+
+}  // namespace nablabragg::cli

@@ -1,0 +1,166 @@
+#include "refine/free_parameters.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <iterator>  // for istream_iterator
+#include <limits>
+#include <sstream>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/parameters.hpp"
+
+namespace nablabragg::refinement {
+
+namespace {
+
+/// "cell[0-2]": a name and the first and last of its numbers; all of them without brackets.
+struct Selection {
+  std::string name;
+  std::size_t first = 0, last = 0;
+  bool all = true;
+};
+
+Selection parse(const std::string& text) {
+  Selection s;
+  const std::size_t open = text.find('[');
+  s.name = text.substr(0, open);
+  if (open == std::string::npos) return s;
+  s.all = false;
+  const char* at = text.data() + open + 1;
+  const char* const end = text.data() + text.size();
+  const auto fail = [&] {
+    return UsageError("'" + text + "' names no numbers; write " + s.name + ", " + s.name +
+                      "[0] or " + s.name + "[0-2]");
+  };
+  const auto number = [&](std::size_t& value) {
+    const auto [stop, error] = std::from_chars(at, end, value);
+    if (error != std::errc{}) throw fail();
+    at = stop;
+  };
+  number(s.first);
+  s.last = s.first;
+  if (at != end && *at == '-') ++at, number(s.last);
+  if (at == end || *at != ']' || at + 1 != end || s.last < s.first) throw fail();
+  return s;
+}
+
+std::vector<std::string> words(const std::string& text) {
+  std::istringstream in(text);
+  return {std::istream_iterator<std::string>(in), {}};
+}
+
+std::string element_name(const Parameter& p, std::size_t element) {
+  return p.shape.empty() ? p.name : p.name + '[' + std::to_string(element) + ']';
+}
+
+}  // namespace
+
+FreeParameters::FreeParameters(const Experiment& start, const RefineOptions& options)
+    : start_(start) {
+  if (options.parameters.empty())
+    throw UsageError("nothing is to be refined; name parameters, for example misset, cell[0-2]");
+  std::vector<std::size_t> first_column;
+  for (const std::string& text : options.parameters) {
+    const Selection chosen = parse(text);
+    const Parameter p = parameter(start, chosen.name);
+    auto known = std::find(names_.begin(), names_.end(), chosen.name);
+    const auto index = static_cast<std::size_t>(known - names_.begin());
+    if (known == names_.end()) {
+      names_.push_back(chosen.name);
+      whole_.push_back(p.values);
+      first_column.push_back(columns_);
+      columns_ += p.values.size();
+    }
+    const std::size_t last = chosen.all ? p.values.size() - 1 : chosen.last;
+    if (last >= p.values.size())
+      throw UsageError("'" + text + "' is not there: " + chosen.name + " has " +
+                       std::to_string(p.values.size()) + " numbers, counted from 0");
+    const std::vector<std::string> units = words(p.unit);
+    for (std::size_t e = chosen.all ? 0 : chosen.first; e <= last; ++e) {
+      FreeNumber number;
+      number.name = element_name(p, e);
+      number.unit = units.empty() ? "" : units[std::min(e, units.size() - 1)];
+      number.parameter = index;
+      number.element = e;
+      number.column = first_column[index] + e;
+      number.start = p.values[e];
+      number.lower = -std::numeric_limits<double>::infinity();
+      number.upper = std::numeric_limits<double>::infinity();
+      for (const FreeNumber& other : numbers_)
+        if (other.name == number.name)
+          throw UsageError(number.name + " is named twice among the refined parameters");
+      numbers_.push_back(number);
+    }
+  }
+  const auto find = [&](const std::string& name, const char* what) -> FreeNumber& {
+    for (FreeNumber& number : numbers_)
+      if (number.name == name) return number;
+    std::string all;
+    for (const FreeNumber& number : numbers_)
+      all.append(all.empty() ? "" : ", ").append(number.name);
+    throw UsageError(std::string(what) + " is given for '" + name +
+                     "', which is not refined; refined are " + all);
+  };
+  for (const ParameterBounds& b : options.bounds) {
+    FreeNumber& number = find(b.name, "a bound");
+    if (!(b.lower < b.upper) || number.start < b.lower || number.start > b.upper)
+      throw UsageError("the bounds of " + b.name + " do not hold its starting value " +
+                       std::to_string(number.start));
+    number.lower = b.lower;
+    number.upper = b.upper;
+  }
+  for (const Restraint& r : options.restraints) {
+    FreeNumber& number = find(r.name, "a restraint");
+    if (!(r.deviation > 0) || !std::isfinite(r.deviation))
+      throw UsageError("the restraint of " + r.name + " needs a positive standard deviation");
+    number.restraint_deviation = r.deviation;
+    number.restrained_to = r.value.value_or(number.start);
+  }
+}
+
+std::vector<double> FreeParameters::start() const {
+  std::vector<double> values;
+  values.reserve(numbers_.size());
+  for (const FreeNumber& number : numbers_) values.push_back(number.start);
+  return values;
+}
+
+Experiment FreeParameters::experiment(std::span<const double> values) const {
+  std::vector<std::vector<double>> whole = whole_;
+  for (std::size_t i = 0; i < numbers_.size(); ++i)
+    whole[numbers_[i].parameter][numbers_[i].element] = values[i];
+  Experiment e = start_;
+  for (std::size_t i = 0; i < names_.size(); ++i) e = with_parameter(e, names_[i], whole[i]);
+  return e;
+}
+
+std::vector<double> FreeParameters::values_of(const RefineState& state) const {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < numbers_.size(); ++i) {
+    if (state.values.size() != numbers_.size() || state.values[i].first != numbers_[i].name) {
+      std::string saved, wanted;
+      for (const auto& [name, value] : state.values)
+        saved.append(saved.empty() ? "" : ", ").append(name);
+      for (const FreeNumber& number : numbers_)
+        wanted.append(wanted.empty() ? "" : ", ").append(number.name);
+      throw UsageError(std::string("the interrupted refinement was of ")
+                           .append(saved)
+                           .append(", this one is of ")
+                           .append(wanted)
+                           .append("; resume with the same parameters"));
+    }
+    values.push_back(state.values[i].second);
+  }
+  return values;
+}
+
+RefineState FreeParameters::state(RefineStage stage, std::span<const double> values) const {
+  RefineState state;
+  state.stage = stage;
+  for (std::size_t i = 0; i < numbers_.size(); ++i)
+    state.values.emplace_back(numbers_[i].name, values[i]);
+  return state;
+}
+
+}  // namespace nablabragg::refinement

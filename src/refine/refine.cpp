@@ -1,0 +1,265 @@
+#include "nablabragg/refine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <span>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "refine/factor_fit.hpp"
+#include "refine/free_parameters.hpp"
+#include "refine/pixel_fit.hpp"
+#include "refine/shoeboxes.hpp"
+#include "refine/spot_positions.hpp"
+#include "refine/spots.hpp"
+#include "refine/uncertainty.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+using namespace refinement;
+
+/// Automatic oversampling stays what it is for the start: the objective must not jump with it.
+Experiment with_fixed_sampling(Experiment e) {
+  e.sampling.oversample = resolve(e).oversample;
+  return e;
+}
+
+/// Photons of the usable pixels: of the region of interest, not masked, not overloaded.
+PhotonImage photon_image(const Experiment& start, const Measurement& m) {
+  const Resolved resolved = resolve(start);
+  const Image& counts = m.counts;
+  if (counts.fast_pixels != resolved.panel.fast_pixels ||
+      counts.slow_pixels != resolved.panel.slow_pixels)
+    throw InputError("the image has " + std::to_string(counts.fast_pixels) + " x " +
+                     std::to_string(counts.slow_pixels) + " pixels and the model's panel " +
+                     std::to_string(resolved.panel.fast_pixels) + " x " +
+                     std::to_string(resolved.panel.slow_pixels) +
+                     " (fast x slow); check -detpixels, -detsize and -pixel");
+  if (!(m.counts_per_photon > 0) || !std::isfinite(m.counts_per_photon))
+    throw UsageError("the gain, in counts per photon, must be positive");
+  PhotonImage image{counts.fast_pixels, counts.slow_pixels, {}, {}};
+  image.photons.resize(counts.pixels.size());
+  image.usable.resize(counts.pixels.size());
+  for (std::size_t i = 0; i < counts.pixels.size(); ++i)
+    image.photons[i] = (static_cast<double>(counts.pixels[i]) - m.offset) / m.counts_per_photon;
+  for (const PixelIndex& p : visited_pixels(start)) {
+    const std::size_t i = image.at(p.fast, p.slow);
+    image.usable[i] = std::isfinite(image.photons[i]) &&
+                      static_cast<double>(counts.pixels[i]) < m.overload;
+  }
+  return image;
+}
+
+/// The spots of the direct beam, h k l = 0 0 0, belong to the beam stop.
+void drop_direct_beam(const Resolved& resolved, std::vector<Spot>& spots) {
+  const double fast = resolved.panel.beam_fast / resolved.panel.pixel - 0.5;
+  const double slow = resolved.panel.beam_slow / resolved.panel.pixel - 0.5;
+  constexpr double radius_px = 10;
+  std::erase_if(
+      spots, [&](const Spot& s) { return std::hypot(s.fast - fast, s.slow - slow) < radius_px; });
+}
+
+/// Spots of the model's image, which noise has no part in choosing.
+std::vector<Spot> predicted_spots(const Experiment& experiment, const PhotonImage& measured,
+                                  const RefineOptions& options) {
+  PhotonImage predicted = measured;
+  const Simulation s = simulate(experiment, options.compute);
+  for (std::size_t i = 0; i < predicted.photons.size(); ++i)
+    predicted.photons[i] = static_cast<double>(s.image.pixels[i]);
+  return find_spots(predicted, options.least_photons);
+}
+
+std::string combination(const std::vector<double>& shares, const FreeParameters& free) {
+  std::string text;
+  for (std::size_t i = 0; i < shares.size(); ++i)
+    if (std::abs(shares[i]) > 0.05)
+      text.append(text.empty() ? "" : ", ").append(free.numbers()[i].name);
+  return text;
+}
+
+class Run {
+ public:
+  Run(const Experiment& start, const Measurement& measurement, const RefineOptions& options)
+      : options_(options),
+        free_(with_fixed_sampling(start), options),
+        image_(photon_image(start, measurement)),
+        data_{free_, image_, options,
+              measurement.readout_noise * measurement.readout_noise /
+                  (measurement.counts_per_photon * measurement.counts_per_photon)},
+        values_(options.resume ? free_.values_of(*options.resume) : free_.start()) {}
+
+  Refinement result() {
+    stages();
+    Refinement r = std::move(result_);
+    r.experiment = free_.experiment(values_);
+    r.state = free_.state(stage_, values_);
+    r.shoeboxes = std::move(boxes_);
+    numbers(r);
+    return r;
+  }
+
+ private:
+  std::string least_photons() const {
+    return std::to_string(static_cast<int>(options_.least_photons));
+  }
+
+  RefineStage first_stage() const {
+    return options_.resume ? options_.resume->stage : RefineStage::spot_positions;
+  }
+
+  void stages() {
+    std::vector<Spot> found;
+    if (!options_.all_pixels) {
+      found = find_spots(image_, options_.least_photons);
+      drop_direct_beam(resolve(free_.experiment(values_)), found);
+      if (found.empty())
+        throw InputError("no spot of " + least_photons() +
+                         " photons was found in the image; check offset and gain");
+    }
+    if (first_stage() <= RefineStage::spot_positions && options_.spot_stage &&
+        !options_.all_pixels) {
+      const auto why_not = why_no_spot_stage(resolve(free_.experiment(values_)));
+      if (why_not)
+        result_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
+      else
+        stage(RefineStage::spot_positions,
+              [&] { return fit_spot_positions(free_, found, options_, values_, watch()); });
+    }
+    if (first_stage() <= RefineStage::measured_spots && !result_.stopped) {
+      set_boxes(found);
+      pixels(RefineStage::measured_spots);
+    }
+    if (options_.all_pixels || result_.stopped) return;
+    set_boxes(predicted_spots(free_.experiment(values_), image_, options_));
+    pixels(RefineStage::predicted_spots);
+    if (options_.structure_factor_deviation && !result_.stopped) structure_factors();
+  }
+
+  void structure_factors() {
+    stage(RefineStage::structure_factors, [&] {
+      StageReport report = fit_structure_factors(data_, values_, boxes_, result_.factors, watch());
+      free_.set_structure_factors(with_factors(*free_.structure_factors().grid, result_.factors));
+      report.residual = mean_square_residual(data_, model_photons(data_, values_, boxes_), boxes_);
+      return report;
+    });
+  }
+
+  void set_boxes(std::vector<Spot> spots) {
+    drop_direct_beam(resolve(free_.experiment(values_)), spots);
+    boxes_ = options_.all_pixels
+                 ? one_shoebox(image_)
+                 : make_shoeboxes(image_, spots, options_.shoebox_px, options_.most_shoeboxes);
+    if (boxes_.empty())
+      throw InputError("there are no usable pixels around spots of " + least_photons() +
+                       " photons; check mask, region of interest, overload and fluence");
+    const std::vector<double> model = model_photons(data_, values_, boxes_);
+    std::size_t first = 0;
+    for (Shoebox& box : boxes_) {
+      const auto own = std::span(model).subspan(first, box.pixels.size());
+      start_background(image_, options_.background, own, box);
+      first += box.pixels.size();
+    }
+  }
+
+  void pixels(RefineStage which) {
+    stage(which, [&] { return fit_pixels(data_, which, values_, boxes_, watch()); });
+  }
+
+  template <class Fit>
+  void stage(RefineStage which, const Fit& fit) {
+    stage_ = which;
+    iteration_ = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    StageReport report = fit();
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+                         .count();
+    result_.stages.push_back(report);
+    if (!report.converged && !result_.stopped)
+      result_.warnings.push_back("the stage '" + std::string(name_of(which)) +
+                                 "' had not converged after " + std::to_string(report.iterations) +
+                                 " iterations");
+  }
+
+  std::function<bool(std::span<const double>, double, double)> watch() {
+    return [this](std::span<const double> values, double residual, double change) {
+      if (!options_.progress) return true;
+      const RefineProgress now{free_.state(stage_, values), iteration_++, residual, change};
+      result_.stopped = !options_.progress(now);
+      return !result_.stopped;
+    };
+  }
+
+  void numbers(Refinement& r) {
+    Uncertainty u;
+    const bool known = !r.shoeboxes.empty() && !r.stopped;
+    if (known) u = uncertainty(fisher_information(data_, values_, r.shoeboxes), free_.size());
+    for (std::size_t i = 0; i < free_.size(); ++i) {
+      const FreeNumber& n = free_.numbers()[i];
+      RefinedNumber& number = r.numbers.emplace_back();
+      number.name = n.name;
+      number.unit = n.unit;
+      number.start = n.start;
+      number.value = values_[i];
+      number.deviation = known ? u.deviations[i] : std::numeric_limits<double>::quiet_NaN();
+      const double near = 1e-3 * (known && std::isfinite(number.deviation) ? number.deviation : 0);
+      number.at_bound = values_[i] <= n.lower + near || values_[i] >= n.upper - near;
+    }
+    if (!known) return;
+    if (!r.factors.empty())
+      r.warnings.emplace_back(
+          "the standard deviations of the numbers take the structure factors as known");
+    r.correlations = u.correlations;
+    for (const auto& shares : u.undetermined)
+      r.warnings.push_back("the image does not determine this combination: " +
+                           combination(shares, free_) + "; refine fewer of them or restrain one");
+    // Several hundred pixels and more: 1.2 is many standard deviations from 1
+    constexpr double too_far = 1.2;
+    if (!r.stages.empty() && r.stages.back().residual > too_far)
+      r.warnings.push_back(
+          "the model does not explain the image: the mean squared residual is " +
+          std::to_string(r.stages.back().residual) +
+          " of what noise would leave, so that the standard deviations are too small");
+  }
+
+  const RefineOptions& options_;
+  FreeParameters free_;
+  PhotonImage image_;
+  PixelData data_;
+  std::vector<double> values_;
+  std::vector<Shoebox> boxes_;
+  RefineStage stage_ = RefineStage::spot_positions;
+  int iteration_ = 0;
+  Refinement result_;
+};
+
+}  // namespace
+
+const char* name_of(RefineStage stage) {
+  switch (stage) {
+    case RefineStage::spot_positions:
+      return "spot positions";
+    case RefineStage::measured_spots:
+      return "measured spots";
+    case RefineStage::predicted_spots:
+      return "predicted spots";
+    case RefineStage::structure_factors:
+      return "structure factors";
+  }
+  return "";
+}
+
+Refinement refine(const Experiment& start, const Measurement& measurement,
+                  const RefineOptions& options) {
+  if (options.structure_factor_deviation) {
+    if (!(*options.structure_factor_deviation > 0))
+      throw UsageError("structure factors need a positive relative standard deviation");
+    if (!start.structure_factors.grid)
+      throw UsageError("structure factors can be refined only where there is a table (-hkl)");
+  }
+  return Run(start, measurement, options).result();
+}
+
+}  // namespace nablabragg

@@ -1,0 +1,33 @@
+// Which pixels a fit looks at: squares about spots, each with its own background.
+#pragma once
+#include <span>
+#include <vector>
+#include "nablabragg/refine.hpp"  // for Shoebox, Background
+#include "refine/spots.hpp"
+
+namespace nablabragg::refinement {
+
+/// Squares about the first `most` spots.  A pixel belongs to the nearest of them only; boxes that
+/// are left with too few pixels to tell a background are dropped.
+std::vector<Shoebox> make_shoeboxes(const PhotonImage& image, std::span<const Spot> spots,
+                                    int edge_px, int most);
+
+/// All usable pixels as one box about the middle of the panel.
+std::vector<Shoebox> one_shoebox(const PhotonImage& image);
+
+int background_terms(Background background);
+
+/// What the terms of a background weigh in a pixel: 1, and the distances from the centre [px].
+struct BackgroundTerms {
+  double values[3];
+};
+inline BackgroundTerms background_at(const Shoebox& box, const PixelIndex& pixel) {
+  return {{1, pixel.fast - box.fast, pixel.slow - box.slow}};
+}
+
+/// A background to begin with: the level of the dimmer half of the pixels, less that of the model's
+/// photons, without slopes.
+void start_background(const PhotonImage& image, Background background,
+                      std::span<const double> model, Shoebox& box);
+
+}  // namespace nablabragg::refinement

@@ -1,0 +1,328 @@
+#include "refine/spot_positions.hpp"
+
+#include <ceres/ceres.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "nablabragg/error.hpp"
+#include "physics/rotation.hpp"
+#include "refine/ceres_support.hpp"
+
+namespace nablabragg::refinement {
+
+SpotGeometry::SpotGeometry(const Resolved& resolved)
+    : real_A_(resolved.axes.real_A),
+      reciprocal_per_A_(resolved.axes.reciprocal_per_A),
+      panel_(resolved.panel),
+      normal_(cross(resolved.panel.fast, resolved.panel.slow)),
+      wavelength_A_(resolved.wavelength * 1e10) {
+  const double phi = resolved.phi.front();
+  real_A_ = physics::rotate_about(real_A_, panel_.spindle, phi);
+  reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, panel_.spindle, phi);
+}
+
+Vec3d SpotGeometry::fractional_index(double fast, double slow) const {
+  const Vec3d place = panel_.origin + ((fast + 0.5) * panel_.pixel) * panel_.fast +
+                      ((slow + 0.5) * panel_.pixel) * panel_.slow;
+  return real_A_ * ((unit(place) - panel_.beam) / wavelength_A_);
+}
+
+std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index) const {
+  const auto& [h, k, l] = index;
+  const Vec3d q = double(h) * reciprocal_per_A_.a + double(k) * reciprocal_per_A_.b +
+                  double(l) * reciprocal_per_A_.c;
+  const double length2 = dot(q, q), along = dot(q, panel_.beam);
+  const Vec3d across = q - along * panel_.beam;
+  const double across_length = length(across);
+  if (!(across_length > 0)) return std::nullopt;
+  const double along_on_sphere = -wavelength_A_ * length2 / 2;
+  const double across2_on_sphere = length2 - along_on_sphere * along_on_sphere;
+  if (!(across2_on_sphere > 0)) return std::nullopt;
+  const double across_on_sphere = std::sqrt(across2_on_sphere);
+
+  const Vec3d scattered = (along_on_sphere + 1 / wavelength_A_) * panel_.beam +
+                          (across_on_sphere / across_length) * across;
+  const double towards_panel = dot(scattered, normal_);
+  const double steps = dot(panel_.origin, normal_) / towards_panel;
+  if (!(steps > 0) || !std::isfinite(steps)) return std::nullopt;
+  const Vec3d on_panel = steps * scattered - panel_.origin;
+  ExpectedSpot spot;
+  spot.fast = dot(on_panel, panel_.fast) / panel_.pixel - 0.5;
+  spot.slow = dot(on_panel, panel_.slow) / panel_.pixel - 0.5;
+  spot.missed_by_rad = std::atan2(along, across_length) -
+                       std::atan2(along_on_sphere, across_on_sphere);
+  spot.reciprocal_per_A = std::sqrt(length2);
+  return spot;
+}
+
+std::optional<std::string> why_no_spot_stage(const Resolved& resolved) {
+  constexpr double widest_band = 0.01;
+  const auto [least, most] = std::minmax_element(
+      resolved.rays.begin(), resolved.rays.end(),
+      [](const Ray& a, const Ray& b) { return a.wavelength < b.wavelength; });
+  if (resolved.phi.size() > 1) return "the crystal turns";
+  if (least != resolved.rays.end() &&
+      most->wavelength - least->wavelength > widest_band * resolved.wavelength)
+    return "the beam has more than 1 % of bandwidth";
+  return std::nullopt;
+}
+
+std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<const Spot> spots,
+                                     double most_reciprocal_per_A) {
+  constexpr double tolerance = 0.3;
+  std::map<MillerIndex, Spot> found;
+  for (const Spot& spot : spots) {
+    const Vec3d h = geometry.fractional_index(spot.fast, spot.slow);
+    const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)}, off = h - whole;
+    if (std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance) continue;
+    const MillerIndex index{static_cast<int>(whole.x), static_cast<int>(whole.y),
+                            static_cast<int>(whole.z)};
+    const auto expected = geometry.expected(index);
+    if (!expected || expected->reciprocal_per_A > most_reciprocal_per_A) continue;
+    Spot& all = found[index];
+    const double photons = all.photons + spot.photons, share = spot.photons / photons;
+    all.fast += share * (spot.fast - all.fast);
+    all.slow += share * (spot.slow - all.slow);
+    all.photons = photons;
+    all.pixels += spot.pixels;
+  }
+  std::vector<IndexedSpot> indexed;
+  indexed.reserve(found.size());
+  for (const auto& [index, spot] : found) indexed.push_back({index, spot});
+  return indexed;
+}
+
+namespace {
+
+struct Widths {
+  double place_px, angle_rad;
+};
+
+/// A step that moves spots a little, whatever the number is: its unit tells what is little.  The
+/// positions are smooth and exact to 1e-15, so central differences lose nothing that matters here.
+double small_step(const FreeNumber& number) {
+  if (number.unit == "deg" || number.unit == "mm" || number.unit == "A") return 1e-4;
+  return 1e-6 * std::max(std::abs(number.start), 1.0);
+}
+
+/// Residuals of all spots, three each.
+class SpotResiduals {
+ public:
+  SpotResiduals(const FreeParameters& free, std::vector<IndexedSpot> spots, Widths widths)
+      : free_(free), spots_(std::move(spots)), widths_(widths) {}
+
+  std::size_t size() const { return 3 * spots_.size(); }
+
+  bool operator()(std::span<const double> values, std::span<double> residuals) const {
+    const SpotGeometry geometry(resolve(free_.experiment(values)));
+    for (std::size_t i = 0; i < spots_.size(); ++i) {
+      const auto expected = geometry.expected(spots_[i].index);
+      if (!expected) return false;
+      residuals[3 * i] = (expected->fast - spots_[i].spot.fast) / widths_.place_px;
+      residuals[3 * i + 1] = (expected->slow - spots_[i].spot.slow) / widths_.place_px;
+      residuals[3 * i + 2] = expected->missed_by_rad / widths_.angle_rad;
+    }
+    return true;
+  }
+
+ private:
+  const FreeParameters& free_;
+  std::vector<IndexedSpot> spots_;
+  Widths widths_;
+};
+
+/// For Ceres, in steps of small_step() from the values of a round's beginning.
+class SpotCost : public ceres::CostFunction {
+ public:
+  SpotCost(const FreeParameters& free, SpotResiduals residuals, std::vector<double> centre)
+      : free_(free), residuals_(std::move(residuals)), centre_(std::move(centre)) {
+    set_num_residuals(static_cast<int>(residuals_.size()));
+    mutable_parameter_block_sizes()->push_back(static_cast<int>(centre_.size()));
+  }
+
+  std::vector<double> values(const double* steps) const {
+    std::vector<double> v = centre_;
+    for (std::size_t i = 0; i < v.size(); ++i) v[i] += steps[i] * unit_of(i);
+    return v;
+  }
+  double unit_of(std::size_t i) const { return 1000 * small_step(free_.numbers()[i]); }
+
+  bool Evaluate(const double* const* blocks, double* residuals, double** jacobians) const override {
+    const std::size_t rows = residuals_.size(), columns = centre_.size();
+    try {
+      std::vector<double> at = values(blocks[0]);
+      if (!residuals_(at, {residuals, rows})) return false;
+      if (!jacobians || !jacobians[0]) return true;
+      std::vector<double> above(rows), below(rows);
+      for (std::size_t c = 0; c < columns; ++c) {
+        const double middle = at[c], step = small_step(free_.numbers()[c]);
+        at[c] = middle + step;
+        if (!residuals_(at, above)) return false;
+        at[c] = middle - step;
+        if (!residuals_(at, below)) return false;
+        at[c] = middle;
+        for (std::size_t r = 0; r < rows; ++r)
+          jacobians[0][r * columns + c] = (above[r] - below[r]) / (2 * step) * unit_of(c);
+      }
+      return true;
+    } catch (const UsageError&) {  // no experiment: too long a step
+      return false;
+    }
+  }
+
+ private:
+  const FreeParameters& free_;
+  SpotResiduals residuals_;
+  std::vector<double> centre_;
+};
+
+/// The user's restraints, and that the start is not far off.  Few spots at low resolution leave
+/// combinations of numbers undetermined, in which the others' noise would lead anywhere.
+class RestraintCost : public ceres::CostFunction {
+ public:
+  RestraintCost(const FreeParameters& free, const SpotCost& cost, std::vector<double> reaches)
+      : free_(free), cost_(cost), reaches_(std::move(reaches)) {
+    set_num_residuals(2 * static_cast<int>(free.size()));
+    mutable_parameter_block_sizes()->push_back(static_cast<int>(free.size()));
+  }
+  bool Evaluate(const double* const* blocks, double* residuals, double** jacobians) const override {
+    const std::vector<double> values = cost_.values(blocks[0]);
+    const std::size_t n = values.size();
+    if (jacobians && jacobians[0]) std::fill_n(jacobians[0], 2 * n * n, 0.0);
+    for (std::size_t i = 0; i < n; ++i) {
+      const FreeNumber& number = free_.numbers()[i];
+      const auto restrain = [&](std::size_t row, double to, double deviation) {
+        residuals[row] = deviation > 0 ? (values[i] - to) / deviation : 0;
+        if (deviation > 0 && jacobians && jacobians[0])
+          jacobians[0][row * n + i] = cost_.unit_of(i) / deviation;
+      };
+      restrain(i, number.restrained_to, number.restraint_deviation);
+      restrain(n + i, number.start, reaches_[i]);
+    }
+    return true;
+  }
+
+ private:
+  const FreeParameters& free_;
+  const SpotCost& cost_;
+  std::vector<double> reaches_;
+};
+
+/// By how much each number alone may be off: what moves the spots by `reach` widths, rms.  0 for a
+/// number that moves none.
+std::vector<double> reaches(const SpotCost& cost, std::size_t numbers) {
+  constexpr double reach = 4;
+  const auto rows = static_cast<std::size_t>(cost.num_residuals());
+  std::vector<double> residuals(rows), jacobian(rows * numbers), found(numbers);
+  const std::vector<double> steps(numbers, 0.0);
+  const double* const block = steps.data();
+  double* slopes = jacobian.data();
+  if (!cost.Evaluate(&block, residuals.data(), &slopes)) return found;
+  for (std::size_t i = 0; i < numbers; ++i) {
+    double sum = 0;
+    for (std::size_t r = 0; r < rows; ++r)
+      sum += jacobian[r * numbers + i] * jacobian[r * numbers + i];
+    if (sum > 0)
+      found[i] = reach * cost.unit_of(i) / std::sqrt(3 * sum / static_cast<double>(rows));
+  }
+  return found;
+}
+
+/// Standard deviation of numbers about zero by their median, which outliers do not move.
+double robust_deviation(std::vector<double> numbers) {
+  if (numbers.empty()) return 0;
+  for (double& x : numbers) x = std::abs(x);
+  const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
+  std::nth_element(numbers.begin(), middle, numbers.end());
+  return 1.4826 * *middle;
+}
+
+}  // namespace
+
+StageReport fit_spot_positions(
+    const FreeParameters& free, std::span<const Spot> spots, const RefineOptions& options,
+    std::vector<double>& values,
+    const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
+  constexpr std::size_t least_spots = 8;
+  // Random places are near some lattice point in 0.6^3 = 0.22 of all cases
+  constexpr double least_share = 0.4;
+  constexpr double least_place_px = 0.1, least_angle_rad = 1e-4;
+  // Shares of the highest resolution, and from how many widths on a spot is left out.
+  struct Round {
+    double share, outlier;
+  };
+  constexpr Round rounds[]{{0.4, 100}, {0.6, 6}, {0.8, 4}, {1, 4}, {1, 3}};
+
+  StageReport report;
+  report.stage = RefineStage::spot_positions;
+  Widths widths{2, 0.005};
+  std::vector<double> reach;
+  double highest = 0;
+  {
+    const SpotGeometry geometry(resolve(free.experiment(values)));
+    for (const IndexedSpot& s : index_spots(geometry, spots, 1e9))
+      highest = std::max(highest, geometry.expected(s.index)->reciprocal_per_A);
+  }
+  for (const Round& round : rounds) {
+    const SpotGeometry geometry(resolve(free.experiment(values)));
+    std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest);
+    std::erase_if(indexed, [&](const IndexedSpot& s) {
+      const auto e = geometry.expected(s.index);
+      return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
+                 round.outlier * widths.place_px ||
+             std::abs(e->missed_by_rad) > round.outlier * widths.angle_rad;
+    });
+    if (round.share < 1 && indexed.size() < least_spots) continue;
+    const auto found = static_cast<double>(spots.size());
+    if (indexed.size() < least_spots ||
+        (round.share == 1 && static_cast<double>(indexed.size()) < least_share * found))
+      throw InputError(std::to_string(spots.size()) + " spots were found in the image and " +
+                       std::to_string(indexed.size()) +
+                       " of them fit the starting lattice, which is too few to go by; check "
+                       "wavelength, cell, orientation and beam centre, or begin with the pixels");
+
+    auto* cost = new SpotCost(free, SpotResiduals(free, indexed, widths), values);
+    if (reach.empty()) reach = reaches(*cost, free.size());
+    std::vector<double> steps(free.size(), 0.0);
+    ceres::Problem problem;
+    problem.AddResidualBlock(cost, nullptr, steps.data());
+    problem.AddResidualBlock(new RestraintCost(free, *cost, reach), nullptr, steps.data());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const FreeNumber& n = free.numbers()[i];
+      set_bounds(problem, steps.data(), i, n.lower, n.upper, values[i], cost->unit_of(i));
+    }
+    bool stopped = false;
+    const double count = 3 * static_cast<double>(indexed.size());
+    Watcher watcher([&](const ceres::IterationSummary& s) {
+      stopped = !iterated(cost->values(steps.data()), 2 * s.cost / count, s.cost_change);
+      return !stopped;
+    });
+    ceres::Solver::Options solver = solver_options(options.iterations, watcher);
+    solver.linear_solver_type = ceres::DENSE_QR;
+    ceres::Solver::Summary summary;
+    ceres::Solve(solver, &problem, &summary);
+    values = cost->values(steps.data());
+    report.iterations += static_cast<int>(summary.iterations.size());
+    report.spots = indexed.size();
+    if (&round == rounds) report.residual_before = 2 * summary.initial_cost / count;
+    report.residual = 2 * summary.final_cost / count;
+    report.converged = summary.termination_type == ceres::CONVERGENCE;
+    if (stopped) return report;
+
+    std::vector<double> places, angles;
+    const SpotGeometry after(resolve(free.experiment(values)));
+    for (const IndexedSpot& s : indexed) {
+      const auto e = after.expected(s.index);
+      places.push_back(e->fast - s.spot.fast);
+      places.push_back(e->slow - s.spot.slow);
+      angles.push_back(e->missed_by_rad);
+    }
+    widths = {std::max(robust_deviation(places), least_place_px),
+              std::max(robust_deviation(angles), least_angle_rad)};
+  }
+  return report;
+}
+
+}  // namespace nablabragg::refinement

@@ -1,0 +1,57 @@
+#include "refine/uncertainty.hpp"
+
+#include <Eigen/Dense>
+#include <cmath>
+#include <limits>
+
+namespace nablabragg::refinement {
+
+Uncertainty uncertainty(std::span<const double> information, std::size_t size) {
+  const auto n = static_cast<Eigen::Index>(size);
+  const Eigen::Map<const Eigen::Matrix<double, -1, -1, Eigen::RowMajor>> given(information.data(),
+                                                                               n, n);
+  // In units of what each number would be known to alone, so that eigenvalues can be compared
+  Eigen::VectorXd alone(n);
+  for (Eigen::Index i = 0; i < n; ++i) alone(i) = given(i, i) > 0 ? 1 / std::sqrt(given(i, i)) : 0;
+  const Eigen::MatrixXd scaled = alone.asDiagonal() * given * alone.asDiagonal();
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scaled);
+
+  // Where a combination is known a hundred thousand times worse than each of its numbers alone, the
+  // arithmetic of the derivatives decides and not the image
+  constexpr double least = 1e-10;
+  Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(n, n);
+  std::vector<bool> lost(size);
+  Uncertainty result;
+  for (Eigen::Index e = 0; e < n; ++e) {
+    const Eigen::VectorXd v = eigen.eigenvectors().col(e);
+    const double value = eigen.eigenvalues()(e);
+    if (value > least) {
+      covariance += v * v.transpose() / value;
+      continue;
+    }
+    Eigen::Index largest = 0;
+    v.cwiseAbs().maxCoeff(&largest);
+    const Eigen::VectorXd shares = v / v(largest);
+    result.undetermined.emplace_back(shares.data(), shares.data() + n);
+    for (Eigen::Index i = 0; i < n; ++i)
+      if (std::abs(shares(i)) > 1e-3) lost[static_cast<std::size_t>(i)] = true;
+  }
+  result.deviations.resize(size);
+  result.correlations.assign(size * size, 0.0);
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto a = static_cast<Eigen::Index>(i);
+    result.deviations[i] = lost[i] ? std::numeric_limits<double>::infinity()
+                                   : alone(a) * std::sqrt(covariance(a, a));
+    for (std::size_t k = 0; k < size; ++k) {
+      const auto b = static_cast<Eigen::Index>(k);
+      if (i == k)
+        result.correlations[i * size + k] = 1;
+      else if (!lost[i] && !lost[k])
+        result.correlations[i * size + k] = covariance(a, b) /
+                                            std::sqrt(covariance(a, a) * covariance(b, b));
+    }
+  }
+  return result;
+}
+
+}  // namespace nablabragg::refinement

@@ -1,0 +1,214 @@
+// `nablabragg refine` as a user runs it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/program.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nablabragg {
+namespace {
+
+namespace fs = std::filesystem;
+using test::Outcome;
+using testing::HasSubstr;
+using testing::StartsWith;
+using testing::UnorderedElementsAre;
+
+const std::string crystal =
+    "-corrected -N 15 -gauss_xtal -mosaic_domains 20 -lambda 1 -detpixels 256 -pixel 0.2 "
+    "-oversample 1 -default_F 100 -water 0.07 -distance 60 ";
+const std::string truth = crystal +
+                          "-cell 40 45 50 90 90 90 -misset 12 -7 33 -mosaic 0.6 -fluence 3e27 "
+                          "-Xbeam 25.5 -Ybeam 25.7 ";
+const std::string start = crystal +
+                          "-cell 40 45.2 50 90 90 90 -misset 12.3 -7.3 33.3 -mosaic 0.42 "
+                          "-fluence 3e27 -Xbeam 25.8 -Ybeam 25.4 ";
+const std::string numbers = "misset,cell[0-2],beam_center,mosaic_spread,fluence";
+
+class Refine : public testing::Test {
+ protected:
+  Refine() {
+    const Outcome made = test::run_program(
+        folder.path(), truth + "-noisefile still.img -floatfile still.f32 -seed 1");
+    EXPECT_EQ(made.exit_code, 0) << made.err;
+  }
+
+  Outcome run(const std::string& options, const std::string& model = start) const {
+    return test::run_program(folder.path(),
+                             "refine --quiet --outdir r " + options + " -- " + model);
+  }
+
+  nlohmann::json result() const { return nlohmann::json::parse(folder.content("r/refined.json")); }
+
+  void expect_sentence(const Outcome& outcome, int code, const std::string& part) const {
+    SCOPED_TRACE(part);
+    EXPECT_EQ(outcome.exit_code, code);
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, StartsWith("nablabragg: error: "));
+    EXPECT_THAT(outcome.err, HasSubstr(part));
+    EXPECT_FALSE(fs::exists(folder / "r/refined.json"));
+    EXPECT_FALSE(fs::exists(folder / "r/refined.png"));
+  }
+
+  test::TempDir folder;
+};
+
+TEST_F(Refine, FindsTheModelOfACountedImageAndWritesNumbersAndPicture) {
+  const Outcome outcome = run("--image still.img --parameters " + numbers);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, HasSubstr("misset[0]"));
+  const nlohmann::json r = result();
+  const std::vector<double> expected{12, -7, 33, 40, 45, 50, 25.5, 25.7, 0.6, 3e27};
+  ASSERT_EQ(r["numbers"].size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    SCOPED_TRACE(r["numbers"][i].dump());
+    const double deviation = r["numbers"][i]["deviation"];
+    EXPECT_NEAR(r["numbers"][i]["value"], expected[i], 4.5 * deviation);
+    EXPECT_LT(deviation, 0.01 * std::abs(expected[i]));
+    EXPECT_EQ(r["correlations"][i][i], 1);
+  }
+  EXPECT_NEAR(r["residual"], 1, 0.1);
+  EXPECT_THAT(folder.content("r/refined.png"), StartsWith("\x89PNG"));
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder / "r"))
+    left.push_back(entry.path().filename().string());
+  EXPECT_THAT(left, UnorderedElementsAre("refined.json", "refined.png"));
+}
+
+TEST_F(Refine, SaysTheRefinedModelInFlagsThatMakeItsImage) {
+  ASSERT_EQ(run("--image still.img --parameters " + numbers).exit_code, 0);
+  std::vector<std::string> again = test::words(start);
+  const nlohmann::json r = result();
+  for (const nlohmann::json& word : r["refined_flags"]) again.push_back(word);
+  again.insert(again.end(), {"-floatfile", "again.f32"});
+  ASSERT_EQ(test::run_program(folder.path(), again).exit_code, 0);
+  const auto was = test::read_floats(folder / "still.f32"),
+             is = test::read_floats(folder / "again.f32");
+  double off = 0, all = 0;
+  for (std::size_t i = 0; i < was.size(); ++i) {
+    off += std::abs(static_cast<double>(is[i] - was[i]));
+    all += static_cast<double>(was[i]);
+  }
+  EXPECT_LT(off, 0.02 * all);
+}
+
+TEST_F(Refine, ReadsFloatImagesAndKeepsToMaskedRegions) {
+  ASSERT_EQ(run("--image still.f32 --parameters misset", truth + "-roi 0 255 0 127").exit_code, 0);
+  const nlohmann::json r = result();
+  EXPECT_NEAR(r["numbers"][0]["value"], 12, 1e-3);
+  const std::size_t half = r["stages"].back()["pixels"];
+  ASSERT_EQ(run("--image still.f32 --parameters misset", truth).exit_code, 0);
+  EXPECT_GT(result()["stages"].back()["pixels"].get<std::size_t>(), half);
+}
+
+TEST_F(Refine, FitsAllPixelsWhereAsked) {
+  const Outcome outcome = run("--image still.img --all-pixels --parameters misset,water,fluence",
+                              truth + "-misset 12.02 -7.02 33.02");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  EXPECT_EQ(r["stages"].size(), 1u);
+  EXPECT_EQ(r["stages"][0]["pixels"], 256 * 256);
+  EXPECT_NEAR(r["numbers"][0]["value"], 12, 0.01);
+}
+
+TEST_F(Refine, WritesRefinedStructureFactorsAsATable) {
+  std::string table;
+  for (int h = -20; h <= 20; ++h)
+    for (int k = -20; k <= 20; ++k)
+      for (int l = -20; l <= 20; ++l)
+        table += std::to_string(h) + " " + std::to_string(k) + " " + std::to_string(l) + " 110\n";
+  folder.file("start.hkl", table);
+  const Outcome outcome = run("--image still.img --parameters misset --structure-factors 0.2",
+                              truth + "-hkl start.hkl");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  ASSERT_GT(r["structure_factors"].size(), 50u);
+  double sum = 0;
+  for (const nlohmann::json& f : r["structure_factors"]) sum += f["value"].get<double>();
+  EXPECT_NEAR(sum / static_cast<double>(r["structure_factors"].size()), 100, 2);
+  EXPECT_THAT(folder.content("r/refined.hkl"), HasSubstr("-20 -20 -20 110"));
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image still.img --parameters misset --structure-factors 0.2"), 2,
+                  "only where there is a table");
+}
+
+TEST_F(Refine, InterruptedByControlCLeavesItsStateAndNothingElse) {
+  // So many domains that an iteration takes a while
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string line =
+        "refine --quiet --outdir r --no-spot-stage --image still.img "
+        "--parameters misset -- " +
+        start + "-mosaic_domains 4000";
+    std::vector<std::string> arguments = test::words(line);
+    arguments.insert(arguments.begin(), NABLA_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& word : arguments) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    if (chdir(folder.path().c_str()) != 0 || !std::freopen("said", "w", stderr)) _exit(126);
+    execv(NABLA_PROGRAM, argv.data());
+    _exit(127);
+  }
+  for (int i = 0; i < 3000 && !fs::exists(folder / "r/resume.json"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(child, SIGINT);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_THAT(folder.content("said"), HasSubstr("--resume r/resume.json goes on from there"));
+  EXPECT_FALSE(fs::exists(folder / "r/refined.json"));
+  const nlohmann::json state = nlohmann::json::parse(folder.content("r/resume.json"));
+  EXPECT_EQ(state["values"].size(), 3u);
+}
+
+TEST_F(Refine, ComplainsInOneSentenceAndWritesNothing) {
+  expect_sentence(run("--parameters misset"), 2, "refine needs --image");
+  expect_sentence(run("--image still.img"), 2, "refine needs --parameters");
+  expect_sentence(run("--image nothing.img --parameters misset"), 3, "nothing.img");
+  expect_sentence(run("--image still.img --parameters colour"), 2, "colour");
+  expect_sentence(run("--image still.img --parameters misset --bound misset"), 2, "no bound");
+  expect_sentence(run("--image still.img --parameters misset --bound distance=1:100"), 2,
+                  "'distance', which is not refined");
+  expect_sentence(run("--image still.img --parameters misset --restrain misset[0]=x"), 2,
+                  "is no number");
+  expect_sentence(run("--image still.img --parameters misset --readout-noise 2"), 2, "gauss");
+  expect_sentence(run("--image still.img --parameters misset --likelihood luck"), 2, "luck");
+  expect_sentence(run("--image still.img --parameters misset", start + "-detpixels 128"), 3,
+                  "256 x 256 pixels and the model's panel 128 x 128");
+  expect_sentence(run("--image still.f32 --parameters misset", start + "-detpixels 128"), 3,
+                  "still.f32");
+  expect_sentence(run("--image still.img --parameters misset",
+                      start + "-cell 97 31 77 81 92 103 -misset 50 60 70"),
+                  3, "fit the starting lattice");
+  folder.file("r.json", "{\"stage\": 3}");
+  expect_sentence(run("--image still.img --parameters misset --resume r.json"), 3,
+                  "no file of an interrupted refinement");
+}
+
+TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRun) {
+  folder.file("resume.json",
+              R"({"stage": "measured spots", "values": {"misset[0]": 12.01, "misset[1]": -7.01,
+                  "misset[2]": 33.01}})");
+  const Outcome outcome = run("--image still.img --parameters misset --resume resume.json", truth);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  EXPECT_EQ(r["stages"][0]["stage"], "measured spots");
+  EXPECT_EQ(r["stages"].size(), 2u);
+  EXPECT_NEAR(r["numbers"][0]["value"], 12, 0.01);
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image still.img --parameters distance --resume resume.json", truth), 2,
+                  "resume with the same parameters");
+}
+
+}  // namespace
+}  // namespace nablabragg

@@ -1,0 +1,413 @@
+// The pieces of a refinement against numbers that are known otherwise, and a small crystal that is
+// found again.
+#include "nablabragg/refine.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "nablabragg/parameters.hpp"
+#include "refine/free_parameters.hpp"
+#include "refine/likelihood.hpp"
+#include "refine/shoeboxes.hpp"
+#include "refine/spot_positions.hpp"
+#include "refine/spots.hpp"
+#include "refine/uncertainty.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg {
+namespace {
+
+using namespace refinement;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+// ---- Likelihood -------------------------------------------------------------------------------
+
+TEST(PoissonResidual, SquaredIsTwiceTheLogOfTheLikelihoodRatio) {
+  const auto log_likelihood = [](double n, double m) { return n * std::log(m) - m; };
+  for (const double n : {1.0, 3.0, 250.0})
+    for (const double m : {0.2, 2.9, 40.0, 260.0}) {
+      const double r = poisson_residual(n, m).value;
+      EXPECT_NEAR(r * r, 2 * (log_likelihood(n, n) - log_likelihood(n, m)), 1e-9 * (1 + r * r));
+      EXPECT_EQ(r > 0, m > n);
+    }
+  const double none = poisson_residual(0, 3).value;
+  EXPECT_NEAR(none * none, 6, 1e-12);
+}
+
+TEST(PoissonResidual, HasTheSlopeOfItsValue) {
+  for (const double n : {0.0, 1.0, 7.0, 900.0})
+    for (const double m : {-2.0, -0.1, 0.004, 0.02, 0.9, 6.9999, 7.0003, 20.0, 901.0}) {
+      const double step = 1e-6 * (1 + std::abs(m));
+      const double estimate = (poisson_residual(n, m + step).value -
+                               poisson_residual(n, m - step).value) /
+                              (2 * step);
+      EXPECT_NEAR(poisson_residual(n, m).slope, estimate, 2e-5 * (1 + std::abs(estimate)))
+          << "n " << n << " m " << m;
+    }
+}
+
+TEST(PoissonResidual, IsSmoothWhereAsManyPhotonsCameAsWereExpected) {
+  for (const double n : {1.0, 100.0, 1e6}) {
+    const Residual r = poisson_residual(n, n);
+    EXPECT_EQ(r.value, 0);
+    EXPECT_DOUBLE_EQ(r.slope, 1 / std::sqrt(n));
+    EXPECT_NEAR(poisson_residual(n, n * (1 + 1e-5)).value, std::sqrt(n) * 1e-5,
+                1e-9 * std::sqrt(n));
+  }
+}
+
+TEST(PoissonResidual, GrowsBelowZeroExpectedPhotons) {
+  double before = std::abs(poisson_residual(2, 0.01).value);
+  for (const double m : {0.0, -0.1, -1.0, -10.0}) {
+    const double now = std::abs(poisson_residual(2, m).value);
+    EXPECT_GT(now, before);
+    before = now;
+  }
+}
+
+TEST(GaussResidual, IsTheDifferenceInStandardDeviations) {
+  const Residual r = gauss_residual(10, 16, 4);
+  EXPECT_DOUBLE_EQ(r.value, 3);
+  EXPECT_DOUBLE_EQ(r.slope, 0.5);
+}
+
+// ---- Spots and shoeboxes ----------------------------------------------------------------------
+
+PhotonImage flat_image(int fast, int slow, double level) {
+  const auto pixels = static_cast<std::size_t>(fast) * static_cast<std::size_t>(slow);
+  return {fast, slow, std::vector<double>(pixels, level), std::vector<std::uint8_t>(pixels, 1)};
+}
+
+TEST(Spots, AreFoundWithCentroidAndPhotonsAboveTheBackground) {
+  PhotonImage image = flat_image(60, 50, 4);
+  image.photons[image.at(20, 30)] += 100;
+  image.photons[image.at(21, 30)] += 300;
+  image.photons[image.at(50, 10)] += 90;
+  const std::vector<Spot> spots = find_spots(image, 50);
+  ASSERT_THAT(spots, SizeIs(2));
+  EXPECT_NEAR(spots[0].fast, 20.75, 1e-9);
+  EXPECT_NEAR(spots[0].slow, 30, 1e-9);
+  EXPECT_NEAR(spots[0].photons, 400, 1e-9);
+  EXPECT_EQ(spots[0].pixels, 2);
+  EXPECT_NEAR(spots[1].photons, 90, 1e-9);
+  EXPECT_THAT(find_spots(image, 100), SizeIs(1));
+}
+
+TEST(Spots, AreNotMadeOfPixelsThatMayNotBeUsed) {
+  PhotonImage image = flat_image(40, 40, 1);
+  image.photons[image.at(20, 20)] = 500;
+  image.usable[image.at(20, 20)] = 0;
+  EXPECT_THAT(find_spots(image, 10), SizeIs(0));
+}
+
+TEST(Shoeboxes, GiveEachPixelToTheNearestSpotAndEndAtThePanel) {
+  const PhotonImage image = flat_image(40, 30, 0);
+  const std::vector<Spot> spots{{10, 10, 100, 1}, {14, 10, 90, 1}, {39, 29, 80, 1}};
+  const std::vector<Shoebox> boxes = make_shoeboxes(image, spots, 9, 10);
+  ASSERT_THAT(boxes, SizeIs(3));
+  EXPECT_THAT(boxes[2].pixels, SizeIs(25));
+  std::vector<int> seen(image.photons.size());
+  for (const Shoebox& box : boxes)
+    for (const PixelIndex& p : box.pixels) ++seen[image.at(p.fast, p.slow)];
+  EXPECT_EQ(*std::max_element(seen.begin(), seen.end()), 1);
+  for (const PixelIndex& p : boxes[0].pixels) EXPECT_LE(p.fast, 12);
+  for (const PixelIndex& p : boxes[1].pixels) EXPECT_GE(p.fast, 12);
+  EXPECT_THAT(make_shoeboxes(image, spots, 9, 1), SizeIs(1));
+}
+
+TEST(Shoeboxes, BeginWithTheLevelUnderTheirSpot) {
+  PhotonImage image = flat_image(30, 30, 3);
+  image.photons[image.at(15, 15)] = 1000;
+  const std::vector<Spot> spots{{15, 15, 997, 1}};
+  std::vector<Shoebox> boxes = make_shoeboxes(image, spots, 15, 1);
+  std::vector<double> model(boxes[0].pixels.size(), 0.0);
+  start_background(image, Background::plane, model, boxes[0]);
+  EXPECT_THAT(boxes[0].background, ElementsAre(3, 0, 0));
+  model.assign(model.size(), 1.0);
+  model[100] = 900;
+  start_background(image, Background::constant, model, boxes[0]);
+  EXPECT_THAT(boxes[0].background, ElementsAre(2));
+}
+
+// ---- Positions of spots -----------------------------------------------------------------------
+
+TEST(SpotGeometry, ExpectsSpotsWhereTheModelMakesThem) {
+  const Experiment e = test::experiment_of(
+      "-corrected -cell 50 60 70 80 95 100 -misset 10 20 30 -default_F 100 -N 20 -gauss_xtal "
+      "-lambda 1.2 -distance 90 -detpixels 400 -pixel 0.2 -Xbeam 38 -Ybeam 41 -twotheta 10 "
+      "-detector_rotx 2 -mosaic 0.4 -mosaic_domains 60 -oversample 3 -fluence 1e27");
+  const Simulation s = simulate(e);
+  PhotonImage image = flat_image(400, 400, 0);
+  for (std::size_t i = 0; i < image.photons.size(); ++i)
+    image.photons[i] = static_cast<double>(s.image.pixels[i]);
+  const SpotGeometry geometry(s.resolved);
+  const std::vector<Spot> spots = find_spots(image, 1000);
+  const std::vector<IndexedSpot> indexed = index_spots(geometry, spots, 1e9);
+  ASSERT_GT(indexed.size(), 30u);
+  double off2 = 0, missed2 = 0;
+  for (const IndexedSpot& i : indexed) {
+    const auto expected = geometry.expected(i.index);
+    off2 += std::pow(expected->fast - i.spot.fast, 2) + std::pow(expected->slow - i.spot.slow, 2);
+    missed2 += expected->missed_by_rad * expected->missed_by_rad;
+  }
+  const auto n = static_cast<double>(indexed.size());
+  EXPECT_LT(std::sqrt(off2 / n), 0.5);
+  EXPECT_LT(std::sqrt(missed2 / n), 0.4 / 57);
+}
+
+// ---- Uncertainty ------------------------------------------------------------------------------
+
+TEST(Uncertainty, IsTheInverseOfAKnownMatrix) {
+  // [[4, 2], [2, 3]] has the inverse [[3, -2], [-2, 4]] / 8
+  const std::vector<double> information{4, 2, 2, 3};
+  const Uncertainty u = uncertainty(information, 2);
+  EXPECT_NEAR(u.deviations[0], std::sqrt(3.0 / 8), 1e-14);
+  EXPECT_NEAR(u.deviations[1], std::sqrt(4.0 / 8), 1e-14);
+  EXPECT_NEAR(u.correlations[1], -2 / std::sqrt(12.0), 1e-14);
+  EXPECT_EQ(u.correlations[0], 1);
+  EXPECT_THAT(u.undetermined, SizeIs(0));
+}
+
+TEST(Uncertainty, DoesNotDependOnUnits) {
+  const double huge = 1e25;
+  const std::vector<double> information{4, 2 / huge, 2 / huge, 3 / huge / huge};
+  const Uncertainty u = uncertainty(information, 2);
+  EXPECT_NEAR(u.deviations[1] / huge, std::sqrt(4.0 / 8), 1e-12);
+  EXPECT_NEAR(u.correlations[1], -2 / std::sqrt(12.0), 1e-12);
+}
+
+TEST(Uncertainty, NamesTheCombinationThatNothingIsKnownAbout) {
+  // Only the sum of the first two is known
+  const std::vector<double> information{1, 1, 0, 1, 1, 0, 0, 0, 4};
+  const Uncertainty u = uncertainty(information, 3);
+  EXPECT_TRUE(std::isinf(u.deviations[0]));
+  EXPECT_TRUE(std::isinf(u.deviations[1]));
+  EXPECT_NEAR(u.deviations[2], 0.5, 1e-14);
+  ASSERT_THAT(u.undetermined, SizeIs(1));
+  EXPECT_NEAR(u.undetermined[0][0] * u.undetermined[0][1], -1, 1e-9);
+}
+
+// ---- Names ------------------------------------------------------------------------------------
+
+const std::string small_crystal =
+    "-corrected -cell 40 45 50 90 90 90 -misset 12 -7 33 -N 15 -gauss_xtal -mosaic 0.6 "
+    "-mosaic_domains 20 -lambda 1 -distance 60 -detpixels 256 -pixel 0.2 -Xbeam 25.5 -Ybeam 25.7 "
+    "-oversample 1 -fluence 3e27 -default_F 100 ";
+
+RefineOptions options_for(std::vector<std::string> names) {
+  RefineOptions o;
+  o.parameters = std::move(names);
+  return o;
+}
+
+TEST(FreeParameters, AreChosenByNameAndByNumber) {
+  const Experiment e = test::experiment_of(small_crystal);
+  const FreeParameters free(e, options_for({"cell[0-2]", "distance", "misset[1]"}));
+  std::vector<std::string> names;
+  for (const FreeNumber& n : free.numbers()) names.push_back(n.name);
+  EXPECT_THAT(names, ElementsAre("cell[0]", "cell[1]", "cell[2]", "distance", "misset[1]"));
+  EXPECT_EQ(free.numbers()[4].column, 6u + 1 + 1);
+  const Experiment changed = free.experiment(std::vector<double>{41, 45, 50, 61, -6});
+  EXPECT_EQ(changed.crystal.cell->a_A, 41);
+  EXPECT_EQ(changed.crystal.misset_deg.y, -6);
+  EXPECT_EQ(changed.crystal.misset_deg.z, 33);
+  EXPECT_EQ(changed.detector.distance_mm, 61);
+}
+
+TEST(FreeParameters, ComplainInASentence) {
+  const Experiment e = test::experiment_of(small_crystal);
+  const auto complaint = [&](const RefineOptions& o) {
+    return test::message_of<UsageError>([&] { FreeParameters(e, o); });
+  };
+  EXPECT_THAT(complaint(options_for({})), HasSubstr("nothing is to be refined"));
+  EXPECT_THAT(complaint(options_for({"mispet"})), HasSubstr("mispet"));
+  EXPECT_THAT(complaint(options_for({"cell[6]"})), HasSubstr("cell has 6 numbers"));
+  EXPECT_THAT(complaint(options_for({"cell[x]"})), HasSubstr("'cell[x]' names no numbers"));
+  EXPECT_THAT(complaint(options_for({"cell", "cell[1]"})), HasSubstr("cell[1] is named twice"));
+  RefineOptions o = options_for({"distance"});
+  o.bounds = {{"distance", 61, 62}};
+  EXPECT_THAT(complaint(o), HasSubstr("bounds of distance do not hold"));
+  o.bounds = {{"misset[0]", -1, 20}};
+  EXPECT_THAT(complaint(o), HasSubstr("'misset[0]', which is not refined"));
+  o.bounds.clear();
+  o.restraints = {{"distance", 0, {}}};
+  EXPECT_THAT(complaint(o), HasSubstr("positive standard deviation"));
+}
+
+// ---- The whole way ----------------------------------------------------------------------------
+
+struct Case {
+  Experiment truth, start;
+  Measurement measurement;
+};
+
+Case small_case(unsigned seed) {
+  Case c;
+  c.truth = test::experiment_of(small_crystal);
+  Simulation s = simulate(c.truth);
+  std::mt19937_64 random(seed);
+  for (float& p : s.image.pixels)
+    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
+  c.measurement.counts = s.image;
+  c.start = c.truth;
+  c.start.crystal.misset_deg = {12.3, -7.3, 33.3};
+  c.start.crystal.cell->b_A *= 1.005;
+  c.start.detector.beam_x_mm = 25.9;
+  c.start.detector.beam_y_mm = 25.3;
+  c.start.crystal.mosaic_spread_deg = 0.42;
+  return c;
+}
+
+RefineOptions small_options() {
+  return options_for({"misset", "cell[0-2]", "beam_center", "mosaic_spread", "fluence"});
+}
+
+void expect_found(const Case& c, const Refinement& r, double most_pull) {
+  for (const RefinedNumber& n : r.numbers) {
+    const FreeParameters truth(c.truth, options_for({n.name}));
+    EXPECT_LT(std::abs(n.value - truth.start()[0]), most_pull * n.deviation) << n.name;
+  }
+  EXPECT_NEAR(r.stages.back().residual, 1, 0.1);
+}
+
+TEST(Refine, FindsASmallCrystalAgain) {
+  const Case c = small_case(1);
+  const Refinement r = refine(c.start, c.measurement, small_options());
+  expect_found(c, r, 4.5);
+  EXPECT_LT(r.numbers[0].deviation, 0.01);
+  EXPECT_THAT(r.warnings, SizeIs(0));
+  EXPECT_THAT(r.correlations, SizeIs(r.numbers.size() * r.numbers.size()));
+  EXPECT_THAT(r.stages, SizeIs(3));
+}
+
+TEST(Refine, FindsItByTheGaussianLikelihoodOfGainOffsetAndReadoutNoiseToo) {
+  Case c = small_case(2);
+  std::mt19937_64 random(7);
+  std::normal_distribution<float> readout(0, 3);
+  for (float& p : c.measurement.counts.pixels) p = 100 + 2.5F * p + readout(random);
+  c.measurement.counts_per_photon = 2.5;
+  c.measurement.offset = 100;
+  c.measurement.readout_noise = 3;
+  RefineOptions o = small_options();
+  o.likelihood = Likelihood::gauss;
+  o.background = Background::plane;
+  expect_found(c, refine(c.start, c.measurement, o), 4.5);
+}
+
+TEST(Refine, GivesTheSameBitsOnAnyNumberOfThreads) {
+  const Case c = small_case(3);
+  RefineOptions o = small_options();
+  o.compute.threads = 1;
+  const Refinement one = refine(c.start, c.measurement, o);
+  o.compute.threads = 3;
+  const Refinement three = refine(c.start, c.measurement, o);
+  for (std::size_t i = 0; i < one.numbers.size(); ++i) {
+    EXPECT_EQ(one.numbers[i].value, three.numbers[i].value);
+    EXPECT_EQ(one.numbers[i].deviation, three.numbers[i].deviation);
+  }
+}
+
+TEST(Refine, StoppedAndResumedEndsWhereItWouldHave) {
+  const Case c = small_case(4);
+  RefineOptions o = small_options();
+  const Refinement whole = refine(c.start, c.measurement, o);
+  o.progress = [](const RefineProgress& p) {
+    return p.state.stage != RefineStage::measured_spots || p.iteration < 2;
+  };
+  const Refinement stopped = refine(c.start, c.measurement, o);
+  ASSERT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.state.stage, RefineStage::measured_spots);
+  o.progress = {};
+  o.resume = stopped.state;
+  const Refinement resumed = refine(c.start, c.measurement, o);
+  EXPECT_THAT(resumed.stages, SizeIs(2));
+  for (std::size_t i = 0; i < whole.numbers.size(); ++i)
+    EXPECT_NEAR(resumed.numbers[i].value, whole.numbers[i].value,
+                0.01 * whole.numbers[i].deviation);
+}
+
+TEST(Refine, StaysWithinBoundsAndSaysWhereItTouchesOne) {
+  const Case c = small_case(5);
+  RefineOptions o = small_options();
+  o.bounds = {{"mosaic_spread", 0.4, 0.5}};
+  const Refinement r = refine(c.start, c.measurement, o);
+  for (const RefinedNumber& n : r.numbers)
+    if (n.name == "mosaic_spread") {
+      EXPECT_NEAR(n.value, 0.5, 1e-9);
+      EXPECT_TRUE(n.at_bound);
+    }
+}
+
+TEST(Refine, LetsARestraintDecideWhatTheImageDoesNot) {
+  const Case c = small_case(6);
+  RefineOptions o = options_for({"misset", "fluence", "default_F"});
+  Experiment start = c.truth;
+  start.crystal.misset_deg.x += 0.1;
+  const Refinement loose = refine(start, c.measurement, o);
+  EXPECT_THAT(loose.warnings, testing::Contains(HasSubstr("does not determine")));
+  o.restraints = {{"default_F", 0.5, {}}};
+  const Refinement tight = refine(start, c.measurement, o);
+  EXPECT_TRUE(std::isfinite(tight.numbers[3].deviation));
+  EXPECT_NEAR(tight.numbers[4].deviation, 0.5, 1e-3);
+}
+
+TEST(Refine, FindsStructureFactorsByTheAdjoint) {
+  Case c = small_case(8);
+  std::mt19937_64 random(8);
+  const MillerIndex corner{40, 45, 50};
+  auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -45, -50}, corner, 0.0);
+  for (double& f : grid->values()) f = std::uniform_real_distribution<>(60, 140)(random);
+  c.truth.structure_factors.grid = grid;
+  c.measurement.counts = simulate(c.truth).image;
+  for (float& p : c.measurement.counts.pixels)
+    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
+  auto wrong = std::make_shared<StructureFactorGrid>(*grid);
+  for (double& f : wrong->values()) f *= std::exp(std::normal_distribution<>(0, 0.1)(random));
+  c.start = c.truth;
+  c.start.structure_factors.grid = wrong;
+  c.start.crystal.misset_deg.x += 0.01;
+
+  RefineOptions o = options_for({"misset"});
+  o.structure_factor_deviation = 0.1;
+  o.least_photons = 200;
+  const Refinement r = refine(c.start, c.measurement, o);
+  ASSERT_GT(r.factors.size(), 100u);
+  EXPECT_TRUE(r.stages.back().converged);
+  EXPECT_EQ(r.stages.back().stage, RefineStage::structure_factors);
+  double before = 0, after = 0, pulls = 0;
+  for (const RefinedFactor& f : r.factors) {
+    const double truth = grid->at(f.hkl[0], f.hkl[1], f.hkl[2]);
+    before += std::pow(f.start / truth - 1, 2);
+    after += std::pow(f.value / truth - 1, 2);
+    pulls += std::pow((f.value - truth) / f.deviation, 2);
+  }
+  EXPECT_LT(after, before / 9);
+  const auto n = static_cast<double>(r.factors.size());
+  EXPECT_NEAR(std::sqrt(pulls / n), 1, 0.4);
+  EXPECT_LT(r.stages.back().residual, r.stages.back().residual_before);
+  EXPECT_NEAR(r.numbers[0].value, 12, 0.005);
+}
+
+TEST(Refine, RefusesAnImageOfAnotherSizeOrWithoutSpots) {
+  Case c = small_case(7);
+  Measurement other;
+  other.counts = {2, 2, {0, 0, 0, 0}};
+  EXPECT_THAT(test::message_of<InputError>([&] { refine(c.start, other, small_options()); }),
+              HasSubstr("2 x 2 pixels and the model's panel 256 x 256"));
+  for (float& p : c.measurement.counts.pixels) p = 1;
+  EXPECT_THAT(
+      test::message_of<InputError>([&] { refine(c.start, c.measurement, small_options()); }),
+      HasSubstr("no spot of 20 photons"));
+}
+
+}  // namespace
+}  // namespace nablabragg

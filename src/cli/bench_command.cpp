@@ -2,12 +2,18 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <tbb/global_control.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>  // for getenv
 #include <filesystem>
+#include <iterator>
+#include <sstream>
 
+#include "cli/command_line.hpp"
 #include "cli/commands.hpp"
+#include "cli/inputs.hpp"
 #include "cli/options.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/crystal.hpp"
@@ -28,10 +34,13 @@ constexpr const char* benchmark_hkl = "synthetic.hkl";
 
 struct BenchRequest {
   std::vector<int> sizes, threads{usable_processors()};
-  std::vector<std::string> cases;
-  std::string device = "cpu", dtype = "float32", reference, ours, hkl_file, outdir = "benchmark";
+  std::vector<std::string> cases, dtypes;  ///< dtypes: empty where nobody named one
+  std::string device = "cpu", reference, ours, hkl_file, outdir = "benchmark";
+  std::string gradient_reference;
+  std::vector<std::string> experiment;  ///< words after --
   int iterations = 5;
   bool profile = false, keep = false, require_parity = false, scaling = false, help = false;
+  bool gradient = false;
 };
 
 std::string case_list() {
@@ -42,7 +51,6 @@ std::string case_list() {
 
 BenchRequest parse(const std::vector<std::string>& words, std::ostream& out) {
   BenchRequest request;
-  if (const char* program = std::getenv("NB_C_BIN")) request.reference = program;
   CLI::App app("Measures cases of several sizes: whole processes, and the kernel alone.",
                "nablabragg bench");
   app.add_option("--sizes", request.sizes,
@@ -55,7 +63,8 @@ BenchRequest parse(const std::vector<std::string>& words, std::ostream& out) {
       ->check(CLI::Range(1, 4096));
   app.add_option("--iterations", request.iterations, "warm runs (5)")->check(CLI::Range(1, 10000));
   app.add_option("--device", request.device, "cpu")->check(CLI::IsMember({"cpu"}));
-  app.add_option("--dtype", request.dtype, "float32 or float64 (float32)")
+  std::string dtype;
+  app.add_option("--dtype", dtype, "float32 or float64 (float32; with --gradient both)")
       ->check(CLI::IsMember({"float32", "float64"}));
   app.add_option("--reference", request.reference,
                  "nanoBragg program to run in turn with ours ($NB_C_BIN)");
@@ -69,8 +78,37 @@ BenchRequest parse(const std::vector<std::string>& words, std::ostream& out) {
   app.add_flag("--keep-artifacts", request.keep, "keep the images of the runs");
   app.add_flag("--require-parity", request.require_parity,
                "exit with 1 when an image differs from the reference's");
-  request.help = !parse_options(app, words, out);
+  app.add_flag("--gradient", request.gradient,
+               "value and gradient of sum(weights x image) beside the image alone");
+  app.add_option("--gradient-reference", request.gradient_reference,
+                 "command, in words separated by blanks, that measures the gradient of the flags "
+                 "that follow it and prints JSON");
+  app.footer(
+      "nablabragg bench --gradient [--iterations N] -- FLAGS measures the gradient of one "
+      "experiment in this process and prints a line of JSON.");
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  request.help = !parse_options(app, {words.begin(), dashes}, out);
   if (request.help) return request;
+  if (dashes != words.end()) {
+    request.experiment.assign(dashes + 1, words.end());
+    if (!request.gradient || request.experiment.empty())
+      throw UsageError("-- stands before the flags of an experiment whose --gradient is measured");
+  }
+  if (!dtype.empty())
+    request.dtypes = {dtype};
+  else if (request.gradient)
+    request.dtypes = {"float32", "float64"};
+  else
+    request.dtypes = {"float32"};
+  if (const char* program = std::getenv("NB_C_BIN"); program && request.reference.empty())
+    if (!request.gradient) request.reference = program;
+  if (request.gradient && (!request.reference.empty() || request.profile || request.keep ||
+                           request.require_parity || request.scaling))
+    throw UsageError(
+        "--gradient goes without --reference, --profile, --scaling, --keep-artifacts and "
+        "--require-parity");
+  if (!request.gradient_reference.empty() && !request.gradient)
+    throw UsageError("--gradient-reference is for --gradient");
   for (const std::string& name : request.cases)
     if (!find_bench_case(name))
       throw UsageError("bench has no case '" + name + "'; it has " + case_list());
@@ -88,8 +126,9 @@ void write_text(const fs::path& path, const std::string& text) {
 std::vector<const BenchCase*> chosen_cases(const BenchRequest& request) {
   std::vector<const BenchCase*> chosen;
   for (const BenchCase& c : bench_cases())
-    if (request.cases.empty() ||
-        std::find(request.cases.begin(), request.cases.end(), c.name) != request.cases.end())
+    if (request.cases.empty()
+            ? (request.gradient ? c.gradient_by_default : c.image_by_default)
+            : std::find(request.cases.begin(), request.cases.end(), c.name) != request.cases.end())
       chosen.push_back(&c);
   return chosen;
 }
@@ -111,11 +150,105 @@ std::pair<std::string, std::string> structure_factors(const BenchRequest& reques
                     ", made by a formula, all of the box around 1.6 Angstrom and three more"};
 }
 
+/// The words of a command; those that name files are made absolute, since it runs elsewhere.
+std::vector<std::string> command_words(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> words{std::istream_iterator<std::string>(in), {}};
+  for (std::string& word : words)
+    if (fs::exists(word)) word = fs::absolute(word).string();
+  return words;
+}
+
+std::vector<int> chosen_sizes(const BenchRequest& request, const BenchCase& bench_case) {
+  return bench_case.sized && !request.sizes.empty() ? request.sizes
+                                                    : std::vector<int>{bench_case.headline_size};
+}
+
+/// One experiment, in this process.
+void measure_experiment(const BenchRequest& request, std::ostream& out) {
+  Request experiment = parse_command_line(request.experiment);
+  load_inputs(experiment);
+  ComputeOptions options;
+  options.threads = experiment.threads;
+  options.engine = experiment.engine;
+  options.precision = experiment.precision.value_or(options.precision);
+  options.skip_below = experiment.skip_below;
+  options.progress = [](double) { return !interrupted(); };
+  std::optional<tbb::global_control> limit;
+  if (options.threads > 0)
+    limit.emplace(tbb::global_control::max_allowed_parallelism,
+                  static_cast<std::size_t>(options.threads));
+  out << measurement_json(measure_gradient(experiment.experiment, options, request.iterations))
+      << '\n';
+}
+
+void bench_gradients(const BenchRequest& request, const std::vector<const BenchCase*>& cases,
+                     BenchContext& context, Benchmark& benchmark, std::ostream& out) {
+  std::vector<GradientResult> results;
+  out << gradient_table_heading(!request.gradient_reference.empty());
+  for (const int threads : request.threads)
+    for (const BenchCase* c : cases)
+      for (const int size : chosen_sizes(request, *c))
+        for (const std::string& dtype : request.dtypes) {
+          results.push_back(benchmark.run_gradient(*c, size, threads, dtype));
+          out << gradient_table_row(results.back()) << std::flush;
+        }
+  context.load_after = load_averages();
+  context.ended = utc_time();
+  const fs::path folder = request.outdir;
+  write_text(folder / "benchmark_results.json", gradient_results_json(results));
+  write_text(folder / "summary.md", gradient_summary_markdown(context, results));
+}
+
+/// The exit code.
+int bench_images(const BenchRequest& request, const std::vector<const BenchCase*>& cases,
+                 BenchContext& context, Benchmark& benchmark, std::ostream& out) {
+  std::vector<BenchResult> results;
+  out << table_heading();
+  for (const int threads : request.threads)
+    for (const BenchCase* c : cases)
+      for (const int size : chosen_sizes(request, *c)) {
+        results.push_back(benchmark.run(*c, size, threads));
+        out << table_row(results.back()) << std::flush;
+      }
+  std::vector<ScalingSeries> scaling;
+  if (request.scaling)
+    scaling = benchmark.run_scaling(
+        request.sizes.empty() ? 1024
+                              : *std::max_element(request.sizes.begin(), request.sizes.end()),
+        request.threads.back());
+  context.load_after = load_averages();
+  context.ended = utc_time();
+
+  const fs::path folder = request.outdir;
+  write_text(folder / "benchmark_results.json", results_json(results, scaling));
+  write_text(folder / "summary.md", summary_markdown(context, results, scaling));
+  for (const int threads : request.threads)
+    write_text(folder / fmt::format("speed-t{}.svg", threads), speed_svg(results, threads));
+  if (request.scaling) write_text(folder / "scaling.svg", scaling_svg(scaling));
+
+  int status = 0;
+  for (const BenchResult& result : results)
+    if (request.require_parity && result.bench_case->same_image && !has_parity(result)) {
+      fmt::print(out,
+                 "no parity: {} {} with {} threads: correlation {:.6g} (at least 0.999), sum ratio "
+                 "{:.6g} (1 within 0.005)\n",
+                 result.bench_case->name, result.size, result.threads, result.correlation_warm,
+                 result.sum_ratio);
+      status = parity_failed;
+    }
+  return status;
+}
+
 }  // namespace
 
 int bench_command(const std::vector<std::string>& words, std::ostream& out) {
   BenchRequest request = parse(words, out);
   if (request.help) return 0;
+  if (!request.experiment.empty()) {
+    measure_experiment(request, out);
+    return 0;
+  }
   std::error_code error;
   request.outdir = fs::absolute(request.outdir).lexically_normal().string();
   fs::create_directories(request.outdir, error);
@@ -128,63 +261,35 @@ int bench_command(const std::vector<std::string>& words, std::ostream& out) {
   context.threads = request.threads;
   context.iterations = request.iterations;
   context.device = request.device;
-  context.dtype = request.dtype;
+  context.dtype = fmt::format("{}", fmt::join(request.dtypes, ", "));
   context.ours = request.ours.empty() ? own_program() : resolved_program(request.ours);
   if (!request.reference.empty()) context.reference = resolved_program(request.reference);
+  if (request.gradient) context.reference = request.gradient_reference;
 
   Benchmark::Options options;
   options.ours = context.ours;
-  options.reference = context.reference;
+  if (!request.reference.empty()) options.reference = context.reference;
+  options.gradient_reference = command_words(request.gradient_reference);
   options.directory = request.outdir;
   std::tie(options.hkl_file, context.structure_factors) = structure_factors(request, cases);
   options.iterations = request.iterations;
   options.profile = request.profile;
   options.keep = request.keep;
   // The program's own default is not said, so that older ones can be measured
-  if (request.dtype != "float32") options.more_ours = {"-dtype", request.dtype};
+  if (request.dtypes[0] != "float32") options.more_ours = {"-dtype", request.dtypes[0]};
   options.interrupted = interrupted;
   Benchmark benchmark(options);
 
-  std::vector<BenchResult> results;
-  out << table_heading();
-  for (const int threads : request.threads)
-    for (const BenchCase* c : cases) {
-      const std::vector<int> own_size{c->headline_size};
-      for (const int size : c->sized && !request.sizes.empty() ? request.sizes : own_size) {
-        results.push_back(benchmark.run(*c, size, threads));
-        out << table_row(results.back()) << std::flush;
-      }
-    }
-  std::vector<ScalingSeries> scaling;
-  if (request.scaling)
-    scaling = benchmark.run_scaling(
-        request.sizes.empty() ? 1024
-                              : *std::max_element(request.sizes.begin(), request.sizes.end()),
-        request.threads.back());
-  context.load_after = load_averages();
-  context.ended = utc_time();
-
+  int status = 0;
+  if (request.gradient)
+    bench_gradients(request, cases, context, benchmark, out);
+  else
+    status = bench_images(request, cases, context, benchmark, out);
   const fs::path folder = request.outdir;
-  write_text(folder / "benchmark_results.json", results_json(results, scaling));
   write_text(folder / "env.json", environment_json(context));
   write_text(folder / "commands.txt", fmt::format("{}\n", fmt::join(benchmark.commands(), "\n")));
-  write_text(folder / "summary.md", summary_markdown(context, results, scaling));
-  for (const int threads : request.threads)
-    write_text(folder / fmt::format("speed-t{}.svg", threads), speed_svg(results, threads));
-  if (request.scaling) write_text(folder / "scaling.svg", scaling_svg(scaling));
-  fmt::print(out, "\nwriting {}, benchmark_results.json, env.json, commands.txt and plots\n",
-             (folder / "summary.md").string());
-
-  int status = 0;
-  for (const BenchResult& result : results)
-    if (request.require_parity && result.bench_case->same_image && !has_parity(result)) {
-      fmt::print(out,
-                 "no parity: {} {} with {} threads: correlation {:.6g} (at least 0.999), sum ratio "
-                 "{:.6g} (1 within 0.005)\n",
-                 result.bench_case->name, result.size, result.threads, result.correlation_warm,
-                 result.sum_ratio);
-      status = parity_failed;
-    }
+  fmt::print(out, "\nwriting {}, benchmark_results.json, env.json, commands.txt{}\n",
+             (folder / "summary.md").string(), request.gradient ? "" : " and plots");
   return status;
 }
 

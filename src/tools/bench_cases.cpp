@@ -49,12 +49,25 @@ constexpr std::array cases{
               .arguments = "-hkl HKL -cell 50.84 42.77 28.95 90 90 90 -misset 10 20 30 -N 20 -gauss_xtal "
                            "-dispersion 1 -dispsteps 100 -mosaic 0.05 -mosaic_domains 25 -oversample 1 "
                            "-nointerpolate -lambda 1",
-              .reference_region = 64, .only_ours = "-corrected", .same_image = false},
+              .reference_region = 64, .only_ours = "-corrected", .same_image = false, .gradient_aim = 2.5},
     BenchCase{.name = "source-generation",
               .description = "one pixel of 101 x 101 directions x 9 wavelengths: making and listing 91809 sources",
               .headline_size = 64, .sized = false, .steps_per_pixel = 91809,
               .arguments = "-cell 100 100 100 90 90 90 -default_F 100 -N 5 -lambda 1 -oversample 1 -divergence 1 "
-                           "-hdivsteps 101 -vdivsteps 101 -square_div -dispersion 1 -dispsteps 9 -roi 0 0 0 0"},
+                           "-hdivsteps 101 -vdivsteps 101 -square_div -dispersion 1 -dispsteps 9 -roi 0 0 0 0",
+              .gradient_by_default = false},
+    BenchCase{.name = "round",
+              .description = "a still of balls: F from a file, nearest; 25 domains, 20 x 20 x 20 cells",
+              .headline_size = 1024, .steps_per_pixel = 25,
+              .arguments = "-hkl HKL -cell 50.84 42.77 28.95 90 90 90 -misset 10 20 30 -N 20 -round_xtal "
+                           "-mosaic 0.3 -mosaic_domains 25 -oversample 1 -nointerpolate -lambda 1",
+              .image_by_default = false},
+    BenchCase{.name = "gauss",
+              .description = "the same with Gaussian spots; ours with -corrected",
+              .headline_size = 1024, .steps_per_pixel = 25,
+              .arguments = "-hkl HKL -cell 50.84 42.77 28.95 90 90 90 -misset 10 20 30 -N 20 -gauss_xtal "
+                           "-mosaic 0.3 -mosaic_domains 25 -oversample 1 -nointerpolate -lambda 1",
+              .only_ours = "-corrected", .same_image = false, .image_by_default = false, .gradient_aim = 2.5},
 };
 // clang-format on
 

@@ -20,6 +20,9 @@ struct BenchCase {
   int reference_region = 0;
   std::string_view only_ours{};  ///< flags that the reference does not know
   bool same_image = true;        ///< the two programs are to agree
+  /// Where no case is named: whether its image and its gradient are measured.
+  bool image_by_default = true, gradient_by_default = true;
+  double gradient_aim = 3;  ///< image times that a gradient may take
 };
 
 /// More steps than this would take nanoBragg more than about ten seconds on one thread.

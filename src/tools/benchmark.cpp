@@ -90,6 +90,18 @@ double BenchResult::kernel_speedup() const {
   return reference ? reference->kernel_min() / ours.kernel_min() : nan;
 }
 
+double GradientResult::cost_ratio() const { return ours.gradient_min() / ours.image_min(); }
+
+double GradientResult::speedup() const {
+  return reference ? reference->gradient_min() / ours.gradient_min() : nan;
+}
+
+double GradientResult::memory_ratio() const {
+  return reference
+             ? static_cast<double>(reference->peak_bytes) / static_cast<double>(ours.peak_bytes)
+             : nan;
+}
+
 bool has_parity(const BenchResult& result) {
   return result.correlation_warm >= 0.999 && std::abs(result.sum_ratio - 1) <= 5e-3;
 }
@@ -209,6 +221,45 @@ BenchResult Benchmark::run(const BenchCase& bench_case, int size, int threads) {
     fs::remove_all(root, ignored);
     fs::remove(root.parent_path(), ignored);  // when it is empty
   }
+  return result;
+}
+
+GradientMeasurement Benchmark::measured(ChildCommand command) {
+  command.out_file = "stdout.txt";
+  execute(command, {});
+  try {
+    return read_measurement(last_line((fs::path(command.directory) / command.out_file).string()));
+  } catch (const Error& error) {
+    throw InputError(fmt::format("the last line that {} printed {}; the command: {}",
+                                 command.words[0], error.what(), shell_line(command)));
+  }
+}
+
+GradientResult Benchmark::run_gradient(const BenchCase& bench_case, int size, int threads,
+                                       const std::string& dtype) {
+  GradientResult result;
+  result.bench_case = &bench_case;
+  result.size = size;
+  result.threads = threads;
+  result.dtype = dtype;
+  result.arguments = bench_arguments(bench_case, size, options_.hkl_file);
+  const std::vector<std::string> last{"-threads", std::to_string(threads), "-dtype", dtype};
+
+  ChildCommand command;
+  command.directory = fresh_directory(fs::path(options_.directory) / "runs" / "gradient");
+  command.words = joined({options_.ours, "bench", "--gradient", "--iterations",
+                          std::to_string(options_.iterations), "--"},
+                         result.arguments);
+  if (!bench_case.only_ours.empty()) command.words.emplace_back(bench_case.only_ours);
+  command.words = joined(std::move(command.words), last);
+  result.ours = measured(command);
+  if (!options_.gradient_reference.empty()) {
+    command.words = joined(joined(options_.gradient_reference, result.arguments), last);
+    result.reference = measured(command);
+  }
+  std::error_code ignored;
+  fs::remove_all(command.directory, ignored);
+  fs::remove(fs::path(command.directory).parent_path(), ignored);  // when it is empty
   return result;
 }
 

@@ -5,9 +5,10 @@
 #include <optional>
 #include <string>
 #include <vector>
-#include "tools/bench_cases.hpp"    // for BenchCase
-#include "tools/child_process.hpp"  // for ChildCommand
-#include "tools/stage_ranking.hpp"  // for StageTime
+#include "tools/bench_cases.hpp"         // for BenchCase
+#include "tools/child_process.hpp"       // for ChildCommand
+#include "tools/gradient_benchmark.hpp"  // for GradientMeasurement
+#include "tools/stage_ranking.hpp"       // for StageTime
 
 namespace nablabragg::tools {
 
@@ -57,6 +58,19 @@ struct BenchResult {
 /// within 0.5 percent.
 bool has_parity(const BenchResult& result);
 
+struct GradientResult {
+  const BenchCase* bench_case = nullptr;
+  int size = 0, threads = 0;
+  std::string dtype;
+  std::vector<std::string> arguments;
+  GradientMeasurement ours;
+  std::optional<GradientMeasurement> reference;
+
+  double cost_ratio() const;    ///< gradient over image, fastest of each
+  double speedup() const;       ///< reference's gradient over ours; not a number without one
+  double memory_ratio() const;  ///< the same of peak memory
+};
+
 struct ScalingSeries {
   std::string name;                                     ///< what grows: "pixels"
   std::vector<std::pair<std::int64_t, double>> points;  ///< how many, fastest kernel seconds
@@ -68,18 +82,22 @@ double last_exponent(const ScalingSeries& series);
 class Benchmark {
  public:
   struct Options {
-    std::string ours, reference;         ///< programs; the reference may be empty
-    std::string directory;               ///< under it everything is written
-    std::string hkl_file;                ///< absolute; may be empty while no case needs it
-    int iterations = 5;                  ///< warm runs
-    bool profile = false, keep = false;  ///< keep: the images of every run
-    std::vector<std::string> more_ours;  ///< flags for ours alone
+    std::string ours, reference;                  ///< programs; the reference may be empty
+    std::string directory;                        ///< under it everything is written
+    std::string hkl_file;                         ///< absolute; may be empty while no case needs it
+    int iterations = 5;                           ///< warm runs
+    bool profile = false, keep = false;           ///< keep: the images of every run
+    std::vector<std::string> more_ours;           ///< flags for ours alone
+    std::vector<std::string> gradient_reference;  ///< words of a command; may be empty
     std::function<bool()> interrupted = [] { return false; };
   };
   explicit Benchmark(Options options) : options_(std::move(options)) {}
 
   /// Throws InputError when a program fails, Cancelled when `interrupted` says so.
   BenchResult run(const BenchCase& bench_case, int size, int threads);
+  /// The gradient of a case, in a process of its own; the same of the gradients' reference.
+  GradientResult run_gradient(const BenchCase& bench_case, int size, int threads,
+                              const std::string& dtype);
   /// Our program while pixels, domains and sources grow one at a time.
   std::vector<ScalingSeries> run_scaling(int largest_size, int threads);
 
@@ -92,6 +110,7 @@ class Benchmark {
   ChildCommand reference(const std::vector<std::string>& arguments, const std::string& directory,
                          int threads) const;
   ChildOutcome execute(ChildCommand command, const std::vector<std::string>& more);
+  GradientMeasurement measured(ChildCommand command);
   double fastest_kernel(const std::vector<std::string>& arguments, const std::string& directory,
                         int threads);
 

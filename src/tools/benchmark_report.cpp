@@ -30,10 +30,15 @@ std::string seconds(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f} s", value) : "-";
 }
 
-std::string title(const BenchResult& result) {
-  return result.bench_case->sized
-             ? fmt::format("{0} {1} x {1}", result.bench_case->name, result.size)
-             : std::string(result.bench_case->name);
+std::string title(const BenchCase& bench_case, int size) {
+  return bench_case.sized ? fmt::format("{0} {1} x {1}", bench_case.name, size)
+                          : std::string(bench_case.name);
+}
+
+std::string title(const BenchResult& result) { return title(*result.bench_case, result.size); }
+
+std::string mebibytes(std::int64_t bytes) {
+  return fmt::format("{:.1f}", static_cast<double>(bytes) / (1024.0 * 1024.0));
 }
 
 std::string parity(const BenchResult& result) {
@@ -88,6 +93,41 @@ Json result_json(const BenchResult& result) {
 
 std::string loads(const std::array<double, 3>& load) {
   return fmt::format("{:.2f} {:.2f} {:.2f}", load[0], load[1], load[2]);
+}
+
+/// When, where and how it was measured.
+std::string surroundings(const BenchContext& context) {
+  return fmt::format(
+      "# Benchmark of nablaBragg {}\n\n{} to {}, {}, {} on {} processors; built by {} with `{}`. "
+      "Load averages before: {}; after: {}.\n\n",
+      version(), context.begun, context.ended, context.device + ", " + context.dtype, cpu_model(),
+      usable_processors(), compiler(), compiler_flags(), loads(context.load_before),
+      loads(context.load_after));
+}
+
+/// What each case is, of those that `measured` knows, and where F came from.
+template <class Measured>
+std::string descriptions(const BenchContext& context, Measured&& measured) {
+  std::string text = "\n## Cases\n\n";
+  for (const BenchCase& bench_case : bench_cases())
+    if (measured(bench_case))
+      text += fmt::format("- *{}*: {}\n", bench_case.name, bench_case.description);
+  if (!context.structure_factors.empty())
+    text += fmt::format("\nStructure factors: {}.\n", context.structure_factors);
+  return text;
+}
+
+Json measurement(const GradientMeasurement& m) {
+  Json gradient = Json::object();
+  for (const auto& [name, values] : m.gradient) gradient[name] = values;
+  return {{"image_seconds", m.image_seconds},
+          {"image_seconds_min", m.image_min()},
+          {"image_peak_memory_bytes", m.image_peak_bytes},
+          {"seconds", m.seconds},
+          {"seconds_min", m.gradient_min()},
+          {"peak_memory_bytes", m.peak_bytes},
+          {"value", m.value},
+          {"gradient", gradient}};
 }
 
 /// Paths may hold bytes that are no UTF-8.
@@ -156,12 +196,7 @@ std::string summary_markdown(const BenchContext& context, const std::vector<Benc
   const auto add = [&]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
     fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
   };
-  add("# Benchmark of nablaBragg {}\n\n{} to {}, {}, {}, {} on {} processors; built by {} with "
-      "`{}`. "
-      "Load averages before: {}; after: {}.\n\n",
-      version(), context.begun, context.ended, context.device, context.dtype, cpu_model(),
-      usable_processors(), compiler(), compiler_flags(), loads(context.load_before),
-      loads(context.load_after));
+  text += surroundings(context);
   add("Of {} warm runs the fastest counts; the programs ran in turn. *Process*: the whole program, "
       "files included. *Kernel*: that less the fastest run of one pixel (`-roi 0 0 0 0`). Ratios "
       "are "
@@ -184,24 +219,18 @@ std::string summary_markdown(const BenchContext& context, const std::vector<Benc
   add("\n## Speed, memory and parity\n\n"
       "| case | threads | reference, steps/s | ours, steps/s | reference, MiB | ours, MiB | cold "
       "ratio | correlation | sum ratio | parity |\n|---|---|---|---|---|---|---|---|---|---|\n");
-  const auto mebibytes = [](const Timings& t) {
-    return fmt::format("{:.1f}", static_cast<double>(t.peak_bytes) / (1024.0 * 1024.0));
-  };
   for (const BenchResult& result : results)
     add("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", title(result), result.threads,
         result.reference ? cell(per_second(result, *result.reference)) : "-",
         cell(per_second(result, result.ours)),
-        result.reference ? mebibytes(*result.reference) : "-", mebibytes(result.ours),
-        cell(result.speedup_cold()), cell(result.correlation_warm, "", 9),
-        cell(result.sum_ratio, "", 9), parity(result));
+        result.reference ? mebibytes(result.reference->peak_bytes) : "-",
+        mebibytes(result.ours.peak_bytes), cell(result.speedup_cold()),
+        cell(result.correlation_warm, "", 9), cell(result.sum_ratio, "", 9), parity(result));
 
-  add("\n## Cases\n\n");
-  for (const BenchCase& bench_case : bench_cases())
-    if (std::any_of(results.begin(), results.end(),
-                    [&](const BenchResult& r) { return r.bench_case == &bench_case; }))
-      add("- *{}*: {}\n", bench_case.name, bench_case.description);
-  if (!context.structure_factors.empty())
-    add("\nStructure factors: {}.\n", context.structure_factors);
+  text += descriptions(context, [&](const BenchCase& bench_case) {
+    return std::any_of(results.begin(), results.end(),
+                       [&](const BenchResult& r) { return r.bench_case == &bench_case; });
+  });
 
   if (!scaling.empty()) {
     add("\n## Scaling\n\nKernel seconds of our program while one thing grows; the exponent is that "
@@ -228,6 +257,87 @@ std::string summary_markdown(const BenchContext& context, const std::vector<Benc
           stage.calls, stage.threads);
   }
   return text;
+}
+
+std::string gradient_results_json(const std::vector<GradientResult>& results) {
+  Json json{{"version", version()}, {"gradients", Json::array()}};
+  for (const GradientResult& result : results) {
+    Json one{{"case", result.bench_case->name},
+             {"description", result.bench_case->description},
+             {"size", result.bench_case->sized ? Json(result.size) : Json(nullptr)},
+             {"threads", result.threads},
+             {"dtype", result.dtype},
+             {"arguments", quoted(result.arguments)},
+             {"arguments_of_ours_alone", result.bench_case->only_ours},
+             {"ours", measurement(result.ours)},
+             {"cost_ratio", result.cost_ratio()},
+             {"cost_ratio_aim", result.bench_case->gradient_aim},
+             {"reference", result.reference ? measurement(*result.reference) : Json(nullptr)},
+             {"speedup", result.speedup()},
+             {"memory_ratio", result.memory_ratio()},
+             {"relative_differences", Json::object()}};
+    if (result.reference)
+      for (const GradientDifference& d : differences(result.ours, *result.reference))
+        one["relative_differences"][d.name] = d.relative;
+    json["gradients"].push_back(one);
+  }
+  return text_of(json);
+}
+
+std::string gradient_table_heading(bool with_reference) {
+  const std::string heading =
+                        "| case | precision | threads | image | gradient | ratio | aim | "
+                        "image, MiB | gradient, MiB |",
+                    rule = "|---|---|---|---|---|---|---|---|---|";
+  if (!with_reference) return heading + '\n' + rule + '\n';
+  return heading + " reference, gradient | time ratio | reference, MiB | memory ratio |\n" + rule +
+         "---|---|---|---|\n";
+}
+
+std::string gradient_table_row(const GradientResult& result) {
+  std::string row = fmt::format(
+      "| {} | {} | {} | {} | {} | {} | {:g} | {} | {} |", title(*result.bench_case, result.size),
+      result.dtype, result.threads, seconds(result.ours.image_min()),
+      seconds(result.ours.gradient_min()), cell(result.cost_ratio()),
+      result.bench_case->gradient_aim, mebibytes(result.ours.image_peak_bytes),
+      mebibytes(result.ours.peak_bytes));
+  if (result.reference)
+    row += fmt::format(" {} | {} | {} | {} |", seconds(result.reference->gradient_min()),
+                       cell(result.speedup()), mebibytes(result.reference->peak_bytes),
+                       cell(result.memory_ratio()));
+  return row + '\n';
+}
+
+std::string gradient_summary_markdown(const BenchContext& context,
+                                      const std::vector<GradientResult>& results) {
+  const bool with_reference = std::any_of(results.begin(), results.end(),
+                                          [](const GradientResult& r) { return r.reference; });
+  std::string text = surroundings(context);
+  text += fmt::format(
+      "Of {} runs in one process the fastest counts. *Image*: seconds in the engine. *Gradient*: "
+      "value and gradient of sum(weights x image), by all parameters and all F, from the "
+      "experiment to the result. *Ratio*: gradient over image. Memory: the largest resident size "
+      "of the process when it had made an image, and at its end.\n\n",
+      context.iterations);
+  text += gradient_table_heading(with_reference);
+  for (const GradientResult& result : results) text += gradient_table_row(result);
+  if (with_reference) {
+    text += "\n## Beside the reference\n\nLargest difference over the largest number of each:\n\n";
+    for (const GradientResult& result : results) {
+      text += fmt::format("- {}, {}, {} thread{}:", title(*result.bench_case, result.size),
+                          result.dtype, result.threads, result.threads == 1 ? "" : "s");
+      const char* separator = " ";
+      for (const GradientDifference& d : differences(result.ours, *result.reference)) {
+        text += fmt::format("{}{} {:.1e}", separator, d.name, d.relative);
+        separator = ", ";
+      }
+      text += '\n';
+    }
+  }
+  return text + descriptions(context, [&](const BenchCase& bench_case) {
+           return std::any_of(results.begin(), results.end(),
+                              [&](const GradientResult& r) { return r.bench_case == &bench_case; });
+         });
 }
 
 std::string speed_svg(const std::vector<BenchResult>& results, int threads) {

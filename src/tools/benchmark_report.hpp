@@ -29,6 +29,13 @@ std::string table_row(const BenchResult& result);
 std::string summary_markdown(const BenchContext& context, const std::vector<BenchResult>& results,
                              const std::vector<ScalingSeries>& scaling);
 
+/// The same of gradients; where no result has a reference, its columns are left out.
+std::string gradient_results_json(const std::vector<GradientResult>& results);
+std::string gradient_table_heading(bool with_reference);
+std::string gradient_table_row(const GradientResult& result);
+std::string gradient_summary_markdown(const BenchContext& context,
+                                      const std::vector<GradientResult>& results);
+
 /// Steps a second against the size of the image, of the runs with this many threads.
 std::string speed_svg(const std::vector<BenchResult>& results, int threads);
 std::string scaling_svg(const std::vector<ScalingSeries>& scaling);

@@ -3,9 +3,10 @@
 #include <fmt/chrono.h>
 #include <sched.h>
 
-#include <cstdlib>  // for getloadavg
+#include <cstdlib>  // for getloadavg, strtoll
 #include <ctime>
 #include <fstream>
+#include <string_view>
 
 namespace nablabragg::tools {
 
@@ -31,6 +32,16 @@ int usable_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+std::int64_t peak_resident_bytes() {
+  // Not getrusage(), which counts the caller that started the process as well
+  constexpr std::string_view key = "VmHWM:";
+  std::ifstream file("/proc/self/status");
+  std::string line;
+  while (std::getline(file, line))
+    if (line.starts_with(key)) return std::strtoll(line.c_str() + key.size(), nullptr, 10) * 1024;
+  return 0;
 }
 
 std::array<double, 3> load_averages() {

@@ -1,6 +1,7 @@
 // Where and when something was measured.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <string>
 
 namespace nablabragg::tools {
@@ -13,6 +14,9 @@ std::string instruction_set();
 
 /// Processors that this process may use.
 int usable_processors();
+
+/// Largest resident size of this process so far; 0 where the system does not say.
+std::int64_t peak_resident_bytes();
 
 /// Over 1, 5 and 15 minutes.
 std::array<double, 3> load_averages();

@@ -35,6 +35,7 @@ class Bench : public testing::Test {
     return script("reference", "exec '" NABLA_PROGRAM "' \"$@\" -threads $OMP_NUM_THREADS " + more);
   }
 
+  nlohmann::json gradients() const { return json("b/benchmark_results.json")["gradients"]; }
   nlohmann::json results() const { return json("b/benchmark_results.json")["results"]; }
   nlohmann::json json(const std::string& name) const {
     return nlohmann::json::parse(folder.content(name));
@@ -189,6 +190,82 @@ TEST_F(Bench, ShowsHowTimeGrowsWithPixelsDomainsAndSources) {
   EXPECT_TRUE(fs::exists(folder / "b/scaling.svg"));
 }
 
+TEST_F(Bench, OfGradientsMeasuresThemBesideTheImageInBothPrecisions) {
+  const Outcome outcome = run(
+      "--gradient --sizes 16 --cases mosaic,gauss --threads 1,2 --iterations 2");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json all = gradients();
+  ASSERT_EQ(all.size(), 8u);
+  for (const nlohmann::json& r : all) {
+    SCOPED_TRACE(r.dump());
+    EXPECT_EQ(r["ours"]["image_seconds"].size(), 2u);
+    EXPECT_EQ(r["ours"]["seconds"].size(), 2u);
+    EXPECT_GT(r["ours"]["value"], 0);
+    EXPECT_EQ(r["ours"]["gradient"]["cell"].size(), 6u);
+    EXPECT_GE(r["ours"]["peak_memory_bytes"], r["ours"]["image_peak_memory_bytes"]);
+    EXPECT_NEAR(
+        r["cost_ratio"].get<double>(),
+        r["ours"]["seconds_min"].get<double>() / r["ours"]["image_seconds_min"].get<double>(),
+        1e-9);
+    EXPECT_TRUE(r["reference"].is_null());
+  }
+  EXPECT_EQ(all[0]["dtype"], "float32");
+  EXPECT_EQ(all[1]["dtype"], "float64");
+  EXPECT_EQ(all[2]["case"], "gauss");
+  EXPECT_EQ(all[2]["cost_ratio_aim"], 2.5);
+  EXPECT_EQ(all[4]["threads"], 2);
+  EXPECT_THAT(folder.content("b/summary.md"), HasSubstr("| mosaic 16 x 16 | float64 | 2 |"));
+  EXPECT_EQ(json("b/env.json")["dtype"], "float32, float64");
+  EXPECT_THAT(folder.content("b/commands.txt"),
+              HasSubstr("bench --gradient --iterations 2 -- -hkl"));
+  EXPECT_FALSE(fs::exists(folder / "b/runs"));
+}
+
+TEST_F(Bench, OfGradientsComparesWithWhatAnotherCommandPrints) {
+  script("theirs",
+         "echo 'noise'\n"
+         "'" NABLA_PROGRAM
+         "' bench --gradient --iterations 1 -- \"$@\" -fluence 2e28 |\n"
+         "  sed 's/\"seconds\":\\[[^]]*\\]/\"seconds\":[7,6]/'");
+  const Outcome outcome = run(
+      "--gradient --sizes 16 --cases cubic --dtype float64 --threads 1 --iterations 1 "
+      "--gradient-reference ./theirs");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json result = gradients().at(0);
+  EXPECT_EQ(result["reference"]["seconds_min"], 6);
+  EXPECT_NEAR(result["speedup"].get<double>() * result["ours"]["seconds_min"].get<double>(), 6,
+              1e-9);
+  EXPECT_GT(result["memory_ratio"], 0.5);
+  // The default fluence is 1.26e29
+  const double expected = 1 - 2e28 / 125932015286227086360700780544.0;
+  EXPECT_NEAR(result["relative_differences"]["value"].get<double>(), expected, 1e-9);
+  EXPECT_NEAR(result["relative_differences"]["fluence"].get<double>(), 0, 1e-9);
+  EXPECT_THAT(folder.content("b/summary.md"),
+              HasSubstr("- cubic 16 x 16, float64, 1 thread: value 8.4e-01"));
+  EXPECT_THAT(outcome.out, HasSubstr("time ratio"));
+}
+
+TEST_F(Bench, OfGradientsSaysWhatAnotherCommandShouldHavePrinted) {
+  script("theirs", "echo 3 seconds");
+  expect_sentence(run("--gradient --sizes 16 --cases cubic --threads 1 --iterations 1 "
+                      "--gradient-reference ./theirs"),
+                  3, "theirs printed is no measurement of a gradient");
+}
+
+TEST_F(Bench, MeasuresTheGradientOfOneExperimentInItsOwnProcess) {
+  const Outcome outcome = run(
+      "--gradient --iterations 3 -- -cell 70 80 90 90 90 90 -default_F 100 -N 5 -detpixels 16 "
+      "-pixel 1 -oversample 1");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json found = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(found["seconds"].size(), 3u);
+  EXPECT_NE(found["gradient"]["distance"][0], 0);
+  EXPECT_TRUE(folder.names().empty());
+  expect_sentence(run("--gradient -- -cell 70 80 90 90 90 90 -default_F 100 -N 5 -detpixels 16 "
+                      "-pixel 1 -oversample 2 -oversample_omega"),
+                  2, "give -corrected");
+}
+
 TEST_F(Bench, NamesTheProgramThatFailsWithItsLastLine) {
   const std::string failing = script("failing", "echo 'no memory' >&2; exit 3");
   expect_sentence(run("--sizes 16 --cases cubic --iterations 1 --reference " + failing), 3,
@@ -203,6 +280,10 @@ TEST_F(Bench, ThatIsAskedForWronglyExitsWithTwoAndRunsNothing) {
   expect_sentence(run("--dtype float16"), 2, "--dtype");
   expect_sentence(run("--iterations 0"), 2, "--iterations");
   expect_sentence(run("--require-parity"), 2, "--reference");
+  expect_sentence(run("--gradient --require-parity --reference x"), 2, "--gradient goes without");
+  expect_sentence(run("--gradient-reference x"), 2, "is for --gradient");
+  expect_sentence(run("-- -cell 1"), 2, "--gradient is measured");
+  expect_sentence(run("--gradient --"), 2, "--gradient is measured");
   expect_sentence(run("--bogus"), 2, "--bogus");
   EXPECT_TRUE(folder.names().empty());
 }

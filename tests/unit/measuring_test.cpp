@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
@@ -11,6 +12,8 @@
 #include "tools/benchmark.hpp"
 #include "tools/child_process.hpp"
 #include "tools/float_files.hpp"
+#include "tools/gradient_benchmark.hpp"
+#include "tools/machine.hpp"
 #include "tools/stage_ranking.hpp"
 #include "tools/svg_plot.hpp"
 #include "tools/synthetic_hkl.hpp"
@@ -205,6 +208,84 @@ TEST(Timings, HaveNoKernelWhereOnePixelTakesAsLong) {
   t.warm = {1};
   t.overhead = {1};
   EXPECT_TRUE(std::isnan(t.kernel_min()));
+}
+
+TEST(PixelWeights, AreTheTopBitsOfSplitmix64OfTheIndex) {
+  const std::vector<double> weights = pixel_weights(1000);
+  // The first two outputs of splitmix64 from 0 are e220a8397b1dcdaf and 6e789e6aa1b965f4
+  EXPECT_EQ(weights[0], 0xe220a8 / 16777216.0);
+  EXPECT_EQ(weights[1], 0x6e789e / 16777216.0);
+  EXPECT_NEAR(std::accumulate(weights.begin(), weights.end(), 0.0) / 1000, 0.5, 0.03);
+}
+
+TEST(PeakResidentBytes, CountWhatWasTouched) {
+  const std::int64_t before = peak_resident_bytes();
+  ASSERT_GT(before, 0);
+  const std::vector<double> large(std::size_t{1} << 23, 1.5);
+  EXPECT_EQ(large.back(), 1.5);
+  EXPECT_GE(peak_resident_bytes(), before + (std::int64_t{1} << 25));
+}
+
+TEST(MeasureGradient, FindsTheGradientOfTheWeightedSum) {
+  Experiment e;
+  e.crystal.cell = UnitCell{70, 80, 90};
+  e.crystal.cells = {5, 5, 5};
+  e.structure_factors.default_F = 100;
+  e.detector.fast_pixels = e.detector.slow_pixels = 16;
+  e.detector.pixel_mm = 1;
+  ComputeOptions options;
+  options.precision = Precision::float64;
+  const GradientMeasurement found = measure_gradient(e, options, 2);
+  const ValueAndGradient expected = value_and_gradient(e, pixel_weights(256), options);
+  EXPECT_EQ(found.value, expected.value);
+  EXPECT_EQ(found.gradient, expected.gradient.parameters);
+  EXPECT_EQ(found.image_seconds.size(), 2u);
+  EXPECT_EQ(found.seconds.size(), 2u);
+  EXPECT_GE(found.peak_bytes, found.image_peak_bytes);
+}
+
+TEST(GradientMeasurement, IsTheSameAfterItsLineOfJson) {
+  GradientMeasurement m;
+  m.image_seconds = {2, 1};
+  m.seconds = {4, 3};
+  m.image_peak_bytes = 10;
+  m.peak_bytes = 20;
+  m.value = 0.1;
+  m.gradient["cell"] = {1, 2, 3};
+  const GradientMeasurement again = read_measurement(measurement_json(m));
+  EXPECT_EQ(again.image_min(), 1);
+  EXPECT_EQ(again.gradient_min(), 3);
+  EXPECT_EQ(again.image_peak_bytes, 10);
+  EXPECT_EQ(again.peak_bytes, 20);
+  EXPECT_EQ(again.value, 0.1);
+  EXPECT_EQ(again.gradient, m.gradient);
+}
+
+TEST(GradientMeasurement, OfAnotherProgramNeedsSecondsAndMemory) {
+  const GradientMeasurement m = read_measurement(R"({"seconds": [3], "peak_memory_bytes": 5})");
+  EXPECT_TRUE(std::isnan(m.image_min()));
+  EXPECT_TRUE(std::isnan(m.value));
+  for (const char* text :
+       {"", "seconds", "[]", "{}", R"({"seconds": [3]})",
+        R"({"seconds": 3, "peak_memory_bytes": 5})", R"({"seconds": [], "peak_memory_bytes": 5})",
+        R"({"seconds": [1], "peak_memory_bytes": 5, "gradient": {"cell": 4}})"})
+    EXPECT_THROW(read_measurement(text), Error) << text;
+}
+
+TEST(GradientDifferences, AreOfWhatBothProgramsHave) {
+  GradientMeasurement ours, theirs;
+  ours.value = 2;
+  ours.gradient = {{"cell", {1, -4}}, {"distance", {0}}, {"misset", {1, 2, 3}}, {"phi", {1}}};
+  theirs.value = 2.5;
+  theirs.gradient = {{"cell", {1.5, -3}}, {"distance", {0}}, {"misset", {1}}, {"flux", {1}}};
+  const std::vector<GradientDifference> all = differences(ours, theirs);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].name, "value");
+  EXPECT_DOUBLE_EQ(all[0].relative, 0.25);
+  EXPECT_EQ(all[1].name, "cell");
+  EXPECT_DOUBLE_EQ(all[1].relative, 0.25);
+  EXPECT_EQ(all[2].name, "distance");
+  EXPECT_EQ(all[2].relative, 0);
 }
 
 TEST(LastExponent, IsOneWhereTwiceAsManyTakeTwiceAsLong) {

@@ -86,12 +86,7 @@ Simulation simulate(const Experiment& experiment, const ComputeOptions& options)
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options) {
   const Plan plan = make_plan(experiment, resolve(experiment));
-  for (const PixelIndex& p : pixels)
-    if (p.fast < 0 || p.fast >= plan.frame.fast_pixels || p.slow < 0 ||
-        p.slow >= plan.frame.slow_pixels)
-      throw UsageError("pixel fast " + std::to_string(p.fast) + " slow " + std::to_string(p.slow) +
-                       " is not on the " + std::to_string(plan.frame.fast_pixels) + " x " +
-                       std::to_string(plan.frame.slow_pixels) + " (fast x slow) panel");
+  check_pixels(plan, pixels);
   std::vector<float> values(pixels.size());
   engine::render_cpu<float>(plan, pixels, values, options);
   return values;

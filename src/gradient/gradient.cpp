@@ -40,15 +40,6 @@ struct Prepared {
   }
 };
 
-void check_pixels(const Plan& plan, std::span<const PixelIndex> pixels) {
-  for (const PixelIndex& p : pixels)
-    if (p.fast < 0 || p.fast >= plan.frame.fast_pixels || p.slow < 0 ||
-        p.slow >= plan.frame.slow_pixels)
-      throw UsageError("pixel fast " + std::to_string(p.fast) + " slow " + std::to_string(p.slow) +
-                       " is not on the " + std::to_string(plan.frame.fast_pixels) + " x " +
-                       std::to_string(plan.frame.slow_pixels) + " (fast x slow) panel");
-}
-
 void check_weights(std::size_t wanted, std::size_t given, const char* what) {
   if (wanted != given)
     throw UsageError("there are " + std::to_string(given) + " weights for " +

@@ -114,8 +114,9 @@ Vec3<Real> resolved_cells(const BasicExperiment<Real>& e, const Mat3<Real>& axes
           count(size.z, e.crystal.cells.z, axes_m.c)};
 }
 
-/// One rotation for each mosaic domain; the first is the identity but draws all the same.  `rounded`:
-/// the angles, to single precision, which makes a staircase of anything that follows the spread.
+/// One rotation for each mosaic domain; the first is the identity but draws all the same.
+/// `rounded`: the angles, to single precision, which makes a staircase of anything that follows the
+/// spread.
 template <class Real>
 std::vector<Mat3<Real>> mosaic_rotations(int domains, const Real& spread, std::int64_t user_seed,
                                          bool rounded, NanobraggRandom& random) {

@@ -3,8 +3,10 @@
 // Templated on the number type like the model: with dual numbers the slopes are the derivative of
 // the plan.
 #pragma once
+#include <span>
 #include "model/crystal_axes.hpp"
 #include "nablabragg/resolved.hpp"
+#include "nablabragg/simulate.hpp"  // for PixelIndex
 #include "physics/rotation.hpp"
 #include "plan/plan.hpp"
 
@@ -133,5 +135,8 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
 }
 
 extern template Plan make_plan(const Experiment&, const Resolved&);
+
+/// Throws UsageError for a pixel that is not on the panel.
+void check_pixels(const Plan& plan, std::span<const PixelIndex> pixels);
 
 }  // namespace nablabragg

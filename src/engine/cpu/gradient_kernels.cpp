@@ -1121,11 +1121,13 @@ class TilePullBack : TileBars<T> {
     const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
     lit = lit & (amplitude.F != none);
 
-    // Intensities are relative to the peak in what follows: they keep their distance to the
-    // smallest number of single precision.
+    // Intensities are relative to that of the closest approach in what follows.  A band that passes
+    // a spot on both sides leaves a small difference of its rays' slopes: the rounding of an
+    // exponent that they share does not show there.
     const PlanLattice& lattice = p_.lattice;
-    const double count = lattice.cells.x;
-    const T peak = number(count * count) * amplitude.F, light = coefficient * (peak * amplitude.F);
+    const T closest = physics::gauss_lattice_factor(band.least, number(lattice.cells.x),
+                                                    number(lattice.fudge));
+    const T peak = closest * closest * amplitude.F, light = coefficient * (peak * amplitude.F);
     // A ray's point is c + u h with M c perpendicular to h, so that only its u counts:
     // d(log I)/d(wavenumber) = -4 fudge/0.63 u h.M h / wavenumber of the band.
     const T along = light * band.curvature * number(-4 * lattice.fudge / (0.63 * beam.wavenumber));
@@ -1142,9 +1144,9 @@ class TilePullBack : TileBars<T> {
       float *const wavenumbers = sink_.band_bars.wavenumber(row), *const weights = sink_.band_bars
                                                                                        .weight(row);
       const Pair per_weight(lights[lane]), per_wavenumber(alongs[lane]);
-      band.for_each_lit_ray(lane, [&](int j, const Pair& u, const Pair& radius2) {
+      band.for_each_lit_ray(lane, [&](int j, const Pair& u, const Pair& beyond) {
         const size_t ray = static_cast<size_t>(j) - sink_.band_bars.begin();
-        const Pair bare = physics::gauss_intensity(radius2, fudge);
+        const Pair bare = physics::gauss_intensity(beyond, fudge);
         const Pair lit_by = Pair::load(p_.band_weight.data() + j) * bare, first = lit_by * u;
         moments.zeroth = moments.zeroth + lit_by;
         moments.first = moments.first + first;

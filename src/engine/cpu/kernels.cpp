@@ -104,8 +104,9 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   const Pair count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
   for_each_lane(band.lit & (F2 > none), [&](size_t lane) {
     Pair sum(0.0f);
-    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Pair&, const Pair& radius2) {
-      const Pair latt = physics::gauss_lattice_factor(radius2, count, fudge);
+    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Pair&, const Pair& beyond) {
+      const Pair latt = physics::gauss_lattice_factor(Pair(band.leasts[lane]) + beyond, count,
+                                                      fudge);
       sum = sum + Pair::load(p.band_weight.data() + j) * (latt * latt);
     });
     sums[lane] = sum_of(first_half(sum) + second_half(sum));

@@ -305,7 +305,7 @@ struct BandOfPixels {
   const CpuPlan& p;
   const Beam& beam;
   physics::Approach<Double> approach;
-  Single curvature;
+  Single least, curvature;  ///< of the approach
   Single::Mask lit;
   alignas(64) float leasts[lanes], curvatures[lanes], lows[lanes], highs[lanes];
   alignas(64) double ats[lanes];
@@ -315,7 +315,8 @@ struct BandOfPixels {
       : p(plan),
         beam(of),
         approach(physics::closest_approach(metric_as<Double>(plan.lattice.metric), d, h)) {
-    const Single at = narrow(approach.at), least = narrow(approach.radius2);
+    const Single at = narrow(approach.at);
+    least = narrow(approach.radius2);
     curvature = narrow(approach.curvature);
     const Single room = single(p.dark_radius2) - least, none(0.0f);
     const Single half = sqrt(select(room > none, room / curvature, none));
@@ -331,9 +332,9 @@ struct BandOfPixels {
     bin(high).store(highs);
   }
 
-  /// Calls work(j, u - u of the closest approach, squared radius) for two registers of lit rays at
-  /// a time, which hide each other's latencies; j counts as in CpuPlan::band_change.  Returns the
-  /// number of rays.
+  /// Calls work(j, u - u of the closest approach, squared radius - least) for two registers of lit
+  /// rays at a time, which hide each other's latencies; j counts as in CpuPlan::band_change.
+  /// Returns the number of rays.
   template <class Work>
   NABLA_INLINE int for_each_lit_ray(size_t lane, Work&& work) const {
     const std::array<int, 2>* bins = p.band_bins.data() + beam.first_bin;
@@ -344,7 +345,7 @@ struct BandOfPixels {
     const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
     for (int j = begin; j < end; j += Pair::count) {
       const Pair off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
-      work(j, off, Pair(leasts[lane]) + Pair(curvatures[lane]) * off * off);
+      work(j, off, Pair(curvatures[lane]) * off * off);
     }
     return end - begin;
   }

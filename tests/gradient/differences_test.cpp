@@ -131,10 +131,7 @@ void expect_gradients_of(Experiment drawn) {
         });
       };
       plan_at(0);
-      // A normal that is further off the axes' is replaced.
-      const long double step = name == std::string_view("normal")
-                                   ? 2e-7L
-                                   : 4e-6L * std::max(1.0, std::abs(value));
+      const long double step = 4e-6L * std::max(1.0, std::abs(value));
       expect_gradient(got[which], f, differences(f, plan_at, step),
                       name + ('[' + std::to_string(which) + ']'));
     }

@@ -201,7 +201,8 @@ Experiment in_other_words(Experiment e) {
       detector.convention = Convention::custom;
       detector.fast_axis = 2.0 * panel.fast;
       detector.slow_axis = 3.0 * panel.slow;
-      if (*any_choice()) detector.normal = panel.normal;
+      // nanoBragg replaces one whose length is not 1 to the last bit.
+      if (!e.quirks.custom_normal_kept && *any_choice()) detector.normal = panel.normal;
       break;
     }
   }

@@ -138,8 +138,6 @@ void for_each_parameter(const Experiment& e, Visit&& visit) {
     visit("fast_axis", "", vector, [along](auto& x, auto&& f) { along(*x.detector.fast_axis, f); });
   if (detector.slow_axis)
     visit("slow_axis", "", vector, [along](auto& x, auto&& f) { along(*x.detector.slow_axis, f); });
-  if (detector.normal)
-    visit("normal", "", vector, [along](auto& x, auto&& f) { along(*x.detector.normal, f); });
   visit("detector_rotation", "deg deg deg", vector,
         [along](auto& x, auto&& f) { along(x.detector.rotation_deg, f); });
   visit("two_theta", "deg", number, [](auto& x, auto&& f) { f(x.detector.two_theta_deg); });

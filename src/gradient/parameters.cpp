@@ -35,6 +35,21 @@ void settle_beam_centre(const Panel& panel, Experiment& e) {
   settle(d.beam_y_mm, swapped ? fast_replaced : slow_replaced, standard[1]);
 }
 
+/// A normal that says nothing but what the axes say follows them when they change.
+void settle_normal(Experiment& e) {
+  Detector& d = e.detector;
+  if (e.quirks.custom_normal_kept || !d.normal || (!d.fast_axis && !d.slow_axis)) return;
+  Experiment bare = e;
+  bare.detector.normal.reset();
+  const auto normal_of = [](const Experiment& x) {
+    Panel panel;
+    model::detail::set_axes(x, panel);
+    model::detail::set_normal(x.detector, false, panel);
+    return panel.normal;
+  };
+  if (length(normal_of(bare) - normal_of(e)) < 1e-6) d.normal.reset();
+}
+
 }  // namespace
 
 Experiment settled(const Experiment& experiment) {
@@ -63,6 +78,7 @@ Experiment settled(const Experiment& experiment) {
   if (e.detector.sensor_thickness_um > 0 && !e.detector.attenuation_depth_um)
     e.detector.attenuation_depth_um = e.detector.sensor_thickness_um;
   settle_beam_centre(r.panel, e);
+  settle_normal(e);
   return e;
 }
 

@@ -210,6 +210,13 @@ NABLA_INLINE T solid_angle(const BasicPlanFrame<Real>& f, const T& near, const R
   return near * near;
 }
 
+/// Not beyond the resolution limit [m]: the spacing of the planes that scatter along q is 1/|q|.
+template <class T>
+NABLA_INLINE auto within_dmin(double dmin, const Vec3<T>& q) {
+  const T stol = T(0.5) * length(q);
+  return !((stol > T(0)) & (T(dmin) > T(0.5) / stol));
+}
+
 /// The sum of pixels (fast, slow) of a Plan or, on a GPU, a PlanView.  The first `tricubic_steps`
 /// lookups interpolate where the plan asks for it, the rest are nearest: how the latch
 /// (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them; lanes take all_steps
@@ -275,10 +282,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
           const T weight(ray.weight);
           const Vec3<T> q = T(ray.wavenumber) * (at.direction - incident);
           auto kept = everywhere;
-          if (plan.dmin > 0) {
-            const T stol = T(0.5) * length(q);
-            kept = !((stol > none) & (T(plan.dmin) > T(0.5) / stol));
-          }
+          if (plan.dmin > 0) kept = within_dmin(plan.dmin, q);
           const auto seen = plan.background_per_sr == Real(0) ? kept : everywhere;
           if (!any(seen)) continue;
           if (plan.polarized)

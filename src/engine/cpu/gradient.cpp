@@ -118,6 +118,13 @@ BandNumbers band_tangent(const CpuPlan& p, const Plan& tangent) {
   return numbers;
 }
 
+bool turns_crystal(const Plan& tangent) {
+  const auto turns = [](const Mat3d& m) {
+    return !(m.a == Vec3d{} && m.b == Vec3d{} && m.c == Vec3d{});
+  };
+  return std::any_of(tangent.orientations.begin(), tangent.orientations.end(), turns);
+}
+
 class Derivatives {
  public:
   Derivatives(const Plan& plan, const ComputeOptions& options)
@@ -166,20 +173,19 @@ class Derivatives {
       }
       return std::pair{sink, bars};
     };
-    const auto add =
-        [&](const std::pair<std::shared_ptr<GradientSink>, std::shared_ptr<Plan>>& part) {
-          total.value += part.first->value;
-          for_each_number_of_plan([](double& to, const double& bar) { to += bar; }, total.bars,
-                                  *part.second);
-          part.first->table.drain([&](std::int64_t offset, double bar) {
-            total.table->values()[static_cast<std::size_t>(offset)] += bar / cpu_plan_.largest_F;
-          });
-          ++finished;
-          if (options_.progress && !options_.progress(static_cast<double>(finished) / batches))
-            stopped = true;
-        };
-    const auto tokens = static_cast<std::size_t>(2 * tbb::this_task_arena::max_concurrency());
     using Part = std::pair<std::shared_ptr<GradientSink>, std::shared_ptr<Plan>>;
+    const auto add = [&](const Part& part) {
+      total.value += part.first->value;
+      for_each_number_of_plan([](double& to, const double& bar) { to += bar; }, total.bars,
+                              *part.second);
+      part.first->table.drain([&](std::int64_t offset, double bar) {
+        total.table->values()[static_cast<std::size_t>(offset)] += bar / cpu_plan_.largest_F;
+      });
+      ++finished;
+      if (options_.progress && !options_.progress(static_cast<double>(finished) / batches))
+        stopped = true;
+    };
+    const auto tokens = static_cast<std::size_t>(2 * tbb::this_task_arena::max_concurrency());
     tbb::parallel_pipeline(
         tokens, tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order, batch_number) &
                     tbb::make_filter<int, Part>(tbb::filter_mode::parallel, compute) &
@@ -192,8 +198,9 @@ class Derivatives {
                     const StructureFactorGrid* table_tangent, std::span<double> photons,
                     std::span<double> slopes) {
     const std::size_t columns = tangents.size();
-    std::vector<BandNumbers> band_tangents;
-    for (const Plan* tangent : tangents) band_tangents.push_back(band_tangent(cpu_plan_, *tangent));
+    std::vector<Tangent> directions;
+    for (const Plan* tangent : tangents)
+      directions.push_back({tangent, turns_crystal(*tangent), band_tangent(cpu_plan_, *tangent)});
     std::atomic<int> finished{0};
     std::atomic<bool> stopped{false};
     std::mutex reporting;
@@ -208,9 +215,8 @@ class Derivatives {
       });
       std::vector<double> changes(tile_pixels * columns);
       GradientSink sink;
-      sink.tangents = tangents;
+      sink.tangents = directions;
       sink.slopes = changes.data();
-      sink.band_tangents = band_tangents;
       if (table_tangent) sink.table_tangent = table_tangent->values().data();
       const auto keep = [&] {
         for (const auto& [i, place] : places) {

@@ -32,12 +32,8 @@ NABLA_INLINE Double widened(const Double& x) { return x; }
 NABLA_INLINE Double widened(const Single& x) { return widen(x); }
 
 template <class T>
-NABLA_INLINE T lane_number(double x) {
-  return physics::constant<T>(x);
-}
-template <class T>
 NABLA_INLINE Vec3<T> lane_vector(const Vec3d& v) {
-  return {lane_number<T>(v.x), lane_number<T>(v.y), lane_number<T>(v.z)};
+  return {physics::constant<T>(v.x), physics::constant<T>(v.y), physics::constant<T>(v.z)};
 }
 
 NABLA_INLINE double lane_sum(const Double& x) {
@@ -63,26 +59,6 @@ HWY_NOINLINE void locate(const Plan& plan, const Double& fast, const Double& slo
                          BasicSubPixel<Double>& at) {
   place(plan, fast, slow, at);
 }
-
-/// Numbers of the plan in the precision of the shapes: converted once, not in every sub-pixel.
-template <class S>
-struct FrameNumbers {
-  Vec3<S> fast, slow, normal;
-  S per_subpixel, two_per_pixel, per_close_distance;
-
-  explicit FrameNumbers(const PlanFrame& f)
-      : fast(vec3_as<S>(f.fast)),
-        slow(vec3_as<S>(f.slow)),
-        normal(vec3_as<S>(f.normal)),
-        per_subpixel(static_cast<S>(1 / f.subpixel)),
-        two_per_pixel(static_cast<S>(2 / f.pixel)),
-        per_close_distance(static_cast<S>(1 / f.close_distance)) {}
-};
-template <class S>
-struct BeamNumbers {
-  Vec3<S> incident, magnetic;
-  S weight, per_wavenumber;
-};
 
 // ---- One spot of the sensor ---------------------------------------------------------------------
 
@@ -111,35 +87,34 @@ NABLA_INLINE T obliquity(const PlanFrame& frame, const SensorSpot<T>& spot) {
 template <class T>
 HWY_NOINLINE T capture_of(const Plan& plan, const SensorSpot<T>& spot) {
   return physics::capture_fraction(
-      T(static_cast<float>(spot.layer)), lane_number<T>(plan.sensor.layer_step),
-      lane_number<T>(plan.sensor.absorption_per_m), obliquity(plan.frame, spot));
+      T(static_cast<float>(spot.layer)), physics::constant<T>(plan.sensor.layer_step),
+      physics::constant<T>(plan.sensor.absorption_per_m), obliquity(plan.frame, spot));
 }
 
 /// From the bar of a position on the flat panel [m] to those of the frame.
 template <class T>
-NABLA_INLINE void pull_back_flat(const Plan& plan, const FrameNumbers<physics::Scalar<T>>& f,
-                                 const SensorSpot<T>& spot, const Vec3<T>& bar,
+NABLA_INLINE void pull_back_flat(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
                                  BasicPlanNumbers<T>& bars) {
+  const PlanFrame& f = plan.frame;
   add(bars.frame.origin, bar);
   add(bars.frame.fast, spot.fast * bar);
   add(bars.frame.slow, spot.slow * bar);
   if (spot.layer > 0) {
-    add(bars.frame.normal, lane_number<T>(plan.sensor.layer_step * spot.layer) * bar);
-    add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * dot(bar, vec3_as<T>(f.normal)));
+    add(bars.frame.normal, physics::constant<T>(plan.sensor.layer_step * spot.layer) * bar);
+    add(bars.sensor.layer_step,
+        T(static_cast<float>(spot.layer)) * dot(bar, lane_vector<T>(f.normal)));
   }
-  add(bars.frame.subpixel,
-      (dot(bar, vec3_as<T>(f.fast)) * spot.fast + dot(bar, vec3_as<T>(f.slow)) * spot.slow) *
-          T(f.per_subpixel));
+  add(bars.frame.subpixel, (dot(bar, lane_vector<T>(f.fast)) * spot.fast +
+                            dot(bar, lane_vector<T>(f.slow)) * spot.slow) *
+                               physics::constant<T>(1 / f.subpixel));
 }
 
 /// The same for a curved panel: back through the two rotations of place().
 template <class T>
-HWY_NOINLINE void pull_back_curved(const Plan& plan,
-                                   const FrameNumbers<physics::Scalar<T>>& numbers,
-                                   const SensorSpot<T>& spot, const Vec3<T>& bar,
+HWY_NOINLINE void pull_back_curved(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
                                    BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
-  const auto number = [](double x) { return lane_number<T>(x); };
+  const auto number = [](double x) { return physics::constant<T>(x); };
   const bool spherical = f.curvature == Curvature::spherical;
   const double deep = plan.sensor.layer_step * spot.layer;
   const double radius = spherical ? f.radius + deep : f.radius;
@@ -166,8 +141,7 @@ HWY_NOINLINE void pull_back_curved(const Plan& plan,
   add(bars.frame.radius,
       radius_bar - (first.angle * about_slow + second.angle * about_fast) * bend);
   if (!spherical)
-    return pull_back_flat(plan, numbers, spot, {T(0), first.angle * bend, second.angle * bend},
-                          bars);
+    return pull_back_flat(plan, spot, {T(0), first.angle * bend, second.angle * bend}, bars);
   add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_bar);
   const T fast_bar = number(f.handedness) * first.angle * bend,
           slow_bar = number(-f.handedness) * second.angle * bend;
@@ -188,7 +162,7 @@ template <class T>
 HWY_NOINLINE void pull_back_capture(const Plan& plan, const SensorSpot<T>& spot, const T& light,
                                     Vec3<T>& direction_bar, BasicPlanNumbers<T>& bars) {
   const PlanSensor& sensor = plan.sensor;
-  const auto number = [](double x) { return lane_number<T>(x); };
+  const auto number = [](double x) { return physics::constant<T>(x); };
   const T rho = obliquity(plan.frame, spot);
   const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
   const T per_log_depth = light * depth *
@@ -203,17 +177,13 @@ HWY_NOINLINE void pull_back_capture(const Plan& plan, const SensorSpot<T>& spot,
 
 /// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.
 template <class T>
-NABLA_INLINE T pull_back_solid_angle(const Plan& plan,
-                                     const FrameNumbers<physics::Scalar<T>>& numbers,
-                                     const SensorSpot<T>& spot, double own_depth, const T& light,
-                                     BasicPlanNumbers<T>& bars) {
+NABLA_INLINE T pull_back_solid_angle(const Plan& plan, const SensorSpot<T>& spot, double own_depth,
+                                     const T& light, BasicPlanNumbers<T>& bars) {
   const PlanFrame& f = plan.frame;
   if (f.solid_angle != SolidAngle::per_area)
-    add(bars.frame.pixel, light * T(numbers.two_per_pixel));
+    add(bars.frame.pixel, light * physics::constant<T>(2 / f.pixel));
   if (f.solid_angle != SolidAngle::oblique) return T(-2) * light;
-  const T close = own_depth == 0
-                      ? light * T(numbers.per_close_distance)
-                      : light * lane_number<T>(1 / (f.close_distance + own_depth * spot.layer));
+  const T close = light * physics::constant<T>(1 / (f.close_distance + own_depth * spot.layer));
   add(bars.frame.close_distance, close);
   if (own_depth > 0) add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * close);
   return T(-3) * light;
@@ -221,29 +191,34 @@ NABLA_INLINE T pull_back_solid_angle(const Plan& plan,
 
 /// `has_solid_angle`: the light of a term has the solid angle of its own spot.
 template <class T>
-NABLA_INLINE void pull_back_spot(const Plan& plan, const FrameNumbers<physics::Scalar<T>>& numbers,
-                                 const SensorSpot<T>& spot, bool has_solid_angle, double own_depth,
-                                 const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
+NABLA_INLINE void pull_back_spot(const Plan& plan, const SensorSpot<T>& spot, bool has_solid_angle,
+                                 double own_depth, const SpotBars<T>& light,
+                                 BasicPlanNumbers<T>& bars) {
   Vec3<T> direction = light.direction;
   if (plan.sensor.absorption_per_m > 0)
     pull_back_capture(plan, spot, light.capture, direction, bars);
   T radial = -dot(direction, spot.direction);
   if (has_solid_angle)
-    add(radial, pull_back_solid_angle(plan, numbers, spot, own_depth, light.solid_angle, bars));
+    add(radial, pull_back_solid_angle(plan, spot, own_depth, light.solid_angle, bars));
   const Vec3<T> position = spot.near * (direction + radial * spot.direction);
   if (plan.frame.curvature == Curvature::flat)
-    pull_back_flat(plan, numbers, spot, position, bars);
+    pull_back_flat(plan, spot, position, bars);
   else
-    pull_back_curved(plan, numbers, spot, position, bars);
+    pull_back_curved(plan, spot, position, bars);
 }
 
 /// The same, of spots that only some plans have.
 template <class T>
-HWY_NOINLINE void pull_back_other_spot(const Plan& plan,
-                                       const FrameNumbers<physics::Scalar<T>>& numbers,
-                                       const SensorSpot<T>& spot, const SpotBars<T>& light,
-                                       BasicPlanNumbers<T>& bars) {
-  pull_back_spot(plan, numbers, spot, true, 0, light, bars);
+HWY_NOINLINE void pull_back_other_spot(const Plan& plan, const SensorSpot<T>& spot,
+                                       const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
+  pull_back_spot(plan, spot, true, 0, light, bars);
+}
+
+template <class T>
+NABLA_INLINE T polarization_of(const PlanNumbers& plan, const Vec3<T>& incident,
+                               const Vec3<T>& magnetic, const Vec3<T>& direction) {
+  return physics::kahn_polarization(dot(incident, direction), dot(direction, magnetic),
+                                    physics::constant<T>(plan.polarization_fraction));
 }
 
 template <class T>
@@ -251,9 +226,9 @@ NABLA_INLINE void pull_back_polarization(const PlanNumbers& plan, const Vec3<T>&
                                          const Vec3<T>& magnetic, const Vec3<T>& direction,
                                          const T& bar, BasicPlanRay<T>& ray, Vec3<T>& direction_bar,
                                          BasicPlanNumbers<T>& bars) {
-  const auto slopes = physics::kahn_polarization_slopes(dot(incident, direction),
-                                                        dot(direction, magnetic),
-                                                        lane_number<T>(plan.polarization_fraction));
+  const auto slopes = physics::kahn_polarization_slopes(
+      dot(incident, direction), dot(direction, magnetic),
+      physics::constant<T>(plan.polarization_fraction));
   const T c = bar * slopes.c, e_b = bar * slopes.e_b;
   add(direction_bar, c * incident + e_b * magnetic);
   add(ray.incident, c * direction);
@@ -261,12 +236,11 @@ NABLA_INLINE void pull_back_polarization(const PlanNumbers& plan, const Vec3<T>&
   add(bars.polarization_fraction, bar * slopes.fraction);
 }
 
-/// Does a beam reach the resolution limit here?  As a mask of T's lanes.
+/// Is the light of a beam not cut off by -dmin here?  As a mask of T's lanes.
 template <class T, class AnyRay>
-NABLA_INLINE auto within_dmin(const Plan& plan, const AnyRay& ray, const Vec3<Double>& direction) {
-  const Vec3<Double> q = Double(ray.wavenumber) * (direction - vec3_as<Double>(ray.incident));
-  const Double stol = Double(0.5) * length(q);
-  const auto kept = !((stol > Double(0)) & (Double(plan.dmin) > Double(0.5) / stol));
+NABLA_INLINE auto keeps(const Plan& plan, const AnyRay& ray, const Vec3<Double>& direction) {
+  const auto kept = within_dmin(
+      plan.dmin, Double(ray.wavenumber) * (direction - vec3_as<Double>(ray.incident)));
   return shaped<T>(select(kept, Double(1), Double(0))) != T(0);
 }
 
@@ -285,13 +259,10 @@ struct FirstPolarization {
     found = T(1);
     incident = lane_vector<T>(plan.rays[0].incident);
     magnetic = lane_vector<T>(plan.rays[0].magnetic);
-    factor = physics::kahn_polarization(dot(incident, spot.direction),
-                                        dot(spot.direction, magnetic),
-                                        lane_number<T>(plan.polarization_fraction));
+    factor = polarization_of(plan, incident, magnetic, spot.direction);
   }
 
   /// That of the first ray that -dmin does not cut off, another one in each pixel.
-
   HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
     factor = ray = found = T(0);
     T open(1);
@@ -310,8 +281,7 @@ struct FirstPolarization {
           for (size_t r = 0; r < plan.rays.size(); ++r) {
             const PlanRay& candidate = plan.rays[r];
             auto now = open != T(0);
-            if (plan.background_per_sr == 0)
-              now = now & within_dmin<T>(plan, candidate, at.direction);
+            if (plan.background_per_sr == 0) now = now & keeps<T>(plan, candidate, at.direction);
             if (!any(now)) continue;
             const Vec3<T> i = lane_vector<T>(candidate.incident),
                           m = lane_vector<T>(candidate.magnetic);
@@ -322,10 +292,7 @@ struct FirstPolarization {
             take(now, i, incident);
             take(now, m, magnetic);
             take(now, T(static_cast<float>(r)), ray);
-            take(now,
-                 physics::kahn_polarization(dot(i, here.direction), dot(here.direction, m),
-                                            lane_number<T>(plan.polarization_fraction)),
-                 factor);
+            take(now, polarization_of(plan, i, m, here.direction), factor);
             take(now, T(0), open);
             spot.layer = at.layer;
             found = T(1) - open;
@@ -491,7 +458,7 @@ template <class T>
 HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
                            BasicPlanNumbers<T>& bars) {
   const Plan& plan = *p.plan;
-  const auto number = [](double x) { return lane_number<T>(x); };
+  const auto number = [](double x) { return physics::constant<T>(x); };
   const Vec3d& n = plan.lattice.cells;
   const double fudge = plan.lattice.fudge;
   const T twice_light = T(2) * bars.scale;  // of the terms, which are in units of the scale
@@ -522,8 +489,6 @@ HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
 template <class T>
 class TileBars {
  protected:
-  using S = physics::Scalar<T>;
-
   TileBars(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
            GradientSink& sink)
       : p_(p),
@@ -531,7 +496,6 @@ class TileBars {
         tile_(tile),
         weights_(weights),
         sink_(sink),
-        frame_(p.plan->frame),
         absorbs_(plan_.sensor.absorption_per_m > 0),
         each_omega_(plan_.solid_angle == Apply::to_each_term),
         each_capture_(absorbs_ && plan_.capture == Apply::to_each_term),
@@ -612,15 +576,6 @@ class TileBars {
     }
   }
 
-  void begin_chunk() {
-    clear_chunk();
-    for (int b = 0; b < chunk_.beams; ++b) {
-      const Beam& beam = p_.beams[static_cast<size_t>(chunk_.first_beam + b)];
-      beams_[b] = {vec3_as<S>(beam.incident), vec3_as<S>(beam.magnetic),
-                   static_cast<S>(beam.weight), static_cast<S>(1 / beam.wavenumber)};
-    }
-  }
-
   /// `light`: what else comes from the spot where the factor was found.
   HWY_NOINLINE void pull_back_first_polarization(size_t first, const T& light_over_factor,
                                                  SpotBars<T> light) {
@@ -629,13 +584,13 @@ class TileBars {
     if (plan_.dmin == 0) {
       pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar,
                              first_ray_bars_, light.direction, bars_);
-      return pull_back_other_spot(plan_, frame_, from.spot, light, bars_);
+      return pull_back_other_spot(plan_, from.spot, light, bars_);
     }
     BasicPlanRay<T> ray;
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
     pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar, ray,
                            light.direction, bars_);
-    pull_back_other_spot(plan_, frame_, from.spot, light, bars_);
+    pull_back_other_spot(plan_, from.spot, light, bars_);
     // Which ray it was may differ from lane to lane.
     alignas(64) double rays[lanes], bars_of_ray[8][lanes];
     widened(from.ray).store(rays);
@@ -655,7 +610,7 @@ class TileBars {
             [&](const double& tangent) {
               slope_of(first + lane, t) += tangent * bars_of_ray[column++][lane];
             },
-            sink_.tangents[t]->rays[index]);
+            sink_.tangents[t].plan->rays[index]);
       }
     }
   }
@@ -685,17 +640,18 @@ class TileBars {
     complete(p_, shape, lookup, bars_);
     alignas(64) double changes[lanes];
     for (size_t t = 0; t < sink_.tangents.size(); ++t) {
-      const Plan& tangent = *sink_.tangents[t];
+      const Tangent& direction = sink_.tangents[t];
+      const Plan& tangent = *direction.plan;
       Double change(0);
-      const auto along = [&](const double& direction, const T& bar) {
-        if (direction != 0) change = change + Double(direction) * widened(bar);
+      const auto along = [&](const double& slope, const T& bar) {
+        if (slope != 0) change = change + Double(slope) * widened(bar);
       };
       for_each_number(along, static_cast<const PlanNumbers&>(tangent), std::as_const(bars_));
       for_each_number_of_ray(along, tangent.rays[0], std::as_const(first_ray_bars_));
       for (int b = 0; b < chunk_.beams; ++b)
         for_each_number_of_ray(along, ray_of(tangent, b), std::as_const(ray_bars_[b]));
-      if (p_.bands && !sink_.band_tangents[t].weight.empty()) {
-        change = change + band_change(sink_.band_tangents[t]);
+      if (p_.bands && !direction.bands.weight.empty()) {
+        change = change + band_change(direction.bands);
         if (lights_background_)
           for (int b = 0; b < chunk_.beams; ++b)
             for_each_ray(beam_of(b), [&](size_t, size_t ray) {
@@ -703,15 +659,15 @@ class TileBars {
                 along(tangent.rays[ray].weight, ray_bars_[b].weight);
             });
       }
-      if (!is_zero(tangent.orientations))
+      if (direction.turns_crystal)
         for (int next = 0; next < lit_count_; ++next) {
           const int o = lit_[next];
           const T(&axes)[9] = axes_bars_[o];
           const Double wavenumber(wavenumber_of(o));
           size_t column = 0;
           for_each_number_of_axes(
-              [&](const double& direction) {
-                change = change + Double(direction) * (wavenumber * widened(axes[column++]));
+              [&](const double& slope) {
+                change = change + Double(slope) * (wavenumber * widened(axes[column++]));
               },
               tangent.orientations[orientation_of(o)]);
         }
@@ -723,12 +679,6 @@ class TileBars {
     }
     clear_tile();
     clear_chunk();
-  }
-
-  static bool is_zero(const std::vector<Mat3d>& orientations) {
-    const Mat3d& m = orientations.front();
-    return m.a == Vec3d{} && m.b == Vec3d{} && m.c == Vec3d{} && orientations.back().a == Vec3d{} &&
-           orientations.back().b == Vec3d{} && orientations.back().c == Vec3d{};
   }
 
   /// In reverse: the bars of all lanes added up.
@@ -762,8 +712,6 @@ class TileBars {
   const Tile& tile_;
   const std::array<double, tile_pixels>& weights_;
   GradientSink& sink_;
-  const FrameNumbers<S> frame_;
-  BeamNumbers<S> beams_[chunk_size];
   const bool absorbs_, each_omega_, each_capture_, once_capture_, each_polarization_,
       once_polarization_, lights_background_, forwards_;
   const double background_share_ = plan_.background_per_sr /
@@ -839,7 +787,7 @@ class TilePullBack : TileBars<T> {
       // A table that single precision cannot index has no dark entries here.
       fill_chunk<is_wide<T> ? Lookup::constant : lookup>(
           p_, anchors_, tile_.blocks, begin_ / orientations, begin_ % orientations, chunk_);
-      this->begin_chunk();
+      this->clear_chunk();
       for (size_t first = 0; first < pixels; first += lanes) {
         const Double weight = Double::load(weights_.data() + first);
         if (!any(weight != Double(0))) continue;
@@ -852,9 +800,8 @@ class TilePullBack : TileBars<T> {
   }
 
  private:
-  using typename TileBars<T>::S;
   using Phase = GroupPhase<T, anchored>;
-  static NABLA_INLINE T number(double x) { return lane_number<T>(x); }
+  static NABLA_INLINE T number(double x) { return physics::constant<T>(x); }
 
   // ---- A group of pixels, one in each lane ------------------------------------------------------
 
@@ -939,11 +886,11 @@ class TilePullBack : TileBars<T> {
               phase, spot, each,
               lights_background_ ? weight * number(background_share_) * omega * capture : T(0),
               light, once_capture_ ? layer_light : light, of_once);
-          pull_back_spot(plan_, frame_, spot, each_omega_, own_depth, light, bars_);
+          pull_back_spot(plan_, spot, each_omega_, own_depth, light, bars_);
         }
       if (layer_captures) {
         if (at.layer == sensor.layers - 1) add(layer_light.capture, of_once.terms);
-        pull_back_other_spot(plan_, frame_, first_of_layer, layer_light, bars_);
+        pull_back_other_spot(plan_, first_of_layer, layer_light, bars_);
       }
     }
 
@@ -952,7 +899,7 @@ class TilePullBack : TileBars<T> {
     if (once_polarization_ && plan_.dmin == 0) {
       this->pull_back_first_polarization(first, of_once.polarization, light);
     } else {
-      if (!each_omega_) pull_back_other_spot(plan_, frame_, first_spot, light, bars_);
+      if (!each_omega_) pull_back_other_spot(plan_, first_spot, light, bars_);
       if (once_polarization_) this->pull_back_first_polarization(first, of_once.polarization, {});
     }
     return true;
@@ -972,15 +919,12 @@ class TilePullBack : TileBars<T> {
       if (!has_terms && !has_background) continue;
       const Beam& beam = this->beam_of(b);
       BasicPlanRay<T>& ray = ray_bars_[b];
-      const BeamNumbers<S>& numbers = beams_[b];
-      const Vec3<T> incident = vec3_as<T>(numbers.incident),
-                    magnetic = vec3_as<T>(numbers.magnetic);
+      const Vec3<T> incident = lane_vector<T>(beam.incident),
+                    magnetic = lane_vector<T>(beam.magnetic);
       const T polarization = each_polarization_
-                                 ? physics::kahn_polarization(dot(incident, spot.direction),
-                                                              dot(spot.direction, magnetic),
-                                                              number(plan_.polarization_fraction))
+                                 ? polarization_of(plan_, incident, magnetic, spot.direction)
                                  : polarization_once_;
-      const T beam_weight(numbers.weight);
+      const T beam_weight = number(beam.weight);
       T unpolarized(0);  // all light of the beam here, without a factor that may be zero
       if (has_terms) {
         T factor = each;
@@ -990,7 +934,7 @@ class TilePullBack : TileBars<T> {
           away = spot.direction - incident;
         } else {
           if (plan_.dmin > 0)
-            factor = select(within_dmin<T>(plan_, beam, phase.at.direction), factor, none);
+            factor = select(keeps<T>(plan_, beam, phase.at.direction), factor, none);
           away_wide = phase.at.direction - vec3_as<Double>(beam.incident);
           away = shaped<T>(away_wide);
         }
@@ -1008,7 +952,7 @@ class TilePullBack : TileBars<T> {
         add(light.direction, away_bar);
         ray.incident = ray.incident - away_bar;
         if constexpr (!bands) {
-          add(ray.wavenumber, T(numbers.per_wavenumber) * dot(away_bar, away));
+          add(ray.wavenumber, number(1 / beam.wavenumber) * dot(away_bar, away));
           add(ray.weight, factor * polarization * intensity);
         }
         unpolarized = factor * beam_weight * intensity;
@@ -1257,8 +1201,6 @@ class TilePullBack : TileBars<T> {
     }
   }
 
-  using TileBars<T>::frame_;
-  using TileBars<T>::beams_;
   using TileBars<T>::p_;
   using TileBars<T>::plan_;
   using TileBars<T>::tile_;

@@ -47,6 +47,13 @@ struct BandNumbers {
   std::vector<float> wavenumber, weight;
 };
 
+/// A direction in the space of plans.
+struct Tangent {
+  const Plan* plan;
+  bool turns_crystal;  ///< its orientations are not all zero
+  BandNumbers bands;   ///< of bands: the rays' part; empty where they do not change
+};
+
 /// Bars of the rays of some bands: one row for all pixels or, forwards, one for each lane.
 class BandBars {
  public:
@@ -71,11 +78,9 @@ struct GradientSink {
   bool wants_table = false;
 
   // Forwards: d(photons) of each pixel along each of these directions
-  std::span<const Plan* const> tangents;
+  std::span<const Tangent> tangents;
   double* slopes = nullptr;               ///< tile_pixels x tangents
   const double* table_tangent = nullptr;  ///< of the last direction, as the table's values
-  /// Of bands: the rays' part of each direction; empty where they do not change.
-  std::span<const BandNumbers> band_tangents;
 
   BandBars band_bars;  ///< for the kernel's own use
 

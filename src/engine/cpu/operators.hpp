@@ -249,10 +249,8 @@ struct DoublePhase {
   }
 
   NABLA_INLINE auto within_dmin(const CpuPlan& p, const Beam& beam) const {
-    const Vec3<Double> q = Double(beam.wavenumber) *
-                           (at.direction - vec3_as<Double>(beam.incident));
-    const Double stol = Double(0.5) * length(q);
-    return !((stol > Double(0)) & (Double(p.plan->dmin) > Double(0.5) / stol));
+    return engine::within_dmin(
+        p.plan->dmin, Double(beam.wavenumber) * (at.direction - vec3_as<Double>(beam.incident)));
   }
 };
 

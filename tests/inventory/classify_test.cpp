@@ -54,6 +54,9 @@ TEST(Class, IsWhatTheBuildsCompilerMadeOfTheLoop) {
   EXPECT_EQ(rule_of(loop), "uncertain U1");
   loop.verdicts = {said("g++", false)};
   EXPECT_EQ(rule_of(loop), "todo T1");
+  loop.verdicts = {said("g++", false), said("g++", true)};
+  loop.verdicts[1].target = "N_AVX2";
+  EXPECT_EQ(rule_of(loop), "uncertain U3");
   EXPECT_EQ(rule_of(loop_of("src/engine/a.cpp", Driver::other)), "uncertain U2");
 }
 

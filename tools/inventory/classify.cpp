@@ -58,19 +58,25 @@ void set(Loop& loop, LoopClass c, const char* rule, std::string reason) {
 void classify_alone(Loop& loop, const Annotations& annotations, const std::string& compiler) {
   if (loop.explicit_simd)
     return set(loop, LoopClass::vectorized, "V1", "computes with vector types");
-  // The build's compiler decides; the other one is asked where it said nothing.
-  for (const bool own : {true, false})
-    for (const Verdict& verdict : loop.verdicts)
-      if ((verdict.compiler == compiler) == own && verdict.vectorized > 0) {
-        if (own) {
-          const std::string size = verdict.bytes > 0
-                                       ? std::to_string(verdict.bytes) + "-byte vectors"
-                                       : std::to_string(verdict.width) + " lanes";
-          return set(loop, LoopClass::vectorized, "V2", verdict.compiler + ": " + size);
-        }
-        return set(loop, LoopClass::uncertain, "U1",
-                   "only " + verdict.compiler + " vectorises it; " + reason_missed(loop));
-      }
+  // The build's compiler decides, for all instruction sets; the other one is asked as well.
+  const Verdict *yes = nullptr, *no = nullptr, *other = nullptr;
+  for (const Verdict& verdict : loop.verdicts) {
+    if (verdict.compiler != compiler)
+      other = verdict.vectorized > 0 ? &verdict : other;
+    else
+      (verdict.vectorized > 0 ? yes : no) = &verdict;
+  }
+  if (yes && no)
+    return set(loop, LoopClass::uncertain, "U3",
+               "vectorised for " + yes->target + ", not for " + no->target);
+  if (yes)
+    return set(loop, LoopClass::vectorized, "V2",
+               yes->compiler + ": " +
+                   (yes->bytes > 0 ? std::to_string(yes->bytes) + "-byte vectors"
+                                   : std::to_string(yes->width) + " lanes"));
+  if (other)
+    return set(loop, LoopClass::uncertain, "U1",
+               "only " + other->compiler + " vectorises it; " + reason_missed(loop));
   if (loop.kind == LoopKind::parallel)
     return set(loop, LoopClass::cold, "C5", "hands blocks of work to threads");
   for (const Annotations::OfFolder& folder : annotations.cold)

@@ -391,7 +391,12 @@ class Walker {
     } else if (kind == CXCursor_Namespace && (!begin.file || name_of_file(begin.file).empty())) {
       return;
     }
-    if (around.function_key && vectors_.in(cursor)) {
+    const bool vectors = vectors_.in(cursor) ||
+                         // A template in SIMD code computes with the numbers that it is given.
+                         (!around.target.empty() && kind == CXCursor_TypeRef &&
+                          clang_getCursorKind(clang_getCursorReferenced(cursor)) ==
+                              CXCursor_TemplateTypeParameter);
+    if (around.function_key && vectors) {
       out_.functions.at(*around.function_key).explicit_simd = true;
       if (around.loop) out_.loops.at(*around.loop).found.loop.explicit_simd = true;
     }
@@ -401,10 +406,7 @@ class Walker {
     switch (kind) {
       case CXCursor_Namespace: {
         const std::string name = text_of(clang_getCursorSpelling(cursor));
-        if (names_target(name)) {
-          inside.target = name;
-          out_.targets.insert(name);
-        }
+        if (names_target(name)) inside.target = name;
         break;
       }
       case CXCursor_CompoundStmt:
@@ -444,6 +446,7 @@ class Walker {
     inside.function = qualified(path_of(cursor));
     inside.loop.reset();
     inside.depth = 0;
+    if (!inside.target.empty()) out_.targets.insert(inside.target);
     const Key key{file, static_cast<int>(begin.line), static_cast<int>(begin.column)};
     inside.function_key = key;
     out_.functions.try_emplace(key, Function{inside.function, file, static_cast<int>(begin.line),
@@ -542,8 +545,9 @@ class Walker {
     const bool parallel = shares_among_threads(name);
     if (!parallel && !loops_inside(name)) return;
     const auto path = path_of(callee);
-    if (path.size() < 2 || (path[0] != "std" && path[0] != "tbb" && path[0] != "oneapi")) return;
-    if (!parallel && path[0] != "std") return;
+    const bool of_library = path.size() > 1 && (path[0] == "std" || path[0] == "tbb");
+    const CXCursor parent = clang_getCursorSemanticParent(callee);
+    if (!of_library || clang_getCursorKind(parent) != CXCursor_Namespace) return;
     FoundLoop& found = add_loop(parallel ? LoopKind::parallel : LoopKind::algorithm, begin, end,
                                 inside)
                            .found;
@@ -632,9 +636,10 @@ Unit parse(CXIndex index, const CompileCommand& command) {
     std::vector<const char*> arguments;
     for (const std::string& word : words) arguments.push_back(word.c_str());
     CXTranslationUnit parsed = nullptr;
+    // Incomplete: without instantiating templates at the end, which would take half of the time.
     const CXErrorCode code = clang_parseTranslationUnit2(
         index, command.file.c_str(), arguments.data(), static_cast<int>(arguments.size()), nullptr,
-        0, CXTranslationUnit_None, &parsed);
+        0, CXTranslationUnit_Incomplete, &parsed);
     Unit unit(parsed, clang_disposeTranslationUnit);
     if (code != CXError_Success || !parsed)
       throw InputError(command.file, 0, "cannot be parsed at the flags of the build");

@@ -1,5 +1,7 @@
 #include "callgrind.hpp"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -35,6 +37,13 @@ class Reader {
     }
     if (profile_.unit.empty()) fail("holds no events: line; this is no complete callgrind file");
     if (after_ != After::cost) fail("ends within a call");
+    double sum = 0;
+    for (const SelfCost& cost : profile_.costs) sum += cost.cost;
+    if (told_ > 0 && sum != told_)
+      throw InputError(file_, 0,
+                       fmt::format("holds costs of {:.0f}, not the {:.0f} that its summary: says; "
+                                   "it is not complete",
+                                   sum, told_));
     return std::move(profile_);
   }
 
@@ -79,6 +88,8 @@ class Reader {
       profile_.unit = word;
     } else if (key == "part") {
       last_ = {};
+    } else if (key == "summary") {
+      told_ += static_cast<double>(number(io::next_word(value)));
     }
   }
 
@@ -164,8 +175,7 @@ class Reader {
     if (!id) return std::string(value);
     if (!value.empty()) return ids[*id] = value;
     const auto found = ids.find(*id);
-    if (found == ids.end())
-      fail("uses a number that no line has named: (" + std::to_string(*id) + ")");
+    if (found == ids.end()) fail(fmt::format("uses a number that no line has named: ({})", *id));
     return found->second;
   }
 
@@ -190,8 +200,7 @@ class Reader {
     std::string_view rest = value;
     const std::optional<std::uint64_t> id = take_id(rest);
     const std::string name = name_of_id(value, function_names_);
-    const std::string key = id ? "(" + std::to_string(*id) + ")"
-                               : std::to_string(object) + " " + name;
+    const std::string key = id ? fmt::format("({})", *id) : fmt::format("{} {}", object, name);
     const auto [at, is_new] = functions_.try_emplace(key,
                                                      static_cast<int>(profile_.functions.size()));
     if (is_new) profile_.functions.push_back({name, object, 0});
@@ -208,7 +217,7 @@ class Reader {
   std::unordered_map<std::string, int> functions_;
   int object_ = -1, callee_object_ = -1, function_file_ = -1, at_file_ = -1;
   int function_ = -1, callee_ = -1;
-  double call_count_ = 0;
+  double call_count_ = 0, told_ = 0;
   Position last_;
   After after_ = After::cost;
 };

@@ -108,15 +108,16 @@ class Sums {
   explicit Sums(const Inventory& inventory)
       : inventory_(inventory), loops_(inventory.loops.size()) {}
 
-  LoopShare& loop(int number) { return loops_[static_cast<std::size_t>(number)]; }
+  LoopShare& share_of(int number) { return loops_[static_cast<std::size_t>(number)]; }
 
   void own(const Where& where, double cost) {
     if (where.operation) mix_.add(*where.operation, cost);
     if (where.loop >= 0) {
-      LoopShare& share = loop(where.loop);
+      LoopShare& share = share_of(where.loop);
       share.self += cost;
       if (where.operation) share.mix.add(*where.operation, cost);
-      if (where.simd_function >= 0) share.simd_code += cost;
+      const Loop& loop = inventory_.loops[static_cast<std::size_t>(where.loop)];
+      if (where.simd_function >= 0 && !loop.explicit_simd) share.simd_code += cost;
     } else if (where.simd_function >= 0) {
       const Function& f = inventory_.functions[static_cast<std::size_t>(where.simd_function)];
       simd_outside_[f.file + ":" + f.name] += cost;
@@ -346,15 +347,15 @@ void correlate_calls(const Inventory& inventory, const Profile& profile, Places&
     sums.own(where, cost);
     const double* fractions = around.row(f);
     for (std::size_t l = 0; l < loops; ++l)
-      if (fractions[l] > 0) sums.loop(static_cast<int>(l)).inclusive += cost * fractions[l];
+      if (fractions[l] > 0) sums.share_of(static_cast<int>(l)).inclusive += cost * fractions[l];
     for (const int loop : where.loops)
-      sums.loop(loop).inclusive += cost * (1 - fractions[static_cast<std::size_t>(loop)]);
+      sums.share_of(loop).inclusive += cost * (1 - fractions[static_cast<std::size_t>(loop)]);
     if (where.loop >= 0 || where.simd_function >= 0) continue;
     double left = 1;
     const double* of_loops = belongs.row(f);
     for (std::size_t l = 0; l < loops; ++l) {
       if (of_loops[l] <= 0) continue;
-      LoopShare& share = sums.loop(static_cast<int>(l));
+      LoopShare& share = sums.share_of(static_cast<int>(l));
       share.self += cost * of_loops[l];
       share.called += cost * of_loops[l];
       left -= of_loops[l];
@@ -365,7 +366,7 @@ void correlate_calls(const Inventory& inventory, const Profile& profile, Places&
   for (std::size_t f = 0; f < held.size(); ++f) {
     std::sort(held[f].begin(), held[f].end());
     held[f].erase(std::unique(held[f].begin(), held[f].end()), held[f].end());
-    for (const int loop : held[f]) sums.loop(loop).calls += graph.entries(static_cast<int>(f));
+    for (const int loop : held[f]) sums.share_of(loop).calls += graph.entries(static_cast<int>(f));
   }
 }
 
@@ -390,15 +391,15 @@ void correlate_samples(const Profile& profile, Places& places,
     std::sort(around.begin(), around.end());
     around.erase(std::unique(around.begin(), around.end()), around.end());
     for (const int loop : around) {
-      sums.loop(loop).inclusive += sample.cost;
-      sums.loop(loop).calls += 1;
+      sums.share_of(loop).inclusive += sample.cost;
+      sums.share_of(loop).calls += 1;
     }
     const Where& where = places.at(sample.frames[0].place);
     sums.own(where, sample.cost);
     if (where.loop >= 0 || where.simd_function >= 0) continue;
     if (owner >= 0) {
-      sums.loop(owner).self += sample.cost;
-      sums.loop(owner).called += sample.cost;
+      sums.share_of(owner).self += sample.cost;
+      sums.share_of(owner).called += sample.cost;
     } else {
       sums.outside(profile.functions[static_cast<std::size_t>(sample.frames[0].function)].name,
                    sample.cost);
@@ -440,7 +441,7 @@ void correlate_spans(const Inventory& inventory, const Profile& profile, Sums& s
     const std::vector<int> loops = loops_of_span(inventory, span, event.name);
     if (loops.empty()) sums.outside("span " + (span ? span->name : event.name), event.self);
     for (const int loop : loops) {
-      LoopShare& share = sums.loop(loop);
+      LoopShare& share = sums.share_of(loop);
       share.inclusive += event.inclusive;
       share.self += event.self / static_cast<double>(loops.size());
       share.calls += 1;

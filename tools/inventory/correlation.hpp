@@ -27,7 +27,7 @@ struct LoopShare {
   double inclusive = 0;  ///< per cent of the total: while in the loop
   double self = 0;       ///< per cent: its own, not of loops within
   double called = 0;     ///< of `self`: in called functions without loops of their own
-  double simd_code = 0;  ///< of `self`: inlined from functions that compute with vector types
+  double simd_code = 0;  ///< of `self`: inlined from functions of vector types; 0 for their loops
   double calls = 0;      ///< entries of the functions that hold it; samples; events
   OperationMix mix;      ///< of `self` without `called`
   std::string notes;

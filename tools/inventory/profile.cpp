@@ -13,9 +13,9 @@ Profile read_profile(const std::string& file) {
   const std::size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) throw InputError(file, 0, "is empty");
   if (text[begin] == '{' || text[begin] == '[') return parse_chrome_trace(text, file);
-  // Both the events: line and the first function belong to every callgrind file, near its top.
   const std::string_view top = std::string_view(text).substr(0, 64 * 1024);
-  if (top.starts_with("# callgrind format") || top.find("\nevents:") != std::string_view::npos)
+  if (top.starts_with("# callgrind format") || top.starts_with("events:") ||
+      top.find("\nevents:") != std::string_view::npos)
     return parse_callgrind(text, file);
   return parse_perf_script(text, file);
 }

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "io/text_lines.hpp"
@@ -76,6 +77,17 @@ std::vector<std::uint64_t> sorted_once(std::span<const std::uint64_t> addresses)
   return result;
 }
 
+/// perf prints names without parameters.
+std::string without_parameters(const std::string& name) {
+  if (!name.ends_with(')')) return name;
+  int depth = 0;
+  for (std::size_t i = name.size(); i-- > 0;) {
+    depth += name[i] == ')' ? 1 : name[i] == '(' ? -1 : 0;
+    if (depth == 0) return name.substr(0, i);
+  }
+  return name;
+}
+
 /// Of the code in the program's file, by name as profilers print it.  Names that several have are
 /// left out.
 std::unordered_map<std::string, std::uint64_t> code_symbols(const std::string& program) {
@@ -91,11 +103,13 @@ std::unordered_map<std::string, std::uint64_t> code_symbols(const std::string& p
     if (!address || type.size() != 1 || std::string_view("tTwWi").find(type) == std::string::npos)
       continue;
     while (rest.starts_with(' ')) rest.remove_prefix(1);
-    const std::string name(rest);
-    if (++seen[name] > 1)
-      symbols.erase(name);
-    else
-      symbols[name] = *address;
+    const std::string full(rest), plain = without_parameters(full);
+    for (const std::string& name : std::set{full, plain}) {
+      if (++seen[name] > 1)
+        symbols.erase(name);
+      else
+        symbols[name] = *address;
+    }
   }
   return symbols;
 }

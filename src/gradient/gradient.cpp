@@ -70,15 +70,16 @@ struct Place {
 bool is_of_source_list(std::string_view name) { return name.starts_with("source_"); }
 
 /// All scalars but those of a source list and default_F, in the order of the table.
-std::vector<Place> places_of(const Experiment& settled, const std::vector<std::string>* names) {
+std::vector<Place> places_of(const Experiment& settled) {
   std::vector<Place> places;
-  gradient::for_each_parameter(
-      settled, [&](const char* name, const char*, const auto& shape, auto&&) {
-        if (names && std::find(names->begin(), names->end(), name) == names->end()) return;
-        std::size_t count = 1;
-        for (const std::size_t extent : shape) count *= extent;
-        for (std::size_t i = 0; i < count; ++i) places.push_back({name, i});
-      });
+  gradient::for_each_parameter(settled,
+                               [&](const char* name, const char*, const auto& shape, auto&&) {
+                                 if (is_of_source_list(name)) return;
+                                 std::size_t count = 1;
+                                 for (const std::size_t extent : shape) count *= extent;
+                                 for (std::size_t i = 0; i < count; ++i)
+                                   places.push_back({name, i});
+                               });
   return places;
 }
 
@@ -132,8 +133,7 @@ void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& o
 
 NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) {
   NamedValues out;
-  std::vector<Place> places = places_of(settled, nullptr);
-  std::erase_if(places, [](const Place& p) { return is_of_source_list(p.name); });
+  const std::vector<Place> places = places_of(settled);
   for (std::size_t first = 0; first < places.size(); first += width) {
     const auto some = std::span(places).subspan(first, std::min(width, places.size() - first));
     const auto plan = dual_plan<width>(settled,
@@ -256,7 +256,7 @@ Jacobian jacobian(const Experiment& experiment, std::span<const std::string> nam
   // In the order of the names
   std::vector<Place> places;
   for (const std::string& name : names) {
-    const Parameter known = parameter(experiment, name);
+    const Parameter known = gradient::parameter_of(prepared.experiment, name);
     for (std::size_t i = 0; i < known.values.size(); ++i) places.push_back({name, i});
   }
   Jacobian out;
@@ -304,7 +304,7 @@ std::vector<double> jvp(const Experiment& experiment, const NamedValues& directi
   const Prepared prepared(experiment);
   check_pixels(prepared.plan, pixels);
   for (const auto& [name, values] : direction) {
-    const Parameter known = parameter(experiment, name);
+    const Parameter known = gradient::parameter_of(prepared.experiment, name);
     if (known.values.size() != values.size())
       throw UsageError("the direction of '" + name + "' has " + std::to_string(values.size()) +
                        " numbers; the parameter has " + std::to_string(known.values.size()));

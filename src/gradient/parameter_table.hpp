@@ -5,12 +5,16 @@
 #include <string_view>
 #include <vector>
 #include "nablabragg/experiment.hpp"
+#include "nablabragg/parameters.hpp"
 
 namespace nablabragg::gradient {
 
 /// The experiment with every choice that the program would make stated, so that each of its
 /// parameters has a number and counts stay what they are when it changes.
 Experiment settled(const Experiment& experiment);
+
+/// parameter() of an experiment that is settled already.
+Parameter parameter_of(const Experiment& settled, std::string_view name);
 
 /// Calls visit(name, unit, shape, numbers) for each parameter of a settled experiment, where
 /// numbers(e, f) calls f for each of its numbers in an experiment of any number type.

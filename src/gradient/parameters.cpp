@@ -82,22 +82,18 @@ Experiment settled(const Experiment& experiment) {
   return e;
 }
 
-}  // namespace gradient
-
 namespace {
 
 /// Of a settled experiment.
 std::vector<Parameter> parameters_of(const Experiment& e) {
   std::vector<Parameter> all;
-  gradient::for_each_parameter(
-      e, [&](const char* name, const char* unit, const auto& shape, auto&& numbers) {
-        Parameter p{name, unit, shape, {}};
-        Experiment copy = e;
-        numbers(copy, [&](double& x) { p.values.push_back(x); });
-        all.push_back(std::move(p));
-      });
-  all.push_back(
-      {std::string(gradient::default_F_name), "electrons", {}, {e.structure_factors.default_F}});
+  for_each_parameter(e, [&](const char* name, const char* unit, const auto& shape, auto&& numbers) {
+    Parameter p{name, unit, shape, {}};
+    Experiment copy = e;
+    numbers(copy, [&](double& x) { p.values.push_back(x); });
+    all.push_back(std::move(p));
+  });
+  all.push_back({std::string(default_F_name), "electrons", {}, {e.structure_factors.default_F}});
   return all;
 }
 
@@ -111,15 +107,20 @@ std::vector<Parameter> parameters_of(const Experiment& e) {
 
 }  // namespace
 
+Parameter parameter_of(const Experiment& settled, std::string_view name) {
+  for (Parameter& p : parameters_of(settled))
+    if (p.name == name) return std::move(p);
+  throw_unknown(settled, name);
+}
+
+}  // namespace gradient
+
 std::vector<Parameter> parameters(const Experiment& experiment) {
-  return parameters_of(gradient::settled(experiment));
+  return gradient::parameters_of(gradient::settled(experiment));
 }
 
 Parameter parameter(const Experiment& experiment, std::string_view name) {
-  const Experiment e = gradient::settled(experiment);
-  for (Parameter& p : parameters_of(e))
-    if (p.name == name) return std::move(p);
-  throw_unknown(e, name);
+  return gradient::parameter_of(gradient::settled(experiment), name);
 }
 
 Experiment with_parameter(const Experiment& experiment, std::string_view name,
@@ -147,7 +148,7 @@ Experiment with_parameter(const Experiment& experiment, std::string_view name,
     check_count(1);
     changed.structure_factors.default_F = values[0];
   }
-  if (!found) throw_unknown(e, name);
+  if (!found) gradient::throw_unknown(e, name);
   return changed;
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -635,30 +634,18 @@ TEST_F(Outputs, OfNoiseFollowTheSeed) {
 }
 
 TEST_F(Outputs, AreAbsentWhenTheRunIsInterrupted) {
-  const std::string command = std::string("cd '") + folder.path().string() + "' && exec '" +
-                              NABLA_PROGRAM +
-                              "' -cell 100 -default_F 100 -N 5 -detpixels 2048 -mosaic 1 "
-                              "-mosaic_dom 1000 > out 2> err";
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-    _exit(127);
-  }
-  // Until the summary is printed the run has not begun
-  for (int i = 0; i < 500; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    std::error_code error;
-    if (std::filesystem::file_size(folder / "out", error) > 1000 && !error) break;
-  }
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  kill(child, SIGINT);
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 130);
-  EXPECT_THAT(folder.content("err"), HasSubstr("stopped before the image was complete"));
-  EXPECT_THAT(folder.names(), UnorderedElementsAre("out", "err"));
+  const Outcome outcome = test::run_interrupted(
+      folder.path(), "-cell 100 -default_F 100 -N 5 -detpixels 2048 -mosaic 1 -mosaic_dom 1000",
+      [](const std::filesystem::path& out) {
+        // Until the summary is printed the run has not begun
+        std::error_code error;
+        if (std::filesystem::file_size(out, error) <= 1000 || error) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        return true;
+      });
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_THAT(outcome.err, HasSubstr("stopped before the image was complete"));
+  EXPECT_THAT(folder.names(), IsEmpty());
 }
 
 // ---- Subcommands and texts -------------------------------------------------------------------

@@ -3,11 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
-#include <csignal>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "support/program.hpp"
@@ -143,29 +140,13 @@ TEST_F(Refine, WritesRefinedStructureFactorsAsATable) {
 
 TEST_F(Refine, InterruptedByControlCLeavesItsStateAndNothingElse) {
   // So many domains that an iteration takes a while
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::string line =
-        "refine --quiet --outdir r --no-spot-stage --image still.img "
-        "--parameters misset -- " +
-        start + "-mosaic_domains 4000";
-    std::vector<std::string> arguments = test::words(line);
-    arguments.insert(arguments.begin(), NABLA_PROGRAM);
-    std::vector<char*> argv;
-    for (std::string& word : arguments) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    if (chdir(folder.path().c_str()) != 0 || !std::freopen("said", "w", stderr)) _exit(126);
-    execv(NABLA_PROGRAM, argv.data());
-    _exit(127);
-  }
-  for (int i = 0; i < 3000 && !fs::exists(folder / "r/resume.json"); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  kill(child, SIGINT);
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 130);
-  EXPECT_THAT(folder.content("said"), HasSubstr("--resume r/resume.json goes on from there"));
+  const Outcome outcome = test::run_interrupted(
+      folder.path(),
+      "refine --quiet --outdir r --no-spot-stage --image still.img --parameters misset -- " +
+          start + "-mosaic_domains 4000",
+      [&](const fs::path&) { return fs::exists(folder / "r/resume.json"); });
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_THAT(outcome.err, HasSubstr("--resume r/resume.json goes on from there"));
   EXPECT_FALSE(fs::exists(folder / "r/refined.json"));
   const nlohmann::json state = nlohmann::json::parse(folder.content("r/resume.json"));
   EXPECT_EQ(state["values"].size(), 3u);

@@ -212,6 +212,26 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForExperimentsInOtherWords, ()) {
   expect_gradients_of(in_other_words(differentiable(*any_experiment_of_either_mode())));
 }
 
+/// A sensor so thick that -dmin cuts it off elsewhere in each layer: nanoBragg's polarization is
+/// that of a pixel's first light, which neighbours find in different layers.
+RC_GTEST_PROP(Gradient, EqualsDifferencesWhereDminEndsInAnotherLayerForEachPixel, ()) {
+  Experiment e = *any_experiment();
+  e.quirks = Quirks::compat();
+  e.beam = draw_beam(Convention::mosflm);
+  e.beam.polarization_correction = true;
+  e.sampling.oversample_polar = false;
+  e.water_um = 0;  // its light is not cut off
+  e.sampling.dmin_A = *any_between(2.2, 3.2) * e.beam.wavelength_A;
+  e.detector = {};
+  e.detector.fast_pixels = e.detector.slow_pixels = 16;
+  e.detector.pixel_mm = 2.5;
+  e.detector.distance_mm = 60;
+  e.detector.beam_x_mm = e.detector.beam_y_mm = 0.4;
+  e.detector.sensor_thickness_um = e.detector.attenuation_depth_um.emplace(60000);
+  e.detector.sensor_layers = 4;
+  expect_gradients_of(differentiable(e));
+}
+
 void expect_gradients_of_shape(CrystalShape shape, Interpolation interpolation) {
   Experiment e = differentiable(*any_experiment_of_either_mode());
   e.crystal.shape = shape;

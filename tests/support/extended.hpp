@@ -12,6 +12,16 @@
 
 namespace nablabragg::test {
 
+/// The pixel loop joins conditions with &, as lanes do; between two calls that return a bool clang
+/// takes that for a mistake.
+struct Condition {
+  bool holds;
+
+  operator bool() const { return holds; }
+  friend Condition operator&(Condition a, Condition b) { return {a.holds && b.holds}; }
+  Condition operator!() const { return {!holds}; }
+};
+
 /// A number, and what it is where no shift is made to any: counts and roundings are decided by
 /// that, so that they stay what they are between two values whose difference is taken.
 struct Extended {
@@ -41,11 +51,12 @@ struct Extended {
     return of(a.v / b.v, a.unshifted / b.unshifted);
   }
   friend Extended operator-(Extended a) { return of(-a.v, -a.unshifted); }
-  friend bool operator<(Extended a, Extended b) { return a.v < b.v; }
-  friend bool operator>(Extended a, Extended b) { return a.v > b.v; }
-  friend bool operator<=(Extended a, Extended b) { return a.v <= b.v; }
-  friend bool operator>=(Extended a, Extended b) { return a.v >= b.v; }
-  friend bool operator==(Extended a, Extended b) { return a.v == b.v; }
+  friend Condition operator<(Extended a, Extended b) { return {a.v < b.v}; }
+  friend Condition operator>(Extended a, Extended b) { return {a.v > b.v}; }
+  friend Condition operator<=(Extended a, Extended b) { return {a.v <= b.v}; }
+  friend Condition operator>=(Extended a, Extended b) { return {a.v >= b.v}; }
+  friend Condition operator==(Extended a, Extended b) { return {a.v == b.v}; }
+  friend Condition operator!=(Extended a, Extended b) { return {a.v != b.v}; }
 
   friend Extended sqrt(Extended a) { return of(std::sqrt(a.v), std::sqrt(a.unshifted)); }
   friend Extended sin(Extended a) { return of(std::sin(a.v), std::sin(a.unshifted)); }
@@ -67,8 +78,8 @@ struct Extended {
     return wanted ? Extended(values[static_cast<std::int64_t>(offset.v)]) : Extended();
   }
   template <class Work>
-  friend void for_each_offset(Extended offset, bool wanted, Work&& work) {
-    if (wanted) work(static_cast<std::int64_t>(offset.v), true);
+  friend void for_each_offset(Extended offset, Condition wanted, Work&& work) {
+    if (wanted) work(static_cast<std::int64_t>(offset.v), wanted);
   }
 };
 

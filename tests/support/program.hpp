@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>  // for pair
 #include <vector>
 
@@ -49,7 +52,7 @@ inline std::vector<std::uint16_t> read_smv_pixels(const std::filesystem::path& p
 }
 
 struct Outcome {
-  int exit_code = -1;
+  int exit_code = -1;  ///< or minus the signal that killed it
   std::string out, err;
 };
 
@@ -61,41 +64,65 @@ inline std::vector<std::string> words(const std::string& line) {
 /// Names and values.
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+/// A program under way, and the files that take what it prints.
+struct Running {
+  pid_t process;
+  std::filesystem::path out, err;
+};
+
+inline Running start_program(const std::filesystem::path& folder,
+                             const std::vector<std::string>& arguments, const Environment& more) {
+  const Running running{fork(), folder / ".stdout", folder / ".stderr"};
+  if (running.process < 0) throw std::runtime_error("cannot start a process");
+  if (running.process > 0) return running;
+  if (chdir(folder.c_str()) != 0 || !std::freopen(running.out.c_str(), "w", stdout) ||
+      !std::freopen(running.err.c_str(), "w", stderr) || !std::freopen("/dev/null", "r", stdin))
+    _exit(126);
+  for (const auto& [name, value] : more) setenv(name.c_str(), value.c_str(), 1);
+  std::vector<char*> argv;
+  std::string program = NABLA_PROGRAM;
+  argv.push_back(program.data());
+  std::vector<std::string> copies = arguments;
+  for (std::string& word : copies) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
+  _exit(127);
+}
+
+inline Outcome outcome_of(const Running& running) {
+  int status = 0;
+  waitpid(running.process, &status, 0);
+  Outcome outcome;
+  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  outcome.out = read_file(running.out);
+  outcome.err = read_file(running.err);
+  std::filesystem::remove(running.out);
+  std::filesystem::remove(running.err);
+  return outcome;
+}
+
 /// The program with these words in `folder`; `more` is added to the environment of the test.
 inline Outcome run_program(const std::filesystem::path& folder,
                            const std::vector<std::string>& arguments,
                            const Environment& more = {}) {
-  const auto out = folder / ".stdout", err = folder / ".stderr";
-  const pid_t child = fork();
-  if (child == 0) {
-    if (chdir(folder.c_str()) != 0 || !std::freopen(out.c_str(), "w", stdout) ||
-        !std::freopen(err.c_str(), "w", stderr) || !std::freopen("/dev/null", "r", stdin))
-      _exit(126);
-    for (const auto& [name, value] : more) setenv(name.c_str(), value.c_str(), 1);
-    std::vector<char*> argv;
-    std::string program = NABLA_PROGRAM;
-    argv.push_back(program.data());
-    std::vector<std::string> copies = arguments;
-    for (std::string& word : copies) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    execv(program.c_str(), argv.data());
-    _exit(127);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  Outcome outcome;
-  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  outcome.out = read_file(out);
-  outcome.err = read_file(err);
-  std::filesystem::remove(out);
-  std::filesystem::remove(err);
-  return outcome;
+  return outcome_of(start_program(folder, arguments, more));
 }
 
 /// The same, words separated by blanks.
 inline Outcome run_program(const std::filesystem::path& folder, const std::string& line,
                            const Environment& more = {}) {
   return run_program(folder, words(line), more);
+}
+
+/// The same with a control-C as soon as begun(file of what it prints), or after half a minute.
+template <class Begun>
+Outcome run_interrupted(const std::filesystem::path& folder, const std::string& line,
+                        Begun&& begun) {
+  const Running running = start_program(folder, words(line), {});
+  for (int i = 0; i < 3000 && !begun(running.out); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(running.process, SIGINT);
+  return outcome_of(running);
 }
 
 }  // namespace nablabragg::test

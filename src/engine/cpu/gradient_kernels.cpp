@@ -248,7 +248,8 @@ NABLA_INLINE auto keeps(const Plan& plan, const AnyRay& ray, const Vec3<Double>&
 template <class T>
 struct FirstPolarization {
   T factor;
-  SensorSpot<T> spot;
+  SensorSpot<T> spot;  ///< but for its layer, which find() finds lane by lane
+  T layer;
   Vec3<T> incident, magnetic;
   T ray;    ///< its number
   T found;  ///< 1, or 0 where -dmin cuts off all of them: then nothing depends on it
@@ -264,7 +265,7 @@ struct FirstPolarization {
 
   /// That of the first ray that -dmin does not cut off, another one in each pixel.
   HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
-    factor = ray = found = T(0);
+    factor = layer = ray = found = T(0);
     T open(1);
     BasicSubPixel<Double> at;
     for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
@@ -291,10 +292,10 @@ struct FirstPolarization {
             take(now, here.direction, spot.direction);
             take(now, i, incident);
             take(now, m, magnetic);
+            take(now, T(static_cast<float>(at.layer)), layer);
             take(now, T(static_cast<float>(r)), ray);
             take(now, polarization_of(plan, i, m, here.direction), factor);
             take(now, T(0), open);
-            spot.layer = at.layer;
             found = T(1) - open;
             if (!any(open != T(0))) return;
           }
@@ -576,7 +577,8 @@ class TileBars {
     }
   }
 
-  /// `light`: what else comes from the spot where the factor was found.
+  /// `light`: what else comes from the spot where the factor was found; without -dmin that is the
+  /// first one in all lanes.
   HWY_NOINLINE void pull_back_first_polarization(size_t first, const T& light_over_factor,
                                                  SpotBars<T> light) {
     const FirstPolarization<T>& from = first_polarization_;
@@ -590,8 +592,15 @@ class TileBars {
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
     pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar, ray,
                            light.direction, bars_);
-    pull_back_other_spot(plan_, from.spot, light, bars_);
-    // Which ray it was may differ from lane to lane.
+    // Which layer and which ray it was may differ from lane to lane.
+    SensorSpot<T> spot = from.spot;
+    for (spot.layer = 0; spot.layer < plan_.sensor.layers; ++spot.layer) {
+      const auto here = from.layer == T(static_cast<float>(spot.layer));
+      if (!any(here)) continue;
+      SpotBars<T> theirs;
+      theirs.direction = select(here, T(1), T(0)) * light.direction;
+      pull_back_other_spot(plan_, spot, theirs, bars_);
+    }
     alignas(64) double rays[lanes], bars_of_ray[8][lanes];
     widened(from.ray).store(rays);
     size_t column = 0;

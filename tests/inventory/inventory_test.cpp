@@ -1,0 +1,283 @@
+// The program as a user runs it, on small code bases.
+#include "inventory.hpp"
+
+#include <gmock/gmock.h>
+
+#include "nablabragg/error.hpp"
+#include "package.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg::inventory {
+namespace {
+
+using test::message_of;
+using test::Outcome;
+using test::Package;
+using test::read_file;
+using testing::HasSubstr;
+
+Inventory inventory_of(Package& package, const std::string& line = "") {
+  const Outcome outcome = package.run(line);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  return read_inventory(package.path() / "out/loop_inventory.json");
+}
+
+const Loop& loop_at(const Inventory& inventory, int line) {
+  for (const Loop& loop : inventory.loops)
+    if (loop.line == line) return loop;
+  throw std::runtime_error("no loop in line " + std::to_string(line));
+}
+
+constexpr const char* loops = R"(#include <algorithm>
+#include <array>
+#include <vector>
+namespace a {
+void add(float* __restrict to, const float* from, int pixels) {
+  for (int i = 0; i < pixels; ++i) to[i] += from[i];
+}
+int find(const int* pixel, int n) {
+  int i = 0;
+  while (i < n && pixel[i] != 0) ++i;
+  do { --i; } while (i > n);
+  return i;
+}
+template <class T> T sum(const std::vector<T>& values) {
+  T total = 0;
+  for (const T& value : values)
+    for (int k = 0; k < 3; ++k) total = total * 2 + value;
+  return total;
+}
+struct Sorter {
+  void operator()(std::vector<int>& v) const {
+    std::sort(v.begin(), v.end());
+    const auto each = [&](const std::array<int, 5>& five) {
+      for (int x : five) v.push_back(x);
+    };
+    each({});
+  }
+};
+double use(const std::vector<double>& v) { return sum(v); }
+}
+)";
+
+TEST(Inventory, ListsLoopsOfAllKindsWithPlaceFunctionAndDepth) {
+  Package package;
+  package.add("loops.cpp", loops);
+  const Inventory inventory = inventory_of(package);
+  ASSERT_EQ(inventory.loops.size(), 7U);
+  const Loop& add = loop_at(inventory, 6);
+  EXPECT_EQ(add.id, "src/loops.cpp:a::add:for:1");
+  EXPECT_EQ(add.header, "for (int i = 0; i < pixels; ++i)");
+  EXPECT_EQ(add.driver, Driver::pixel);
+  EXPECT_EQ(add.column, 3);
+  EXPECT_EQ(loop_at(inventory, 10).kind, LoopKind::while_loop);
+  EXPECT_EQ(loop_at(inventory, 11).kind, LoopKind::do_loop);
+  EXPECT_EQ(loop_at(inventory, 11).header, "do ... while (i > n)");
+  const Loop &outer = loop_at(inventory, 16), &inner = loop_at(inventory, 17);
+  EXPECT_EQ(outer.kind, LoopKind::range_for);
+  EXPECT_EQ(outer.function, "a::sum");
+  EXPECT_EQ(outer.depth, 0);
+  EXPECT_EQ(inner.depth, 1);
+  EXPECT_EQ(inner.parent, outer.id);
+  EXPECT_EQ(inner.trip_count, 3);
+  EXPECT_FALSE(outer.trip_count);
+  EXPECT_EQ(loop_at(inventory, 22).callee, "std::sort");
+  EXPECT_EQ(loop_at(inventory, 24).trip_count, 5);
+  EXPECT_EQ(loop_at(inventory, 24).function, "a::Sorter::operator()");
+}
+
+TEST(Inventory, SaysWhatTheCompilerMadeOfThem) {
+  Package package;
+  package.add("loops.cpp", loops);
+  const Inventory inventory = inventory_of(package);
+  EXPECT_EQ(inventory.compilers, std::vector<std::string>{"g++"});
+  const Loop &add = loop_at(inventory, 6), &find = loop_at(inventory, 10);
+  ASSERT_EQ(add.verdicts.size(), 1U);
+  EXPECT_GE(add.verdicts[0].vectorized, 1);  // the loop, and what remains at its end
+  EXPECT_EQ(add.verdicts[0].bytes, 16);
+  EXPECT_EQ(add.loop_class, LoopClass::vectorized);
+  EXPECT_EQ(add.rule, "V2");
+  ASSERT_EQ(find.verdicts.size(), 1U);
+  EXPECT_EQ(find.verdicts[0].vectorized, 0);
+  EXPECT_THAT(find.verdicts[0].reasons, testing::Not(testing::IsEmpty()));
+  EXPECT_EQ(find.loop_class, LoopClass::todo);
+}
+
+TEST(Inventory, AsksClangForASecondOpinion) {
+  if (std::system("clang++ --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no clang++ here";
+  Package package;
+  // The second flag is g++'s alone.
+  package.add("loops.cpp", loops, {"-march=x86-64-v3", "-fconserve-stack"});
+  const Outcome outcome = test::run_program(package.path(), "--build . --outdir out");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Inventory inventory = read_inventory(package.path() / "out/loop_inventory.json");
+  EXPECT_EQ(inventory.compilers, (std::vector<std::string>{"g++", "clang++"}));
+  const Loop& add = loop_at(inventory, 6);
+  ASSERT_EQ(add.verdicts.size(), 2U);
+  EXPECT_EQ(add.verdicts[0].compiler, "clang++");
+  EXPECT_EQ(add.verdicts[0].target, "x86-64-v3");
+  EXPECT_EQ(add.verdicts[0].width, 8);
+  EXPECT_GE(add.verdicts[0].interleave, 1);
+  EXPECT_EQ(add.verdicts[1].bytes, 32);
+  EXPECT_EQ(loop_at(inventory, 22).kind, LoopKind::algorithm);
+}
+
+TEST(Inventory, SeesVectorTypesAlsoBehindClassesAliasesAndTemplates) {
+  Package package;
+  package.add("simd.cpp", R"(#include <immintrin.h>
+template <class R, int K> struct Lanes { R part[K]; };
+template <int K> using Singles = Lanes<__m128, K>;
+struct Plain { float x; };
+template <int K> void generic(const Singles<K>* from, Singles<K>& to, int n) {
+  for (int i = 0; i < n; ++i) { const Singles<K> copy = from[i]; to = copy; }
+}
+void intrinsics(float* x, int n) {
+  for (int i = 0; i < n; i += 4) _mm_storeu_ps(x + i, _mm_setzero_ps());
+}
+void plain(Plain* p, int n) {
+  for (int i = 0; i < n; ++i) p[i].x = 1;
+}
+)");
+  const Inventory inventory = inventory_of(package);
+  EXPECT_TRUE(loop_at(inventory, 6).explicit_simd);
+  EXPECT_TRUE(loop_at(inventory, 9).explicit_simd);
+  EXPECT_FALSE(loop_at(inventory, 12).explicit_simd);
+  EXPECT_EQ(loop_at(inventory, 6).rule, "V1");
+}
+
+TEST(Inventory, KnowsASourceThatIsCompiledForSeveralInstructionSets) {
+  Package package;
+  const char* text = R"(
+namespace engine { namespace N_TARGET {
+void scale(float* x, int n) {
+  for (int i = 0; i < n; ++i) x[i] *= 2;
+}
+} }
+)";
+  // The same file with other flags each time, like the copies of a kernel
+  package.add("kernel.hpp", text);
+  package.add("one.cpp", "#define N_TARGET N_SSE4\n#include \"kernel.hpp\"\n");
+  package.add("two.cpp", "#define N_TARGET N_AVX2\n#include \"kernel.hpp\"\n", {"-mavx2"});
+  const Inventory inventory = inventory_of(package);
+  ASSERT_EQ(inventory.loops.size(), 1U);
+  const Loop& loop = inventory.loops[0];
+  EXPECT_EQ(loop.function, "engine::scale");
+  EXPECT_EQ(loop.targets, (std::vector<std::string>{"N_AVX2", "N_SSE4"}));
+  ASSERT_EQ(loop.verdicts.size(), 2U);
+  EXPECT_EQ(loop.verdicts[0].target, "N_AVX2");
+  EXPECT_EQ(loop.verdicts[0].bytes, 32);
+  EXPECT_EQ(loop.verdicts[1].bytes, 16);
+}
+
+TEST(Inventory, FindsTheSpansOfATrace) {
+  Package package;
+  package.add("spans.cpp", R"(struct Stage { Stage(int*, const char*) {} };
+void run(int* profile) {
+  {
+    const Stage stage(profile, "read ");
+    ++*profile;
+  }
+}
+)");
+  test::write_file(package.path() / "notes.yaml", "span_types: [Stage]\n");
+  const Inventory inventory = inventory_of(package, "--annotations notes.yaml");
+  EXPECT_EQ(inventory.spans, (std::vector<TraceSpan>{{"read ", "src/spans.cpp", 4, 6}}));
+}
+
+TEST(Inventory, WritesAsciiOnlyAndWhatItRan) {
+  Package package;
+  package.add("a.cpp", "void f(int n) {\n  for (const char* s = \"\xc3\xa9\"; n; --n) ++s;\n}\n");
+  inventory_of(package);
+  for (const char* name : {"loop_inventory.json", "loop_inventory.md", "commands.txt", "env.json"})
+    for (const char c : read_file(package.path() / "out" / name))
+      ASSERT_TRUE(c == '\n' || (c >= ' ' && c <= '~')) << name;
+  EXPECT_THAT(read_file(package.path() / "out/commands.txt"), HasSubstr("-fopt-info-vec-all="));
+  EXPECT_THAT(read_file(package.path() / "out/loop_inventory.md"), HasSubstr("| src |"));
+}
+
+TEST(Inventory, IsReadBackAsItWasWritten) {
+  Package package;
+  package.add("loops.cpp", loops);
+  const Inventory inventory = inventory_of(package);
+  const auto copy = package.path() / "copy.json";
+  test::write_file(copy, to_json(inventory));
+  EXPECT_EQ(read_inventory(copy), inventory);
+}
+
+TEST(Inventory, ReadsTheCompilersRecordsAgainOnlyWhenASourceChanged) {
+  Package package;
+  package.add("a.hpp",
+              "inline void f(float* x, int n) { for (int i = 0; i < n; ++i) x[i] = 1; }\n");
+  package.add("a.cpp", "#include \"a.hpp\"\nvoid g(float* x, int n) { f(x, n); }\n");
+  const Inventory before = inventory_of(package);
+  EXPECT_EQ(before.loops.at(0).loop_class, LoopClass::vectorized);
+  const auto folder = package.path() / "vectorization-records";
+  std::filesystem::path record;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".vec") record = entry.path();
+  const auto made = std::filesystem::last_write_time(record);
+  inventory_of(package);
+  EXPECT_EQ(std::filesystem::last_write_time(record), made);
+  package.add(
+      "a.hpp",
+      "inline void f(volatile float* x, int n) { for (int i = 0; i < n; ++i) x[i] = 1; }\n");
+  std::filesystem::last_write_time(package.path() / "src/a.hpp", made + std::chrono::seconds(1));
+  EXPECT_NE(inventory_of(package).loops.at(0).loop_class, LoopClass::vectorized);
+}
+
+TEST(Inventory, ExitsWithThreeForALoopToDoThatNobodyExplained) {
+  Package package;
+  package.add("loops.cpp", loops);
+  const Outcome open = package.run("--fail-on todo");
+  EXPECT_EQ(open.exit_code, 3);
+  EXPECT_THAT(open.out, HasSubstr("to do: src/loops.cpp:10: while"));
+  test::write_file(package.path() / "notes.yaml",
+                   "loops: [{id: 'src/loops.cpp:a::*', class: todo, reason: next month}]\n");
+  EXPECT_EQ(package.run("--fail-on todo --annotations notes.yaml").exit_code, 0);
+}
+
+TEST(Inventory, ExitsWithTwoAndNamesTheSourceThatCannotBeParsed) {
+  Package package;
+  package.add("good.cpp", "int a;\n");
+  package.add("bad.cpp", "int a;\nint b = c;\n");
+  const Outcome outcome = package.run();
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("bad.cpp:2: use of undeclared identifier 'c'"));
+  EXPECT_FALSE(std::filesystem::exists(package.path() / "out"));
+}
+
+TEST(Inventory, ExitsWithOneForWordsThatItDoesNotKnow) {
+  Package package;
+  package.add("a.cpp", "int a;\n");
+  EXPECT_EQ(package.run("--no-such").exit_code, 1);
+  EXPECT_EQ(package.run("--package lib").exit_code, 1);
+  EXPECT_EQ(package.run("--second-opinion no-such-compiler").exit_code, 1);
+  EXPECT_EQ(test::run_program(package.path(), "--build .").exit_code, 1);
+  EXPECT_EQ(test::run_program(package.path(), "--help").exit_code, 0);
+}
+
+TEST(Inventory, ExitsWithTwoWithoutACompilationDatabase) {
+  Package package;
+  std::filesystem::create_directory(package.path() / "src");
+  const Outcome outcome = package.run();
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("compile_commands.json: does not exist; let the build write"));
+}
+
+TEST(InventoryFile, OfAnotherKindOrVersionIsRefused) {
+  const test::TempDir dir;
+  EXPECT_THAT(message_of<InputError>([&] { read_inventory(dir.file("a", "[]")); }),
+              HasSubstr("is no loop inventory"));
+  EXPECT_THAT(message_of<InputError>([&] { read_inventory(dir.file("a", "{")); }),
+              HasSubstr("is no complete loop inventory"));
+  EXPECT_THAT(
+      message_of<InputError>([&] {
+        read_inventory(dir.file("a", R"({"schema":"nablabragg-loop-inventory","version":99})"));
+      }),
+      HasSubstr("another version"));
+  EXPECT_THAT(message_of<InputError>([&] { read_inventory(dir / "none"); }),
+              HasSubstr("cannot be opened"));
+}
+
+}  // namespace
+}  // namespace nablabragg::inventory

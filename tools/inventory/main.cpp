@@ -1,0 +1,25 @@
+// Which loops of a code base became vector instructions, what they cost and what to do about them.
+#include <exception>
+#include <iostream>
+#include <vector>
+
+#include "commands.hpp"
+#include "nablabragg/error.hpp"
+
+int main(int argc, char** argv) {
+  using namespace nablabragg;
+  using namespace nablabragg::inventory;
+  const auto fail = [](ExitCode code, const std::exception& error) {
+    std::cout.flush();
+    std::cerr << "nablabragg-inventory: error: " << error.what() << '\n';
+    return code;
+  };
+  try {
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    return inventory_command(words, std::cout, std::cerr);
+  } catch (const UsageError& error) {
+    return fail(usage_error, error);
+  } catch (const std::exception& error) {
+    return fail(not_parsed, error);
+  }
+}

@@ -1,0 +1,151 @@
+#include "changes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "csv.hpp"
+
+namespace nablabragg::inventory {
+
+namespace {
+
+/// What a loop keeps when its file or the scope of its function gets another name.
+using Likeness = std::tuple<std::string, std::string, LoopKind>;
+
+Likeness likeness(const Loop& loop) {
+  const std::size_t colons = loop.function.rfind("::");
+  return {loop.header,
+          colons == std::string::npos ? loop.function : loop.function.substr(colons + 2),
+          loop.kind};
+}
+
+using Pair = std::pair<const Loop*, const Loop*>;  // before, after
+
+/// Loops by id; then, of what is left, those alike, in the order of the files.
+std::vector<Pair> pairs_of(const Inventory& before, const Inventory& after, Changes& changes) {
+  std::unordered_map<std::string, const Loop*> by_id;
+  for (const Loop& loop : before.loops) by_id.emplace(loop.id, &loop);
+  std::vector<Pair> pairs;
+  std::vector<const Loop*> without;
+  for (const Loop& loop : after.loops) {
+    const auto found = by_id.find(loop.id);
+    if (found == by_id.end()) {
+      without.push_back(&loop);
+      continue;
+    }
+    pairs.emplace_back(found->second, &loop);
+    by_id.erase(found);
+  }
+  std::map<Likeness, std::vector<const Loop*>> vanished;
+  for (auto loop = before.loops.rbegin(); loop != before.loops.rend(); ++loop)
+    if (by_id.contains(loop->id)) vanished[likeness(*loop)].push_back(&*loop);
+  std::set<std::string> moved_away;
+  for (const Loop* loop : without) {
+    const auto alike = vanished.find(likeness(*loop));
+    if (alike == vanished.end() || alike->second.empty()) {
+      changes.appeared.push_back(loop->id);
+      continue;
+    }
+    const Loop* old = alike->second.back();
+    alike->second.pop_back();
+    moved_away.insert(old->id);
+    changes.moved.push_back({old->id, loop->id});
+    pairs.emplace_back(old, loop);
+  }
+  for (const Loop& loop : before.loops)
+    if (by_id.contains(loop.id) && !moved_away.contains(loop.id)) changes.gone.push_back(loop.id);
+  return pairs;
+}
+
+void compare_verdicts(const Pair& pair, bool hot, Changes& changes) {
+  for (const Verdict& now : pair.second->verdicts) {
+    const auto& old = pair.first->verdicts;
+    const auto then = std::find_if(old.begin(), old.end(), [&](const Verdict& v) {
+      return v.target == now.target && v.compiler == now.compiler;
+    });
+    if (then == old.end() || (then->vectorized > 0) == (now.vectorized > 0)) continue;
+    if (now.vectorized > 0)
+      changes.gained.push_back({pair.second->id, now.target, now.compiler, "", hot});
+    else
+      changes.lost.push_back({pair.second->id, now.target, now.compiler,
+                              now.reasons.empty() ? "no reason said" : now.reasons.front(), hot});
+  }
+}
+
+void compare_classes(const Pair& pair, bool hot, Changes& changes) {
+  const auto& [before, after] = pair;
+  if (before->loop_class == after->loop_class) return;
+  changes.classes.push_back({after->id, before->loop_class, after->loop_class});
+  if (before->loop_class == LoopClass::vectorized)
+    changes.lost.push_back({after->id, "", "", after->reason, hot});
+  if (after->loop_class == LoopClass::vectorized)
+    changes.gained.push_back({after->id, "", "", "", hot});
+}
+
+void add_list(std::string& text, const std::string& title, const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  text += fmt::format("{}: {}\n", title, lines.size());
+  for (const std::string& line : lines) text += "  " + ascii(line) + "\n";
+}
+
+std::string in_words(const VectorisationChange& change) {
+  std::string text = change.hot ? "HOT " + change.loop : change.loop;
+  text += change.target.empty() && change.compiler.empty()
+              ? " (class)"
+              : fmt::format(" ({}, {})", change.target, change.compiler);
+  return change.reason.empty() ? text : text + ": " + change.reason;
+}
+
+template <class Items, class InWords>
+std::vector<std::string> lines_of(const Items& items, InWords&& in_words_of) {
+  std::vector<std::string> lines;
+  lines.reserve(items.size());
+  for (const auto& item : items) lines.push_back(in_words_of(item));
+  return lines;
+}
+
+}  // namespace
+
+bool Changes::lost_in_hot_loop() const {
+  return std::any_of(lost.begin(), lost.end(), [](const auto& change) { return change.hot; });
+}
+
+Changes find_changes(const Inventory& before, const Inventory& after,
+                     const std::vector<std::string>& hot) {
+  Changes changes;
+  const std::unordered_set<std::string> hot_ids(hot.begin(), hot.end());
+  for (const Pair& pair : pairs_of(before, after, changes)) {
+    const auto busy = [](const Loop& loop) {
+      return loop.loop_class == LoopClass::vectorized || loop.loop_class == LoopClass::todo;
+    };
+    const bool is_hot = hot.empty()
+                            ? busy(*pair.first) || busy(*pair.second)
+                            : hot_ids.contains(pair.first->id) || hot_ids.contains(pair.second->id);
+    compare_classes(pair, is_hot, changes);
+    compare_verdicts(pair, is_hot, changes);
+  }
+  return changes;
+}
+
+std::string changes_text(const Changes& changes) {
+  std::string text;
+  add_list(text, "lost vectorisation", lines_of(changes.lost, in_words));
+  add_list(text, "gained vectorisation", lines_of(changes.gained, in_words));
+  add_list(text, "other class", lines_of(changes.classes, [](const ClassChange& c) {
+             return fmt::format("{}: {} -> {}", c.loop, name_of(c.before), name_of(c.after));
+           }));
+  add_list(text, "new loops", changes.appeared);
+  add_list(text, "gone loops", changes.gone);
+  add_list(text, "moved loops",
+           lines_of(changes.moved, [](const MovedLoop& m) { return m.before + " -> " + m.after; }));
+  return text.empty() ? "no changes\n" : text;
+}
+
+}  // namespace nablabragg::inventory

@@ -1,0 +1,143 @@
+#include "correlation_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "csv.hpp"
+#include "io/text_lines.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::inventory {
+
+namespace {
+
+const std::vector<std::string> columns{"module",       "line",       "loop_id", "percent_inclusive",
+                                       "percent_self", "call_count", "class",   "notes"};
+
+/// Of Markdown tables, which end a cell at a bar.
+std::string cell(const std::string& text) {
+  std::string result;
+  for (const char c : ascii(text)) {
+    if (c == '|') result += '\\';
+    result += c == '\n' ? ' ' : c;
+  }
+  return result;
+}
+
+void add_functions(std::string& text, const std::string& title,
+                   const std::vector<NamedShare>& shares, double least_percent) {
+  if (shares.empty() || shares[0].percent < least_percent) return;
+  text += fmt::format("\n## {}\n\n| function | % |\n|---|---:|\n", title);
+  for (const NamedShare& share : shares)
+    if (share.percent >= least_percent)
+      text += fmt::format("| `{}` | {:.2f} |\n", cell(share.name), share.percent);
+}
+
+}  // namespace
+
+std::string hot_loops_csv(const Inventory& inventory, const Correlation& correlation,
+                          double least_percent) {
+  std::string text = csv_line(columns);
+  for (const LoopShare& share : correlation.loops) {
+    if (std::max(share.inclusive, share.self) < least_percent) continue;
+    const Loop& loop = inventory.loops[share.loop];
+    text += csv_line({loop.module, std::to_string(loop.line), loop.id,
+                      fmt::format("{:.3f}", share.inclusive), fmt::format("{:.3f}", share.self),
+                      fmt::format("{:.0f}", share.calls), name_of(loop.loop_class), share.notes});
+  }
+  return text;
+}
+
+VectorisedShare vectorised_share(const Inventory& inventory, const Correlation& correlation) {
+  VectorisedShare result;
+  result.outside_loops = correlation.simd_outside;
+  for (const LoopShare& share : correlation.loops) {
+    if (inventory.loops[share.loop].loop_class == LoopClass::vectorized) {
+      result.loops += share.self;
+      result.called_by_them += share.called;
+    } else {
+      result.in_other_loops += share.simd_code;
+    }
+  }
+  return result;
+}
+
+std::string correlation_markdown(const Inventory& inventory, const Correlation& correlation,
+                                 double least_percent, const std::vector<std::string>& about) {
+  std::string text = "# Where the time goes, by loop\n\n";
+  for (const std::string& line : about) text += "- " + ascii(line) + "\n";
+  text += fmt::format("- {}\n", correlation.method);
+  text += fmt::format("- Total: {:.6g} {}", correlation.total, correlation.unit);
+  if (correlation.total < correlation.whole)
+    text += fmt::format(", {:.1f} % of the run's {:.6g}",
+                        100 * correlation.total / correlation.whole, correlation.whole);
+  text += ".\n";
+
+  const VectorisedShare vectorised = vectorised_share(inventory, correlation);
+  text += "\n## Vectorised\n\n| what | % of the total |\n|---|---:|\n";
+  const auto row = [&](const std::string& what, double percent) {
+    text += fmt::format("| {} | {:.2f} |\n", what, percent);
+  };
+  row("in vectorised loops (by the innermost loop)", vectorised.loops);
+  row("... of it in functions called there, which have no loops", vectorised.called_by_them);
+  row("in code of vector types outside of loops", vectorised.outside_loops);
+  row("in code of vector types, in loops of other classes", vectorised.in_other_loops);
+  row("**all vectorised**",
+      vectorised.loops + vectorised.outside_loops + vectorised.in_other_loops);
+  if (const OperationMix& mix = correlation.mix; mix.total() > 0) {
+    row("packed instructions, as executed", 100 * mix.packed / correlation.total);
+    row("scalar floating-point instructions, as executed",
+        100 * (mix.scalar_float + mix.scalar_double) / correlation.total);
+  }
+
+  text += "\n## By class of the innermost loop\n\n| class | % |\n|---|---:|\n";
+  for (const LoopClass c :
+       {LoopClass::vectorized, LoopClass::cold, LoopClass::todo, LoopClass::uncertain})
+    row(name_of(c), share_of_class(inventory, correlation, c));
+  row("no loop, vector types", correlation.simd_outside);
+  row("no loop", correlation.outside);
+
+  std::map<std::string, double> modules;
+  for (const LoopShare& share : correlation.loops)
+    modules[inventory.loops[share.loop].module] += share.self;
+  text += "\n## By module, in loops\n\n| module | % |\n|---|---:|\n";
+  for (const auto& [module, percent] : modules) row(module, percent);
+
+  text += fmt::format(
+      "\n## Loops with {:g} % or more\n\nCalls: {}.\n\n"
+      "| self % | inclusive % | calls | class | loop | line | notes |\n"
+      "|---:|---:|---:|---|---|---:|---|\n",
+      least_percent, correlation.calls_are);
+  for (const LoopShare& share : correlation.loops) {
+    if (std::max(share.inclusive, share.self) < least_percent) continue;
+    const Loop& loop = inventory.loops[share.loop];
+    text += fmt::format("| {:.2f} | {:.2f} | {:.0f} | {} | `{}` | {} | {} |\n", share.self,
+                        share.inclusive, share.calls, name_of(loop.loop_class), cell(loop.id),
+                        loop.line, cell(share.notes));
+  }
+  add_functions(text, "Code of vector types outside of loops", correlation.simd_outside_by,
+                least_percent);
+  add_functions(text, "Code outside of loops", correlation.outside_by, least_percent);
+  return text;
+}
+
+std::vector<HotLoop> read_hot_loops(const std::string& file) {
+  const auto table = parse_csv(io::read_text(file), file);
+  if (table.empty() || table[0] != columns)
+    throw InputError(file, 1, "is no hot_loops.csv of nablabragg-inventory correlate");
+  std::vector<HotLoop> loops;
+  for (std::size_t i = 1; i < table.size(); ++i) {
+    const auto number = [&](std::size_t column) {
+      return io::finite_number(file, static_cast<long>(i) + 1, columns[column], table[i][column]);
+    };
+    if (table[i].size() != columns.size())
+      throw InputError(file, static_cast<long>(i) + 1,
+                       fmt::format("has {} fields, not {}", table[i].size(), columns.size()));
+    loops.push_back({table[i][2], number(3), number(4)});
+  }
+  return loops;
+}
+
+}  // namespace nablabragg::inventory

@@ -289,6 +289,21 @@ TEST(Backlog, RanksByWhatWouldBeSaved) {
   EXPECT_THAT(text, HasSubstr("none found"));
 }
 
+TEST(Correlation, NamesTheClassesThatTheMachineCodeContradicts) {
+  const Inventory inventory = example();
+  Correlation c;
+  c.total = 100;
+  LoopShare inner, other;
+  inner.loop = 1, inner.self = 50, inner.mix_inside = {1, 0, 50, 49};
+  other.loop = 2, other.self = 40, other.called = 10, other.mix = {60, 0, 0, 40};
+  c.loops = {inner, other};
+  const std::string text = correlation_markdown(inventory, c, 1, {});
+  EXPECT_THAT(text, HasSubstr("`inner` is vectorized, but packed by 1 %"));
+  EXPECT_THAT(text, HasSubstr("`other` is todo, but packed by 60 %"));
+  EXPECT_DOUBLE_EQ(vectorised_share(inventory, c).in_other_loops, 30);
+  EXPECT_TRUE(rank_candidates(inventory, c, {}, 1).empty());
+}
+
 TEST(Backlog, AssumesWithoutMachineCodeAndSaysSo) {
   const Inventory inventory = example();
   const Correlation c = by_lines(inventory, "fl=/x/src/engine/a.cpp\nfn=engine\n41 100\n");

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <initializer_list>
 
+#include "correlation_report.hpp"
 #include "csv.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -51,9 +52,8 @@ bool has_any(const std::string& text, std::initializer_list<const char*> parts) 
 
 void estimate(const Loop& loop, const LoopShare& share, Candidate& c) {
   const OperationMix& mix = share.mix;
-  const double floating = mix.scalar_float + mix.scalar_double;
   c.floating_seen = mix.total() > 0;
-  c.floating = c.floating_seen ? floating / mix.total() : assumed_floating;
+  c.floating = c.floating_seen ? mix.scalar_part() : assumed_floating;
   const int bytes_each = mix.scalar_double > mix.scalar_float ? 8 : 4;
   for (const Verdict& v : loop.verdicts)
     c.lanes = std::max({c.lanes, v.width, v.bytes / bytes_each});
@@ -141,7 +141,8 @@ std::vector<Candidate> rank_candidates(const Inventory& inventory, const Correla
   std::vector<Candidate> candidates;
   for (const LoopShare& share : correlation.loops) {
     const Loop& loop = inventory.loops[share.loop];
-    if (share.self < least_percent || loop.loop_class == LoopClass::vectorized) continue;
+    if (share.self < least_percent || loop.loop_class == LoopClass::vectorized || is_packed(share))
+      continue;
     Candidate c;
     c.loop = share.loop;
     estimate(loop, share, c);
@@ -161,8 +162,8 @@ std::string backlog_markdown(const Inventory& inventory, const std::vector<Candi
   std::string text = "# Loops that would be worth vectorising\n\n";
   for (const std::string& line : about) text += "- " + ascii(line) + "\n";
   text += fmt::format(
-      "\nLoops with {:g} % or more of the total that are not vectorised; a cold one here is a "
-      "finding.\n\n"
+      "\nLoops with {:g} % or more of the total that are not vectorised, by their class and by\n"
+      "their instructions; a cold one here is a finding.\n\n"
       "- share: per cent of the total in the loop itself, without functions that it calls\n"
       "- gain of the loop: 1 / ((1 - f) + f / lanes); f: floating-point instructions' part of its\n"
       "  own, as the machine code shows it, or {:g} (assumed) without machine code; lanes: the\n"

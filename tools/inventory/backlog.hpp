@@ -35,7 +35,8 @@ std::vector<std::string> tests_of(const Loop& loop, const std::vector<TestSource
 /// What vectorising the loop could change, beside its speed.
 std::string risk_of(const Loop& loop);
 
-/// Loops with at least `least_percent` of the total that are not vectorised, the most saved first.
+/// Loops with at least `least_percent` of the total that are not vectorised, neither by their class
+/// nor by their instructions; the most saved first.
 std::vector<Candidate> rank_candidates(const Inventory& inventory, const Correlation& correlation,
                                        const std::vector<TestSource>& tests, double least_percent);
 

@@ -111,7 +111,10 @@ class Sums {
   LoopShare& share_of(int number) { return loops_[static_cast<std::size_t>(number)]; }
 
   void own(const Where& where, double cost) {
-    if (where.operation) mix_.add(*where.operation, cost);
+    if (where.operation) {
+      mix_.add(*where.operation, cost);
+      for (const int around : where.loops) share_of(around).mix_inside.add(*where.operation, cost);
+    }
     if (where.loop >= 0) {
       LoopShare& share = share_of(where.loop);
       share.self += cost;
@@ -171,11 +174,14 @@ class Sums {
 std::string shares_in_words(const LoopShare& share) {
   std::vector<std::string> parts;
   const auto of = [](double part, double all) { return 100 * part / all; };
-  const OperationMix& mix = share.mix;
+  const OperationMix &mix = share.mix, &inside = share.mix_inside;
   if (mix.total() > 0)
     parts.push_back(fmt::format("packed {:.0f} %, scalar floating {:.0f} % of its instructions",
-                                of(mix.packed, mix.total()),
-                                of(mix.scalar_float + mix.scalar_double, mix.total())));
+                                100 * mix.packed_part(), 100 * mix.scalar_part()));
+  if (inside.total() > 1.005 * mix.total())
+    parts.push_back(
+        fmt::format("with loops inlined into it packed {:.0f} %, scalar floating {:.0f} %",
+                    100 * inside.packed_part(), 100 * inside.scalar_part()));
   if (share.self > 0 && share.called > 0.005 * share.self)
     parts.push_back(
         fmt::format("of it {:.0f} % in called functions", of(share.called, share.self)));
@@ -416,7 +422,7 @@ std::vector<int> loops_of_span(const Inventory& inventory, const TraceSpan* span
     const Loop& loop = inventory.loops[i];
     const bool in_it = span ? loop.file == span->file && loop.line >= span->line &&
                                   loop.end_line <= span->end_line
-                            : name == "tiles" && loop.module.starts_with("engine") &&
+                            : name == "tiles" && loop.file.find("engine/") != std::string::npos &&
                                   loop.kind == LoopKind::parallel;
     if (in_it) loops.push_back(static_cast<int>(i));
   }

@@ -18,6 +18,10 @@ namespace nablabragg::inventory {
 struct OperationMix {
   double packed = 0, scalar_float = 0, scalar_double = 0, other = 0;
 
+  double scalar() const { return scalar_float + scalar_double; }
+  /// Parts of the whole; 0 where nothing is known.
+  double packed_part() const { return total() > 0 ? packed / total() : 0; }
+  double scalar_part() const { return total() > 0 ? scalar() / total() : 0; }
   double total() const { return packed + scalar_float + scalar_double + other; }
   void add(Operation operation, double cost);
 };
@@ -30,6 +34,7 @@ struct LoopShare {
   double simd_code = 0;  ///< of `self`: inlined from functions of vector types; 0 for their loops
   double calls = 0;      ///< entries of the functions that hold it; samples; events
   OperationMix mix;      ///< of `self` without `called`
+  OperationMix mix_inside;  ///< with loops inside of it in the same piece of machine code
   std::string notes;
 };
 

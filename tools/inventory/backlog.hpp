@@ -8,7 +8,8 @@ namespace nablabragg::inventory {
 
 struct Candidate {
   std::size_t loop = 0;        ///< of Inventory::loops
-  double share = 0;            ///< per cent of the total, without functions called
+  double share = 0;            ///< per cent of the total
+  double called = 0;           ///< of it in functions that would have to become part of the loop
   int lanes = 0;               ///< numbers side by side in the widest vectors asked about
   bool lanes_said = false;     ///< by a compiler
   double floating = 0;         ///< part of its instructions that lanes would divide

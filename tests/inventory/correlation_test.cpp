@@ -271,7 +271,7 @@ TEST(Backlog, RanksByWhatWouldBeSaved) {
   LoopShare outer, inner, other;
   outer.loop = 0, outer.self = 30, outer.mix.scalar_float = 1, outer.mix.other = 9;
   inner.loop = 1, inner.self = 40;
-  other.loop = 2, other.self = 20, other.called = 10, other.mix.scalar_double = 8,
+  other.loop = 2, other.self = 10, other.called = 5, other.mix_called.scalar_double = 8,
   other.mix.other = 2;
   c.loops = {inner, outer, other};
   const std::vector<Candidate> ranked = rank_candidates(inventory, c, {}, 1);
@@ -285,8 +285,23 @@ TEST(Backlog, RanksByWhatWouldBeSaved) {
   EXPECT_TRUE(ranked[1].lanes_said);
   EXPECT_TRUE(rank_candidates(inventory, c, {}, 35).empty());
   const std::string text = backlog_markdown(inventory, ranked, 1, {"Profile: cg.out."});
-  EXPECT_THAT(text, HasSubstr("| 1 | `other` | 40 | 10.00 | todo |"));
+  EXPECT_THAT(text, HasSubstr("| 1 | `other` | 40 | 10.00 | 5.00 | todo |"));
   EXPECT_THAT(text, HasSubstr("none found"));
+}
+
+TEST(Correlation, NamesTheClassesThatTheMachineCodeContradicts) {
+  const Inventory inventory = example();
+  Correlation c;
+  c.total = 100;
+  LoopShare inner, other;
+  inner.loop = 1, inner.self = 50, inner.mix_inside = {1, 0, 50, 49};
+  other.loop = 2, other.self = 40, other.called = 10, other.mix = {60, 0, 0, 40};
+  c.loops = {inner, other};
+  const std::string text = correlation_markdown(inventory, c, 1, {});
+  EXPECT_THAT(text, HasSubstr("`inner` is vectorized, but packed by 1 %"));
+  EXPECT_THAT(text, HasSubstr("`other` is todo, but packed by 60 %"));
+  EXPECT_DOUBLE_EQ(vectorised_share(inventory, c).in_other_loops, 30);
+  EXPECT_TRUE(rank_candidates(inventory, c, {}, 1).empty());
 }
 
 TEST(Backlog, AssumesWithoutMachineCodeAndSaysSo) {

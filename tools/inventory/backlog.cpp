@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <initializer_list>
 
+#include "correlation_report.hpp"
 #include "csv.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -50,17 +51,18 @@ bool has_any(const std::string& text, std::initializer_list<const char*> parts) 
 }
 
 void estimate(const Loop& loop, const LoopShare& share, Candidate& c) {
-  const OperationMix& mix = share.mix;
-  const double floating = mix.scalar_float + mix.scalar_double;
+  OperationMix mix = share.mix;
+  mix.add(share.mix_called);
   c.floating_seen = mix.total() > 0;
-  c.floating = c.floating_seen ? floating / mix.total() : assumed_floating;
+  c.floating = c.floating_seen ? mix.scalar_part() : assumed_floating;
   const int bytes_each = mix.scalar_double > mix.scalar_float ? 8 : 4;
   for (const Verdict& v : loop.verdicts)
     c.lanes = std::max({c.lanes, v.width, v.bytes / bytes_each});
   c.lanes_said = c.lanes > 1;
   if (!c.lanes_said) c.lanes = widest_bytes / bytes_each;
   c.gain = 1 / (1 - c.floating + c.floating / c.lanes);
-  c.share = share.self - share.called;
+  c.share = share.self;
+  c.called = share.called;
   c.saved = c.share * (1 - 1 / c.gain);
 }
 
@@ -141,7 +143,8 @@ std::vector<Candidate> rank_candidates(const Inventory& inventory, const Correla
   std::vector<Candidate> candidates;
   for (const LoopShare& share : correlation.loops) {
     const Loop& loop = inventory.loops[share.loop];
-    if (share.self < least_percent || loop.loop_class == LoopClass::vectorized) continue;
+    if (share.self < least_percent || loop.loop_class == LoopClass::vectorized || is_packed(share))
+      continue;
     Candidate c;
     c.loop = share.loop;
     estimate(loop, share, c);
@@ -161,9 +164,11 @@ std::string backlog_markdown(const Inventory& inventory, const std::vector<Candi
   std::string text = "# Loops that would be worth vectorising\n\n";
   for (const std::string& line : about) text += "- " + ascii(line) + "\n";
   text += fmt::format(
-      "\nLoops with {:g} % or more of the total that are not vectorised; a cold one here is a "
-      "finding.\n\n"
-      "- share: per cent of the total in the loop itself, without functions that it calls\n"
+      "\nLoops with {:g} % or more of the total that are not vectorised, by their class and by\n"
+      "their instructions; a cold one here is a finding.\n\n"
+      "- share: per cent of the total in the loop itself; called: of it in functions without "
+      "loops\n"
+      "  that it calls, which would have to become part of it\n"
       "- gain of the loop: 1 / ((1 - f) + f / lanes); f: floating-point instructions' part of its\n"
       "  own, as the machine code shows it, or {:g} (assumed) without machine code; lanes: the\n"
       "  widest that a compiler named for it, or else {} bytes of floats, or of doubles where "
@@ -174,18 +179,21 @@ std::string backlog_markdown(const Inventory& inventory, const std::vector<Candi
       least_percent, assumed_floating, widest_bytes);
   if (candidates.empty()) return text + "\nThere is none.\n";
   text +=
-      "\n| rank | loop | line | share % | class | reason | lanes | f | gain | saved % | whole | "
+      "\n| rank | loop | line | share % | called % | class | reason | lanes | f | gain | saved % | "
+      "whole | "
       "tests | risk |\n"
-      "|---:|---|---:|---:|---|---|---:|---:|---:|---:|---:|---|---|\n";
+      "|---:|---|---:|---:|---:|---|---|---:|---:|---:|---:|---:|---|---|\n";
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Candidate& c = candidates[i];
     const Loop& loop = inventory.loops[c.loop];
     text += fmt::format(
-        "| {} | `{}` | {} | {:.2f} | {} | {} | {}{} | {:.2f}{} | {:.2f} | {:.2f} | {:.3f} | {} | "
+        "| {} | `{}` | {} | {:.2f} | {:.2f} | {} | {} | {}{} | {:.2f}{} | {:.2f} | {:.2f} | {:.3f} "
+        "| {} | "
         "{} |\n",
-        i + 1, cell(loop.id), loop.line, c.share, name_of(loop.loop_class), cell(loop.reason),
-        c.lanes, c.lanes_said ? "" : " (assumed)", c.floating, c.floating_seen ? "" : " (assumed)",
-        c.gain, c.saved, c.whole_gain(), cell(in_short(c.tests)), c.risk);
+        i + 1, cell(loop.id), loop.line, c.share, c.called, name_of(loop.loop_class),
+        cell(loop.reason), c.lanes, c.lanes_said ? "" : " (assumed)", c.floating,
+        c.floating_seen ? "" : " (assumed)", c.gain, c.saved, c.whole_gain(),
+        cell(in_short(c.tests)), c.risk);
   }
   return text;
 }

@@ -8,7 +8,8 @@ namespace nablabragg::inventory {
 
 struct Candidate {
   std::size_t loop = 0;        ///< of Inventory::loops
-  double share = 0;            ///< per cent of the total, without functions called
+  double share = 0;            ///< per cent of the total
+  double called = 0;           ///< of it in functions that would have to become part of the loop
   int lanes = 0;               ///< numbers side by side in the widest vectors asked about
   bool lanes_said = false;     ///< by a compiler
   double floating = 0;         ///< part of its instructions that lanes would divide
@@ -35,7 +36,8 @@ std::vector<std::string> tests_of(const Loop& loop, const std::vector<TestSource
 /// What vectorising the loop could change, beside its speed.
 std::string risk_of(const Loop& loop);
 
-/// Loops with at least `least_percent` of the total that are not vectorised, the most saved first.
+/// Loops with at least `least_percent` of the total that are not vectorised, neither by their class
+/// nor by their instructions; the most saved first.
 std::vector<Candidate> rank_candidates(const Inventory& inventory, const Correlation& correlation,
                                        const std::vector<TestSource>& tests, double least_percent);
 

@@ -47,6 +47,13 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
   app.add_option("--tests", r.tests, "folder of tests, searched for those that cover a loop");
   app.add_option("--least", r.least_percent, "loops with less per cent are left out (1)")
       ->check(CLI::Range(0.0, 100.0));
+  app.footer(
+      "For callgrind use one thread, and let the calls pass through the task scheduler, where\n"
+      "those of all parallel loops would meet:\n"
+      "  valgrind --tool=callgrind --dump-instr=yes '--fn-skip=tbb::*' '--fn-skip=void tbb::*' \\\n"
+      "    build/profile/nablabragg ... -threads 1\n"
+      "For perf, whose chains end at code without frame pointers:\n"
+      "  perf record --call-graph dwarf build/profile/nablabragg ...; perf script > FILE");
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
@@ -177,8 +184,8 @@ int correlate_command(const std::vector<std::string>& words, std::ostream& out) 
              "{:.1f} % in no loop\n"
              "{} loops to think about in {}\n",
              correlation.total, correlation.unit, vectorised.loops,
-             vectorised.outside_loops + vectorised.in_other_loops, correlation.outside,
-             candidates.size(), (folder / "backlog.md").string());
+             vectorised.all() - vectorised.loops, correlation.outside, candidates.size(),
+             (folder / "backlog.md").string());
   return 0;
 }
 

@@ -33,11 +33,7 @@ class Places {
  public:
   Places(const Inventory& inventory, const Profile& profile, const LoadedCode& loaded,
          const std::vector<std::string>& within)
-      : inventory_(inventory),
-        profile_(profile),
-        loaded_(loaded),
-        within_(within),
-        map_(inventory) {
+      : inventory_(inventory), loaded_(loaded), map_(inventory) {
     for (int f = 0; f < profile.files.size(); ++f)
       profile_files_.push_back(map_.file_number(profile.files[f]));
     if (!loaded.code) return;
@@ -68,13 +64,12 @@ class Places {
   void look(Where& where, int file, int line) const {
     if (file < 0 || line == 0) return;
     const std::vector<int>& loops = map_.loops_at(file, line);
-    if (where.loop < 0) {
-      const int function = map_.function_at(file, line);
-      if (!loops.empty()) where.loop = loops[0];
-      if (where.simd_function < 0 && function >= 0 &&
-          inventory_.functions[static_cast<std::size_t>(function)].explicit_simd)
-        where.simd_function = function;
-    }
+    const int function = map_.function_at(file, line);
+    if (where.loop < 0 && !loops.empty())
+      where.loop = loops[0];
+    else if (where.loop < 0 && where.simd_function < 0 && function >= 0 &&
+             inventory_.functions[static_cast<std::size_t>(function)].explicit_simd)
+      where.simd_function = function;
     for (const int loop : loops)
       if (std::find(where.loops.begin(), where.loops.end(), loop) == where.loops.end())
         where.loops.push_back(loop);
@@ -92,9 +87,7 @@ class Places {
   }
 
   const Inventory& inventory_;
-  const Profile& profile_;
   const LoadedCode& loaded_;
-  const std::vector<std::string>& within_;
   SourceMap map_;
   std::vector<int> profile_files_, code_files_;
   std::vector<bool> code_within_;
@@ -111,17 +104,26 @@ class Sums {
   LoopShare& share_of(int number) { return loops_[static_cast<std::size_t>(number)]; }
 
   void own(const Where& where, double cost) {
-    if (where.operation) mix_.add(*where.operation, cost);
+    if (where.operation) {
+      mix_.add(*where.operation, cost);
+      for (const int around : where.loops) share_of(around).mix_inside.add(*where.operation, cost);
+    }
     if (where.loop >= 0) {
       LoopShare& share = share_of(where.loop);
       share.self += cost;
       if (where.operation) share.mix.add(*where.operation, cost);
-      const Loop& loop = inventory_.loops[static_cast<std::size_t>(where.loop)];
-      if (where.simd_function >= 0 && !loop.explicit_simd) share.simd_code += cost;
+      if (where.simd_function >= 0) share.simd_code += cost;
     } else if (where.simd_function >= 0) {
       const Function& f = inventory_.functions[static_cast<std::size_t>(where.simd_function)];
       simd_outside_[f.file + ":" + f.name] += cost;
     }
+  }
+  /// A function without loops, which the loop calls.
+  void called(int loop, const Where& where, double cost) {
+    LoopShare& share = share_of(loop);
+    share.self += cost;
+    share.called += cost;
+    if (where.operation) share.mix_called.add(*where.operation, cost);
   }
   void outside(const std::string& name, double cost) {
     if (cost > 0) outside_[name] += cost;
@@ -171,11 +173,14 @@ class Sums {
 std::string shares_in_words(const LoopShare& share) {
   std::vector<std::string> parts;
   const auto of = [](double part, double all) { return 100 * part / all; };
-  const OperationMix& mix = share.mix;
+  const OperationMix &mix = share.mix, &inside = share.mix_inside;
   if (mix.total() > 0)
     parts.push_back(fmt::format("packed {:.0f} %, scalar floating {:.0f} % of its instructions",
-                                of(mix.packed, mix.total()),
-                                of(mix.scalar_float + mix.scalar_double, mix.total())));
+                                100 * mix.packed_part(), 100 * mix.scalar_part()));
+  if (inside.total() > 1.005 * mix.total())
+    parts.push_back(
+        fmt::format("with loops inlined into it packed {:.0f} %, scalar floating {:.0f} %",
+                    100 * inside.packed_part(), 100 * inside.scalar_part()));
   if (share.self > 0 && share.called > 0.005 * share.self)
     parts.push_back(
         fmt::format("of it {:.0f} % in called functions", of(share.called, share.self)));
@@ -355,9 +360,7 @@ void correlate_calls(const Inventory& inventory, const Profile& profile, Places&
     const double* of_loops = belongs.row(f);
     for (std::size_t l = 0; l < loops; ++l) {
       if (of_loops[l] <= 0) continue;
-      LoopShare& share = sums.share_of(static_cast<int>(l));
-      share.self += cost * of_loops[l];
-      share.called += cost * of_loops[l];
+      sums.called(static_cast<int>(l), where, cost * of_loops[l]);
       left -= of_loops[l];
     }
     constexpr double rounding = 1e-6;
@@ -398,8 +401,7 @@ void correlate_samples(const Profile& profile, Places& places,
     sums.own(where, sample.cost);
     if (where.loop >= 0 || where.simd_function >= 0) continue;
     if (owner >= 0) {
-      sums.share_of(owner).self += sample.cost;
-      sums.share_of(owner).called += sample.cost;
+      sums.called(owner, where, sample.cost);
     } else {
       sums.outside(profile.functions[static_cast<std::size_t>(sample.frames[0].function)].name,
                    sample.cost);
@@ -407,8 +409,8 @@ void correlate_samples(const Profile& profile, Places& places,
   }
 }
 
-/// The loops that a span's lines hold, without those inside of other loops; for the tiles of the
-/// engine, which name no lines, its parallel loops.
+/// The loops that a span's lines hold, without those inside of other loops.  The tiles of the
+/// engine name no lines: these are its parallel loops over tiles.
 std::vector<int> loops_of_span(const Inventory& inventory, const TraceSpan* span,
                                const std::string& name) {
   std::vector<int> loops;
@@ -416,17 +418,19 @@ std::vector<int> loops_of_span(const Inventory& inventory, const TraceSpan* span
     const Loop& loop = inventory.loops[i];
     const bool in_it = span ? loop.file == span->file && loop.line >= span->line &&
                                   loop.end_line <= span->end_line
-                            : name == "tiles" && loop.module.starts_with("engine") &&
-                                  loop.kind == LoopKind::parallel;
+                            : name == "tiles" && loop.kind == LoopKind::parallel &&
+                                  loop.file.find("engine/") != std::string::npos &&
+                                  loop.function.find("tile") != std::string::npos;
     if (in_it) loops.push_back(static_cast<int>(i));
   }
-  const auto at = [&](int i) -> const Loop& {
-    return inventory.loops[static_cast<std::size_t>(i)];
+  const auto id_is = [&](const std::string& id) {
+    return [&](int i) { return inventory.loops[static_cast<std::size_t>(i)].id == id; };
   };
   std::vector<int> outermost;
-  for (const int i : loops)
-    if (std::none_of(loops.begin(), loops.end(), [&](int j) { return at(j).id == at(i).parent; }))
-      outermost.push_back(i);
+  for (const int i : loops) {
+    const std::string& parent = inventory.loops[static_cast<std::size_t>(i)].parent;
+    if (std::none_of(loops.begin(), loops.end(), id_is(parent))) outermost.push_back(i);
+  }
   return outermost;
 }
 
@@ -470,6 +474,13 @@ void OperationMix::add(Operation operation, double cost) {
       other += cost;
       break;
   }
+}
+
+void OperationMix::add(const OperationMix& more) {
+  packed += more.packed;
+  scalar_float += more.scalar_float;
+  scalar_double += more.scalar_double;
+  other += more.other;
 }
 
 Correlation correlate(const Inventory& inventory, const Profile& profile, const LoadedCode& loaded,

@@ -18,18 +18,25 @@ namespace nablabragg::inventory {
 struct OperationMix {
   double packed = 0, scalar_float = 0, scalar_double = 0, other = 0;
 
+  double scalar() const { return scalar_float + scalar_double; }
+  /// Parts of the whole; 0 where nothing is known.
+  double packed_part() const { return total() > 0 ? packed / total() : 0; }
+  double scalar_part() const { return total() > 0 ? scalar() / total() : 0; }
   double total() const { return packed + scalar_float + scalar_double + other; }
   void add(Operation operation, double cost);
+  void add(const OperationMix& more);
 };
 
 struct LoopShare {
-  std::size_t loop = 0;  ///< of Inventory::loops
-  double inclusive = 0;  ///< per cent of the total: while in the loop
-  double self = 0;       ///< per cent: its own, not of loops within
-  double called = 0;     ///< of `self`: in called functions without loops of their own
-  double simd_code = 0;  ///< of `self`: inlined from functions of vector types; 0 for their loops
-  double calls = 0;      ///< entries of the functions that hold it; samples; events
-  OperationMix mix;      ///< of `self` without `called`
+  std::size_t loop = 0;     ///< of Inventory::loops
+  double inclusive = 0;     ///< per cent of the total: while in the loop
+  double self = 0;          ///< per cent: its own, not of loops within
+  double called = 0;        ///< of `self`: in called functions without loops of their own
+  double simd_code = 0;     ///< of `self`: in functions of vector types that are inlined into it
+  double calls = 0;         ///< entries of the functions that hold it; samples; events
+  OperationMix mix;         ///< of `self` without `called`
+  OperationMix mix_called;  ///< of `called`, as far as that lies in the program
+  OperationMix mix_inside;  ///< with loops inside of it in the same piece of machine code
   std::string notes;
 };
 

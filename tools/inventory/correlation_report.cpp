@@ -35,6 +35,21 @@ void add_functions(std::string& text, const std::string& title,
       text += fmt::format("| `{}` | {:.2f} |\n", cell(share.name), share.percent);
 }
 
+/// Loops whose class says other than their instructions.
+void add_disagreements(std::string& text, const Inventory& inventory,
+                       const Correlation& correlation, double least_percent) {
+  std::string lines;
+  for (const LoopShare& share : correlation.loops) {
+    const Loop& loop = inventory.loops[share.loop];
+    const bool vectorised = loop.loop_class == LoopClass::vectorized;
+    if (share.self < least_percent || !(vectorised ? is_scalar(share) : is_packed(share))) continue;
+    const OperationMix& mix = vectorised ? share.mix_inside : share.mix;
+    lines += fmt::format("- `{}` is {}, but packed by {:.0f} %\n", ascii(loop.id),
+                         name_of(loop.loop_class), 100 * mix.packed_part());
+  }
+  if (!lines.empty()) text += "\n## Classes that the machine code contradicts\n\n" + lines;
+}
+
 }  // namespace
 
 std::string hot_loops_csv(const Inventory& inventory, const Correlation& correlation,
@@ -50,6 +65,12 @@ std::string hot_loops_csv(const Inventory& inventory, const Correlation& correla
   return text;
 }
 
+bool is_packed(const LoopShare& share) { return share.mix.packed_part() >= 0.5; }
+
+bool is_scalar(const LoopShare& share) {
+  return share.mix_inside.packed_part() < 0.1 && share.mix_inside.scalar_part() > 0.1;
+}
+
 VectorisedShare vectorised_share(const Inventory& inventory, const Correlation& correlation) {
   VectorisedShare result;
   result.outside_loops = correlation.simd_outside;
@@ -58,7 +79,7 @@ VectorisedShare vectorised_share(const Inventory& inventory, const Correlation& 
       result.loops += share.self;
       result.called_by_them += share.called;
     } else {
-      result.in_other_loops += share.simd_code;
+      result.in_other_loops += is_packed(share) ? share.self - share.called : share.simd_code;
     }
   }
   return result;
@@ -83,13 +104,12 @@ std::string correlation_markdown(const Inventory& inventory, const Correlation& 
   row("in vectorised loops (by the innermost loop)", vectorised.loops);
   row("... of it in functions called there, which have no loops", vectorised.called_by_them);
   row("in code of vector types outside of loops", vectorised.outside_loops);
-  row("in code of vector types, in loops of other classes", vectorised.in_other_loops);
-  row("**all vectorised**",
-      vectorised.loops + vectorised.outside_loops + vectorised.in_other_loops);
+  row("in loops of other classes: code of vector types, or packed by half or more",
+      vectorised.in_other_loops);
+  row("**all vectorised**", vectorised.all());
   if (const OperationMix& mix = correlation.mix; mix.total() > 0) {
     row("packed instructions, as executed", 100 * mix.packed / correlation.total);
-    row("scalar floating-point instructions, as executed",
-        100 * (mix.scalar_float + mix.scalar_double) / correlation.total);
+    row("scalar floating-point instructions, as executed", 100 * mix.scalar() / correlation.total);
   }
 
   text += "\n## By class of the innermost loop\n\n| class | % |\n|---|---:|\n";
@@ -117,6 +137,7 @@ std::string correlation_markdown(const Inventory& inventory, const Correlation& 
                         share.inclusive, share.calls, name_of(loop.loop_class), cell(loop.id),
                         loop.line, cell(share.notes));
   }
+  add_disagreements(text, inventory, correlation, least_percent);
   add_functions(text, "Code of vector types outside of loops", correlation.simd_outside_by,
                 least_percent);
   add_functions(text, "Code outside of loops", correlation.outside_by, least_percent);

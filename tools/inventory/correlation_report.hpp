@@ -10,11 +10,21 @@ namespace nablabragg::inventory {
 std::string hot_loops_csv(const Inventory& inventory, const Correlation& correlation,
                           double least_percent);
 
-/// Per cent of the total that is in vectorised loops, and in vector code outside of loops.
+/// Per cent of the total that is vectorised.
 struct VectorisedShare {
   double loops = 0, called_by_them = 0;  ///< the second is part of the first
-  double outside_loops = 0, in_other_loops = 0;
+  double outside_loops = 0;              ///< code of vector types
+  /// Of other classes: code of vector types there, or all their own where it is mostly packed.
+  double in_other_loops = 0;
+
+  double all() const { return loops + outside_loops + in_other_loops; }
 };
+
+/// Half or more of its own instructions are packed.
+bool is_packed(const LoopShare& share);
+/// Hardly any instruction is packed, with those of loops inside of it, and many are scalar
+/// floating-point ones.
+bool is_scalar(const LoopShare& share);
 VectorisedShare vectorised_share(const Inventory& inventory, const Correlation& correlation);
 
 /// `about`: lines in front: which profile, which program.

@@ -3,6 +3,7 @@
 // rounding.
 #include "readout/noise.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -27,8 +28,7 @@ constexpr std::uint64_t golden = 0x9e3779b97f4a7c15U;
 class PixelBits {
  public:
   using result_type = std::uint64_t;
-  PixelBits(std::uint64_t seed, std::uint64_t pixel)
-      : counter_(mixed(mixed(seed + golden) + pixel)) {}
+  PixelBits(std::uint64_t key, std::uint64_t pixel) : counter_(mixed(key + pixel)) {}
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
   result_type operator()() { return mixed(counter_ += golden); }
@@ -36,6 +36,13 @@ class PixelBits {
  private:
   std::uint64_t counter_;
 };
+
+/// For a mean that the kernels leave out.
+double nearly_normal(double mean, std::uint64_t key, std::uint64_t pixel) {
+  if (std::isinf(mean)) return mean;
+  PixelBits bits(key, pixel);
+  return std::round(mean + std::sqrt(mean) * std::normal_distribution<double>()(bits));
+}
 
 std::int64_t internal_seed(std::int64_t user_seed) {
   // The one value that cannot be negated.
@@ -107,16 +114,32 @@ float NanobraggPoisson::operator()(float mean) {
   return count;
 }
 
-double pixel_poisson(double mean, std::uint64_t seed, std::uint64_t pixel) {
-  if (!(mean > 0)) return 0;
-  if (std::isinf(mean)) return mean;
-  PixelBits bits(seed, pixel);
-  // Beyond this the skewness, 3e-5, cannot be told from a normal deviate's 0, and the library's
-  // logarithms of factorials cancel.
-  constexpr double nearly_normal = 1e9;
-  if (mean > nearly_normal)
-    return std::round(mean + std::sqrt(mean) * std::normal_distribution<double>()(bits));
-  return static_cast<double>(std::poisson_distribution<std::int64_t>(mean)(bits));
+KeyedPoisson::KeyedPoisson(std::uint64_t seed)
+    : key_(mixed(seed + golden)), draw_(row_kernels().draw_poisson) {}
+
+template <class Real>
+void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
+                              std::span<double> counts) const {
+  std::array<double, poisson_chunk> mean{}, count{};
+  for (std::size_t begin = 0; begin < means.size(); begin += poisson_chunk) {
+    const std::size_t size = std::min(poisson_chunk, means.size() - begin);
+    const std::uint64_t pixel = first + begin;
+    for (std::size_t i = 0; i < size; ++i) mean[i] = static_cast<double>(means[begin + i]);
+    const std::size_t whole = (size + poisson_lanes - 1) / poisson_lanes * poisson_lanes;
+    std::fill(mean.begin() + static_cast<std::ptrdiff_t>(size),
+              mean.begin() + static_cast<std::ptrdiff_t>(whole), 0.0);
+    const bool all = draw_(key_, pixel, mean.data(), whole, count.data());
+    // Beyond the largest mean the skewness, 3e-5, cannot be told from a normal deviate's 0.
+    if (!all)
+      for (std::size_t i = 0; i < size; ++i)
+        if (mean[i] > poisson_largest_mean) count[i] = nearly_normal(mean[i], key_, pixel + i);
+    std::copy_n(count.begin(), size, counts.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
 }
+
+template void KeyedPoisson::operator()(std::span<const float>, std::uint64_t,
+                                       std::span<double>) const;
+template void KeyedPoisson::operator()(std::span<const double>, std::uint64_t,
+                                       std::span<double>) const;
 
 }  // namespace nablabragg::readout

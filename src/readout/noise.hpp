@@ -5,8 +5,9 @@
 // pixel), so a pixel's count depends neither on the region of interest nor on the order.
 #pragma once
 #include <cstdint>
-#include <memory>
+#include <span>
 #include "model/nanobragg_random.hpp"  // for NanobraggRandom
+#include "readout/row_kernels.hpp"     // for DrawPoisson
 
 namespace nablabragg::readout {
 
@@ -28,8 +29,19 @@ class NanobraggPoisson {
 /// ln Gamma(x) as that generator rounds it.
 float nanobragg_log_gamma(float x);
 
-/// Poisson deviate of pixel number `pixel`; the same for the same seed and pixel, whatever else is
-/// drawn.
-double pixel_poisson(double mean, std::uint64_t seed, std::uint64_t pixel);
+/// Poisson deviates keyed by (seed, pixel): the same for the same mean, whatever else is drawn, in
+/// whatever order, on any processor.  Many pixels at a time.
+class KeyedPoisson {
+ public:
+  explicit KeyedPoisson(std::uint64_t seed);
+  /// Counts of the pixels number `first`, `first + 1`... of these means.  Infinite for an infinite
+  /// mean, 0 for what is no number.
+  template <class Real>
+  void operator()(std::span<const Real> means, std::uint64_t first, std::span<double> counts) const;
+
+ private:
+  std::uint64_t key_;
+  DrawPoisson draw_;
+};
 
 }  // namespace nablabragg::readout

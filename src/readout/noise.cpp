@@ -50,6 +50,23 @@ std::int64_t internal_seed(std::int64_t user_seed) {
   return -user_seed;
 }
 
+/// Below this the product of as many draws as photons ends with exp(-mean), from there on
+/// candidates are rejected, and above that deviates are normal.
+constexpr float few_photons = 12, most_photons = 1e6F;
+
+/// Whether the first draw of every pixel certainly is below exp(-mean), which ends it, so that the
+/// pixels take a draw each: mostly so where it is dark.  The powers are less than exp(-mean), by
+/// more than rounding could make of it.
+bool all_zero(const float* means, const float* draws, std::size_t pixels) {
+  int zeros = 0;
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const double mean = means[i];
+    const double below = 1 - 1e-12 - mean * (1 - mean * (0.5 - mean * (1.0 / 6 + 1e-12)));
+    zeros += static_cast<double>(draws[i]) < below ? 1 : 0;
+  }
+  return zeros == static_cast<int>(pixels);
+}
+
 }  // namespace
 
 float nanobragg_log_gamma(float x) {
@@ -70,48 +87,74 @@ float nanobragg_log_gamma(float x) {
 NanobraggPoisson::NanobraggPoisson(model::NanobraggRandom random, std::int64_t user_seed)
     : random_(random), seed_(internal_seed(user_seed)) {}
 
-float NanobraggPoisson::operator()(float mean) {
+NanobraggPoisson::Prepared NanobraggPoisson::prepared(float mean) {
   const double mean_d = mean;
-  if (mean_d > 1e6)
-    return static_cast<float>(mean_d +
-                              std::sqrt(mean_d) * static_cast<double>(random_.gauss(seed_)));
-  if (mean < 12) {
-    if (mean != last_mean_) {
-      last_mean_ = mean;
-      g_ = static_cast<float>(std::exp(-mean_d));
-    }
-    float count = -1, t = 1;
-    do {
-      count += 1;
-      t = t * random_.uniform(seed_);
-    } while (t > g_);
+  if (mean < few_photons) return {static_cast<float>(std::exp(-mean_d)), 0, 0};
+  if (mean > most_photons) return {};
+  // Not a number arrives here as well, takes two draws and comes back.
+  const auto root = static_cast<float>(std::sqrt(2.0 * mean_d));
+  const auto log = static_cast<float>(std::log(mean_d));
+  return {mean * log - nanobragg_log_gamma(static_cast<float>(mean_d + 1.0)), root, log};
+}
+
+float NanobraggPoisson::drawn(float mean, const Prepared& p) {
+  if (mean < few_photons) {
+    float count = 0;
+    for (float t = uniform(); t > p.g; t = t * uniform()) count += 1;
     return count;
   }
-  // Not a number arrives here as well, takes two draws and comes back.
-  if (mean != last_mean_) {
-    last_mean_ = mean;
-    root_ = static_cast<float>(std::sqrt(2.0 * mean_d));
-    log_ = static_cast<float>(std::log(mean_d));
-    g_ = mean * log_ - nanobragg_log_gamma(static_cast<float>(mean_d + 1.0));
-  }
+  const double mean_d = mean;
+  if (mean > most_photons)
+    return static_cast<float>(
+        mean_d + std::sqrt(mean_d) * static_cast<double>(random_.gauss([&] { return uniform(); })));
   float count, t;
   do {
     float y;
     do {
-      y = static_cast<float>(
-          std::tan(std::numbers::pi * static_cast<double>(random_.uniform(seed_))));
-      count = root_ * y + mean;
+      y = static_cast<float>(std::tan(std::numbers::pi * static_cast<double>(uniform())));
+      count = p.root * y + mean;
     } while (count < 0);
     count = std::floor(count);
-    const float log_ratio = count * log_ -
-                            nanobragg_log_gamma(
-                                static_cast<float>(static_cast<double>(count) + 1.0)) -
-                            g_;
+    const float log_ratio = count * p.log - log_factorial(count) - p.g;
     const float y2 = y * y;
     t = static_cast<float>(0.9 * (1.0 + static_cast<double>(y2)) *
                            std::exp(static_cast<double>(log_ratio)));
-  } while (random_.uniform(seed_) > t);
+  } while (uniform() > t);
   return count;
+}
+
+void NanobraggPoisson::operator()(std::span<const float> means, std::span<double> counts) {
+  constexpr std::size_t together = 8;
+  for (std::size_t i = 0; i < means.size();) {
+    const bool whole = i + together <= means.size() &&
+                       used_ + static_cast<int>(together) <= block_.size;
+    if (whole && all_zero(means.data() + i, block_.values.data() + used_, together)) {
+      std::fill_n(counts.begin() + static_cast<std::ptrdiff_t>(i), together, 0.0);
+      used_ += static_cast<int>(together);
+      i += together;
+      continue;
+    }
+    const std::size_t end = std::min(i + together, means.size());
+    // Functions of the means first: when a pixel's draws end cannot be foreseen, and processors
+    // would begin with the next one's only then.
+    std::array<Prepared, together> p;
+    for (std::size_t k = i; k < end; ++k) p[k - i] = prepared(means[k]);
+    for (std::size_t k = i; k < end; ++k)
+      counts[k] = static_cast<double>(drawn(means[k], p[k - i]));
+    i = end;
+  }
+}
+
+/// ln count!, which is looked up: counts come again and again.
+float NanobraggPoisson::log_factorial(float count) {
+  constexpr std::size_t kept = 65536;
+  if (!(count < static_cast<float>(kept)))
+    return nanobragg_log_gamma(static_cast<float>(static_cast<double>(count) + 1.0));
+  if (log_factorials_.empty())
+    log_factorials_.assign(kept, std::numeric_limits<float>::quiet_NaN());
+  float& value = log_factorials_[static_cast<std::size_t>(count)];
+  if (std::isnan(value)) value = nanobragg_log_gamma(count + 1);
+  return value;
 }
 
 KeyedPoisson::KeyedPoisson(std::uint64_t seed)

@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <vector>
 #include "model/nanobragg_random.hpp"  // for NanobraggRandom
 #include "readout/row_kernels.hpp"     // for DrawPoisson
 
@@ -17,13 +18,34 @@ class NanobraggPoisson {
   /// `random` carries the shuffle table that earlier streams of the run left; `user_seed` is what
   /// -seed was given.
   NanobraggPoisson(model::NanobraggRandom random, std::int64_t user_seed);
-  float operator()(float mean);
-  std::int64_t state() const { return seed_; }
+  float operator()(float mean) { return drawn(mean, prepared(mean)); }
+  /// The next pixels' counts.
+  void operator()(std::span<const float> means, std::span<double> counts);
+  std::int64_t state() const {
+    return used_ > 0 ? block_.seeds[static_cast<std::size_t>(used_ - 1)] : seed_;
+  }
 
  private:
+  /// What depends on the mean alone: exp(-mean), or what the rejection needs.
+  struct Prepared {
+    float g = 0, root = 0, log = 0;
+  };
+  static Prepared prepared(float mean);
+  float drawn(float mean, const Prepared& p);
+  float uniform() {
+    if (used_ == block_.size) {
+      random_.draw(seed_, block_);
+      used_ = 0;
+    }
+    return block_.values[static_cast<std::size_t>(used_++)];
+  }
+  float log_factorial(float count);
+
   model::NanobraggRandom random_;
-  std::int64_t seed_;
-  float last_mean_ = -1, g_ = 0, root_ = 0, log_ = 0;
+  std::int64_t seed_;  ///< after all that is drawn
+  model::NanobraggRandom::Block block_;
+  int used_ = 0;
+  std::vector<float> log_factorials_;  ///< not a number where none was asked for
 };
 
 /// ln Gamma(x) as that generator rounds it.

@@ -1,7 +1,5 @@
 #include "readout/noise_rows.hpp"
 
-#include <algorithm>
-
 #include "model/resolve.hpp"  // for random_after_resolving
 
 namespace nablabragg::readout {
@@ -20,8 +18,7 @@ void NoiseRows::row(int slow, std::span<double> photons) {
   const auto first = static_cast<std::size_t>(roi_.fast_min);
   const std::span<const float> means = image_.row(slow).subspan(first, pixels_of_a_row());
   if (one_stream_)
-    std::transform(means.begin(), means.end(), photons.begin(),
-                   [this](float mean) { return static_cast<double>(nanobragg_(mean)); });
+    nanobragg_(means, photons);
   else
     keyed_(
         means,

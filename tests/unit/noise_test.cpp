@@ -38,6 +38,22 @@ std::vector<double> keyed_counts(double mean, std::uint64_t seed, std::size_t pi
   return counts;
 }
 
+/// Every kind of mean, in an order in which no two neighbours are alike, and an odd number of them.
+std::vector<float> mixed_means() {
+  std::vector<float> means{0,
+                           -1,
+                           std::numeric_limits<float>::quiet_NaN(),
+                           std::numeric_limits<float>::infinity(),
+                           1e-30F,
+                           2e9F,
+                           1e9F,
+                           10,
+                           9.9999F};
+  for (int i = 0; i < 20000; ++i)
+    means.push_back(static_cast<float>(std::pow(10.0, (i * 7919 % 20011) / 20011.0 * 12 - 3)));
+  return means;
+}
+
 NanobraggPoisson fresh(std::int64_t user_seed) { return {NanobraggRandom(), user_seed}; }
 
 std::vector<float> uniforms(std::int64_t& seed, int count) {
@@ -131,6 +147,26 @@ TEST(NanobraggRandom, LeavesTheStuckSeedByWayOfSeedOne) {
   std::vector<float> expected{0.0F};
   for (const float x : uniforms(one, 9)) expected.push_back(x);
   EXPECT_EQ(uniforms(stuck, 10), expected);
+}
+
+TEST(NanobraggRandom, DrawsABlockAsItsSingleNumbers) {
+  for (const std::int64_t state :
+       {std::int64_t{-1}, std::int64_t{0}, std::int64_t{5}, std::int64_t{-12345},
+        std::int64_t{-2147483647}, std::int64_t{-2147483646}, std::int64_t{2147483647},
+        std::int64_t{-1} << 40, std::int64_t{1} << 40, std::int64_t{-4611686018427387904}}) {
+    NanobraggRandom singly, together;
+    std::int64_t single_seed = state, block_seed = state;
+    NanobraggRandom::Block block;
+    for (int draws = 0; draws < 3000; draws += block.size) {
+      together.draw(block_seed, block);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(block.size); ++i) {
+        ASSERT_EQ(block.values[i], singly.uniform(single_seed)) << state << ", draw " << draws;
+        ASSERT_EQ(block.seeds[i], single_seed) << state << ", draw " << draws;
+      }
+      ASSERT_EQ(block_seed, single_seed) << state;
+    }
+    EXPECT_EQ(block.size, NanobraggRandom::Block::most) << state;
+  }
 }
 
 TEST(NanobraggRandom, NeverReachesOne) {
@@ -311,6 +347,24 @@ TEST(NanobraggPoisson, ForgetsWhatEarlierStreamsLeftUnlessTheUserSeedIsNegative)
   EXPECT_EQ(negative.state(), state);
 }
 
+TEST(NanobraggPoisson, DrawsARowAsItsPixels) {
+  // Dark ones, which are taken together, bright ones, and both in turn
+  std::vector<float> means = mixed_means();
+  for (int i = 0; i < 20000; ++i)
+    means.push_back(i % 700 < 650 ? 1e-4F * static_cast<float>(i % 331) : 30.0F);
+  for (const std::size_t begin : {0U, 3U}) {
+    const std::span<const float> row = std::span<const float>(means).subspan(begin);
+    NanobraggPoisson together = fresh(77), singly = fresh(77);
+    std::vector<double> drawn(row.size());
+    together(row, drawn);
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const double count = singly(row[i]);
+      ASSERT_TRUE(drawn[i] == count || (std::isnan(drawn[i]) && std::isnan(count))) << row[i];
+    }
+    EXPECT_EQ(together.state(), singly.state());
+  }
+}
+
 TEST(NanobraggPoisson, SurvivesTheSeedThatHasNoNegative) {
   NanobraggPoisson poisson = fresh(std::numeric_limits<std::int64_t>::min());
   EXPECT_TRUE(std::isfinite(poisson(100)));
@@ -412,22 +466,6 @@ TEST(PixelPoisson, FillsTheBinsOfMillionsOfDraws) {
       {0.7, 2000000}, {9.9, 2000000}, {10.0, 20000000}, {1e4, 2000000}};
   for (const auto& [mean, pixels] : cases)
     EXPECT_LT(chi_squared_over_limit(keyed_counts(mean, 8, pixels), mean), 1) << "mean " << mean;
-}
-
-/// Every kind of mean, in an order in which no two neighbours are alike, and an odd number of them.
-std::vector<float> mixed_means() {
-  std::vector<float> means{0,
-                           -1,
-                           std::numeric_limits<float>::quiet_NaN(),
-                           std::numeric_limits<float>::infinity(),
-                           1e-30F,
-                           2e9F,
-                           1e9F,
-                           10,
-                           9.9999F};
-  for (int i = 0; i < 20000; ++i)
-    means.push_back(static_cast<float>(std::pow(10.0, (i * 7919 % 20011) / 20011.0 * 12 - 3)));
-  return means;
 }
 
 TEST(PixelPoisson, DrawsTheSameCountsOnEveryInstructionSet) {

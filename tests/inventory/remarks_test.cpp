@@ -77,6 +77,20 @@ TEST(ClangRecord, TellsWidthsAndReasonsOfTheLoopVectoriserAlone) {
   EXPECT_EQ(remarks[1], (Remark{"/root/of/a.cpp", 4, 3, true, 8, 4, 0, ""}));
 }
 
+TEST(ClangRecord, NamesFilesFromTheFolderThatTheyShareWithTheBuild) {
+  const TempDir dir;
+  std::filesystem::create_directories(dir.path() / "build/deep");
+  std::string text = yaml;
+  for (std::size_t at = text.find("a.cpp"); at != std::string::npos;
+       at = text.find("a.cpp", at + 9))
+    text.replace(at, 5, "source/b.cpp");
+  std::filesystem::create_directory(dir.path() / "source");
+  dir.file("source/b.cpp", "");
+  const auto remarks = read_clang_record(dir.file("b.opt.yaml", text), dir / "build/deep");
+  ASSERT_EQ(remarks.size(), 2U);
+  EXPECT_EQ(remarks[0].file, dir / "source/b.cpp");
+}
+
 TEST(ClangRecord, ThatIsNoneIsNamedWithItsLine) {
   const TempDir dir;
   const auto no_yaml = dir.file("a.opt.yaml", "hello\n");

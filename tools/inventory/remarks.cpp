@@ -28,6 +28,14 @@ std::string absolute(const std::string& path, const std::string& directory) {
   return (fs::path(directory) / path).lexically_normal().string();
 }
 
+/// clang leaves out what a file's folder and the folder that it runs in have in common: the name
+/// continues `directory` or a folder above it.
+std::string found_from(const std::string& name, const std::string& directory) {
+  for (fs::path folder = directory; folder.has_relative_path(); folder = folder.parent_path())
+    if (fs::exists(folder / name)) return absolute(name, folder.string());
+  return absolute(name, directory);
+}
+
 std::string contents_of(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) throw InputError(file, 0, "cannot be opened");
@@ -129,7 +137,7 @@ std::vector<Remark> read_clang_record(const std::string& file, const std::string
       }
       Remark remark;
       const YAML::Node place = node["DebugLoc"];
-      remark.file = absolute(place["File"].as<std::string>(), directory);
+      remark.file = found_from(place["File"].as<std::string>(), directory);
       remark.line = place["Line"].as<int>();
       remark.column = place["Column"].as<int>();
       remark.vectorized = document.starts_with("--- !Passed") && name == "Vectorized";

@@ -4,7 +4,6 @@
 #include "engine/pixel_sum.hpp"
 #include "model/resolve.hpp"
 #include "plan/make_plan.hpp"
-#include "readout/noise.hpp"
 
 namespace nablabragg {
 
@@ -68,22 +67,6 @@ BENCHMARK(steps_of_one_pixel<CrystalShape::square>);
 BENCHMARK(steps_of_one_pixel<CrystalShape::round>);
 BENCHMARK(steps_of_one_pixel<CrystalShape::gauss>);
 BENCHMARK(steps_of_one_pixel<CrystalShape::tophat>);
-
-void nanobragg_noise(benchmark::State& state) {
-  readout::NanobraggPoisson poisson({}, 1);
-  const auto mean = static_cast<float>(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(poisson(mean));
-  state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(nanobragg_noise)->Arg(1)->Arg(100);
-
-void keyed_noise(benchmark::State& state) {
-  std::uint64_t pixel = 0;
-  const auto mean = static_cast<double>(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(readout::pixel_poisson(mean, 1, pixel++));
-  state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(keyed_noise)->Arg(1)->Arg(100);
 
 }  // namespace
 

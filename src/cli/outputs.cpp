@@ -68,15 +68,15 @@ void write_picture(std::ostream& out, const Request& request, const Resolved& re
     return static_cast<std::uint16_t>(std::lround(top * level));
   };
   readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
+  std::vector<double> photons(noise.pixels_of_a_row());
   io::write_png(
       request.png_file, image.fast_pixels, image.slow_pixels, request.png_bits,
       [&](int slow, std::span<std::uint16_t> row) {
         for (std::size_t i = 0; i < row.size(); ++i)
           row[i] = grey(request.png_of_noise ? 0 : static_cast<double>(image.row(slow)[i]));
-        if (request.png_of_noise)
-          noise.row(slow, [&](int fast, double photons) {
-            row[static_cast<std::size_t>(fast)] = grey(photons);
-          });
+        if (!request.png_of_noise || !noise.visits(slow)) return;
+        noise.row(slow, photons);
+        std::transform(photons.begin(), photons.end(), row.begin() + noise.first_pixel(), grey);
       });
   fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", request.png_file,
              request.png_bits, white);
@@ -165,12 +165,13 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
         request.noise_file.name, header, width, height,
         [&](int slow, std::span<std::uint16_t> row) {
           std::fill(row.begin(), row.end(), std::uint16_t{0});
+          if (!noise.visits(slow)) return;
+          std::vector<double> photons(noise.pixels_of_a_row());
+          noise.row(slow, photons);
           Tally& tally = tallies[noise.in_turn() ? 0 : static_cast<std::size_t>(slow)];
-          noise.row(slow, [&](int fast, double photons) {
-            tally.photons += photons;
-            row[static_cast<std::size_t>(fast)] = readout::to_counts(photons, request.adc,
-                                                                     tally.overloads);
-          });
+          for (const double count : photons) tally.photons += count;
+          tally.overloads += readout::to_counts(
+              photons, request.adc, row.subspan(static_cast<std::size_t>(noise.first_pixel())));
         },
         noise.in_turn() ? io::RowOrder::in_turn : io::RowOrder::any);
     Tally total;

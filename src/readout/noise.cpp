@@ -3,6 +3,7 @@
 // rounding.
 #include "readout/noise.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -27,8 +28,7 @@ constexpr std::uint64_t golden = 0x9e3779b97f4a7c15U;
 class PixelBits {
  public:
   using result_type = std::uint64_t;
-  PixelBits(std::uint64_t seed, std::uint64_t pixel)
-      : counter_(mixed(mixed(seed + golden) + pixel)) {}
+  PixelBits(std::uint64_t key, std::uint64_t pixel) : counter_(mixed(key + pixel)) {}
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
   result_type operator()() { return mixed(counter_ += golden); }
@@ -37,10 +37,34 @@ class PixelBits {
   std::uint64_t counter_;
 };
 
+/// For a mean that the kernels leave out.
+double nearly_normal(double mean, std::uint64_t key, std::uint64_t pixel) {
+  if (std::isinf(mean)) return mean;
+  PixelBits bits(key, pixel);
+  return std::round(mean + std::sqrt(mean) * std::normal_distribution<double>()(bits));
+}
+
 std::int64_t internal_seed(std::int64_t user_seed) {
   // The one value that cannot be negated.
   if (user_seed == std::numeric_limits<std::int64_t>::min()) ++user_seed;
   return -user_seed;
+}
+
+/// Below this the product of as many draws as photons ends with exp(-mean), from there on
+/// candidates are rejected, and above that deviates are normal.
+constexpr float few_photons = 12, most_photons = 1e6F;
+
+/// Whether the first draw of every pixel certainly is below exp(-mean), which ends it, so that the
+/// pixels take a draw each: mostly so where it is dark.  The powers are less than exp(-mean), by
+/// more than rounding could make of it.
+bool all_zero(const float* means, const float* draws, std::size_t pixels) {
+  int zeros = 0;
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const double mean = means[i];
+    const double below = 1 - 1e-12 - mean * (1 - mean * (0.5 - mean * (1.0 / 6 + 1e-12)));
+    zeros += static_cast<double>(draws[i]) < below ? 1 : 0;
+  }
+  return zeros == static_cast<int>(pixels);
 }
 
 }  // namespace
@@ -63,60 +87,102 @@ float nanobragg_log_gamma(float x) {
 NanobraggPoisson::NanobraggPoisson(model::NanobraggRandom random, std::int64_t user_seed)
     : random_(random), seed_(internal_seed(user_seed)) {}
 
-float NanobraggPoisson::operator()(float mean) {
+NanobraggPoisson::Prepared NanobraggPoisson::prepared(float mean) {
   const double mean_d = mean;
-  if (mean_d > 1e6)
-    return static_cast<float>(mean_d +
-                              std::sqrt(mean_d) * static_cast<double>(random_.gauss(seed_)));
-  if (mean < 12) {
-    if (mean != last_mean_) {
-      last_mean_ = mean;
-      g_ = static_cast<float>(std::exp(-mean_d));
-    }
-    float count = -1, t = 1;
-    do {
-      count += 1;
-      t = t * random_.uniform(seed_);
-    } while (t > g_);
+  if (mean < few_photons) return {static_cast<float>(std::exp(-mean_d)), 0, 0};
+  if (mean > most_photons) return {};
+  // Not a number arrives here as well, takes two draws and comes back.
+  const auto root = static_cast<float>(std::sqrt(2.0 * mean_d));
+  const auto log = static_cast<float>(std::log(mean_d));
+  return {mean * log - nanobragg_log_gamma(static_cast<float>(mean_d + 1.0)), root, log};
+}
+
+float NanobraggPoisson::drawn(float mean, const Prepared& p) {
+  if (mean < few_photons) {
+    float count = 0;
+    for (float t = uniform(); t > p.g; t = t * uniform()) count += 1;
     return count;
   }
-  // Not a number arrives here as well, takes two draws and comes back.
-  if (mean != last_mean_) {
-    last_mean_ = mean;
-    root_ = static_cast<float>(std::sqrt(2.0 * mean_d));
-    log_ = static_cast<float>(std::log(mean_d));
-    g_ = mean * log_ - nanobragg_log_gamma(static_cast<float>(mean_d + 1.0));
-  }
+  const double mean_d = mean;
+  if (mean > most_photons)
+    return static_cast<float>(
+        mean_d + std::sqrt(mean_d) * static_cast<double>(random_.gauss([&] { return uniform(); })));
   float count, t;
   do {
     float y;
     do {
-      y = static_cast<float>(
-          std::tan(std::numbers::pi * static_cast<double>(random_.uniform(seed_))));
-      count = root_ * y + mean;
+      y = static_cast<float>(std::tan(std::numbers::pi * static_cast<double>(uniform())));
+      count = p.root * y + mean;
     } while (count < 0);
     count = std::floor(count);
-    const float log_ratio = count * log_ -
-                            nanobragg_log_gamma(
-                                static_cast<float>(static_cast<double>(count) + 1.0)) -
-                            g_;
+    const float log_ratio = count * p.log - log_factorial(count) - p.g;
     const float y2 = y * y;
     t = static_cast<float>(0.9 * (1.0 + static_cast<double>(y2)) *
                            std::exp(static_cast<double>(log_ratio)));
-  } while (random_.uniform(seed_) > t);
+  } while (uniform() > t);
   return count;
 }
 
-double pixel_poisson(double mean, std::uint64_t seed, std::uint64_t pixel) {
-  if (!(mean > 0)) return 0;
-  if (std::isinf(mean)) return mean;
-  PixelBits bits(seed, pixel);
-  // Beyond this the skewness, 3e-5, cannot be told from a normal deviate's 0, and the library's
-  // logarithms of factorials cancel.
-  constexpr double nearly_normal = 1e9;
-  if (mean > nearly_normal)
-    return std::round(mean + std::sqrt(mean) * std::normal_distribution<double>()(bits));
-  return static_cast<double>(std::poisson_distribution<std::int64_t>(mean)(bits));
+void NanobraggPoisson::operator()(std::span<const float> means, std::span<double> counts) {
+  constexpr std::size_t together = 8;
+  for (std::size_t i = 0; i < means.size();) {
+    const bool whole = i + together <= means.size() &&
+                       used_ + static_cast<int>(together) <= block_.size;
+    if (whole && all_zero(means.data() + i, block_.values.data() + used_, together)) {
+      std::fill_n(counts.begin() + static_cast<std::ptrdiff_t>(i), together, 0.0);
+      used_ += static_cast<int>(together);
+      i += together;
+      continue;
+    }
+    const std::size_t end = std::min(i + together, means.size());
+    // Functions of the means first: when a pixel's draws end cannot be foreseen, and processors
+    // would begin with the next one's only then.
+    std::array<Prepared, together> p;
+    for (std::size_t k = i; k < end; ++k) p[k - i] = prepared(means[k]);
+    for (std::size_t k = i; k < end; ++k)
+      counts[k] = static_cast<double>(drawn(means[k], p[k - i]));
+    i = end;
+  }
 }
+
+/// ln count!, which is looked up: counts come again and again.
+float NanobraggPoisson::log_factorial(float count) {
+  constexpr std::size_t kept = 65536;
+  if (!(count < static_cast<float>(kept)))
+    return nanobragg_log_gamma(static_cast<float>(static_cast<double>(count) + 1.0));
+  if (log_factorials_.empty())
+    log_factorials_.assign(kept, std::numeric_limits<float>::quiet_NaN());
+  float& value = log_factorials_[static_cast<std::size_t>(count)];
+  if (std::isnan(value)) value = nanobragg_log_gamma(count + 1);
+  return value;
+}
+
+KeyedPoisson::KeyedPoisson(std::uint64_t seed)
+    : key_(mixed(seed + golden)), draw_(row_kernels().draw_poisson) {}
+
+template <class Real>
+void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
+                              std::span<double> counts) const {
+  std::array<double, poisson_chunk> mean{}, count{};
+  for (std::size_t begin = 0; begin < means.size(); begin += poisson_chunk) {
+    const std::size_t size = std::min(poisson_chunk, means.size() - begin);
+    const std::uint64_t pixel = first + begin;
+    for (std::size_t i = 0; i < size; ++i) mean[i] = static_cast<double>(means[begin + i]);
+    const std::size_t whole = (size + poisson_lanes - 1) / poisson_lanes * poisson_lanes;
+    std::fill(mean.begin() + static_cast<std::ptrdiff_t>(size),
+              mean.begin() + static_cast<std::ptrdiff_t>(whole), 0.0);
+    const bool all = draw_(key_, pixel, mean.data(), whole, count.data());
+    // Beyond the largest mean the skewness, 3e-5, cannot be told from a normal deviate's 0.
+    if (!all)
+      for (std::size_t i = 0; i < size; ++i)
+        if (mean[i] > poisson_largest_mean) count[i] = nearly_normal(mean[i], key_, pixel + i);
+    std::copy_n(count.begin(), size, counts.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
+}
+
+template void KeyedPoisson::operator()(std::span<const float>, std::uint64_t,
+                                       std::span<double>) const;
+template void KeyedPoisson::operator()(std::span<const double>, std::uint64_t,
+                                       std::span<double>) const;
 
 }  // namespace nablabragg::readout

@@ -8,19 +8,22 @@ NoiseRows::NoiseRows(const Experiment& experiment, const Resolved& resolved, con
                      std::int64_t seed)
     : image_(image),
       roi_(resolved.roi),
-      seed_(static_cast<std::uint64_t>(seed)),
       one_stream_(experiment.quirks.shared_random_stream),
       nanobragg_(
           model::random_after_resolving(experiment, static_cast<int>(resolved.domains.size())),
-          seed) {}
+          seed),
+      keyed_(static_cast<std::uint64_t>(seed)) {}
 
-double NoiseRows::draw(int fast, int slow) {
-  const float mean = image_.at(fast, slow);
-  if (one_stream_) return static_cast<double>(nanobragg_(mean));
-  const auto pixel = static_cast<std::uint64_t>(slow) *
-                         static_cast<std::uint64_t>(image_.fast_pixels) +
-                     static_cast<std::uint64_t>(fast);
-  return pixel_poisson(static_cast<double>(mean), seed_, pixel);
+void NoiseRows::row(int slow, std::span<double> photons) {
+  const auto first = static_cast<std::size_t>(roi_.fast_min);
+  const std::span<const float> means = image_.row(slow).subspan(first, pixels_of_a_row());
+  if (one_stream_)
+    nanobragg_(means, photons);
+  else
+    keyed_(
+        means,
+        static_cast<std::uint64_t>(slow) * static_cast<std::uint64_t>(image_.fast_pixels) + first,
+        photons);
 }
 
 }  // namespace nablabragg::readout

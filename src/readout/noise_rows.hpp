@@ -1,9 +1,11 @@
 // The noise image of an experiment, a row at a time.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include "nablabragg/image.hpp"
 #include "nablabragg/resolved.hpp"
-#include "readout/noise.hpp"  // for NanobraggPoisson
+#include "readout/noise.hpp"  // for NanobraggPoisson, KeyedPoisson
 
 namespace nablabragg::readout {
 
@@ -18,21 +20,21 @@ class NoiseRows {
 
   bool in_turn() const { return one_stream_; }
 
-  /// Calls `put(fast, photons)` for each pixel of the row that is in the region of interest.
-  template <class Put>
-  void row(int slow, Put&& put) {
-    if (slow < roi_.slow_min || slow > roi_.slow_max) return;
-    for (int fast = roi_.fast_min; fast <= roi_.fast_max; ++fast) put(fast, draw(fast, slow));
+  /// The photons of a row's pixels in the region of interest, `pixels_of_a_row()` of them.  Only
+  /// for rows that are in it.
+  void row(int slow, std::span<double> photons);
+  bool visits(int slow) const { return slow >= roi_.slow_min && slow <= roi_.slow_max; }
+  int first_pixel() const { return roi_.fast_min; }
+  std::size_t pixels_of_a_row() const {
+    return static_cast<std::size_t>(roi_.fast_max - roi_.fast_min + 1);
   }
 
  private:
-  double draw(int fast, int slow);
-
   const Image& image_;
   RegionOfInterest roi_;
-  std::uint64_t seed_;
   bool one_stream_;
   NanobraggPoisson nanobragg_;
+  KeyedPoisson keyed_;
 };
 
 }  // namespace nablabragg::readout

@@ -7,7 +7,7 @@
 #include "backlog.hpp"
 #include "callgrind.hpp"
 #include "chrome_trace.hpp"
-#include "correlate_command.hpp"
+#include "commands.hpp"
 #include "correlation_report.hpp"
 #include "csv.hpp"
 #include "nablabragg/error.hpp"

@@ -236,6 +236,30 @@ TEST(Inventory, ExitsWithThreeForALoopToDoThatNobodyExplained) {
   EXPECT_EQ(package.run("--fail-on todo --annotations notes.yaml").exit_code, 0);
 }
 
+TEST(Inventory, ExitsWithThreeForLostVectorisationInAHotLoop) {
+  Package package;
+  package.add("a.cpp", "void f(float* x, int n) {\n  for (int i = 0; i < n; ++i) x[i] *= 2;\n}\n");
+  inventory_of(package);
+  std::filesystem::rename(package.path() / "out/loop_inventory.json", package.path() / "old.json");
+  const std::string compare = "--compare old.json --fail-on lost";
+  EXPECT_EQ(package.run(compare).exit_code, 0);
+  package.add("a.cpp",
+              "// longer\nvoid f(float* x, int n) {\n"
+              "  for (int i = 0; i < n; ++i) x[i] = i > 0 ? x[i - 1] * 2 : 0;\n}\n");
+  const Outcome lost = package.run(compare);
+  EXPECT_EQ(lost.exit_code, 3);
+  EXPECT_THAT(lost.out, HasSubstr("src/a.cpp:f:for:1"));
+  EXPECT_EQ(lost.out.substr(lost.out.find('#')), read_file(package.path() / "out/changes.md"));
+  // Where others are the hot ones, this one may go.
+  const std::string
+      head = "module,line,loop_id,percent_inclusive,percent_self,call_count,class,notes\n";
+  test::write_file(package.path() / "cold.csv", head + "src,2,src/b.cpp:g:for:1,50,50,1,todo,\n");
+  EXPECT_EQ(package.run(compare + " --hot cold.csv").exit_code, 0);
+  test::write_file(package.path() / "hot.csv", head + "src,2,src/a.cpp:f:for:1,50,50,1,todo,\n");
+  EXPECT_EQ(package.run(compare + " --hot hot.csv").exit_code, 3);
+  EXPECT_EQ(package.run("--fail-on lost").exit_code, 1);
+}
+
 TEST(Inventory, ExitsWithTwoAndNamesTheSourceThatCannotBeParsed) {
   Package package;
   package.add("good.cpp", "int a;\n");

@@ -7,7 +7,10 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 #include <vector>
+
+#include "support/engines.hpp"
 
 namespace nablabragg::readout {
 namespace {
@@ -87,43 +90,50 @@ TEST(ToGrey, TruncatesAndStaysWithinAByte) {
   EXPECT_EQ(to_grey(std::numeric_limits<float>::quiet_NaN(), 1), 0);
 }
 
-TEST(Rows, AreConvertedAsTheirPixels) {
+TEST(Rows, AreConvertedAsTheirPixelsByEveryInstructionSet) {
   std::vector<float> values{
       0, -1, 0.49F, 1e30F, -1e30F, static_cast<float>(nan), static_cast<float>(inf)};
   for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>(i) * 0.731F - 20);
-  for (const double scale : {0.0, 0.37, 1.0, 250.0, inf})
-    for (const double adc : {-3.0, 0.0, 40.6, 65535.0}) {
-      std::vector<std::uint16_t> integers(values.size());
-      std::vector<std::uint8_t> greys(values.size());
-      to_integers(values, scale, adc, integers);
-      to_greys(values, scale, greys);
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        EXPECT_EQ(integers[i], to_integer(values[i], scale, adc)) << values[i];
-        EXPECT_EQ(greys[i], to_grey(values[i], scale)) << values[i];
+  const std::vector<double> photons(values.begin(), values.end());
+  for (const std::string& set : engine::instruction_sets()) {
+    const test::ForcedTarget target(set);
+    for (const double scale : {0.0, 0.37, 1.0, 250.0, inf})
+      for (const double adc : {-3.0, 0.0, 40.6, 65535.0}) {
+        std::vector<std::uint16_t> integers(values.size()), counts(values.size());
+        std::vector<std::uint8_t> greys(values.size());
+        to_integers(values, scale, adc, integers);
+        to_greys(values, scale, greys);
+        std::int64_t saturated = 0;
+        const std::int64_t overloads = to_counts(photons, adc, counts);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          EXPECT_EQ(integers[i], to_integer(values[i], scale, adc)) << values[i] << ' ' << set;
+          EXPECT_EQ(greys[i], to_grey(values[i], scale)) << values[i] << ' ' << set;
+          EXPECT_EQ(counts[i], to_count(photons[i], adc)) << values[i] << ' ' << set;
+          saturated += saturates(photons[i], adc) ? 1 : 0;
+        }
+        EXPECT_EQ(overloads, saturated) << set;
       }
-    }
+  }
 }
 
-TEST(ToCounts, AddsTheOffsetAndTruncates) {
-  std::int64_t overloads = 0;
-  EXPECT_EQ(to_counts(3, 40, overloads), 43);
-  EXPECT_EQ(to_counts(0, 40.6, overloads), 40);
-  EXPECT_EQ(to_counts(65495, 40, overloads), 65535);
-  EXPECT_EQ(overloads, 0);
+TEST(ToCount, AddsTheOffsetAndTruncates) {
+  EXPECT_EQ(to_count(3, 40), 43);
+  EXPECT_EQ(to_count(0, 40.6), 40);
+  EXPECT_EQ(to_count(65495, 40), 65535);
+  EXPECT_FALSE(saturates(65495, 40));
 }
 
-TEST(ToCounts, CountsWhatSaturates) {
-  std::int64_t overloads = 5;
-  EXPECT_EQ(to_counts(65496, 40, overloads), 65535);
-  EXPECT_EQ(to_counts(inf, 40, overloads), 65535);
-  EXPECT_EQ(overloads, 7);
+TEST(ToCount, SaturatesAboveSixteenBits) {
+  for (const double photons : {65496.0, inf}) {
+    EXPECT_EQ(to_count(photons, 40), 65535);
+    EXPECT_TRUE(saturates(photons, 40));
+  }
 }
 
-TEST(ToCounts, GivesZeroForNegativeValuesAndNotANumber) {
-  std::int64_t overloads = 0;
-  EXPECT_EQ(to_counts(3, -40, overloads), 0);
-  EXPECT_EQ(to_counts(nan, 40, overloads), 0);
-  EXPECT_EQ(overloads, 0);
+TEST(ToCount, GivesZeroForNegativeValuesAndNotANumber) {
+  EXPECT_EQ(to_count(3, -40), 0);
+  EXPECT_EQ(to_count(nan, 40), 0);
+  EXPECT_FALSE(saturates(nan, 40));
 }
 
 RC_GTEST_PROP(ToInteger, NeverDecreasesAndIsOffByNoMoreThanHalfAndTheFloatStep, ()) {

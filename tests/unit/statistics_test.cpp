@@ -61,7 +61,8 @@ Noise noise_of(const Rendered& run, std::int64_t seed, double adc) {
     for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) {
       const double photons = poisson(run.image().at(fast, slow));
       noise.photons += photons;
-      noise.pixels.push_back(readout::to_counts(photons, adc, noise.overloads));
+      noise.overloads += readout::saturates(photons, adc) ? 1 : 0;
+      noise.pixels.push_back(readout::to_count(photons, adc));
     }
   return noise;
 }

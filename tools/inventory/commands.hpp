@@ -9,8 +9,13 @@ namespace nablabragg::inventory {
 /// Exit codes that scripts branch on.
 enum ExitCode { done = 0, usage_error = 1, not_parsed = 2, refused = 3 };
 
-/// A source, record or profile that cannot be read is an InputError; `refused` is what --fail-on
-/// asked for.
+/// Writes loop_inventory.json, loop_inventory.md, commands.txt and env.json, with --compare also
+/// changes.md.  Returns `refused` for what --fail-on names.  Throws UsageError for the words,
+/// InputError for a source or record that cannot be read, OutputError.
 int inventory_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+
+/// Writes hot_loops.csv, correlation.md and backlog.md.  Throws UsageError for the words,
+/// InputError and OutputError for files; `done` otherwise.
+int correlate_command(const std::vector<std::string>& words, std::ostream& out);
 
 }  // namespace nablabragg::inventory

@@ -1,4 +1,4 @@
-#include "correlate_command.hpp"
+// nablabragg-inventory correlate: an inventory and a profile together.
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "backlog.hpp"
+#include "commands.hpp"
 #include "correlation.hpp"
 #include "correlation_report.hpp"
 #include "io/atomic_file.hpp"

@@ -13,11 +13,14 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <thread>
 
+#include "changes.hpp"
 #include "classify.hpp"
 #include "commands.hpp"
+#include "correlation_report.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "remarks.hpp"
@@ -33,10 +36,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double hot_percent = 1;
+
 struct Request {
   std::vector<std::string> packages{"src"};
   std::string build = "build/release", outdir, records, annotations, second = "auto";
-  std::string fail_on;
+  std::vector<std::string> fail_on;
+  std::string compare, hot;
   unsigned jobs = 0;
   bool help = false;
 };
@@ -56,8 +62,16 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
                  "compiler asked beside the build's; 'none' (clang++, or g++ after clang++)");
   app.add_option("--records", r.records,
                  "where what compilers said is kept (BUILD/vectorization-records)");
-  app.add_option("--fail-on", r.fail_on, "exit with 3 if there is a loop of this class: todo")
-      ->check(CLI::IsMember({"todo"}));
+  app.add_option("--compare", r.compare,
+                 "an older loop_inventory.json: changes.md says what changed");
+  app.add_option(
+      "--hot", r.hot,
+      "hot_loops.csv of correlate: its loops with 1 % or more of their own are the hot ones");
+  app.add_option(
+         "--fail-on", r.fail_on,
+         "exit with 3: 'todo' for a hot loop to do that is not annotated, 'lost' for a hot "
+         "loop that is vectorised in --compare's inventory and no longer; may be given again")
+      ->check(CLI::IsMember({"todo", "lost"}));
   app.add_option("--jobs", r.jobs, "sources read at a time (one per processor)");
   std::vector<std::string> reversed(words.rbegin(), words.rend());
   try {
@@ -69,6 +83,8 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
     out << app.help() << "\nnablabragg-inventory correlate --help: the same beside a profile.\n";
     return r;
   }
+  if (std::count(r.fail_on.begin(), r.fail_on.end(), "lost") > 0 && r.compare.empty())
+    throw UsageError("--fail-on lost needs --compare with an older loop_inventory.json");
   if (r.outdir.empty()) throw UsageError("--outdir is needed: the folder that the files go to");
   if (r.records.empty()) r.records = (fs::path(r.build) / "vectorization-records").string();
   if (r.jobs == 0) r.jobs = static_cast<unsigned>(tools::usable_processors());
@@ -160,6 +176,30 @@ std::string clang_version() {
   return text;
 }
 
+/// Compares, prints what --fail-on is about, and says how the program ends.
+int judge(const Request& request, const Inventory& inventory,
+          const std::optional<Inventory>& before, const std::vector<std::string>& hot,
+          std::ostream& out) {
+  const auto asked = [&](const char* what) {
+    return std::find(request.fail_on.begin(), request.fail_on.end(), what) != request.fail_on.end();
+  };
+  ExitCode code = done;
+  if (before) {
+    const Changes changes = find_changes(*before, inventory, hot);
+    write_text(fs::path(request.outdir) / "changes.md", changes_text(changes));
+    out << changes_text(changes);
+    if (asked("lost") && changes.lost_in_hot_loop()) code = refused;
+  }
+  if (!asked("todo")) return code;
+  for (const Loop& loop : inventory.loops) {
+    if (loop.loop_class != LoopClass::todo || loop.rule == "annotation") continue;
+    if (!hot.empty() && std::find(hot.begin(), hot.end(), loop.id) == hot.end()) continue;
+    fmt::print(out, "to do: {}:{}: {} ({})\n", loop.file, loop.line, loop.header, loop.reason);
+    code = refused;
+  }
+  return code;
+}
+
 }  // namespace
 
 int inventory_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
@@ -170,6 +210,12 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
   const Annotations annotations = request.annotations.empty()
                                       ? Annotations{}
                                       : read_annotations(request.annotations);
+  std::optional<Inventory> before;
+  if (!request.compare.empty()) before = read_inventory(request.compare);
+  std::vector<std::string> hot;
+  if (!request.hot.empty())
+    for (const HotLoop& loop : read_hot_loops(request.hot))
+      if (loop.percent_self >= hot_percent) hot.push_back(loop.id);
   const auto folders = folders_of(request);
   const auto commands = commands_of_package(read_compile_database(request.build), folders);
   if (commands.empty())
@@ -246,14 +292,7 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
   fmt::print(out, "{}/loop_inventory.json, loop_inventory.md, commands.txt, env.json; {:.1f} s\n",
              request.outdir, seconds.count());
 
-  if (request.fail_on != "todo") return done;
-  int open = 0;
-  for (const Loop& loop : inventory.loops)
-    if (loop.loop_class == LoopClass::todo && loop.rule != "annotation") {
-      fmt::print(out, "to do: {}:{}: {} ({})\n", loop.file, loop.line, loop.header, loop.reason);
-      ++open;
-    }
-  return open > 0 ? refused : done;
+  return judge(request, inventory, before, hot, out);
 }
 
 }  // namespace nablabragg::inventory

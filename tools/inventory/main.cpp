@@ -16,7 +16,12 @@ int main(int argc, char** argv) {
   };
   try {
     const std::vector<std::string> words(argv + 1, argv + argc);
-    return inventory_command(words, std::cout, std::cerr);
+    const bool correlate = !words.empty() && words[0] == "correlate";
+    const int code = correlate ? correlate_command({words.begin() + 1, words.end()}, std::cout)
+                               : inventory_command(words, std::cout, std::cerr);
+    std::cout.flush();
+    if (!std::cout) throw OutputError("standard output could not be written");
+    return code;
   } catch (const UsageError& error) {
     return fail(usage_error, error);
   } catch (const std::exception& error) {

@@ -85,7 +85,8 @@ bool fresh(const std::string& record, const std::string& depfile, const std::str
 std::string record_of_build(const CompileCommand& command, CompilerKind kind) {
   std::string file;
   for (const std::string& word : command.words) {
-    if (kind == CompilerKind::gcc && word.starts_with("-fopt-info-vec-all="))
+    if (kind == CompilerKind::gcc && word.starts_with("-fopt-info-vec") &&
+        word.find('=') != std::string::npos)
       file = word.substr(word.find('=') + 1);
     if (kind == CompilerKind::clang && word == "-fsave-optimization-record" && file.empty())
       file = fs::path(command.object).replace_extension(".opt.yaml").string();

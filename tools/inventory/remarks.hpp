@@ -22,7 +22,8 @@ struct Remark {
 /// Throws InputError, naming `file`, for what is no such record.
 std::vector<Remark> read_clang_record(const std::string& file, const std::string& directory);
 
-/// Of the lines that -fopt-info-vec-all writes.  Throws InputError when there is no such file.
+/// Of the lines that -fopt-info-vec-all or -vec-optimized-missed writes.  Throws InputError when
+/// there is no such file.
 std::vector<Remark> read_gcc_record(const std::string& file, const std::string& directory);
 
 enum class CompilerKind { gcc, clang, other };
@@ -40,7 +41,7 @@ struct RemarksOfUnit {
 };
 
 /// The remarks of one compile command, by `compiler`.  They are the build's own where it writes
-/// them (-fopt-info-vec-all=FILE or -fsave-optimization-record among its flags); else the compiler
+/// them (-fopt-info-vec...=FILE or -fsave-optimization-record among its flags); else the compiler
 /// runs with the same flags, and what it says is kept in `folder` until a source changes.
 /// Throws InputError, naming the source and the log, when it does not compile.
 RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compiler,

@@ -11,13 +11,17 @@ namespace {
 
 using Place = std::pair<int, int>;
 
+bool holds(const FoundLoop& found, Place at) {
+  const Loop& l = found.loop;
+  return Place{l.line, l.column} <= at && at <= Place{l.end_line, l.end_column};
+}
+
 bool in_header(const FoundLoop& found, Place at) {
   const Loop& l = found.loop;
-  const Place begin{l.line, l.column}, end{l.end_line, l.end_column};
-  if (l.kind == LoopKind::algorithm || l.kind == LoopKind::parallel) return begin <= at && at < end;
   const Place body{found.body_line, found.body_column};
-  if (l.kind == LoopKind::do_loop) return (begin <= at && at <= body) || at.first == l.end_line;
-  return begin <= at && at <= body;
+  if (l.kind == LoopKind::algorithm || l.kind == LoopKind::parallel) return holds(found, at);
+  return holds(found, at) &&
+         (at <= body || (l.kind == LoopKind::do_loop && at.first == l.end_line));
 }
 
 Verdict& verdict_of(Loop& loop, const std::string& target, const std::string& compiler) {
@@ -41,9 +45,13 @@ int add_verdicts(std::vector<FoundLoop>& loops, const std::vector<Remark>& remar
     const auto file = of_file.find(remark.file);
     if (file == of_file.end()) continue;
     const Place at{remark.line, remark.column};
-    FoundLoop* innermost = nullptr;
-    for (FoundLoop* found : file->second)
+    FoundLoop *innermost = nullptr, *around = nullptr;
+    for (FoundLoop* found : file->second) {
       if (in_header(*found, at)) innermost = found;
+      if (holds(*found, at)) around = found;
+    }
+    // Of a loop whose condition was moved, g++ names the first statement.
+    if (!innermost) innermost = around;
     if (!innermost) {
       ++lost;
       continue;

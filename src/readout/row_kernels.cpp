@@ -1,0 +1,25 @@
+#include "readout/row_kernels.hpp"
+
+#include "simd/instruction_set.hpp"
+
+namespace nablabragg::readout {
+
+RowKernels row_kernels() {
+#define NABLA_ROW_KERNELS_OF(target) \
+  { target::draw_poisson, target::to_integers, target::to_greys, target::to_counts }
+  switch (simd::chosen_instruction_set()) {
+#if NABLA_X86_KERNELS
+    case simd::InstructionSet::avx512:
+      return NABLA_ROW_KERNELS_OF(N_AVX3);
+    case simd::InstructionSet::avx2:
+      return NABLA_ROW_KERNELS_OF(N_AVX2);
+    case simd::InstructionSet::sse4:
+      return NABLA_ROW_KERNELS_OF(N_SSE4);
+#endif
+    default:
+      return NABLA_ROW_KERNELS_OF(N_SCALAR);
+  }
+#undef NABLA_ROW_KERNELS_OF
+}
+
+}  // namespace nablabragg::readout

@@ -1,0 +1,19 @@
+// Which instruction sets this processor runs.  For code that is compiled once for each of them.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace nablabragg::simd {
+
+enum class InstructionSet { avx512, avx2, sse4, scalar };
+
+const char* name_of(InstructionSet set);
+
+/// Best first; the last is always `scalar`.
+std::vector<InstructionSet> instruction_sets();
+
+/// The best, or the one that the environment's NABLABRAGG_TARGET names; throws UsageError when that
+/// is none of this processor's.
+InstructionSet chosen_instruction_set();
+
+}  // namespace nablabragg::simd

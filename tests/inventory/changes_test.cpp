@@ -71,6 +71,29 @@ TEST(Changes, NameWhatIsGained) {
   EXPECT_THAT(changes.lost, IsEmpty());
 }
 
+TEST(Changes, FollowLoopsThatANewOneRenumbers) {
+  const auto numbered = [](const std::string& header, int number, LoopClass c, int vectorized) {
+    Loop l = loop("a.cpp:f:for:" + std::to_string(number), c, vectorized);
+    l.header = header;
+    return l;
+  };
+  const Changes changes = find_changes(of({numbered("for (x)", 1, LoopClass::vectorized, 1),
+                                           numbered("for (y)", 2, LoopClass::todo, 0)}),
+                                       of({numbered("for (new)", 1, LoopClass::todo, 0),
+                                           numbered("for (x)", 2, LoopClass::vectorized, 1),
+                                           numbered("for (y)", 3, LoopClass::todo, 0)}),
+                                       {});
+  EXPECT_THAT(changes.lost, IsEmpty());
+  EXPECT_THAT(changes.appeared, ElementsAre("a.cpp:f:for:1"));
+  EXPECT_EQ(changes.moved.size(), 2U);
+}
+
+TEST(Changes, FollowALoopWhoseHeaderChanges) {
+  Loop before = loop("a", LoopClass::vectorized, 1), after = loop("a", LoopClass::todo, 0);
+  after.header = "for (other)";
+  EXPECT_TRUE(find_changes(of({before}), of({after}), {}).lost_in_hot_loop());
+}
+
 TEST(Changes, TellMovedLoopsFromNewAndGoneOnes) {
   Loop here = loop("old.cpp:f:for:1", LoopClass::vectorized, 1), there = here;
   there.id = "new.cpp:f:for:1";

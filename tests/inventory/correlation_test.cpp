@@ -324,6 +324,11 @@ TEST(Backlog, NamesTheTestsThatMentionALoop) {
   folder.file("d.txt", "write_rows");
   EXPECT_THAT(tests_of(l, read_tests(folder.path().string())),
               testing::ElementsAre("a_test.cpp", "b_test.cpp"));
+  l.function = "nablabragg::io::Rows::operator()";
+  l.file = "src/io/none.cpp";
+  EXPECT_THAT(tests_of(l, {{"a", "operator Rows io nablabragg"}}), testing::IsEmpty());
+  l.function = "nablabragg::io::RowWriter::operator()";
+  EXPECT_THAT(tests_of(l, {{"a", "operator()"}, {"b", "RowWriter w;"}}), testing::ElementsAre("b"));
   EXPECT_THROW(read_tests(folder / "missing"), InputError);
 }
 

@@ -8,6 +8,8 @@
 
 #include "nablabragg/error.hpp"
 #include "support/message_of.hpp"
+#include "support/temp_dir.hpp"
+#include "tools/child_process.hpp"
 
 namespace nablabragg::inventory {
 namespace {
@@ -76,6 +78,49 @@ TEST(MachineCode, HasAllFunctionsThatAnInstructionIsInlinedInto) {
   EXPECT_EQ(code.operations.at(0x1040), Operation::packed);
   EXPECT_EQ(code.operations.at(0x1050), Operation::other);
   EXPECT_FALSE(code.operations.contains(0x1044));
+}
+
+TEST(MachineCode, IsReadFromAProgram) {
+  const test::TempDir folder;
+  const std::string source = folder.file("sum.cpp",
+                                         "static inline float twice(float x) {\n"
+                                         "  return x * x;\n"
+                                         "}\n"
+                                         "extern \"C\" float work(float x) {\n"
+                                         "  return twice(x);\n"
+                                         "}\n"
+                                         "int main() { return work(2) < 0; }\n");
+  const std::string program = folder / "sum";
+  tools::ChildCommand compile;
+  compile.words = {"g++", "-g", "-O1", "-fno-ipa-icf", "-o", program, source};
+  compile.directory = folder.path().string();
+  if (tools::run_child(compile).exit_code != 0) GTEST_SKIP() << "g++ is not there";
+  const auto symbols = [&] {
+    tools::ChildCommand nm;
+    nm.words = {"nm", program};
+    nm.directory = folder.path().string();
+    nm.out_file = "symbols";
+    return tools::run_child(nm).exit_code == 0 ? folder.content("symbols") : std::string();
+  }();
+  const std::size_t at = symbols.find(" T work\n");
+  ASSERT_NE(at, std::string::npos);
+  const std::uint64_t address = std::stoull(symbols.substr(at - 16, 16), nullptr, 16);
+
+  const std::vector<std::uint64_t> addresses{address};
+  const MachineCode code = read_machine_code(program, addresses);
+  const std::vector<InlineFrame>& stack = code.stacks.at(address);
+  EXPECT_EQ(code.files[stack.back().file], source);
+  EXPECT_GE(stack.back().line, 4);
+  EXPECT_TRUE(code.operations.contains(address));
+
+  constexpr std::uint64_t loaded_at = 0x7f0000000000;
+  Profile profile;
+  profile.functions = {{"work", 0, 0}, {"elsewhere", 0, 0}};
+  profile.costs = {{0, {0, loaded_at + address + 4, -1, 0}, 1},
+                   {0, {0, loaded_at + address, -1, 0}, 1}};
+  EXPECT_EQ(load_offset(program, profile, 0), static_cast<std::int64_t>(loaded_at));
+  EXPECT_THAT(test::message_of<InputError>([&] { read_machine_code(source, addresses); }),
+              testing::HasSubstr("addr2line failed: "));
 }
 
 TEST(MachineCode, RefusesWhatAddr2lineDoesNotPrint) {

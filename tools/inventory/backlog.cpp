@@ -32,12 +32,20 @@ bool has_word(const std::string& text, const std::string& word) {
   return false;
 }
 
-/// "nablabragg::io::write_rows<float>(int)" is write_rows.
-std::string unqualified(const std::string& function) {
+/// What a test would name: "nablabragg::io::write_rows<float>(int)" is write_rows.  Of operators
+/// and short names, which are common words, it is the class; empty where that is short, too.
+std::string telling_name(const std::string& function) {
+  constexpr std::size_t shortest = 5;
   std::string name = function.substr(0, function.find_first_of("<("));
-  if (const std::size_t colons = name.rfind("::"); colons != std::string::npos)
-    name.erase(0, colons + 2);
-  return name;
+  while (!name.empty()) {
+    const std::size_t colons = name.rfind("::");
+    std::string last = colons == std::string::npos ? name : name.substr(colons + 2);
+    if (last.size() >= shortest && !last.starts_with("operator")) return last;
+    name.erase(colons == std::string::npos ? 0 : colons);
+    // A namespace of ours is in every test
+    if (name == "nablabragg") break;
+  }
+  return {};
 }
 
 std::string lower(std::string text) {
@@ -105,11 +113,11 @@ std::vector<TestSource> read_tests(const std::string& folder) {
 }
 
 std::vector<std::string> tests_of(const Loop& loop, const std::vector<TestSource>& tests) {
-  const std::string function = unqualified(loop.function);
+  const std::string function = telling_name(loop.function);
   const std::string header = fs::path(loop.file).stem().string() + ".hpp\"";
   std::vector<std::string> names;
   for (const TestSource& test : tests) {
-    const bool calls = function.size() > 2 && has_word(test.text, function);
+    const bool calls = !function.empty() && has_word(test.text, function);
     if (calls || test.text.find('/' + header) != std::string::npos ||
         test.text.find('"' + header) != std::string::npos)
       names.push_back(test.name);

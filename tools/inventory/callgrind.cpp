@@ -105,7 +105,7 @@ class Reader {
       object_ = profile_.objects.number(name_of_id(value, object_names_));
     } else if (key == "cob") {
       callee_object_ = profile_.objects.number(name_of_id(value, object_names_));
-    } else if (key == "cfi" || key == "cfl") {
+    } else if (key == "cfi" || key == "cfl" || key == "jfi") {
       file_number(value);  // the name of a number may stand only here
     } else if (key == "cfn") {
       callee_ = function_number(value, callee_object_ >= 0 ? callee_object_ : object_);
@@ -116,8 +116,6 @@ class Reader {
       after_ = After::call;
     } else if (key == "jump" || key == "jcnd") {
       after_ = After::jump;
-    } else if (key == "jfi") {
-      file_number(value);
     } else if (key == "jfn" || key == "frfn") {
       name_of_id(value, function_names_);
     } else {

@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
-#include <set>
 #include <tuple>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -28,39 +27,47 @@ Likeness likeness(const Loop& loop) {
 
 using Pair = std::pair<const Loop*, const Loop*>;  // before, after
 
-/// Loops by id; then, of what is left, those alike, in the order of the files.
+/// Pairs those of equal keys, in the order of the files, and takes them off both lists.
+template <class Key>
+void take_pairs(std::vector<const Loop*>& before, std::vector<const Loop*>& after, Key&& key_of,
+                std::vector<Pair>& pairs) {
+  std::map<decltype(key_of(*before[0])), std::deque<const Loop*>> by_key;
+  for (const Loop* loop : before) by_key[key_of(*loop)].push_back(loop);
+  std::unordered_set<const Loop*> taken;
+  for (const Loop* loop : after) {
+    const auto found = by_key.find(key_of(*loop));
+    if (found == by_key.end() || found->second.empty()) continue;
+    pairs.emplace_back(found->second.front(), loop);
+    taken.insert({found->second.front(), loop});
+    found->second.pop_front();
+  }
+  const auto is_taken = [&](const Loop* loop) { return taken.contains(loop); };
+  std::erase_if(before, is_taken);
+  std::erase_if(after, is_taken);
+}
+
+std::vector<const Loop*> pointers(const Inventory& inventory) {
+  std::vector<const Loop*> result;
+  for (const Loop& loop : inventory.loops) result.push_back(&loop);
+  return result;
+}
+
+/// The same loop with the same header; one like it elsewhere, since a new loop renumbers those
+/// after it; the same loop with another header.
 std::vector<Pair> pairs_of(const Inventory& before, const Inventory& after, Changes& changes) {
-  std::unordered_map<std::string, const Loop*> by_id;
-  for (const Loop& loop : before.loops) by_id.emplace(loop.id, &loop);
   std::vector<Pair> pairs;
-  std::vector<const Loop*> without;
-  for (const Loop& loop : after.loops) {
-    const auto found = by_id.find(loop.id);
-    if (found == by_id.end()) {
-      without.push_back(&loop);
-      continue;
-    }
-    pairs.emplace_back(found->second, &loop);
-    by_id.erase(found);
-  }
-  std::map<Likeness, std::vector<const Loop*>> vanished;
-  for (auto loop = before.loops.rbegin(); loop != before.loops.rend(); ++loop)
-    if (by_id.contains(loop->id)) vanished[likeness(*loop)].push_back(&*loop);
-  std::set<std::string> moved_away;
-  for (const Loop* loop : without) {
-    const auto alike = vanished.find(likeness(*loop));
-    if (alike == vanished.end() || alike->second.empty()) {
-      changes.appeared.push_back(loop->id);
-      continue;
-    }
-    const Loop* old = alike->second.back();
-    alike->second.pop_back();
-    moved_away.insert(old->id);
-    changes.moved.push_back({old->id, loop->id});
-    pairs.emplace_back(old, loop);
-  }
-  for (const Loop& loop : before.loops)
-    if (by_id.contains(loop.id) && !moved_away.contains(loop.id)) changes.gone.push_back(loop.id);
+  std::vector<const Loop*> old = pointers(before), now = pointers(after);
+  take_pairs(
+      old, now, [](const Loop& l) { return std::pair(l.id, l.header); }, pairs);
+  take_pairs(
+      old, now, [](const Loop& l) { return std::pair(l.file, likeness(l)); }, pairs);
+  take_pairs(old, now, likeness, pairs);
+  take_pairs(
+      old, now, [](const Loop& l) { return l.id; }, pairs);
+  for (const auto& [was, is] : pairs)
+    if (was->id != is->id) changes.moved.push_back({was->id, is->id});
+  for (const Loop* loop : now) changes.appeared.push_back(loop->id);
+  for (const Loop* loop : old) changes.gone.push_back(loop->id);
   return pairs;
 }
 

@@ -61,8 +61,8 @@ Profile parse_chrome_trace(std::string_view text, const std::string& file) {
     }
     for (auto& [thread, of_thread] : threads) nest(of_thread, profile.spans);
   } catch (const Json::parse_error& error) {
-    const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
-    throw InputError(file, 1 + std::count(text.begin(), end, '\n'),
+    const std::string_view before = text.substr(0, error.byte);
+    throw InputError(file, 1 + std::count(before.begin(), before.end(), '\n'),
                      std::string("is no JSON: ") + error.what());
   } catch (const Json::exception& error) {
     throw InputError(file, 0, std::string("is no trace in Chrome's format: ") + error.what());

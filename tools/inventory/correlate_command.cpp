@@ -52,8 +52,9 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
       "those of all parallel loops would meet:\n"
       "  valgrind --tool=callgrind --dump-instr=yes '--fn-skip=tbb::*' '--fn-skip=void tbb::*' \\\n"
       "    build/profile/nablabragg ... -threads 1\n"
-      "For perf, whose chains end at code without frame pointers:\n"
-      "  perf record --call-graph dwarf build/profile/nablabragg ...; perf script > FILE");
+      "For perf, whose chains otherwise end in functions without frame pointers or with large "
+      "frames:\n"
+      "  perf record --call-graph dwarf,65528 build/profile/nablabragg ...; perf script > FILE");
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {

@@ -58,8 +58,8 @@ std::string printed_by(const WorkFolder& folder, std::vector<std::string> words)
     throw InputError(std::string(error.what()) + "; binutils has it");
   }
   if (outcome.exit_code != 0)
-    throw InputError(fmt::format("{} of {} failed: {}", tool, command.words.back(),
-                                 tools::last_line((folder.path() / "err").string())));
+    throw InputError(
+        fmt::format("{} failed: {}", tool, tools::last_line((folder.path() / "err").string())));
   return io::read_text((folder.path() / "out").string());
 }
 

@@ -13,7 +13,7 @@ Profile read_profile(const std::string& file) {
   const std::size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) throw InputError(file, 0, "is empty");
   if (text[begin] == '{' || text[begin] == '[') return parse_chrome_trace(text, file);
-  const std::string_view top = std::string_view(text).substr(0, 64 * 1024);
+  const std::string_view top = std::string_view(text).substr(0, std::size_t{1} << 16);
   if (top.starts_with("# callgrind format") || top.starts_with("events:") ||
       top.find("\nevents:") != std::string_view::npos)
     return parse_callgrind(text, file);

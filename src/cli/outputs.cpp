@@ -169,7 +169,10 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
           std::vector<double> photons(noise.pixels_of_a_row());
           noise.row(slow, photons);
           Tally& tally = tallies[noise.in_turn() ? 0 : static_cast<std::size_t>(slow)];
-          for (const double count : photons) tally.photons += count;
+          if (noise.in_turn())
+            for (const double count : photons) tally.photons += count;
+          else
+            tally.photons = readout::sum_of(photons);
           tally.overloads += readout::to_counts(
               photons, request.adc, row.subspan(static_cast<std::size_t>(noise.first_pixel())));
         },

@@ -94,6 +94,13 @@ void counts(benchmark::State& state) {
 }
 BENCHMARK(counts);
 
+void sum(benchmark::State& state) {
+  const std::vector<double> photons(width, 3);
+  for (auto _ : state) benchmark::DoNotOptimize(readout::sum_of(photons));
+  count_pixels(state);
+}
+BENCHMARK(sum);
+
 }  // namespace
 
 }  // namespace nablabragg

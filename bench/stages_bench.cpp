@@ -1,6 +1,7 @@
 // How long the stages of a simulation take, one at a time.
 #include <benchmark/benchmark.h>
 
+#include "engine/cpu/tiles.hpp"
 #include "engine/pixel_sum.hpp"
 #include "model/resolve.hpp"
 #include "plan/make_plan.hpp"
@@ -50,6 +51,20 @@ void orientations(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(make_plan(e, resolve(e)));
 }
 BENCHMARK(orientations)->Unit(benchmark::kMillisecond);
+
+/// Lists the 256 pixels of a tile in the middle of an image.
+void listing_a_tile(benchmark::State& state) {
+  const Experiment e = cubic_crystal();
+  const Plan plan = make_plan(e, resolve(e));
+  engine::Tile tile;
+  for (auto _ : state) {
+    engine::fill_tile(plan, 16, 32, tile);
+    benchmark::DoNotOptimize(tile.fast.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * engine::tile_pixels);
+}
+BENCHMARK(listing_a_tile);
 
 template <CrystalShape Shape>
 void steps_of_one_pixel(benchmark::State& state) {

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <bit>  // for bit_cast
 #include <cmath>
+#include <memory>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "io/smv_header.hpp"
@@ -164,14 +166,24 @@ void write_outputs(std::ostream& out, const Request& request, const Resolved& re
     io::write_smv(
         request.noise_file.name, header, width, height,
         [&](int slow, std::span<std::uint16_t> row) {
-          std::fill(row.begin(), row.end(), std::uint16_t{0});
-          if (!noise.visits(slow)) return;
-          std::vector<double> photons(noise.pixels_of_a_row());
+          if (!noise.visits(slow)) {
+            std::fill(row.begin(), row.end(), std::uint16_t{0});
+            return;
+          }
+          const auto first = static_cast<std::size_t>(noise.first_pixel());
+          const std::size_t pixels = noise.pixels_of_a_row();
+          std::fill_n(row.begin(), first, std::uint16_t{0});
+          std::fill(row.begin() + static_cast<std::ptrdiff_t>(first + pixels), row.end(),
+                    std::uint16_t{0});
+          const auto memory = std::make_unique_for_overwrite<double[]>(pixels);
+          const std::span<double> photons(memory.get(), pixels);
           noise.row(slow, photons);
           Tally& tally = tallies[noise.in_turn() ? 0 : static_cast<std::size_t>(slow)];
-          for (const double count : photons) tally.photons += count;
-          tally.overloads += readout::to_counts(
-              photons, request.adc, row.subspan(static_cast<std::size_t>(noise.first_pixel())));
+          if (noise.in_turn())
+            for (const double count : photons) tally.photons += count;
+          else
+            tally.photons = readout::sum_of(photons);
+          tally.overloads += readout::to_counts(photons, request.adc, row.subspan(first));
         },
         noise.in_turn() ? io::RowOrder::in_turn : io::RowOrder::any);
     Tally total;

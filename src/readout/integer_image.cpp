@@ -30,4 +30,8 @@ std::int64_t to_counts(std::span<const double> photons, double adc,
   return row_kernels().to_counts(photons.data(), photons.size(), adc, counts.data());
 }
 
+double sum_of(std::span<const double> photons) {
+  return row_kernels().sum_of(photons.data(), photons.size());
+}
+
 }  // namespace nablabragg::readout

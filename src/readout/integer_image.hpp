@@ -50,5 +50,7 @@ void to_greys(std::span<const float> values, double scale, std::span<std::uint8_
 /// Returns how many saturate.
 std::int64_t to_counts(std::span<const double> photons, double adc,
                        std::span<std::uint16_t> counts);
+/// Of a row whose photons may be added in any order.
+double sum_of(std::span<const double> photons);
 
 }  // namespace nablabragg::readout

@@ -27,4 +27,14 @@ std::int64_t to_counts(const double* photons, std::size_t pixels, double adc,
   return overloads;
 }
 
+double sum_of(const double* photons, std::size_t pixels) {
+  constexpr std::size_t sums = 8;
+  double sum[sums] = {};
+  std::size_t i = 0;
+  for (; i + sums <= pixels; i += sums)
+    for (std::size_t k = 0; k < sums; ++k) sum[k] += photons[i + k];
+  for (; i < pixels; ++i) sum[0] += photons[i];
+  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
 }  // namespace nablabragg::readout::HWY_NAMESPACE

@@ -163,7 +163,7 @@ KeyedPoisson::KeyedPoisson(std::uint64_t seed)
 template <class Real>
 void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
                               std::span<double> counts) const {
-  std::array<double, poisson_chunk> mean{}, count{};
+  std::array<double, poisson_chunk> mean{}, last_counts{};
   for (std::size_t begin = 0; begin < means.size(); begin += poisson_chunk) {
     const std::size_t size = std::min(poisson_chunk, means.size() - begin);
     const std::uint64_t pixel = first + begin;
@@ -171,12 +171,14 @@ void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
     const std::size_t whole = (size + poisson_lanes - 1) / poisson_lanes * poisson_lanes;
     std::fill(mean.begin() + static_cast<std::ptrdiff_t>(size),
               mean.begin() + static_cast<std::ptrdiff_t>(whole), 0.0);
-    const bool all = draw_(key_, pixel, mean.data(), whole, count.data());
+    double* const count = size == whole ? counts.data() + begin : last_counts.data();
+    const bool all = draw_(key_, pixel, mean.data(), whole, count);
     // Beyond the largest mean the skewness, 3e-5, cannot be told from a normal deviate's 0.
     if (!all)
       for (std::size_t i = 0; i < size; ++i)
         if (mean[i] > poisson_largest_mean) count[i] = nearly_normal(mean[i], key_, pixel + i);
-    std::copy_n(count.begin(), size, counts.begin() + static_cast<std::ptrdiff_t>(begin));
+    if (size != whole)
+      std::copy_n(count, size, counts.begin() + static_cast<std::ptrdiff_t>(begin));
   }
 }
 

@@ -6,7 +6,7 @@ namespace nablabragg::readout {
 
 RowKernels row_kernels() {
 #define NABLA_ROW_KERNELS_OF(target) \
-  { target::draw_poisson, target::to_integers, target::to_greys, target::to_counts }
+  { target::draw_poisson, target::to_integers, target::to_greys, target::to_counts, target::sum_of }
   switch (simd::chosen_instruction_set()) {
 #if NABLA_X86_KERNELS
     case simd::InstructionSet::avx512:

@@ -26,11 +26,15 @@ using ToGreys = void (*)(const float* values, std::size_t pixels, double scale,
 using ToCounts = std::int64_t (*)(const double* photons, std::size_t pixels, double adc,
                                   std::uint16_t* counts);
 
+/// Sum of whole numbers, eight sums side by side.
+using SumOf = double (*)(const double* photons, std::size_t pixels);
+
 struct RowKernels {
   DrawPoisson draw_poisson;
   ToIntegers to_integers;
   ToGreys to_greys;
   ToCounts to_counts;
+  SumOf sum_of;
 };
 
 /// Those of simd::chosen_instruction_set().
@@ -45,6 +49,7 @@ RowKernels row_kernels();
   void to_greys(const float* values, std::size_t pixels, double scale, std::uint8_t* greys); \
   std::int64_t to_counts(const double* photons, std::size_t pixels, double adc,              \
                          std::uint16_t* counts);                                             \
+  double sum_of(const double* photons, std::size_t pixels);                                  \
   }
 NABLA_ROW_KERNELS(N_AVX3)
 NABLA_ROW_KERNELS(N_AVX2)

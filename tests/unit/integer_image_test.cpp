@@ -116,6 +116,18 @@ TEST(Rows, AreConvertedAsTheirPixelsByEveryInstructionSet) {
   }
 }
 
+TEST(Rows, AreSummedToTheSameBitsByEveryInstructionSet) {
+  std::vector<double> photons;
+  for (int i = 0; i < 1003; ++i) photons.push_back(i % 17 * std::pow(3.0, i % 23));
+  double exact = 0;
+  for (const double count : photons) exact += count;
+  for (const std::string& set : engine::instruction_sets()) {
+    const test::ForcedTarget target(set);
+    EXPECT_EQ(sum_of(photons), exact) << set;
+    EXPECT_EQ(sum_of({}), 0) << set;
+  }
+}
+
 TEST(ToCount, AddsTheOffsetAndTruncates) {
   EXPECT_EQ(to_count(3, 40), 43);
   EXPECT_EQ(to_count(0, 40.6), 40);

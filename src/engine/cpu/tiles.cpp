@@ -25,10 +25,53 @@ void pad(Tile& tile) {
   std::copy_n(tile.slow.begin(), block_pixels, tile.slow.begin() + end);
 }
 
+constexpr double half_block = (block_side - 1) / 2.0;
+
+/// Where the pixels and the middles of the blocks of a whole tile lie, from its first pixel.
+struct WholeTile {
+  std::array<float, tile_pixels> fast{}, slow{};
+  std::array<double, tile_blocks> middle_fast{}, middle_slow{};
+};
+constexpr WholeTile whole_tile = [] {
+  WholeTile w;
+  std::size_t block = 0, pixel = 0;
+  for (int slow = 0; slow < tile_side; slow += block_side)
+    for (int fast = 0; fast < tile_side; fast += block_side) {
+      w.middle_fast[block] = fast + half_block;
+      w.middle_slow[block++] = slow + half_block;
+      for (int y = slow; y < slow + block_side; ++y)
+        for (int x = fast; x < fast + block_side; ++x) {
+          w.fast[pixel] = static_cast<float>(x);
+          w.slow[pixel++] = static_cast<float>(y);
+        }
+    }
+  return w;
+}();
+
+/// Most tiles of an image are whole, and where there is one step a pixel they take a tenth of the
+/// time to list.
+void fill_whole_tile(int tile_fast, int tile_slow, Tile& tile) {
+  tile.blocks = tile_blocks;
+  const auto fast = static_cast<float>(tile_fast), slow = static_cast<float>(tile_slow);
+  for (std::size_t i = 0; i < tile_pixels; ++i) tile.fast[i] = whole_tile.fast[i] + fast;
+  for (std::size_t i = 0; i < tile_pixels; ++i) tile.slow[i] = whole_tile.slow[i] + slow;
+  for (std::size_t b = 0; b < tile_blocks; ++b) {
+    tile.middle_fast[b] = whole_tile.middle_fast[b] + tile_fast;
+    tile.middle_slow[b] = whole_tile.middle_slow[b] + tile_slow;
+    tile.half_fast[b] = tile.half_slow[b] = half_block;
+    tile.pixels[b] = block_pixels;
+  }
+}
+
 }  // namespace
 
 void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
   const RegionOfInterest& roi = plan.roi;
+  if (!plan.mask && tile_fast >= roi.fast_min && tile_fast + tile_side - 1 <= roi.fast_max &&
+      tile_slow >= roi.slow_min && tile_slow + tile_side - 1 <= roi.slow_max) {
+    fill_whole_tile(tile_fast, tile_slow, tile);
+    return;
+  }
   tile.blocks = 0;
   for (int slow = tile_slow; slow < tile_slow + tile_side; slow += block_side)
     for (int fast = tile_fast; fast < tile_fast + tile_side; fast += block_side) {
@@ -44,10 +87,9 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
       }
       if (wanted == 0) continue;
       const auto b = static_cast<std::size_t>(tile.blocks++);
-      constexpr double half = (block_side - 1) / 2.0;
-      tile.middle_fast[b] = fast + half;
-      tile.middle_slow[b] = slow + half;
-      tile.half_fast[b] = tile.half_slow[b] = half;
+      tile.middle_fast[b] = fast + half_block;
+      tile.middle_slow[b] = slow + half_block;
+      tile.half_fast[b] = tile.half_slow[b] = half_block;
       tile.pixels[b] = wanted;
       for (int y = 0; y < block_side; ++y)
         for (int x = 0; x < block_side; ++x) {

@@ -128,6 +128,12 @@ TEST(Inventory, SeesVectorTypesAlsoBehindClassesAliasesAndTemplates) {
 template <class R, int K> struct Lanes { R part[K]; };
 template <int K> using Singles = Lanes<__m128, K>;
 struct Plain { float x; };
+template <class R, int K> struct Adder {
+  Lanes<R, K> sum;
+  void add(const Singles<K>& more) {
+    for (int i = 0; i < K; ++i) sum.part[i] += more.part[i];
+  }
+};
 template <int K> void generic(const Singles<K>* from, Singles<K>& to, int n) {
   for (int i = 0; i < n; ++i) { const Singles<K> copy = from[i]; to = copy; }
 }
@@ -139,10 +145,9 @@ void plain(Plain* p, int n) {
 }
 )");
   const Inventory inventory = inventory_of(package);
-  EXPECT_TRUE(loop_at(inventory, 6).explicit_simd);
-  EXPECT_TRUE(loop_at(inventory, 9).explicit_simd);
-  EXPECT_FALSE(loop_at(inventory, 12).explicit_simd);
-  EXPECT_EQ(loop_at(inventory, 6).rule, "V1");
+  for (const int line : {8, 12, 15}) EXPECT_TRUE(loop_at(inventory, line).explicit_simd) << line;
+  EXPECT_FALSE(loop_at(inventory, 18).explicit_simd);
+  EXPECT_EQ(loop_at(inventory, 8).rule, "V1");
 }
 
 TEST(Inventory, KnowsASourceThatIsCompiledForSeveralInstructionSets) {

@@ -30,7 +30,7 @@ struct Verdict {
 struct Loop {
   std::string id;      ///< file:function:kind:number; the same while lines above it come and go
   std::string parent;  ///< id of the loop around it in the same function; empty: none
-  std::string module;  ///< folder of the file, below the package
+  std::string module;  ///< folder of the file
   std::string file;    ///< relative to the root
   int line = 0, column = 0, end_line = 0, end_column = 0;
   LoopKind kind = LoopKind::for_loop;

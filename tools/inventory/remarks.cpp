@@ -163,33 +163,34 @@ std::vector<Remark> read_clang_record(const std::string& file, const std::string
 std::vector<Remark> read_gcc_record(const std::string& file, const std::string& directory) {
   std::ifstream in(file);
   if (!in) throw InputError(file, 0, "cannot be opened");
-  const std::regex place(R"(^(.+?):(\d+):(\d+): (optimized|missed): +(.*)$)");
   const std::string vectorized = "loop vectorized using ", missed = "couldn't vectorize loop",
                     reason = "not vectorized: ";
   std::vector<Remark> remarks;
   bool reason_follows = false;
   for (std::string line; std::getline(in, line);) {
-    // Most lines are notes of the analysis; the regular expression is for the others.
-    const bool begins = line.find(vectorized) != std::string::npos ||
-                        line.find(missed) != std::string::npos;
-    if (!begins && !(reason_follows && line.find(reason) != std::string::npos)) continue;
-    std::smatch parts;
-    if (!std::regex_match(line, parts, place)) continue;
-    const std::string said = parts[5];
-    if (!begins) {
-      const std::size_t at = said.find(reason);
-      if (at != std::string::npos)
-        remarks.back().reason = one_line(said.substr(at + reason.size()));
+    // FILE:LINE:COLUMN: optimized: TEXT, or missed; most lines are notes of the analysis.
+    std::size_t said = line.find(": missed: ");
+    if (said == std::string::npos) said = line.find(": optimized: ");
+    if (said == std::string::npos) continue;
+    const std::string_view text = std::string_view(line).substr(said);
+    if (const std::size_t why = text.find(reason);
+        reason_follows && why != std::string_view::npos) {
+      remarks.back().reason = one_line(std::string(text.substr(why + reason.size())));
       reason_follows = false;
       continue;
     }
+    const std::size_t width = text.find(vectorized);
+    if (width == std::string_view::npos && text.find(missed) == std::string_view::npos) continue;
+    const std::size_t column = line.rfind(':', said - 1);
+    if (column == std::string::npos || column == 0) continue;
+    const std::size_t number = line.rfind(':', column - 1);
+    if (number == std::string::npos) continue;
     Remark remark;
-    remark.file = absolute(parts[1], directory);
-    remark.line = number_in(parts[2].str());
-    remark.column = number_in(parts[3].str());
-    remark.vectorized = said.find(vectorized) != std::string::npos;
-    if (remark.vectorized)
-      remark.bytes = number_in(said.substr(said.find(vectorized) + vectorized.size()));
+    remark.file = absolute(line.substr(0, number), directory);
+    remark.line = number_in(std::string_view(line).substr(number + 1));
+    remark.column = number_in(std::string_view(line).substr(column + 1));
+    remark.vectorized = width != std::string_view::npos;
+    if (remark.vectorized) remark.bytes = number_in(text.substr(width + vectorized.size()));
     reason_follows = !remark.vectorized;
     remarks.push_back(std::move(remark));
   }

@@ -137,6 +137,20 @@ class VectorTypes {
            (path.size() == 1 && path[0].starts_with("_mm"));
   }
 
+  /// A variable or member whose type depends on a template's arguments.
+  bool declared_as_vector(CXCursor declaration) {
+    const CXCursorKind kind = clang_getCursorKind(declaration);
+    if (kind != CXCursor_VarDecl && kind != CXCursor_ParmDecl && kind != CXCursor_FieldDecl)
+      return false;
+    bool found = false;
+    for_each_child(declaration, [&](CXCursor child) {
+      const CXCursorKind k = clang_getCursorKind(child);
+      found = found || ((k == CXCursor_TypeRef || k == CXCursor_TemplateRef) &&
+                        named_by(clang_getCursorReferenced(child)));
+    });
+    return found;
+  }
+
   bool is_vector(CXType type) {
     type = clang_getCanonicalType(type);
     while (type.kind == CXType_Pointer || type.kind == CXType_LValueReference ||

@@ -254,7 +254,7 @@ TEST(Inventory, ExitsWithThreeForLostVectorisationInAHotLoop) {
   const Outcome lost = package.run(compare);
   EXPECT_EQ(lost.exit_code, 3);
   EXPECT_THAT(lost.out, HasSubstr("src/a.cpp:f:for:1"));
-  EXPECT_EQ(lost.out.substr(lost.out.find('#')), read_file(package.path() / "out/changes.md"));
+  EXPECT_THAT(lost.out, testing::EndsWith(read_file(package.path() / "out/changes.md")));
   // Where others are the hot ones, this one may go.
   const std::string
       head = "module,line,loop_id,percent_inclusive,percent_self,call_count,class,notes\n";

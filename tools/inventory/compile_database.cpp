@@ -74,6 +74,9 @@ std::vector<std::string> flags_of(const CompileCommand& command) {
       ++i;
       continue;
     }
+    if (word.starts_with("-fopt-info") || word.starts_with("-fsave-optimization-record") ||
+        word.starts_with("-foptimization-record"))
+      continue;
     if (word == "-c" || word == "-MD" || word == "-MMD" || word == "--" ||
         absolute(word, command.directory) == command.file)
       continue;

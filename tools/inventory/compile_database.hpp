@@ -15,7 +15,8 @@ struct CompileCommand {
 /// Throws InputError when the build folder has no such file or it cannot be read.
 std::vector<CompileCommand> read_compile_database(const std::string& build);
 
-/// The words without the compiler, -c, -o FILE, dependency files and the source itself.
+/// The words without the compiler, -c, -o FILE, dependency files, records of the optimizer and the
+/// source itself.
 std::vector<std::string> flags_of(const CompileCommand& command);
 
 /// The command of one file for each set of flags: a file compiled twice alike is read once.

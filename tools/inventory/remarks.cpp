@@ -261,11 +261,7 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compi
   if (!own.empty() && compiler == command.words[0] && fs::exists(own))
     return {read(own), "# the build wrote " + own};
 
-  std::vector<std::string> flags;
-  for (const std::string& flag : flags_of(command))
-    if (!flag.starts_with("-fopt-info") && !flag.starts_with("-fsave-optimization-record") &&
-        !flag.starts_with("-foptimization-record"))
-      flags.push_back(flag);
+  std::vector<std::string> flags = flags_of(command);
   std::vector<std::string> key = flags;
   key.insert(key.end(), {compiler, command.directory, command.file});
   const fs::path base = fs::path(folder) /

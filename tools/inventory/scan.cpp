@@ -122,7 +122,8 @@ class VectorTypes {
       case CXCursor_VarDecl:
       case CXCursor_ParmDecl:
         return is_vector(clang_getCursorType(cursor)) ||
-               computes(clang_getCursorReferenced(cursor));
+               computes(clang_getCursorReferenced(cursor)) ||
+               declared_as_vector(clang_getCursorReferenced(cursor));
       default:
         return false;
     }

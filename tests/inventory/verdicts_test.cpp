@@ -69,7 +69,7 @@ TEST(Verdicts, AreOneForEachCompilerAndTargetWithTheMostFrequentReasonFirst) {
   rare.reason = "a rare one";
   add_verdicts(loops, {rare, remark(10, 20, false), remark(10, 21, false)}, "/r", "avx2", "g++");
   add_verdicts(loops, {remark(10, 20)}, "/r", "avx2", "clang++");
-  sort_reasons(loops);
+  rank_reasons(loops);
   const auto& verdicts = loops[0].loop.verdicts;
   ASSERT_EQ(verdicts.size(), 2U);
   EXPECT_EQ(verdicts[0].compiler, "clang++");

@@ -23,7 +23,7 @@ struct Verdict {
   int width = 0;                     ///< lanes (clang) of the widest; 0: not said
   int bytes = 0;                     ///< of the widest vector (g++); 0: not said
   int interleave = 0;                ///< 0: not said
-  std::vector<std::string> reasons;  ///< why it was missed, the most frequent first
+  std::vector<std::string> reasons;  ///< why it was missed: the three most frequent ones
   bool operator==(const Verdict&) const = default;
 };
 

@@ -251,7 +251,7 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
                            said.compiler);
       asked += said.command + '\n';
     }
-    sort_reasons(scan.loops);
+    rank_reasons(scan.loops);
     if (lost > 0)
       fmt::print(err, "nablabragg-inventory: {} remarks of compilers lie in no loop's header\n",
                  lost);

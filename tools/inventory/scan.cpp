@@ -160,7 +160,7 @@ class VectorTypes {
     while (type.kind == CXType_ConstantArray)
       type = clang_getCanonicalType(clang_getArrayElementType(type));
     if (type.kind == CXType_Vector || type.kind == CXType_ExtVector) return true;
-    if (type.kind != CXType_Record) return false;
+    if (type.kind != CXType_Record) return named_by(clang_getTypeDeclaration(type));
     const std::string name = text_of(clang_getTypeSpelling(type));
     const auto [known, is_new] = types_.try_emplace(name, false);
     if (!is_new) return known->second;
@@ -191,6 +191,10 @@ class VectorTypes {
                         kind == CXCursor_ClassDecl ||
                         kind == CXCursor_ClassTemplatePartialSpecialization;
     if (!alias && !record) return false;
+    const auto path = path_of(declaration);
+    if (path.size() > 2 && path[0] == "hwy" && names_target(path[1]) &&
+        (path[2].starts_with("Vec") || path[2].starts_with("Mask")))
+      return true;
     // An alias template and the alias in it have one USR.
     const std::string usr = text_of(clang_getCursorUSR(declaration)) + std::to_string(kind);
     const auto [known, is_new] = declarations_.try_emplace(usr, false);

@@ -66,7 +66,8 @@ int add_verdicts(std::vector<FoundLoop>& loops, const std::vector<Remark>& remar
   return lost;
 }
 
-void sort_reasons(std::vector<FoundLoop>& loops) {
+void rank_reasons(std::vector<FoundLoop>& loops) {
+  constexpr std::size_t most = 3;
   for (FoundLoop& found : loops) {
     for (Verdict& verdict : found.loop.verdicts) {
       std::map<std::string, int> counts;

@@ -15,7 +15,7 @@ namespace nablabragg::inventory {
 int add_verdicts(std::vector<FoundLoop>& loops, const std::vector<Remark>& remarks,
                  const std::string& root, const std::string& target, const std::string& compiler);
 
-/// Brings the reasons of each verdict into order, the most frequent first, each one once.
-void sort_reasons(std::vector<FoundLoop>& loops);
+/// Leaves of each verdict's reasons the three most frequent ones, each once.
+void rank_reasons(std::vector<FoundLoop>& loops);
 
 }  // namespace nablabragg::inventory

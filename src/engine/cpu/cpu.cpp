@@ -141,8 +141,10 @@ class CpuRenderer {
       for (std::size_t y = 0; y < block_side; ++y)
         for (std::size_t x = 0; x < block_side; ++x)
           to[y * width + x] = static_cast<Number>(photons[y * block_side + x]);
-      std::array<double, 4> sum{};
-      for (std::size_t i = 0; i < block_pixels; ++i) sum[i % 4] += sums.solid_angle[first + i];
+      std::array<double, block_side> sum{};
+      for (std::size_t y = 0; y < block_side; ++y)
+        for (std::size_t x = 0; x < block_side; ++x)
+          sum[x] += sums.solid_angle[first + y * block_side + x];
       solid_angle += (sum[0] + sum[1]) + (sum[2] + sum[3]);
       return;
     }

@@ -218,6 +218,20 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   }
 }
 
+std::vector<Vec3d> subpixel_offsets(const Plan& plan) {
+  const PlanFrame& f = plan.frame;
+  const PlanSensor& sensor = plan.sensor;
+  const double middle_layer = 0.5 * (sensor.layers - 1), middle = 0.5 * (plan.oversample - 1);
+  std::vector<Vec3d> offsets;
+  for (int layer = 0; layer < sensor.layers; ++layer)
+    for (int slow = 0; slow < plan.oversample; ++slow)
+      for (int fast = 0; fast < plan.oversample; ++fast)
+        offsets.push_back((f.subpixel * (fast - middle)) * f.fast +
+                          (f.subpixel * (slow - middle)) * f.slow +
+                          (sensor.layer_step * (layer - middle_layer)) * f.normal);
+  return offsets;
+}
+
 /// The error of an anchored index is about 1.2e-7 times its distance to the anchor and 3e-8 for its
 /// last rounding; that of the flank of a fringe 3.1 times this times the number of cells.  The
 /// brightest pixel may be no more than that, where a region lies between the spots.  The errors of
@@ -231,6 +245,7 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below, bool bands_allowed) {
   CpuPlan p;
   p.plan = &plan;
   add_intensities(plan, p);
+  p.offsets = subpixel_offsets(plan);
   for (const PlanRay& ray : plan.rays) {
     p.max_wavenumber = std::max(p.max_wavenumber, ray.wavenumber);
     if (ray.weight != 1) p.ray_factors = true;

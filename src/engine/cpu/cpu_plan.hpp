@@ -48,6 +48,8 @@ struct CpuPlan {
   std::vector<int> band_ray;  ///< which ray of the plan it is
   /// Where the rays of each bin of a band begin and end, a little too early and too late.
   std::vector<std::array<int, 2>> band_bins;
+  /// From the middle of a pixel to its sub-pixels [m], fast axis fastest, then slow axis, layers.
+  std::vector<Vec3d> offsets;
   double dark_radius2 = 0;  ///< beyond which a spot is dark
 
   Vec3d edges_m;  ///< longest a, b, c of all orientations

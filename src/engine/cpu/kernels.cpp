@@ -133,7 +133,6 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   const bool one_polarization = plan.polarized && !each_polarization;
   const bool lights_background = plan.background_per_sr != 0;
   const double own_depth = each_omega ? sensor.layer_step : 0;
-  const double middle_layer = 0.5 * (sensor.layers - 1), middle_sub = 0.5 * (plan.oversample - 1);
   const std::int64_t samples = std::int64_t{sensor.layers} * plan.oversample * plan.oversample;
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
 
@@ -181,13 +180,11 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
       Phase phase(p, tile, anchors, first);
       Wide sum(0), solid_angles(0), light(0);
       SubPixel at;
+      const Vec3d* offset = p.offsets.data();
       for (at.layer = 0; at.layer < sensor.layers; ++at.layer)
         for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
           for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-            const Vec3d offset = (frame.subpixel * (at.sub_fast - middle_sub)) * frame.fast +
-                                 (frame.subpixel * (at.sub_slow - middle_sub)) * frame.slow +
-                                 (sensor.layer_step * (at.layer - middle_layer)) * frame.normal;
-            const auto spot = phase.place(p, tile, first, at, offset);
+            const auto spot = phase.place(p, tile, first, at, *offset++);
 
             // Solid angle, capture and polarization of this spot of the sensor
             const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;

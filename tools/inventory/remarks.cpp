@@ -219,7 +219,6 @@ std::string version_line(const std::string& program) {
 CompilerKind kind_of_compiler(const std::string& program) {
   const std::string line = version_line(program);
   if (line.find("clang") != std::string::npos) return CompilerKind::clang;
-  const std::string name = fs::path(program).filename();
   if (line.find("GCC") != std::string::npos || line.find("g++") != std::string::npos ||
       line.find("gcc") != std::string::npos || line.starts_with("c++ ") || line.starts_with("cc "))
     return CompilerKind::gcc;

@@ -261,7 +261,7 @@ TEST(Inventory, ReadsTheCompilersRecordsAgainOnlyWhenASourceChanged) {
   EXPECT_EQ(before.loops.at(0).loop_class, LoopClass::vectorized);
   const auto folder = package.path() / "vectorization-records";
   std::filesystem::path record;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
     if (entry.path().extension() == ".vec") record = entry.path();
   const auto made = std::filesystem::last_write_time(record);
   inventory_of(package);
@@ -271,6 +271,20 @@ TEST(Inventory, ReadsTheCompilersRecordsAgainOnlyWhenASourceChanged) {
       "inline void f(volatile float* x, int n) { for (int i = 0; i < n; ++i) x[i] = 1; }\n");
   std::filesystem::last_write_time(package.path() / "src/a.hpp", made + std::chrono::seconds(1));
   EXPECT_NE(inventory_of(package).loops.at(0).loop_class, LoopClass::vectorized);
+}
+
+TEST(Inventory, DoesNotBelieveABuildThatIsOlderThanItsSource) {
+  Package package;
+  package.add("a.cpp",
+              "void f(volatile float* x, int n) {\n  for (int i = 0; i < n; ++i) x[i] = 1;\n}\n",
+              {"-fopt-info-vec-optimized-missed=a.vec"});
+  const auto source = package.path() / "src/a.cpp", record = package.path() / "a.vec";
+  test::write_file(record,
+                   source.string() + ":2:21: optimized: loop vectorized using 16 byte vectors\n");
+  EXPECT_EQ(inventory_of(package).loops.at(0).rule, "V2");
+  std::filesystem::last_write_time(
+      record, std::filesystem::last_write_time(source) - std::chrono::seconds(1));
+  EXPECT_NE(inventory_of(package).loops.at(0).rule, "V2");
 }
 
 TEST(Inventory, ExitsWithThreeForALoopToDoThatNobodyExplained) {

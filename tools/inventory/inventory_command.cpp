@@ -146,8 +146,12 @@ std::vector<Said> ask(const std::vector<CompileCommand>& commands,
       const Compiler& compiler = compilers[i % compilers.size()];
       const std::size_t index = i / compilers.size();
       try {
-        auto unit = remarks_of(commands[index], compiler.program, compiler.kind,
-                               fs::absolute(request.records).lexically_normal().string());
+        // What one version says is not what the next one does.
+        std::string folder = compiler.version;
+        std::replace(folder.begin(), folder.end(), ' ', '-');
+        auto unit = remarks_of(
+            commands[index], compiler.program, compiler.kind,
+            (fs::absolute(request.records) / folder).lexically_normal().string());
         all[i] = {std::move(unit.remarks), std::move(unit.command), compiler.name, index};
       } catch (...) {
         const std::scoped_lock lock(mutex);

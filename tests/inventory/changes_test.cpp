@@ -58,10 +58,18 @@ TEST(Changes, AreHotWhereAProfileSaysSo) {
   const Inventory before = of({loop("a", LoopClass::cold, 1), loop("b", LoopClass::cold, 1)}),
                   after = of({loop("a", LoopClass::cold, 0), loop("b", LoopClass::cold, 0)});
   EXPECT_FALSE(find_changes(before, after, {}).lost_in_hot_loop());
-  const Changes changes = find_changes(before, after, {"b"});
+  const Changes changes = find_changes(before, after, std::vector<std::string>{"b"});
   ASSERT_EQ(changes.lost.size(), 2U);
   EXPECT_FALSE(changes.lost[0].hot);
   EXPECT_TRUE(changes.lost[1].hot);
+}
+
+TEST(Changes, AreHotNowhereWhereAProfileNamesNoLoop) {
+  const Changes changes = find_changes(of({loop("a", LoopClass::vectorized, 1)}),
+                                       of({loop("a", LoopClass::todo, 0)}),
+                                       std::vector<std::string>{});
+  EXPECT_EQ(changes.lost.size(), 2U);
+  EXPECT_FALSE(changes.lost_in_hot_loop());
 }
 
 TEST(Changes, NameWhatIsGained) {
@@ -101,7 +109,7 @@ TEST(Changes, TellMovedLoopsFromNewAndGoneOnes) {
   there.verdicts[0].vectorized = 0;
   const Changes changes = find_changes(of({here, loop("gone", LoopClass::todo, 0)}),
                                        of({there, loop("appeared", LoopClass::todo, 0)}),
-                                       {"old.cpp:f:for:1"});
+                                       std::vector<std::string>{"old.cpp:f:for:1"});
   EXPECT_THAT(changes.moved, ElementsAre(MovedLoop{here.id, there.id}));
   EXPECT_THAT(changes.appeared, ElementsAre("appeared"));
   EXPECT_THAT(changes.gone, ElementsAre("gone"));

@@ -150,6 +150,49 @@ void plain(Plain* p, int n) {
   EXPECT_EQ(loop_at(inventory, 8).rule, "V1");
 }
 
+TEST(Inventory, LoopsThatAMacroMakesAreOne) {
+  test::Package package;
+  package.add("macros.cpp", R"(#define OVER for (int i = 0; i < n; ++i) for (int j = 0; j < n; ++j)
+#define RUN(...) __VA_ARGS__
+void first(float* a, int n) { OVER a[i * n + j] += 1; }
+void second(float* a, int n) {
+  RUN(for (int i = 0; i < n; ++i) for (int j = 0; j < n; ++j) a[i * n + j] += 2;)
+}
+)");
+  const Inventory inventory = inventory_of(package);
+  ASSERT_EQ(inventory.loops.size(), 2U);
+  for (const Loop& loop : inventory.loops) {
+    EXPECT_EQ(loop.parent, "");
+    EXPECT_EQ(loop.loop_class, LoopClass::vectorized) << loop.header;
+  }
+}
+
+TEST(Inventory, ApostrophesInNumbersEndNoHeader) {
+  test::Package package;
+  package.add("digits.cpp", R"(void fill(float* a) {
+  for (int i = 0; i < 10'000; ++i) a[i] = ')';
+}
+char quote = '(';
+)");
+  const Loop loop = loop_at(inventory_of(package), 2);
+  EXPECT_EQ(loop.header, "for (int i = 0; i < 10'000; ++i)");
+  EXPECT_EQ(loop.trip_count, 10000);
+}
+
+TEST(Inventory, TurnsThatDifferFromOneCompilationToTheNextAreNotConstant) {
+  test::Package package;
+  const std::string text = R"(void fill(float* a) {
+  for (int i = 0; i < LANES; ++i) a[i] = 1;
+  for (int i = 0; i < 7; ++i) a[i] = 2;
+}
+)";
+  package.add("lanes.cpp", text, {"-DLANES=4"});
+  package.add("lanes.cpp", text, {"-DLANES=100"});
+  const Inventory inventory = inventory_of(package);
+  EXPECT_EQ(loop_at(inventory, 2).trip_count, std::nullopt);
+  EXPECT_EQ(loop_at(inventory, 3).trip_count, 7);
+}
+
 TEST(Inventory, KnowsASourceThatIsCompiledForSeveralInstructionSets) {
   Package package;
   const char* text = R"(
@@ -218,7 +261,7 @@ TEST(Inventory, ReadsTheCompilersRecordsAgainOnlyWhenASourceChanged) {
   EXPECT_EQ(before.loops.at(0).loop_class, LoopClass::vectorized);
   const auto folder = package.path() / "vectorization-records";
   std::filesystem::path record;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
     if (entry.path().extension() == ".vec") record = entry.path();
   const auto made = std::filesystem::last_write_time(record);
   inventory_of(package);
@@ -228,6 +271,20 @@ TEST(Inventory, ReadsTheCompilersRecordsAgainOnlyWhenASourceChanged) {
       "inline void f(volatile float* x, int n) { for (int i = 0; i < n; ++i) x[i] = 1; }\n");
   std::filesystem::last_write_time(package.path() / "src/a.hpp", made + std::chrono::seconds(1));
   EXPECT_NE(inventory_of(package).loops.at(0).loop_class, LoopClass::vectorized);
+}
+
+TEST(Inventory, DoesNotBelieveABuildThatIsOlderThanItsSource) {
+  Package package;
+  package.add("a.cpp",
+              "void f(volatile float* x, int n) {\n  for (int i = 0; i < n; ++i) x[i] = 1;\n}\n",
+              {"-fopt-info-vec-optimized-missed=a.vec"});
+  const auto source = package.path() / "src/a.cpp", record = package.path() / "a.vec";
+  test::write_file(record,
+                   source.string() + ":2:21: optimized: loop vectorized using 16 byte vectors\n");
+  EXPECT_EQ(inventory_of(package).loops.at(0).rule, "V2");
+  std::filesystem::last_write_time(
+      record, std::filesystem::last_write_time(source) - std::chrono::seconds(1));
+  EXPECT_NE(inventory_of(package).loops.at(0).rule, "V2");
 }
 
 TEST(Inventory, ExitsWithThreeForALoopToDoThatNobodyExplained) {

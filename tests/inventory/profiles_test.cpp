@@ -152,6 +152,9 @@ TEST(PerfScript, NamesFileAndLineOfWhatItCannotRead) {
   EXPECT_THAT(error("p 1 2.0: 3 cycles: 55 main (/p)\n"), HasSubstr("perf.txt:1: is no sample"));
   EXPECT_THAT(error("p 1 2.0: 3 cycles:\n\n"), HasSubstr("perf record needs -g"));
   EXPECT_THAT(error("\n"), HasSubstr("holds no samples"));
+  EXPECT_THAT(
+      error("p 1 2.0: 3 cycles:\n\t55 main (/p)\n\np 1 2.0: 3 instructions:\n\t55 main (/p)\n"),
+      HasSubstr("perf.txt:4: counts \"instructions\" beside \"cycles\""));
 }
 
 TEST(ChromeTrace, TakesWhatLiesInsideASpanOfItsThreadOffItsOwnTime) {

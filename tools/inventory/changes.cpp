@@ -125,16 +125,16 @@ bool Changes::lost_in_hot_loop() const {
 }
 
 Changes find_changes(const Inventory& before, const Inventory& after,
-                     const std::vector<std::string>& hot) {
+                     const std::optional<std::vector<std::string>>& hot) {
   Changes changes;
-  const std::unordered_set<std::string> hot_ids(hot.begin(), hot.end());
+  std::unordered_set<std::string> hot_ids;
+  if (hot) hot_ids.insert(hot->begin(), hot->end());
   for (const Pair& pair : pairs_of(before, after, changes)) {
     const auto busy = [](const Loop& loop) {
       return loop.loop_class == LoopClass::vectorized || loop.loop_class == LoopClass::todo;
     };
-    const bool is_hot = hot.empty()
-                            ? busy(*pair.first) || busy(*pair.second)
-                            : hot_ids.contains(pair.first->id) || hot_ids.contains(pair.second->id);
+    const bool is_hot = hot ? hot_ids.contains(pair.first->id) || hot_ids.contains(pair.second->id)
+                            : busy(*pair.first) || busy(*pair.second);
     compare_classes(pair, is_hot, changes);
     compare_verdicts(pair, is_hot, changes);
   }

@@ -1,5 +1,6 @@
 // What changed from one inventory to the next; lost vectorisation above all.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 #include "inventory.hpp"
@@ -35,10 +36,11 @@ struct Changes {
   bool lost_in_hot_loop() const;
 };
 
-/// Hot are the loops with these ids, old or new; without any, those that are vectorised or to be.
+/// Hot are the loops with these ids, old or new; without a list, those that are vectorised or to
+/// be.
 /// Only compilers and instruction sets that both inventories have are compared.
 Changes find_changes(const Inventory& before, const Inventory& after,
-                     const std::vector<std::string>& hot);
+                     const std::optional<std::vector<std::string>>& hot);
 
 /// For people, ASCII only.
 std::string changes_text(const Changes& changes);

@@ -99,7 +99,6 @@ void classify_alone(Loop& loop, const Annotations& annotations, const std::strin
 
 Annotations read_annotations(const std::string& file) {
   Annotations annotations;
-  annotations.file = file;
   try {
     const YAML::Node root = YAML::LoadFile(file);
     if (root.IsNull()) return annotations;

@@ -17,7 +17,6 @@ struct Annotations {
   struct OfFolder {
     std::string path, reason;  ///< files below it are cold by design
   };
-  std::string file;
   std::vector<OfLoops> loops;
   std::vector<OfFolder> cold;
   std::vector<std::string> span_types;

@@ -90,7 +90,8 @@ std::vector<CompileCommand> commands_of_package(const std::vector<CompileCommand
   std::vector<CompileCommand> commands;
   std::set<std::vector<std::string>> seen;
   for (const CompileCommand& command : all) {
-    if (!lies_in(command.file, folders)) continue;
+    // The build may have come here by a link.
+    if (!lies_in(fs::weakly_canonical(command.file).string(), folders)) continue;
     std::vector<std::string> key = flags_of(command);
     key.push_back(command.file);
     if (seen.insert(key).second) commands.push_back(command);

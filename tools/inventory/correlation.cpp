@@ -229,7 +229,7 @@ class CallGraph {
           const bool ends = own && edge.where->loop >= 0;
           if (!ends)
             for (std::size_t l = 0; l < loops; ++l) next[l] += edge.weight * caller[l];
-          if (own && ends) next[static_cast<std::size_t>(edge.where->loop)] += edge.weight;
+          if (ends) next[static_cast<std::size_t>(edge.where->loop)] += edge.weight;
           if (own) continue;
           for (const int around : edge.where->loops) {
             const auto l = static_cast<std::size_t>(around);

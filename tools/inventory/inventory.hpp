@@ -66,8 +66,7 @@ struct TraceSpan {
 };
 
 struct Inventory {
-  std::string root;     ///< absolute; not written: the file holds no path of the machine
-  std::string package;  ///< relative to the root
+  std::string package;                 ///< relative to the root
   std::vector<std::string> compilers;  ///< asked, the build's first
   std::vector<Loop> loops;             ///< by file, line, column
   std::vector<Function> functions;

@@ -146,8 +146,12 @@ std::vector<Said> ask(const std::vector<CompileCommand>& commands,
       const Compiler& compiler = compilers[i % compilers.size()];
       const std::size_t index = i / compilers.size();
       try {
-        auto unit = remarks_of(commands[index], compiler.program, compiler.kind,
-                               fs::absolute(request.records).lexically_normal().string());
+        // What one version says is not what the next one does.
+        std::string folder = compiler.version;
+        std::replace(folder.begin(), folder.end(), ' ', '-');
+        auto unit = remarks_of(
+            commands[index], compiler.program, compiler.kind,
+            (fs::absolute(request.records) / folder).lexically_normal().string());
         all[i] = {std::move(unit.remarks), std::move(unit.command), compiler.name, index};
       } catch (...) {
         const std::scoped_lock lock(mutex);
@@ -178,8 +182,8 @@ std::string clang_version() {
 
 /// Compares, prints what --fail-on is about, and says how the program ends.
 int judge(const Request& request, const Inventory& inventory,
-          const std::optional<Inventory>& before, const std::vector<std::string>& hot,
-          std::ostream& out) {
+          const std::optional<Inventory>& before,
+          const std::optional<std::vector<std::string>>& hot, std::ostream& out) {
   const auto asked = [&](const char* what) {
     return std::find(request.fail_on.begin(), request.fail_on.end(), what) != request.fail_on.end();
   };
@@ -193,7 +197,7 @@ int judge(const Request& request, const Inventory& inventory,
   if (!asked("todo")) return code;
   for (const Loop& loop : inventory.loops) {
     if (loop.loop_class != LoopClass::todo || loop.rule == "annotation") continue;
-    if (!hot.empty() && std::find(hot.begin(), hot.end(), loop.id) == hot.end()) continue;
+    if (hot && std::find(hot->begin(), hot->end(), loop.id) == hot->end()) continue;
     fmt::print(out, "to do: {}:{}: {} ({})\n", loop.file, loop.line, loop.header, loop.reason);
     code = refused;
   }
@@ -212,10 +216,12 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
                                       : read_annotations(request.annotations);
   std::optional<Inventory> before;
   if (!request.compare.empty()) before = read_inventory(request.compare);
-  std::vector<std::string> hot;
-  if (!request.hot.empty())
+  std::optional<std::vector<std::string>> hot;
+  if (!request.hot.empty()) {
+    hot.emplace();
     for (const HotLoop& loop : read_hot_loops(request.hot))
-      if (loop.percent_self >= hot_percent) hot.push_back(loop.id);
+      if (loop.percent_self >= hot_percent) hot->push_back(loop.id);
+  }
   const auto folders = folders_of(request);
   const auto commands = commands_of_package(read_compile_database(request.build), folders);
   if (commands.empty())

@@ -77,6 +77,9 @@ struct Reader {
     }
     sample.cost = io::parse_number<double>(before).value_or(1);
     if (profile.unit.empty()) profile.unit = event;
+    if (profile.unit != event)
+      fail("counts " + io::in_quotes(event) + " beside " + io::in_quotes(profile.unit) +
+           ", which have no sum; perf record -e takes one of them");
     in_sample = true;
   }
 

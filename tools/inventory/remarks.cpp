@@ -89,6 +89,16 @@ bool fresh(const std::string& record, const std::string& depfile, const std::str
   return true;
 }
 
+/// Is the build's record of this source, not of one that was changed since?  g++ leaves an old one
+/// alone when it has nothing to say.
+bool of_this_source(const std::string& record, const std::string& source) {
+  std::error_code error;
+  const auto made = fs::last_write_time(record, error);
+  if (error) return false;
+  const auto changed = fs::last_write_time(source, error);
+  return !error && changed <= made;
+}
+
 /// Where the build itself writes the record; empty: nowhere.
 std::string record_of_build(const CompileCommand& command, CompilerKind kind) {
   std::string file;
@@ -219,7 +229,6 @@ std::string version_line(const std::string& program) {
 CompilerKind kind_of_compiler(const std::string& program) {
   const std::string line = version_line(program);
   if (line.find("clang") != std::string::npos) return CompilerKind::clang;
-  const std::string name = fs::path(program).filename();
   if (line.find("GCC") != std::string::npos || line.find("g++") != std::string::npos ||
       line.find("gcc") != std::string::npos || line.starts_with("c++ ") || line.starts_with("cc "))
     return CompilerKind::gcc;
@@ -258,7 +267,7 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compi
                                      : read_clang_record(file, command.directory);
   };
   const std::string own = record_of_build(command, kind);
-  if (!own.empty() && compiler == command.words[0] && fs::exists(own))
+  if (!own.empty() && compiler == command.words[0] && of_this_source(own, command.file))
     return {read(own), "# the build wrote " + own};
 
   std::vector<std::string> flags = flags_of(command);

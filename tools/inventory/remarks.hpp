@@ -41,8 +41,9 @@ struct RemarksOfUnit {
 };
 
 /// The remarks of one compile command, by `compiler`.  They are the build's own where it writes
-/// them (-fopt-info-vec...=FILE or -fsave-optimization-record among its flags); else the compiler
-/// runs with the same flags, and what it says is kept in `folder` until a source changes.
+/// them (-fopt-info-vec...=FILE or -fsave-optimization-record among its flags) and the source is no
+/// younger; else the compiler runs with the same flags, and what it says is kept in `folder` until
+/// a source changes.
 /// Throws InputError, naming the source and the log, when it does not compile.
 RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compiler,
                          CompilerKind kind, const std::string& folder);

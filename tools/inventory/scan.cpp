@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cctype>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -472,22 +473,33 @@ class Walker {
                                              static_cast<int>(end.line), false});
   }
 
-  /// The text from `begin` to the ')' that closes the first '('; where that is.
-  std::pair<std::string, std::size_t> up_to_closing(const std::string& text, std::size_t begin) {
+  /// The text from `begin` to the ')' that closes the first '('; no further than `end`, which is
+  /// not known of what a macro makes.
+  static std::string up_to_closing(const std::string& text, std::size_t begin, std::size_t end) {
+    const auto is_digit = [&](std::size_t at) {
+      return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0;
+    };
+    end = end > begin ? std::min(end, text.size()) : text.size();
     std::size_t at = text.find('(', begin);
     int open = 0;
-    for (; at < text.size(); ++at) {
-      if (text[at] == '"' || text[at] == '\'') {
+    for (; at < end; ++at) {
+      // 10'000 has no character in quotes.
+      if (text[at] == '"' || (text[at] == '\'' && !(is_digit(at - 1) && is_digit(at + 1)))) {
         const char quote = text[at];
-        for (++at; at < text.size() && text[at] != quote; ++at)
+        for (++at; at < end && text[at] != quote; ++at)
           if (text[at] == '\\') ++at;
         continue;
       }
       if (text[at] == '(') ++open;
       if (text[at] == ')' && --open == 0) break;
     }
-    at = std::min(at + 1, text.size());
-    return {one_line(text.substr(begin, at - begin)), at};
+    return one_line(text.substr(begin, std::min(at + 1, end) - begin));
+  }
+
+  /// All that a macro makes stands where the macro is used: of its loops the outermost is listed.
+  bool is_listed(const Position& begin, const Around& around) {
+    return around.loop == Key{name_of_file(begin.file), static_cast<int>(begin.line),
+                              static_cast<int>(begin.column)};
   }
 
   Entry& add_loop(LoopKind kind, const Position& begin, const Position& end, Around& inside) {
@@ -512,7 +524,7 @@ class Walker {
 
   void open_loop(CXCursor cursor, LoopKind kind, const Position& begin, const Position& end,
                  Around& inside) {
-    if (name_of_file(begin.file).empty()) return;
+    if (name_of_file(begin.file).empty() || is_listed(begin, inside)) return;
     FoundLoop& found = add_loop(kind, begin, end, inside).found;
     Loop& loop = found.loop;
     const std::string& text = contents_of(loop.file);
@@ -526,9 +538,9 @@ class Walker {
       const Position body_end = position_of(clang_getRangeEnd(clang_getCursorExtent(body)));
       const std::size_t at = text.find("while",
                                        std::min<std::size_t>(body_end.offset, text.size()));
-      loop.header = at < end.offset ? "do ... " + up_to_closing(text, at).first : "do";
+      loop.header = at < end.offset ? "do ... " + up_to_closing(text, at, end.offset) : "do";
     } else {
-      loop.header = up_to_closing(text, begin.offset).first;
+      loop.header = up_to_closing(text, begin.offset, end.offset);
     }
     if (kind == LoopKind::for_loop) loop.trip_count = trips_of_for(cursor, loop.header);
     if (kind == LoopKind::range_for) loop.trip_count = trips_of_range(cursor);
@@ -567,6 +579,7 @@ class Walker {
     const bool of_library = path.size() > 1 && (path[0] == "std" || path[0] == "tbb");
     const CXCursor parent = clang_getCursorSemanticParent(callee);
     if (!of_library || clang_getCursorKind(parent) != CXCursor_Namespace) return;
+    if (is_listed(begin, inside)) return;
     FoundLoop& found = add_loop(parallel ? LoopKind::parallel : LoopKind::algorithm, begin, end,
                                 inside)
                            .found;
@@ -688,7 +701,8 @@ void merge(Findings& all, Findings&& more) {
     if (is_new) continue;
     Loop& loop = at->second.found.loop;
     loop.explicit_simd = loop.explicit_simd || entry.found.loop.explicit_simd;
-    if (!loop.trip_count) loop.trip_count = entry.found.loop.trip_count;
+    // As many as a register has lanes, say, for each of several instruction sets
+    if (loop.trip_count != entry.found.loop.trip_count) loop.trip_count.reset();
     at->second.targets.merge(entry.targets);
   }
   for (auto& [key, function] : more.functions) {

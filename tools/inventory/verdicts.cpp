@@ -41,8 +41,11 @@ int add_verdicts(std::vector<FoundLoop>& loops, const std::vector<Remark>& remar
   for (FoundLoop& found : loops)
     of_file[(std::filesystem::path(root) / found.loop.file).string()].push_back(&found);
   int lost = 0;
+  std::map<std::string, std::string> without_links;
   for (const Remark& remark : remarks) {
-    const auto file = of_file.find(remark.file);
+    const auto [name, is_new] = without_links.try_emplace(remark.file);
+    if (is_new) name->second = std::filesystem::weakly_canonical(remark.file).string();
+    const auto file = of_file.find(name->second);
     if (file == of_file.end()) continue;
     const Place at{remark.line, remark.column};
     FoundLoop *innermost = nullptr, *around = nullptr;

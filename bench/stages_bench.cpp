@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "engine/cpu/tiles.hpp"
+#include "engine/engine.hpp"
 #include "engine/pixel_sum.hpp"
 #include "model/resolve.hpp"
 #include "plan/make_plan.hpp"
@@ -65,6 +66,22 @@ void listing_a_tile(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * engine::tile_pixels);
 }
 BENCHMARK(listing_a_tile);
+
+/// 25 domains x 10 phi steps, 64 x 64 pixels: operators listed for each block, then their steps.
+void image_of_many_orientations(benchmark::State& state) {
+  Experiment e = cubic_crystal();
+  e.crystal.mosaic_spread_deg = 0.3;
+  e.crystal.mosaic_domains = 25;
+  e.scan.oscillation_deg = {1, {}, 10};
+  const Plan plan = make_plan(e, resolve(e));
+  std::vector<float> pixels(64 * 64);
+  ComputeOptions options;
+  options.threads = 1;
+  for (auto _ : state)
+    benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(pixels), options));
+  state.SetItemsProcessed(state.iterations() * 64 * 64 * 250);
+}
+BENCHMARK(image_of_many_orientations)->Unit(benchmark::kMicrosecond);
 
 template <CrystalShape Shape>
 void steps_of_one_pixel(benchmark::State& state) {

@@ -25,6 +25,7 @@ Loop loop(const std::string& id, LoopClass loop_class, int vectorized) {
 
 Inventory of(std::vector<Loop> loops) {
   Inventory i;
+  i.compilers = {"g++", "clang++"};
   i.loops = std::move(loops);
   return i;
 }
@@ -52,6 +53,14 @@ TEST(Changes, AreNotMadeOfCompilersThatOnlyOneInventoryAsked) {
   Loop before = loop("a", LoopClass::cold, 1), after = loop("a", LoopClass::cold, 0);
   after.verdicts[0].compiler = "clang++";
   EXPECT_THAT(find_changes(of({before}), of({after}), {}).lost, IsEmpty());
+}
+
+TEST(Changes, OfTheSecondOpinionMatterToNobody) {
+  Loop before = loop("a", LoopClass::vectorized, 1), after = loop("a", LoopClass::vectorized, 0);
+  before.verdicts[0].compiler = after.verdicts[0].compiler = "clang++";
+  const Changes changes = find_changes(of({before}), of({after}), {});
+  EXPECT_EQ(changes.lost.size(), 1U);
+  EXPECT_FALSE(changes.lost_in_hot_loop());
 }
 
 TEST(Changes, AreHotWhereAProfileSaysSo) {

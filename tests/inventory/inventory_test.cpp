@@ -329,7 +329,7 @@ TEST(Inventory, ExitsWithTwoAndNamesTheSourceThatCannotBeParsed) {
   const Outcome outcome = package.run();
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("bad.cpp:2: use of undeclared identifier 'c'"));
-  EXPECT_FALSE(std::filesystem::exists(package.path() / "out"));
+  EXPECT_TRUE(std::filesystem::is_empty(package.path() / "out"));
 }
 
 TEST(Inventory, ExitsWithOneForWordsThatItDoesNotKnow) {

@@ -1,5 +1,7 @@
 #include "words.hpp"
 
+#include "text.hpp"
+
 #include <gtest/gtest.h>
 
 namespace nablabragg::inventory {

@@ -11,6 +11,7 @@
 #include "csv.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
+#include "text.hpp"
 
 namespace nablabragg::inventory {
 
@@ -74,15 +75,6 @@ void estimate(const Loop& loop, const LoopShare& share, Candidate& c) {
   c.saved = c.share * (1 - 1 / c.gain);
 }
 
-std::string cell(const std::string& text) {
-  std::string result;
-  for (const char c : ascii(text)) {
-    if (c == '|') result += '\\';
-    result += c == '\n' ? ' ' : c;
-  }
-  return result;
-}
-
 std::string in_short(const std::vector<std::string>& tests) {
   if (tests.empty()) return "none found";
   constexpr std::size_t most = 3;
@@ -137,8 +129,7 @@ std::string risk_of(const Loop& loop) {
     return "middle: a sum in another order changes the last bits";
   if (has_any(reasons, {"alias", "dependence", "dependen"}))
     return "middle: what one pass writes, another may read";
-  if (loop.driver == Driver::file || loop.module.starts_with("io") ||
-      has_any(code, {"/io/", "parse", "read_", "write_"}))
+  if (loop.driver == Driver::file || has_any(code, {"/io/", "parse", "read_", "write_"}))
     return "low: bytes of files must stay the same, which tests see";
   if (loop.kind == LoopKind::parallel) return "middle: the loop's threads share what it writes";
   if (has_any(reasons, {"call", "libm", "math"}))

@@ -71,18 +71,21 @@ std::vector<Pair> pairs_of(const Inventory& before, const Inventory& after, Chan
   return pairs;
 }
 
-void compare_verdicts(const Pair& pair, bool hot, Changes& changes) {
+/// The second opinion may change; what the build's compiler makes of a hot loop may not.
+void compare_verdicts(const Pair& pair, bool hot, const std::string& compiler, Changes& changes) {
   for (const Verdict& now : pair.second->verdicts) {
+    const bool matters = hot && now.compiler == compiler;
     const auto& old = pair.first->verdicts;
     const auto then = std::find_if(old.begin(), old.end(), [&](const Verdict& v) {
       return v.target == now.target && v.compiler == now.compiler;
     });
     if (then == old.end() || (then->vectorized > 0) == (now.vectorized > 0)) continue;
     if (now.vectorized > 0)
-      changes.gained.push_back({pair.second->id, now.target, now.compiler, "", hot});
+      changes.gained.push_back({pair.second->id, now.target, now.compiler, "", matters});
     else
       changes.lost.push_back({pair.second->id, now.target, now.compiler,
-                              now.reasons.empty() ? "no reason said" : now.reasons.front(), hot});
+                              now.reasons.empty() ? "no reason said" : now.reasons.front(),
+                              matters});
   }
 }
 
@@ -136,7 +139,7 @@ Changes find_changes(const Inventory& before, const Inventory& after,
     const bool is_hot = hot ? hot_ids.contains(pair.first->id) || hot_ids.contains(pair.second->id)
                             : busy(*pair.first) || busy(*pair.second);
     compare_classes(pair, is_hot, changes);
-    compare_verdicts(pair, is_hot, changes);
+    compare_verdicts(pair, is_hot, after.compilers.empty() ? "" : after.compilers.front(), changes);
   }
   return changes;
 }

@@ -55,6 +55,10 @@ void set(Loop& loop, LoopClass c, const char* rule, std::string reason) {
   loop.reason = std::move(reason);
 }
 
+bool is_in(const Loop& loop, const Annotations::OfFolder& folder) {
+  return loop.file == folder.path || loop.file.starts_with(folder.path + '/');
+}
+
 void classify_alone(Loop& loop, const Annotations& annotations, const std::string& compiler) {
   if (loop.explicit_simd)
     return set(loop, LoopClass::vectorized, "V1", "computes with vector types");
@@ -80,8 +84,7 @@ void classify_alone(Loop& loop, const Annotations& annotations, const std::strin
   if (loop.kind == LoopKind::parallel)
     return set(loop, LoopClass::cold, "C5", "hands blocks of work to threads");
   for (const Annotations::OfFolder& folder : annotations.cold)
-    if (loop.file == folder.path || loop.file.starts_with(folder.path + '/'))
-      return set(loop, LoopClass::cold, "C1", folder.reason);
+    if (is_in(loop, folder)) return set(loop, LoopClass::cold, "C1", folder.reason);
   if (const std::string* folder = cold_folder(loop.file))
     return set(loop, LoopClass::cold, "C1", "in a folder named " + *folder);
   if (loop.driver == Driver::file)
@@ -172,6 +175,10 @@ std::vector<std::string> classify(Inventory& inventory, const Annotations& annot
       }
     if (!used) unused.push_back(annotation.id);
   }
+  for (const Annotations::OfFolder& folder : annotations.cold)
+    if (std::none_of(inventory.loops.begin(), inventory.loops.end(),
+                     [&](const Loop& loop) { return is_in(loop, folder); }))
+      unused.push_back(folder.path);
   return unused;
 }
 

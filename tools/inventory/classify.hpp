@@ -26,8 +26,8 @@ struct Annotations {
 /// line, for what is none: a class that there is not, a reason that is missing.
 Annotations read_annotations(const std::string& file);
 
-/// Gives every loop its class, the rule that gave it and the reason.  Returns the annotations that
-/// fit no loop: they are out of date.
+/// Gives every loop its class, the rule that gave it and the reason.  Returns the annotations, ids
+/// and folders, that fit no loop: they are out of date.
 std::vector<std::string> classify(Inventory& inventory, const Annotations& annotations);
 
 /// Does `text` fit `pattern`, in which * stands for any characters?

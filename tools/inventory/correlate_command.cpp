@@ -13,8 +13,8 @@
 #include "commands.hpp"
 #include "correlation.hpp"
 #include "correlation_report.hpp"
-#include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
+#include "text.hpp"
 
 namespace nablabragg::inventory {
 
@@ -93,6 +93,8 @@ int object_of(const Profile& profile, const std::string& program) {
   const std::string name = fs::path(program).filename().string();
   for (int i = 0; !name.empty() && i < profile.objects.size(); ++i)
     if (fs::path(profile.objects[i]).filename() == name) return i;
+  if (!name.empty())
+    throw UsageError("--binary " + program + ": the profile has no program of that name");
   const auto most = std::max_element(costs.begin(), costs.end());
   return most == costs.end() ? -1 : static_cast<int>(most - costs.begin());
 }
@@ -140,12 +142,6 @@ Program program_of(const Profile& profile, const Request& request) {
   return program;
 }
 
-void write_file(const fs::path& path, const std::string& text) {
-  io::AtomicFile file(path.string());
-  file.write(text);
-  file.commit();
-}
-
 }  // namespace
 
 int correlate_command(const std::vector<std::string>& words, std::ostream& out) {
@@ -172,11 +168,11 @@ int correlate_command(const std::vector<std::string>& words, std::ostream& out) 
   fs::create_directories(folder, error);
   if (error)
     throw OutputError("cannot make the folder " + folder.string() + ": " + error.message());
-  write_file(folder / "hot_loops.csv",
+  write_text((folder / "hot_loops.csv").string(),
              hot_loops_csv(inventory, correlation, request.least_percent));
-  write_file(folder / "correlation.md",
+  write_text((folder / "correlation.md").string(),
              correlation_markdown(inventory, correlation, request.least_percent, about));
-  write_file(folder / "backlog.md",
+  write_text((folder / "backlog.md").string(),
              backlog_markdown(inventory, candidates, request.least_percent, about));
 
   const VectorisedShare vectorised = vectorised_share(inventory, correlation);

@@ -8,6 +8,7 @@
 #include "csv.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
+#include "text.hpp"
 
 namespace nablabragg::inventory {
 
@@ -15,16 +16,6 @@ namespace {
 
 const std::vector<std::string> columns{"module",       "line",       "loop_id", "percent_inclusive",
                                        "percent_self", "call_count", "class",   "notes"};
-
-/// Of Markdown tables, which end a cell at a bar.
-std::string cell(const std::string& text) {
-  std::string result;
-  for (const char c : ascii(text)) {
-    if (c == '|') result += '\\';
-    result += c == '\n' ? ' ' : c;
-  }
-  return result;
-}
 
 void add_functions(std::string& text, const std::string& title,
                    const std::vector<NamedShare>& shares, double least_percent) {

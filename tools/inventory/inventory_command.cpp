@@ -21,11 +21,11 @@
 #include "classify.hpp"
 #include "commands.hpp"
 #include "correlation_report.hpp"
-#include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "remarks.hpp"
 #include "report.hpp"
 #include "scan.hpp"
+#include "text.hpp"
 #include "tools/child_process.hpp"
 #include "tools/machine.hpp"
 #include "verdicts.hpp"
@@ -77,7 +77,7 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what());
+    throw UsageError(std::string(error.what()) + " (nablabragg-inventory --help shows how)");
   }
   if (r.help) {
     out << app.help() << "\nnablabragg-inventory correlate --help: the same beside a profile.\n";
@@ -100,19 +100,6 @@ std::vector<std::string> folders_of(const Request& request) {
     folders.push_back(fs::canonical(package).string());
   }
   return folders;
-}
-
-/// A compiler and what is to be known of it.
-struct Compiler {
-  std::string program, name;  ///< "/usr/bin/c++", "g++"
-  std::string version;
-  CompilerKind kind = CompilerKind::other;
-};
-
-Compiler compiler_of(const std::string& program) {
-  Compiler c{program, "", compiler_name(program), kind_of_compiler(program)};
-  c.name = c.version.substr(0, c.version.find(' '));
-  return c;
 }
 
 bool in_path(const std::string& program) {
@@ -150,7 +137,7 @@ std::vector<Said> ask(const std::vector<CompileCommand>& commands,
         std::string folder = compiler.version;
         std::replace(folder.begin(), folder.end(), ' ', '-');
         auto unit = remarks_of(
-            commands[index], compiler.program, compiler.kind,
+            commands[index], compiler,
             (fs::absolute(request.records) / folder).lexically_normal().string());
         all[i] = {std::move(unit.remarks), std::move(unit.command), compiler.name, index};
       } catch (...) {
@@ -161,16 +148,18 @@ std::vector<Said> ask(const std::vector<CompileCommand>& commands,
   };
   {
     std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < request.jobs; ++i) threads.emplace_back(work);
+    for (std::size_t i = 0; i < std::min<std::size_t>(request.jobs, all.size()); ++i)
+      threads.emplace_back(work);
   }
   if (!errors.empty()) std::rethrow_exception(errors.begin()->second);
   return all;
 }
 
-void write_text(const fs::path& path, const std::string& text) {
-  io::AtomicFile file(path.string());
-  file.write(text);
-  file.commit();
+/// Commands that can be read on another machine.
+std::string below_root(std::string commands, const std::string& root) {
+  for (std::size_t at = commands.find(root); at != std::string::npos; at = commands.find(root, at))
+    commands.replace(at, root.size(), "$ROOT");
+  return commands;
 }
 
 std::string clang_version() {
@@ -182,17 +171,21 @@ std::string clang_version() {
 
 /// Compares, prints what --fail-on is about, and says how the program ends.
 int judge(const Request& request, const Inventory& inventory,
-          const std::optional<Inventory>& before,
-          const std::optional<std::vector<std::string>>& hot, std::ostream& out) {
+          const std::optional<Inventory>& before, std::optional<std::vector<std::string>> hot,
+          std::ostream& out) {
   const auto asked = [&](const char* what) {
     return std::find(request.fail_on.begin(), request.fail_on.end(), what) != request.fail_on.end();
   };
   ExitCode code = done;
   if (before) {
     const Changes changes = find_changes(*before, inventory, hot);
-    write_text(fs::path(request.outdir) / "changes.md", changes_text(changes));
+    write_text((fs::path(request.outdir) / "changes.md").string(), changes_text(changes));
     out << changes_text(changes);
     if (asked("lost") && changes.lost_in_hot_loop()) code = refused;
+    // The profile names loops as the older inventory does.
+    if (hot)
+      for (const MovedLoop& moved : changes.moved)
+        std::replace(hot->begin(), hot->end(), moved.before, moved.after);
   }
   if (!asked("todo")) return code;
   for (const Loop& loop : inventory.loops) {
@@ -247,20 +240,21 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
       throw UsageError("--second-opinion " + second + ": there is no such program");
   }
 
+  std::error_code failed;
+  fs::create_directories(request.outdir, failed);
+  if (failed) throw OutputError(request.outdir + ": cannot be made: " + failed.message());
+
   ScanOptions options{fs::canonical(".").string(), folders, annotations.span_types, request.jobs};
   Scan scan = scan_sources(commands, options);
   std::string asked;
+  int lost = 0;
   if (!compilers.empty()) {
-    int lost = 0;
     for (const Said& said : ask(commands, compilers, request)) {
       lost += add_verdicts(scan.loops, said.remarks, options.root, scan.targets[said.index],
                            said.compiler);
       asked += said.command + '\n';
     }
     rank_reasons(scan.loops);
-    if (lost > 0)
-      fmt::print(err, "nablabragg-inventory: {} remarks of compilers lie in no loop's header\n",
-                 lost);
   }
 
   Inventory inventory;
@@ -271,9 +265,9 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
   for (FoundLoop& found : scan.loops) inventory.loops.push_back(std::move(found.loop));
   inventory.functions = std::move(scan.functions);
   inventory.spans = std::move(scan.spans);
-  for (const std::string& id : classify(inventory, annotations))
-    fmt::print(err, "{}: no loop is called '{}'; the annotation is out of date\n",
-               request.annotations, id);
+  for (const std::string& what : classify(inventory, annotations))
+    fmt::print(err, "{}: nothing is called '{}'; the annotation is out of date\n",
+               request.annotations, what);
 
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   nlohmann::ordered_json environment{{"begun", begun},
@@ -281,18 +275,19 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
                                      {"cpu", tools::cpu_model()},
                                      {"jobs", request.jobs},
                                      {"load_averages", tools::load_averages()},
-                                     {"libclang", clang_version()}};
+                                     {"libclang", clang_version()},
+                                     {"remarks_outside_loops", lost}};
   for (const Compiler& compiler : compilers) environment["compilers"].push_back(compiler.version);
-  std::error_code failed;
-  fs::create_directories(request.outdir, failed);
-  if (failed) throw OutputError(request.outdir + ": cannot be made: " + failed.message());
-  const fs::path folder = request.outdir;
+  const auto write = [&](const char* name, const std::string& text) {
+    write_text((fs::path(request.outdir) / name).string(), text);
+  };
   std::vector<std::string> own{"nablabragg-inventory"};
   own.insert(own.end(), words.begin(), words.end());
-  write_text(folder / "loop_inventory.json", to_json(inventory));
-  write_text(folder / "loop_inventory.md", to_markdown(inventory));
-  write_text(folder / "commands.txt", tools::quoted(own) + "\n\n" + asked);
-  write_text(folder / "env.json", environment.dump(2, ' ', true) + '\n');
+  write("loop_inventory.json", to_json(inventory));
+  write("loop_inventory.md", to_markdown(inventory));
+  write("commands.txt",
+        "ROOT=$PWD\n" + tools::quoted(own) + "\n\n" + below_root(asked, options.root));
+  write("env.json", environment.dump(2, ' ', true) + '\n');
   fmt::print(out, "{} loops in {} sources: {}\n", inventory.loops.size(), commands.size(),
              counts_by_class(inventory));
   fmt::print(out, "{}/loop_inventory.json, loop_inventory.md, commands.txt, env.json; {:.1f} s\n",

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>  // for mkdtemp
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -15,60 +14,14 @@
 
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
-#include "tools/child_process.hpp"
+#include "text.hpp"
+#include "tool_output.hpp"
 
 namespace nablabragg::inventory {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Gone with what the tools print.
-class WorkFolder {
- public:
-  WorkFolder() {
-    std::string name = (fs::temp_directory_path() / "nablabragg-inventory-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw OutputError("cannot make the folder " + name);
-    path_ = name;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-std::string printed_by(const WorkFolder& folder, std::vector<std::string> words) {
-  tools::ChildCommand command;
-  command.words = std::move(words);
-  command.directory = folder.path().string();
-  command.out_file = "out";
-  command.err_file = "err";
-  const std::string& tool = command.words[0];
-  tools::ChildOutcome outcome;
-  try {
-    outcome = tools::run_child(command);
-  } catch (const InputError& error) {
-    throw InputError(std::string(error.what()) + "; binutils has it");
-  }
-  if (outcome.exit_code != 0)
-    throw InputError(
-        fmt::format("{} failed: {}", tool, tools::last_line((folder.path() / "err").string())));
-  return io::read_text((folder.path() / "out").string());
-}
-
-std::optional<std::uint64_t> hexadecimal(std::string_view word) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value, 16);
-  if (word.empty() || error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
-  return value;
-}
 
 std::vector<std::uint64_t> sorted_once(std::span<const std::uint64_t> addresses) {
   std::vector<std::uint64_t> result(addresses.begin(), addresses.end());

@@ -6,18 +6,11 @@
 
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
+#include "text.hpp"
 
 namespace nablabragg::inventory {
 
 namespace {
-
-std::optional<std::uint64_t> hexadecimal(std::string_view word) {
-  if (word.starts_with("0x")) word.remove_prefix(2);
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value, 16);
-  if (word.empty() || error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
-  return value;
-}
 
 struct Reader {
   io::Lines lines;

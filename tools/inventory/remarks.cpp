@@ -12,11 +12,10 @@
 #include <regex>
 #include <sstream>
 
-#include <unistd.h>
-
 #include "nablabragg/error.hpp"
+#include "text.hpp"
+#include "tool_output.hpp"
 #include "tools/child_process.hpp"
-#include "words.hpp"
 
 namespace nablabragg::inventory {
 
@@ -207,44 +206,25 @@ std::vector<Remark> read_gcc_record(const std::string& file, const std::string& 
   return remarks;
 }
 
-namespace {
-
-/// The first line that `program --version` prints.
-std::string version_line(const std::string& program) {
-  const fs::path folder = fs::temp_directory_path();
-  const std::string name = "inventory-version-" + fingerprint({program, std::to_string(getpid())});
-  const tools::ChildCommand command{{program, "--version"}, folder.string(), name, "", {}};
-  const auto outcome = tools::run_child(command);
-  std::ifstream in(folder / name);
-  std::string line;
-  std::getline(in, line);
-  in.close();
-  fs::remove(folder / name);
-  if (outcome.exit_code != 0) throw InputError(program, 0, "does not answer --version");
-  return line;
-}
-
-}  // namespace
-
-CompilerKind kind_of_compiler(const std::string& program) {
-  const std::string line = version_line(program);
-  if (line.find("clang") != std::string::npos) return CompilerKind::clang;
-  if (line.find("GCC") != std::string::npos || line.find("g++") != std::string::npos ||
-      line.find("gcc") != std::string::npos || line.starts_with("c++ ") || line.starts_with("cc "))
-    return CompilerKind::gcc;
-  return CompilerKind::other;
-}
-
-std::string compiler_name(const std::string& program) {
+Compiler compiler_of(const std::string& program) {
   static const std::regex number(R"((\d+\.\d+[.\d]*))");
-  const std::string line = version_line(program);
+  const WorkFolder folder;
+  std::string line = printed_by(folder, {program, "--version"});
+  line.resize(std::min(line.find('\n'), line.size()));
+  Compiler compiler{program, fs::path(program).filename().string(), "", CompilerKind::other};
+  if (line.find("clang") != std::string::npos) {
+    compiler.kind = CompilerKind::clang;
+    compiler.name = "clang++";
+  } else if (line.find("GCC") != std::string::npos || line.find("g++") != std::string::npos ||
+             line.find("gcc") != std::string::npos || line.starts_with("c++ ") ||
+             line.starts_with("cc ")) {
+    compiler.kind = CompilerKind::gcc;
+    compiler.name = "g++";
+  }
   std::smatch parts;
-  const CompilerKind kind = kind_of_compiler(program);
-  std::string name = kind == CompilerKind::gcc     ? "g++"
-                     : kind == CompilerKind::clang ? "clang++"
-                                                   : fs::path(program).filename().string();
-  if (std::regex_search(line, parts, number)) name += " " + parts[1].str();
-  return name;
+  compiler.version = compiler.name;
+  if (std::regex_search(line, parts, number)) compiler.version += " " + parts[1].str();
+  return compiler;
 }
 
 bool drop_unknown_flag(const std::string& complaint, std::vector<std::string>& flags) {
@@ -260,28 +240,29 @@ bool drop_unknown_flag(const std::string& complaint, std::vector<std::string>& f
   return dropped;
 }
 
-RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compiler,
-                         CompilerKind kind, const std::string& folder) {
+RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler,
+                         const std::string& folder) {
   const auto read = [&](const std::string& file) {
-    return kind == CompilerKind::gcc ? read_gcc_record(file, command.directory)
-                                     : read_clang_record(file, command.directory);
+    return compiler.kind == CompilerKind::gcc ? read_gcc_record(file, command.directory)
+                                              : read_clang_record(file, command.directory);
   };
-  const std::string own = record_of_build(command, kind);
-  if (!own.empty() && compiler == command.words[0] && of_this_source(own, command.file))
+  const std::string own = record_of_build(command, compiler.kind);
+  if (!own.empty() && compiler.program == command.words[0] && of_this_source(own, command.file))
     return {read(own), "# the build wrote " + own};
 
   std::vector<std::string> flags = flags_of(command);
   std::vector<std::string> key = flags;
-  key.insert(key.end(), {compiler, command.directory, command.file});
+  key.insert(key.end(), {compiler.program, command.directory, command.file});
   const fs::path base = fs::path(folder) /
                         (fs::path(command.file).stem().string() + "-" + fingerprint(key));
-  const std::string record = base.string() + (kind == CompilerKind::gcc ? ".vec" : ".opt.yaml"),
+  const std::string record = base.string() +
+                             (compiler.kind == CompilerKind::gcc ? ".vec" : ".opt.yaml"),
                     depfile = base.string() + ".d", log = base.string() + ".log";
   flags.emplace_back("-w");
   for (;;) {
-    std::vector<std::string> words{compiler};
+    std::vector<std::string> words{compiler.program};
     words.insert(words.end(), flags.begin(), flags.end());
-    if (kind == CompilerKind::gcc) {
+    if (compiler.kind == CompilerKind::gcc) {
       words.push_back("-fopt-info-vec-all=" + record + ".part");
     } else {
       words.insert(words.end(),
@@ -302,7 +283,7 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compi
     }
     if (!drop_unknown_flag(contents_of(log), flags))
       throw InputError(command.file, 0,
-                       "is not compiled by " + compiler + "; its messages are in " + log);
+                       "is not compiled by " + compiler.name + "; its messages are in " + log);
   }
 }
 

@@ -28,11 +28,15 @@ std::vector<Remark> read_gcc_record(const std::string& file, const std::string& 
 
 enum class CompilerKind { gcc, clang, other };
 
-/// By what its --version says.  Throws InputError when it cannot be started.
-CompilerKind kind_of_compiler(const std::string& program);
+struct Compiler {
+  std::string program;  ///< "/usr/bin/c++"
+  std::string name;     ///< "g++", "clang++", or the program's
+  std::string version;  ///< "g++ 12.2.0"
+  CompilerKind kind = CompilerKind::other;
+};
 
-/// "g++ 12.2.0": the program's name and version.
-std::string compiler_name(const std::string& program);
+/// By what its --version says.  Throws InputError when it does not answer.
+Compiler compiler_of(const std::string& program);
 
 /// What it was asked for and how: a line of commands.txt.
 struct RemarksOfUnit {
@@ -45,8 +49,8 @@ struct RemarksOfUnit {
 /// younger; else the compiler runs with the same flags, and what it says is kept in `folder` until
 /// a source changes.
 /// Throws InputError, naming the source and the log, when it does not compile.
-RemarksOfUnit remarks_of(const CompileCommand& command, const std::string& compiler,
-                         CompilerKind kind, const std::string& folder);
+RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler,
+                         const std::string& folder);
 
 /// If a compiler's complaint names a flag that it does not know: takes that flag out of `flags`.
 bool drop_unknown_flag(const std::string& complaint, std::vector<std::string>& flags);

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <map>
 
-#include "words.hpp"
+#include "text.hpp"
 
 namespace nablabragg::inventory {
 
@@ -15,16 +15,6 @@ namespace {
 constexpr std::array<LoopClass, 4> all_classes{LoopClass::vectorized, LoopClass::cold,
                                                LoopClass::todo, LoopClass::uncertain};
 using Counts = std::array<int, all_classes.size()>;
-
-/// A cell of a table: no bar ends it early.
-std::string cell(const std::string& text, std::size_t limit = 120) {
-  std::string escaped;
-  for (const char c : one_line(text, limit)) {
-    if (c == '|') escaped.push_back('\\');
-    escaped.push_back(c);
-  }
-  return escaped;
-}
 
 /// "N_AVX2 g++ 32 bytes x3; N_SSE4 clang++ missed x1"
 std::string said(const Loop& loop) {

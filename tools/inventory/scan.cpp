@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -13,13 +12,16 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <regex>
 #include <set>
 #include <thread>
 #include <tuple>
 
+#include "cursors.hpp"
+#include "loop_headers.hpp"
 #include "nablabragg/error.hpp"
 #include "remarks.hpp"  // for drop_unknown_flag
+#include "text.hpp"
+#include "vector_types.hpp"
 #include "words.hpp"
 
 namespace nablabragg::inventory {
@@ -27,40 +29,6 @@ namespace nablabragg::inventory {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string text_of(CXString string) {
-  const char* characters = clang_getCString(string);
-  std::string text = characters ? characters : "";
-  clang_disposeString(string);
-  return text;
-}
-
-/// Calls `see(child)` for each child of a cursor.
-template <class See>
-void for_each_child(CXCursor cursor, See&& see) {
-  clang_visitChildren(
-      cursor,
-      [](CXCursor child, CXCursor, CXClientData data) {
-        (*static_cast<std::remove_reference_t<See>*>(data))(child);
-        return CXChildVisit_Continue;
-      },
-      &see);
-}
-
-std::vector<CXCursor> children_of(CXCursor cursor) {
-  std::vector<CXCursor> children;
-  for_each_child(cursor, [&](CXCursor child) { children.push_back(child); });
-  return children;
-}
-
-/// Calls `see(node)` for a cursor and all below it until it returns true; did it?
-template <class See>
-bool any_below(CXCursor cursor, const See& see) {
-  if (see(cursor)) return true;
-  bool found = false;
-  for_each_child(cursor, [&](CXCursor child) { found = found || any_below(child, see); });
-  return found;
-}
 
 struct Position {
   CXFile file = nullptr;
@@ -71,212 +39,6 @@ Position position_of(CXSourceLocation location) {
   Position p;
   clang_getExpansionLocation(location, &p.file, &p.line, &p.column, &p.offset);
   return p;
-}
-
-/// Highway's name of an instruction set: the namespace that its code lies in.
-bool names_target(const std::string& space) {
-  return space.size() > 2 && space.starts_with("N_") &&
-         space.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == std::string::npos;
-}
-
-bool is_function(CXCursorKind kind) {
-  return kind == CXCursor_FunctionDecl || kind == CXCursor_CXXMethod ||
-         kind == CXCursor_Constructor || kind == CXCursor_Destructor ||
-         kind == CXCursor_ConversionFunction || kind == CXCursor_FunctionTemplate;
-}
-
-/// The namespaces and classes around a declaration and its name, outermost first.
-std::vector<std::string> path_of(CXCursor cursor) {
-  std::vector<std::string> path;
-  for (; clang_getCursorKind(cursor) != CXCursor_TranslationUnit &&
-         clang_isInvalid(clang_getCursorKind(cursor)) == 0;
-       cursor = clang_getCursorSemanticParent(cursor))
-    path.push_back(text_of(clang_getCursorSpelling(cursor)));
-  std::reverse(path.begin(), path.end());
-  return path;
-}
-
-/// "a::b::c", without unnamed namespaces and Highway's targets.
-std::string qualified(const std::vector<std::string>& path) {
-  std::string name;
-  for (const std::string& part : path) {
-    if (part.empty() || part.starts_with('(') || names_target(part)) continue;
-    name += (name.empty() ? "" : "::") + part;
-  }
-  return name;
-}
-
-/// Does an expression, type or declaration stand for numbers in vector registers?
-class VectorTypes {
- public:
-  bool in(CXCursor cursor) {
-    switch (clang_getCursorKind(cursor)) {
-      case CXCursor_TypeRef:
-      case CXCursor_TemplateRef:
-        return named_by(clang_getCursorReferenced(cursor));
-      case CXCursor_OverloadedDeclRef:
-        return clang_getNumOverloadedDecls(cursor) > 0 &&
-               computes(clang_getOverloadedDecl(cursor, 0));
-      case CXCursor_DeclRefExpr:
-      case CXCursor_CallExpr:
-      case CXCursor_MemberRefExpr:
-      case CXCursor_VarDecl:
-      case CXCursor_ParmDecl:
-        return is_vector(clang_getCursorType(cursor)) ||
-               computes(clang_getCursorReferenced(cursor)) ||
-               declared_as_vector(clang_getCursorReferenced(cursor));
-      default:
-        return false;
-    }
-  }
-
- private:
-  /// A function of Highway or a compiler's intrinsic.
-  static bool computes(CXCursor declaration) {
-    if (!is_function(clang_getCursorKind(declaration))) return false;
-    const auto path = path_of(declaration);
-    return (path.size() > 2 && path[0] == "hwy" && names_target(path[1])) ||
-           (path.size() == 1 && path[0].starts_with("_mm"));
-  }
-
-  /// A variable or member whose type depends on a template's arguments.
-  bool declared_as_vector(CXCursor declaration) {
-    const CXCursorKind kind = clang_getCursorKind(declaration);
-    if (kind != CXCursor_VarDecl && kind != CXCursor_ParmDecl && kind != CXCursor_FieldDecl)
-      return false;
-    bool found = false;
-    for_each_child(declaration, [&](CXCursor child) {
-      const CXCursorKind k = clang_getCursorKind(child);
-      found = found || ((k == CXCursor_TypeRef || k == CXCursor_TemplateRef) &&
-                        named_by(clang_getCursorReferenced(child)));
-    });
-    return found;
-  }
-
-  bool is_vector(CXType type) {
-    type = clang_getCanonicalType(type);
-    while (type.kind == CXType_Pointer || type.kind == CXType_LValueReference ||
-           type.kind == CXType_RValueReference)
-      type = clang_getCanonicalType(clang_getPointeeType(type));
-    while (type.kind == CXType_ConstantArray)
-      type = clang_getCanonicalType(clang_getArrayElementType(type));
-    if (type.kind == CXType_Vector || type.kind == CXType_ExtVector) return true;
-    if (type.kind != CXType_Record) return named_by(clang_getTypeDeclaration(type));
-    const std::string name = text_of(clang_getTypeSpelling(type));
-    const auto [known, is_new] = types_.try_emplace(name, false);
-    if (!is_new) return known->second;
-    struct Search {
-      VectorTypes* self;
-      bool found;
-    } search{this, false};
-    clang_Type_visitFields(
-        type,
-        [](CXCursor field, CXClientData data) {
-          auto& s = *static_cast<Search*>(data);
-          const CXType of = clang_getCanonicalType(clang_getCursorType(field));
-          // What holds a pointer to vectors is no vector.
-          s.found = of.kind != CXType_Pointer && of.kind != CXType_LValueReference &&
-                    s.self->is_vector(of);
-          return s.found ? CXVisit_Break : CXVisit_Continue;
-        },
-        &search);
-    return types_[name] = search.found;
-  }
-
-  /// A type or template that is not instantiated yet.
-  bool named_by(CXCursor declaration) {
-    const CXCursorKind kind = clang_getCursorKind(declaration);
-    const bool alias = kind == CXCursor_TypeAliasDecl || kind == CXCursor_TypedefDecl ||
-                       kind == CXCursor_TypeAliasTemplateDecl;
-    const bool record = kind == CXCursor_ClassTemplate || kind == CXCursor_StructDecl ||
-                        kind == CXCursor_ClassDecl ||
-                        kind == CXCursor_ClassTemplatePartialSpecialization;
-    if (!alias && !record) return false;
-    const auto path = path_of(declaration);
-    if (path.size() > 2 && path[0] == "hwy" && names_target(path[1]) &&
-        (path[2].starts_with("Vec") || path[2].starts_with("Mask")))
-      return true;
-    // An alias template and the alias in it have one USR.
-    const std::string usr = text_of(clang_getCursorUSR(declaration)) + std::to_string(kind);
-    const auto [known, is_new] = declarations_.try_emplace(usr, false);
-    if (!is_new) return known->second;
-    bool found = alias && kind != CXCursor_TypeAliasTemplateDecl &&
-                 is_vector(clang_getTypedefDeclUnderlyingType(declaration));
-    for (const CXCursor child : children_of(declaration)) {
-      if (found) break;
-      const CXCursorKind k = clang_getCursorKind(child);
-      if (alias && (k == CXCursor_TypeRef || k == CXCursor_TemplateRef))
-        found = named_by(clang_getCursorReferenced(child));
-      else if (alias && k == CXCursor_TypeAliasDecl)
-        found = named_by(child);
-      else if (record && k == CXCursor_FieldDecl)
-        found = is_vector(clang_getCursorType(child)) || any_below(child, [&](CXCursor c) {
-                  const CXCursorKind ck = clang_getCursorKind(c);
-                  return (ck == CXCursor_TypeRef || ck == CXCursor_TemplateRef) &&
-                         named_by(clang_getCursorReferenced(c));
-                });
-    }
-    return declarations_[usr] = found;
-  }
-
-  std::map<std::string, bool> types_, declarations_;
-};
-
-/// The integer that an expression is, where the compiler knows it without instantiating anything.
-std::optional<long> constant_of(CXCursor expression) {
-  const bool depends = any_below(expression, [](CXCursor c) {
-    const CXCursor referenced = clang_getCursorReferenced(c);
-    const CXCursorKind kind = clang_getCursorKind(referenced);
-    return clang_getCursorType(c).kind == CXType_Dependent ||
-           kind == CXCursor_NonTypeTemplateParameter || kind == CXCursor_TemplateTypeParameter ||
-           clang_getCursorKind(c) == CXCursor_CallExpr ||
-           clang_getCursorKind(c) == CXCursor_OverloadedDeclRef ||
-           (kind == CXCursor_VarDecl &&
-            clang_isConstQualifiedType(clang_getCursorType(referenced)) == 0);
-  });
-  if (depends) return std::nullopt;
-  const std::unique_ptr<void, decltype(&clang_EvalResult_dispose)> result(
-      clang_Cursor_Evaluate(expression), clang_EvalResult_dispose);
-  if (!result || clang_EvalResult_getKind(result.get()) != CXEval_Int) return std::nullopt;
-  return static_cast<long>(clang_EvalResult_getAsLongLong(result.get()));
-}
-
-/// `for (int i = A; i < B; ++i)` with constants A and B.
-std::optional<long> trips_of_for(CXCursor loop, const std::string& header) {
-  static const std::regex counted(
-      R"(^for \([^;]*;\s*\w+\s*(<|<=|!=)[^;&|]*;\s*(\+\+\s*\w+|\w+\s*\+\+)\s*\)$)");
-  std::smatch parts;
-  if (!std::regex_match(header, parts, counted)) return std::nullopt;
-  std::optional<long> begin, end;
-  for (const CXCursor child : children_of(loop)) {
-    const CXCursorKind kind = clang_getCursorKind(child);
-    if (kind == CXCursor_DeclStmt && !begin) {
-      for (const CXCursor variable : children_of(child)) {
-        const auto initial = children_of(variable);
-        if (clang_getCursorKind(variable) == CXCursor_VarDecl && !initial.empty() && !begin)
-          begin = constant_of(initial.back());
-      }
-    } else if (kind == CXCursor_BinaryOperator && !end) {
-      const auto sides = children_of(child);
-      if (sides.size() == 2) end = constant_of(sides[1]);
-    }
-  }
-  if (!begin || !end || *end < *begin) return std::nullopt;
-  return *end - *begin + (parts[1] == "<=" ? 1 : 0);
-}
-
-/// `for (x : array)` with an array or std::array of known length.
-std::optional<long> trips_of_range(CXCursor loop) {
-  static const std::regex array(R"(^(?:const )?std::array<.*, (\d+)>$)");
-  for (const CXCursor child : children_of(loop)) {
-    if (clang_isExpression(clang_getCursorKind(child)) == 0) continue;
-    CXType type = clang_getCanonicalType(clang_getCursorType(child));
-    if (type.kind == CXType_ConstantArray) return static_cast<long>(clang_getArraySize(type));
-    std::smatch parts;
-    const std::string name = text_of(clang_getTypeSpelling(type));
-    if (std::regex_match(name, parts, array) && parts[1].length() < 10) return std::stol(parts[1]);
-  }
-  return std::nullopt;
 }
 
 /// Functions of namespace std (or std::ranges) that go over a range.
@@ -471,29 +233,6 @@ class Walker {
     inside.function_key = key;
     out_.functions.try_emplace(key, Function{inside.function, file, static_cast<int>(begin.line),
                                              static_cast<int>(end.line), false});
-  }
-
-  /// The text from `begin` to the ')' that closes the first '('; no further than `end`, which is
-  /// not known of what a macro makes.
-  static std::string up_to_closing(const std::string& text, std::size_t begin, std::size_t end) {
-    const auto is_digit = [&](std::size_t at) {
-      return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0;
-    };
-    end = end > begin ? std::min(end, text.size()) : text.size();
-    std::size_t at = text.find('(', begin);
-    int open = 0;
-    for (; at < end; ++at) {
-      // 10'000 has no character in quotes.
-      if (text[at] == '"' || (text[at] == '\'' && !(is_digit(at - 1) && is_digit(at + 1)))) {
-        const char quote = text[at];
-        for (++at; at < end && text[at] != quote; ++at)
-          if (text[at] == '\\') ++at;
-        continue;
-      }
-      if (text[at] == '(') ++open;
-      if (text[at] == ')' && --open == 0) break;
-    }
-    return one_line(text.substr(begin, std::min(at + 1, end) - begin));
   }
 
   /// All that a macro makes stands where the macro is used: of its loops the outermost is listed.

@@ -80,6 +80,7 @@ void rank_reasons(std::vector<FoundLoop>& loops) {
       std::stable_sort(
           verdict.reasons.begin(), verdict.reasons.end(),
           [&](const std::string& a, const std::string& b) { return counts.at(a) > counts.at(b); });
+      verdict.reasons.resize(std::min(most, verdict.reasons.size()));
     }
     auto& verdicts = found.loop.verdicts;
     std::sort(verdicts.begin(), verdicts.end(), [](const Verdict& a, const Verdict& b) {

@@ -68,18 +68,4 @@ Driver driver_of(const std::string& header, const std::string& function) {
                                  : driver;
 }
 
-std::string one_line(const std::string& text, std::size_t limit) {
-  std::string line;
-  for (const char c : text) {
-    if (std::isspace(static_cast<unsigned char>(c)) != 0) {
-      if (!line.empty() && line.back() != ' ') line.push_back(' ');
-    } else {
-      line.push_back(c >= ' ' && c <= '~' ? c : '?');
-    }
-  }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  if (line.size() > limit) line = line.substr(0, limit - 3) + "...";
-  return line;
-}
-
 }  // namespace nablabragg::inventory

@@ -10,7 +10,4 @@ namespace nablabragg::inventory {
 /// its function.
 Driver driver_of(const std::string& header, const std::string& function);
 
-/// Blanks and line ends become one blank; what is no ASCII becomes '?'; at most `limit` characters.
-std::string one_line(const std::string& text, std::size_t limit = 120);
-
 }  // namespace nablabragg::inventory

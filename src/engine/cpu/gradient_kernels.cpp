@@ -823,11 +823,7 @@ class TilePullBack : TileBars<T> {
   /// False where there is nothing to do.
   bool pull_back_group(size_t first, const T& weight) {
     block_ = block_of(first);
-    lit_count_ = 0;
-    for (int o = 0; o < chunk_.count; ++o) {
-      lit_[lit_count_] = o;
-      lit_count_ += chunk_.kind[o][block_] != static_cast<float>(dark);
-    }
+    lit_count_ = list_bits(chunk_.lit(block_), lit_);
     const bool first_chunk = begin_ == 0;
     if (lit_count_ == 0 && !(first_chunk && plan_.starting_sum != 0) && !lights_background_)
       return false;
@@ -993,7 +989,7 @@ class TilePullBack : TileBars<T> {
                                    Vec3<T>& away_bar) {
     if constexpr (anchored) {
       const size_t operators[] = {static_cast<size_t>(o)}, blocks[] = {block_};
-      const bool one_cell = chunk_.kind[o][block_] == static_cast<float>(uniform);
+      const bool one_cell = (chunk_.one_cell(block_) >> o & 1) != 0;
       Vec3<T> cell, distance;
       if (one_cell)
         distance = anchored_distance<true, 1>(chunk_, operators, blocks, phase.phase.change, cell);

@@ -146,30 +146,24 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0;
-    const auto count = static_cast<size_t>(chunk.count);
 
     for (size_t first = 0; first < pixels; first += Narrow::count) {
       size_t blocks[Parts];
       for (size_t i = 0; i < Parts; ++i) blocks[i] = block_of(first + i * lanes);
 
       // Which operators reach these pixels
-      size_t one_cell[chunk_size], many_cells[chunk_size], one_cells = 0, many = 0;
-      std::int64_t dark_rays = 0;
-      for (size_t o = 0; o < count; ++o) {
-        float least = chunk.kind[o][blocks[0]], most = least;
-        for (size_t i = 1; i < Parts; ++i) {
-          const float kind = chunk.kind[o][blocks[i]];
-          least = kind < least ? kind : least;
-          most = kind > most ? kind : most;
-        }
-        const bool lit = most != static_cast<float>(dark);
-        const bool alike = anchored && least == static_cast<float>(uniform) && least == most;
-        one_cell[one_cells] = o;
-        one_cells += alike;
-        many_cells[many] = o;
-        many += lit && !alike;
-        dark_rays += lit ? 0 : beam_of(p, chunk, o).rays;
+      std::uint32_t lit = chunk.lit(blocks[0]), alike = chunk.one_cell(blocks[0]);
+      for (size_t i = 1; i < Parts; ++i) {
+        lit |= chunk.lit(blocks[i]);
+        alike &= chunk.one_cell(blocks[i]);
       }
+      if constexpr (!anchored) alike = 0;
+      size_t one_cell[chunk_size], many_cells[chunk_size];
+      const size_t one_cells = list_bits(alike, one_cell),
+                   many = list_bits(lit & ~alike, many_cells);
+      std::int64_t dark_rays = 0;
+      for (std::uint32_t dark = chunk.all() & ~lit; dark != 0; dark &= dark - 1)
+        dark_rays += beam_of(p, chunk, static_cast<size_t>(std::countr_zero(dark))).rays;
       std::int64_t used_pixels = 0;
       for (size_t i = 0; i < Parts; ++i)
         if (blocks[i] < static_cast<size_t>(tile.blocks))

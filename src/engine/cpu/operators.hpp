@@ -80,12 +80,6 @@ inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
 
 // ---- Operators: one for each ray and orientation, taking directions to Miller indices -----------
 
-enum Kind : std::uint8_t {
-  dark,     ///< nothing of it reaches the block
-  uniform,  ///< all of the block lies in the cell of one lattice point
-  mixed
-};
-
 /// Some operators at all anchors of a tile.
 struct Chunk {
   int count, first_beam, beams;
@@ -97,8 +91,30 @@ struct Chunk {
   alignas(64) float low[chunk_size][3][tile_blocks];
   alignas(64) float cell[chunk_size][3][tile_blocks];
   alignas(64) float F2[chunk_size][tile_blocks];  ///< of the nearest lattice point
-  alignas(64) float kind[chunk_size][tile_blocks];
+  // Which operators reach each block, and of which all of the block lies in the cell of one lattice
+  // point: a bit for each operator, 16 of them a float, so that lanes of blocks can set them
+  alignas(64) float lit_bits[chunk_size / 16][tile_blocks];
+  alignas(64) float one_cell_bits[chunk_size / 16][tile_blocks];
+
+  NABLA_INLINE std::uint32_t lit(size_t block) const { return bits(lit_bits, block); }
+  NABLA_INLINE std::uint32_t one_cell(size_t block) const { return bits(one_cell_bits, block); }
+  NABLA_INLINE std::uint32_t all() const { return ~std::uint32_t{0} >> (chunk_size - count); }
+
+ private:
+  static_assert(chunk_size == 32);
+  NABLA_INLINE static std::uint32_t bits(const float (&halves)[2][tile_blocks], size_t block) {
+    return static_cast<std::uint32_t>(halves[0][block]) |
+           static_cast<std::uint32_t>(halves[1][block]) << 16;
+  }
 };
+
+/// Writes the numbers of the bits that are set, the lowest first; returns how many.
+template <class Index>
+NABLA_INLINE Index list_bits(std::uint32_t bits, Index (&list)[chunk_size]) {
+  Index count = 0;
+  for (; bits != 0; bits &= bits - 1) list[count++] = static_cast<Index>(std::countr_zero(bits));
+  return count;
+}
 
 NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double>& v) {
   const auto row = [&](int i) {
@@ -126,6 +142,11 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
   const Plan& plan = *p.plan;
   chunk.first_beam = static_cast<int>(beam);
   chunk.count = 0;
+  for (size_t half = 0; half < chunk_size / 16; ++half)
+    for (int first = 0; first < blocks; first += lanes) {
+      Single(0.0f).store(chunk.lit_bits[half] + first);
+      Single(0.0f).store(chunk.one_cell_bits[half] + first);
+    }
   const Single half_cell(0.5f - 1e-5f), none(0.0f);
   for (; chunk.count < chunk_size && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
@@ -174,14 +195,18 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
       axis(h.y, p.grid.min.y, p.edges_m.y, p.reach.y, 1, cell.y);
       axis(h.z, p.grid.min.z, p.edges_m.z, p.reach.z, 2, cell.z);
 
-      const Single kind = select(within == none, Single(static_cast<float>(mixed)),
-                                 Single(static_cast<float>(uniform)));
       if constexpr (lookup == Lookup::nearest) {
         const Single F = nearest_F<lookup, 1>(p, cell), F2 = F * F;
         F2.store(chunk.F2[o] + first);
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
       }
-      select(outside != none, Single(static_cast<float>(dark)), kind).store(chunk.kind[o] + first);
+      const auto reached = outside == none;
+      const Single bit(static_cast<float>(1 << o % 16));
+      const auto set_bit = [&](float* bits, const auto& where) {
+        (Single::load(bits) + select(where, bit, none)).store(bits);
+      };
+      set_bit(chunk.lit_bits[o / 16] + first, reached);
+      set_bit(chunk.one_cell_bits[o / 16] + first, reached & (within != none));
     }
   }
 }

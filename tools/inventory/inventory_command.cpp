@@ -285,8 +285,8 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
   own.insert(own.end(), words.begin(), words.end());
   write("loop_inventory.json", to_json(inventory));
   write("loop_inventory.md", to_markdown(inventory));
-  write("commands.txt",
-        "ROOT=$PWD\n" + tools::quoted(own) + "\n\n" + below_root(asked, options.root));
+  write("commands.txt", "ROOT=$PWD\n" + below_root(tools::quoted(own), options.root) + "\n\n" +
+                            below_root(asked, options.root));
   write("env.json", environment.dump(2, ' ', true) + '\n');
   fmt::print(out, "{} loops in {} sources: {}\n", inventory.loops.size(), commands.size(),
              counts_by_class(inventory));

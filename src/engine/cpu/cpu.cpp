@@ -172,14 +172,25 @@ class CpuRenderer {
       return interpolating_lookups(plan_, miss_, static_cast<int>(tile.fast[i]),
                                    static_cast<int>(tile.slow[i]));
     };
-    std::size_t all = 0, none = 0;
-    if (plan_.tricubic)
-      for (std::size_t i = 0; i < used; ++i) {
-        all += interpolated(i) == all_steps;
-        none += interpolated(i) == 0;
+    std::size_t all = plan_.tricubic ? used : 0, none = used - all;
+    if (plan_.tricubic && miss_ && plan_.out_of_range == OutOfRange::nearest_for_all) {
+      all = none = 0;
+      for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
+        // Most blocks lie on one side of the row in which the latch falls.
+        if (tile.middle_slow[b] + tile.half_slow[b] < miss_->slow) {
+          all += block_pixels;
+        } else if (tile.middle_slow[b] - tile.half_slow[b] > miss_->slow) {
+          none += block_pixels;
+        } else {
+          for (std::size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i) {
+            all += interpolated(i) == all_steps;
+            none += interpolated(i) == 0;
+          }
+        }
       }
-    (none == used || !plan_.tricubic ? nearest_ : tricubic_)(cpu_plan_, tile, sums);
-    if (plan_.tricubic && all != used && none != used) {
+    }
+    (none == used ? nearest_ : tricubic_)(cpu_plan_, tile, sums);
+    if (all != used && none != used) {
       // The latch falls in this tile.
       TileSums after;
       nearest_(cpu_plan_, tile, after);

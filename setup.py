@@ -29,7 +29,7 @@ class CMakeBuild(build_ext):
                 [
                     "cmake", "-S", str(ROOT), "-B", str(build), *generator,
                     "-DCMAKE_BUILD_TYPE=Release", "-DNABLA_PYTHON=ON",
-                    "-DNABLA_TESTS=OFF", "-DNABLA_BENCH=OFF",
+                    "-DNABLA_TESTS=OFF", "-DNABLA_BENCH=OFF", "-DNABLA_INVENTORY=OFF",
                     f"-DPython_EXECUTABLE={sys.executable}",
                 ]
             )  # fmt: skip

@@ -405,6 +405,7 @@ Unit parse(CXIndex index, const CompileCommand& command) {
   for (const char* more : {"-w", "-Wno-error", "-Qunused-arguments"}) words.emplace_back(more);
   for (;;) {
     std::vector<const char*> arguments;
+    arguments.reserve(words.size());
     for (const std::string& word : words) arguments.push_back(word.c_str());
     CXTranslationUnit parsed = nullptr;
     // Incomplete: without instantiating templates at the end, which would take half of the time.
@@ -421,7 +422,12 @@ Unit parse(CXIndex index, const CompileCommand& command) {
     // g++ has flags that clang does not know.
     if (!drop_unknown_flag(error, words))
       throw InputError(command.file, 0,
-                       "cannot be parsed: " + file + ":" + std::to_string(line) + ": " + error);
+                       std::string("cannot be parsed: ")
+                           .append(file)
+                           .append(":")
+                           .append(std::to_string(line))
+                           .append(": ")
+                           .append(error));
   }
 }
 

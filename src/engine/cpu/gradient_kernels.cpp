@@ -507,7 +507,7 @@ class TileBars {
         forwards_(!sink.tangents.empty()) {
     find_anchors(plan_, tile_, anchors_);
     if (forwards_) {
-      sink_.photons.fill(0);
+      for (double& photons : sink_.photons) photons = 0;  // fill() might not be inlined
       std::fill_n(sink_.slopes, tile_pixels * sink_.tangents.size(), 0.0);
     }
     clear_tile();

@@ -22,11 +22,11 @@ TEST(GccRecord, TellsLoopsThatBecameVectorsAndWhyOthersDidNot) {
       "src/a.cpp:10:5: missed: not vectorized: control flow in loop.\n"
       "src/a.cpp:12:5: missed:   not vectorized: no grouped stores in basic block.\n"
       "/usr/include/x.h:1:1: missed: couldn't vectorize loop\n");
-  const auto remarks = read_gcc_record(file, "/root/of");
+  const auto remarks = read_gcc_record(file, "/base/of");
   ASSERT_EQ(remarks.size(), 3U);
-  EXPECT_EQ(remarks[0], (Remark{"/root/of/src/a.cpp", 4, 20, true, 0, 0, 32, ""}));
+  EXPECT_EQ(remarks[0], (Remark{"/base/of/src/a.cpp", 4, 20, true, 0, 0, 32, ""}));
   EXPECT_EQ(remarks[1],
-            (Remark{"/root/of/src/a.cpp", 9, 3, false, 0, 0, 0, "control flow in loop."}));
+            (Remark{"/base/of/src/a.cpp", 9, 3, false, 0, 0, 0, "control flow in loop."}));
   EXPECT_EQ(remarks[2], (Remark{"/usr/include/x.h", 1, 1, false, 0, 0, 0, ""}));
 }
 
@@ -70,11 +70,11 @@ Args:
 
 TEST(ClangRecord, TellsWidthsAndReasonsOfTheLoopVectoriserAlone) {
   const TempDir dir;
-  const auto remarks = read_clang_record(dir.file("a.opt.yaml", yaml), "/root/of");
+  const auto remarks = read_clang_record(dir.file("a.opt.yaml", yaml), "/base/of");
   ASSERT_EQ(remarks.size(), 2U);
-  EXPECT_EQ(remarks[0], (Remark{"/root/of/a.cpp", 9, 3, false, 0, 0, 0,
+  EXPECT_EQ(remarks[0], (Remark{"/base/of/a.cpp", 9, 3, false, 0, 0, 0,
                                 "could not determine number of loop iterations"}));
-  EXPECT_EQ(remarks[1], (Remark{"/root/of/a.cpp", 4, 3, true, 8, 4, 0, ""}));
+  EXPECT_EQ(remarks[1], (Remark{"/base/of/a.cpp", 4, 3, true, 8, 4, 0, ""}));
 }
 
 TEST(ClangRecord, NamesFilesFromTheFolderThatTheyShareWithTheBuild) {

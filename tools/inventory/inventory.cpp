@@ -147,6 +147,10 @@ Inventory read_inventory(const std::string& file) {
     return inventory;
   } catch (const InputError&) {
     throw;
+  } catch (const Json::parse_error& error) {
+    throw InputError(
+        file, 0,
+        "is no complete loop inventory: it is no JSON at byte " + std::to_string(error.byte));
   } catch (const std::exception& error) {
     throw InputError(file, 0, std::string("is no complete loop inventory: ") + error.what());
   }

@@ -67,6 +67,37 @@ void listing_a_tile(benchmark::State& state) {
 }
 BENCHMARK(listing_a_tile);
 
+/// 512 x 512 pixels of one step: what surrounds the steps weighs as much as they do.
+void image_of_one_step_pixels(benchmark::State& state) {
+  constexpr int side = 512;
+  Experiment e = cubic_crystal();
+  e.detector.fast_pixels = e.detector.slow_pixels = side;
+  const Plan plan = make_plan(e, resolve(e));
+  std::vector<float> pixels(side * side);
+  ComputeOptions options;
+  options.threads = 1;
+  for (auto _ : state)
+    benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(pixels), options));
+  state.SetItemsProcessed(state.iterations() * side * side);
+}
+BENCHMARK(image_of_one_step_pixels)->Unit(benchmark::kMicrosecond);
+
+/// Where nanoBragg would stop to interpolate: nowhere, as the table surrounds all 512 x 512 pixels.
+void looking_for_the_first_miss(benchmark::State& state) {
+  constexpr int side = 512;
+  Experiment e = cubic_crystal();
+  e.detector.fast_pixels = e.detector.slow_pixels = side;
+  e.structure_factors.interpolation = Interpolation::tricubic;
+  const int most = 110;  // of any index: the edges of the cell over half a wavelength
+  e.structure_factors.grid = std::make_shared<StructureFactorGrid>(
+      MillerIndex{-most, -most, -most}, MillerIndex{most, most, most}, 100.0);
+  const Plan plan = make_plan(e, resolve(e));
+  if (engine::find_first_miss(plan)) return state.SkipWithError("the table is too small");
+  for (auto _ : state) benchmark::DoNotOptimize(engine::find_first_miss(plan));
+  state.SetItemsProcessed(state.iterations() * side * side);
+}
+BENCHMARK(looking_for_the_first_miss)->Unit(benchmark::kMicrosecond);
+
 /// 25 domains x 10 phi steps, 64 x 64 pixels: operators listed for each block, then their steps.
 void image_of_many_orientations(benchmark::State& state) {
   Experiment e = cubic_crystal();

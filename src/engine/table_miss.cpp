@@ -1,6 +1,7 @@
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "engine/engine.hpp"
@@ -26,10 +27,23 @@ bool may_miss(const Plan& plan, const GridView& grid, int fast, int slow) {
   return false;
 }
 
+/// Among the pixels of a row.
+std::optional<TableMiss> first_miss_between(const Plan& plan, const GridView& grid, int begin,
+                                            int end, int slow) {
+  for (int fast = begin; fast < end; ++fast) {
+    if (!plan.visits(fast, slow) || !may_miss(plan, grid, fast, slow)) continue;
+    const PixelSum pixel = sum_pixel(plan, grid, fast, slow, all_steps, NoVisitor{});
+    if (pixel.first_miss != all_steps) return TableMiss{fast, slow, pixel.first_miss};
+  }
+  return std::nullopt;
+}
+
 /// Squares of pixels none of whose steps can leave the table.
 class SafeSquares {
  public:
   static constexpr int side = 32;
+  /// Where the square of a pixel ends.
+  static int end_of(int pixel) { return (pixel / side + 1) * side; }
 
   SafeSquares(const Plan& plan, const GridView& grid)
       : across_(plan.frame.fast_pixels / side + 1),
@@ -85,21 +99,17 @@ std::optional<TableMiss> find_first_miss(const Plan& plan) {
   tbb::parallel_for(
       tbb::blocked_range<int>(roi.slow_min, roi.slow_max + 1, 1),
       [&](const tbb::blocked_range<int>& rows) {
-        for (int slow = rows.begin(); slow != rows.end(); ++slow)
-          for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) {
+        for (int slow = rows.begin(); slow != rows.end(); ++slow) {
+          auto& miss = misses[static_cast<std::size_t>(slow - roi.slow_min)];
+          for (int begin = roi.fast_min, end; begin <= roi.fast_max && !miss; begin = end) {
             if (slow > first_row.load(std::memory_order_relaxed)) return;
-            if (safe.holds(fast, slow) || !plan.visits(fast, slow) ||
-                !may_miss(plan, grid, fast, slow))
-              continue;
-            const PixelSum pixel = sum_pixel(plan, grid, fast, slow, all_steps, NoVisitor{});
-            if (pixel.first_miss == all_steps) continue;
-            misses[static_cast<std::size_t>(slow - roi.slow_min)] = TableMiss{fast, slow,
-                                                                              pixel.first_miss};
-            int known = first_row.load(std::memory_order_relaxed);
-            while (slow < known && !first_row.compare_exchange_weak(known, slow)) {
-            }
-            break;
+            end = std::min(SafeSquares::end_of(begin), roi.fast_max + 1);
+            if (!safe.holds(begin, slow)) miss = first_miss_between(plan, grid, begin, end, slow);
           }
+          int known = first_row.load(std::memory_order_relaxed);
+          while (miss && slow < known && !first_row.compare_exchange_weak(known, slow)) {
+          }
+        }
       },
       tbb::simple_partitioner{});
   for (const auto& miss : misses)

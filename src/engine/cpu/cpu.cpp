@@ -51,18 +51,18 @@ class CpuRenderer {
       : plan_(plan),
         options_(options),
         cpu_plan_(make_cpu_plan(plan, options.skip_below)),
-        steps_of_pixel_(steps_of_pixel(plan)) {
-    const KernelSet& kernels = kernels_of_this_machine();
+        steps_of_pixel_(steps_of_pixel(plan)),
+        kernels_(kernels_of_this_machine()) {
     const std::string obstacle = needs_wide(plan);
     wide_ = options.precision == Precision::float64 || !obstacle.empty();
     reason_ = options.precision == Precision::float64 ? "-dtype float64" : obstacle;
     const Lookup nearest = plan.grid ? Lookup::nearest : Lookup::constant;
     const auto kernel = [&](Lookup lookup) {
-      return (wide_ ? kernels.wide : kernels.single)(plan.lattice.shape, lookup);
+      return (wide_ ? kernels_.wide : kernels_.single)(plan.lattice.shape, lookup);
     };
     nearest_ = kernel(nearest);
     tricubic_ = plan.tricubic ? kernel(Lookup::tricubic) : nearest_;
-    used_.instruction_set = kernels.instruction_set;
+    used_.instruction_set = kernels_.instruction_set;
     used_.kernel.append(name_of(plan.lattice.shape)).append(", ");
     used_.kernel.append(name_of(plan.tricubic ? Lookup::tricubic : nearest)).append(", ");
   }
@@ -83,8 +83,7 @@ class CpuRenderer {
                 tile);
       TileSums sums;
       const WorkDone done = render(tile, sums);
-      for (int b = 0; b < tile.blocks; ++b)
-        keep_block(tile, sums, b, pixels, solid_angles[static_cast<std::size_t>(index)]);
+      solid_angles[static_cast<std::size_t>(index)] = write(tile, sums, pixels);
       return done;
     });
     report.solid_angle_sum = std::accumulate(solid_angles.begin(), solid_angles.end(), 0.0);
@@ -128,44 +127,36 @@ class CpuRenderer {
     std::int64_t steps = 0, skipped = 0;
   };
 
-  /// Into the image.
+  /// Into the image; returns the sum of solid angles.
   template <class Number>
-  void keep_block(const Tile& tile, const TileSums& sums, int block, std::span<Number> image,
-                  double& solid_angle) const {
-    const std::size_t first = static_cast<std::size_t>(block) * block_pixels;
-    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
-    const double* photons = sums.photons.data() + first;
-    if (tile.pixels[static_cast<std::size_t>(block)] == block_pixels) {
-      Number* to = image.data() + static_cast<std::size_t>(tile.slow[first]) * width +
-                   static_cast<std::size_t>(tile.fast[first]);
-      for (std::size_t y = 0; y < block_side; ++y)
-        for (std::size_t x = 0; x < block_side; ++x)
-          to[y * width + x] = static_cast<Number>(photons[y * block_side + x]);
-      std::array<double, block_side> sum{};
-      for (std::size_t y = 0; y < block_side; ++y)
-        for (std::size_t x = 0; x < block_side; ++x)
-          sum[x] += sums.solid_angle[first + y * block_side + x];
-      solid_angle += (sum[0] + sum[1]) + (sum[2] + sum[3]);
-      return;
-    }
+  double write(const Tile& tile, const TileSums& sums, std::span<Number> image) const {
     const RegionOfInterest& roi = plan_.roi;
-    for (std::size_t i = 0; i < block_pixels; ++i) {
-      const int fast = static_cast<int>(tile.fast[first + i]),
-                slow = static_cast<int>(tile.slow[first + i]);
-      if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
-          slow > roi.slow_max || !plan_.visits(fast, slow))
-        continue;
-      image[static_cast<std::size_t>(slow) * width +
-            static_cast<std::size_t>(fast)] = static_cast<Number>(photons[i]);
-      solid_angle += sums.solid_angle[first + i];
+    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
+    double solid_angle = 0;
+    if constexpr (std::is_same_v<Number, float>)
+      solid_angle = kernels_.write_floats(tile, sums, image.data(), width);
+    else
+      solid_angle = kernels_.write_doubles(tile, sums, image.data(), width);
+    if (tile.used == tile.blocks * block_pixels) return solid_angle;
+    for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
+      if (tile.pixels[b] == block_pixels) continue;
+      for (std::size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i) {
+        const int fast = static_cast<int>(tile.fast[i]), slow = static_cast<int>(tile.slow[i]);
+        if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
+            slow > roi.slow_max || !plan_.visits(fast, slow))
+          continue;
+        image[static_cast<std::size_t>(slow) * width +
+              static_cast<std::size_t>(fast)] = static_cast<Number>(sums.photons[i]);
+        solid_angle += sums.solid_angle[i];
+      }
     }
+    return solid_angle;
   }
 
   WorkDone render(const Tile& tile, TileSums& sums) {
     WorkDone done;
     if (tile.blocks == 0) return done;
-    for (int b = 0; b < tile.blocks; ++b)
-      done.steps += steps_of_pixel_ * tile.pixels[static_cast<std::size_t>(b)];
+    done.steps = steps_of_pixel_ * tile.used;
 
     const std::size_t used = static_cast<std::size_t>(tile.blocks) * block_pixels;
     const auto interpolated = [&](std::size_t i) {
@@ -270,6 +261,7 @@ class CpuRenderer {
   const ComputeOptions& options_;
   const CpuPlan cpu_plan_;
   const std::int64_t steps_of_pixel_;
+  const KernelSet& kernels_;
   bool wide_ = false;
   std::string reason_;
   Kernel nearest_ = nullptr, tricubic_ = nullptr;

@@ -24,8 +24,9 @@ void add_intensities(const Plan& plan, CpuPlan& p) {
   p.largest_F = largest;
   p.default_F = static_cast<float>(plan.default_F / largest);
   if (plan.grid) {
-    p.F.reserve(plan.grid->values().size());
-    for (const double F : plan.grid->values()) p.F.push_back(static_cast<float>(F / largest));
+    const std::vector<double>& F = plan.grid->values();
+    p.F.resize(F.size());
+    for (std::size_t i = 0; i < F.size(); ++i) p.F[i] = static_cast<float>(F[i] / largest);
   }
   const double unit_F = plan.grid ? largest : plan.default_F;
   p.unit = plan.scale * unit_F * unit_F;
@@ -218,18 +219,26 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   }
 }
 
-std::vector<Vec3d> subpixel_offsets(const Plan& plan) {
+std::vector<Sample> samples_of(const Plan& plan) {
   const PlanFrame& f = plan.frame;
   const PlanSensor& sensor = plan.sensor;
   const double middle_layer = 0.5 * (sensor.layers - 1), middle = 0.5 * (plan.oversample - 1);
-  std::vector<Vec3d> offsets;
+  std::vector<Sample> samples;
   for (int layer = 0; layer < sensor.layers; ++layer)
     for (int slow = 0; slow < plan.oversample; ++slow)
-      for (int fast = 0; fast < plan.oversample; ++fast)
-        offsets.push_back((f.subpixel * (fast - middle)) * f.fast +
-                          (f.subpixel * (slow - middle)) * f.slow +
-                          (sensor.layer_step * (layer - middle_layer)) * f.normal);
-  return offsets;
+      for (int fast = 0; fast < plan.oversample; ++fast) {
+        const double right = f.subpixel * (fast - middle), up = f.subpixel * (slow - middle),
+                     deep = sensor.layer_step * (layer - middle_layer);
+        const Vec3d offset = right * f.fast + up * f.slow + deep * f.normal;
+        samples.push_back({layer,
+                           slow,
+                           fast,
+                           static_cast<float>(right),
+                           static_cast<float>(up),
+                           {static_cast<float>(offset.x), static_cast<float>(offset.y),
+                            static_cast<float>(offset.z)}});
+      }
+  return samples;
 }
 
 /// The error of an anchored index is about 1.2e-7 times its distance to the anchor and 3e-8 for its
@@ -245,7 +254,7 @@ CpuPlan make_cpu_plan(const Plan& plan, double skip_below, bool bands_allowed) {
   CpuPlan p;
   p.plan = &plan;
   add_intensities(plan, p);
-  p.offsets = subpixel_offsets(plan);
+  p.samples = samples_of(plan);
   for (const PlanRay& ray : plan.rays) {
     p.max_wavenumber = std::max(p.max_wavenumber, ray.wavenumber);
     if (ray.weight != 1) p.ray_factors = true;

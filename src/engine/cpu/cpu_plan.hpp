@@ -24,6 +24,13 @@ struct Beam {
   float low = 0, high = 0, bins_per_change = 0;
 };
 
+/// A spot of the sensor at which every pixel is sampled: a sub-pixel in a layer.
+struct Sample {
+  int layer = 0, sub_slow = 0, sub_fast = 0;
+  float right = 0, up = 0;  ///< from the middle of the pixel, along its axes [m]
+  Vec3<float> offset;       ///< from the middle of the pixel and of the sensor's depth [m]
+};
+
 /// A plan with what the kernels want to know beforehand.
 struct CpuPlan {
   const Plan* plan = nullptr;
@@ -48,9 +55,8 @@ struct CpuPlan {
   std::vector<int> band_ray;  ///< which ray of the plan it is
   /// Where the rays of each bin of a band begin and end, a little too early and too late.
   std::vector<std::array<int, 2>> band_bins;
-  /// From the middle of a pixel to its sub-pixels [m], fast axis fastest, then slow axis, layers.
-  std::vector<Vec3d> offsets;
-  double dark_radius2 = 0;  ///< beyond which a spot is dark
+  std::vector<Sample> samples;  ///< fast axis fastest, then slow axis, layers
+  double dark_radius2 = 0;      ///< beyond which a spot is dark
 
   Vec3d edges_m;  ///< longest a, b, c of all orientations
   double max_wavenumber = 0;

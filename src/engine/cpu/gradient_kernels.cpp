@@ -766,17 +766,14 @@ struct GroupPhase<Single, true> {
       : tile(t), phase(p, t, anchors, first) {}
 
   NABLA_INLINE SensorSpot<Single> see(const CpuPlan& p, size_t first, const SubPixel& which) {
-    const Plan& plan = *p.plan;
-    const PlanFrame& f = plan.frame;
-    const double right = f.subpixel * (which.sub_fast - 0.5 * (plan.oversample - 1)),
-                 up = f.subpixel * (which.sub_slow - 0.5 * (plan.oversample - 1)),
-                 deep = plan.sensor.layer_step * (which.layer - 0.5 * (plan.sensor.layers - 1));
-    const auto spot = phase.place(p, tile, first, which,
-                                  right * f.fast + up * f.slow + deep * f.normal);
-    const Single pixel = single(f.pixel), half = single(0.5);
-    return {pixel * (load<1>(tile.fast, first) + half) + single(right),
-            pixel * (load<1>(tile.slow, first) + half) + single(up), spot.near, spot.direction,
-            which.layer};
+    const int oversample = p.plan->oversample;
+    const Sample& sample = p.samples[static_cast<size_t>(
+        (which.layer * oversample + which.sub_slow) * oversample + which.sub_fast)];
+    const auto spot = phase.place(p, tile, first, sample);
+    const Single pixel = single(p.plan->frame.pixel), half = single(0.5);
+    return {pixel * (load<1>(tile.fast, first) + half) + Single(sample.right),
+            pixel * (load<1>(tile.slow, first) + half) + Single(sample.up), spot.near,
+            spot.direction, which.layer};
   }
 };
 
@@ -823,7 +820,7 @@ class TilePullBack : TileBars<T> {
   /// False where there is nothing to do.
   bool pull_back_group(size_t first, const T& weight) {
     block_ = block_of(first);
-    lit_count_ = list_bits(chunk_.lit(block_), lit_);
+    lit_count_ = list_bits(chunk_.lit[block_], lit_);
     const bool first_chunk = begin_ == 0;
     if (lit_count_ == 0 && !(first_chunk && plan_.starting_sum != 0) && !lights_background_)
       return false;
@@ -989,7 +986,7 @@ class TilePullBack : TileBars<T> {
                                    Vec3<T>& away_bar) {
     if constexpr (anchored) {
       const size_t operators[] = {static_cast<size_t>(o)}, blocks[] = {block_};
-      const bool one_cell = (chunk_.one_cell(block_) >> o & 1) != 0;
+      const bool one_cell = (chunk_.one_cell[block_] >> o & 1) != 0;
       Vec3<T> cell, distance;
       if (one_cell)
         distance = anchored_distance<true, 1>(chunk_, operators, blocks, phase.phase.change, cell);

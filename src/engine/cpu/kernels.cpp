@@ -84,9 +84,9 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
 /// The same for any pixels, from scratch.
 template <CrystalShape Shape, Lookup lookup>
 HWY_NOINLINE Single double_phase_intensity(const CpuPlan& p, const Tile& tile, size_t first,
-                                           const SubPixel& which, const Chunk& chunk, size_t o) {
+                                           const Sample& sample, const Chunk& chunk, size_t o) {
   DoublePhase phase(p, tile, {}, first);
-  phase.place(p, tile, first, which, {});
+  phase.place(p, tile, first, sample);
   return double_phase_intensity<Shape, lookup>(p, chunk, o, phase.at.direction);
 }
 
@@ -133,7 +133,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   const bool one_polarization = plan.polarized && !each_polarization;
   const bool lights_background = plan.background_per_sr != 0;
   const double own_depth = each_omega ? sensor.layer_step : 0;
-  const std::int64_t samples = std::int64_t{sensor.layers} * plan.oversample * plan.oversample;
+  const auto samples = static_cast<std::int64_t>(p.samples.size());
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
 
   // What a pixel gathers over the chunks
@@ -152,156 +152,157 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
       for (size_t i = 0; i < Parts; ++i) blocks[i] = block_of(first + i * lanes);
 
       // Which operators reach these pixels
-      std::uint32_t lit = chunk.lit(blocks[0]), alike = chunk.one_cell(blocks[0]);
+      std::uint32_t lit = chunk.lit[blocks[0]], alike = chunk.one_cell[blocks[0]];
       for (size_t i = 1; i < Parts; ++i) {
-        lit |= chunk.lit(blocks[i]);
-        alike &= chunk.one_cell(blocks[i]);
+        lit |= chunk.lit[blocks[i]];
+        alike &= chunk.one_cell[blocks[i]];
       }
       if constexpr (!anchored) alike = 0;
+      const auto list_operators = [](std::uint32_t bits, size_t(&numbers)[chunk_size]) {
+        if constexpr (Parts == 1) return list_bits(bits, numbers);
+        numbers[0] = 0;  // the only one
+        return size_t{bits};
+      };
       size_t one_cell[chunk_size], many_cells[chunk_size];
-      const size_t one_cells = list_bits(alike, one_cell),
-                   many = list_bits(lit & ~alike, many_cells);
-      std::int64_t dark_rays = 0;
-      for (std::uint32_t dark = chunk.all() & ~lit; dark != 0; dark &= dark - 1)
-        dark_rays += beam_of(p, chunk, static_cast<size_t>(std::countr_zero(dark))).rays;
-      std::int64_t used_pixels = 0;
-      for (size_t i = 0; i < Parts; ++i)
-        if (blocks[i] < static_cast<size_t>(tile.blocks))
-          used_pixels += tile.pixels[blocks[i]] * lanes;  // shared by the registers of a block
-      out.skipped += dark_rays * samples * used_pixels / block_pixels;
+      const size_t one_cells = list_operators(alike, one_cell),
+                   many = list_operators(lit & ~alike, many_cells);
+      const auto used_pixels = [&] {
+        std::int64_t used = 0;
+        for (size_t i = 0; i < Parts; ++i)
+          if (blocks[i] < static_cast<size_t>(tile.blocks))
+            used += tile.pixels[blocks[i]] * lanes;  // shared by the registers of a block
+        return used;
+      };
+      if (std::uint32_t dark = chunk.all() & ~lit) {
+        std::int64_t dark_rays = 0;
+        for (; dark != 0; dark &= dark - 1)
+          dark_rays += beam_of(p, chunk, static_cast<size_t>(std::countr_zero(dark))).rays;
+        out.skipped += dark_rays * samples * used_pixels() / block_pixels;
+      }
       if (one_cells + many == 0 && !first_chunk && !lights_background) continue;
 
       Phase phase(p, tile, anchors, first);
       Wide sum(0), solid_angles(0), light(0);
-      SubPixel at;
-      const Vec3d* offset = p.offsets.data();
-      for (at.layer = 0; at.layer < sensor.layers; ++at.layer)
-        for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
-          for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-            const auto spot = phase.place(p, tile, first, at, *offset++);
+      for (const Sample& at : p.samples) {
+        const auto spot = phase.place(p, tile, first, at);
 
-            // Solid angle, capture and polarization of this spot of the sensor
-            const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
-            const bool very_first = first_chunk && first_spot && at.layer == 0;
-            Narrow omega(1.0f), capture(1.0f);
-            if (each_omega || very_first) {
-              omega = solid_angle(frame, spot.near, own_depth * at.layer);
-              if (!each_omega) omega.store(omegas.data() + first);
-            } else if (first_chunk || lights_background) {
-              omega = Narrow::load(omegas.data() + first);
-            }
-            if (first_chunk) solid_angles = solid_angles + widen(omega);
-            if (each_capture ||
-                (absorbs && first_chunk && first_spot && at.layer == sensor.layers - 1)) {
-              const Narrow rho = frame.curvature == Curvature::spherical
-                                     ? Narrow(1.0f)
-                                     : dot(spot.direction, single<Parts>(frame.normal));
-              capture = physics::capture_fraction(single<Parts>(at.layer),
-                                                  single<Parts>(sensor.layer_step),
-                                                  single<Parts>(sensor.absorption_per_m), rho);
-              if (!each_capture) capture.store(captures.data() + first);
-            }
-            const auto polarization_of = [&](const auto& beam) {
-              return physics::kahn_polarization(dot(single<Parts>(beam.incident), spot.direction),
-                                                dot(spot.direction, single<Parts>(beam.magnetic)),
-                                                single<Parts>(plan.polarization_fraction));
-            };
-            if (very_first && one_polarization)
-              polarization_of(plan.rays[0]).store(polarizations.data() + first);
-            if (p.ray_factors)
-              for (int i = 0; i < chunk.beams; ++i) {
-                const Beam&
-                    beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
-                Narrow factor(1.0f);
-                if (each_polarization) factor = polarization_of(beam);
-                // A beam whose orientations fill several chunks counts with its first one.
-                if (lights_background && (i > 0 || begin % orientations == 0))
-                  light = light + widen(single<Parts>(beam.light) * factor * omega * capture);
-                factor = single<Parts>(beam.weight) * factor;
-                if constexpr (!anchored)
-                  if (plan.dmin > 0)
-                    factor = factor *
-                             narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
-                factor.store(beam_factor[i]);
-              }
-
-            // The steps
-            Narrow terms(0.0f);
-            if constexpr (bands) {
-              std::int64_t lit_rays = 0, all_rays = 0;
-              for (size_t i = 0; i < many; ++i) {
-                const size_t o = many_cells[i];
-                const Beam& beam = beam_of(p, chunk, o);
-                all_rays += std::int64_t{beam.rays} * lanes;
-                const Vec3<Double> h = miller_indices(
-                    chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
-                const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
-                                           round_half_down(h.z)};
-                const Single F = nearest_F<lookup, 1>(
-                    p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-                const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
-                terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
-                                      : terms + term;
-              }
-              out.skipped += (all_rays - lit_rays) * used_pixels /
-                             (std::int64_t{block_pixels} * lanes);
-            } else if constexpr (anchored) {
-              const auto add_all = [&](const size_t* list, size_t n, auto&& intensity) {
-                size_t i = 0;
-                if constexpr (Parts == 1) {
-                  const Vec3<Singles<2>> change{twice(phase.change.x), twice(phase.change.y),
-                                                twice(phase.change.z)};
-                  Singles<2> pairs(0.0f);
-                  for (; i + 2 <= n; i += 2) {
-                    const size_t o[] = {list[i], list[i + 1]}, b[] = {blocks[0], blocks[0]};
-                    auto term = intensity(o, b, change);
-                    if (p.ray_factors)
-                      term = term * Singles<2>::of([&](int k) {
-                               return Single::load(beam_factor[chunk.beam[o[k]]]).part[0];
-                             });
-                    pairs = pairs + term;
-                  }
-                  terms = terms + first_half(pairs) + second_half(pairs);
-                }
-                for (; i < n; ++i) {
-                  size_t o[Parts];
-                  for (size_t& same : o) same = list[i];
-                  const Narrow term = intensity(o, blocks, phase.change);
-                  terms = p.ray_factors
-                              ? terms + term * Narrow::load(beam_factor[chunk.beam[list[i]]])
-                              : terms + term;
-                }
-              };
-              add_all(one_cell, one_cells, [&](const auto& o, const auto& b, const auto& change) {
-                typename std::decay_t<decltype(change.x)>::Mask sure;
-                return anchored_intensity<Shape, lookup, true>(p, chunk, o, b, change, sure);
-              });
-              add_all(many_cells, many, [&](const auto& o, const auto& b, const auto& change) {
-                typename std::decay_t<decltype(change.x)>::Mask unsure;
-                auto term = anchored_intensity<Shape, lookup, false>(p, chunk, o, b, change,
-                                                                     unsure);
-                if constexpr (lookup == Lookup::nearest)
-                  if (any(unsure)) [[unlikely]]
-                    for (size_t k = 0; k < std::size(o); ++k)
-                      term.part[k] = double_phase_intensity<Shape, lookup>(
-                                         p, tile, first + (Parts == 1 ? 0 : k * lanes), at, chunk,
-                                         o[k])
-                                         .part[0];
-                return term;
-              });
-            } else {
-              for (size_t i = 0; i < many; ++i) {
-                const size_t o = many_cells[i];
-                const Single term = double_phase_intensity<Shape, lookup>(p, chunk, o,
-                                                                          phase.at.direction);
-                terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
-                                      : terms + term;
-              }
-            }
-            if (each_omega) terms = terms * omega;
-            if (each_capture) terms = terms * capture;
-            sum = sum + widen(terms);
+        // Solid angle, capture and polarization of this spot of the sensor
+        const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
+        const bool very_first = first_chunk && first_spot && at.layer == 0;
+        Narrow omega(1.0f), capture(1.0f);
+        if (each_omega || very_first) {
+          omega = solid_angle(frame, spot.near, own_depth * at.layer);
+          if (!each_omega) omega.store(omegas.data() + first);
+        } else if (first_chunk || lights_background) {
+          omega = Narrow::load(omegas.data() + first);
+        }
+        if (first_chunk) solid_angles = solid_angles + widen(omega);
+        if (each_capture ||
+            (absorbs && first_chunk && first_spot && at.layer == sensor.layers - 1)) {
+          const Narrow rho = frame.curvature == Curvature::spherical
+                                 ? Narrow(1.0f)
+                                 : dot(spot.direction, single<Parts>(frame.normal));
+          capture = physics::capture_fraction(single<Parts>(at.layer),
+                                              single<Parts>(sensor.layer_step),
+                                              single<Parts>(sensor.absorption_per_m), rho);
+          if (!each_capture) capture.store(captures.data() + first);
+        }
+        const auto polarization_of = [&](const auto& beam) {
+          return physics::kahn_polarization(dot(single<Parts>(beam.incident), spot.direction),
+                                            dot(spot.direction, single<Parts>(beam.magnetic)),
+                                            single<Parts>(plan.polarization_fraction));
+        };
+        if (very_first && one_polarization)
+          polarization_of(plan.rays[0]).store(polarizations.data() + first);
+        if (p.ray_factors)
+          for (int i = 0; i < chunk.beams; ++i) {
+            const Beam&
+                beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
+            Narrow factor(1.0f);
+            if (each_polarization) factor = polarization_of(beam);
+            // A beam whose orientations fill several chunks counts with its first one.
+            if (lights_background && (i > 0 || begin % orientations == 0))
+              light = light + widen(single<Parts>(beam.light) * factor * omega * capture);
+            factor = single<Parts>(beam.weight) * factor;
+            if constexpr (!anchored)
+              if (plan.dmin > 0)
+                factor = factor * narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
+            factor.store(beam_factor[i]);
           }
+
+        // The steps
+        Narrow terms(0.0f);
+        if constexpr (bands) {
+          std::int64_t lit_rays = 0, all_rays = 0;
+          for (size_t i = 0; i < many; ++i) {
+            const size_t o = many_cells[i];
+            const Beam& beam = beam_of(p, chunk, o);
+            all_rays += std::int64_t{beam.rays} * lanes;
+            const Vec3<Double> h = miller_indices(
+                chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
+            const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
+                                       round_half_down(h.z)};
+            const Single F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
+            const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+            terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
+                                  : terms + term;
+          }
+          out.skipped += (all_rays - lit_rays) * used_pixels() /
+                         (std::int64_t{block_pixels} * lanes);
+        } else if constexpr (anchored) {
+          const auto add_all = [&](const size_t* list, size_t n, auto&& intensity) {
+            size_t i = 0;
+            if constexpr (Parts == 1) {
+              const Vec3<Singles<2>> change{twice(phase.change.x), twice(phase.change.y),
+                                            twice(phase.change.z)};
+              Singles<2> pairs(0.0f);
+              for (; i + 2 <= n; i += 2) {
+                const size_t o[] = {list[i], list[i + 1]}, b[] = {blocks[0], blocks[0]};
+                auto term = intensity(o, b, change);
+                if (p.ray_factors)
+                  term = term * Singles<2>::of([&](int k) {
+                           return Single::load(beam_factor[chunk.beam[o[k]]]).part[0];
+                         });
+                pairs = pairs + term;
+              }
+              terms = terms + first_half(pairs) + second_half(pairs);
+            }
+            for (; i < n; ++i) {
+              size_t o[Parts];
+              for (size_t& same : o) same = list[i];
+              const Narrow term = intensity(o, blocks, phase.change);
+              terms = p.ray_factors ? terms + term * Narrow::load(beam_factor[chunk.beam[list[i]]])
+                                    : terms + term;
+            }
+          };
+          add_all(one_cell, one_cells, [&](const auto& o, const auto& b, const auto& change) {
+            typename std::decay_t<decltype(change.x)>::Mask sure;
+            return anchored_intensity<Shape, lookup, true>(p, chunk, o, b, change, sure);
+          });
+          add_all(many_cells, many, [&](const auto& o, const auto& b, const auto& change) {
+            typename std::decay_t<decltype(change.x)>::Mask unsure;
+            auto term = anchored_intensity<Shape, lookup, false>(p, chunk, o, b, change, unsure);
+            if constexpr (lookup == Lookup::nearest)
+              if (any(unsure)) [[unlikely]]
+                for (size_t k = 0; k < std::size(o); ++k)
+                  term.part[k] = double_phase_intensity<Shape, lookup>(
+                                     p, tile, first + (Parts == 1 ? 0 : k * lanes), at, chunk, o[k])
+                                     .part[0];
+            return term;
+          });
+        } else {
+          for (size_t i = 0; i < many; ++i) {
+            const size_t o = many_cells[i];
+            const Single term = double_phase_intensity<Shape, lookup>(p, chunk, o,
+                                                                      phase.at.direction);
+            terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
+                                  : terms + term;
+          }
+        }
+        if (each_omega) terms = terms * omega;
+        if (each_capture) terms = terms * capture;
+        sum = sum + widen(terms);
+      }
       const auto keep = [&](const Wide& value, std::array<double, tile_pixels>& total) {
         (first_chunk ? value : value + Wide::load(total.data() + first))
             .store(total.data() + first);
@@ -349,6 +350,35 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   render_single<false, Shape, lookup, 1>(p, tile, anchors, out);
 }
 
+// ---- Into the image -----------------------------------------------------------------------------
+
+template <class Number>
+double write_blocks(const Tile& tile, const TileSums& sums, Number* image, size_t width) {
+  const hn::CappedTag<double, block_side> row;
+  const hn::Rebind<Number, decltype(row)> of_image;
+  auto solid_angle = hn::Zero(row);
+  for (size_t b = 0; b < static_cast<size_t>(tile.blocks); ++b) {
+    if (tile.pixels[b] != block_pixels) continue;
+    const size_t first = b * block_pixels;
+    Number* to = image + static_cast<size_t>(tile.slow[first]) * width +
+                 static_cast<size_t>(tile.fast[first]);
+    for (size_t y = 0; y < block_side; ++y)
+      for (size_t x = 0; x < block_side; x += hn::Lanes(row)) {
+        const size_t i = first + y * block_side + x;
+        const auto photons = hn::Load(row, sums.photons.data() + i);
+        if constexpr (HWY_TARGET == HWY_SCALAR)
+          // Highway's makes the largest number of infinity.
+          to[y * width + x] = static_cast<Number>(sums.photons[i]);
+        else if constexpr (std::is_same_v<Number, double>)
+          hn::StoreU(photons, of_image, to + y * width + x);
+        else
+          hn::StoreU(hn::DemoteTo(of_image, photons), of_image, to + y * width + x);
+        solid_angle = hn::Add(solid_angle, hn::Load(row, sums.solid_angle.data() + i));
+      }
+  }
+  return hn::GetLane(hn::SumOfLanes(row, solid_angle));
+}
+
 Kernel single_kernel(CrystalShape shape, Lookup lookup) {
   return with_shape(shape, [&]<CrystalShape Shape>() -> Kernel {
     switch (lookup) {
@@ -373,8 +403,9 @@ Kernel wide_kernel(CrystalShape shape, Lookup lookup) {
 }  // namespace
 
 const KernelSet& kernel_set() {
-  static constexpr KernelSet set = {NABLA_INSTRUCTION_SET, single_kernel, wide_kernel,
-                                    single_gradient_kernel, wide_gradient_kernel};
+  static constexpr KernelSet set = {
+      NABLA_INSTRUCTION_SET, single_kernel,       wide_kernel,         single_gradient_kernel,
+      wide_gradient_kernel,  write_blocks<float>, write_blocks<double>};
   return set;
 }
 

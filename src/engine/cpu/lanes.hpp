@@ -181,6 +181,14 @@ NABLA_INLINE S sum_of(const Lanes<S, 1>& a) {
   return hn::GetLane(hn::SumOfLanes(typename Lanes<S, 1>::D(), a.part[0]));
 }
 
+template <class S, int K>
+NABLA_INLINE S largest_of(const Lanes<S, K>& a) {
+  auto largest = a.part[0];
+  for (int i = 1; i < K; ++i) largest = hn::Max(largest, a.part[i]);
+  const typename Lanes<S, K>::D d;
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
 /// Calls `work(lane)` for the true lanes of one register, in order.
 template <class Mask, class Work>
 NABLA_INLINE void for_each_lane(const Mask& which, Work&& work) {

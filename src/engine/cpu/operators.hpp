@@ -52,6 +52,7 @@ inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
   const PlanFrame& f = plan.frame;
   const double half_depth = plan.sensor.layer_step * (plan.sensor.layers - 1) / 2;
   const Double within_pixel(0.5 - 0.5 / plan.oversample), pixel(f.pixel), half(0.5);
+  Double largest_radius(0);
   for (size_t first = 0; first < tile_blocks; first += lanes) {
     const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
     const Vec3<Double> position = (pixel * (at(tile.middle_fast) + half)) *
@@ -73,9 +74,9 @@ inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
     (position.y * near).store(anchors.y.data() + first);
     (position.z * near).store(anchors.z.data() + first);
     spread.store(anchors.radius.data() + first);
+    largest_radius = select(spread > largest_radius, spread, largest_radius);
   }
-  for (const double radius : anchors.radius)
-    anchors.largest_radius = radius > anchors.largest_radius ? radius : anchors.largest_radius;
+  anchors.largest_radius = largest_of(largest_radius);
 }
 
 // ---- Operators: one for each ray and orientation, taking directions to Miller indices -----------
@@ -92,20 +93,12 @@ struct Chunk {
   alignas(64) float cell[chunk_size][3][tile_blocks];
   alignas(64) float F2[chunk_size][tile_blocks];  ///< of the nearest lattice point
   // Which operators reach each block, and of which all of the block lies in the cell of one lattice
-  // point: a bit for each operator, 16 of them a float, so that lanes of blocks can set them
-  alignas(64) float lit_bits[chunk_size / 16][tile_blocks];
-  alignas(64) float one_cell_bits[chunk_size / 16][tile_blocks];
-
-  NABLA_INLINE std::uint32_t lit(size_t block) const { return bits(lit_bits, block); }
-  NABLA_INLINE std::uint32_t one_cell(size_t block) const { return bits(one_cell_bits, block); }
-  NABLA_INLINE std::uint32_t all() const { return ~std::uint32_t{0} >> (chunk_size - count); }
-
- private:
+  // point: a bit for each operator
   static_assert(chunk_size == 32);
-  NABLA_INLINE static std::uint32_t bits(const float (&halves)[2][tile_blocks], size_t block) {
-    return static_cast<std::uint32_t>(halves[0][block]) |
-           static_cast<std::uint32_t>(halves[1][block]) << 16;
-  }
+  alignas(64) std::uint32_t lit[tile_blocks];
+  alignas(64) std::uint32_t one_cell[tile_blocks];
+
+  NABLA_INLINE std::uint32_t all() const { return ~std::uint32_t{0} >> (chunk_size - count); }
 };
 
 /// Writes the numbers of the bits that are set, the lowest first; returns how many.
@@ -142,11 +135,11 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
   const Plan& plan = *p.plan;
   chunk.first_beam = static_cast<int>(beam);
   chunk.count = 0;
-  for (size_t half = 0; half < chunk_size / 16; ++half)
-    for (int first = 0; first < blocks; first += lanes) {
-      Single(0.0f).store(chunk.lit_bits[half] + first);
-      Single(0.0f).store(chunk.one_cell_bits[half] + first);
-    }
+  const hn::ScalableTag<std::uint32_t> words;
+  for (int first = 0; first < blocks; first += lanes) {
+    hn::Store(hn::Zero(words), words, chunk.lit + first);
+    hn::Store(hn::Zero(words), words, chunk.one_cell + first);
+  }
   const Single half_cell(0.5f - 1e-5f), none(0.0f);
   for (; chunk.count < chunk_size && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
@@ -201,12 +194,13 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
       }
       const auto reached = outside == none;
-      const Single bit(static_cast<float>(1 << o % 16));
-      const auto set_bit = [&](float* bits, const auto& where) {
-        (Single::load(bits) + select(where, bit, none)).store(bits);
+      const auto bit = hn::Set(words, std::uint32_t{1} << o);
+      const auto set_bit = [&](std::uint32_t* bits, const Single::Mask& where) {
+        const auto set = hn::IfThenElseZero(hn::RebindMask(words, where.part[0]), bit);
+        hn::Store(hn::Or(hn::Load(words, bits), set), words, bits);
       };
-      set_bit(chunk.lit_bits[o / 16] + first, reached);
-      set_bit(chunk.one_cell_bits[o / 16] + first, reached & (within != none));
+      set_bit(chunk.lit + first, reached);
+      set_bit(chunk.one_cell + first, reached & (within != none));
     }
   }
 }
@@ -247,10 +241,8 @@ struct AnchoredPhase {
     from_middle = right * single<K>(f.fast) + up * single<K>(f.slow);
   }
 
-  /// `offset`: from the middle of a pixel to the sub-pixel and layer [m].
-  NABLA_INLINE Spot<K> place(const CpuPlan&, const Tile&, size_t, const SubPixel&,
-                             const Vec3d& offset) {
-    const Vec3<Singles<K>> step = from_middle + anchor_near * single<K>(offset);
+  NABLA_INLINE Spot<K> place(const CpuPlan&, const Tile&, size_t, const Sample& sample) {
+    const Vec3<Singles<K>> step = from_middle + anchor_near * vec3_as<Singles<K>>(sample.offset);
     const Singles<K> z = dot(step, step + Singles<K>(2.0f) * anchor);
     const Singles<K> shrink = Singles<K>(1.0f) + inverse_root_change(z);
     change = shrink * (step - root_change(z) * anchor);
@@ -265,10 +257,10 @@ struct DoublePhase {
   NABLA_INLINE DoublePhase(const CpuPlan&, const Tile&, const Anchors&, size_t) {}
 
   NABLA_INLINE Spot<1> place(const CpuPlan& p, const Tile& tile, size_t first,
-                             const SubPixel& which, const Vec3d&) {
-    at.layer = which.layer;
-    at.sub_slow = which.sub_slow;
-    at.sub_fast = which.sub_fast;
+                             const Sample& sample) {
+    at.layer = sample.layer;
+    at.sub_slow = sample.sub_slow;
+    at.sub_fast = sample.sub_fast;
     engine::place(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
     return {narrow(Double(1) / at.distance), narrow(at.direction)};
   }

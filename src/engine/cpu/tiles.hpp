@@ -8,8 +8,6 @@
 
 namespace nablabragg::engine {
 
-inline constexpr int block_side = 4, tile_side = 16;  ///< [pixels], in images
-
 /// The tile of an image whose first pixel is (fast, slow); blocks without a wanted pixel are left
 /// out.
 void fill_tile(const Plan& plan, int fast, int slow, Tile& tile);

@@ -100,14 +100,18 @@ std::optional<TableMiss> find_first_miss(const Plan& plan) {
       tbb::blocked_range<int>(roi.slow_min, roi.slow_max + 1, 1),
       [&](const tbb::blocked_range<int>& rows) {
         for (int slow = rows.begin(); slow != rows.end(); ++slow) {
-          auto& miss = misses[static_cast<std::size_t>(slow - roi.slow_min)];
-          for (int begin = roi.fast_min, end; begin <= roi.fast_max && !miss; begin = end) {
+          std::optional<TableMiss> miss;
+          for (int begin = roi.fast_min; begin <= roi.fast_max && !miss;
+               begin = SafeSquares::end_of(begin)) {
             if (slow > first_row.load(std::memory_order_relaxed)) return;
-            end = std::min(SafeSquares::end_of(begin), roi.fast_max + 1);
-            if (!safe.holds(begin, slow)) miss = first_miss_between(plan, grid, begin, end, slow);
+            if (safe.holds(begin, slow)) continue;
+            const int end = std::min(SafeSquares::end_of(begin), roi.fast_max + 1);
+            miss = first_miss_between(plan, grid, begin, end, slow);
           }
+          if (!miss) continue;
+          misses[static_cast<std::size_t>(slow - roi.slow_min)] = miss;
           int known = first_row.load(std::memory_order_relaxed);
-          while (miss && slow < known && !first_row.compare_exchange_weak(known, slow)) {
+          while (slow < known && !first_row.compare_exchange_weak(known, slow)) {
           }
         }
       },

@@ -83,7 +83,7 @@ class CpuRenderer {
                 tile);
       TileSums sums;
       const WorkDone done = render(tile, sums);
-      solid_angles[static_cast<std::size_t>(index)] = write(tile, sums, pixels);
+      solid_angles[static_cast<std::size_t>(index)] = write_pixels(tile, sums, pixels);
       return done;
     });
     report.solid_angle_sum = std::accumulate(solid_angles.begin(), solid_angles.end(), 0.0);
@@ -127,17 +127,19 @@ class CpuRenderer {
     std::int64_t steps = 0, skipped = 0;
   };
 
-  /// Into the image; returns the sum of solid angles.
+  /// Into the image; returns the sum of solid angles [sr].
   template <class Number>
-  double write(const Tile& tile, const TileSums& sums, std::span<Number> image) const {
+  double write_pixels(const Tile& tile, const TileSums& sums, std::span<Number> image) const {
     const RegionOfInterest& roi = plan_.roi;
     const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
-    double solid_angle = 0;
-    if constexpr (std::is_same_v<Number, float>)
-      solid_angle = kernels_.write_floats(tile, sums, image.data(), width);
-    else
-      solid_angle = kernels_.write_doubles(tile, sums, image.data(), width);
-    if (tile.used == tile.blocks * block_pixels) return solid_angle;
+    const auto write_blocks = [&] {
+      if constexpr (std::is_same_v<Number, float>)
+        return kernels_.write_floats;
+      else
+        return kernels_.write_doubles;
+    }();
+    double solid_angle = write_blocks(tile, sums, image.data(), width);
+    if (tile.wanted == tile.blocks * block_pixels) return solid_angle;
     for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
       if (tile.pixels[b] == block_pixels) continue;
       for (std::size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i) {
@@ -156,7 +158,7 @@ class CpuRenderer {
   WorkDone render(const Tile& tile, TileSums& sums) {
     WorkDone done;
     if (tile.blocks == 0) return done;
-    done.steps = steps_of_pixel_ * tile.used;
+    done.steps = steps_of_pixel_ * tile.wanted;
 
     const std::size_t used = static_cast<std::size_t>(tile.blocks) * block_pixels;
     const auto interpolated = [&](std::size_t i) {

@@ -56,7 +56,11 @@ struct CpuPlan {
   /// Where the rays of each bin of a band begin and end, a little too early and too late.
   std::vector<std::array<int, 2>> band_bins;
   std::vector<Sample> samples;  ///< fast axis fastest, then slow axis, layers
-  double dark_radius2 = 0;      ///< beyond which a spot is dark
+  NABLA_INLINE const Sample& sample(int layer, int sub_slow, int sub_fast) const {
+    const int number = (layer * plan->oversample + sub_slow) * plan->oversample + sub_fast;
+    return samples[static_cast<std::size_t>(number)];
+  }
+  double dark_radius2 = 0;  ///< beyond which a spot is dark
 
   Vec3d edges_m;  ///< longest a, b, c of all orientations
   double max_wavenumber = 0;

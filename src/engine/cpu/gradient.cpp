@@ -109,8 +109,9 @@ BandNumbers band_tangent(const CpuPlan& p, const Plan& tangent) {
   numbers.wavenumber.resize(p.band_ray.size());
   numbers.weight.resize(p.band_ray.size());
   for (const Beam& beam : p.beams)
-    for (auto j = static_cast<std::size_t>(beam.first);
-         j < static_cast<std::size_t>(beam.first + beam.rays); ++j) {
+    for (int i = 0; i < beam.rays; ++i) {
+      const int number = beam.first + i;
+      const auto j = static_cast<std::size_t>(number);
       const PlanRay& ray = tangent.rays[static_cast<std::size_t>(p.band_ray[j])];
       numbers.wavenumber[j] = static_cast<float>(ray.wavenumber);
       numbers.weight[j] = static_cast<float>(ray.weight);
@@ -185,11 +186,12 @@ class Derivatives {
       if (options_.progress && !options_.progress(static_cast<double>(finished) / batches))
         stopped = true;
     };
-    const auto tokens = static_cast<std::size_t>(2 * tbb::this_task_arena::max_concurrency());
+    const int tokens = 2 * tbb::this_task_arena::max_concurrency();
     tbb::parallel_pipeline(
-        tokens, tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order, batch_number) &
-                    tbb::make_filter<int, Part>(tbb::filter_mode::parallel, compute) &
-                    tbb::make_filter<Part, void>(tbb::filter_mode::serial_in_order, add));
+        static_cast<std::size_t>(tokens),
+        tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order, batch_number) &
+            tbb::make_filter<int, Part>(tbb::filter_mode::parallel, compute) &
+            tbb::make_filter<Part, void>(tbb::filter_mode::serial_in_order, add));
     if (stopped) throw Cancelled();
     return total;
   }

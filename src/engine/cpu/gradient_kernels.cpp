@@ -629,7 +629,10 @@ class TileBars {
   double& slope_of(size_t pixel, size_t tangent) {
     return sink_.slopes[pixel * sink_.tangents.size() + tangent];
   }
-  const Beam& beam_of(int b) const { return p_.beams[static_cast<size_t>(chunk_.first_beam + b)]; }
+  const Beam& beam_of(int b) const {
+    const int beam = chunk_.first_beam + b;
+    return p_.beams[static_cast<size_t>(beam)];
+  }
   /// The ray that a beam's bars belong to.  All rays of a band have the same derivatives of their
   /// direction (Plan::shared_directions), so that the first one may take the bars of all.
   template <class AnyPlan>
@@ -766,9 +769,7 @@ struct GroupPhase<Single, true> {
       : tile(t), phase(p, t, anchors, first) {}
 
   NABLA_INLINE SensorSpot<Single> see(const CpuPlan& p, size_t first, const SubPixel& which) {
-    const int oversample = p.plan->oversample;
-    const Sample& sample = p.samples[static_cast<size_t>(
-        (which.layer * oversample + which.sub_slow) * oversample + which.sub_fast)];
+    const Sample& sample = p.sample(which.layer, which.sub_slow, which.sub_fast);
     const auto spot = phase.place(p, tile, first, sample);
     const Single pixel = single(p.plan->frame.pixel), half = single(0.5);
     return {pixel * (load<1>(tile.fast, first) + half) + Single(sample.right),
@@ -789,10 +790,11 @@ class TilePullBack : TileBars<T> {
     const size_t orientations = plan_.orientations.size(),
                  operators = p_.beams.size() * orientations,
                  pixels = static_cast<size_t>(tile_.blocks) * block_pixels;
-    for (begin_ = 0; begin_ < operators; begin_ += static_cast<size_t>(chunk_.count)) {
+    for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk_.count)) {
+      begin_ = begin;
       // A table that single precision cannot index has no dark entries here.
       fill_chunk<is_wide<T> ? Lookup::constant : lookup>(
-          p_, anchors_, tile_.blocks, begin_ / orientations, begin_ % orientations, chunk_);
+          p_, anchors_, tile_.blocks, begin / orientations, begin % orientations, chunk_);
       this->clear_chunk();
       for (size_t first = 0; first < pixels; first += lanes) {
         const Double weight = Double::load(weights_.data() + first);

@@ -116,8 +116,8 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
 
 // ---- A tile in mixed precision ------------------------------------------------------------------
 
-/// `Parts`: registers of pixels side by side.  Two of them hide each other's latencies where there
-/// is one operator only; where there are more, two operators do.
+/// `Parts`: registers of pixels side by side.  Two of them hide each other's latencies, for plans
+/// of one operator only; where there are more, two operators do.
 template <bool anchored, CrystalShape Shape, Lookup lookup, int Parts, bool bands = false>
 void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, TileSums& out) {
   using Phase = std::conditional_t<anchored, AnchoredPhase<Parts>, DoublePhase>;
@@ -160,7 +160,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
       if constexpr (!anchored) alike = 0;
       const auto list_operators = [](std::uint32_t bits, size_t(&numbers)[chunk_size]) {
         if constexpr (Parts == 1) return list_bits(bits, numbers);
-        numbers[0] = 0;  // the only one
+        numbers[0] = 0;  // the only operator: its bit is the count as well
         return size_t{bits};
       };
       size_t one_cell[chunk_size], many_cells[chunk_size];
@@ -366,13 +366,14 @@ double write_blocks(const Tile& tile, const TileSums& sums, Number* image, size_
       for (size_t x = 0; x < block_side; x += hn::Lanes(row)) {
         const size_t i = first + y * block_side + x;
         const auto photons = hn::Load(row, sums.photons.data() + i);
-        if constexpr (HWY_TARGET == HWY_SCALAR)
-          // Highway's makes the largest number of infinity.
-          to[y * width + x] = static_cast<Number>(sums.photons[i]);
-        else if constexpr (std::is_same_v<Number, double>)
+        if constexpr (std::is_same_v<Number, double>) {
           hn::StoreU(photons, of_image, to + y * width + x);
-        else
+        } else if constexpr (HWY_TARGET == HWY_SCALAR) {
+          // DemoteTo would turn infinity into the largest float.
+          to[y * width + x] = static_cast<float>(hn::GetLane(photons));
+        } else {
           hn::StoreU(hn::DemoteTo(of_image, photons), of_image, to + y * width + x);
+        }
         solid_angle = hn::Add(solid_angle, hn::Load(row, sums.solid_angle.data() + i));
       }
   }

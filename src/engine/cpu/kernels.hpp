@@ -7,15 +7,16 @@
 
 namespace nablabragg::engine {
 
-inline constexpr int block_side = 4, tile_side = 16;  ///< [pixels], in images
-inline constexpr int block_pixels = 16, tile_blocks = 16, tile_pixels = block_pixels * tile_blocks;
+inline constexpr int block_side = 4;  ///< [pixels], in images
+inline constexpr int block_pixels = block_side * block_side, tile_blocks = 16,
+                     tile_pixels = block_pixels * tile_blocks;
 
 /// Pixels that are computed together, in blocks whose pixels lie close to each other.
 struct Tile {
   int blocks = 0;
-  int used = 0;                                           ///< pixels in all blocks
-  alignas(64) std::array<float, tile_pixels> fast, slow;  ///< unused ones repeat a used one
-  // Of each block: the middle, how far its pixels lie from it, how many it has
+  int wanted = 0;  ///< pixels; the blocks' others are computed beside them
+  alignas(64) std::array<float, tile_pixels> fast, slow;
+  // Of each block: the middle, how far its pixels lie from it, how many are wanted
   alignas(64) std::array<double, tile_blocks> middle_fast, middle_slow, half_fast, half_slow;
   std::array<int, tile_blocks> pixels;
 };
@@ -48,8 +49,8 @@ struct KernelSet {
   /// The same two kinds, of derivatives.
   GradientKernel (*single_gradient)(CrystalShape, Lookup);
   GradientKernel (*wide_gradient)(CrystalShape, Lookup);
-  /// Copies the photons of the blocks of 4 x 4 pixels that are wanted whole into an image of
-  /// `width` pixels a row; returns the sum of their solid angles [sr].
+  /// Of a tile of an image, not of a list: copies the photons of the blocks that are wanted whole
+  /// into the image, of `width` pixels a row; returns the sum of their solid angles [sr].
   double (*write_floats)(const Tile&, const TileSums&, float* image, std::size_t width);
   double (*write_doubles)(const Tile&, const TileSums&, double* image, std::size_t width);
 };

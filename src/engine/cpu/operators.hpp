@@ -93,7 +93,7 @@ struct Chunk {
   alignas(64) float cell[chunk_size][3][tile_blocks];
   alignas(64) float F2[chunk_size][tile_blocks];  ///< of the nearest lattice point
   // Which operators reach each block, and of which all of the block lies in the cell of one lattice
-  // point: a bit for each operator
+  // point: a bit for each operator; up to the last register that holds a block of the tile
   static_assert(chunk_size == 32);
   alignas(64) std::uint32_t lit[tile_blocks];
   alignas(64) std::uint32_t one_cell[tile_blocks];

@@ -52,7 +52,7 @@ constexpr WholeTile whole_tile = [] {
 /// time to list.
 void fill_whole_tile(int tile_fast, int tile_slow, Tile& tile) {
   tile.blocks = tile_blocks;
-  tile.used = tile_pixels;
+  tile.wanted = tile_pixels;
   const auto fast = static_cast<float>(tile_fast), slow = static_cast<float>(tile_slow);
   for (std::size_t i = 0; i < tile_pixels; ++i) tile.fast[i] = whole_tile.fast[i] + fast;
   for (std::size_t i = 0; i < tile_pixels; ++i) tile.slow[i] = whole_tile.slow[i] + slow;
@@ -73,7 +73,7 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
     fill_whole_tile(tile_fast, tile_slow, tile);
     return;
   }
-  tile.blocks = tile.used = 0;
+  tile.blocks = tile.wanted = 0;
   for (int slow = tile_slow; slow < tile_slow + tile_side; slow += block_side)
     for (int fast = tile_fast; fast < tile_fast + tile_side; fast += block_side) {
       const int left = std::max(fast, roi.fast_min),
@@ -92,7 +92,7 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
       tile.middle_slow[b] = slow + half_block;
       tile.half_fast[b] = tile.half_slow[b] = half_block;
       tile.pixels[b] = wanted;
-      tile.used += wanted;
+      tile.wanted += wanted;
       for (int y = 0; y < block_side; ++y)
         for (int x = 0; x < block_side; ++x) {
           const std::size_t i = b * block_pixels + static_cast<std::size_t>(y * block_side + x);
@@ -118,7 +118,7 @@ std::vector<std::size_t> order_of_tiles(std::span<const PixelIndex> list) {
 
 void fill_tile(std::span<const PixelIndex> pixels, Tile& tile) {
   tile.blocks = 0;
-  tile.used = static_cast<int>(pixels.size());
+  tile.wanted = static_cast<int>(pixels.size());
   for (std::size_t begin = 0; begin < pixels.size(); begin += block_pixels) {
     const auto block = pixels.subspan(begin,
                                       std::min<std::size_t>(block_pixels, pixels.size() - begin));

@@ -8,6 +8,9 @@
 
 namespace nablabragg::engine {
 
+inline constexpr int tile_side = 16;  ///< [pixels], in images
+static_assert(tile_side * tile_side == tile_pixels);
+
 /// The tile of an image whose first pixel is (fast, slow); blocks without a wanted pixel are left
 /// out.
 void fill_tile(const Plan& plan, int fast, int slow, Tile& tile);

@@ -284,6 +284,7 @@ Jacobian jacobian(const Experiment& experiment, std::span<const std::string> nam
       }
     }
     std::vector<const Plan*> pointers;
+    pointers.reserve(tangents.size());
     for (const Plan& tangent : tangents) pointers.push_back(&tangent);
     std::vector<double> values(pixels.size()), slopes(pixels.size() * count);
     if (count == 0)

@@ -26,7 +26,8 @@ class NoiseRows {
   bool visits(int slow) const { return slow >= roi_.slow_min && slow <= roi_.slow_max; }
   int first_pixel() const { return roi_.fast_min; }
   std::size_t pixels_of_a_row() const {
-    return static_cast<std::size_t>(roi_.fast_max - roi_.fast_min + 1);
+    const int pixels = roi_.fast_max - roi_.fast_min + 1;
+    return static_cast<std::size_t>(pixels);
   }
 
  private:

@@ -96,7 +96,9 @@ Loop loop_from(const Json& j) {
 
 const char* name_of(LoopKind kind) { return kinds.at(static_cast<std::size_t>(kind)); }
 const char* name_of(Driver driver) { return drivers.at(static_cast<std::size_t>(driver)); }
-const char* name_of(LoopClass c) { return classes.at(static_cast<std::size_t>(c)); }
+const char* name_of(LoopClass loop_class) {
+  return classes.at(static_cast<std::size_t>(loop_class));
+}
 
 std::string to_json(const Inventory& inventory) {
   Json loops = Json::array(), functions = Json::array(), spans = Json::array();

@@ -21,8 +21,6 @@ namespace nablabragg::inventory {
 
 namespace {
 
-namespace fs = std::filesystem;
-
 std::vector<std::uint64_t> sorted_once(std::span<const std::uint64_t> addresses) {
   std::vector<std::uint64_t> result(addresses.begin(), addresses.end());
   std::sort(result.begin(), result.end());

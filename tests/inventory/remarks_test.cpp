@@ -4,6 +4,7 @@
 
 #include "nablabragg/error.hpp"
 #include "support/message_of.hpp"
+#include "support/program.hpp"
 #include "support/temp_dir.hpp"
 
 namespace nablabragg::inventory {
@@ -101,6 +102,21 @@ TEST(ClangRecord, ThatIsNoneIsNamedWithItsLine) {
   EXPECT_THAT(message_of<InputError>([&] { read_clang_record(broken, "/"); }),
               testing::HasSubstr("b.opt.yaml:37: is no optimization record"));
   EXPECT_THROW(read_gcc_record(dir / "none", "/"), InputError);
+}
+
+TEST(Records, OfAnInterruptedRunAreNotContinued) {
+  TempDir dir;
+  const std::string source = dir / "a.cpp", records = dir / "records";
+  test::write_file(source, "void f(float* a) { for (int i = 0; i < 1024; ++i) a[i] *= 2; }\n");
+  const CompileCommand command{dir.path().string(), source, {"g++", "-O3", "-c", source}, ""};
+  const Compiler compiler = compiler_of("g++");
+  const auto complete = remarks_of(command, compiler, records).remarks;
+  EXPECT_FALSE(complete.empty());
+
+  for (const auto& entry : std::filesystem::directory_iterator(records))
+    if (entry.path().extension() == ".vec")
+      std::filesystem::rename(entry.path(), entry.path().string() + ".part");
+  EXPECT_EQ(remarks_of(command, compiler, records).remarks.size(), complete.size());
 }
 
 TEST(UnknownFlags, AreThoseThatACompilerComplainsOf) {

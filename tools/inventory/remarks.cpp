@@ -275,6 +275,8 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler
     const std::string line = tools::shell_line(child);
     if (fresh(record, depfile, command.directory)) return {read(record), line};
     fs::create_directories(folder);
+    // g++ would append to what an interrupted run left.
+    fs::remove(record + ".part");
     const auto outcome = tools::run_child(child);
     if (outcome.exit_code == 0) {
       // g++ makes no file when it has nothing to say.

@@ -68,18 +68,23 @@ void listing_a_tile(benchmark::State& state) {
 }
 BENCHMARK(listing_a_tile);
 
-/// 512 x 512 pixels of one step: what surrounds the steps weighs as much as they do.
-void image_of_one_step_pixels(benchmark::State& state) {
-  constexpr int side = 512;
-  Experiment e = cubic_crystal();
-  e.detector.fast_pixels = e.detector.slow_pixels = side;
+void images(benchmark::State& state, const Experiment& e) {
   const Plan plan = make_plan(e, resolve(e));
-  std::vector<float> pixels(side * side);
+  const int pixels = e.detector.fast_pixels * e.detector.slow_pixels;
+  std::vector<float> image(static_cast<std::size_t>(pixels));
   ComputeOptions options;
   options.threads = 1;
   for (auto _ : state)
-    benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(pixels), options));
-  state.SetItemsProcessed(state.iterations() * side * side);
+    benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(image), options));
+  state.SetItemsProcessed(state.iterations() * pixels *
+                          static_cast<std::int64_t>(plan.orientations.size()));
+}
+
+/// 512 x 512 pixels of one step: what surrounds the steps weighs as much as they do.
+void image_of_one_step_pixels(benchmark::State& state) {
+  Experiment e = cubic_crystal();
+  e.detector.fast_pixels = e.detector.slow_pixels = 512;
+  images(state, e);
 }
 BENCHMARK(image_of_one_step_pixels)->Unit(benchmark::kMicrosecond);
 
@@ -106,13 +111,7 @@ void image_of_many_orientations(benchmark::State& state) {
   e.crystal.mosaic_spread_deg = 0.3;
   e.crystal.mosaic_domains = 25;
   e.scan.oscillation_deg = {1, {}, 10};
-  const Plan plan = make_plan(e, resolve(e));
-  std::vector<float> pixels(64 * 64);
-  ComputeOptions options;
-  options.threads = 1;
-  for (auto _ : state)
-    benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(pixels), options));
-  state.SetItemsProcessed(state.iterations() * 64 * 64 * 250);
+  images(state, e);
 }
 BENCHMARK(image_of_many_orientations)->Unit(benchmark::kMicrosecond);
 

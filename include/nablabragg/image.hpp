@@ -5,6 +5,10 @@
 
 namespace nablabragg {
 
+struct PixelIndex {
+  int fast = 0, slow = 0;
+};
+
 /// Photons per pixel, fast axis contiguous.
 struct Image {
   int fast_pixels = 0, slow_pixels = 0;

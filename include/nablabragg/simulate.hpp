@@ -24,10 +24,6 @@ enum class Precision {
   float64   ///< double throughout
 };
 
-struct PixelIndex {
-  int fast = 0, slow = 0;
-};
-
 /// What one thread did between two moments: a part of the pixels.
 struct WorkSpan {
   std::chrono::steady_clock::time_point begin, end;

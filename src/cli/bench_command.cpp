@@ -11,23 +11,23 @@
 #include <iterator>
 #include <sstream>
 
-#include "cli/command_line.hpp"
 #include "cli/commands.hpp"
-#include "cli/inputs.hpp"
 #include "cli/options.hpp"
+#include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
+#include "instruments/benchmark_report.hpp"
+#include "instruments/machine.hpp"
+#include "instruments/synthetic_hkl.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/crystal.hpp"
 #include "nablabragg/error.hpp"
-#include "tools/benchmark_report.hpp"
-#include "tools/machine.hpp"
-#include "tools/synthetic_hkl.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
-using namespace tools;
+using namespace instruments;
 
 constexpr int parity_failed = 1;
 constexpr const char* benchmark_hkl = "synthetic.hkl";
@@ -166,8 +166,8 @@ std::vector<int> chosen_sizes(const BenchRequest& request, const BenchCase& benc
 
 /// One experiment, in this process.
 void measure_experiment(const BenchRequest& request, std::ostream& out) {
-  Request experiment = parse_command_line(request.experiment);
-  load_inputs(experiment);
+  flags::Request experiment = flags::parse_command_line(request.experiment);
+  flags::load_inputs(experiment);
   ComputeOptions options;
   options.threads = experiment.threads;
   options.engine = experiment.engine;

@@ -11,23 +11,23 @@
 #include <span>
 
 #include "cli/commands.hpp"
-#include "cli/flags.hpp"
 #include "cli/options.hpp"
+#include "flags/flags.hpp"
+#include "instruments/child_process.hpp"
+#include "instruments/float_files.hpp"
+#include "instruments/image_metrics.hpp"
+#include "instruments/machine.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
-#include "tools/child_process.hpp"
-#include "tools/float_files.hpp"
-#include "tools/image_metrics.hpp"
-#include "tools/machine.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
-using namespace tools;
+using namespace instruments;
 
 /// This subcommand's own, since scripts branch on them.
 enum ExitCode {
@@ -104,8 +104,8 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
   std::string flag;  // the last one, by its first spelling; empty: the table does not have it
   bool takes_file = true;
   for (const std::string& word : given) {
-    if (word.starts_with('-') && !is_number(word)) {
-      const Flag* known = find_flag(word);
+    if (word.starts_with('-') && !flags::is_number(word)) {
+      const flags::Flag* known = flags::find_flag(word);
       flag = known ? known->spellings[0] : "";
       takes_file = !known || known->values.find("FILE") != std::string_view::npos;
       names_float |= flag == "-floatfile";
@@ -121,7 +121,7 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
     constexpr std::array written{"-floatfile", "-intfile", "-noisefile", "-pgmfile",
                                  "-pngfile",   "-dump",    "-profile"};
     const bool output = std::find(written.begin(), written.end(), flag) != written.end();
-    const bool input = !output && takes_file && !is_number(word) && fs::exists(word);
+    const bool input = !output && takes_file && !flags::is_number(word) && fs::exists(word);
     shared.words.push_back(output ? name : input ? fs::absolute(word).string() : word);
   }
   if (!names_float) {

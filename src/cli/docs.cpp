@@ -3,7 +3,7 @@
 #include <fmt/ostream.h>
 
 #include "cli/commands.hpp"
-#include "cli/flags.hpp"
+#include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/quirks.hpp"
 
@@ -23,7 +23,7 @@ void write_flags(std::ostream& out) {
          "the word begins with is meant. Flags marked *whole* must be written as they stand. The "
          "last occurrence of a flag counts.\n";
   std::string_view group;
-  for (const Flag& flag : flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.group != group) {
       group = flag.group;
       fmt::print(out, "\n## {}\n\n| flag | takes | default | what it does |\n|---|---|---|---|\n",
@@ -78,7 +78,7 @@ void print_help(std::ostream& out) {
          "An image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n"
          "options:\n";
   std::string_view group;
-  for (const Flag& flag : flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.group != group) {
       group = flag.group;
       fmt::print(out, "\n{}\n", group);

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cli/commands.hpp"
-#include "cli/flags.hpp"
+#include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"

@@ -21,7 +21,7 @@ namespace nablabragg::cli {
 
 namespace {
 
-bool wanted(const Request& request, const OutputName& file) {
+bool wanted(const flags::Request& request, const flags::OutputName& file) {
   return file.on && (file.named || request.experiment.quirks.unnamed_files);
 }
 
@@ -55,16 +55,16 @@ double white_level(const Image& image) {
   return static_cast<double>(std::bit_cast<float>(upper << 16 | find(rank)));
 }
 
-void write_picture(std::ostream& out, const Request& request, const Resolved& resolved,
+void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
                    const Image& image) {
   const double white = request.png_white > 0 ? request.png_white : white_level(image);
   const double top = request.png_bits == 16 ? 65535 : 255;
   const auto grey = [&](double photons) {
     const double share = std::clamp(photons / white, 0.0, 1.0);
     double level = share;
-    if (request.png_scale == PictureScale::sqrt) level = std::sqrt(share);
+    if (request.png_scale == flags::PictureScale::sqrt) level = std::sqrt(share);
     // Three decades below white fade to black.
-    if (request.png_scale == PictureScale::log)
+    if (request.png_scale == flags::PictureScale::log)
       level = std::log1p(1000 * share) / std::log1p(1000.0);
     if (request.png_inverted) level = 1 - level;
     return static_cast<std::uint16_t>(std::lround(top * level));
@@ -86,15 +86,15 @@ void write_picture(std::ostream& out, const Request& request, const Resolved& re
 
 }  // namespace
 
-void check_outputs(const Request& request) {
-  for (const OutputName* file :
+void check_outputs(const flags::Request& request) {
+  for (const flags::OutputName* file :
        {&request.float_file, &request.int_file, &request.pgm_file, &request.noise_file})
     if (wanted(request, *file)) io::check_writable(file->name);
   for (const std::string* name : {&request.png_file, &request.profile_file})
     if (!name->empty()) io::check_writable(*name);
 }
 
-void write_outputs(std::ostream& out, const Request& request, const Resolved& resolved,
+void write_outputs(std::ostream& out, const flags::Request& request, const Resolved& resolved,
                    const Simulation& simulation, Profile* profile) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;

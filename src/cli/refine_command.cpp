@@ -9,16 +9,16 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cli/command_line.hpp"
 #include "cli/commands.hpp"
-#include "cli/inputs.hpp"
 #include "cli/options.hpp"
 #include "cli/refinement_files.hpp"
+#include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
+#include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
-#include "tools/float_files.hpp"
 
 namespace nablabragg::cli {
 
@@ -148,7 +148,7 @@ bool is_smv(const std::string& path) {
   return in.get() == '{';
 }
 
-Measurement read_measurement(const RefineRequest& request, const Request& model) {
+Measurement read_measurement(const RefineRequest& request, const flags::Request& model) {
   Measurement m;
   m.counts_per_photon = request.gain;
   m.readout_noise = request.readout_noise;
@@ -161,8 +161,8 @@ Measurement read_measurement(const RefineRequest& request, const Request& model)
     return m;
   }
   const Resolved resolved = resolve(model.experiment);
-  m.counts = tools::read_float_image(request.image,
-                                     {resolved.panel.fast_pixels, resolved.panel.slow_pixels});
+  m.counts = instruments::read_float_image(
+      request.image, {resolved.panel.fast_pixels, resolved.panel.slow_pixels});
   m.offset = request.offset.value_or(0);
   if (request.overload) m.overload = *request.overload;
   return m;
@@ -189,8 +189,8 @@ void print_result(std::ostream& out, const Refinement& r) {
 int refine_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
   RefineRequest request = parse(words, out);
   if (request.help) return done;
-  Request model = parse_command_line(request.model);
-  load_inputs(model);
+  flags::Request model = flags::parse_command_line(request.model);
+  flags::load_inputs(model);
   for (const std::string& line : model.warnings) err << "nablabragg: " << line << '\n';
   const Measurement measurement = read_measurement(request, model);
 

@@ -14,6 +14,13 @@ enum ExitCode {
   interrupt = 130
 };
 
+#if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE)
+UsageError left_out(const std::string& command, const std::string& option) {
+  return UsageError("this program was built without " + command +
+                    "; ./dev build builds all of it (" + "cmake -D" + option + "=ON)");
+}
+#endif
+
 int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
   if (words.empty()) {
     print_help(out);
@@ -22,13 +29,16 @@ int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostr
         "-N 5 -pngfile image.png");
   }
   const std::vector<std::string> rest(words.begin() + 1, words.end());
+#ifdef NABLA_INSTRUMENTS
   if (words[0] == "compare") return compare_command(rest, out, err);
   if (words[0] == "bench") return bench_command(rest, out);
+#else
+  if (words[0] == "compare" || words[0] == "bench") throw left_out(words[0], "NABLA_INSTRUMENTS");
+#endif
 #ifdef NABLA_REFINE
   if (words[0] == "refine") return refine_command(rest, out, err);
 #else
-  if (words[0] == "refine")
-    throw UsageError("this program was built without refine (cmake -DNABLA_REFINE=ON, with Ceres)");
+  if (words[0] == "refine") throw left_out(words[0], "NABLA_REFINE");
 #endif
   if (words[0] == "fcalc")
     fcalc_command(rest, out);

@@ -4,20 +4,20 @@
 #include <iostream>
 #include <optional>
 
-#include "cli/command_line.hpp"
+#include "api/run_plan.hpp"
 #include "cli/commands.hpp"
-#include "cli/inputs.hpp"
-#include "cli/notices.hpp"
 #include "cli/outputs.hpp"
 #include "cli/profile.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
+#include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
+#include "flags/notices.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/version.hpp"
 #include "plan/make_plan.hpp"
-#include "simulation.hpp"
 
 namespace nablabragg::cli {
 
@@ -29,7 +29,7 @@ void say(std::ostream& err, const std::vector<std::string>& lines) {
   for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
 }
 
-Simulation run_engine(const Request& request, const Resolved& resolved, const Plan& plan,
+Simulation run_engine(const flags::Request& request, const Resolved& resolved, const Plan& plan,
                       Profile* profile) {
   ProgressBar bar(static_cast<double>(resolved.steps) * resolved.sensor.layers *
                       (resolved.roi.fast_max - resolved.roi.fast_min + 1.0) *
@@ -72,7 +72,7 @@ void install_interrupt_handler() {
 
 void simulate_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
   const auto start = Profile::Clock::now();
-  Request request = parse_command_line(words);
+  flags::Request request = flags::parse_command_line(words);
   if (request.help) return print_help(out);
   if (request.version) {
     out << "nablabragg " << version() << '\n';
@@ -86,7 +86,7 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
   if (!request.profile_file.empty()) recorder.emplace(start);
   Profile* const profile = recorder ? &*recorder : nullptr;
 
-  load_inputs(request);
+  flags::load_inputs(request);
   if (profile) profile->span("read inputs", start, Profile::Clock::now());
   std::optional<Stage> planning(std::in_place, profile, "plan");
   const Resolved resolved = resolve(request.experiment);
@@ -96,23 +96,25 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
   check_outputs(request);
   {
     const Stage stage(request.writes_cache ? profile : nullptr, "write ", request.cache_file);
-    write_cache(request, request.warnings);
+    flags::write_cache(request, request.warnings);
   }
 
   // JSON has standard output to itself
-  std::ostream& summary = request.trace_pixel && request.trace_format == TraceFormat::json ? err
-                                                                                           : out;
+  std::ostream& summary = request.trace_pixel && request.trace_format == flags::TraceFormat::json
+                              ? err
+                              : out;
   {
     const Stage stage(profile, "print setup");
     say(err, request.warnings);
     say(err, resolved.warnings);
-    say(err, quirk_notices(request, resolved));
+    say(err, flags::quirk_notices(request, resolved));
     print_setup(summary, request, resolved);
     summary.flush();
   }
 
   const Simulation simulation = run_engine(request, resolved, plan, profile);
-  if (simulation.table_miss) say(err, {table_miss_notice(request, plan, *simulation.table_miss)});
+  if (simulation.table_miss)
+    say(err, {flags::table_miss_notice(request, plan, *simulation.table_miss)});
   if (request.printout) {
     const Stage stage(profile, "print pixels");
     print_pixels(summary, request, plan, simulation.table_miss);

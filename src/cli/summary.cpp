@@ -46,7 +46,7 @@ void print_columns(std::ostream& out, const Mat3d& m) {
   row('Z', m.a.z, m.b.z, m.c.z);
 }
 
-void print_crystal(std::ostream& out, const Request& request, const Resolved& r) {
+void print_crystal(std::ostream& out, const flags::Request& request, const Resolved& r) {
   const auto deg = [](double rad) { return units::degrees_from_radians(rad); };
   if (request.random_misset)
     fmt::print(out, "random orientation misset angles: {:f} {:f} {:f} deg  (seed {})\n",
@@ -67,7 +67,7 @@ void print_crystal(std::ostream& out, const Request& request, const Resolved& r)
   fmt::print(out, "crystal is {:g} x {:g} x {:g} microns\n", edge_um.x, edge_um.y, edge_um.z);
 }
 
-void print_steps(std::ostream& out, const Request& request, const Resolved& r) {
+void print_steps(std::ostream& out, const flags::Request& request, const Resolved& r) {
   for (int i = 0; i < r.sensor.layers && r.sensor.thickness > 0; ++i)
     fmt::print(out, "thick{} = {:g} um\n", i, r.sensor.layer_step * i * 1e6);
   for (std::size_t i = 0; i < r.phi.size(); ++i)
@@ -136,7 +136,7 @@ const char* shape_name(CrystalShape shape) {
 
 }  // namespace
 
-void print_setup(std::ostream& out, const Request& request, const Resolved& r) {
+void print_setup(std::ostream& out, const flags::Request& request, const Resolved& r) {
   const Experiment& e = request.experiment;
   const Panel& p = r.panel;
   fmt::print(out, "nablaBragg nanocrystal diffraction simulator - {} - {}\n", version(),
@@ -193,7 +193,7 @@ void print_setup(std::ostream& out, const Request& request, const Resolved& r) {
              -*request.seed, e.water_um * 1e-6);
 }
 
-void print_plan(std::ostream& out, const Request& request, const Simulation& s) {
+void print_plan(std::ostream& out, const flags::Request& request, const Simulation& s) {
   const EngineUsed& used = s.engine;
   const auto steps = static_cast<double>(used.steps);
   fmt::print(out, "\nplan:\n  kernel: {}\n  why: {}\n  instruction set: {}\n", used.kernel,
@@ -207,7 +207,7 @@ void print_plan(std::ostream& out, const Request& request, const Simulation& s) 
              s.seconds > 0 ? steps / s.seconds : 0);
 }
 
-void print_statistics(std::ostream& out, const Request& request, const Resolved& r,
+void print_statistics(std::ostream& out, const flags::Request& request, const Resolved& r,
                       const Simulation& s) {
   const double sphere = 100 * s.statistics.solid_angle_sr / 4 / std::numbers::pi;
   const double steps = static_cast<double>(r.steps) * r.sensor.layers *

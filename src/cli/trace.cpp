@@ -87,7 +87,7 @@ void print_table(std::ostream& out, const Recorder& trace) {
 
 }  // namespace
 
-void check_pixels(const Request& request, const Plan& plan) {
+void check_pixels(const flags::Request& request, const Plan& plan) {
   if (request.trace_pixel)
     check_pixel(plan, "-trace_pixel", (*request.trace_pixel)[1], (*request.trace_pixel)[0]);
   if (request.printout_pixel)
@@ -95,7 +95,7 @@ void check_pixels(const Request& request, const Plan& plan) {
                 (*request.printout_pixel)[1]);
 }
 
-void print_trace(std::ostream& out, const Request& request, const Plan& plan,
+void print_trace(std::ostream& out, const flags::Request& request, const Plan& plan,
                  const std::optional<TableMiss>& miss) {
   const auto [slow, fast] = *request.trace_pixel;
   Recorder trace;
@@ -105,7 +105,7 @@ void print_trace(std::ostream& out, const Request& request, const Plan& plan,
       plan, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow), trace);
   const auto value = static_cast<float>(pixel.photons);
 
-  if (request.trace_format == TraceFormat::json) {
+  if (request.trace_format == flags::TraceFormat::json) {
     nlohmann::ordered_json document = {{"pixel", {{"slow", slow}, {"fast", fast}}},
                                        {"photons", value},
                                        {"sum", pixel.sum},
@@ -129,7 +129,7 @@ void print_trace(std::ostream& out, const Request& request, const Plan& plan,
              pixel.sum, plan.scale, pixel.solid_angle, pixel.polarization, pixel.capture, value);
 }
 
-void print_pixels(std::ostream& out, const Request& request, const Plan& plan,
+void print_pixels(std::ostream& out, const flags::Request& request, const Plan& plan,
                   const std::optional<TableMiss>& miss) {
   RegionOfInterest region = plan.roi;
   if (request.printout_pixel) {

@@ -1,21 +1,21 @@
 // One pixel explained: every factor of every step.
 #pragma once
 #include <ostream>
-#include "cli/request.hpp"
+#include "flags/request.hpp"
 #include "nablabragg/simulate.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg::cli {
 
 /// Throws UsageError when a pixel to explain is not on the detector.
-void check_pixels(const Request& request, const Plan& plan);
+void check_pixels(const flags::Request& request, const Plan& plan);
 
 /// -trace_pixel: an aligned table or JSON.
-void print_trace(std::ostream& out, const Request& request, const Plan& plan,
+void print_trace(std::ostream& out, const flags::Request& request, const Plan& plan,
                  const std::optional<TableMiss>& miss);
 
 /// -printout: the last step of every visited pixel, or of one.
-void print_pixels(std::ostream& out, const Request& request, const Plan& plan,
+void print_pixels(std::ostream& out, const flags::Request& request, const Plan& plan,
                   const std::optional<TableMiss>& miss);
 
 }  // namespace nablabragg::cli

@@ -5,8 +5,8 @@
 #pragma once
 #include <span>
 #include "model/crystal_axes.hpp"
+#include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
-#include "nablabragg/simulate.hpp"  // for PixelIndex
 #include "physics/rotation.hpp"
 #include "plan/plan.hpp"
 

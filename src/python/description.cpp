@@ -1,9 +1,9 @@
 // The parts of an experiment as Python classes, made from the tables of fields.
 #include <pybind11/numpy.h>
 
-#include "cli/command_line.hpp"
-#include "cli/inputs.hpp"
-#include "cli/notices.hpp"
+#include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
+#include "flags/notices.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/resolved.hpp"
@@ -217,12 +217,12 @@ py::tuple calculate(const py::object& model, double dmin, double k_sol, double b
 }
 
 Experiment parse(const std::vector<std::string>& words, const py::object& notices) {
-  cli::Request request;
+  flags::Request request;
   Resolved resolved;
   {
     const py::gil_scoped_release release;
-    request = cli::parse_command_line(words);
-    cli::load_inputs(request);
+    request = flags::parse_command_line(words);
+    flags::load_inputs(request);
     resolved = resolve(request.experiment);
   }
   if (!notices.is_none()) {
@@ -230,7 +230,7 @@ Experiment parse(const std::vector<std::string>& words, const py::object& notice
     for (const std::string& line : request.warnings) say(line);
     if (!request.cache_message.empty() && !request.writes_cache) say(request.cache_message);
     for (const std::string& line : resolved.warnings) say(line);
-    for (const std::string& line : cli::quirk_notices(request, resolved)) say(line);
+    for (const std::string& line : flags::quirk_notices(request, resolved)) say(line);
   }
   return request.experiment;
 }

@@ -9,11 +9,11 @@ enum class InstructionSet { avx512, avx2, sse4, scalar };
 
 const char* name_of(InstructionSet set);
 
-/// Best first; the last is always `scalar`.
+/// Those that the program was compiled for and the processor runs, best first.
 std::vector<InstructionSet> instruction_sets();
 
-/// The best, or the one that the environment's NABLABRAGG_TARGET names; throws UsageError when that
-/// is none of this processor's.
+/// The best, or the one that the environment's NABLABRAGG_TARGET names; throws UsageError when
+/// there is none.
 InstructionSet chosen_instruction_set();
 
 }  // namespace nablabragg::simd

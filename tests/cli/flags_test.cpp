@@ -7,8 +7,8 @@
 #include <set>
 #include <sstream>
 
-#include "cli/command_line.hpp"
-#include "cli/flags.hpp"
+#include "flags/command_line.hpp"
+#include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
 #include "support/message_of.hpp"
@@ -26,7 +26,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-cli::Request parse(const std::string& line) { return cli::parse_command_line(test::words(line)); }
+flags::Request parse(const std::string& line) {
+  return flags::parse_command_line(test::words(line));
+}
 
 std::string complaint_about(const std::string& line) {
   return test::message_of<UsageError>([&] { parse(line); });
@@ -50,7 +52,7 @@ nlohmann::json text_of(const UnitCell& c) {
 nlohmann::json text_of(const RegionOfInterest& r) {
   return {r.fast_min, r.fast_max, r.slow_min, r.slow_max};
 }
-nlohmann::json text_of(const cli::OutputName& file) { return {file.name, file.named, file.on}; }
+nlohmann::json text_of(const flags::OutputName& file) { return {file.name, file.named, file.on}; }
 template <class T>
 nlohmann::json text_of(const std::optional<T>& value) {
   return value ? text_of(*value) : nlohmann::json();
@@ -60,7 +62,7 @@ nlohmann::json text_of(const SampledRange<double>& r) {
 }
 
 /// All that a flag may change, apart from what is only said on the way.
-std::string state_of(const cli::Request& r) {
+std::string state_of(const flags::Request& r) {
   const Experiment& e = r.experiment;
   const Beam& b = e.beam;
   const Crystal& c = e.crystal;
@@ -236,7 +238,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
 }
 
 /// The words after the flag; -img and -mask are read at once, so they need a file.
-std::string values_for(const cli::Flag& flag, const std::string& image) {
+std::string values_for(const flags::Flag& flag, const std::string& image) {
   if (flag.spellings[0] == "-img" || flag.spellings[0] == "-mask") return image;
   const auto found = plausible_values().find(flag.values);
   if (found != plausible_values().end()) return found->second;
@@ -254,11 +256,11 @@ class EveryFlag : public testing::Test {
 };
 
 TEST_F(EveryFlag, ParsesWithPlausibleValuesInEverySpellingAndWithTwoDashes) {
-  for (const cli::Flag& flag : cli::flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     const std::string values = ' ' + values_for(flag, image);
     const std::string first = std::string(flag.spellings[0]) + values;
     SCOPED_TRACE(first);
-    const cli::Request request = parse(first);
+    const flags::Request request = parse(first);
     EXPECT_THAT(request.warnings, IsEmpty());
     for (const std::string_view spelling : flag.spellings) {
       EXPECT_EQ(state_of(std::string(spelling) + values), state_of(request)) << spelling;
@@ -274,7 +276,7 @@ TEST_F(EveryFlag, ChangesSomethingUnlessItIsDeadOrStandsForTheDefault) {
       // The default
       "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress", "-device"};
   const std::string standard = state_of("");
-  for (const cli::Flag& flag : cli::flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     const std::string line = std::string(flag.spellings[0]) + ' ' + values_for(flag, image);
     EXPECT_EQ(state_of(line) == standard, changes_nothing.contains(flag.spellings[0])) << line;
   }
@@ -286,7 +288,7 @@ TEST_F(EveryFlag, StandsInTheHelpWithAllItsSpellings) {
   std::set<std::string> listed;
   std::istringstream in(outcome.out);
   for (std::string word; in >> word;) listed.insert(word);
-  for (const cli::Flag& flag : cli::flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     for (const std::string_view spelling : flag.spellings)
       EXPECT_THAT(listed, Contains(std::string(spelling)));
     EXPECT_THAT(outcome.out, HasSubstr(std::string(flag.help)));
@@ -294,7 +296,7 @@ TEST_F(EveryFlag, StandsInTheHelpWithAllItsSpellings) {
 }
 
 TEST_F(EveryFlag, ThatTakesValuesSaysSoWhenNothingFollows) {
-  for (const cli::Flag& flag : cli::flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.fewest == 0) continue;
     const std::string word(flag.spellings[0]);
     EXPECT_THAT(complaint_about(word),
@@ -304,7 +306,7 @@ TEST_F(EveryFlag, ThatTakesValuesSaysSoWhenNothingFollows) {
 }
 
 TEST_F(EveryFlag, ThatTakesValuesDoesNotTakeAnotherFlagForOne) {
-  for (const cli::Flag& flag : cli::flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.fewest == 0) continue;
     const std::string word(flag.spellings[0]);
     EXPECT_THAT(complaint_about(word + " -nopgm 1 2 3 4"),
@@ -314,7 +316,7 @@ TEST_F(EveryFlag, ThatTakesValuesDoesNotTakeAnotherFlagForOne) {
 }
 
 TEST_F(EveryFlag, ThatTakesValuesAlsoTakesThemAsTheLastOfTwo) {
-  for (const cli::Flag& flag : cli::flag_table()) {
+  for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.fewest == 0 || flag.values == "FILE") continue;
     const std::string line = std::string(flag.spellings[0]) + ' ' + values_for(flag, image);
     EXPECT_EQ(state_of(line + ' ' + line), state_of(line)) << line;
@@ -422,7 +424,7 @@ TEST(UnknownFlag, MakesTheProgramExitWith2AndWriteNothing) {
 TEST(MisnamedFlag, OfNanoBraggsReadmeIsIgnoredAndTheRealOneNamed) {
   for (const auto& [word, meant] :
        {std::pair{"-hdiv", "-hdivrange"}, {"-vdiv", "-vdivrange"}, {"-dispstep", "-dispsteps"}}) {
-    const cli::Request request = parse(std::string(word) + " 0.5 -lambda 2");
+    const flags::Request request = parse(std::string(word) + " 0.5 -lambda 2");
     EXPECT_EQ(state_of(request), state_of("-lambda 2")) << word;
     EXPECT_THAT(request.warnings,
                 ElementsAre(AllOf(HasSubstr(std::string(word) + ' '), HasSubstr(meant))));
@@ -435,7 +437,7 @@ TEST(MisnamedFlag, WithoutAValueDoesNotEatTheNextFlag) {
 }
 
 TEST(StrayWord, IsIgnoredAndNamed) {
-  const cli::Request request = parse("-lambda 2 stray -distance 80 17");
+  const flags::Request request = parse("-lambda 2 stray -distance 80 17");
   EXPECT_EQ(state_of(request), state_of("-lambda 2 -distance 80"));
   EXPECT_THAT(request.warnings, ElementsAre(HasSubstr("'stray'"), HasSubstr("'17'")));
 }
@@ -459,7 +461,7 @@ TEST(Numbers, OfWholeNumberFlagsMustBeWhole) {
     for (const char* flag : {"-N", "-detpixels", "-oversample", "-mosaic_dom", "-phisteps",
                              "-hdivsteps", "-thicksteps", "-seed", "-threads", "-trace_steps"}) {
       const std::vector<std::string> line = {flag, word};
-      EXPECT_EQ(test::message_of<UsageError>([&] { cli::parse_command_line(line); }),
+      EXPECT_EQ(test::message_of<UsageError>([&] { flags::parse_command_line(line); }),
                 std::string(flag) + " needs a whole number, not '" + word + "'");
     }
   EXPECT_EQ(parse("-detpixels 1024.0").experiment.detector.fast_pixels, 1024);
@@ -519,7 +521,7 @@ TEST(CellFlag, TakesOneToSixNumbersAndFillsTheRest) {
 
 TEST(CellFlag, EndsAtTheNextFlagAndAtANegativeNumber) {
   EXPECT_EQ(state_of("-cell 70 80 -N 5"), state_of("-cell 70 80 70 90 90 90 -N 5"));
-  const cli::Request request = parse("-cell 70 80 -5");
+  const flags::Request request = parse("-cell 70 80 -5");
   EXPECT_EQ(text_of(request.experiment.crystal.cell), nlohmann::json({70, 80, 70, 90, 90, 90}));
   EXPECT_THAT(request.warnings, ElementsAre(HasSubstr("'-5'")));
 }
@@ -533,7 +535,7 @@ TEST(MissetFlag, TakesAnglesOrTheWordRandom) {
 
 TEST(MissetFlag, IsNotTouchedByItsSeed) {
   // In one version of nanoBragg the seed overwrites the angles
-  const cli::Request request = parse("-misset random -misset_seed 12345 -cell 70 80 90");
+  const flags::Request request = parse("-misset random -misset_seed 12345 -cell 70 80 90");
   EXPECT_TRUE(request.random_misset);
   EXPECT_EQ(request.misset_seed, 12345);
   EXPECT_EQ(request.experiment.crystal.misset_deg, Vec3d{});
@@ -594,7 +596,7 @@ TEST(OutputFlags, TurnTheirImageOnAndOffInOrder) {
 }
 
 TEST(OutputFlags, HaveNanoBraggsNamesWhereNoneIsGiven) {
-  const cli::Request request = parse("");
+  const flags::Request request = parse("");
   EXPECT_EQ(request.float_file.name, "floatimage.bin");
   EXPECT_EQ(request.int_file.name, "intimage.img");
   EXPECT_EQ(request.pgm_file.name, "image.pgm");

@@ -11,8 +11,8 @@
 #include <set>
 #include <thread>
 
-#include "cli/command_line.hpp"
 #include "cli/profile.hpp"
+#include "flags/command_line.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
 
@@ -29,7 +29,9 @@ const std::string small =
     "-corrected -cell 70 80 90 85 95 105 -default_F 100 -N 5 -detpixels 48 -pixel 0.8 "
     "-oversample 2 -seed 1 ";
 
-cli::Request parse(const std::string& line) { return cli::parse_command_line(test::words(line)); }
+flags::Request parse(const std::string& line) {
+  return flags::parse_command_line(test::words(line));
+}
 
 class Running : public testing::Test {
  protected:
@@ -62,7 +64,7 @@ std::string plan_entry(const std::string& out, const std::string& key) {
 // ---- Engine, precision, device ---------------------------------------------------------------
 
 TEST_F(Running, ChoosesTheCpuEngineInSinglePrecisionWhereNothingIsSaid) {
-  const cli::Request request = parse("-lambda 1");
+  const flags::Request request = parse("-lambda 1");
   EXPECT_EQ(request.engine, Engine::cpu);
   EXPECT_FALSE(request.precision);
   EXPECT_EQ(request.skip_below, ComputeOptions{}.skip_below);
@@ -179,7 +181,7 @@ TEST_F(Running, PrintoutWithoutTheWordStillMeansWhatItMeansInNanoBragg) {
 
 TEST_F(Running, PrintoutTakesNoOtherWord) {
   for (const char* word : {"plans", "Plan", "17", "pixel"}) {
-    const cli::Request request = parse(std::string("-printout ") + word);
+    const flags::Request request = parse(std::string("-printout ") + word);
     EXPECT_TRUE(request.printout) << word;
     EXPECT_FALSE(request.print_plan) << word;
     EXPECT_THAT(request.warnings,

@@ -111,31 +111,32 @@ void balance_water(const Functional& f, Experiment& e) {
 }
 
 void expect_gradients_of(Experiment drawn) {
-  const Functional f = draw_functional(gradient::settled(drawn), 4);
+  const Functional f = draw_functional(description::settled(drawn), 4);
   balance_water(f, drawn);
-  const Experiment e = gradient::settled(drawn);
+  const Experiment e = description::settled(drawn);
   const auto result = value_and_gradient(drawn, f.pixels, f.weights, in_double());
 
-  gradient::for_each_parameter(e, [&](const char* name, const char*, const auto&, auto&& numbers) {
-    const std::vector<double>& got = result.gradient.parameters.at(name);
-    for (std::size_t which = 0; which < got.size(); ++which) {
-      double value = 0;
-      const auto plan_at = [&](long double shift) {
-        return extended_plan(e, [&](auto& x) {
-          std::size_t index = 0;
-          numbers(x, [&](Extended& n) {
-            if (index++ != which) return;
-            value = static_cast<double>(n.v);
-            n = n + Extended::shift(shift);
-          });
-        });
-      };
-      plan_at(0);
-      const long double step = 4e-6L * std::max(1.0, std::abs(value));
-      expect_gradient(got[which], f, differences(f, plan_at, step),
-                      name + ('[' + std::to_string(which) + ']'));
-    }
-  });
+  description::for_each_parameter(
+      e, [&](const char* name, const char*, const auto&, auto&& numbers) {
+        const std::vector<double>& got = result.gradient.parameters.at(name);
+        for (std::size_t which = 0; which < got.size(); ++which) {
+          double value = 0;
+          const auto plan_at = [&](long double shift) {
+            return extended_plan(e, [&](auto& x) {
+              std::size_t index = 0;
+              numbers(x, [&](Extended& n) {
+                if (index++ != which) return;
+                value = static_cast<double>(n.v);
+                n = n + Extended::shift(shift);
+              });
+            });
+          };
+          plan_at(0);
+          const long double step = 4e-6L * std::max(1.0, std::abs(value));
+          expect_gradient(got[which], f, differences(f, plan_at, step),
+                          name + ('[' + std::to_string(which) + ']'));
+        }
+      });
 
   const auto plan_with_default_F = [&](long double shift) {
     auto plan = extended_plan(e, [](auto&) {});

@@ -1,5 +1,5 @@
 // What changed between two inventories.
-#include "changes.hpp"
+#include "inventory/changes.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "classify.hpp"
+#include "inventory/classify.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,18 +1,18 @@
 // Costs come to the loops that they belong to.
-#include "correlation.hpp"
+#include "inventory/correlation.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "backlog.hpp"
-#include "callgrind.hpp"
-#include "chrome_trace.hpp"
-#include "commands.hpp"
-#include "correlation_report.hpp"
-#include "csv.hpp"
+#include "inventory/backlog.hpp"
+#include "inventory/callgrind.hpp"
+#include "inventory/chrome_trace.hpp"
+#include "inventory/commands.hpp"
+#include "inventory/correlation_report.hpp"
+#include "inventory/csv.hpp"
+#include "inventory/perf_script.hpp"
+#include "inventory/source_map.hpp"
 #include "nablabragg/error.hpp"
-#include "perf_script.hpp"
-#include "source_map.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
 

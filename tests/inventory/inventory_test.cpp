@@ -1,5 +1,5 @@
 // The program as a user runs it, on small code bases.
-#include "inventory.hpp"
+#include "inventory/inventory.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,15 +1,15 @@
 // What instructions are, and where they come from.
-#include "machine_code.hpp"
+#include "inventory/machine_code.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
 
+#include "instruments/child_process.hpp"
 #include "nablabragg/error.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
-#include "tools/child_process.hpp"
 
 namespace nablabragg::inventory {
 namespace {
@@ -91,16 +91,16 @@ TEST(MachineCode, IsReadFromAProgram) {
                                          "}\n"
                                          "int main() { return work(2) < 0; }\n");
   const std::string program = folder / "sum";
-  tools::ChildCommand compile;
+  instruments::ChildCommand compile;
   compile.words = {"g++", "-g", "-O1", "-fno-ipa-icf", "-o", program, source};
   compile.directory = folder.path().string();
-  if (tools::run_child(compile).exit_code != 0) GTEST_SKIP() << "g++ is not there";
+  if (instruments::run_child(compile).exit_code != 0) GTEST_SKIP() << "g++ is not there";
   const auto symbols = [&] {
-    tools::ChildCommand nm;
+    instruments::ChildCommand nm;
     nm.words = {"nm", program};
     nm.directory = folder.path().string();
     nm.out_file = "symbols";
-    return tools::run_child(nm).exit_code == 0 ? folder.content("symbols") : std::string();
+    return instruments::run_child(nm).exit_code == 0 ? folder.content("symbols") : std::string();
   }();
   const std::size_t at = symbols.find(" T work\n");
   ASSERT_NE(at, std::string::npos);

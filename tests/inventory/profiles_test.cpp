@@ -4,11 +4,11 @@
 
 #include <numeric>
 
-#include "callgrind.hpp"
-#include "chrome_trace.hpp"
+#include "inventory/callgrind.hpp"
+#include "inventory/chrome_trace.hpp"
+#include "inventory/perf_script.hpp"
+#include "inventory/profile.hpp"
 #include "nablabragg/error.hpp"
-#include "perf_script.hpp"
-#include "profile.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
 

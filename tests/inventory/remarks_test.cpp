@@ -1,4 +1,4 @@
-#include "remarks.hpp"
+#include "inventory/remarks.hpp"
 
 #include <gmock/gmock.h>
 

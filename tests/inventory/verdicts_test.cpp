@@ -1,4 +1,4 @@
-#include "verdicts.hpp"
+#include "inventory/verdicts.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-#include "words.hpp"
+#include "inventory/words.hpp"
 
-#include "text.hpp"
+#include "inventory/text.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-"""tools/torch-port-gradient, as far as it goes without the port."""
+"""scripts/torch-port-gradient, as far as it goes without the port."""
 
 import importlib.machinery
 import importlib.util
@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "torch-port-gradient"
+SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "torch-port-gradient"
 
 
 def test_the_weights_are_those_of_the_benchmark():

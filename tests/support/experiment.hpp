@@ -10,13 +10,13 @@
 #include <utility>  // for pair
 #include <vector>
 
-#include "cli/command_line.hpp"
-#include "cli/inputs.hpp"
+#include "api/run_plan.hpp"
 #include "engine/pixel_sum.hpp"
+#include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
 #include "model/resolve.hpp"
 #include "nablabragg/simulate.hpp"
 #include "plan/make_plan.hpp"
-#include "simulation.hpp"
 
 namespace nablabragg::test {
 
@@ -24,17 +24,17 @@ namespace nablabragg::test {
 
 /// The request of a line of words separated by blanks.  The cache is left alone: what other tests
 /// leave in the working folder must not matter.
-inline cli::Request request_of(const std::string& line) {
+inline flags::Request request_of(const std::string& line) {
   std::istringstream in(line + " -nocache");
   std::vector<std::string> words;
   for (std::string word; in >> word;) words.push_back(word);
-  return cli::parse_command_line(words);
+  return flags::parse_command_line(words);
 }
 
 /// With the files that the line names.
 inline Experiment experiment_of(const std::string& line) {
-  cli::Request request = request_of(line);
-  cli::load_inputs(request);
+  flags::Request request = request_of(line);
+  flags::load_inputs(request);
   return request.experiment;
 }
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "description/lift.hpp"
+#include "description/parameter_table.hpp"
 #include "engine/pixel_sum.hpp"
-#include "gradient/lift.hpp"
-#include "gradient/parameter_table.hpp"
 #include "model/resolve.hpp"
 #include "plan/make_plan.hpp"
 
@@ -88,7 +88,7 @@ using ExtendedPlan = BasicPlan<Extended>;
 /// The plan of a settled experiment, `change` made to it before it is resolved.
 template <class Change>
 ExtendedPlan extended_plan(const Experiment& settled, Change&& change) {
-  auto e = gradient::lifted<Extended>(settled);
+  auto e = description::lifted<Extended>(settled);
   change(e);
   return make_plan(e, model::resolve(e));
 }

@@ -1,12 +1,12 @@
 // How alike two images are, on images small enough to be worked out by hand.
-#include "tools/image_metrics.hpp"
+#include "instruments/image_metrics.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-namespace nablabragg::tools {
+namespace nablabragg::instruments {
 namespace {
 
 using testing::ElementsAre;
@@ -166,4 +166,4 @@ TEST(PercentileOfLit, LeavesOutDarkPixelsSignsAndWhatIsNoNumber) {
 }
 
 }  // namespace
-}  // namespace nablabragg::tools
+}  // namespace nablabragg::instruments

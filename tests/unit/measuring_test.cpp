@@ -5,20 +5,20 @@
 #include <cmath>
 #include <numeric>
 
+#include "instruments/bench_cases.hpp"
+#include "instruments/benchmark.hpp"
+#include "instruments/child_process.hpp"
+#include "instruments/float_files.hpp"
+#include "instruments/gradient_benchmark.hpp"
+#include "instruments/machine.hpp"
+#include "instruments/stage_ranking.hpp"
+#include "instruments/svg_plot.hpp"
+#include "instruments/synthetic_hkl.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "support/temp_dir.hpp"
-#include "tools/bench_cases.hpp"
-#include "tools/benchmark.hpp"
-#include "tools/child_process.hpp"
-#include "tools/float_files.hpp"
-#include "tools/gradient_benchmark.hpp"
-#include "tools/machine.hpp"
-#include "tools/stage_ranking.hpp"
-#include "tools/svg_plot.hpp"
-#include "tools/synthetic_hkl.hpp"
 
-namespace nablabragg::tools {
+namespace nablabragg::instruments {
 namespace {
 
 using test::TempDir;
@@ -294,4 +294,4 @@ TEST(LastExponent, IsOneWhereTwiceAsManyTakeTwiceAsLong) {
 }
 
 }  // namespace
-}  // namespace nablabragg::tools
+}  // namespace nablabragg::instruments

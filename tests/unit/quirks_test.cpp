@@ -15,7 +15,7 @@
 #include <set>
 #include <span>
 
-#include "cli/notices.hpp"
+#include "flags/notices.hpp"
 #include "io/smv_header.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
@@ -232,10 +232,10 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& of) { return "V" + std::to_string(of.index); });
 
 std::string notices_of(const std::string& line) {
-  cli::Request request = request_of(any_crystal + line);
-  cli::load_inputs(request);
+  flags::Request request = request_of(any_crystal + line);
+  flags::load_inputs(request);
   std::string text;
-  for (const std::string& notice : cli::quirk_notices(request, resolve(request.experiment)))
+  for (const std::string& notice : flags::quirk_notices(request, resolve(request.experiment)))
     text += notice + '\n';
   return text;
 }
@@ -791,7 +791,7 @@ TEST(Quirks, Q11CustomDetectorKeepsItsNormalOnlyInCompat) {
 TEST(Quirks, Q21CurvedDetectorCountsAsTheLastWord) {
   for (const std::string mode : {"-compat", "-corrected"}) {
     const std::vector<std::string> words{"-cell", "100", mode, "-curved_det"};
-    EXPECT_TRUE(cli::parse_command_line(words).experiment.detector.curved);
+    EXPECT_TRUE(flags::parse_command_line(words).experiment.detector.curved);
   }
 }
 
@@ -1040,8 +1040,8 @@ TEST(Quirks, Q26ReflectionsAreReadLineByLine) {
 
 /// The request of a line without the -nocache that request_of() adds, its files read.
 Experiment loaded(const std::string& line) {
-  cli::Request request = cli::parse_command_line(words(line));
-  cli::load_inputs(request);
+  flags::Request request = flags::parse_command_line(words(line));
+  flags::load_inputs(request);
   return request.experiment;
 }
 

@@ -12,12 +12,12 @@
 #include <utility>  // for pair
 #include <vector>
 
-#include "engine/statistics.hpp"
 #include "io/smv_header.hpp"
 #include "model/resolve.hpp"
 #include "nablabragg/io.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise.hpp"
+#include "readout/statistics.hpp"
 #include "support/experiment.hpp"
 #include "support/temp_dir.hpp"
 
@@ -254,7 +254,7 @@ void expect_as_by_plain_loops(const Sample& sample, bool count_masked) {
     deviation += std::pow(static_cast<double>(value) - plain.mean, 2);
   });
 
-  const Statistics got = engine::image_statistics(plan, image, count_masked);
+  const Statistics got = readout::image_statistics(plan, image, count_masked);
   EXPECT_EQ(got.pixels, plain.pixels);
   EXPECT_EQ(got.max, plain.max);
   EXPECT_EQ(got.max_fast, plain.max_fast);
@@ -275,7 +275,7 @@ TEST(Statistics, AreTheSameToTheLastBitForAnyNumberOfThreads) {
   const Sample image = sample(false);
   const auto with = [&](std::size_t threads) {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
-    return engine::image_statistics(image.plan, image.image, false);
+    return readout::image_statistics(image.plan, image.image, false);
   };
   const Statistics one = with(1);
   for (const std::size_t threads : {std::size_t{2}, std::size_t{3}, std::size_t{8}})
@@ -292,7 +292,7 @@ TEST(Statistics, WherePixelsAreNoNumbersStillKnowTheMaximum) {
   Sample s = sample(false);
   s.image.pixels[301 * 100 + 50] = std::nanf("");
   s.image.pixels[301 * 100 + 51] = 1e9F;
-  const Statistics got = engine::image_statistics(s.plan, s.image, false);
+  const Statistics got = readout::image_statistics(s.plan, s.image, false);
   EXPECT_EQ(got.max, 1e9);
   EXPECT_EQ(got.max_fast, 51);
   EXPECT_EQ(got.max_slow, 100);

@@ -1,5 +1,5 @@
 // The kernels of the cpu engine.  This file is compiled once for each instruction set, all of it in
-// the namespace of that set; tools/check-kernels makes sure that nothing leaks out of it.
+// the namespace of that set; scripts/check-kernels makes sure that nothing leaks out of it.
 #include "engine/cpu/operators.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <span>
 #include <vector>
-#include "engine/cpu/kernels.hpp"   // for Tile
-#include "nablabragg/simulate.hpp"  // for PixelIndex
+#include "engine/cpu/kernels.hpp"  // for Tile
+#include "nablabragg/image.hpp"    // for PixelIndex
 
 namespace nablabragg::engine {
 

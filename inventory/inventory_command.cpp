@@ -1,0 +1,299 @@
+// nablabragg-inventory --package src --build build/release --outdir DIR
+#include <clang-c/Index.h>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "instruments/child_process.hpp"
+#include "instruments/machine.hpp"
+#include "inventory/changes.hpp"
+#include "inventory/classify.hpp"
+#include "inventory/commands.hpp"
+#include "inventory/correlation_report.hpp"
+#include "inventory/remarks.hpp"
+#include "inventory/report.hpp"
+#include "inventory/scan.hpp"
+#include "inventory/text.hpp"
+#include "inventory/verdicts.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::inventory {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double hot_percent = 1;
+
+struct Request {
+  std::vector<std::string> packages{"src"};
+  std::string build = "build/release", outdir, records, annotations, second = "auto";
+  std::vector<std::string> fail_on;
+  std::string compare, hot;
+  unsigned jobs = 0;
+  bool help = false;
+};
+
+Request parse(const std::vector<std::string>& words, std::ostream& out) {
+  Request r;
+  CLI::App app{"Which loops of a C++ code base became vector instructions.",
+               "nablabragg-inventory"};
+  app.set_help_flag();
+  app.add_flag("-h,--help", r.help, "this text");
+  app.add_option("--package", r.packages,
+                 "folder whose loops are listed, below the current one (src); may be given again");
+  app.add_option("--build", r.build, "build folder, with compile_commands.json (build/release)");
+  app.add_option("--outdir", r.outdir, "where loop_inventory.json and the other files go");
+  app.add_option("--annotations", r.annotations, "YAML file with what people know of loops");
+  app.add_option("--second-opinion", r.second,
+                 "compiler asked beside the build's; 'none' (clang++, or g++ after clang++)");
+  app.add_option("--records", r.records,
+                 "where what compilers said is kept (BUILD/vectorization-records)");
+  app.add_option("--compare", r.compare,
+                 "an older loop_inventory.json: changes.md says what changed");
+  app.add_option(
+      "--hot", r.hot,
+      "hot_loops.csv of correlate: its loops with 1 % or more of their own are the hot ones");
+  app.add_option(
+         "--fail-on", r.fail_on,
+         "exit with 3: 'todo' for a hot loop to do that is not annotated, 'lost' for a hot "
+         "loop that is vectorised in --compare's inventory and no longer; may be given again")
+      ->check(CLI::IsMember({"todo", "lost"}));
+  app.add_option("--jobs", r.jobs, "sources read at a time (one per processor)");
+  std::vector<std::string> reversed(words.rbegin(), words.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(std::string(error.what()) + " (nablabragg-inventory --help shows how)");
+  }
+  if (r.help) {
+    out << app.help() << "\nnablabragg-inventory correlate --help: the same beside a profile.\n";
+    return r;
+  }
+  if (std::count(r.fail_on.begin(), r.fail_on.end(), "lost") > 0 && r.compare.empty())
+    throw UsageError("--fail-on lost needs --compare with an older loop_inventory.json");
+  if (r.outdir.empty()) throw UsageError("--outdir is needed: the folder that the files go to");
+  if (r.records.empty()) r.records = (fs::path(r.build) / "vectorization-records").string();
+  if (r.jobs == 0) r.jobs = static_cast<unsigned>(instruments::usable_processors());
+  return r;
+}
+
+/// Absolute, without links.
+std::vector<std::string> folders_of(const Request& request) {
+  std::vector<std::string> folders;
+  for (const std::string& package : request.packages) {
+    if (!fs::is_directory(package))
+      throw UsageError("--package " + package + ": there is no such folder here");
+    folders.push_back(fs::canonical(package).string());
+  }
+  return folders;
+}
+
+bool in_path(const std::string& program) {
+  if (program.find('/') != std::string::npos) return access(program.c_str(), X_OK) == 0;
+  const char* path = std::getenv("PATH");
+  std::string folders = path ? path : "";
+  for (std::size_t begin = 0; begin <= folders.size();) {
+    const std::size_t end = std::min(folders.find(':', begin), folders.size());
+    if (access((folders.substr(begin, end - begin) + "/" + program).c_str(), X_OK) == 0)
+      return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
+/// Asks each compiler about each command, several at a time.
+struct Said {
+  std::vector<Remark> remarks;
+  std::string command, compiler;
+  std::size_t index;  ///< of the compile command
+};
+
+std::vector<Said> ask(const std::vector<CompileCommand>& commands,
+                      const std::vector<Compiler>& compilers, const Request& request) {
+  std::vector<Said> all(commands.size() * compilers.size());
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::map<std::size_t, std::exception_ptr> errors;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < all.size(); i = next++) {
+      const Compiler& compiler = compilers[i % compilers.size()];
+      const std::size_t index = i / compilers.size();
+      try {
+        // What one version says is not what the next one does.
+        std::string folder = compiler.version;
+        std::replace(folder.begin(), folder.end(), ' ', '-');
+        auto unit = remarks_of(
+            commands[index], compiler,
+            (fs::absolute(request.records) / folder).lexically_normal().string());
+        all[i] = {std::move(unit.remarks), std::move(unit.command), compiler.name, index};
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        errors[i] = std::current_exception();
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < std::min<std::size_t>(request.jobs, all.size()); ++i)
+      threads.emplace_back(work);
+  }
+  if (!errors.empty()) std::rethrow_exception(errors.begin()->second);
+  return all;
+}
+
+/// Commands that can be read on another machine.
+std::string below_root(std::string commands, const std::string& root) {
+  for (std::size_t at = commands.find(root); at != std::string::npos; at = commands.find(root, at))
+    commands.replace(at, root.size(), "$ROOT");
+  return commands;
+}
+
+std::string clang_version() {
+  const CXString version = clang_getClangVersion();
+  std::string text = clang_getCString(version);
+  clang_disposeString(version);
+  return text;
+}
+
+/// Compares, prints what --fail-on is about, and says how the program ends.
+int judge(const Request& request, const Inventory& inventory,
+          const std::optional<Inventory>& before, std::optional<std::vector<std::string>> hot,
+          std::ostream& out) {
+  const auto asked = [&](const char* what) {
+    return std::find(request.fail_on.begin(), request.fail_on.end(), what) != request.fail_on.end();
+  };
+  ExitCode code = done;
+  if (before) {
+    const Changes changes = find_changes(*before, inventory, hot);
+    write_text((fs::path(request.outdir) / "changes.md").string(), changes_text(changes));
+    out << changes_text(changes);
+    if (asked("lost") && changes.lost_in_hot_loop()) code = refused;
+    // The profile names loops as the older inventory does.
+    if (hot)
+      for (const MovedLoop& moved : changes.moved)
+        std::replace(hot->begin(), hot->end(), moved.before, moved.after);
+  }
+  if (!asked("todo")) return code;
+  for (const Loop& loop : inventory.loops) {
+    if (loop.loop_class != LoopClass::todo || loop.rule == "annotation") continue;
+    if (hot && std::find(hot->begin(), hot->end(), loop.id) == hot->end()) continue;
+    fmt::print(out, "to do: {}:{}: {} ({})\n", loop.file, loop.line, loop.header, loop.reason);
+    code = refused;
+  }
+  return code;
+}
+
+}  // namespace
+
+int inventory_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+  const Request request = parse(words, out);
+  if (request.help) return done;
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string begun = instruments::utc_time();
+  const Annotations annotations = request.annotations.empty()
+                                      ? Annotations{}
+                                      : read_annotations(request.annotations);
+  std::optional<Inventory> before;
+  if (!request.compare.empty()) before = read_inventory(request.compare);
+  std::optional<std::vector<std::string>> hot;
+  if (!request.hot.empty()) {
+    hot.emplace();
+    for (const HotLoop& loop : read_hot_loops(request.hot))
+      if (loop.percent_self >= hot_percent) hot->push_back(loop.id);
+  }
+  const auto folders = folders_of(request);
+  const auto commands = commands_of_package(read_compile_database(request.build), folders);
+  if (commands.empty())
+    throw InputError((fs::path(request.build) / "compile_commands.json").string(), 0,
+                     "compiles nothing in " + request.packages.front());
+
+  std::vector<Compiler> compilers{compiler_of(commands.front().words.front())};
+  if (compilers[0].kind == CompilerKind::other) {
+    fmt::print(err, "nablabragg-inventory: {} is neither g++ nor clang: it is not asked\n",
+               compilers[0].program);
+    compilers.clear();
+  }
+  const bool automatic = request.second == "auto";
+  std::string second = request.second;
+  if (automatic)
+    second = !compilers.empty() && compilers[0].kind == CompilerKind::clang ? "g++" : "clang++";
+  if (second != "none") {
+    if (in_path(second))
+      compilers.push_back(compiler_of(second));
+    else if (automatic)
+      fmt::print(err, "nablabragg-inventory: there is no {}: no second opinion\n", second);
+    else
+      throw UsageError("--second-opinion " + second + ": there is no such program");
+  }
+
+  std::error_code failed;
+  fs::create_directories(request.outdir, failed);
+  if (failed) throw OutputError(request.outdir + ": cannot be made: " + failed.message());
+
+  ScanOptions options{fs::canonical(".").string(), folders, annotations.span_types, request.jobs};
+  Scan scan = scan_sources(commands, options);
+  std::string asked;
+  int lost = 0;
+  if (!compilers.empty()) {
+    for (const Said& said : ask(commands, compilers, request)) {
+      lost += add_verdicts(scan.loops, said.remarks, options.root, scan.targets[said.index],
+                           said.compiler);
+      asked += said.command + '\n';
+    }
+    rank_reasons(scan.loops);
+  }
+
+  Inventory inventory;
+  inventory.package = request.packages.front();
+  for (std::size_t i = 1; i < request.packages.size(); ++i)
+    inventory.package += " " + request.packages[i];
+  for (const Compiler& compiler : compilers) inventory.compilers.push_back(compiler.name);
+  for (FoundLoop& found : scan.loops) inventory.loops.push_back(std::move(found.loop));
+  inventory.functions = std::move(scan.functions);
+  inventory.spans = std::move(scan.spans);
+  for (const std::string& what : classify(inventory, annotations))
+    fmt::print(err, "{}: nothing is called '{}'; the annotation is out of date\n",
+               request.annotations, what);
+
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  nlohmann::ordered_json environment{{"begun", begun},
+                                     {"seconds", seconds.count()},
+                                     {"cpu", instruments::cpu_model()},
+                                     {"jobs", request.jobs},
+                                     {"load_averages", instruments::load_averages()},
+                                     {"libclang", clang_version()},
+                                     {"remarks_outside_loops", lost}};
+  for (const Compiler& compiler : compilers) environment["compilers"].push_back(compiler.version);
+  const auto write = [&](const char* name, const std::string& text) {
+    write_text((fs::path(request.outdir) / name).string(), text);
+  };
+  std::vector<std::string> own{"nablabragg-inventory"};
+  own.insert(own.end(), words.begin(), words.end());
+  write("loop_inventory.json", to_json(inventory));
+  write("loop_inventory.md", to_markdown(inventory));
+  write("commands.txt", "ROOT=$PWD\n" + below_root(instruments::quoted(own), options.root) +
+                            "\n\n" + below_root(asked, options.root));
+  write("env.json", environment.dump(2, ' ', true) + '\n');
+  fmt::print(out, "{} loops in {} sources: {}\n", inventory.loops.size(), commands.size(),
+             counts_by_class(inventory));
+  fmt::print(out, "{}/loop_inventory.json, loop_inventory.md, commands.txt, env.json; {:.1f} s\n",
+             request.outdir, seconds.count());
+
+  return judge(request, inventory, before, hot, out);
+}
+
+}  // namespace nablabragg::inventory

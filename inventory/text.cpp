@@ -1,0 +1,47 @@
+#include "inventory/text.hpp"
+
+#include <cctype>
+#include <charconv>
+
+#include "io/atomic_file.hpp"
+
+namespace nablabragg::inventory {
+
+std::string one_line(const std::string& text, std::size_t limit) {
+  std::string line;
+  for (const char c : text) {
+    if (std::isspace(static_cast<unsigned char>(c)) != 0) {
+      if (!line.empty() && line.back() != ' ') line.push_back(' ');
+    } else {
+      line.push_back(c >= ' ' && c <= '~' ? c : '?');
+    }
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  if (line.size() > limit) line = line.substr(0, limit - 3) + "...";
+  return line;
+}
+
+std::string cell(const std::string& text, std::size_t limit) {
+  std::string escaped;
+  for (const char c : one_line(text, limit)) {
+    if (c == '|') escaped.push_back('\\');
+    escaped.push_back(c);
+  }
+  return escaped;
+}
+
+std::optional<std::uint64_t> hexadecimal(std::string_view word) {
+  if (word.starts_with("0x")) word.remove_prefix(2);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value, 16);
+  if (word.empty() || error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  io::AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace nablabragg::inventory

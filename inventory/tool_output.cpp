@@ -1,0 +1,42 @@
+#include "inventory/tool_output.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>  // for mkdtemp
+#include <system_error>
+#include <utility>
+
+#include "instruments/child_process.hpp"
+#include "io/text_lines.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::inventory {
+
+namespace fs = std::filesystem;
+
+WorkFolder::WorkFolder() {
+  std::string name = (fs::temp_directory_path() / "nablabragg-inventory-XXXXXX").string();
+  if (!mkdtemp(name.data())) throw OutputError("cannot make the folder " + name);
+  path_ = name;
+}
+
+WorkFolder::~WorkFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+std::string printed_by(const WorkFolder& folder, std::vector<std::string> words) {
+  instruments::ChildCommand command;
+  command.words = std::move(words);
+  command.directory = folder.path().string();
+  command.out_file = "out";
+  command.err_file = "err";
+  const std::string& tool = command.words[0];
+  const instruments::ChildOutcome outcome = instruments::run_child(command);
+  if (outcome.exit_code != 0)
+    throw InputError(fmt::format("{} failed: {}", tool,
+                                 instruments::last_line((folder.path() / "err").string())));
+  return io::read_text((folder.path() / "out").string());
+}
+
+}  // namespace nablabragg::inventory

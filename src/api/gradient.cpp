@@ -1,0 +1,345 @@
+#include "nablabragg/gradient.hpp"
+
+#include <algorithm>
+
+#include "description/lift.hpp"
+#include "description/parameter_table.hpp"
+#include "engine/engine.hpp"
+#include "model/resolve.hpp"
+#include "nablabragg/error.hpp"
+#include "physics/dual.hpp"
+#include "plan/make_plan.hpp"
+#include "plan/plan_calculus.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+using description::default_F_name;
+using physics::Dual;
+
+/// Directions that one pass of dual numbers through the model follows.
+constexpr std::size_t width = 8;
+
+void check_differentiable(const Plan& plan) {
+  const auto running = [](Apply rule) { return rule == Apply::to_running_sum; };
+  if (running(plan.solid_angle) || running(plan.polarization) || running(plan.capture))
+    throw UsageError(
+        "nanoBragg's running products (-oversample_thick, -oversample_polar, -oversample_omega) "
+        "have no useful derivative; give -corrected");
+}
+
+struct Prepared {
+  Experiment experiment;  ///< settled
+  Plan plan;
+
+  explicit Prepared(const Experiment& e) : experiment(description::settled(e)) {
+    const Resolved resolved = resolve(e);
+    plan = make_plan(e, resolved);
+    check_differentiable(plan);
+  }
+};
+
+void check_weights(std::size_t wanted, std::size_t given, const char* what) {
+  if (wanted != given)
+    throw UsageError("there are " + std::to_string(given) + " weights for " +
+                     std::to_string(wanted) + " pixels of the " + what);
+}
+
+std::size_t image_size(const Plan& plan) {
+  return static_cast<std::size_t>(plan.frame.fast_pixels) *
+         static_cast<std::size_t>(plan.frame.slow_pixels);
+}
+
+/// The plan of the experiment and its slopes along `width` directions; `seed` puts them in.
+template <std::size_t N, class Seed>
+BasicPlan<Dual<N>> dual_plan(const Experiment& settled, Seed&& seed) {
+  auto e = description::lifted<Dual<N>>(settled);
+  seed(e);
+  return make_plan(e, model::resolve(e));
+}
+
+// ---- From the gradient of a plan to that of the parameters --------------------------------------
+
+/// One scalar of a parameter.
+struct Place {
+  std::string name;
+  std::size_t index;  ///< in the parameter
+};
+
+bool is_of_source_list(std::string_view name) { return name.starts_with("source_"); }
+
+/// All scalars but those of a source list and default_F, in the order of the table.
+std::vector<Place> places_of(const Experiment& settled) {
+  std::vector<Place> places;
+  description::for_each_parameter(settled,
+                                  [&](const char* name, const char*, const auto& shape, auto&&) {
+                                    if (is_of_source_list(name)) return;
+                                    std::size_t count = 1;
+                                    for (const std::size_t extent : shape) count *= extent;
+                                    for (std::size_t i = 0; i < count; ++i)
+                                      places.push_back({name, i});
+                                  });
+  return places;
+}
+
+/// Gives the numbers at places[first...] a slope of 1 each along their own direction.
+template <std::size_t N>
+void seed_places(const Experiment& settled, std::span<const Place> places,
+                 BasicExperiment<Dual<N>>& e) {
+  description::for_each_parameter(settled,
+                                  [&](const char* name, const char*, const auto&, auto&& numbers) {
+                                    std::size_t index = 0;
+                                    numbers(e, [&](Dual<N>& x) {
+                                      for (std::size_t k = 0; k < places.size(); ++k)
+                                        if (places[k].name == name && places[k].index == index)
+                                          x.slopes[k] = 1;
+                                      ++index;
+                                    });
+                                  });
+}
+
+/// Each source makes its own ray, so that all of them may share four directions.
+void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& out) {
+  const auto& sources = settled.beam.sources;
+  const std::size_t n = sources.size();
+  const auto plan = dual_plan<4>(settled, [](auto& e) {
+    for (auto& source : e.beam.sources) {
+      source.position.x.slopes[0] = source.position.y.slopes[1] = source.position.z.slopes[2] = 1;
+      source.wavelength_A.slopes[3] = 1;
+    }
+  });
+  auto &directions = out["source_directions"], &weights = out["source_weights"],
+       &wavelengths = out["source_wavelengths"];
+  double total = 0, mean_bar = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::array<double, 4> sum{};
+    for_each_number_of_ray(
+        [&](const double& bar, const Dual<4>& x) {
+          for (std::size_t k = 0; k < 4; ++k) sum[k] += bar * x.slopes[k];
+        },
+        bars.rays[i], plan.rays[i]);
+    directions.insert(directions.end(), {sum[0], sum[1], sum[2]});
+    wavelengths.push_back(sum[3]);
+    total += sources[i].weight;
+    mean_bar += bars.rays[i].weight * sources[i].weight;
+  }
+  // Of weights over their mean
+  for (std::size_t i = 0; i < n; ++i)
+    weights.push_back(settled.quirks.source_weights_ignored
+                          ? 0
+                          : (bars.rays[i].weight - mean_bar / total) * double(n) / total);
+}
+
+NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) {
+  NamedValues out;
+  const std::vector<Place> places = places_of(settled);
+  for (std::size_t first = 0; first < places.size(); first += width) {
+    const auto some = std::span(places).subspan(first, std::min(width, places.size() - first));
+    const auto plan = dual_plan<width>(settled,
+                                       [&](auto& e) { seed_places<width>(settled, some, e); });
+    std::array<double, width> sums{};
+    for_each_number_of_plan(
+        [&](const double& bar, const Dual<width>& x) {
+          if (bar == 0) return;
+          for (std::size_t k = 0; k < width; ++k) sums[k] += bar * x.slopes[k];
+        },
+        bars, plan);
+    for (std::size_t k = 0; k < some.size(); ++k) out[some[k].name].push_back(sums[k]);
+  }
+  if (!settled.beam.sources.empty()) add_source_list(settled, bars, out);
+  out[std::string(default_F_name)] = {bars.default_F};
+  return out;
+}
+
+ValueAndGradient finished(const Prepared& prepared, engine::PlanGradient&& of_plan) {
+  ValueAndGradient out;
+  out.value = of_plan.value;
+  out.gradient.parameters = gradient_of_parameters(prepared.experiment, of_plan.bars);
+  out.gradient.structure_factors = std::move(of_plan.table);
+  return out;
+}
+
+template <class PullBack>
+ValueAndGradient of_loss(const Prepared& prepared, std::vector<double>&& photons, const Loss& loss,
+                         PullBack&& pull_back) {
+  std::vector<double> slopes(photons.size());
+  const double value = loss(photons, slopes);
+  ValueAndGradient out = finished(prepared, pull_back(std::span<const double>(slopes)));
+  out.value = value;
+  out.photons = std::move(photons);
+  return out;
+}
+
+std::vector<double> photons_of(const Plan& plan, const ComputeOptions& options) {
+  std::vector<double> values(image_size(plan));
+  engine::render_cpu<double>(plan, values, options);
+  return values;
+}
+
+std::vector<double> photons_of(const Plan& plan, std::span<const PixelIndex> pixels,
+                               const ComputeOptions& options) {
+  std::vector<double> values(pixels.size());
+  engine::render_cpu<double>(plan, pixels, values, options);
+  return values;
+}
+
+}  // namespace
+
+std::vector<double> photons(const Experiment& experiment, const ComputeOptions& options) {
+  return photons_of(make_plan(experiment, resolve(experiment)), options);
+}
+
+std::vector<double> photons(const Experiment& experiment, std::span<const PixelIndex> pixels,
+                            const ComputeOptions& options) {
+  const Plan plan = make_plan(experiment, resolve(experiment));
+  check_pixels(plan, pixels);
+  return photons_of(plan, pixels, options);
+}
+
+ValueAndGradient value_and_gradient(const Experiment& experiment, std::span<const double> weights,
+                                    const ComputeOptions& options) {
+  const Prepared prepared(experiment);
+  check_weights(image_size(prepared.plan), weights.size(), "panel");
+  return finished(prepared, engine::pull_back_cpu(prepared.plan, weights, options));
+}
+
+ValueAndGradient value_and_gradient(const Experiment& experiment,
+                                    std::span<const PixelIndex> pixels,
+                                    std::span<const double> weights,
+                                    const ComputeOptions& options) {
+  const Prepared prepared(experiment);
+  check_pixels(prepared.plan, pixels);
+  check_weights(pixels.size(), weights.size(), "list");
+  return finished(prepared, engine::pull_back_cpu(prepared.plan, pixels, weights, options));
+}
+
+ValueAndGradient value_and_gradient(const Experiment& experiment, const Loss& loss,
+                                    const ComputeOptions& options) {
+  const Prepared prepared(experiment);
+  return of_loss(prepared, photons_of(prepared.plan, options), loss,
+                 [&](std::span<const double> slopes) {
+                   return engine::pull_back_cpu(prepared.plan, slopes, options);
+                 });
+}
+
+ValueAndGradient value_and_gradient(const Experiment& experiment,
+                                    std::span<const PixelIndex> pixels, const Loss& loss,
+                                    const ComputeOptions& options) {
+  const Prepared prepared(experiment);
+  check_pixels(prepared.plan, pixels);
+  return of_loss(prepared, photons_of(prepared.plan, pixels, options), loss,
+                 [&](std::span<const double> slopes) {
+                   return engine::pull_back_cpu(prepared.plan, pixels, slopes, options);
+                 });
+}
+
+// ---- Forwards -----------------------------------------------------------------------------------
+
+namespace {
+
+/// The slopes along one direction of a plan of dual numbers.
+template <std::size_t N>
+Plan tangent_of(const Plan& like, const BasicPlan<Dual<N>>& plan, std::size_t direction) {
+  Plan tangent = zero_plan(like);
+  for_each_number_of_plan([&](double& to, const Dual<N>& x) { to = x.slopes[direction]; }, tangent,
+                          plan);
+  return tangent;
+}
+
+}  // namespace
+
+Jacobian jacobian(const Experiment& experiment, std::span<const std::string> names,
+                  std::span<const PixelIndex> pixels, const ComputeOptions& options) {
+  const Prepared prepared(experiment);
+  check_pixels(prepared.plan, pixels);
+  // In the order of the names
+  std::vector<Place> places;
+  for (const std::string& name : names) {
+    const Parameter known = description::parameter_of(prepared.experiment, name);
+    for (std::size_t i = 0; i < known.values.size(); ++i) places.push_back({name, i});
+  }
+  Jacobian out;
+  const std::size_t columns = places.size();
+  for (std::size_t i = 0; i < columns; ++i) {
+    const bool alone = (i == 0 || places[i - 1].name != places[i].name) &&
+                       (i + 1 == columns || places[i + 1].name != places[i].name);
+    out.columns.push_back(alone ? places[i].name
+                                : places[i].name + '[' + std::to_string(places[i].index) + ']');
+  }
+  out.photons.assign(pixels.size(), 0);
+  out.slopes.resize(pixels.size() * columns);
+  // Enough tangents to share a pass over the steps, few enough to stay small
+  constexpr std::size_t most = 2 * width;
+  for (std::size_t first = 0; first < std::max<std::size_t>(columns, 1); first += most) {
+    const std::size_t count = std::min(most, columns - first);
+    std::vector<Plan> tangents;
+    for (std::size_t begin = 0; begin < count; begin += width) {
+      const auto some = std::span(places).subspan(first + begin, std::min(width, count - begin));
+      const auto plan = dual_plan<width>(
+          prepared.experiment, [&](auto& e) { seed_places<width>(prepared.experiment, some, e); });
+      for (std::size_t k = 0; k < some.size(); ++k) {
+        tangents.push_back(tangent_of(prepared.plan, plan, k));
+        if (some[k].name == default_F_name) tangents.back().default_F = 1;
+      }
+    }
+    std::vector<const Plan*> pointers;
+    pointers.reserve(tangents.size());
+    for (const Plan& tangent : tangents) pointers.push_back(&tangent);
+    std::vector<double> values(pixels.size()), slopes(pixels.size() * count);
+    if (count == 0)
+      values = photons_of(prepared.plan, pixels, options);
+    else
+      engine::push_forward_cpu(prepared.plan, pointers, nullptr, pixels, values, slopes, options);
+    out.photons = std::move(values);
+    for (std::size_t i = 0; i < pixels.size(); ++i)
+      std::copy_n(slopes.begin() + static_cast<std::ptrdiff_t>(i * count), count,
+                  out.slopes.begin() + static_cast<std::ptrdiff_t>(i * columns + first));
+  }
+  return out;
+}
+
+std::vector<double> jvp(const Experiment& experiment, const NamedValues& direction,
+                        std::span<const PixelIndex> pixels, const ComputeOptions& options,
+                        const StructureFactorGrid* structure_factors) {
+  const Prepared prepared(experiment);
+  check_pixels(prepared.plan, pixels);
+  for (const auto& [name, values] : direction) {
+    const Parameter known = description::parameter_of(prepared.experiment, name);
+    if (known.values.size() != values.size())
+      throw UsageError("the direction of '" + name + "' has " + std::to_string(values.size()) +
+                       " numbers; the parameter has " + std::to_string(known.values.size()));
+  }
+  const auto& grid = prepared.plan.grid;
+  if (structure_factors &&
+      (!grid || grid->min() != structure_factors->min() || grid->max() != structure_factors->max()))
+    throw UsageError("the direction of the structure factors is not on the box of their table");
+  const auto plan = dual_plan<1>(prepared.experiment, [&](auto& e) {
+    description::for_each_parameter(
+        prepared.experiment, [&](const char* name, const char*, const auto&, auto&& numbers) {
+          const auto found = direction.find(std::string_view(name));
+          if (found == direction.end()) return;
+          std::size_t next = 0;
+          numbers(e, [&](Dual<1>& x) { x.slopes[0] += found->second[next++]; });
+        });
+  });
+  Plan tangent = tangent_of(prepared.plan, plan, 0);
+  if (const auto found = direction.find(default_F_name); found != direction.end())
+    tangent.default_F = found->second[0];
+  const Plan* const pointer = &tangent;
+  std::vector<double> values(pixels.size()), slopes(pixels.size());
+  engine::push_forward_cpu(prepared.plan, {&pointer, 1}, structure_factors, pixels, values, slopes,
+                           options);
+  return slopes;
+}
+
+std::vector<PixelIndex> visited_pixels(const Experiment& experiment) {
+  const Plan plan = make_plan(experiment, resolve(experiment));
+  std::vector<PixelIndex> pixels;
+  for (int slow = plan.roi.slow_min; slow <= plan.roi.slow_max; ++slow)
+    for (int fast = plan.roi.fast_min; fast <= plan.roi.fast_max; ++fast)
+      if (plan.visits(fast, slow)) pixels.push_back({fast, slow});
+  return pixels;
+}
+
+}  // namespace nablabragg

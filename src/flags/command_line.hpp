@@ -1,0 +1,12 @@
+// Words -> Request.
+#pragma once
+#include <span>
+#include <string>
+#include "flags/request.hpp"
+
+namespace nablabragg::flags {
+
+/// Reads the words, and the image headers that -img and -mask name.  Throws UsageError, InputError.
+Request parse_command_line(std::span<const std::string> words);
+
+}  // namespace nablabragg::flags

@@ -1,0 +1,505 @@
+#include "flags/flags.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/units.hpp"
+
+namespace nablabragg::flags {
+
+namespace {
+
+/// from_chars knows no leading plus.
+const char* after_plus(const std::string& word) {
+  const bool plus = word.starts_with('+') && !word.starts_with("+-");
+  return word.data() + (plus ? 1 : 0);
+}
+
+double parsed_real(const std::string& word, bool& ok) {
+  double value = 0;
+  const char* begin = after_plus(word);
+  const char* end = word.data() + word.size();
+  const auto [stop, problem] = std::from_chars(begin, end, value);
+  ok = problem == std::errc{} && stop == end && std::isfinite(value);
+  return value;
+}
+
+void set_convention(Request& r, Convention convention, Pivot pivot) {
+  r.experiment.detector.convention = convention;
+  r.parsed_pivot = pivot;
+}
+
+/// A flag that measures from the beam spot or from the near point.
+void imply_pivot(Request& r, Pivot pivot, const char* flag) {
+  r.parsed_pivot = pivot;
+  r.implied_pivot = pivot;
+  r.implying_flag = flag;
+}
+
+void set_custom(Request& r, std::optional<Vec3d>& axis, const Values& v) {
+  axis = v.vector();
+  r.experiment.detector.convention = Convention::custom;
+}
+
+void set_cells(Request& r, double Vec3d::*axis, const Values& v) {
+  const int n = v.whole(0);
+  if (n < 1) r.warnings.emplace_back("a crystal has at least one cell along each axis: 1 is taken");
+  r.experiment.crystal.cells.*axis = n;
+}
+
+void set_depth(Request& r, const Values& v) {
+  auto& depth = r.experiment.detector.attenuation_depth_um;
+  if (v.text(0).find("inf") != std::string::npos) {
+    depth = std::numeric_limits<double>::infinity();
+    return;
+  }
+  const double um = v.real(0);
+  if (um < 0) v.fail("needs a depth that is not negative, or inf");
+  depth = um == 0 ? std::numeric_limits<double>::infinity() : um;
+}
+
+void set_printout(Request& r, const Values& v) {
+  (v.count() > 0 ? r.print_plan : r.printout) = true;
+}
+
+void set_trace_pixel(Request& r, const Values& v) { r.trace_pixel = {v.whole(0), v.whole(1)}; }
+
+template <class Choice>
+Choice choose(const Values& v, std::initializer_list<std::pair<std::string_view, Choice>> choices) {
+  std::string names;
+  for (const auto& [name, choice] : choices) {
+    if (v.text(0) == name) return choice;
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  v.fail("needs one of: " + names);
+}
+
+// An action of the table: r is the request, e its experiment, v the flag's values.
+#define NABLA_SET(...)                               \
+  [](Request& r, [[maybe_unused]] const Values& v) { \
+    [[maybe_unused]] Experiment& e = r.experiment;   \
+    __VA_ARGS__;                                     \
+  }
+
+const std::vector<Flag>& table() {
+  using enum Match;
+  // clang-format off
+  static const std::vector<Flag> flags = {
+      // ---- Crystal
+      {"Crystal", {"-cell"}, prefix, "a b c al be ga", 1, 6, "", "unit cell [Angstrom, degree]; missing edges are a, missing angles 90",
+       NABLA_SET(auto at = [&](int i, double other) { return i < v.count() ? v.real(i) : other; };
+                 auto angle = [&](int i) { const double x = at(i, 90); return x > 0 ? x : 90; };
+                 e.crystal.cell = UnitCell{v.real(0), at(1, v.real(0)), at(2, v.real(0)), angle(3), angle(4), angle(5)})},
+      {"Crystal", {"-mat"}, prefix, "FILE", 1, 1, "", "MOSFLM A matrix: nine numbers, reciprocal vectors as columns",
+       NABLA_SET(r.matrix_file = v.text(0))},
+      {"Crystal", {"-misset"}, exact, "x y z | random", 1, 3, "0 0 0", "rotate the crystal about laboratory x, then y, then z [degree], or at random",
+       NABLA_SET(if (v.text(0).find("rand") != std::string::npos) { r.random_misset = true; } else {
+         if (v.count() < 3) v.fail("needs three angles in degrees, or the word random");
+         e.crystal.misset_deg = v.vector();
+         r.random_misset = false;
+       })},
+      {"Crystal", {"-N"}, exact, "n", 1, 1, "1", "unit cells along each axis of the crystal",
+       NABLA_SET(set_cells(r, &Vec3d::x, v); e.crystal.cells.y = e.crystal.cells.z = e.crystal.cells.x)},
+      {"Crystal", {"-Na"}, prefix, "n", 1, 1, "1", "unit cells along a",
+       NABLA_SET(set_cells(r, &Vec3d::x, v))},
+      {"Crystal", {"-Nb"}, prefix, "n", 1, 1, "1", "unit cells along b",
+       NABLA_SET(set_cells(r, &Vec3d::y, v))},
+      {"Crystal", {"-Nc"}, prefix, "n", 1, 1, "1", "unit cells along c",
+       NABLA_SET(set_cells(r, &Vec3d::z, v))},
+      {"Crystal", {"-samplesize", "-sample_size", "-xtalsize", "-xtal_size"}, prefix, "mm", 1, 1, "", "edge of the crystal; replaces the number of cells",
+       NABLA_SET(e.crystal.size_mm = {v.real(0), v.real(0), v.real(0)})},
+      {"Crystal", {"-sample_thick", "-sample_x", "-xtal_thick", "-xtal_x"}, prefix, "mm", 1, 1, "", "size of the crystal along a",
+       NABLA_SET(e.crystal.size_mm.x = v.real(0))},
+      {"Crystal", {"-sample_width", "-sample_y", "-xtal_width", "-xtal_y", "-width"}, prefix, "mm", 1, 1, "", "size along b",
+       NABLA_SET(e.crystal.size_mm.y = v.real(0))},
+      {"Crystal", {"-sample_heigh", "-sample_z", "-xtal_heigh", "-xtal_z", "-heigh"}, prefix, "mm", 1, 1, "", "size along c",
+       NABLA_SET(e.crystal.size_mm.z = v.real(0))},
+      {"Crystal", {"-square_xtal"}, prefix, "", 0, 0, "on", "parallelepiped crystal: spots with fringes",
+       NABLA_SET(e.crystal.shape = CrystalShape::square)},
+      {"Crystal", {"-round_xtal"}, prefix, "", 0, 0, "", "ellipsoidal crystal",
+       NABLA_SET(e.crystal.shape = CrystalShape::round)},
+      {"Crystal", {"-gauss_xtal"}, prefix, "", 0, 0, "", "Gaussian spots, no fringes",
+       NABLA_SET(e.crystal.shape = CrystalShape::gauss)},
+      {"Crystal", {"-tophat_spots", "-binary_spots"}, prefix, "", 0, 0, "", "spots cut off at half their height",
+       NABLA_SET(e.crystal.shape = CrystalShape::tophat)},
+      {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
+       NABLA_SET(e.crystal.fudge = v.real(0))},
+      {"Crystal", {"-mosaic", "-mosaici", "-mosaic_spr"}, prefix, "degree", 1, 1, "0", "mosaic spread: the largest rotation of a domain",
+       NABLA_SET(e.crystal.mosaic_spread_deg = v.real(0))},
+      {"Crystal", {"-mosaic_dom"}, prefix, "n", 1, 1, "10 with a spread", "mosaic domains to average",
+       NABLA_SET(e.crystal.mosaic_domains = v.whole(0))},
+      {"Crystal", {"-density", "-sample_den"}, prefix, "g/cm3", 1, 1, "", "accepted; has no effect, as in nanoBragg",
+       NABLA_SET(v.real(0))},
+      {"Crystal", {"-MW"}, exact, "g/mol", 1, 1, "", "accepted; has no effect, as in nanoBragg",
+       NABLA_SET(v.real(0))},
+      {"Crystal", {"-molec"}, prefix, "g/mol", 1, 1, "", "accepted; has no effect, as in nanoBragg",
+       NABLA_SET(v.real(0))},
+
+      // ---- Structure factors
+      {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "h k l F text of the P1 cell, or an MTZ or SF-mmCIF file",
+       NABLA_SET(r.hkl_file = v.text(0))},
+      {"Structure factors", {"-hkl_column"}, prefix, "NAME", 1, 1, "first F", "amplitude column of an MTZ or SF-mmCIF file",
+       NABLA_SET(r.hkl_column = v.text(0))},
+      {"Structure factors", {"-default_F"}, prefix, "F", 1, 1, "0", "amplitude of what the table does not hold [electrons]",
+       NABLA_SET(e.structure_factors.default_F = v.real(0))},
+      {"Structure factors", {"-interpolate"}, prefix, "", 0, 0, "two cells or fewer", "tricubic interpolation between the reflections",
+       NABLA_SET(e.structure_factors.interpolation = Interpolation::tricubic)},
+      {"Structure factors", {"-nointerpolate"}, prefix, "", 0, 0, "", "the nearest reflection everywhere",
+       NABLA_SET(e.structure_factors.interpolation = Interpolation::nearest)},
+      {"Structure factors", {"-dump"}, prefix, "FILE", 1, 1, "Fdump.bin", "name of the cache that -hkl writes and runs without -hkl read",
+       NABLA_SET(r.cache_file = v.text(0); r.cache_named = true)},
+      {"Structure factors", {"-nocache"}, prefix, "", 0, 0, "", "neither read nor write the cache",
+       NABLA_SET(r.cache_allowed = false)},
+
+      // ---- Detector
+      {"Detector", {"-distance"}, prefix, "mm", 1, 1, "100", "from the sample along the beam",
+       NABLA_SET(e.detector.distance_mm = v.real(0); imply_pivot(r, Pivot::beam, "-distance"))},
+      {"Detector", {"-close_distance"}, prefix, "mm", 1, 1, "", "from the sample along the detector normal; beats -distance",
+       NABLA_SET(e.detector.close_distance_mm = v.real(0); imply_pivot(r, Pivot::sample, "-close_distance"))},
+      {"Detector", {"-pixel"}, prefix, "mm", 1, 1, "0.1", "pixel size",
+       NABLA_SET(e.detector.pixel_mm = v.real(0))},
+      {"Detector", {"-detpixels"}, exact, "n", 1, 1, "1024", "pixels along both edges; beats -detsize",
+       NABLA_SET(e.detector.fast_pixels = e.detector.slow_pixels = v.whole(0))},
+      {"Detector", {"-detpixels_f", "-detpixels_x"}, prefix, "n", 1, 1, "", "pixels along the fast edge",
+       NABLA_SET(e.detector.fast_pixels = v.whole(0))},
+      {"Detector", {"-detpixels_s", "-detpixels_y"}, prefix, "n", 1, 1, "", "pixels along the slow edge",
+       NABLA_SET(e.detector.slow_pixels = v.whole(0))},
+      {"Detector", {"-detsize"}, exact, "mm", 1, 1, "102.4", "both edges",
+       NABLA_SET(e.detector.fast_size_mm = e.detector.slow_size_mm = v.real(0))},
+      {"Detector", {"-detsize_f"}, prefix, "mm", 1, 1, "", "fast edge",
+       NABLA_SET(e.detector.fast_size_mm = v.real(0))},
+      {"Detector", {"-detsize_s"}, prefix, "mm", 1, 1, "", "slow edge",
+       NABLA_SET(e.detector.slow_size_mm = v.real(0))},
+      {"Detector", {"-Xbeam"}, prefix, "mm", 1, 1, "middle", "direct-beam position, in the meaning of the convention",
+       NABLA_SET(e.detector.beam_x_mm = v.real(0); imply_pivot(r, Pivot::beam, "-Xbeam"))},
+      {"Detector", {"-Ybeam"}, prefix, "mm", 1, 1, "middle", "the other coordinate",
+       NABLA_SET(e.detector.beam_y_mm = v.real(0); imply_pivot(r, Pivot::beam, "-Ybeam"))},
+      {"Detector", {"-Xclose"}, prefix, "mm", 1, 1, "", "near point (foot of the normal), fast",
+       NABLA_SET(e.detector.close_x_mm = v.real(0); imply_pivot(r, Pivot::sample, "-Xclose"))},
+      {"Detector", {"-Yclose"}, prefix, "mm", 1, 1, "", "near point, slow",
+       NABLA_SET(e.detector.close_y_mm = v.real(0); imply_pivot(r, Pivot::sample, "-Yclose"))},
+      {"Detector", {"-ORGX"}, prefix, "px", 1, 1, "", "near point as XDS counts pixels, fast",
+       NABLA_SET(e.detector.org_x_px = v.real(0); imply_pivot(r, Pivot::sample, "-ORGX"))},
+      {"Detector", {"-ORGY"}, prefix, "px", 1, 1, "", "near point as XDS counts pixels, slow",
+       NABLA_SET(e.detector.org_y_px = v.real(0); imply_pivot(r, Pivot::sample, "-ORGY"))},
+      {"Detector", {"-pivot"}, prefix, "beam | sample", 1, 1, "convention", "what stays put when the detector is rotated",
+       NABLA_SET(const bool sample = v.text(0).find("sample") != std::string::npos; const bool beam = v.text(0).find("beam") != std::string::npos;
+                 if (!sample && !beam) v.fail("needs beam or sample");
+                 r.parsed_pivot = beam ? Pivot::beam : Pivot::sample; r.pivot_flag = r.parsed_pivot)},
+      {"Detector", {"-mosflm"}, prefix, "", 0, 0, "on", "MOSFLM's frame and beam centre",
+       NABLA_SET(set_convention(r, Convention::mosflm, Pivot::beam))},
+      {"Detector", {"-adxv"}, prefix, "", 0, 0, "", "ADXV's",
+       NABLA_SET(set_convention(r, Convention::adxv, Pivot::beam))},
+      {"Detector", {"-denzo"}, prefix, "", 0, 0, "", "DENZO's",
+       NABLA_SET(set_convention(r, Convention::denzo, Pivot::beam))},
+      {"Detector", {"-xds"}, prefix, "", 0, 0, "", "XDS's",
+       NABLA_SET(set_convention(r, Convention::xds, Pivot::sample))},
+      {"Detector", {"-dials"}, prefix, "", 0, 0, "", "DIALS's",
+       NABLA_SET(set_convention(r, Convention::dials, Pivot::beam))},
+      {"Detector", {"-fdet_vector"}, prefix, "x y z", 3, 3, "0 0 1", "fast axis; this and the next flags choose the custom convention",
+       NABLA_SET(set_custom(r, r.fast_axis, v))},
+      {"Detector", {"-sdet_vector"}, prefix, "x y z", 3, 3, "0 -1 0", "slow axis",
+       NABLA_SET(set_custom(r, r.slow_axis, v))},
+      {"Detector", {"-odet_vector"}, prefix, "x y z", 3, 3, "1 0 0", "normal, away from the sample",
+       NABLA_SET(set_custom(r, r.normal, v))},
+      {"Detector", {"-beam_vector"}, prefix, "x y z", 3, 3, "1 0 0", "direction of the beam",
+       NABLA_SET(set_custom(r, r.beam, v))},
+      {"Detector", {"-polar_vector"}, prefix, "x y z", 3, 3, "0 0 1", "direction of the E vector",
+       NABLA_SET(set_custom(r, r.polarization_axis, v))},
+      {"Detector", {"-spindle_axis"}, prefix, "x y z", 3, 3, "0 0 1", "axis of phi, right-handed",
+       NABLA_SET(set_custom(r, r.spindle, v))},
+      {"Detector", {"-twotheta_axis"}, prefix, "x y z", 3, 3, "0 1 0", "axis of two-theta",
+       NABLA_SET(set_custom(r, r.two_theta_axis, v); if (e.quirks.two_theta_axis_is_two_theta) {
+         r.two_theta_axis_set_angle |= e.detector.two_theta_deg != v.real(0);
+         e.detector.two_theta_deg = v.real(0);
+         r.parsed_pivot = Pivot::sample;
+       })},
+      {"Detector", {"-pix0_vector"}, prefix, "x y z", 3, 3, "", "corner of pixel (0,0) from the sample [m], before rotations (with -corrected)",
+       NABLA_SET(set_custom(r, r.origin_m, v); r.pix0_given = true)},
+      {"Detector", {"-pix0_vector_mm"}, prefix, "x y z", 3, 3, "", "the same in mm",
+       NABLA_SET(set_custom(r, r.origin_m, v); r.origin_m = *r.origin_m / 1000.0; r.pix0_given = true)},
+      {"Detector", {"-detector_rotx"}, prefix, "degree", 1, 1, "0", "rotate the detector about laboratory x",
+       NABLA_SET(e.detector.rotation_deg.x = v.real(0))},
+      {"Detector", {"-detector_roty"}, prefix, "degree", 1, 1, "0", "then about y",
+       NABLA_SET(e.detector.rotation_deg.y = v.real(0))},
+      {"Detector", {"-detector_rotz"}, prefix, "degree", 1, 1, "0", "then about z",
+       NABLA_SET(e.detector.rotation_deg.z = v.real(0))},
+      {"Detector", {"-twotheta"}, prefix, "degree", 1, 1, "0", "then about the two-theta axis",
+       NABLA_SET(e.detector.two_theta_deg = v.real(0); r.parsed_pivot = Pivot::sample; r.two_theta_axis_set_angle = false; r.header_two_theta_deg = 0)},
+      {"Detector", {"-curved_det"}, prefix, "", 0, 0, "", "all pixels at the same distance from the sample",
+       NABLA_SET(e.detector.curved = true)},
+      {"Detector", {"-point_pixel"}, prefix, "", 0, 0, "", "leave the obliquity out of the solid angle",
+       NABLA_SET(e.detector.point_pixel = true)},
+      {"Detector", {"-detector_abs"}, prefix, "um | inf", 1, 1, "", "attenuation depth of the sensor; inf: everything is captured",
+       set_depth},
+      {"Detector", {"-detector_thick"}, exact, "um", 1, 1, "0", "thickness of the sensor",
+       NABLA_SET(e.detector.sensor_thickness_um = v.real(0))},
+      {"Detector", {"-detector_thicksteps", "-thicksteps"}, prefix, "n", 1, 1, "2 with a thickness", "layers of the sensor",
+       NABLA_SET(e.detector.sensor_layers = v.whole(0))},
+      {"Detector", {"-roi"}, prefix, "xmin xmax ymin ymax", 4, 4, "all", "pixels to compute, both ends included; negative: to the edge",
+       NABLA_SET(e.sampling.roi = RegionOfInterest{v.whole(0), v.whole(1), v.whole(2), v.whole(3)})},
+      {"Detector", {"-img"}, prefix, "FILE", 1, 1, "", "take the geometry from the header of this SMV image",
+       NABLA_SET(r.image_file = v.text(0))},
+      {"Detector", {"-mask"}, prefix, "FILE", 1, 1, "", "SMV image whose zeros are pixels to skip",
+       NABLA_SET(r.mask_file = v.text(0))},
+
+      // ---- Beam
+      {"Beam", {"-lambda", "-wave"}, prefix, "Angstrom", 1, 1, "1", "wavelength",
+       NABLA_SET(e.beam.wavelength_A = v.real(0))},
+      {"Beam", {"-energy"}, prefix, "eV", 1, 1, "", "photon energy; the last of -lambda and -energy counts",
+       NABLA_SET(if (!(v.real(0) > 0)) v.fail("needs a positive energy in eV"); e.beam.wavelength_A = units::angstrom_from_ev(v.real(0)))},
+      {"Beam", {"-fluence"}, prefix, "photons/m2", 1, 1, "1.25932e+29", "incident photons",
+       NABLA_SET(e.beam.fluence_per_m2 = v.real(0))},
+      {"Beam", {"-flux"}, prefix, "photons/s", 1, 1, "", "with -exposure and -beamsize replaces the fluence",
+       NABLA_SET(e.beam.flux_per_s = v.real(0))},
+      {"Beam", {"-exposure"}, prefix, "s", 1, 1, "1", "exposure time",
+       NABLA_SET(e.beam.exposure_s = v.real(0))},
+      {"Beam", {"-beamsize"}, prefix, "mm", 1, 1, "0.1", "edge of the square beam; clips the crystal",
+       NABLA_SET(e.beam.size_mm = v.real(0))},
+      {"Beam", {"-dispersion"}, prefix, "percent", 1, 1, "0", "full width of the spectrum",
+       NABLA_SET(e.beam.dispersion_percent.range = v.real(0))},
+      {"Beam", {"-dispsteps"}, prefix, "n", 1, 1, "2 with a dispersion", "wavelengths in it",
+       NABLA_SET(e.beam.dispersion_percent.steps = v.whole(0))},
+      {"Beam", {"-divergence"}, prefix, "mrad", 1, 1, "0", "full divergence, both ways",
+       NABLA_SET(e.beam.horizontal_divergence_mrad.range = e.beam.vertical_divergence_mrad.range = v.real(0))},
+      {"Beam", {"-hdivrange"}, prefix, "mrad", 1, 1, "0", "full horizontal divergence",
+       NABLA_SET(e.beam.horizontal_divergence_mrad.range = v.real(0))},
+      {"Beam", {"-vdivrange"}, prefix, "mrad", 1, 1, "0", "full vertical divergence",
+       NABLA_SET(e.beam.vertical_divergence_mrad.range = v.real(0))},
+      {"Beam", {"-hdivstep"}, exact, "mrad", 1, 1, "", "between horizontal points",
+       NABLA_SET(e.beam.horizontal_divergence_mrad.step = v.real(0))},
+      {"Beam", {"-vdivstep"}, exact, "mrad", 1, 1, "", "between vertical points",
+       NABLA_SET(e.beam.vertical_divergence_mrad.step = v.real(0))},
+      {"Beam", {"-hdivsteps"}, prefix, "n", 1, 1, "", "horizontal points",
+       NABLA_SET(e.beam.horizontal_divergence_mrad.steps = v.whole(0))},
+      {"Beam", {"-vdivsteps"}, prefix, "n", 1, 1, "", "vertical points",
+       NABLA_SET(e.beam.vertical_divergence_mrad.steps = v.whole(0))},
+      {"Beam", {"-divsteps"}, prefix, "n", 1, 1, "", "points both ways",
+       NABLA_SET(e.beam.horizontal_divergence_mrad.steps = e.beam.vertical_divergence_mrad.steps = v.whole(0))},
+      {"Beam", {"-round_div"}, prefix, "", 0, 0, "on", "only the points inside the ellipse",
+       NABLA_SET(e.beam.round_divergence = true)},
+      {"Beam", {"-square_div"}, prefix, "", 0, 0, "", "the whole grid",
+       NABLA_SET(e.beam.round_divergence = false)},
+      {"Beam", {"-sourcefile"}, prefix, "FILE", 1, 1, "", "X Y Z weight wavelength(m) a line; replaces divergence and dispersion",
+       NABLA_SET(r.source_file = v.text(0))},
+      {"Beam", {"-source_lambda"}, prefix, "file | cli", 1, 1, "file", "wavelength of listed sources: their column, or -lambda",
+       NABLA_SET((r.source_wavelength_from_cli = choose<bool>(v, {{"file", false}, {"cli", true}})))},
+      {"Beam", {"-polar"}, exact, "K", 1, 1, "0", "Kahn polarization factor: 0 unpolarized, 1 polarized",
+       NABLA_SET(e.beam.polarization_fraction = v.real(0); e.beam.polarization_correction = true)},
+      {"Beam", {"-nopolar"}, prefix, "", 0, 0, "", "no polarization factor",
+       NABLA_SET(e.beam.polarization_correction = false)},
+      {"Beam", {"-water"}, prefix, "um", 1, 1, "0", "edge of a cube of water around the crystal",
+       NABLA_SET(e.water_um = v.real(0))},
+      {"Beam", {"-coherent"}, prefix, "", 0, 0, "", "accepted; has no effect, as in nanoBragg",
+       NABLA_SET()},
+
+      // ---- Sampling
+      {"Sampling", {"-phi"}, exact, "degree", 1, 1, "0", "spindle angle where the scan begins",
+       NABLA_SET(e.scan.phi_deg = v.real(0))},
+      {"Sampling", {"-osc"}, prefix, "degree", 1, 1, "0", "width of the scan",
+       NABLA_SET(e.scan.oscillation_deg.range = v.real(0))},
+      {"Sampling", {"-phistep"}, exact, "degree", 1, 1, "", "between phi steps",
+       NABLA_SET(e.scan.oscillation_deg.step = v.real(0))},
+      {"Sampling", {"-phisteps"}, prefix, "n", 1, 1, "2 with a scan", "phi steps",
+       NABLA_SET(e.scan.oscillation_deg.steps = v.whole(0))},
+      {"Sampling", {"-oversample"}, prefix, "n", 1, 1, "automatic", "sub-pixels along each edge of a pixel",
+       NABLA_SET(e.sampling.oversample = v.whole(0))},
+      {"Sampling", {"-oversample_thick"}, prefix, "", 0, 0, "", "capture fraction at every sub-pixel",
+       NABLA_SET(e.sampling.oversample_thick = true)},
+      {"Sampling", {"-oversample_polar"}, prefix, "", 0, 0, "", "polarization at every sub-pixel",
+       NABLA_SET(e.sampling.oversample_polar = true)},
+      {"Sampling", {"-oversample_omega"}, prefix, "", 0, 0, "", "solid angle at every sub-pixel",
+       NABLA_SET(e.sampling.oversample_omega = true)},
+      {"Sampling", {"-dmin"}, prefix, "Angstrom", 1, 1, "0", "leave out what scatters to smaller d-spacings",
+       NABLA_SET(e.sampling.dmin_A = v.real(0))},
+      {"Sampling", {"-seed"}, prefix, "n", 1, 1, "the clock", "random seed of the noise",
+       NABLA_SET(r.seed = v.seed(0))},
+      {"Sampling", {"-mosaic_seed"}, prefix, "n", 1, 1, "12345678", "random seed of the mosaic domains",
+       NABLA_SET(e.crystal.mosaic_seed = v.seed(0))},
+      {"Sampling", {"-misset_seed"}, prefix, "n", 1, 1, "as -seed", "random seed of -misset random",
+       NABLA_SET(r.misset_seed = v.seed(0))},
+      {"Sampling", {"-stol"}, exact, "FILE", 1, 1, "", "read, and like nanoBragg not used",
+       NABLA_SET(r.stol_files.push_back(v.text(0)))},
+      {"Sampling", {"-4stol"}, exact, "FILE", 1, 1, "", "read, and like nanoBragg not used",
+       NABLA_SET(r.stol_files.push_back(v.text(0)))},
+      {"Sampling", {"-Q"}, exact, "FILE", 1, 1, "", "read, and like nanoBragg not used",
+       NABLA_SET(r.stol_files.push_back(v.text(0)))},
+      {"Sampling", {"-stolout"}, prefix, "FILE", 1, 1, "", "accepted; nothing is written, as in nanoBragg",
+       NABLA_SET(v.text(0))},
+
+      // ---- Output
+      {"Output", {"-floatfile", "-floatimage"}, prefix, "FILE", 1, 1, "floatimage.bin", "photons as raw 32-bit floats",
+       NABLA_SET(r.float_file.set(v.text(0)))},
+      {"Output", {"-intfile", "-intimage"}, prefix, "FILE", 1, 1, "intimage.img", "scaled 16-bit SMV image without noise",
+       NABLA_SET(r.int_file.set(v.text(0)))},
+      {"Output", {"-noisefile", "-noiseimage"}, prefix, "FILE", 1, 1, "noiseimage.img", "16-bit SMV image with Poisson noise",
+       NABLA_SET(r.noise_file.set(v.text(0)))},
+      {"Output", {"-pgmfile", "-pgmimage"}, prefix, "FILE", 1, 1, "image.pgm", "8-bit portable greymap",
+       NABLA_SET(r.pgm_file.set(v.text(0)))},
+      {"Output", {"-nonoise"}, prefix, "", 0, 0, "", "no noise image",
+       NABLA_SET(r.noise_file.on = false)},
+      {"Output", {"-nopgm"}, prefix, "", 0, 0, "", "no greymap",
+       NABLA_SET(r.pgm_file.on = false)},
+      {"Output", {"-scale"}, prefix, "x", 1, 1, "maximum to 55000", "scale of the integer image",
+       NABLA_SET(r.int_scale = v.real(0))},
+      {"Output", {"-pgmscale"}, prefix, "x", 1, 1, "5 sigma to 250", "scale of the greymap; turns it on",
+       NABLA_SET(r.pgm_scale = v.real(0); r.pgm_file.on = true)},
+      {"Output", {"-adc"}, prefix, "x", 1, 1, "40", "offset of the integer and noise images",
+       NABLA_SET(r.adc = v.real(0))},
+      {"Output", {"-pngfile"}, prefix, "FILE", 1, 1, "", "grey PNG picture",
+       NABLA_SET(r.png_file = v.text(0))},
+      {"Output", {"-pngscale"}, prefix, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",
+       NABLA_SET((r.png_scale = choose<PictureScale>(v, {{"linear", PictureScale::linear}, {"log", PictureScale::log}, {"sqrt", PictureScale::sqrt}})))},
+      {"Output", {"-pngwhite"}, prefix, "photons", 1, 1, "99.9th percentile", "photons of a white pixel",
+       NABLA_SET(r.png_white = v.real(0); if (!(r.png_white > 0)) v.fail("needs a positive number of photons"))},
+      {"Output", {"-pngbits"}, prefix, "8|16", 1, 1, "8", "bits of a pixel",
+       NABLA_SET((r.png_bits = choose<int>(v, {{"8", 8}, {"16", 16}})))},
+      {"Output", {"-pngnoise"}, prefix, "", 0, 0, "", "make the picture from the noise image",
+       NABLA_SET(r.png_of_noise = true)},
+      {"Output", {"-pnginvert"}, prefix, "", 0, 0, "", "dark spots on white, as on film",
+       NABLA_SET(r.png_inverted = true)},
+
+      // ---- Running
+      {"Running", {"-corrected"}, exact, "", 0, 0, "", "right physics instead of nanoBragg's quirks (docs/differences.md)",
+       NABLA_SET()},
+      {"Running", {"-compat"}, exact, "", 0, 0, "on", "nanoBragg's image, bug for bug",
+       NABLA_SET()},
+      {"Running", {"-threads"}, prefix, "n", 1, 1, "all", "threads; the image does not depend on them",
+       NABLA_SET(r.threads = v.whole(0); if (r.threads < 0) v.fail("needs a number of threads, or 0 for all"))},
+      {"Running", {"-engine"}, exact, "reference | cpu", 1, 1, "cpu", "what computes the pixels: plain loops in double precision, or SIMD lanes and tiles",
+       NABLA_SET((r.engine = choose<Engine>(v, {{"reference", Engine::reference}, {"cpu", Engine::cpu}})))},
+      {"Running", {"-dtype"}, exact, "float32 | float64", 1, 1, "float32", "precision of the cpu engine; the reference engine is always double",
+       NABLA_SET((r.precision = choose<Precision>(v, {{"float32", Precision::float32}, {"float64", Precision::float64}})))},
+      {"Running", {"-device"}, exact, "cpu", 1, 1, "cpu", "where to compute",
+       NABLA_SET(if (v.text(0) != "cpu") v.fail("can only be cpu, the one device of this build"))},
+      {"Running", {"-skip_below"}, exact, "photons", 1, 1, "1.17549e-38", "the cpu engine may leave out steps that together add less than this to a pixel; 0: none",
+       NABLA_SET(r.skip_below = v.real(0); if (r.skip_below < 0) v.fail("needs a number of photons that is not negative"))},
+      {"Running", {"-profile"}, exact, "FILE", 1, 1, "", "where the time went, stage by stage and thread by thread, for ui.perfetto.dev or chrome://tracing",
+       NABLA_SET(r.profile_file = v.text(0))},
+      {"Running", {"-progress"}, prefix, "", 0, 0, "on a terminal", "show a progress bar",
+       NABLA_SET(r.progress = true)},
+      {"Running", {"-noprogress"}, prefix, "", 0, 0, "", "show none",
+       NABLA_SET(r.progress = false)},
+      {"Running", {"-printout"}, prefix, "[plan]", 0, 1, "", "print what made every pixel (its last step); with the word plan: which code computed the image, why, and how fast",
+       set_printout, "plan"},
+      {"Running", {"-printout_pixel"}, prefix, "fast slow", 2, 2, "", "the same for one pixel",
+       NABLA_SET(r.printout = true; r.printout_pixel = {v.whole(0), v.whole(1)})},
+      {"Running", {"-trace_pixel", "-dump_pixel"}, prefix, "slow fast", 2, 2, "", "print every factor of this pixel, step by step",
+       set_trace_pixel},
+      {"Running", {"-trace_format"}, prefix, "table|json", 1, 1, "table", "how -trace_pixel prints",
+       NABLA_SET((r.trace_format = choose<TraceFormat>(v, {{"table", TraceFormat::table}, {"json", TraceFormat::json}})))},
+      {"Running", {"-trace_steps"}, prefix, "n", 1, 1, "100", "steps that -trace_pixel prints; 0: all",
+       NABLA_SET(r.trace_steps = v.whole(0))},
+      {"Running", {"-help", "-h"}, exact, "", 0, 0, "", "this text",
+       NABLA_SET(r.help = true)},
+      {"Running", {"-version"}, exact, "", 0, 0, "", "the program's version",
+       NABLA_SET(r.version = true)},
+  };
+  // clang-format on
+  return flags;
+}
+
+#undef NABLA_SET
+
+/// Some prefix flags have a spelling that only counts whole: what follows would be another flag.
+bool exact_only(const Flag& flag, std::string_view spelling) {
+  return flag.match == Match::exact || spelling == "-mosaic";
+}
+
+/// Edits (insert, delete, replace, swap neighbours) from one word to the other.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i)
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      d[i][j] = std::min(
+          {d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  return d[a.size()][b.size()];
+}
+
+std::string_view without_double_dash(std::string_view argument) {
+  return argument.starts_with("--") ? argument.substr(1) : argument;
+}
+
+}  // namespace
+
+bool is_number(const std::string& word) {
+  bool ok = false;
+  parsed_real(word, ok);
+  return ok;
+}
+
+void Values::fail(const std::string& problem) const {
+  throw UsageError(std::string(flag_) + ' ' + problem +
+                   (words_.empty() ? "" : ", not '" + words_[0] + "'"));
+}
+
+double Values::real(int i) const {
+  bool ok = false;
+  const double value = parsed_real(text(i), ok);
+  if (!ok) throw UsageError(std::string(flag_) + " needs a number, not '" + text(i) + "'");
+  return value;
+}
+
+int Values::whole(int i) const {
+  const std::int64_t value = seed(i);
+  if (value < std::numeric_limits<int>::min() || value > std::numeric_limits<int>::max())
+    throw UsageError(std::string(flag_) + ": " + text(i) + " is too large");
+  return static_cast<int>(value);
+}
+
+std::int64_t Values::seed(int i) const {
+  // 1024.0 is a whole number in every reading; 1e3 is not: nanoBragg reads it as 1.
+  std::string word = text(i);
+  if (const auto point = word.find('.');
+      point != std::string::npos && word.find_first_not_of('0', point + 1) == std::string::npos)
+    word.resize(point);
+  std::int64_t value = 0;
+  const auto [stop, problem] = std::from_chars(after_plus(word), word.data() + word.size(), value);
+  if (problem != std::errc{} || stop != word.data() + word.size())
+    throw UsageError(std::string(flag_) + " needs a whole number, not '" + text(i) + "'");
+  return value;
+}
+
+std::span<const Flag> flag_table() { return table(); }
+
+const Flag* find_flag(std::string_view argument) {
+  argument = without_double_dash(argument);
+  const Flag* best = nullptr;
+  std::size_t best_length = 0;
+  for (const Flag& flag : table())
+    for (const std::string_view spelling : flag.spellings) {
+      const bool matches = exact_only(flag, spelling) ? argument == spelling
+                                                      : argument.starts_with(spelling);
+      if (matches && spelling.size() > best_length) {
+        best = &flag;
+        best_length = spelling.size();
+      }
+    }
+  return best;
+}
+
+std::string_view nearest_spelling(std::string_view argument) {
+  argument = without_double_dash(argument);
+  std::string_view best;
+  std::size_t best_distance = std::max<std::size_t>(2, argument.size() / 3) + 1;
+  for (const Flag& flag : table())
+    for (const std::string_view spelling : flag.spellings) {
+      const std::size_t distance = edit_distance(argument, spelling);
+      if (distance < best_distance) {
+        best = spelling;
+        best_distance = distance;
+      }
+    }
+  return best;
+}
+
+}  // namespace nablabragg::flags

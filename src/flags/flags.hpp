@@ -1,0 +1,58 @@
+// The one table of flags: it parses the command line and makes -help and docs/flags.md.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+#include "flags/request.hpp"
+
+namespace nablabragg::flags {
+
+/// The words after a flag, read as what the flag needs.  Every failure is a UsageError that names
+/// the flag.
+class Values {
+ public:
+  Values(std::string_view flag, std::span<const std::string> words) : flag_(flag), words_(words) {}
+  int count() const { return static_cast<int>(words_.size()); }
+  const std::string& text(int i) const { return words_[static_cast<std::size_t>(i)]; }
+  double real(int i) const;
+  int whole(int i) const;
+  std::int64_t seed(int i) const;
+  Vec3d vector() const { return {real(0), real(1), real(2)}; }
+  [[noreturn]] void fail(const std::string& problem) const;
+
+ private:
+  std::string_view flag_;
+  std::span<const std::string> words_;
+};
+
+enum class Match {
+  prefix,  ///< the argument begins with the flag's text
+  exact
+};
+
+struct Flag {
+  std::string_view group;
+  std::vector<std::string_view> spellings;
+  Match match;
+  std::string_view values;  ///< as shown in the help: "mm", "x y z", "FILE"
+  int fewest, most;         ///< how many words it takes
+  std::string_view standard;
+  std::string_view help;
+  void (*apply)(Request&, const Values&);
+  std::string_view optional_word = {};  ///< not empty: the only word that an optional value may be
+};
+
+std::span<const Flag> flag_table();
+
+/// The flag that an argument means: an exact spelling, else the longest that it begins with.  Null:
+/// none.
+const Flag* find_flag(std::string_view argument);
+
+/// A finite number and nothing else.
+bool is_number(const std::string& word);
+
+/// The spelling nearest to what was typed; empty when nothing is near.
+std::string_view nearest_spelling(std::string_view argument);
+
+}  // namespace nablabragg::flags

@@ -1,0 +1,83 @@
+// What a command line asks for: an experiment, the files it still needs, and what to write.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+#include "nablabragg/experiment.hpp"
+#include "nablabragg/simulate.hpp"  // for Engine, Precision, ComputeOptions
+
+namespace nablabragg::flags {
+
+enum class TraceFormat { table, json };
+enum class PictureScale { linear, log, sqrt };
+
+/// An output file that has a default name and can be turned off (nanoBragg writes them unasked).
+struct OutputName {
+  std::string name;
+  bool named = false;  ///< by the user
+  bool on = true;
+
+  void set(const std::string& given) {
+    name = given;
+    named = on = true;
+  }
+};
+
+struct Request {
+  Experiment experiment;
+
+  // Flags that mean something only together with others
+  std::optional<Pivot> pivot_flag;     ///< -pivot
+  std::optional<Pivot> implied_pivot;  ///< by the last flag that measures from beam spot or near
+                                       ///< point
+  Pivot parsed_pivot = Pivot::beam;    ///< as nanoBragg's parser leaves it
+  std::optional<Vec3d> fast_axis, slow_axis, normal, beam, polarization_axis, spindle,
+      two_theta_axis, origin_m;
+  bool pix0_given = false;
+  bool random_misset = false;
+  std::optional<std::int64_t> seed, misset_seed;
+  bool source_wavelength_from_cli = false;
+
+  // Files to read
+  std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file;
+  std::vector<std::string> stol_files;
+  std::string cache_file = "Fdump.bin";
+  bool cache_named = false, cache_allowed = true, writes_cache = false;
+
+  // Files to write
+  OutputName float_file{"floatimage.bin"}, int_file{"intimage.img"}, pgm_file{"image.pgm"},
+      noise_file{"noiseimage.img"};
+  double int_scale = 0, pgm_scale = 0, adc = 40;
+  std::string png_file;
+  PictureScale png_scale = PictureScale::linear;
+  int png_bits = 8;
+  double png_white = 0;  ///< photons of a white pixel; 0: the 99.9th percentile
+  bool png_of_noise = false, png_inverted = false;
+
+  // Running
+  int threads = 0;
+  Engine engine = ComputeOptions{}.engine;
+  std::optional<Precision> precision;  ///< as named by the user
+  double skip_below = ComputeOptions{}.skip_below;
+  std::string profile_file;
+  bool progress = true;
+  bool printout = false, print_plan = false;
+  std::optional<std::array<int, 2>> printout_pixel;  ///< fast, slow
+  std::optional<std::array<int, 2>> trace_pixel;     ///< slow, fast
+  TraceFormat trace_format = TraceFormat::table;
+  std::int64_t trace_steps = 100;
+  bool help = false, version = false;
+
+  // What was noticed on the way
+  std::vector<std::string> warnings;
+  std::string cache_message;
+  bool two_theta_axis_set_angle = false;  ///< Q-08 happened
+  std::string implying_flag;              ///< the last flag that implied a pivot (Q-07)
+  double header_two_theta_deg = 0;        ///< TWOTHETA of a header that was read and ignored (Q-24)
+  std::int64_t table_entries = 0;         ///< "initialized hkls"
+  std::uint64_t noise_seed_from_clock = 0;
+};
+
+}  // namespace nablabragg::flags

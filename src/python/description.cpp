@@ -153,18 +153,6 @@ py::class_<Part> bind_part(py::module_& module, const char* name, const char* su
   return part;
 }
 
-template <class Part>
-Field<Experiment> part_field(const char* name, const char* kind, const char* help,
-                             Part Experiment::*member) {
-  return {name, kind, help, [=](const Experiment& e) { return py::cast(e.*member); },
-          [=](Experiment& e, py::handle value) {
-            if (!py::isinstance<Part>(value))
-              throw py::type_error(std::string(name) + " needs a " + kind + ", not " +
-                                   std::string(py::repr(value)));
-            e.*member = value.cast<Part>();
-          }};
-}
-
 StructureFactors factors_of(std::shared_ptr<const StructureFactorGrid> grid, double default_F,
                             const std::string& interpolation) {
   return {std::move(grid), default_F,
@@ -236,60 +224,6 @@ Experiment parse(const std::vector<std::string>& words, const py::object& notice
 }
 
 }  // namespace
-
-const Fields<StructureFactors>& fields_of(const StructureFactors*) {
-  using Factors = StructureFactors;
-  static const Fields<Factors> fields = {
-      {"F", "array (h, k, l) or None",
-       "amplitudes [electrons] of the P1 cell on a box of Miller indices; read-only",
-       [](const Factors& f) { return f.grid ? py::object(view_of(f.grid)) : py::none(); }, nullptr},
-      {"min", "3 ints or None", "Miller indices of F[0, 0, 0]; None: F is centred on (0, 0, 0)",
-       [](const Factors& f) -> py::object {
-         if (!f.grid) return py::none();
-         const MillerIndex& m = f.grid->min();
-         return py::make_tuple(m[0], m[1], m[2]);
-       },
-       nullptr},
-      {"default_F", "number [electrons]", "amplitude of what F does not hold",
-       [](const Factors& f) { return Convert<double>::to(f.default_F); },
-       [](Factors& f, py::handle value) {
-         f.default_F = Convert<double>::from(value, "default_F");
-       }},
-      {"interpolation", R"("automatic", "nearest" or "tricubic")",
-       "how F is found between the lattice points; automatic: tricubic where an edge has two cells "
-       "or fewer",
-       [](const Factors& f) { return Convert<Interpolation>::to(f.interpolation); },
-       [](Factors& f, py::handle value) {
-         f.interpolation = Convert<Interpolation>::from(value, "interpolation");
-       }}};
-  return fields;
-}
-
-const Fields<Experiment>& fields_of(const Experiment*) {
-  static const Fields<Experiment> fields = {
-      part_field("crystal", "Crystal", "cell, orientation, size, shape, mosaicity",
-                 &Experiment::crystal),
-      part_field("beam", "Beam", "spectrum, divergence, polarization, fluence", &Experiment::beam),
-      part_field("detector", "Detector", "the panel and where it is", &Experiment::detector),
-      part_field("scan", "Scan", "the rotation of the crystal", &Experiment::scan),
-      part_field("sampling", "Sampling", "which pixels, and how finely", &Experiment::sampling),
-      {"structure_factors", "StructureFactors, or a number: default_F", "what the cell scatters",
-       [](const Experiment& e) { return py::cast(e.structure_factors); },
-       [](Experiment& e, py::handle value) {
-         if (py::isinstance<StructureFactors>(value))
-           e.structure_factors = value.cast<StructureFactors>();
-         else
-           e.structure_factors = {nullptr, Convert<double>::from(value, "structure_factors")};
-       }},
-      {"water", "number [um]", "edge of the cube of water around the crystal",
-       [](const Experiment& e) { return Convert<double>::to(e.water_um); },
-       [](Experiment& e, py::handle value) { e.water_um = Convert<double>::from(value, "water"); }},
-      {"mode", R"("corrected", "compat" or identifiers of quirks ("Q-01", ...))",
-       "right physics, or nanoBragg's image bug for bug (docs/differences.md)",
-       [](const Experiment& e) { return Convert<Quirks>::to(e.quirks); },
-       [](Experiment& e, py::handle value) { e.quirks = Convert<Quirks>::from(value, "mode"); }}};
-  return fields;
-}
 
 void bind_description(py::module_& module) {
   py::options options;

@@ -5,6 +5,7 @@
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/resolved.hpp"
 #include "python/bindings.hpp"
@@ -275,6 +276,26 @@ void bind_description(py::module_& module) {
   bind_part<Experiment>(module, "Experiment",
                         "Everything that makes an image.\n\nRaises UsageError for a description of "
                         "no experiment: no cell, no structure factors, impossible angles...")
+      .def("to_json", &to_json,
+           "The experiment as JSON text.  Numbers come back to the bit; mask and sources are "
+           "inside; of "
+           "a table of structure factors only the box and a checksum.  Raises UsageError for NaN.")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const StructureFactors* structure_factors) {
+            Experiment e = experiment_from_json(
+                text, structure_factors ? structure_factors->grid : nullptr);
+            check(e);
+            return e;
+          },
+          py::arg("text"), py::kw_only(), py::arg("structure_factors") = py::none(),
+          "from_json(text, *, structure_factors=None)\n\nThe experiment of a text that to_json() "
+          "made; what is left out has its default.\n\nstructure_factors : StructureFactors\n    "
+          "whose "
+          "table F the experiment has, where it has one\n\nRaises InputError, which names the key, "
+          "for "
+          "text that is no experiment and for another table, UsageError for what describes no "
+          "experiment.")
       .def_property_readonly(
           "shape",
           [](const Experiment& e) {

@@ -99,6 +99,39 @@ def test_an_experiment_survives_json_and_pickle(small):
     assert np.array_equal(nb.simulate(again), nb.simulate(full))
 
 
+def test_an_experiment_survives_its_own_json(small):
+    full = small.replace(
+        beam=small.beam.replace(sources=[(-1, 0, 0, 1, 1.0), (-1, 0.01, 0, 2, 1 / 3)]),
+        detector=small.detector.replace(attenuation_depth=np.inf, beam_center=(21.5, None)),
+        sampling=small.sampling.replace(mask=np.arange(48 * 40).reshape(48, 40) % 7 > 2),
+    )
+    text = full.to_json()
+    plain = json.loads(text)
+    assert plain["schema"] == "nablabragg.experiment" and plain["version"] == 1
+    assert plain["detector"]["attenuation_depth"] == "inf"
+    assert set(plain) == {"schema", "version", *nb.Experiment.fields}
+    if full.structure_factors.F is not None:
+        with pytest.raises(nb.InputError, match="structure_factors.F is a table that is not stored"):
+            nb.Experiment.from_json(text)
+    again = nb.Experiment.from_json(text, structure_factors=full.structure_factors)
+    assert again == full
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"version": 2}, "version is 2"),
+        ({"detectors": {}}, "detectors is no key of an experiment"),
+        ({"water": "wet"}, 'water needs a number, not "wet"'),
+    ],
+)
+def test_other_json_is_refused_with_the_key(small, change, words):
+    plain = json.loads(small.replace(structure_factors=nb.StructureFactors(default_F=10)).to_json())
+    assert nb.Experiment.from_json(json.dumps(plain)).structure_factors.default_F == 10
+    with pytest.raises(nb.InputError, match=words):
+        nb.Experiment.from_json(json.dumps(plain | change))
+
+
 def other(name, value):
     """A value that is not a field's default."""
     special = {

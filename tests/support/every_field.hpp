@@ -1,6 +1,7 @@
-// An experiment in which no field has its default, made from the table of fields: what forgets a
-// field somewhere brings its default back.
+// The table of fields for tests: a walk over all rows, and an experiment in which no field has its
+// default, so that what forgets a field brings its default back.
 #pragma once
+#include <string>
 #include "description/fields.hpp"
 
 namespace nablabragg::test {
@@ -46,6 +47,19 @@ inline Experiment experiment_with_every_field() {
   Experiment e;
   EveryField().change(e);
   return e;
+}
+
+/// Calls visit(path, row) for each field of a part and of the parts in it.
+template <class Part, class Visit>
+void for_each_row(const std::string& path, const Visit& visit) {
+  description::for_each_field<Part>([&](const auto& row) {
+    using Value = typename std::remove_cvref_t<decltype(row)>::Member;
+    visit(path + row.name, row);
+    if constexpr (description::is_vector<Value>)
+      for_each_row<typename Value::value_type>(path + row.name + '.', visit);
+    else if constexpr (description::HasFields<Value> && !description::is_range<Value>)
+      for_each_row<Value>(path + row.name + '.', visit);
+  });
 }
 
 }  // namespace nablabragg::test

@@ -18,19 +18,6 @@ namespace {
 
 using description::same_value;
 
-/// Calls visit(path, row) for each field of a part and of the parts in it.
-template <class Part, class Visit>
-void for_each_row(const std::string& path, const Visit& visit) {
-  description::for_each_field<Part>([&](const auto& row) {
-    using Value = typename std::remove_cvref_t<decltype(row)>::Member;
-    visit(path + row.name, row);
-    if constexpr (description::is_vector<Value>)
-      for_each_row<typename Value::value_type>(path + row.name + '.', visit);
-    else if constexpr (description::HasFields<Value> && !description::is_range<Value>)
-      for_each_row<Value>(path + row.name + '.', visit);
-  });
-}
-
 TEST(Fields, DifferFromTheirDefaultsInTheExperimentThatTheseTestsUse) {
   const Experiment standard, every = experiment_with_every_field();
   const auto differ = [&](const auto& a, const auto& b) {

@@ -9,8 +9,8 @@
 
 namespace nablabragg::description {
 
-/// Sets a parameter of an experiment that is settled.  Throws what with_parameter() throws.
-void set_parameter(Experiment& settled, std::string_view name, std::span<const double> values);
+/// Sets a parameter of `e`, which is settled.  Throws what with_parameter() throws.
+void set_parameter(Experiment& e, std::string_view name, std::span<const double> values);
 
 /// Whether a field has what a parameter of it needs: a value, a width, all numbers of a pair.
 template <class T>

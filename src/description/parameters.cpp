@@ -93,7 +93,11 @@ std::vector<Parameter> parameters_of(const Experiment& e) {
                        });
                        all.push_back(std::move(p));
                      });
-  all.push_back({std::string(default_F_name), {"electrons"}, {}, {e.structure_factors.default_F}});
+  for_each_field<StructureFactors>([&](const auto& row) {
+    if constexpr (std::is_same_v<typename std::remove_cvref_t<decltype(row)>::Type, double>)
+      if (row.parameter)
+        all.push_back({row.parameter, {row.units.of(0)}, {}, {row.get(e.structure_factors)}});
+  });
   return all;
 }
 

@@ -124,7 +124,7 @@ std::string why_unsaid(const std::string& name, const FieldFlags& flags, const E
   if (flags.rule == FlagRule::whole_numbers) return name + ": " + all + " take whole numbers only";
   if (flags.rule == FlagRule::custom_frame && target.detector.convention != Convention::custom)
     return name + ": " + all + " would choose the custom convention, which is not this model's";
-  return name + " is another one than " + all + " can state beside the other flags";
+  return name + " is another one than " + all + " state together with the other flags";
 }
 
 /// To the last few bits: unit vectors are made again whenever they are read.

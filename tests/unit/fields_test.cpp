@@ -1,4 +1,4 @@
-// The table of fields: what is made from it forgets none, and what is written beside it agrees.
+// The table of fields: what is made from it forgets none, and what is written by hand agrees.
 #include "description/fields.hpp"
 
 #include <gmock/gmock.h>
@@ -46,7 +46,9 @@ TEST(Fields, HaveNamesOfTheirOwn) {
   std::set<std::string> paths, parameters;
   for_each_row<Experiment>("", [&](const std::string& path, const auto& row) {
     EXPECT_TRUE(paths.insert(path).second) << path;
-    if (row.parameter) EXPECT_TRUE(parameters.insert(row.parameter).second) << row.parameter;
+    if (row.parameter) {
+      EXPECT_TRUE(parameters.insert(row.parameter).second) << row.parameter;
+    }
     EXPECT_STRNE(row.help, "") << path;
   });
 }

@@ -44,26 +44,28 @@ using Loss = std::function<double(std::span<const double> photons, std::span<dou
 
 /// Photons of every pixel before they are rounded to float32, fast axis contiguous; zero outside
 /// the region of interest and the mask.
-std::vector<double> photons(const Experiment& experiment, const ComputeOptions& options = {});
+std::vector<double> photons(const SettledExperiment& experiment,
+                            const ComputeOptions& options = {});
 /// Photons of some pixels in their order, as simulate_pixels().
-std::vector<double> photons(const Experiment& experiment, std::span<const PixelIndex> pixels,
+std::vector<double> photons(const SettledExperiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options = {});
 
 /// Value and gradient of sum(weights x image), in one go.  `weights` has one number for each pixel
 /// of the panel, fast axis contiguous; those outside the region of interest and the mask do not
 /// count.
-ValueAndGradient value_and_gradient(const Experiment& experiment, std::span<const double> weights,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
+                                    std::span<const double> weights,
                                     const ComputeOptions& options = {});
 /// The same for some pixels.
-ValueAndGradient value_and_gradient(const Experiment& experiment,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels,
                                     std::span<const double> weights,
                                     const ComputeOptions& options = {});
 /// Value and gradient of any function of the image: an image, the function, then the gradient.
-ValueAndGradient value_and_gradient(const Experiment& experiment, const Loss& loss,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment, const Loss& loss,
                                     const ComputeOptions& options = {});
 /// The same for some pixels.
-ValueAndGradient value_and_gradient(const Experiment& experiment,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels, const Loss& loss,
                                     const ComputeOptions& options = {});
 
@@ -74,16 +76,16 @@ struct Jacobian {
   std::vector<std::string> columns;  ///< "cell[0]", "cell[1]", ..., "wavelength"
 };
 /// For all numbers of the named parameters, in their order.
-Jacobian jacobian(const Experiment& experiment, std::span<const std::string> names,
+Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options = {});
 
 /// The change of the pixels along one direction in the space of the parameters: Jacobian x
 /// direction. `structure_factors`, where given, is a direction for F(h,k,l) on the table's box.
-std::vector<double> jvp(const Experiment& experiment, const NamedValues& direction,
+std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options = {},
                         const StructureFactorGrid* structure_factors = nullptr);
 
 /// All pixels of the region of interest that are not masked out, in the order of the image.
-std::vector<PixelIndex> visited_pixels(const Experiment& experiment);
+std::vector<PixelIndex> visited_pixels(const SettledExperiment& experiment);
 
 }  // namespace nablabragg

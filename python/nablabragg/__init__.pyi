@@ -12,7 +12,7 @@ Range = Union["SampledRange", float, tuple[float, int], Mapping[str, float], Non
 Dtype = Union[Literal["float32", "float64"], np.dtype[Any], type]
 Engine = Literal["cpu", "reference"]
 Progress = Callable[[float], Any]
-Convention = Literal["mosflm", "adxv", "denzo", "xds", "dials", "custom"]
+Convention = Literal["adxv", "mosflm", "denzo", "xds", "dials", "custom"]
 Pivot = Literal["beam", "sample"]
 Shape = Literal["square", "round", "gauss", "tophat"]
 Interpolation = Literal["automatic", "nearest", "tricubic"]
@@ -28,7 +28,11 @@ class Cancelled(Error): ...
 class SampledRange:
     fields: tuple[str, ...]
     def __init__(
-        self, *, range: float | None = ..., step: float | None = ..., steps: int | None = ...
+        self,
+        *,
+        range: float | None = None,
+        step: float | None = None,
+        steps: int | None = None,
     ) -> None: ...
     @property
     def range(self) -> float | None: ...
@@ -43,17 +47,17 @@ class Crystal:
     def __init__(
         self,
         *,
-        cell: Vector | None = ...,
-        a_matrix: ArrayLike | None = ...,
-        misset: Vector = ...,
-        misset_seed: int | None = ...,
+        cell: Vector | None = None,
+        a_matrix: ArrayLike | None = None,
+        misset: Vector | float = ...,
+        misset_seed: int | None = None,
         cells: Vector | float = ...,
         size: Vector | float = ...,
-        shape: Shape = ...,
-        fudge: float = ...,
-        mosaic_spread: float | None = ...,
-        mosaic_domains: int | None = ...,
-        mosaic_seed: int = ...,
+        shape: Shape = "square",
+        fudge: float = 1.0,
+        mosaic_spread: float | None = None,
+        mosaic_domains: int | None = None,
+        mosaic_seed: int = 12345678,
     ) -> None: ...
     @property
     def cell(self) -> tuple[float, float, float, float, float, float] | None: ...
@@ -84,19 +88,19 @@ class Beam:
     def __init__(
         self,
         *,
-        wavelength: float = ...,
-        direction: Vector | None = ...,
-        polarization_correction: bool = ...,
-        polarization: float = ...,
-        polarization_axis: Vector | None = ...,
-        fluence: float = ...,
-        flux: float | None = ...,
-        exposure: float = ...,
-        size: float | None = ...,
-        horizontal_divergence: Range = ...,
-        vertical_divergence: Range = ...,
-        round_divergence: bool = ...,
-        dispersion: Range = ...,
+        wavelength: float = 1.0,
+        direction: Vector | float | None = None,
+        polarization_correction: bool = True,
+        polarization: float = 0.0,
+        polarization_axis: Vector | float | None = None,
+        fluence: float = 1.2593201528622709e+29,
+        flux: float | None = None,
+        exposure: float = 1.0,
+        size: float | None = None,
+        horizontal_divergence: Range = None,
+        vertical_divergence: Range = None,
+        round_divergence: bool = True,
+        dispersion: Range = None,
         sources: ArrayLike | None = ...,
     ) -> None: ...
     @property
@@ -134,28 +138,28 @@ class Detector:
     def __init__(
         self,
         *,
-        convention: Convention = ...,
+        convention: Convention = "mosflm",
         pixels: tuple[int, int] | int = ...,
         size: tuple[float, float] | float = ...,
-        pixel_size: float = ...,
-        distance: float = ...,
-        close_distance: float | None = ...,
-        pivot: Pivot | None = ...,
-        beam_center: Sequence[float | None] | NDArray[Any] | None = ...,
-        near_point: Sequence[float | None] | NDArray[Any] | None = ...,
-        org: Sequence[float | None] | NDArray[Any] | None = ...,
-        origin: Vector | None = ...,
-        fast_axis: Vector | None = ...,
-        slow_axis: Vector | None = ...,
-        normal: Vector | None = ...,
-        two_theta_axis: Vector | None = ...,
-        rotation: Vector = ...,
-        two_theta: float = ...,
-        curved: bool = ...,
-        point_pixel: bool = ...,
-        sensor_thickness: float = ...,
-        attenuation_depth: float | None = ...,
-        sensor_layers: int | None = ...,
+        pixel_size: float = 0.1,
+        distance: float = 100.0,
+        close_distance: float | None = None,
+        beam_center: Sequence[float | None] | NDArray[Any] | None = None,
+        near_point: Sequence[float | None] | NDArray[Any] | None = None,
+        org: Sequence[float | None] | NDArray[Any] | None = None,
+        origin: Vector | float | None = None,
+        fast_axis: Vector | float | None = None,
+        slow_axis: Vector | float | None = None,
+        normal: Vector | float | None = None,
+        two_theta_axis: Vector | float | None = None,
+        rotation: Vector | float = ...,
+        two_theta: float = 0.0,
+        curved: bool = False,
+        point_pixel: bool = False,
+        sensor_thickness: float = 0.0,
+        attenuation_depth: float | None = None,
+        sensor_layers: int | None = None,
+        pivot: Pivot | None = None,
     ) -> None: ...
     @property
     def convention(self) -> Convention: ...
@@ -169,8 +173,6 @@ class Detector:
     def distance(self) -> float: ...
     @property
     def close_distance(self) -> float | None: ...
-    @property
-    def pivot(self) -> Pivot | None: ...
     @property
     def beam_center(self) -> tuple[float | None, float | None] | None: ...
     @property
@@ -201,12 +203,18 @@ class Detector:
     def attenuation_depth(self) -> float | None: ...
     @property
     def sensor_layers(self) -> int | None: ...
+    @property
+    def pivot(self) -> Pivot | None: ...
     def replace(self, **fields: Any) -> Detector: ...
 
 class Scan:
     fields: tuple[str, ...]
     def __init__(
-        self, *, phi: float = ..., oscillation: Range = ..., spindle_axis: Vector | None = ...
+        self,
+        *,
+        phi: float = 0.0,
+        oscillation: Range = None,
+        spindle_axis: Vector | float | None = None,
     ) -> None: ...
     @property
     def phi(self) -> float: ...
@@ -221,13 +229,13 @@ class Sampling:
     def __init__(
         self,
         *,
-        oversample: int = ...,
-        oversample_thick: bool = ...,
-        oversample_polar: bool = ...,
-        oversample_omega: bool = ...,
-        dmin: float = ...,
-        roi: tuple[int, int, int, int] | None = ...,
-        mask: ArrayLike | None = ...,
+        oversample: int = 0,
+        oversample_thick: bool = False,
+        oversample_polar: bool = False,
+        oversample_omega: bool = False,
+        dmin: float = 0.0,
+        roi: tuple[int, int, int, int] | None = None,
+        mask: ArrayLike | None = None,
     ) -> None: ...
     @property
     def oversample(self) -> int: ...
@@ -250,10 +258,10 @@ class StructureFactors:
     def __init__(
         self,
         *,
-        F: ArrayLike | None = ...,
-        min: Sequence[int] | None = ...,
-        default_F: float = ...,
-        interpolation: Interpolation = ...,
+        F: ArrayLike | None = None,
+        min: Sequence[int] | None = None,
+        default_F: float = 0.0,
+        interpolation: Interpolation = "automatic",
     ) -> None: ...
     @property
     def F(self) -> NDArray[np.float64] | None: ...
@@ -288,8 +296,8 @@ class Experiment:
         scan: Scan = ...,
         sampling: Sampling = ...,
         structure_factors: StructureFactors | float = ...,
-        water: float = ...,
-        mode: Mode = ...,
+        water: float = 0.0,
+        mode: Mode = "corrected",
     ) -> None: ...
     @property
     def crystal(self) -> Crystal: ...
@@ -313,7 +321,12 @@ class Experiment:
     @property
     def parameters(self) -> dict[str, Union[float, NDArray[np.float64]]]: ...
     @property
-    def units(self) -> dict[str, str]: ...
+    def units(self) -> dict[str, Union[str, tuple[str, ...]]]: ...
+    def to_json(self) -> str: ...
+    @staticmethod
+    def from_json(
+        text: str, *, structure_factors: StructureFactors | None = ...
+    ) -> Experiment: ...
     @property
     def shape(self) -> tuple[int, int]: ...
     @property

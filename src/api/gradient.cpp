@@ -29,13 +29,13 @@ void check_differentiable(const Plan& plan) {
         "have no useful derivative; give -corrected");
 }
 
+Plan plan_of(const SettledExperiment& e) { return make_plan(e.experiment(), e.resolved()); }
+
 struct Prepared {
-  Experiment experiment;  ///< settled
+  const Experiment& experiment;  ///< settled
   Plan plan;
 
-  explicit Prepared(const Experiment& e) : experiment(description::settled(e)) {
-    const Resolved resolved = resolve(e);
-    plan = make_plan(e, resolved);
+  explicit Prepared(const SettledExperiment& e) : experiment(e.experiment()), plan(plan_of(e)) {
     check_differentiable(plan);
   }
 };
@@ -73,7 +73,7 @@ bool is_of_source_list(std::string_view name) { return name.starts_with("source_
 std::vector<Place> places_of(const Experiment& settled) {
   std::vector<Place> places;
   description::for_each_parameter(settled,
-                                  [&](const char* name, const char*, const auto& shape, auto&&) {
+                                  [&](const char* name, const auto&, const auto& shape, auto&&) {
                                     if (is_of_source_list(name)) return;
                                     std::size_t count = 1;
                                     for (const std::size_t extent : shape) count *= extent;
@@ -88,7 +88,7 @@ template <std::size_t N>
 void seed_places(const Experiment& settled, std::span<const Place> places,
                  BasicExperiment<Dual<N>>& e) {
   description::for_each_parameter(settled,
-                                  [&](const char* name, const char*, const auto&, auto&& numbers) {
+                                  [&](const char* name, const auto&, const auto&, auto&& numbers) {
                                     std::size_t index = 0;
                                     numbers(e, [&](Dual<N>& x) {
                                       for (std::size_t k = 0; k < places.size(); ++k)
@@ -186,25 +186,26 @@ std::vector<double> photons_of(const Plan& plan, std::span<const PixelIndex> pix
 
 }  // namespace
 
-std::vector<double> photons(const Experiment& experiment, const ComputeOptions& options) {
-  return photons_of(make_plan(experiment, resolve(experiment)), options);
+std::vector<double> photons(const SettledExperiment& experiment, const ComputeOptions& options) {
+  return photons_of(plan_of(experiment), options);
 }
 
-std::vector<double> photons(const Experiment& experiment, std::span<const PixelIndex> pixels,
+std::vector<double> photons(const SettledExperiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options) {
-  const Plan plan = make_plan(experiment, resolve(experiment));
+  const Plan plan = plan_of(experiment);
   check_pixels(plan, pixels);
   return photons_of(plan, pixels, options);
 }
 
-ValueAndGradient value_and_gradient(const Experiment& experiment, std::span<const double> weights,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
+                                    std::span<const double> weights,
                                     const ComputeOptions& options) {
   const Prepared prepared(experiment);
   check_weights(image_size(prepared.plan), weights.size(), "panel");
   return finished(prepared, engine::pull_back_cpu(prepared.plan, weights, options));
 }
 
-ValueAndGradient value_and_gradient(const Experiment& experiment,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels,
                                     std::span<const double> weights,
                                     const ComputeOptions& options) {
@@ -214,7 +215,7 @@ ValueAndGradient value_and_gradient(const Experiment& experiment,
   return finished(prepared, engine::pull_back_cpu(prepared.plan, pixels, weights, options));
 }
 
-ValueAndGradient value_and_gradient(const Experiment& experiment, const Loss& loss,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment, const Loss& loss,
                                     const ComputeOptions& options) {
   const Prepared prepared(experiment);
   return of_loss(prepared, photons_of(prepared.plan, options), loss,
@@ -223,7 +224,7 @@ ValueAndGradient value_and_gradient(const Experiment& experiment, const Loss& lo
                  });
 }
 
-ValueAndGradient value_and_gradient(const Experiment& experiment,
+ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels, const Loss& loss,
                                     const ComputeOptions& options) {
   const Prepared prepared(experiment);
@@ -249,14 +250,14 @@ Plan tangent_of(const Plan& like, const BasicPlan<Dual<N>>& plan, std::size_t di
 
 }  // namespace
 
-Jacobian jacobian(const Experiment& experiment, std::span<const std::string> names,
+Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options) {
   const Prepared prepared(experiment);
   check_pixels(prepared.plan, pixels);
   // In the order of the names
   std::vector<Place> places;
   for (const std::string& name : names) {
-    const Parameter known = description::parameter_of(prepared.experiment, name);
+    const Parameter known = parameter(experiment, name);
     for (std::size_t i = 0; i < known.values.size(); ++i) places.push_back({name, i});
   }
   Jacobian out;
@@ -299,13 +300,13 @@ Jacobian jacobian(const Experiment& experiment, std::span<const std::string> nam
   return out;
 }
 
-std::vector<double> jvp(const Experiment& experiment, const NamedValues& direction,
+std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options,
                         const StructureFactorGrid* structure_factors) {
   const Prepared prepared(experiment);
   check_pixels(prepared.plan, pixels);
   for (const auto& [name, values] : direction) {
-    const Parameter known = description::parameter_of(prepared.experiment, name);
+    const Parameter known = parameter(experiment, name);
     if (known.values.size() != values.size())
       throw UsageError("the direction of '" + name + "' has " + std::to_string(values.size()) +
                        " numbers; the parameter has " + std::to_string(known.values.size()));
@@ -316,7 +317,7 @@ std::vector<double> jvp(const Experiment& experiment, const NamedValues& directi
     throw UsageError("the direction of the structure factors is not on the box of their table");
   const auto plan = dual_plan<1>(prepared.experiment, [&](auto& e) {
     description::for_each_parameter(
-        prepared.experiment, [&](const char* name, const char*, const auto&, auto&& numbers) {
+        prepared.experiment, [&](const char* name, const auto&, const auto&, auto&& numbers) {
           const auto found = direction.find(std::string_view(name));
           if (found == direction.end()) return;
           std::size_t next = 0;
@@ -333,8 +334,8 @@ std::vector<double> jvp(const Experiment& experiment, const NamedValues& directi
   return slopes;
 }
 
-std::vector<PixelIndex> visited_pixels(const Experiment& experiment) {
-  const Plan plan = make_plan(experiment, resolve(experiment));
+std::vector<PixelIndex> visited_pixels(const SettledExperiment& experiment) {
+  const Plan plan = plan_of(experiment);
   std::vector<PixelIndex> pixels;
   for (int slow = plan.roi.slow_min; slow <= plan.roi.slow_max; ++slow)
     for (int fast = plan.roi.fast_min; fast <= plan.roi.fast_max; ++fast)

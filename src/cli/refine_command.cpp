@@ -13,6 +13,7 @@
 #include "cli/options.hpp"
 #include "cli/refinement_files.hpp"
 #include "flags/command_line.hpp"
+#include "flags/flags_of.hpp"
 #include "flags/inputs.hpp"
 #include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
@@ -173,6 +174,16 @@ void print_progress(std::ostream& err, const RefineProgress& p) {
              name_of(p.state.stage), p.iteration, p.residual, p.change);
 }
 
+/// A refined model that the flags cannot state at all is kept in the other files.
+flags::FlagsOf refined_flags(const std::vector<std::string>& model, const Experiment& start,
+                             const Refinement& refinement) {
+  try {
+    return flags::flags_of(refinement.experiment, model, start);
+  } catch (const Error& error) {
+    return {{}, {std::string("the flags of the refined model are refused: ") + error.what()}};
+  }
+}
+
 void print_result(std::ostream& out, const Refinement& r) {
   fmt::print(out, "{:<20}{:>16}{:>16}{:>14}  {}\n", "", "start", "refined", "deviation", "unit");
   for (const RefinedNumber& n : r.numbers)
@@ -219,15 +230,18 @@ int refine_command(const std::vector<std::string>& words, std::ostream& out, std
     return stopped;
   }
   for (const std::string& line : refinement.warnings) err << "nablabragg: " << line << '\n';
-  write_refinement_json((folder / "refined.json").string(), model.experiment, refinement,
-                        request.model);
+  const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
+  for (const std::string& line : refined.unsaid)
+    err << "nablabragg: not in refined_flags: " << line << '\n';
+  write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
+  write_refined_experiment((folder / "experiment.json").string(), refinement);
   write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
                            refinement, options.compute);
   if (!refinement.factors.empty())
     write_refined_factors((folder / "refined.hkl").string(), refinement);
   fs::remove(resume_file, error);
   print_result(out, refinement);
-  out << "written to " << folder.string() << ": refined.json, refined.png"
+  out << "written to " << folder.string() << ": refined.json, experiment.json, refined.png"
       << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
   return done;
 }

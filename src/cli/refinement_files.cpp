@@ -11,6 +11,7 @@
 
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
@@ -134,38 +135,6 @@ void write_resume_file(const std::string& path, const RefineState& state) {
   write_json(path, {{"version", version()}, {"stage", name_of(state.stage)}, {"values", values}});
 }
 
-std::vector<std::string> changed_flags(const Experiment& before, const Experiment& after) {
-  std::vector<std::string> words;
-  const auto add = [&](bool changed, const char* flag, std::initializer_list<double> values) {
-    if (!changed) return;
-    words.emplace_back(flag);
-    for (const double v : values) words.push_back(fmt::format("{}", v));
-  };
-  const Vec3d& misset = after.crystal.misset_deg;
-  add(!(misset == before.crystal.misset_deg), "-misset", {misset.x, misset.y, misset.z});
-  if (after.crystal.cell) {
-    const UnitCell& c = *after.crystal.cell;
-    const auto numbers = [](const UnitCell& u) {
-      return std::array{u.a_A, u.b_A, u.c_A, u.alpha_deg, u.beta_deg, u.gamma_deg};
-    };
-    add(!before.crystal.cell || numbers(*before.crystal.cell) != numbers(c), "-cell",
-        {c.a_A, c.b_A, c.c_A, c.alpha_deg, c.beta_deg, c.gamma_deg});
-  }
-  const double mosaic = after.crystal.mosaic_spread_deg.value_or(0);
-  add(mosaic != before.crystal.mosaic_spread_deg.value_or(0), "-mosaic", {mosaic});
-  add(after.beam.wavelength_A != before.beam.wavelength_A, "-lambda", {after.beam.wavelength_A});
-  add(after.beam.fluence_per_m2 != before.beam.fluence_per_m2, "-fluence",
-      {after.beam.fluence_per_m2});
-  const Detector &d = after.detector, &was = before.detector;
-  add(d.distance_mm != was.distance_mm, "-distance", {d.distance_mm});
-  if (d.beam_x_mm && d.beam_y_mm &&
-      (d.beam_x_mm != was.beam_x_mm || d.beam_y_mm != was.beam_y_mm)) {
-    add(true, "-Xbeam", {*d.beam_x_mm});
-    add(true, "-Ybeam", {*d.beam_y_mm});
-  }
-  return words;
-}
-
 void write_refined_factors(const std::string& path, const Refinement& r) {
   const StructureFactorGrid& grid = *r.experiment.structure_factors.grid;
   std::string text;
@@ -179,17 +148,24 @@ void write_refined_factors(const std::string& path, const Refinement& r) {
   file.commit();
 }
 
-void write_refinement_json(const std::string& path, const Experiment& start, const Refinement& r,
-                           const std::vector<std::string>& model_words) {
+void write_refinement_json(const std::string& path, const Refinement& r,
+                           const std::vector<std::string>& model, const flags::FlagsOf& refined) {
   write_json(path, {{"version", version()},
-                    {"model", model_words},
-                    {"refined_flags", changed_flags(start, r.experiment)},
+                    {"model", model},
+                    {"refined_flags", refined.flags},
+                    {"not_in_flags", refined.unsaid},
                     {"residual", r.stages.empty() ? 0 : r.stages.back().residual},
                     {"numbers", numbers_json(r)},
                     {"correlations", correlations_json(r)},
                     {"structure_factors", factors_json(r)},
                     {"stages", stages_json(r)},
                     {"warnings", r.warnings}});
+}
+
+void write_refined_experiment(const std::string& path, const Refinement& r) {
+  io::AtomicFile file(path);
+  file.write(to_json(r.experiment) + '\n');
+  file.commit();
 }
 
 void write_refinement_picture(const std::string& path, const Experiment& start,

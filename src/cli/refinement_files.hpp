@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <vector>
+#include "flags/flags_of.hpp"
 #include "nablabragg/refine.hpp"
 
 namespace nablabragg::cli {
@@ -10,17 +11,16 @@ namespace nablabragg::cli {
 RefineState read_resume_file(const std::string& path);
 void write_resume_file(const std::string& path, const RefineState& state);
 
-/// Numbers with their standard deviations and correlations, stages, and the refined model as flags.
-/// `model_words` are the flags of the starting model.
-void write_refinement_json(const std::string& path, const Experiment& start,
-                           const Refinement& refinement,
-                           const std::vector<std::string>& model_words);
+/// Numbers with their standard deviations and correlations, stages, and the refined model as flags
+/// to be appended to `model`, those of the starting model.
+void write_refinement_json(const std::string& path, const Refinement& refinement,
+                           const std::vector<std::string>& model, const flags::FlagsOf& refined);
+
+/// The refined model as JSON (experiment_json.hpp).
+void write_refined_experiment(const std::string& path, const Refinement& refinement);
 
 /// The whole table with the refined factors in it, for -hkl.
 void write_refined_factors(const std::string& path, const Refinement& refinement);
-
-/// The flags that say what differs between two experiments, as far as flags say it.
-std::vector<std::string> changed_flags(const Experiment& before, const Experiment& after);
 
 /// The brightest shoeboxes side by side, dark on white; from the top: measured, before, after
 /// (counts, all on the measured scale), and measured - after in standard deviations, grey for 0.

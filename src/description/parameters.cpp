@@ -50,10 +50,7 @@ void settle_normal(Experiment& e) {
   if (length(normal_of(bare) - normal_of(e)) < 1e-6) d.normal.reset();
 }
 
-}  // namespace
-
-Experiment settled(const Experiment& experiment) {
-  const Resolved r = resolve(experiment);
+Experiment settled(const Experiment& experiment, const Resolved& r) {
   Experiment e = experiment;
   if (e.crystal.random_misset_seed && e.crystal.mosaic_seed > 0) {
     // A mosaic seed <= 0 would go on with the stream that the orientation was drawn from.
@@ -82,18 +79,25 @@ Experiment settled(const Experiment& experiment) {
   return e;
 }
 
-namespace {
-
 /// Of a settled experiment.
 std::vector<Parameter> parameters_of(const Experiment& e) {
   std::vector<Parameter> all;
-  for_each_parameter(e, [&](const char* name, const char* unit, const auto& shape, auto&& numbers) {
-    Parameter p{name, unit, shape, {}};
-    Experiment copy = e;
-    numbers(copy, [&](double& x) { p.values.push_back(x); });
-    all.push_back(std::move(p));
+  for_each_parameter(e,
+                     [&](const char* name, const Units& units, const auto& shape, auto&& numbers) {
+                       Parameter p{name, {}, shape, {}};
+                       Experiment copy = e;
+                       numbers(copy, [&](double& x) {
+                         // The numbers of a list have the unit of their column
+                         p.units.emplace_back(units.of(p.values.size()));
+                         p.values.push_back(x);
+                       });
+                       all.push_back(std::move(p));
+                     });
+  for_each_field<StructureFactors>([&](const auto& row) {
+    if constexpr (std::is_same_v<typename std::remove_cvref_t<decltype(row)>::Type, double>)
+      if (row.parameter)
+        all.push_back({row.parameter, {row.units.of(0)}, {}, {row.get(e.structure_factors)}});
   });
-  all.push_back({std::string(default_F_name), "electrons", {}, {e.structure_factors.default_F}});
   return all;
 }
 
@@ -107,26 +111,7 @@ std::vector<Parameter> parameters_of(const Experiment& e) {
 
 }  // namespace
 
-Parameter parameter_of(const Experiment& settled, std::string_view name) {
-  for (Parameter& p : parameters_of(settled))
-    if (p.name == name) return std::move(p);
-  throw_unknown(settled, name);
-}
-
-}  // namespace description
-
-std::vector<Parameter> parameters(const Experiment& experiment) {
-  return description::parameters_of(description::settled(experiment));
-}
-
-Parameter parameter(const Experiment& experiment, std::string_view name) {
-  return description::parameter_of(description::settled(experiment), name);
-}
-
-Experiment with_parameter(const Experiment& experiment, std::string_view name,
-                          std::span<const double> values) {
-  const Experiment e = description::settled(experiment);
-  Experiment changed = e;
+void set_parameter(Experiment& e, std::string_view name, std::span<const double> values) {
   bool found = false;
   const auto check_count = [&](std::size_t wanted) {
     found = true;
@@ -135,20 +120,42 @@ Experiment with_parameter(const Experiment& experiment, std::string_view name,
                        (wanted == 1 ? " number" : " numbers") + ", not " +
                        std::to_string(values.size()));
   };
-  description::for_each_parameter(
-      e, [&](const char* known, const char*, const auto& shape, auto&& numbers) {
-        if (known != name) return;
-        std::size_t wanted = 1;
-        for (const std::size_t extent : shape) wanted *= extent;
-        check_count(wanted);
-        std::size_t next = 0;
-        numbers(changed, [&](double& x) { x = values[next++]; });
-      });
-  if (name == description::default_F_name) {
+  Experiment changed = e;
+  for_each_parameter(e, [&](const char* known, const Units&, const auto& shape, auto&& numbers) {
+    if (known != name) return;
+    std::size_t wanted = 1;
+    for (const std::size_t extent : shape) wanted *= extent;
+    check_count(wanted);
+    std::size_t next = 0;
+    numbers(changed, [&](double& x) { x = values[next++]; });
+  });
+  if (name == default_F_name) {
     check_count(1);
     changed.structure_factors.default_F = values[0];
   }
-  if (!found) description::throw_unknown(e, name);
+  if (!found) throw_unknown(e, name);
+  e = std::move(changed);
+}
+
+}  // namespace description
+
+SettledExperiment::SettledExperiment(const Experiment& experiment)
+    : resolved_(resolve(experiment)), experiment_(description::settled(experiment, resolved_)) {}
+
+std::vector<Parameter> parameters(const SettledExperiment& experiment) {
+  return description::parameters_of(experiment.experiment());
+}
+
+Parameter parameter(const SettledExperiment& experiment, std::string_view name) {
+  for (Parameter& p : parameters(experiment))
+    if (p.name == name) return std::move(p);
+  description::throw_unknown(experiment.experiment(), name);
+}
+
+Experiment with_parameter(const SettledExperiment& experiment, std::string_view name,
+                          std::span<const double> values) {
+  Experiment changed = experiment.experiment();
+  description::set_parameter(changed, name, values);
   return changed;
 }
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "description/quirk_names.hpp"
+
 namespace nablabragg {
 
 namespace {
@@ -199,5 +201,31 @@ Quirks Quirks::compat() {
 }
 
 std::span<const QuirkEntry> quirk_catalogue() { return catalogue; }
+
+namespace description {
+
+std::vector<std::string> names_of(const Quirks& quirks) {
+  if (quirks == Quirks::corrected()) return {"corrected"};
+  if (quirks == Quirks::compat()) return {"compat"};
+  std::vector<std::string> names;
+  for (const QuirkEntry& entry : quirk_catalogue())
+    if (entry.member && quirks.*entry.member) names.emplace_back(entry.id);
+  return names;
+}
+
+std::optional<Quirks> quirks_named(std::span<const std::string> names) {
+  if (names.size() == 1 && names[0] == "corrected") return Quirks::corrected();
+  if (names.size() == 1 && names[0] == "compat") return Quirks::compat();
+  Quirks quirks;
+  for (const std::string& name : names) {
+    bool known = false;
+    for (const QuirkEntry& entry : quirk_catalogue())
+      if (entry.member && entry.id == name) known = quirks.*entry.member = true;
+    if (!known) return std::nullopt;
+  }
+  return quirks;
+}
+
+}  // namespace description
 
 }  // namespace nablabragg

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "nablabragg/error.hpp"
-#include "nablabragg/quirks.hpp"
 
 namespace nablabragg::python {
 
@@ -177,32 +176,23 @@ std::shared_ptr<const Mask> Convert<std::shared_ptr<const Mask>>::from(py::handl
 }
 
 py::object Convert<Quirks>::to(const Quirks& quirks) {
-  if (quirks == Quirks::corrected()) return py::str("corrected");
-  if (quirks == Quirks::compat()) return py::str("compat");
-  py::list on;
-  for (const QuirkEntry& entry : quirk_catalogue())
-    if (entry.member && quirks.*entry.member) on.append(py::str(std::string(entry.id)));
-  return py::tuple(on);
+  const std::vector<std::string> names = description::names_of(quirks);
+  if (names.size() == 1 && !names[0].starts_with("Q-")) return py::str(names[0]);
+  return py::tuple(py::cast(names));
 }
 
 Quirks Convert<Quirks>::from(py::handle x, const char* field) {
-  const std::string needs = R"("corrected", "compat" or identifiers such as "Q-01")";
-  if (py::isinstance<py::str>(x)) {
-    const auto word = x.cast<std::string>();
-    if (word == "corrected") return Quirks::corrected();
-    if (word == "compat") return Quirks::compat();
-    fail(field, needs, x);
-  }
-  if (!PySequence_Check(x.ptr())) fail(field, needs, x);
-  Quirks quirks;
-  for (const py::handle item : py::reinterpret_borrow<py::sequence>(x)) {
-    const std::string id = py::str(item);
-    bool known = false;
-    for (const QuirkEntry& entry : quirk_catalogue())
-      if (entry.member && entry.id == id) known = quirks.*entry.member = true;
-    if (!known) fail(field, needs, item);
-  }
-  return quirks;
+  std::vector<std::string> names;
+  if (py::isinstance<py::str>(x))
+    names.push_back(x.cast<std::string>());
+  else if (PySequence_Check(x.ptr()))
+    for (const py::handle item : py::reinterpret_borrow<py::sequence>(x))
+      names.emplace_back(py::str(item));
+  else
+    fail(field, description::mode_kind, x);
+  const auto quirks = description::quirks_named(names);
+  if (!quirks) fail(field, description::mode_kind, x);
+  return *quirks;
 }
 
 py::array view_of(const std::shared_ptr<const StructureFactorGrid>& grid) {

@@ -10,7 +10,8 @@
 #include <string>
 #include <utility>
 #include <vector>
-#include "nablabragg/experiment.hpp"
+#include "description/fields.hpp"
+#include "description/quirk_names.hpp"
 
 namespace nablabragg::python {
 
@@ -151,61 +152,19 @@ struct Convert<std::pair<std::optional<T>, std::optional<T>>> {
 
 /// Enumerations are words.
 template <class Enum>
-struct Word {
-  Enum value;
-  const char* word;
-};
-template <class Enum>
-Word(Enum, const char*) -> Word<Enum>;  // clang 14 does not find it by itself
-template <class Enum>
-struct Words;  // has a static array `all` of Word<Enum>
-
-template <>
-struct Words<CrystalShape> {
-  static constexpr std::array all{
-      Word{CrystalShape::square, "square"}, Word{CrystalShape::round, "round"},
-      Word{CrystalShape::gauss, "gauss"}, Word{CrystalShape::tophat, "tophat"}};
-};
-template <>
-struct Words<Convention> {
-  static constexpr std::array all{
-      Word{Convention::adxv, "adxv"},   Word{Convention::mosflm, "mosflm"},
-      Word{Convention::denzo, "denzo"}, Word{Convention::xds, "xds"},
-      Word{Convention::dials, "dials"}, Word{Convention::custom, "custom"}};
-};
-template <>
-struct Words<Pivot> {
-  static constexpr std::array all{Word{Pivot::beam, "beam"}, Word{Pivot::sample, "sample"}};
-};
-template <>
-struct Words<Interpolation> {
-  static constexpr std::array all{Word{Interpolation::automatic, "automatic"},
-                                  Word{Interpolation::nearest, "nearest"},
-                                  Word{Interpolation::tricubic, "tricubic"}};
-};
-
-template <class Enum>
-std::string list_of_words() {
-  std::string names;
-  for (const auto& w : Words<Enum>::all)
-    names.append(names.empty() ? "" : ", ").append(1, '"').append(w.word).append(1, '"');
-  return names;
-}
-
-template <class Enum>
 requires std::is_enum_v<Enum>
 struct Convert<Enum> {
   static py::object to(Enum value) {
-    for (const auto& w : Words<Enum>::all)
-      if (w.value == value) return py::str(w.word);
+    for (const auto& choice : description::Choices<Enum>::all)
+      if (choice.value == value) return py::str(choice.name);
     return py::none();
   }
   static Enum from(py::handle x, const char* field) {
     if (py::isinstance<py::str>(x))
-      for (const auto& w : Words<Enum>::all)
-        if (x.cast<std::string>() == w.word) return w.value;
-    throw py::value_error(std::string(field) + " is one of " + list_of_words<Enum>() + ", not " +
-                          std::string(py::repr(x)));
+      for (const auto& choice : description::Choices<Enum>::all)
+        if (x.cast<std::string>() == choice.name) return choice.value;
+    throw py::value_error(std::string(field) + " is one of " + description::names_of<Enum>() +
+                          ", not " + std::string(py::repr(x)));
   }
 };
 
@@ -214,6 +173,36 @@ template <>
 struct Convert<Quirks> {
   static py::object to(const Quirks& quirks);
   static Quirks from(py::handle x, const char* field);
+};
+
+/// Parts are classes of their own; their names.
+inline const char* class_name(const Crystal*) { return "Crystal"; }
+inline const char* class_name(const Beam*) { return "Beam"; }
+inline const char* class_name(const Detector*) { return "Detector"; }
+inline const char* class_name(const Scan*) { return "Scan"; }
+inline const char* class_name(const Sampling*) { return "Sampling"; }
+
+template <class Part>
+requires requires { class_name(static_cast<const Part*>(nullptr)); }
+struct Convert<Part> {
+  static constexpr const Part* tag = nullptr;
+  static py::object to(const Part& part) { return py::cast(part); }
+  static Part from(py::handle x, const char* field) {
+    if (!py::isinstance<Part>(x))
+      throw py::type_error(std::string(field) + " needs a " + class_name(tag) + ", not " +
+                           std::string(py::repr(x)));
+    return x.cast<Part>();
+  }
+};
+
+/// A number is default_F, without a table.
+template <>
+struct Convert<StructureFactors> {
+  static py::object to(const StructureFactors& factors) { return py::cast(factors); }
+  static StructureFactors from(py::handle x, const char* field) {
+    if (py::isinstance<StructureFactors>(x)) return x.cast<StructureFactors>();
+    return {nullptr, Convert<double>::from(x, field)};
+  }
 };
 
 /// The array of a shared grid [h - hmin, k - kmin, l - lmin], read-only, without a copy.

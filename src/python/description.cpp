@@ -5,6 +5,7 @@
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/resolved.hpp"
 #include "python/bindings.hpp"
@@ -153,18 +154,6 @@ py::class_<Part> bind_part(py::module_& module, const char* name, const char* su
   return part;
 }
 
-template <class Part>
-Field<Experiment> part_field(const char* name, const char* kind, const char* help,
-                             Part Experiment::*member) {
-  return {name, kind, help, [=](const Experiment& e) { return py::cast(e.*member); },
-          [=](Experiment& e, py::handle value) {
-            if (!py::isinstance<Part>(value))
-              throw py::type_error(std::string(name) + " needs a " + kind + ", not " +
-                                   std::string(py::repr(value)));
-            e.*member = value.cast<Part>();
-          }};
-}
-
 StructureFactors factors_of(std::shared_ptr<const StructureFactorGrid> grid, double default_F,
                             const std::string& interpolation) {
   return {std::move(grid), default_F,
@@ -237,60 +226,6 @@ Experiment parse(const std::vector<std::string>& words, const py::object& notice
 
 }  // namespace
 
-const Fields<StructureFactors>& fields_of(const StructureFactors*) {
-  using Factors = StructureFactors;
-  static const Fields<Factors> fields = {
-      {"F", "array (h, k, l) or None",
-       "amplitudes [electrons] of the P1 cell on a box of Miller indices; read-only",
-       [](const Factors& f) { return f.grid ? py::object(view_of(f.grid)) : py::none(); }, nullptr},
-      {"min", "3 ints or None", "Miller indices of F[0, 0, 0]; None: F is centred on (0, 0, 0)",
-       [](const Factors& f) -> py::object {
-         if (!f.grid) return py::none();
-         const MillerIndex& m = f.grid->min();
-         return py::make_tuple(m[0], m[1], m[2]);
-       },
-       nullptr},
-      {"default_F", "number [electrons]", "amplitude of what F does not hold",
-       [](const Factors& f) { return Convert<double>::to(f.default_F); },
-       [](Factors& f, py::handle value) {
-         f.default_F = Convert<double>::from(value, "default_F");
-       }},
-      {"interpolation", R"("automatic", "nearest" or "tricubic")",
-       "how F is found between the lattice points; automatic: tricubic where an edge has two cells "
-       "or fewer",
-       [](const Factors& f) { return Convert<Interpolation>::to(f.interpolation); },
-       [](Factors& f, py::handle value) {
-         f.interpolation = Convert<Interpolation>::from(value, "interpolation");
-       }}};
-  return fields;
-}
-
-const Fields<Experiment>& fields_of(const Experiment*) {
-  static const Fields<Experiment> fields = {
-      part_field("crystal", "Crystal", "cell, orientation, size, shape, mosaicity",
-                 &Experiment::crystal),
-      part_field("beam", "Beam", "spectrum, divergence, polarization, fluence", &Experiment::beam),
-      part_field("detector", "Detector", "the panel and where it is", &Experiment::detector),
-      part_field("scan", "Scan", "the rotation of the crystal", &Experiment::scan),
-      part_field("sampling", "Sampling", "which pixels, and how finely", &Experiment::sampling),
-      {"structure_factors", "StructureFactors, or a number: default_F", "what the cell scatters",
-       [](const Experiment& e) { return py::cast(e.structure_factors); },
-       [](Experiment& e, py::handle value) {
-         if (py::isinstance<StructureFactors>(value))
-           e.structure_factors = value.cast<StructureFactors>();
-         else
-           e.structure_factors = {nullptr, Convert<double>::from(value, "structure_factors")};
-       }},
-      {"water", "number [um]", "edge of the cube of water around the crystal",
-       [](const Experiment& e) { return Convert<double>::to(e.water_um); },
-       [](Experiment& e, py::handle value) { e.water_um = Convert<double>::from(value, "water"); }},
-      {"mode", R"("corrected", "compat" or identifiers of quirks ("Q-01", ...))",
-       "right physics, or nanoBragg's image bug for bug (docs/differences.md)",
-       [](const Experiment& e) { return Convert<Quirks>::to(e.quirks); },
-       [](Experiment& e, py::handle value) { e.quirks = Convert<Quirks>::from(value, "mode"); }}};
-  return fields;
-}
-
 void bind_description(py::module_& module) {
   py::options options;
   options.disable_function_signatures();
@@ -341,6 +276,26 @@ void bind_description(py::module_& module) {
   bind_part<Experiment>(module, "Experiment",
                         "Everything that makes an image.\n\nRaises UsageError for a description of "
                         "no experiment: no cell, no structure factors, impossible angles...")
+      .def("to_json", &to_json,
+           "The experiment as JSON text.  Numbers come back to the bit; mask and sources are "
+           "inside; of "
+           "a table of structure factors only the box and a checksum.  Raises UsageError for NaN.")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const StructureFactors* structure_factors) {
+            Experiment e = experiment_from_json(
+                text, structure_factors ? structure_factors->grid : nullptr);
+            check(e);
+            return e;
+          },
+          py::arg("text"), py::kw_only(), py::arg("structure_factors") = py::none(),
+          "from_json(text, *, structure_factors=None)\n\nThe experiment of a text that to_json() "
+          "made; what is left out has its default.\n\nstructure_factors : StructureFactors\n    "
+          "whose "
+          "table F the experiment has, where it has one\n\nRaises InputError, which names the key, "
+          "for "
+          "text that is no experiment and for another table, UsageError for what describes no "
+          "experiment.")
       .def_property_readonly(
           "shape",
           [](const Experiment& e) {

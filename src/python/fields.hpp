@@ -1,5 +1,5 @@
-// The fields of an experiment's parts as Python sees them: one table for keywords, properties,
-// comparison, pickling, dictionaries and documentation.
+// The fields of an experiment's parts as Python sees them, made from the table of fields: for
+// keywords, properties, comparison, pickling, dictionaries and documentation.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,7 +11,7 @@ namespace nablabragg::python {
 template <class Part>
 struct Field {
   const char* name;
-  const char* kind;  ///< what it holds, with the unit
+  std::string kind;  ///< what it holds, with the unit
   const char* help;
   std::function<py::object(const Part&)> get;
   std::function<void(Part&, py::handle)> set;
@@ -20,19 +20,9 @@ struct Field {
 template <class Part>
 using Fields = std::vector<Field<Part>>;
 
-const Fields<SampledRange<double>>& fields_of(const SampledRange<double>*);
-const Fields<Crystal>& fields_of(const Crystal*);
-const Fields<Beam>& fields_of(const Beam*);
-const Fields<Detector>& fields_of(const Detector*);
-const Fields<Scan>& fields_of(const Scan*);
-const Fields<Sampling>& fields_of(const Sampling*);
-const Fields<StructureFactors>& fields_of(const StructureFactors*);
-const Fields<Experiment>& fields_of(const Experiment*);
-
+/// In the order of the table.
 template <class Part>
-const Fields<Part>& fields_of() {
-  return fields_of(static_cast<const Part*>(nullptr));
-}
+const Fields<Part>& fields_of();
 
 /// Sets what the keywords name.  Throws py::type_error for a name that is no field.
 template <class Part>

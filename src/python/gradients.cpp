@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "description/parameter_table.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/parameters.hpp"
 #include "python/arrays.hpp"
@@ -44,9 +45,19 @@ Doubles shaped(py::handle given, const std::vector<py::ssize_t>& shape, const st
   return array;
 }
 
+/// "cell [A A A deg deg deg]", "misset [deg]", "cells"
+std::string what_of(const Parameter& p) {
+  std::string units;
+  for (const std::string& unit : p.units) units.append(units.empty() ? "" : " ").append(unit);
+  const bool same = std::all_of(p.units.begin(), p.units.end(),
+                                [&](const std::string& unit) { return unit == p.units[0]; });
+  if (same) units = p.units[0];
+  return units.empty() ? p.name : p.name + " [" + units + "]";
+}
+
 std::vector<double> values_for(const Parameter& parameter, py::handle given) {
   const auto array = shaped(given, {parameter.shape.begin(), parameter.shape.end()},
-                            parameter.name + " [" + parameter.unit + "]");
+                            what_of(parameter));
   return {array.data(), array.data() + array.size()};
 }
 
@@ -82,13 +93,16 @@ Experiment replace(const Experiment& experiment, const py::kwargs& keywords) {
   for (const auto& [key, value] : keywords)
     if (const auto field = field_named(key.cast<std::string>()); field != fields.end())
       field->set(changed, value);
+  std::optional<SettledExperiment> settled;
   for (const auto& [key, value] : keywords) {
     const auto name = key.cast<std::string>();
     if (field_named(name) != fields.end()) continue;
-    if (name == "F")
+    if (name == "F") {
       changed.structure_factors.grid = table_like(table_of(changed), value);
-    else
-      changed = with_parameter(changed, name, values_for(parameter(changed, name), value));
+    } else {
+      if (!settled) changed = settled.emplace(changed).experiment();
+      description::set_parameter(changed, name, values_for(parameter(*settled, name), value));
+    }
   }
   resolve(changed);
   return changed;
@@ -100,10 +114,10 @@ struct Selection {
   std::vector<py::ssize_t> shape;
 };
 
-Selection selection_of(const Experiment& e, const py::object& pixels) {
+Selection selection_of(const SettledExperiment& e, const py::object& pixels) {
   Selection selection;
   if (pixels.is_none()) {
-    const auto panel = resolve(e).panel;
+    const Panel& panel = e.resolved().panel;
     selection.shape = {panel.slow_pixels, panel.fast_pixels};
   } else {
     selection.list = pixels_of(pixels);
@@ -112,7 +126,7 @@ Selection selection_of(const Experiment& e, const py::object& pixels) {
   return selection;
 }
 
-py::dict dict_of(const Experiment& e, Gradient&& gradient) {
+py::dict dict_of(const SettledExperiment& e, Gradient&& gradient) {
   py::dict named;
   for (const Parameter& p : parameters(e))
     if (const auto found = gradient.parameters.find(p.name); found != gradient.parameters.end())
@@ -123,9 +137,9 @@ py::dict dict_of(const Experiment& e, Gradient&& gradient) {
   return named;
 }
 
-ValueAndGradient weighted(const Experiment& e, const Selection& selection, py::handle weights,
-                          const ComputeOptions& options, const py::object& progress,
-                          Part part = {}) {
+ValueAndGradient weighted(const SettledExperiment& e, const Selection& selection,
+                          py::handle weights, const ComputeOptions& options,
+                          const py::object& progress, Part part = {}) {
   const auto w = shaped(weights, selection.shape, "the weights");
   const std::span<const double> numbers(w.data(), static_cast<std::size_t>(w.size()));
   ValueAndGradient result;
@@ -137,7 +151,7 @@ ValueAndGradient weighted(const Experiment& e, const Selection& selection, py::h
   return result;
 }
 
-py::array_t<double> photons_of(const Experiment& e, const Selection& selection,
+py::array_t<double> photons_of(const SettledExperiment& e, const Selection& selection,
                                const ComputeOptions& options, const py::object& progress,
                                Part part) {
   std::vector<double> pixels;
@@ -148,10 +162,11 @@ py::array_t<double> photons_of(const Experiment& e, const Selection& selection,
   return array_from(std::move(pixels), selection.shape);
 }
 
-py::tuple py_value_and_gradient(const Experiment& e, const py::object& loss,
+py::tuple py_value_and_gradient(const Experiment& experiment, const py::object& loss,
                                 const py::object& dtype, int threads, const py::object& pixels,
                                 const py::object& progress, const std::string& engine) {
   const ComputeOptions options = options_of(dtype, threads, engine);
+  const SettledExperiment e(experiment);
   const Selection selection = selection_of(e, pixels);
   if (!PyCallable_Check(loss.ptr())) {
     ValueAndGradient result = weighted(e, selection, loss, options, progress);
@@ -168,15 +183,16 @@ py::tuple py_value_and_gradient(const Experiment& e, const py::object& loss,
   return py::make_tuple(value, dict_of(e, std::move(result.gradient)));
 }
 
-py::tuple py_jacobian(const Experiment& e, const py::object& names, const py::object& pixels,
-                      const py::object& dtype, int threads, const py::object& progress,
-                      const std::string& engine) {
+py::tuple py_jacobian(const Experiment& experiment, const py::object& names,
+                      const py::object& pixels, const py::object& dtype, int threads,
+                      const py::object& progress, const std::string& engine) {
   const ComputeOptions options = options_of(dtype, threads, engine);
   std::vector<std::string> wanted;
   if (py::isinstance<py::str>(names))
     wanted.push_back(names.cast<std::string>());
   else
     wanted = names.cast<std::vector<std::string>>();
+  const SettledExperiment e(experiment);
   const std::vector<PixelIndex> list = pixels.is_none() ? visited_pixels(e) : pixels_of(pixels);
   Jacobian result;
   run_interruptible(options, progress,
@@ -194,16 +210,17 @@ py::tuple py_jacobian(const Experiment& e, const py::object& names, const py::ob
                         py::tuple(py::cast(result.columns)), indices);
 }
 
-py::array py_jvp(const Experiment& e, const py::dict& direction, const py::object& dtype,
+py::array py_jvp(const Experiment& experiment, const py::dict& direction, const py::object& dtype,
                  int threads, const py::object& pixels, const py::object& progress,
                  const std::string& engine) {
   const ComputeOptions options = options_of(dtype, threads, engine);
+  const SettledExperiment e(experiment);
   NamedValues named;
   std::shared_ptr<StructureFactorGrid> table;
   for (const auto& [key, value] : direction) {
     const std::string name = py::str(key);
     if (name == "F")
-      table = table_like(table_of(e), value);
+      table = table_like(table_of(experiment), value);
     else
       named[name] = values_for(parameter(e, name), value);
   }
@@ -278,10 +295,12 @@ void bind_gradients(py::module_& module) {
       "units",
       [](const Experiment& e) {
         py::dict units;
-        for (const Parameter& p : parameters(e)) units[py::str(p.name)] = p.unit;
+        for (const Parameter& p : parameters(e))
+          units[py::str(p.name)] = p.shape.empty() ? py::object(py::str(p.units[0]))
+                                                   : py::tuple(py::cast(p.units));
         return units;
       },
-      "dict of name to unit: one for all numbers of a parameter, or one for each");
+      "dict of name to unit (a str), or to a tuple of one for each number of the parameter");
 
   const auto keywords = [&](const char* name, auto function, const std::string& help,
                             const auto&... arguments) {
@@ -304,9 +323,11 @@ loss : array (slow, fast), or a function
       py::arg("loss"));
   keywords(
       "vjp",
-      [](const Experiment& e, const py::object& weights, const py::object& dtype, int threads,
-         const py::object& pixels, const py::object& progress, const std::string& engine) {
+      [](const Experiment& described, const py::object& weights, const py::object& dtype,
+         int threads, const py::object& pixels, const py::object& progress,
+         const std::string& engine) {
         const ComputeOptions options = options_of(dtype, threads, engine);
+        const SettledExperiment e(described);
         return dict_of(e,
                        weighted(e, selection_of(e, pixels), weights, options, progress).gradient);
       },

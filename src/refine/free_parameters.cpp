@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <iterator>  // for istream_iterator
 #include <limits>
-#include <sstream>
 
+#include "description/parameter_table.hpp"
 #include "nablabragg/error.hpp"
-#include "nablabragg/parameters.hpp"
 
 namespace nablabragg::refinement {
 
@@ -45,19 +43,14 @@ Selection parse(const std::string& text) {
   return s;
 }
 
-std::vector<std::string> words(const std::string& text) {
-  std::istringstream in(text);
-  return {std::istream_iterator<std::string>(in), {}};
-}
-
 std::string element_name(const Parameter& p, std::size_t element) {
   return p.shape.empty() ? p.name : p.name + '[' + std::to_string(element) + ']';
 }
 
 }  // namespace
 
-FreeParameters::FreeParameters(const Experiment& start, const RefineOptions& options)
-    : start_(start) {
+FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptions& options)
+    : start_(start.experiment()) {
   if (options.parameters.empty())
     throw UsageError("nothing is to be refined; name parameters, for example misset, cell[0-2]");
   std::vector<std::size_t> first_column;
@@ -76,11 +69,10 @@ FreeParameters::FreeParameters(const Experiment& start, const RefineOptions& opt
     if (last >= p.values.size())
       throw UsageError("'" + text + "' is not there: " + chosen.name + " has " +
                        std::to_string(p.values.size()) + " numbers, counted from 0");
-    const std::vector<std::string> units = words(p.unit);
     for (std::size_t e = chosen.all ? 0 : chosen.first; e <= last; ++e) {
       FreeNumber number;
       number.name = element_name(p, e);
-      number.unit = units.empty() ? "" : units[std::min(e, units.size() - 1)];
+      number.unit = p.units[e];
       number.parameter = index;
       number.element = e;
       number.column = first_column[index] + e;
@@ -131,7 +123,8 @@ Experiment FreeParameters::experiment(std::span<const double> values) const {
   for (std::size_t i = 0; i < numbers_.size(); ++i)
     whole[numbers_[i].parameter][numbers_[i].element] = values[i];
   Experiment e = start_;
-  for (std::size_t i = 0; i < names_.size(); ++i) e = with_parameter(e, names_[i], whole[i]);
+  for (std::size_t i = 0; i < names_.size(); ++i)
+    description::set_parameter(e, names_[i], whole[i]);
   return e;
 }
 

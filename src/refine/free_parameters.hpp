@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 #include <vector>
-#include "nablabragg/experiment.hpp"
 #include "nablabragg/refine.hpp"
+#include "nablabragg/settled.hpp"
 
 namespace nablabragg::refinement {
 
@@ -24,7 +24,7 @@ class FreeParameters {
  public:
   /// Throws UsageError for names that there are not, and for bounds and restraints of numbers that
   /// are not refined.
-  FreeParameters(const Experiment& start, const RefineOptions& options);
+  FreeParameters(const SettledExperiment& start, const RefineOptions& options);
 
   std::size_t size() const { return numbers_.size(); }
   const std::vector<FreeNumber>& numbers() const { return numbers_; }
@@ -46,7 +46,7 @@ class FreeParameters {
   RefineState state(RefineStage stage, std::span<const double> values) const;
 
  private:
-  Experiment start_;
+  Experiment start_;  // settled
   std::vector<FreeNumber> numbers_;
   std::vector<std::string> names_;
   std::vector<std::vector<double>> whole_;  // starting values of each name, free or not

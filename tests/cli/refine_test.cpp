@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -78,7 +79,7 @@ TEST_F(Refine, FindsTheModelOfACountedImageAndWritesNumbersAndPicture) {
   std::vector<std::string> left;
   for (const auto& entry : fs::directory_iterator(folder / "r"))
     left.push_back(entry.path().filename().string());
-  EXPECT_THAT(left, UnorderedElementsAre("refined.json", "refined.png"));
+  EXPECT_THAT(left, UnorderedElementsAre("refined.json", "refined.png", "experiment.json"));
 }
 
 TEST_F(Refine, SaysTheRefinedModelInFlagsThatMakeItsImage) {
@@ -96,6 +97,28 @@ TEST_F(Refine, SaysTheRefinedModelInFlagsThatMakeItsImage) {
     all += static_cast<double>(was[i]);
   }
   EXPECT_LT(off, 0.02 * all);
+}
+
+TEST_F(Refine, SaysEveryRefinedParameterInFlagsOrInASentence) {
+  const Outcome outcome = run(
+      "--image still.img --parameters two_theta,detector_rotation,cells,beam_direction "
+      "--iterations 1 --no-spot-stage");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  const std::vector<std::string> flags = r["refined_flags"];
+  const auto value_after = [&](const std::string& flag) {
+    const auto at = std::find(flags.begin(), flags.end(), flag);
+    return at == flags.end() ? std::nan("") : std::stod(*(at + 1));
+  };
+  EXPECT_EQ(value_after("-twotheta"), r["numbers"][0]["value"]);
+  EXPECT_EQ(value_after("-detector_rotx"), r["numbers"][1]["value"]);
+  EXPECT_EQ(value_after("-detector_roty"), r["numbers"][2]["value"]);
+  EXPECT_EQ(value_after("-detector_rotz"), r["numbers"][3]["value"]);
+  const std::vector<std::string> unsaid = r["not_in_flags"];
+  EXPECT_THAT(unsaid, UnorderedElementsAre("cells: -Na, -Nb, -Nc take whole numbers only",
+                                           "beam_direction: -beam_vector would choose the custom "
+                                           "convention, which is not this model's"));
+  for (const std::string& line : unsaid) EXPECT_THAT(outcome.err, HasSubstr(line));
 }
 
 TEST_F(Refine, ReadsFloatImagesAndKeepsToMaskedRegions) {

@@ -111,13 +111,13 @@ void balance_water(const Functional& f, Experiment& e) {
 }
 
 void expect_gradients_of(Experiment drawn) {
-  const Functional f = draw_functional(description::settled(drawn), 4);
+  const Functional f = draw_functional(SettledExperiment(drawn).experiment(), 4);
   balance_water(f, drawn);
-  const Experiment e = description::settled(drawn);
+  const Experiment e = SettledExperiment(drawn).experiment();
   const auto result = value_and_gradient(drawn, f.pixels, f.weights, in_double());
 
   description::for_each_parameter(
-      e, [&](const char* name, const char*, const auto&, auto&& numbers) {
+      e, [&](const char* name, const auto&, const auto&, auto&& numbers) {
         const std::vector<double>& got = result.gradient.parameters.at(name);
         for (std::size_t which = 0; which < got.size(); ++which) {
           double value = 0;

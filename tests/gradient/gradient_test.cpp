@@ -422,7 +422,8 @@ TEST(Parameters, AreNamedInFieldUnits) {
       "-cell 70 80 90 85 95 105 -default_F 100 -N 5 -lambda 1.2 -distance 150 -detpixels 100");
   EXPECT_THAT(parameter(e, "cell").values, testing::ElementsAre(70, 80, 90, 85, 95, 105));
   EXPECT_EQ(parameter(e, "wavelength").values[0], 1.2);
-  EXPECT_EQ(parameter(e, "wavelength").unit, "A");
+  EXPECT_THAT(parameter(e, "wavelength").units, testing::ElementsAre("A"));
+  EXPECT_THAT(parameter(e, "cell").units, testing::ElementsAre("A", "A", "A", "deg", "deg", "deg"));
   EXPECT_NEAR(parameter(e, "beam_center").values[0], 5.05, 1e-12);
   EXPECT_EQ(parameter(with_parameter(e, "distance", std::vector{151.0}), "distance").values[0],
             151);

@@ -99,6 +99,81 @@ def test_an_experiment_survives_json_and_pickle(small):
     assert np.array_equal(nb.simulate(again), nb.simulate(full))
 
 
+def test_an_experiment_survives_its_own_json(small):
+    full = small.replace(
+        beam=small.beam.replace(sources=[(-1, 0, 0, 1, 1.0), (-1, 0.01, 0, 2, 1 / 3)]),
+        detector=small.detector.replace(attenuation_depth=np.inf, beam_center=(21.5, None)),
+        sampling=small.sampling.replace(mask=np.arange(48 * 40).reshape(48, 40) % 7 > 2),
+    )
+    text = full.to_json()
+    plain = json.loads(text)
+    assert plain["schema"] == "nablabragg.experiment" and plain["version"] == 1
+    assert plain["detector"]["attenuation_depth"] == "inf"
+    assert set(plain) == {"schema", "version", *nb.Experiment.fields}
+    if full.structure_factors.F is not None:
+        with pytest.raises(nb.InputError, match="structure_factors.F is a table that is not stored"):
+            nb.Experiment.from_json(text)
+    again = nb.Experiment.from_json(text, structure_factors=full.structure_factors)
+    assert again == full
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"version": 2}, "version is 2"),
+        ({"detectors": {}}, "detectors is no key of an experiment"),
+        ({"water": "wet"}, 'water needs a number, not "wet"'),
+    ],
+)
+def test_other_json_is_refused_with_the_key(small, change, words):
+    plain = json.loads(small.replace(structure_factors=nb.StructureFactors(default_F=10)).to_json())
+    assert nb.Experiment.from_json(json.dumps(plain)).structure_factors.default_F == 10
+    with pytest.raises(nb.InputError, match=words):
+        nb.Experiment.from_json(json.dumps(plain | change))
+
+
+def other(name, value):
+    """A value that is not a field's default."""
+    special = {
+        "shape": "gauss",
+        "convention": "xds",
+        "pivot": "sample",
+        "interpolation": "tricubic",
+        "cell": (50, 60, 70, 80, 90, 100),
+        "a_matrix": np.arange(9).reshape(3, 3) + 0.5,
+        "sources": [(-1, 0, 0.5, 2, 1.5), (-1, 0.25, 0, 3, 1.25)],
+        "roi": (1, 2, 3, 4),
+        "mask": np.eye(4, dtype=bool),
+        "F": np.arange(27.0).reshape(3, 3, 3),
+        "min": (-2, 0, 1),
+    }
+    if name in special:
+        return special[name]
+    if name in ("beam_center", "near_point", "org"):
+        return (1.5, 2.5)
+    if name in ("origin", "direction", "normal") or name.endswith("_axis"):
+        return (0.25, 0.5, 1.5)
+    if name in ("dispersion", "oscillation") or name.endswith("_divergence") and value is None:
+        return nb.SampledRange(range=1.5, step=0.5, steps=4)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, tuple):
+        return tuple(item + index + 2 for index, item in enumerate(value))
+    return 3 if value is None else value * 2 + 3
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_every_field_of_a_part_comes_through_keywords_pickle_and_dictionaries(part):
+    standard = part()
+    changed = part(**{name: other(name, getattr(standard, name)) for name in part.fields})
+    for name in part.fields:
+        assert not np.array_equal(getattr(changed, name), getattr(standard, name)), name
+        assert f"{name}=" in repr(changed)
+    assert pickle.loads(pickle.dumps(changed)) == changed == changed.replace()
+    plain = json.loads(json.dumps(nb.to_dict(changed)))
+    assert set(plain) == set(part.fields)
+
+
 def test_a_dictionary_may_leave_fields_out():
     short = {"crystal": {"cell": [50, 60, 70, 90, 90, 90]}, "structure_factors": 10}
     assert nb.from_dict(short) == nb.Experiment(

@@ -14,6 +14,10 @@ def test_parameters_are_reached_by_name_in_field_units(small):
     assert small["beam_center"].shape == (2,)
     assert np.array_equal(small["F"], small.structure_factors.F)
     assert set(small.units) == set(small.parameters)
+    assert small.units["cell"] == ("A", "A", "A", "deg", "deg", "deg")
+    for name, value in small.parameters.items():
+        unit = small.units[name]
+        assert isinstance(unit, str) if np.ndim(value) == 0 else len(unit) == np.size(value)
     assert "distance" in small and "F" in small and "colour" not in small
 
 

@@ -1,0 +1,316 @@
+// The fields of an experiment: every number and every choice, one row a field.
+//
+// Made from these rows: experiments in other number types (lift.hpp), parameters by name
+// (parameter_table.hpp), JSON (experiment_json.cpp), flags that say an experiment
+// (flags/flags_of.hpp), and all that Python knows of an experiment's parts (python/fields.cpp).
+// docs/gradients.md and python/nablabragg/__init__.pyi are held against them by tests.
+#pragma once
+#include "description/field.hpp"
+
+namespace nablabragg::description {
+
+// ---- Where a parameter exists -------------------------------------------------------------------
+
+inline bool orientation_given(const Experiment& e) { return !e.crystal.random_misset_seed; }
+inline bool has_spot_radius(const Experiment& e) { return e.crystal.shape != CrystalShape::square; }
+inline bool has_mosaicity(const Experiment& e) { return *e.crystal.mosaic_spread_deg > 0; }
+inline bool has_no_source_list(const Experiment& e) { return e.beam.sources.empty(); }
+inline bool is_polarized(const Experiment& e) { return e.beam.polarization_correction; }
+inline bool flux_counts(const Experiment& e) {
+  return e.beam.flux_per_s && *e.beam.flux_per_s != 0 && e.beam.exposure_s > 0;
+}
+inline bool fluence_counts(const Experiment& e) { return !flux_counts(e); }
+inline bool origin_counts(const Experiment& e) {
+  return e.detector.origin_m && !e.quirks.pix0_ignored;
+}
+inline bool centres_count(const Experiment& e) { return !origin_counts(e); }
+inline bool distance_counts(const Experiment& e) {
+  return !origin_counts(e) && !e.detector.close_distance_mm;
+}
+inline bool sensor_absorbs(const Experiment& e) {
+  const auto& depth = e.detector.attenuation_depth_um;
+  return e.detector.sensor_thickness_um > 0 && depth && *depth > 0 && *depth < 1e300;
+}
+inline bool has_water(const Experiment& e) { return e.water_um != 0; }
+
+// ---- The rows -----------------------------------------------------------------------------------
+
+template <class Real>
+struct Fields<SampledRange<Real>> {
+  using P = SampledRange<Real>;
+  static constexpr std::tuple rows{field("range", &P::range, "", "full width"),
+                                   field("step", &P::step, "", "between two steps"),
+                                   field("steps", &P::steps, "", "how many")};
+};
+
+template <class Real>
+struct Fields<BasicCrystal<Real>> {
+  using P = BasicCrystal<Real>;
+  using enum FlagRule;
+  static constexpr std::tuple rows{
+      field("cell", &P::cell, {"A", "A", "A", "deg", "deg", "deg"},
+            "edges and angles; needed where there is no matrix")
+          .by({"-cell"})
+          .differentiable(),
+      field("a_matrix", &P::mosflm_matrix, "",
+            "MOSFLM's A matrix: columns a*, b*, c* times the wavelength")
+          .by({"-mat"}, file)
+          .differentiable(),
+      field("misset", &P::misset_deg, "deg", "rotations about laboratory x, then y, then z")
+          .by({"-misset"})
+          .differentiable(orientation_given),
+      field("misset_seed", &P::random_misset_seed, "",
+            "seed of a random orientation, which replaces misset")
+          .by({"-misset random -misset_seed"}),
+      field("cells", &P::cells, "", "unit cells along a, b, c, or one number for all")
+          .by({"-Na", "-Nb", "-Nc"}, whole_numbers)
+          .differentiable(),
+      field("size", &P::size_mm, "mm",
+            "where positive, replaces the number of cells; one number for all or three")
+          .by({"-sample_x", "-sample_y", "-sample_z"}),
+      field("shape", &P::shape, "", "what a spot looks like")
+          .by({"-square_xtal", "-round_xtal", "-gauss_xtal", "-tophat_spots"}),
+      field("fudge", &P::fudge, "", "scales the squared radius of round, gauss and tophat spots")
+          .by({"-fudge"})
+          .differentiable(has_spot_radius),
+      field("mosaic_spread", &P::mosaic_spread_deg, "deg", "largest rotation of a mosaic domain")
+          .by({"-mosaic"})
+          .differentiable(has_mosaicity),
+      field("mosaic_domains", &P::mosaic_domains, "", "domains to average; 10 with a spread")
+          .by({"-mosaic_domains"}),
+      field("mosaic_seed", &P::mosaic_seed, "", "seed of their rotations").by({"-mosaic_seed"})};
+};
+
+/// One ray of a list; the list's parameters have a row of numbers for each.
+template <class Real>
+struct Fields<BasicSource<Real>> {
+  using P = BasicSource<Real>;
+  static constexpr std::tuple rows{
+      field("position", &P::position, "", "from the sample towards the source; any length")
+          .differentiable_as("source_directions"),
+      field("weight", &P::weight, "", "relative intensity").differentiable_as("source_weights"),
+      field("wavelength", &P::wavelength_A, "A", "of the ray")
+          .differentiable_as("source_wavelengths")};
+};
+
+template <class Real>
+struct Fields<BasicBeam<Real>> {
+  using P = BasicBeam<Real>;
+  using enum FlagRule;
+  static constexpr std::tuple rows{
+      field("wavelength", &P::wavelength_A, "A", "central wavelength")
+          .by({"-lambda"})
+          .differentiable(has_no_source_list),
+      field("direction", &P::direction, "", "of propagation; None: the convention's")
+          .by({"-beam_vector"}, custom_frame)
+          .differentiable_as("beam_direction"),
+      field("polarization_correction", &P::polarization_correction, "",
+            "False: every polarization factor is 1")
+          .by({"-nopolar", ""}),
+      field("polarization", &P::polarization_fraction, "",
+            "Kahn factor: 0 unpolarized, 1 fully polarized")
+          .by({"-polar"})
+          .differentiable(is_polarized),
+      field("polarization_axis", &P::polarization_axis, "",
+            "of the E vector; None: the convention's")
+          .by({"-polar_vector"}, custom_frame)
+          .differentiable(),
+      field("fluence", &P::fluence_per_m2, "photons/m^2", "ignored when a flux is given")
+          .by({"-fluence"})
+          .differentiable(fluence_counts),
+      field("flux", &P::flux_per_s, "photons/s", "with exposure and size replaces the fluence")
+          .by({"-flux"})
+          .differentiable(flux_counts),
+      field("exposure", &P::exposure_s, "s", "exposure time")
+          .by({"-exposure"})
+          .differentiable(flux_counts),
+      field("size", &P::size_mm, "mm", "edge of the square beam; 0.1 where a number is needed")
+          .by({"-beamsize"})
+          .differentiable_as("beam_size", flux_counts),
+      field("horizontal_divergence", &P::horizontal_divergence_mrad, "mrad", "full width")
+          .by({"-hdivrange", "-hdivstep", "-hdivsteps"})
+          .differentiable(has_no_source_list),
+      field("vertical_divergence", &P::vertical_divergence_mrad, "mrad", "full width")
+          .by({"-vdivrange", "-vdivstep", "-vdivsteps"})
+          .differentiable(has_no_source_list),
+      field("round_divergence", &P::round_divergence, "", "only grid points inside the ellipse")
+          .by({"-square_div", "-round_div"}),
+      field("dispersion", &P::dispersion_percent, "percent", "full width of the spectrum")
+          .by({"-dispersion", "", "-dispsteps"})
+          .differentiable(has_no_source_list),
+      field("sources", &P::sources, "A",
+            "direction from the sample to each source; replaces divergence and dispersion")
+          .by({"-sourcefile"}, file)};
+};
+
+template <class Real>
+struct Fields<BasicDetector<Real>> {
+  using P = BasicDetector<Real>;
+  using enum FlagRule;
+  static constexpr std::tuple rows{
+      field("convention", &P::convention, "", "whose frame and beam centre the numbers are in")
+          .by({"-adxv", "-mosflm", "-denzo", "-xds", "-dials", "-spindle_axis 0 0 1"}),
+      field("pixels", &P::fast_pixels, &P::slow_pixels, "", "0: from the size")
+          .by({"-detpixels_f", "-detpixels_s"}),
+      field("size", &P::fast_size_mm, &P::slow_size_mm, "mm", "used where pixels is 0")
+          .by({"-detsize_f", "-detsize_s"}),
+      field("pixel_size", &P::pixel_mm, "mm", "edge of a pixel").by({"-pixel"}).differentiable(),
+      field("distance", &P::distance_mm, "mm", "from the sample along the beam")
+          .by({"-distance"})
+          .differentiable(distance_counts),
+      field("close_distance", &P::close_distance_mm, "mm", "along the normal; beats distance")
+          .by({"-close_distance"})
+          .differentiable(centres_count),
+      field("beam_center", &P::beam_x_mm, &P::beam_y_mm, "mm",
+            "direct-beam position in the convention's own meaning (Xbeam, Ybeam); None: the middle")
+          .by({"-Xbeam", "-Ybeam"})
+          .differentiable(centres_count),
+      field("near_point", &P::close_x_mm, &P::close_y_mm, "mm",
+            "foot of the normal (Xclose, Yclose)")
+          .by({"-Xclose", "-Yclose"})
+          .differentiable(centres_count),
+      field("org", &P::org_x_px, &P::org_y_px, "px", "the same as XDS counts pixels (ORGX, ORGY)")
+          .by({"-ORGX", "-ORGY"})
+          .differentiable(centres_count),
+      field("origin", &P::origin_m, "m",
+            "outer corner of pixel (0,0) before the rotations; beats distance and centres")
+          .by({"-pix0_vector"}, custom_frame)
+          .differentiable(origin_counts),
+      field("fast_axis", &P::fast_axis, "", "of the custom convention")
+          .by({"-fdet_vector"}, custom_frame)
+          .differentiable(),
+      field("slow_axis", &P::slow_axis, "", "of the custom convention")
+          .by({"-sdet_vector"}, custom_frame)
+          .differentiable(),
+      field("normal", &P::normal, "", "of the custom convention")
+          .by({"-odet_vector"}, custom_frame),
+      field("two_theta_axis", &P::two_theta_axis, "", "None: the convention's")
+          .by({"-twotheta_axis"}, custom_frame)
+          .differentiable(),
+      field("rotation", &P::rotation_deg, "deg", "about laboratory x, then y, then z")
+          .by({"-detector_rotx", "-detector_roty", "-detector_rotz"})
+          .differentiable_as("detector_rotation"),
+      field("two_theta", &P::two_theta_deg, "deg", "about its axis, after the rotations")
+          .by({"-twotheta"})
+          .differentiable(),
+      field("curved", &P::curved, "", "every pixel at the same distance from the sample")
+          .by({"", "-curved_det"}),
+      field("point_pixel", &P::point_pixel, "", "leave the obliquity out of the solid angle")
+          .by({"", "-point_pixel"}),
+      field("sensor_thickness", &P::sensor_thickness_um, "um",
+            "0: everything is captured at the surface")
+          .by({"-detector_thick"})
+          .differentiable(sensor_absorbs),
+      field("attenuation_depth", &P::attenuation_depth_um, "um",
+            "1/e depth; None with a thickness: the thickness")
+          .by({"-detector_abs"})
+          .differentiable(sensor_absorbs),
+      field("sensor_layers", &P::sensor_layers, "", "layers of the sensor")
+          .by({"-detector_thicksteps"}),
+      // After the flags that choose it by the way
+      field("pivot", &P::pivot, "",
+            "what stays put when the detector is rotated; None: the convention's")
+          .by({"-pivot beam", "-pivot sample"})};
+};
+
+template <class Real>
+struct Fields<BasicScan<Real>> {
+  using P = BasicScan<Real>;
+  static constexpr std::tuple rows{
+      field("phi", &P::phi_deg, "deg", "spindle angle where the scan begins")
+          .by({"-phi"})
+          .differentiable(),
+      field("oscillation", &P::oscillation_deg, "deg", "None: a still")
+          .by({"-osc", "-phistep", "-phisteps"})
+          .differentiable(),
+      field("spindle_axis", &P::spindle_axis, "", "None: the convention's")
+          .by({"-spindle_axis"}, FlagRule::custom_frame)
+          .differentiable()};
+};
+
+template <>
+struct Fields<Sampling> {
+  using P = Sampling;
+  static constexpr std::tuple rows{
+      field("oversample", &P::oversample, "",
+            "sub-pixels along each edge; 0: as many as the crystal needs")
+          .by({"-oversample"}),
+      field("oversample_thick", &P::oversample_thick, "",
+            R"(nanoBragg's flag; changes nothing in mode "corrected")")
+          .by({"", "-oversample_thick"}),
+      field("oversample_polar", &P::oversample_polar, "", "likewise").by({"", "-oversample_polar"}),
+      field("oversample_omega", &P::oversample_omega, "", "likewise").by({"", "-oversample_omega"}),
+      field("dmin", &P::dmin_A, "A", "leave out what scatters beyond this d-spacing; 0: nothing")
+          .by({"-dmin"}),
+      field("roi", &P::roi, "", "pixels to compute, both ends included").by({"-roi"}),
+      field("mask", &P::mask, "", "True: compute this pixel").by({"-mask"}, FlagRule::file)};
+};
+
+template <>
+struct Fields<StructureFactors> {
+  using P = StructureFactors;
+  static constexpr std::tuple rows{
+      field("F", &P::grid, "electrons",
+            "amplitudes of the P1 cell on a box of Miller indices; read-only")
+          .by({"-hkl"}, FlagRule::file),
+      field("default_F", &P::default_F, "electrons", "amplitude of what F does not hold")
+          .by({"-default_F"})
+          .differentiable(),
+      field("interpolation", &P::interpolation, "",
+            "how F is found between the lattice points; automatic: tricubic where an edge has two "
+            "cells or fewer")
+          .by({"", "-nointerpolate", "-interpolate"})};
+};
+
+template <class Real>
+struct Fields<BasicExperiment<Real>> {
+  using P = BasicExperiment<Real>;
+  static constexpr std::tuple rows{
+      field("crystal", &P::crystal, "", "cell, orientation, size, shape, mosaicity"),
+      field("beam", &P::beam, "", "spectrum, divergence, polarization, fluence"),
+      field("detector", &P::detector, "", "the panel and where it is"),
+      field("scan", &P::scan, "", "the rotation of the crystal"),
+      field("sampling", &P::sampling, "", "which pixels, and how finely"),
+      field("structure_factors", &P::structure_factors, "", "what the cell scatters"),
+      field("water", &P::water_um, "um", "edge of the cube of water around the crystal")
+          .by({"-water"})
+          .differentiable(has_water),
+      field("mode", &P::quirks, "",
+            "right physics, or nanoBragg's image bug for bug (docs/differences.md)")};
+};
+
+// ---- No member without a row --------------------------------------------------------------------
+
+template <class A, class B>
+constexpr bool same_member(A a, B b) {
+  if constexpr (std::is_same_v<A, B>)
+    return a == b;
+  else
+    return false;
+}
+/// How often one of them is among all of them.
+template <class One, class... Members>
+constexpr std::size_t count_of(One one, Members... all) {
+  return (std::size_t{same_member(one, all)} + ...);
+}
+/// Whether the rows name every member of a part, each once.
+template <class Part>
+consteval bool has_a_row_for_each_member() {
+  constexpr auto all = std::apply(
+      [](const auto&... row) { return std::tuple_cat(std::tuple_cat(row.members)...); },
+      rows_of<Part>());
+  return std::tuple_size_v<std::remove_const_t<decltype(all)>> == count_members<Part>() &&
+         std::apply([](auto... member) { return ((count_of(member, member...) == 1) && ...); },
+                    all);
+}
+static_assert(has_a_row_for_each_member<SampledRange<double>>());
+static_assert(has_a_row_for_each_member<Crystal>());
+static_assert(has_a_row_for_each_member<Source>());
+static_assert(has_a_row_for_each_member<Beam>());
+static_assert(has_a_row_for_each_member<Detector>());
+static_assert(has_a_row_for_each_member<Scan>());
+static_assert(has_a_row_for_each_member<Sampling>());
+static_assert(has_a_row_for_each_member<StructureFactors>());
+static_assert(has_a_row_for_each_member<Experiment>());
+
+}  // namespace nablabragg::description

@@ -33,7 +33,7 @@ void write_flags(std::ostream& out) {
     for (std::size_t at = 0; (at = values.find('|', at)) != std::string::npos; at += 2)
       values.insert(at, 1, '\\');
     fmt::print(out, "| `{}`{} | {} | {} | {} |\n", joined(flag.spellings, "` `"),
-               flag.match == Match::exact ? " *whole*" : "", values, flag.standard, flag.help);
+               flag.match == flags::Match::exact ? " *whole*" : "", values, flag.standard, flag.help);
   }
 }
 

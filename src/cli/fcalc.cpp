@@ -42,7 +42,7 @@ FcalcRequest parse(const std::vector<std::string>& words) {
     if (word != "-dmin" && word != "-o" && word != "-ksol" && word != "-bsol")
       throw UsageError("fcalc has no flag " + word + "; it has -dmin, -o, -ksol and -bsol");
     if (i + 1 == words.size()) throw UsageError(word + " needs a value, and nothing follows");
-    const Values values(word, {&words[++i], 1});
+    const flags::Values values(word, {&words[++i], 1});
     if (word == "-o") request.output = values.text(0);
     if (word == "-dmin") request.dmin_A = values.real(0);
     if (word == "-ksol") request.solvent.k_e_per_A3 = values.real(0);

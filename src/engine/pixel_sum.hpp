@@ -127,15 +127,15 @@ NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwis
   const Vec3<T> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)};
   const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
              stride_k = static_cast<std::int64_t>(grid.stride_k);
+  const auto weights = physics::tricubic_weights(h.x - base.x, h.y - base.y, h.z - base.z);
   T F = otherwise;
   for_each_offset(grid.offset(base - Vec3<T>{T(1), T(1), T(1)}), inside,
-                  [&](std::int64_t corner, const Mask& who) {
+                  [&](std::int64_t corner, const Mask& mask) {
                     const double* nodes = grid.values + corner;
                     const auto node = [&](int i, int j, int k) {
                       return T(nodes[i * stride_h + j * stride_k + k]);
                     };
-                    F = select(
-                        who, physics::tricubic(h.x - base.x, h.y - base.y, h.z - base.z, node), F);
+                    F = select(mask, physics::tricubic(weights, node), F);
                   });
   return F;
 }

@@ -250,9 +250,10 @@ class CpuRenderer {
                        " tiles";
     if (!cpu_plan_.anchors_allowed)
       used.reason = "a curved detector or -dmin wants directions in double precision";
-    else if (plan_.tricubic || plan_.lattice.shape == CrystalShape::tophat)
+    else if (plan_.lattice.shape == CrystalShape::gauss ||
+             plan_.lattice.shape == CrystalShape::tophat)
       used.reason =
-          "interpolation and the sharp edge of a top hat want indices in double "
+          "the exponent of a Gaussian and the sharp edge of a top hat want indices in double "
           "precision";
     else
       used.reason = "phases from the middle of a block are accurate enough in " + share;

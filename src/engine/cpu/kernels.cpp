@@ -28,17 +28,17 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
 template <int K>
 NABLA_INLINE Singles<K> interpolated_F(const CpuPlan& p, const Vec3<Singles<K>>& cell,
                                        const Vec3<Singles<K>>& d) {
-  const Singles<K> none(0.0f), one(1.0f), two(2.0f);
+  const Singles<K> none(0.0f), one(1.0f), two(2.0f), three(3.0f);
   const auto below = [&](const Singles<K>& at, const Singles<K>& from) {
     return select(at < none, from - one, from);
   };
   const Vec3<Singles<K>> base{below(d.x, cell.x), below(d.y, cell.y), below(d.z, cell.z)};
   const auto beyond = [&](const Singles<K>& at) { return select(at < none, at + one, at); };
   const auto weights = physics::tricubic_weights(beyond(d.x), beyond(d.y), beyond(d.z));
-  // As GridView::surrounds()
+  // As GridView::surrounds(), but for indices that are whole: of those, pixels are unsure.
   const auto extent = single<K>(p.extent);
-  const auto inside = (base.x >= two) & (base.x + two < extent.x) & (base.y >= two) &
-                      (base.y + two < extent.y) & (base.z >= two) & (base.z + two < extent.z);
+  const auto inside = (base.x >= two) & (base.x + three < extent.x) & (base.y >= two) &
+                      (base.y + three < extent.y) & (base.z >= two) & (base.z + three < extent.z);
   const Singles<K> corner = ((base.x - one) * extent.y + (base.y - one)) * extent.z +
                             (base.z - one);
   const auto stride_h = static_cast<std::int64_t>(p.grid.stride_h),

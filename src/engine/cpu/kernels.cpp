@@ -14,8 +14,8 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
   for (size_t first = 0; first < pixels; first += lanes) {
     const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
-        *p.plan, p.grid, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)),
-        all_steps, NoVisitor{});
+        *p.plan, *p.panel, p.grid, widen(load<1>(tile.fast, first)),
+        widen(load<1>(tile.slow, first)), all_steps, NoVisitor{});
     sums.photons.store(out.photons.data() + first);
     sums.solid_angle_sum.store(out.solid_angle.data() + first);
   }
@@ -46,7 +46,7 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
 
 /// The lattice factor in single precision, of distances in double.
 template <CrystalShape Shape>
-NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3<Double>& d) {
+NABLA_INLINE Single narrow_lattice_factor(const LatticeNumbers& lattice, const Vec3<Double>& d) {
   if constexpr (Shape == CrystalShape::square) {
     // In double precision a large number of cells costs no digits of the turns.
     const Vec3<Double> x{not_zero(d.x, 0x1p-31), not_zero(d.y, 0x1p-31), not_zero(d.z, 0x1p-31)};
@@ -74,8 +74,9 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   Single F;
   if constexpr (lookup == Lookup::tricubic)
     // In double precision: the weights have both signs, and nodes may cancel.
-    F = single(1 / p.largest_F) * narrow(tricubic_structure_factor(
-                                      p.grid, Double(p.plan->default_F), h, p.grid.surrounds(h)));
+    F = single(1 / p.largest_F) *
+        narrow(tricubic_structure_factor(p.grid, Double(p.plan->lattice.default_F), h,
+                                         p.grid.surrounds(h)));
   else
     F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
   return (F * F) * (latt * latt);
@@ -124,14 +125,14 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   using Narrow = Singles<Parts>;
   using Wide = Doubles<Parts>;
   const Plan& plan = *p.plan;
-  const PlanFrame& frame = plan.frame;
-  const PlanSensor& sensor = plan.sensor;
-  const bool absorbs = sensor.absorption_per_m > 0;
-  const bool each_omega = plan.solid_angle == Apply::to_each_term;
-  const bool each_capture = absorbs && plan.capture == Apply::to_each_term;
-  const bool each_polarization = plan.polarized && plan.polarization == Apply::to_each_term;
-  const bool one_polarization = plan.polarized && !each_polarization;
-  const bool lights_background = plan.background_per_sr != 0;
+  const PlanFrame& frame = p.panel->frame;
+  const PlanSensor& sensor = p.panel->sensor;
+  const FactorRules& rules = plan.rules;
+  const bool absorbs = sensor.absorbs();
+  const bool each_omega = rules.each_solid_angle(), each_capture = rules.each_capture(sensor);
+  const bool each_polarization = rules.each_polarization(),
+             one_polarization = rules.once_polarization();
+  const bool lights_background = plan.background.per_sr != 0;
   const double own_depth = each_omega ? sensor.layer_step : 0;
   const auto samples = static_cast<std::int64_t>(p.samples.size());
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
@@ -142,7 +143,8 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 
   alignas(64) Chunk chunk;
   alignas(64) float beam_factor[chunk_size][Narrow::count];
-  const size_t orientations = plan.orientations.size(), operators = p.beams.size() * orientations;
+  const size_t orientations = plan.lattice.orientations.size(),
+               operators = p.beams.size() * orientations;
   for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0;
@@ -210,10 +212,10 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
         const auto polarization_of = [&](const auto& beam) {
           return physics::kahn_polarization(dot(single<Parts>(beam.incident), spot.direction),
                                             dot(spot.direction, single<Parts>(beam.magnetic)),
-                                            single<Parts>(plan.polarization_fraction));
+                                            single<Parts>(plan.light.polarization_fraction));
         };
         if (very_first && one_polarization)
-          polarization_of(plan.rays[0]).store(polarizations.data() + first);
+          polarization_of(plan.light.rays[0]).store(polarizations.data() + first);
         if (p.ray_factors)
           for (int i = 0; i < chunk.beams; ++i) {
             const Beam&
@@ -318,12 +320,12 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
       return once ? widen(load<1>(values, first)) : Double(1);
     };
     const Double polarization = factor(one_polarization, polarizations);
-    Double photons = Double(plan.scale * plan.starting_sum) +
+    Double photons = Double(plan.scale * plan.background.starting_sum) +
                      Double(p.unit) * Double::load(sums.data() + first);
     photons = photons * factor(!each_omega, omegas) * polarization *
               factor(absorbs && !each_capture, captures);
     if (lights_background) {
-      const double share = plan.background_per_sr / (static_cast<double>(plan.rays.size()) *
+      const double share = plan.background.per_sr / (static_cast<double>(plan.light.rays.size()) *
                                                      plan.oversample * plan.oversample);
       photons = photons + Double(share) * Double::load(background.data() + first) * polarization;
     }
@@ -336,7 +338,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 template <CrystalShape Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
-  find_anchors(*p.plan, tile, anchors);
+  find_anchors(p, tile, anchors);
   const bool anchored = suits_anchors(p, anchors);
   out.skipped = 0;
   if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)
@@ -344,7 +346,7 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   if constexpr ((Shape == CrystalShape::square || Shape == CrystalShape::round) &&
                 lookup != Lookup::tricubic)
     if (anchored)
-      return (p.beams.size() * p.plan->orientations.size() == 1
+      return (p.beams.size() * p.plan->lattice.orientations.size() == 1
                   ? render_single<true, Shape, lookup, 2>
                   : render_single<true, Shape, lookup, 1>)(p, tile, anchors, out);
   render_single<false, Shape, lookup, 1>(p, tile, anchors, out);

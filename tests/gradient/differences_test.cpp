@@ -140,7 +140,7 @@ void expect_gradients_of(Experiment drawn) {
 
   const auto plan_with_default_F = [&](long double shift) {
     auto plan = extended_plan(e, [](auto&) {});
-    plan.default_F = plan.default_F + Extended::shift(shift);
+    plan.lattice.default_F = plan.lattice.default_F + Extended::shift(shift);
     return plan;
   };
   expect_gradient(result.gradient.parameters.at("default_F")[0], f,
@@ -154,9 +154,9 @@ void expect_gradients_of(Experiment drawn) {
       entry = (entry + 1) % bars.size();
     const auto plan_at = [&](long double shift) {
       auto plan = extended_plan(e, [](auto&) {});
-      auto changed = std::make_shared<StructureFactorGrid>(*plan.grid);
+      auto changed = std::make_shared<StructureFactorGrid>(*plan.lattice.grid);
       changed->values()[entry] += static_cast<double>(shift);
-      plan.grid = changed;
+      plan.lattice.grid = changed;
       return plan;
     };
     expect_gradient(bars[entry], f, differences(f, plan_at, 0.25L), "an F of the table");

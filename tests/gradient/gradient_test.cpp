@@ -201,14 +201,14 @@ RC_GTEST_PROP(Bands, AreAdjoint, ()) {
   const auto pixels = visited_pixels(e);
   const auto weights = any_weights(pixels.size());
   Plan plan = make_plan(e, resolve(e));
-  for (PlanRay& ray : plan.rays) ray.weight = *any_between(0.1, 3);
+  for (PlanRay& ray : plan.light.rays) ray.weight = *any_between(0.1, 3);
   Plan direction = zero_plan(plan);
   for_each_number_of_plan(
       [](double& to, const double& x) { to = *any_between(-1, 1) * 1e-3 * std::abs(x); }, direction,
       plan);
-  for (PlanRay& ray : direction.rays) {  // as those of a grid
-    ray.incident = direction.rays[0].incident;
-    ray.magnetic = direction.rays[0].magnetic;
+  for (PlanRay& ray : direction.light.rays) {  // as those of a grid
+    ray.incident = direction.light.rays[0].incident;
+    ray.magnetic = direction.light.rays[0].magnetic;
   }
   const auto options = options_of(Precision::float32);
   const auto pulled = engine::pull_back_cpu(plan, pixels, weights, options);
@@ -251,12 +251,12 @@ TEST(Bands, GiveEachRayItsWavelengthAndItsWeight) {
     const Experiment e = pink_experiment(more);
     ASSERT_TRUE(takes_bands(e));
     Plan plan = make_plan(e, resolve(e));
-    for (std::size_t i = 0; i < plan.rays.size(); ++i)
-      plan.rays[i].weight = 1 + 0.5 * std::sin(double(i));
+    for (std::size_t i = 0; i < plan.light.rays.size(); ++i)
+      plan.light.rays[i].weight = 1 + 0.5 * std::sin(double(i));
     std::vector<double> weights(1024);
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 1 + std::sin(double(3 * i));
     const auto bars = [&](Precision precision) {
-      return engine::pull_back_cpu(plan, weights, options_of(precision)).bars.rays;
+      return engine::pull_back_cpu(plan, weights, options_of(precision)).bars.light.rays;
     };
     const auto quick = bars(Precision::float32), exact = bars(Precision::float64);
     double wavenumber = 0, weight = 0;

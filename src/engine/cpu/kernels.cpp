@@ -14,8 +14,8 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
   for (size_t first = 0; first < pixels; first += lanes) {
     const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
-        *p.plan, p.grid, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)),
-        all_steps, NoVisitor{});
+        *p.plan, *p.panel, p.grid, widen(load<1>(tile.fast, first)),
+        widen(load<1>(tile.slow, first)), all_steps, NoVisitor{});
     sums.photons.store(out.photons.data() + first);
     sums.solid_angle_sum.store(out.solid_angle.data() + first);
   }
@@ -92,7 +92,7 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
 
 /// The lattice factor in single precision, of distances in double.
 template <CrystalShape Shape>
-NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3<Double>& d) {
+NABLA_INLINE Single narrow_lattice_factor(const LatticeNumbers& lattice, const Vec3<Double>& d) {
   if constexpr (Shape == CrystalShape::square) {
     // In double precision a large number of cells costs no digits of the turns.
     const Vec3<Double> x{not_zero(d.x, 0x1p-31), not_zero(d.y, 0x1p-31), not_zero(d.z, 0x1p-31)};
@@ -120,8 +120,9 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   Single F;
   if constexpr (lookup == Lookup::tricubic)
     // In double precision: the weights have both signs, and nodes may cancel.
-    F = single(1 / p.largest_F) * narrow(tricubic_structure_factor(
-                                      p.grid, Double(p.plan->default_F), h, p.grid.surrounds(h)));
+    F = single(1 / p.largest_F) *
+        narrow(tricubic_structure_factor(p.grid, Double(p.plan->lattice.default_F), h,
+                                         p.grid.surrounds(h)));
   else
     F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
   return (F * F) * (latt * latt);
@@ -173,25 +174,25 @@ struct SpotFactors {
 
   PlanFrame frame;
   PlanSensor sensor;
-  bool absorbs, each_omega, each_capture, each_polarization, one_polarization;
+  bool each_omega, each_capture, one_capture, each_polarization, one_polarization;
   Narrow polarization_fraction, layer_step, absorption;
   Vec3<Narrow> normal, first_incident, first_magnetic;
   double own_depth;  ///< of a layer behind the one before, for its own solid angle [m]
 
-  NABLA_INLINE explicit SpotFactors(const Plan& plan)
-      : frame(plan.frame),
-        sensor(plan.sensor),
-        absorbs(sensor.absorption_per_m > 0),
-        each_omega(plan.solid_angle == Apply::to_each_term),
-        each_capture(absorbs && plan.capture == Apply::to_each_term),
-        each_polarization(plan.polarized && plan.polarization == Apply::to_each_term),
-        one_polarization(plan.polarized && !each_polarization),
-        polarization_fraction(single<K>(plan.polarization_fraction)),
+  NABLA_INLINE explicit SpotFactors(const CpuPlan& p)
+      : frame(p.panel->frame),
+        sensor(p.panel->sensor),
+        each_omega(p.plan->rules.each_solid_angle()),
+        each_capture(p.plan->rules.each_capture(sensor)),
+        one_capture(p.plan->rules.once_capture(sensor)),
+        each_polarization(p.plan->rules.each_polarization()),
+        one_polarization(p.plan->rules.once_polarization()),
+        polarization_fraction(single<K>(p.plan->light.polarization_fraction)),
         layer_step(single<K>(sensor.layer_step)),
         absorption(single<K>(sensor.absorption_per_m)),
         normal(single<K>(frame.normal)),
-        first_incident(single<K>(plan.rays[0].incident)),
-        first_magnetic(single<K>(plan.rays[0].magnetic)),
+        first_incident(single<K>(p.plan->light.rays[0].incident)),
+        first_magnetic(single<K>(p.plan->light.rays[0].magnetic)),
         own_depth(each_omega ? sensor.layer_step : 0) {}
 
   NABLA_INLINE Narrow solid_angle_of(const Spot<K>& spot, int layer) const {
@@ -225,12 +226,12 @@ struct ToPhotons {
   bool one_capture, lights_background;
 
   NABLA_INLINE ToPhotons(const CpuPlan& p, bool captures_once)
-      : start(p.plan->scale * p.plan->starting_sum),
+      : start(p.plan->scale * p.plan->background.starting_sum),
         unit(p.unit),
-        background(p.plan->background_per_sr / (static_cast<double>(p.plan->rays.size()) *
+        background(p.plan->background.per_sr / (static_cast<double>(p.plan->light.rays.size()) *
                                                 p.plan->oversample * p.plan->oversample)),
         one_capture(captures_once),
-        lights_background(p.plan->background_per_sr != 0) {}
+        lights_background(p.plan->background.per_sr != 0) {}
 
   template <int K>
   NABLA_INLINE Doubles<K> of(const Doubles<K>& sum, const Gathered& gathered, size_t first) const {
@@ -406,9 +407,8 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   using Narrow = Singles<Parts>;
   using Wide = Doubles<Parts>;
   const Plan& plan = *p.plan;
-  const SpotFactors<Parts> factors(plan);
-  const bool one_capture = factors.absorbs && !factors.each_capture;
-  const ToPhotons to_photons(p, one_capture);
+  const SpotFactors<Parts> factors(p);
+  const ToPhotons to_photons(p, factors.one_capture);
   const bool lights_background = to_photons.lights_background;
   const auto samples = static_cast<std::int64_t>(p.samples.size());
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
@@ -416,7 +416,8 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   Gathered gathered;
   alignas(64) Chunk chunk;
   BeamFactors<Parts> beam_factors;
-  const size_t orientations = plan.orientations.size(), operators = p.beams.size() * orientations;
+  const size_t orientations = plan.lattice.orientations.size(),
+               operators = p.beams.size() * orientations;
   for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0,
@@ -467,7 +468,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
         }
         if (factors.each_capture) {
           capture = factors.capture_of(spot, at.layer);
-        } else if (one_capture && first_chunk && first_spot &&
+        } else if (factors.one_capture && first_chunk && first_spot &&
                    at.layer == factors.sensor.layers - 1) {
           factors.capture_of(spot, at.layer).store(gathered.captures.data() + first);
         }
@@ -517,7 +518,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 template <CrystalShape Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
-  find_anchors(*p.plan, tile, anchors);
+  find_anchors(p, tile, anchors);
   const bool anchored = suits_anchors(p, anchors);
   out.skipped = 0;
   if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)
@@ -525,7 +526,7 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
       return render_single<Phases::wide, Shape, lookup, 1, Rays::in_bands>(p, tile, anchors, out);
   if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
     if (anchored)
-      return (p.beams.size() * p.plan->orientations.size() == 1
+      return (p.beams.size() * p.plan->lattice.orientations.size() == 1
                   ? render_single<Phases::anchored, Shape, lookup, 2>
                   : render_single<Phases::anchored, Shape, lookup, 1>)(p, tile, anchors, out);
   render_single<Phases::wide, Shape, lookup, 1>(p, tile, anchors, out);

@@ -54,10 +54,11 @@ NABLA_INLINE T root_change(const T& z) {
   return z * (z * (z * (z * (z * 0.02734375f - 0.0390625f) + 0.0625f) - 0.125f) + 0.5f);
 }
 
-inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
-  const PlanFrame& f = plan.frame;
-  const double half_depth = plan.sensor.layer_step * (plan.sensor.layers - 1) / 2;
-  const Double within_pixel(0.5 - 0.5 / plan.oversample), pixel(f.pixel), half(0.5);
+inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
+  const PlanFrame& f = p.panel->frame;
+  const PlanSensor& sensor = p.panel->sensor;
+  const double half_depth = sensor.layer_step * (sensor.layers - 1) / 2;
+  const Double within_pixel(0.5 - 0.5 / p.plan->oversample), pixel(f.pixel), half(0.5);
   Double largest_radius(0);
   for (size_t first = 0; first < tile_blocks; first += lanes) {
     const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
@@ -163,7 +164,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
   for (; chunk.count < chunk_size && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
     const Beam& r = p.beams[beam];
-    const Mat3d& axes = plan.orientations[orientation];
+    const Mat3d& axes = plan.lattice.orientations[orientation];
     const Vec3d* rows[] = {&axes.a, &axes.b, &axes.c};
     for (size_t i = 0; i < 3; ++i) {
       const double m[] = {r.wavenumber * rows[i]->x, r.wavenumber * rows[i]->y,
@@ -175,7 +176,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
     }
     chunk.beam[o] = static_cast<int>(beam) - chunk.first_beam;
     chunk.beams = chunk.beam[o] + 1;
-    if (++orientation == plan.orientations.size()) {
+    if (++orientation == plan.lattice.orientations.size()) {
       orientation = 0;
       ++beam;
     }
@@ -288,7 +289,8 @@ struct DoublePhase {
     at.layer = sample.layer;
     at.sub_slow = sample.sub_slow;
     at.sub_fast = sample.sub_fast;
-    engine::place(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
+    engine::place(*p.panel, p.plan->oversample, widen(load<1>(tile.fast, first)),
+                  widen(load<1>(tile.slow, first)), at);
     return {narrow(Double(1) / at.distance), narrow(at.direction)};
   }
 

@@ -14,6 +14,7 @@
 #include "support/experiment.hpp"
 #include "support/message_of.hpp"
 #include "support/random_experiment.hpp"
+#include "support/seldom.hpp"
 
 namespace nablabragg::test {
 namespace {
@@ -78,6 +79,8 @@ RC_GTEST_PROP(BothDirections, AreAdjoint, ()) {
   RC_ASSERT(std::abs(dot_product(pushed, weights) - along) <= 1e-10 * scale);
 }
 
+Seldom& latched = Seldom::at_most(0.25, "experiments whose table nanoBragg's lookups leave");
+
 RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   const Experiment e = any_differentiable();
   const auto pixels = visited_pixels(e);
@@ -88,7 +91,7 @@ RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   for (std::size_t i = 0; i < light.size(); ++i) scale += std::abs(light[i] * weights[i]);
   // The pixel in which nanoBragg's latch falls is differentiated as if it fell with its first
   // lookup.
-  if (e.quirks.interpolation_latch && simulate(e).table_miss) RC_DISCARD();
+  if (latched.happens(e.quirks.interpolation_latch && simulate(e).table_miss)) return;
   RC_ASSERT(std::abs(value_and_gradient(e, pixels, weights, options).value -
                      dot_product(light, weights)) <= 1e-9 * scale);
   const std::vector<std::string> names{"cells", "pixel_size"};
@@ -123,6 +126,8 @@ TEST(BothDirections, AgreeOnEachColumnOfTheJacobian) {
 
 /// Of images darker than this, much is not computed in single precision (-skip_below).
 constexpr double dark = 1e-20;
+// Narrow spots of many wavelengths leave a fifth of such small images dark.
+Seldom& dark_images = Seldom::at_most(0.35, "images too dark for single precision");
 
 /// Relative to the sum of what the pixels contribute, which may cancel; `of_light`: allowed of the
 /// light, where within a pixel the changes that make up a slope cancel.
@@ -141,7 +146,7 @@ void check_single_precision(const Experiment& e, double of_light = 1e-6,
   for (std::size_t i = 0; i < j.slopes.size(); ++i)
     scales[i % scales.size()] += std::abs(j.slopes[i] * weights[i / scales.size()]);
   for (std::size_t i = 0; i < pixels.size(); ++i) light += std::abs(j.photons[i] * weights[i]);
-  if (light < dark) return;
+  if (dark_images.happens(light < dark)) return;
   std::size_t column = 0;
   for (const std::string& name : names) {
     const auto &a = exact.gradient.parameters.at(name), &b = quick.gradient.parameters.at(name);
@@ -180,6 +185,8 @@ Experiment any_pink() {
   return e;
 }
 
+Seldom& rays_apart = Seldom::at_most(0.2, "experiments whose wavelengths are no bands");
+
 bool takes_bands(const Experiment& e) {
   return simulate(e, options_of(Precision::float32)).engine.kernel.find("bands") !=
          std::string::npos;
@@ -187,7 +194,7 @@ bool takes_bands(const Experiment& e) {
 
 RC_GTEST_PROP(Bands, HaveTheGradientsOfTheirRaysToAThousandth, ()) {
   const Experiment e = any_pink();
-  RC_CLASSIFY(takes_bands(e), "bands");
+  rays_apart.happens(!takes_bands(e));
   // In the direct beam nanoBragg's spots do not depend on the cell: what its indices and its
   // metric do to narrow spots cancels.  So does, nearly, what the beam does by itself and by the
   // detector that it turns; all of that with bands or without.
@@ -197,7 +204,7 @@ RC_GTEST_PROP(Bands, HaveTheGradientsOfTheirRaysToAThousandth, ()) {
 /// Reverse and forwards, for a direction of all numbers of a plan; rays apart from each other.
 RC_GTEST_PROP(Bands, AreAdjoint, ()) {
   const Experiment e = any_pink();
-  RC_CLASSIFY(takes_bands(e), "bands");
+  rays_apart.happens(!takes_bands(e));
   const auto pixels = visited_pixels(e);
   const auto weights = any_weights(pixels.size());
   Plan plan = make_plan(e, resolve(e));
@@ -229,7 +236,7 @@ RC_GTEST_PROP(Bands, AreAdjoint, ()) {
     scale += std::abs(weights[i] * slopes[i]);
     total += std::abs(weights[i] * light[i]);
   }
-  if (total < dark) return;
+  if (dark_images.happens(total < dark)) return;
   scale += 1e-3 * total;
   RC_ASSERT(std::abs(along - exactly) <= 1e-3 * scale);
   RC_ASSERT(std::abs(along - dot_product(slopes, weights)) <= 1e-4 * scale);

@@ -77,7 +77,7 @@ void images(benchmark::State& state, const Experiment& e) {
   for (auto _ : state)
     benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(image), options));
   state.SetItemsProcessed(state.iterations() * pixels *
-                          static_cast<std::int64_t>(plan.orientations.size()));
+                          static_cast<std::int64_t>(plan.lattice.orientations.size()));
 }
 
 /// 512 x 512 pixels of one step: what surrounds the steps weighs as much as they do.

@@ -22,8 +22,7 @@ using physics::Dual;
 constexpr std::size_t width = 8;
 
 void check_differentiable(const Plan& plan) {
-  const auto running = [](Apply rule) { return rule == Apply::to_running_sum; };
-  if (running(plan.solid_angle) || running(plan.polarization) || running(plan.capture))
+  if (plan.rules.running())
     throw UsageError(
         "nanoBragg's running products (-oversample_thick, -oversample_polar, -oversample_omega) "
         "have no useful derivative; give -corrected");
@@ -46,10 +45,7 @@ void check_weights(std::size_t wanted, std::size_t given, const char* what) {
                      std::to_string(wanted) + " pixels of the " + what);
 }
 
-std::size_t image_size(const Plan& plan) {
-  return static_cast<std::size_t>(plan.frame.fast_pixels) *
-         static_cast<std::size_t>(plan.frame.slow_pixels);
-}
+std::size_t image_size(const Plan& plan) { return plan.panels.front().pixels(); }
 
 /// The plan of the experiment and its slopes along `width` directions; `seed` puts them in.
 template <std::size_t N, class Seed>
@@ -118,17 +114,17 @@ void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& o
         [&](const double& bar, const Dual<4>& x) {
           for (std::size_t k = 0; k < 4; ++k) sum[k] += bar * x.slopes[k];
         },
-        bars.rays[i], plan.rays[i]);
+        bars.light.rays[i], plan.light.rays[i]);
     directions.insert(directions.end(), {sum[0], sum[1], sum[2]});
     wavelengths.push_back(sum[3]);
     total += sources[i].weight;
-    mean_bar += bars.rays[i].weight * sources[i].weight;
+    mean_bar += bars.light.rays[i].weight * sources[i].weight;
   }
   // Of weights over their mean
   for (std::size_t i = 0; i < n; ++i)
     weights.push_back(settled.quirks.source_weights_ignored
                           ? 0
-                          : (bars.rays[i].weight - mean_bar / total) * double(n) / total);
+                          : (bars.light.rays[i].weight - mean_bar / total) * double(n) / total);
 }
 
 NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) {
@@ -148,7 +144,7 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) 
     for (std::size_t k = 0; k < some.size(); ++k) out[some[k].name].push_back(sums[k]);
   }
   if (!settled.beam.sources.empty()) add_source_list(settled, bars, out);
-  out[std::string(default_F_name)] = {bars.default_F};
+  out[std::string(default_F_name)] = {bars.lattice.default_F};
   return out;
 }
 
@@ -281,7 +277,7 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
           prepared.experiment, [&](auto& e) { seed_places<width>(prepared.experiment, some, e); });
       for (std::size_t k = 0; k < some.size(); ++k) {
         tangents.push_back(tangent_of(prepared.plan, plan, k));
-        if (some[k].name == default_F_name) tangents.back().default_F = 1;
+        if (some[k].name == default_F_name) tangents.back().lattice.default_F = 1;
       }
     }
     std::vector<const Plan*> pointers;
@@ -311,7 +307,7 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
       throw UsageError("the direction of '" + name + "' has " + std::to_string(values.size()) +
                        " numbers; the parameter has " + std::to_string(known.values.size()));
   }
-  const auto& grid = prepared.plan.grid;
+  const auto& grid = prepared.plan.lattice.grid;
   if (structure_factors &&
       (!grid || grid->min() != structure_factors->min() || grid->max() != structure_factors->max()))
     throw UsageError("the direction of the structure factors is not on the box of their table");
@@ -326,7 +322,7 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
   });
   Plan tangent = tangent_of(prepared.plan, plan, 0);
   if (const auto found = direction.find(default_F_name); found != direction.end())
-    tangent.default_F = found->second[0];
+    tangent.lattice.default_F = found->second[0];
   const Plan* const pointer = &tangent;
   std::vector<double> values(pixels.size()), slopes(pixels.size());
   engine::push_forward_cpu(prepared.plan, {&pointer, 1}, structure_factors, pixels, values, slopes,
@@ -337,9 +333,10 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
 std::vector<PixelIndex> visited_pixels(const SettledExperiment& experiment) {
   const Plan plan = plan_of(experiment);
   std::vector<PixelIndex> pixels;
-  for (int slow = plan.roi.slow_min; slow <= plan.roi.slow_max; ++slow)
-    for (int fast = plan.roi.fast_min; fast <= plan.roi.fast_max; ++fast)
-      if (plan.visits(fast, slow)) pixels.push_back({fast, slow});
+  const PlanPanel& panel = plan.panels.front();
+  for (int slow = panel.roi.slow_min; slow <= panel.roi.slow_max; ++slow)
+    for (int fast = panel.roi.fast_min; fast <= panel.roi.fast_max; ++fast)
+      if (panel.visits(fast, slow)) pixels.push_back({fast, slow});
   return pixels;
 }
 

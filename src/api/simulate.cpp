@@ -44,7 +44,7 @@ using RenderImage = engine::Report(const Plan&, std::span<float>, const ComputeO
 }  // namespace
 
 std::string table_miss_warning(const Plan& plan, const TableMiss& miss) {
-  const char* consequence = plan.out_of_range == OutOfRange::nearest_for_all
+  const char* consequence = plan.lattice.out_of_range == OutOfRange::nearest_for_all
                                 ? ": from there on the nearest value is taken"
                                 : ": default_F is taken where a neighbourhood is not in the table";
   return "tricubic interpolation met the edge of the structure-factor table, first at pixel fast " +
@@ -53,9 +53,10 @@ std::string table_miss_warning(const Plan& plan, const TableMiss& miss) {
 
 Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
                     const ComputeOptions& options) {
+  const PlanPanel& panel = plan.panels.front();
   Simulation s;
   s.warnings = resolved.warnings;
-  s.image = blank_image(plan.frame.fast_pixels, plan.frame.slow_pixels);
+  s.image = blank_image(panel.frame.fast_pixels, panel.frame.slow_pixels);
   const auto start = std::chrono::steady_clock::now();
   const auto render = options.engine == Engine::reference
                           ? static_cast<RenderImage*>(engine::render_reference)
@@ -67,7 +68,7 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
                                            experiment.quirks.statistics_count_masked);
   const double samples = experiment.quirks.statistics_count_masked
                              ? static_cast<double>(resolved.steps)
-                             : double(plan.sensor.layers) * double(plan.oversample) *
+                             : double(panel.sensor.layers) * double(plan.oversample) *
                                    double(plan.oversample);
   s.statistics.solid_angle_sr = report.solid_angle_sum / samples;
   s.engine = std::move(report.used);

@@ -35,10 +35,11 @@ struct LastStep {
 };
 
 void check_pixel(const Plan& plan, const char* flag, int fast, int slow) {
-  if (fast < 0 || fast >= plan.frame.fast_pixels || slow < 0 || slow >= plan.frame.slow_pixels)
+  const PlanFrame& frame = plan.panels.front().frame;
+  if (fast < 0 || fast >= frame.fast_pixels || slow < 0 || slow >= frame.slow_pixels)
     throw UsageError(
         fmt::format("{}: pixel slow {} fast {} is not on the {} x {} (fast x slow) detector", flag,
-                    slow, fast, plan.frame.fast_pixels, plan.frame.slow_pixels));
+                    slow, fast, frame.fast_pixels, frame.slow_pixels));
 }
 
 nlohmann::ordered_json vector(const Vec3d& v) { return {v.x, v.y, v.z}; }
@@ -100,9 +101,10 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
   const auto [slow, fast] = *request.trace_pixel;
   Recorder trace;
   trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
-  const engine::GridView grid(plan.grid.get());
+  const engine::GridView grid(plan.lattice.grid.get());
   const engine::PixelSum pixel = engine::sum_pixel(
-      plan, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow), trace);
+      plan, plan.panels.front(), grid, fast, slow,
+      engine::interpolating_lookups(plan, miss, fast, slow), trace);
   const auto value = static_cast<float>(pixel.photons);
 
   if (request.trace_format == flags::TraceFormat::json) {
@@ -131,18 +133,20 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
 
 void print_pixels(std::ostream& out, const flags::Request& request, const Plan& plan,
                   const std::optional<TableMiss>& miss) {
-  RegionOfInterest region = plan.roi;
+  const PlanPanel& panel = plan.panels.front();
+  RegionOfInterest region = panel.roi;
   if (request.printout_pixel) {
     const auto [fast, slow] = *request.printout_pixel;
     region = {fast, fast, slow, slow};
   }
-  const engine::GridView grid(plan.grid.get());
+  const engine::GridView grid(plan.lattice.grid.get());
   for (int slow = region.slow_min; slow <= region.slow_max; ++slow)
     for (int fast = region.fast_min; fast <= region.fast_max; ++fast) {
-      if (!plan.visits(fast, slow)) continue;
+      if (!panel.visits(fast, slow)) continue;
       LastStep last;
       const engine::PixelSum pixel = engine::sum_pixel(
-          plan, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow), last);
+          plan, panel, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow),
+          last);
       const StepRecord& r = last.record;
       fmt::print(out, "{:4} {:4} : stol = {:g} /m\n", fast, slow, length(r.q) / 2);
       fmt::print(out, "at {:g} {:g} {:g}\n", r.at.position.x, r.at.position.y, r.at.position.z);

@@ -43,8 +43,8 @@ StructureFactorGrid::StructureFactorGrid(MillerIndex min, MillerIndex max, doubl
         "the Miller indices span h " + std::to_string(min[0]) + ".." + std::to_string(max[0]) +
         ", k " + std::to_string(min[1]) + ".." + std::to_string(max[1]) + ", l " +
         std::to_string(min[2]) + ".." + std::to_string(max[2]) + ": their table would need " +
-        mebibytes(cells * sizeof(double)) + " MiB of memory and at most " +
-        std::to_string(max_bytes / 1048576) + " MiB may be used; look for a stray index");
+        mebibytes(cells * sizeof(double)) + " of memory and at most " +
+        mebibytes(static_cast<double>(max_bytes)) + " may be used; look for a stray index");
   values_.assign(static_cast<std::size_t>(cells), fill);
 }
 

@@ -25,9 +25,9 @@ std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMi
                                    int slow);
 
 /// Sub-pixels x layers x rays x orientations.
-inline std::int64_t steps_of_pixel(const Plan& plan) {
-  return static_cast<std::int64_t>(plan.rays.size() * plan.orientations.size()) * plan.oversample *
-         plan.oversample * plan.sensor.layers;
+inline std::int64_t steps_of_pixel(const Plan& plan, const PlanPanel& panel) {
+  return static_cast<std::int64_t>(plan.light.rays.size() * plan.lattice.orientations.size()) *
+         plan.oversample * plan.oversample * panel.sensor.layers;
 }
 
 /// Double precision and plain loops; the same bits for any number of threads.

@@ -127,15 +127,15 @@ NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwis
   const Vec3<T> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)};
   const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
              stride_k = static_cast<std::int64_t>(grid.stride_k);
+  const auto weights = physics::tricubic_weights(h.x - base.x, h.y - base.y, h.z - base.z);
   T F = otherwise;
   for_each_offset(grid.offset(base - Vec3<T>{T(1), T(1), T(1)}), inside,
-                  [&](std::int64_t corner, const Mask& who) {
+                  [&](std::int64_t corner, const Mask& mask) {
                     const double* nodes = grid.values + corner;
                     const auto node = [&](int i, int j, int k) {
                       return T(nodes[i * stride_h + j * stride_k + k]);
                     };
-                    F = select(
-                        who, physics::tricubic(h.x - base.x, h.y - base.y, h.z - base.z, node), F);
+                    F = select(mask, physics::tricubic(weights, node), F);
                   });
   return F;
 }
@@ -147,7 +147,7 @@ NABLA_INLINE physics::SpotMetric<T> metric_as(const physics::SpotMetric<Real>& m
 }
 
 template <CrystalShape Shape, class Real, class T>
-NABLA_INLINE T lattice_factor(const BasicPlanLattice<Real>& lattice, const Vec3<T>& d) {
+NABLA_INLINE T lattice_factor(const BasicLatticeNumbers<Real>& lattice, const Vec3<T>& d) {
   const auto as = [](const Real& x) { return physics::number<T>(x); };
   const Vec3<T> cells{as(lattice.cells.x), as(lattice.cells.y), as(lattice.cells.z)};
   if constexpr (Shape == CrystalShape::square) return physics::square_lattice_factor(d, cells);
@@ -161,15 +161,14 @@ NABLA_INLINE T lattice_factor(const BasicPlanLattice<Real>& lattice, const Vec3<
 }
 
 template <class Real, class T>
-NABLA_INLINE void place(const BasicPlanNumbers<Real>& plan, const T& fast, const T& slow,
-                        BasicSubPixel<T>& at) {
-  const auto& f = plan.frame;
-  const double oversample = plan.oversample;
+NABLA_INLINE void place(const BasicPanelNumbers<Real>& panel, double oversample, const T& fast,
+                        const T& slow, BasicSubPixel<T>& at) {
+  const auto& f = panel.frame;
   at.fast = T(f.subpixel) * (fast * T(oversample) + T(double(at.sub_fast))) +
             T(f.subpixel / Real(2.0));
   at.slow = T(f.subpixel) * (slow * T(oversample) + T(double(at.sub_slow))) +
             T(f.subpixel / Real(2.0));
-  const Real deep = plan.sensor.layer_step * Real(double(at.layer));
+  const Real deep = panel.sensor.layer_step * Real(double(at.layer));
   const Vec3<T> fast_axis = vec3_as<T>(f.fast), slow_axis = vec3_as<T>(f.slow);
   at.position = at.fast * fast_axis + at.slow * slow_axis + T(deep) * vec3_as<T>(f.normal) +
                 vec3_as<T>(f.origin);
@@ -178,17 +177,18 @@ NABLA_INLINE void place(const BasicPlanNumbers<Real>& plan, const T& fast, const
       break;
     case Curvature::about_lab_axes: {
       const T y = at.position.y, z = at.position.z;
-      at.position = physics::rotate_about(vec3_as<T>(f.radius * f.beam), slow_axis,
-                                          y / T(f.radius));
-      at.position = physics::rotate_about(at.position, fast_axis, z / T(f.radius));
+      at.position = physics::rotate_about(vec3_as<T>(f.curvature_radius * f.beam), slow_axis,
+                                          y / T(f.curvature_radius));
+      at.position = physics::rotate_about(at.position, fast_axis, z / T(f.curvature_radius));
       break;
     }
     case Curvature::spherical:
       at.position = physics::rotate_about(
-          vec3_as<T>((f.radius + deep) * f.beam), slow_axis,
-          T(f.handedness) * (at.fast - T(f.beam_fast)) / T(f.radius));
+          vec3_as<T>((f.curvature_radius + deep) * f.beam), slow_axis,
+          T(f.handedness) * (at.fast - T(f.beam_fast)) / T(f.curvature_radius));
       at.position = physics::rotate_about(
-          at.position, fast_axis, T(-f.handedness) * (at.slow - T(f.beam_slow)) / T(f.radius));
+          at.position, fast_axis,
+          T(-f.handedness) * (at.slow - T(f.beam_slow)) / T(f.curvature_radius));
       break;
   }
   at.distance = length(at.position);
@@ -217,79 +217,79 @@ NABLA_INLINE auto within_dmin(double dmin, const Vec3<T>& q) {
   return !((stol > T(0)) & (T(dmin) > T(0.5) / stol));
 }
 
-/// The sum of pixels (fast, slow) of a Plan or, on a GPU, a PlanView.  The first `tricubic_steps`
-/// lookups interpolate where the plan asks for it, the rest are nearest: how the latch
-/// (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them; lanes take all_steps
-/// or 0.
-template <CrystalShape Shape, bool Tricubic, class AnyPlan, class T, class Visitor>
-NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridView& grid,
-                                              const T& fast, const T& slow,
+/// The sum of pixels (fast, slow) of one panel of a Plan or, on a GPU, a PlanView.  The first
+/// `tricubic_steps` lookups interpolate where the plan asks for it, the rest are nearest: how the
+/// interpolation cutoff (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them;
+/// lanes take all_steps or 0.
+template <CrystalShape Shape, bool Tricubic, class AnyPlan, class Real, class T, class Visitor>
+NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
+                                              const BasicPanelNumbers<Real>& panel,
+                                              const GridView& grid, const T& fast, const T& slow,
                                               std::int64_t tricubic_steps, Visitor&& visit) {
   using Visits = std::remove_reference_t<Visitor>;
-  using Real = std::remove_cvref_t<decltype(plan.scale)>;
   constexpr bool counts = std::is_same_v<T, double>;
-  const bool absorbs = plan.sensor.absorption_per_m > Real(0);
-  const bool running = plan.solid_angle == Apply::to_running_sum ||
-                       plan.polarization == Apply::to_running_sum ||
-                       plan.capture == Apply::to_running_sum;
+  const auto& rules = plan.rules;
+  const auto& rays = plan.light.rays;
+  const auto& lattice = plan.lattice;
+  const bool absorbs = panel.sensor.absorbs(), running = rules.running();
   const auto at_rule = [](Apply rule, Apply wanted, const T& factor) {
     return rule == wanted ? factor : T(1);
   };
   const auto combined = [&](Apply rule, const T& capture, const T& polarization, const T& omega) {
-    return at_rule(plan.capture, rule, capture) * at_rule(plan.polarization, rule, polarization) *
-           at_rule(plan.solid_angle, rule, omega);
+    return at_rule(rules.capture, rule, capture) * at_rule(rules.polarization, rule, polarization) *
+           at_rule(rules.solid_angle, rule, omega);
   };
   // A term's own solid angle is that of its own layer.
-  const Real own_depth = plan.solid_angle == Apply::to_each_term ? plan.sensor.layer_step : Real(0);
+  const Real own_depth = rules.each_solid_angle() ? panel.sensor.layer_step : Real(0);
   const std::int64_t asked = tricubic_steps;
-  const int orientations = static_cast<int>(plan.orientations.size());
-  const T default_F(plan.default_F), none(0);
+  const int orientations = static_cast<int>(lattice.orientations.size());
+  const T default_F(lattice.default_F), none(0);
   const auto everywhere = none < T(1);
-  const bool zero_counts = !(plan.starting_sum == Real(0));
+  const bool zero_counts = !(plan.background.starting_sum == Real(0));
 
   BasicPixelSum<T> out;
-  T sum(plan.starting_sum), background(0);
-  T omega(0), polarization(plan.polarized ? 0.0 : 1.0), capture(1);
+  T sum(plan.background.starting_sum), background(0);
+  T omega(0), polarization(rules.polarized ? 0.0 : 1.0), capture(1);
   BasicSubPixel<T> at;
 
-  for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer) {
+  for (at.layer = 0; at.layer < panel.sensor.layers; ++at.layer) {
     if (absorbs) capture = none;
     for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
       for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-        place(plan, fast, slow, at);
+        place(panel, plan.oversample, fast, slow, at);
 
         // Solid angle and capture of this spot of the sensor; zero means not yet known
         const auto renew = [&](Apply rule, T& factor, const auto& where, auto&& value) {
           const auto now = rule == Apply::once ? where & (factor == none) : where;
           if (any(now)) factor = select(now, value(), factor);
         };
-        renew(plan.solid_angle, omega, everywhere, [&] {
-          return solid_angle(plan.frame, T(1) / at.distance, own_depth * Real(double(at.layer)));
+        renew(rules.solid_angle, omega, everywhere, [&] {
+          return solid_angle(panel.frame, T(1) / at.distance, own_depth * Real(double(at.layer)));
         });
         out.solid_angle_sum = out.solid_angle_sum + omega;
         if (absorbs)
-          renew(plan.capture, capture, everywhere, [&] {
-            const T rho = plan.frame.curvature == Curvature::spherical
+          renew(rules.capture, capture, everywhere, [&] {
+            const T rho = panel.frame.curvature == Curvature::spherical
                               ? T(1)
-                              : dot(at.direction, vec3_as<T>(plan.frame.normal));
-            return physics::capture_fraction(T(double(at.layer)), T(plan.sensor.layer_step),
-                                             T(plan.sensor.absorption_per_m), rho);
+                              : dot(at.direction, vec3_as<T>(panel.frame.normal));
+            return physics::capture_fraction(T(double(at.layer)), T(panel.sensor.layer_step),
+                                             T(panel.sensor.absorption_per_m), rho);
           });
 
-        for (std::size_t ray_index = 0; ray_index < plan.rays.size(); ++ray_index) {
-          const auto& ray = plan.rays[ray_index];
+        for (std::size_t ray_index = 0; ray_index < rays.size(); ++ray_index) {
+          const auto& ray = rays[ray_index];
           const Vec3<T> incident = vec3_as<T>(ray.incident);
           const T weight(ray.weight);
           const Vec3<T> q = T(ray.wavenumber) * (at.direction - incident);
           auto kept = everywhere;
           if (plan.dmin > 0) kept = within_dmin(plan.dmin, q);
-          const auto seen = plan.background_per_sr == Real(0) ? kept : everywhere;
+          const auto seen = plan.background.per_sr == Real(0) ? kept : everywhere;
           if (!any(seen)) continue;
-          if (plan.polarized)
-            renew(plan.polarization, polarization, seen, [&] {
+          if (rules.polarized)
+            renew(rules.polarization, polarization, seen, [&] {
               return physics::kahn_polarization(dot(incident, at.direction),
                                                 dot(at.direction, vec3_as<T>(ray.magnetic)),
-                                                T(plan.polarization_fraction));
+                                                T(plan.light.polarization_fraction));
             });
           background = background + weight * omega * polarization * capture;
           if (!any(kept)) continue;
@@ -299,11 +299,11 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
 
           T ray_sum(0);
           for (int o = 0; o < orientations; ++o) {
-            const auto& axes = plan.orientations[static_cast<std::size_t>(o)];
+            const auto& axes = lattice.orientations[static_cast<std::size_t>(o)];
             const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} *
                               q;
             const Vec3<T> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-            const T latt = lattice_factor<Shape>(plan.lattice, h - nearest);
+            const T latt = lattice_factor<Shape>(lattice, h - nearest);
             const auto scatters = zero_counts ? kept : kept & !(latt == none);
             if (!any(scatters)) continue;
 
@@ -331,8 +331,8 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
               StepRecord record;
               record.at = at;
               record.ray = static_cast<int>(ray_index);
-              record.phi = o / plan.domains;
-              record.domain = o % plan.domains;
+              record.phi = o / lattice.domains;
+              record.domain = o % lattice.domains;
               record.q = q;
               record.hkl = h;
               record.nearest = nearest;
@@ -362,10 +362,10 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan, const GridVie
   out.polarization = polarization;
   out.capture = capture;
   out.photons = T(plan.scale) * sum * combined(Apply::once, capture, polarization, omega);
-  if (!(plan.background_per_sr == Real(0)))
-    out.photons = out.photons + T(plan.background_per_sr) * background /
-                                    T(double(plan.rays.size()) * double(plan.oversample) *
-                                      double(plan.oversample));
+  if (!(plan.background.per_sr == Real(0)))
+    out.photons = out.photons +
+                  T(plan.background.per_sr) * background /
+                      T(double(rays.size()) * double(plan.oversample) * double(plan.oversample));
   return out;
 }
 
@@ -387,12 +387,13 @@ NABLA_INLINE decltype(auto) with_shape(CrystalShape shape, Work&& work) {
 
 /// The same with the shape and the kind of lookup chosen by the plan.
 template <class Visitor>
-PixelSum sum_pixel(const Plan& plan, const GridView& grid, int fast, int slow,
-                   std::int64_t tricubic_steps, Visitor&& visit) {
+PixelSum sum_pixel(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast,
+                   int slow, std::int64_t tricubic_steps, Visitor&& visit) {
   const auto x = double(fast), y = double(slow);
   return with_shape(plan.lattice.shape, [&]<CrystalShape Shape>() {
-    return plan.tricubic ? sum_pixels<Shape, true>(plan, grid, x, y, tricubic_steps, visit)
-                         : sum_pixels<Shape, false>(plan, grid, x, y, 0, visit);
+    return plan.lattice.tricubic
+               ? sum_pixels<Shape, true>(plan, panel, grid, x, y, tricubic_steps, visit)
+               : sum_pixels<Shape, false>(plan, panel, grid, x, y, 0, visit);
   });
 }
 

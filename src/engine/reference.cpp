@@ -20,23 +20,25 @@ class Renderer {
  public:
   Renderer(const Plan& plan, std::span<float> pixels, const ComputeOptions& options)
       : plan_(plan),
-        grid_(plan.grid.get()),
+        panel_(plan.panels.front()),
+        grid_(plan.lattice.grid.get()),
         pixels_(pixels),
         options_(options),
-        rows_(static_cast<std::size_t>(plan.roi.slow_max - plan.roi.slow_min + 1)),
-        steps_of_pixel_(steps_of_pixel(plan)) {}
+        rows_(static_cast<std::size_t>(panel_.roi.slow_max - panel_.roi.slow_min + 1)),
+        steps_of_pixel_(steps_of_pixel(plan, panel_)) {}
 
   Report run() {
     for_each_row([&](int slow) {
       // Past a known miss of the latch everything is nearest, whatever an earlier row may still
       // find.
-      const bool interpolate = plan_.tricubic &&
+      const bool interpolate = plan_.lattice.tricubic &&
                                slow <= first_latched_row_.load(std::memory_order_relaxed);
       return render_row(slow, interpolate ? Lookups::interpolated : Lookups::nearest);
     });
     Report report;
-    if (plan_.tricubic) report.miss = first_miss();
-    if (report.miss && plan_.out_of_range == OutOfRange::nearest_for_all) apply_latch(*report.miss);
+    if (plan_.lattice.tricubic) report.miss = first_miss();
+    if (report.miss && plan_.lattice.out_of_range == OutOfRange::nearest_for_all)
+      apply_latch(*report.miss);
     report.used = {"reference", "-engine reference", "", steps_, 0};
     for (const Row& row : rows_) report.solid_angle_sum += row.solid_angle_sum;
     return report;
@@ -49,7 +51,7 @@ class Renderer {
     std::optional<TableMiss> miss;
   };
 
-  Row& row_at(int slow) { return rows_[static_cast<std::size_t>(slow - plan_.roi.slow_min)]; }
+  Row& row_at(int slow) { return rows_[static_cast<std::size_t>(slow - panel_.roi.slow_min)]; }
 
   template <class Body>
   void for_each_row(Body&& body) {
@@ -72,7 +74,7 @@ class Renderer {
       steps_ += span.steps;
       if (options_.on_work) options_.on_work(span);
     };
-    tbb::parallel_for(tbb::blocked_range<int>(plan_.roi.slow_min, plan_.roi.slow_max + 1),
+    tbb::parallel_for(tbb::blocked_range<int>(panel_.roi.slow_min, panel_.roi.slow_max + 1),
                       body_and_progress, tbb::auto_partitioner{}, context);
     if (stopped) throw Cancelled();
   }
@@ -83,14 +85,14 @@ class Renderer {
     row.lookups = lookups;
     row.solid_angle_sum = 0;
     std::int64_t pixels = 0;
-    for (int fast = plan_.roi.fast_min; fast <= plan_.roi.fast_max; ++fast) {
-      if (!plan_.visits(fast, slow)) continue;
+    for (int fast = panel_.roi.fast_min; fast <= panel_.roi.fast_max; ++fast) {
+      if (!panel_.visits(fast, slow)) continue;
       ++pixels;
       const PixelSum pixel = put(fast, slow, lookups == Lookups::interpolated ? all_steps : 0);
       row.solid_angle_sum += pixel.solid_angle_sum;
       if (pixel.first_miss != all_steps && !row.miss) {
         row.miss = TableMiss{fast, slow, pixel.first_miss};
-        if (plan_.out_of_range == OutOfRange::nearest_for_all) {
+        if (plan_.lattice.out_of_range == OutOfRange::nearest_for_all) {
           latch_at(slow);
           lookups = Lookups::nearest;  // right if no earlier row misses; if one does, the row is
                                        // computed again
@@ -101,9 +103,8 @@ class Renderer {
   }
 
   PixelSum put(int fast, int slow, std::int64_t tricubic_steps) {
-    const PixelSum pixel = sum_pixel(plan_, grid_, fast, slow, tricubic_steps, NoVisitor{});
-    pixels_[static_cast<std::size_t>(slow) * static_cast<std::size_t>(plan_.frame.fast_pixels) +
-            static_cast<std::size_t>(fast)] = static_cast<float>(pixel.photons);
+    const PixelSum pixel = sum_pixel(plan_, panel_, grid_, fast, slow, tricubic_steps, NoVisitor{});
+    pixels_[panel_.offset_of(fast, slow)] = static_cast<float>(pixel.photons);
     return pixel;
   }
 
@@ -131,6 +132,7 @@ class Renderer {
   }
 
   const Plan& plan_;
+  const PlanPanel& panel_;
   const GridView grid_;
   std::span<float> pixels_;
   const ComputeOptions& options_;

@@ -12,15 +12,15 @@ namespace nablabragg::engine {
 namespace {
 
 /// Does any step of the pixel have a neighbourhood that is not in the table, lit or not?
-bool may_miss(const Plan& plan, const GridView& grid, int fast, int slow) {
+bool may_miss(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast, int slow) {
   SubPixel at;
-  for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
+  for (at.layer = 0; at.layer < panel.sensor.layers; ++at.layer)
     for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
       for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-        place(plan, double(fast), double(slow), at);
-        for (const PlanRay& ray : plan.rays) {
+        place(panel, plan.oversample, double(fast), double(slow), at);
+        for (const PlanRay& ray : plan.light.rays) {
           const Vec3d q = ray.wavenumber * (at.direction - ray.incident);
-          for (const Mat3d& axes : plan.orientations)
+          for (const Mat3d& axes : plan.lattice.orientations)
             if (!grid.surrounds(axes * q)) return true;
         }
       }
@@ -28,11 +28,11 @@ bool may_miss(const Plan& plan, const GridView& grid, int fast, int slow) {
 }
 
 /// Among the pixels of a row.
-std::optional<TableMiss> first_miss_between(const Plan& plan, const GridView& grid, int begin,
-                                            int end, int slow) {
+std::optional<TableMiss> first_miss_between(const Plan& plan, const PlanPanel& panel,
+                                            const GridView& grid, int begin, int end, int slow) {
   for (int fast = begin; fast < end; ++fast) {
-    if (!plan.visits(fast, slow) || !may_miss(plan, grid, fast, slow)) continue;
-    const PixelSum pixel = sum_pixel(plan, grid, fast, slow, all_steps, NoVisitor{});
+    if (!panel.visits(fast, slow) || !may_miss(plan, panel, grid, fast, slow)) continue;
+    const PixelSum pixel = sum_pixel(plan, panel, grid, fast, slow, all_steps, NoVisitor{});
     if (pixel.first_miss != all_steps) return TableMiss{fast, slow, pixel.first_miss};
   }
   return std::nullopt;
@@ -45,13 +45,13 @@ class SafeSquares {
   /// Where the square of a pixel ends.
   static int end_of(int pixel) { return (pixel / side + 1) * side; }
 
-  SafeSquares(const Plan& plan, const GridView& grid)
-      : across_(plan.frame.fast_pixels / side + 1),
+  SafeSquares(const Plan& plan, const PlanPanel& panel, const GridView& grid)
+      : across_(panel.frame.fast_pixels / side + 1),
         safe_(static_cast<std::size_t>(across_) *
-              static_cast<std::size_t>(plan.frame.slow_pixels / side + 1)) {
-    if (plan.frame.curvature != Curvature::flat) return;
+              static_cast<std::size_t>(panel.frame.slow_pixels / side + 1)) {
+    if (panel.frame.curvature != Curvature::flat) return;
     tbb::parallel_for(std::size_t{0}, safe_.size(), [&](std::size_t index) {
-      safe_[index] = is_safe(plan, grid, static_cast<int>(index) % across_ * side,
+      safe_[index] = is_safe(plan, panel, grid, static_cast<int>(index) % across_ * side,
                              static_cast<int>(index) / across_ * side);
     });
   }
@@ -62,9 +62,10 @@ class SafeSquares {
   }
 
  private:
-  static bool is_safe(const Plan& plan, const GridView& grid, int fast, int slow) {
-    const PlanFrame& f = plan.frame;
-    const double half_depth = plan.sensor.layer_step * (plan.sensor.layers - 1) / 2;
+  static bool is_safe(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast,
+                      int slow) {
+    const PlanFrame& f = panel.frame;
+    const double half_depth = panel.sensor.layer_step * (panel.sensor.layers - 1) / 2;
     const Vec3d middle = (f.pixel * (fast + side / 2.0)) * f.fast +
                          (f.pixel * (slow + side / 2.0)) * f.slow + half_depth * f.normal +
                          f.origin;
@@ -72,9 +73,9 @@ class SafeSquares {
     if (reach >= distance / 2) return false;
     const double spread = reach / (distance - reach);
     const Vec3d direction = (1 / distance) * middle;
-    for (const PlanRay& ray : plan.rays) {
+    for (const PlanRay& ray : plan.light.rays) {
       const Vec3d q = ray.wavenumber * (direction - ray.incident);
-      for (const Mat3d& axes : plan.orientations) {
+      for (const Mat3d& axes : plan.lattice.orientations) {
         const Vec3d h = axes * q, edges{length(axes.a), length(axes.b), length(axes.c)};
         const Vec3d span = (ray.wavenumber * spread) * edges;
         if (!grid.surrounds(h - span) || !grid.surrounds(h + span)) return false;
@@ -90,9 +91,10 @@ class SafeSquares {
 }  // namespace
 
 std::optional<TableMiss> find_first_miss(const Plan& plan) {
-  const GridView grid(plan.grid.get());
-  const SafeSquares safe(plan, grid);
-  const RegionOfInterest& roi = plan.roi;
+  const PlanPanel& panel = plan.panels.front();
+  const GridView grid(plan.lattice.grid.get());
+  const SafeSquares safe(plan, panel, grid);
+  const RegionOfInterest& roi = panel.roi;
   std::vector<std::optional<TableMiss>> misses(
       static_cast<std::size_t>(roi.slow_max - roi.slow_min + 1));
   std::atomic<int> first_row{roi.slow_max + 1};
@@ -106,7 +108,7 @@ std::optional<TableMiss> find_first_miss(const Plan& plan) {
             if (slow > first_row.load(std::memory_order_relaxed)) return;
             if (safe.holds(begin, slow)) continue;
             const int end = std::min(SafeSquares::end_of(begin), roi.fast_max + 1);
-            miss = first_miss_between(plan, grid, begin, end, slow);
+            miss = first_miss_between(plan, panel, grid, begin, end, slow);
           }
           if (!miss) continue;
           misses[static_cast<std::size_t>(slow - roi.slow_min)] = miss;
@@ -123,8 +125,8 @@ std::optional<TableMiss> find_first_miss(const Plan& plan) {
 
 std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
                                    int slow) {
-  if (!plan.tricubic) return 0;
-  if (!miss || plan.out_of_range != OutOfRange::nearest_for_all) return all_steps;
+  if (!plan.lattice.tricubic) return 0;
+  if (!miss || plan.lattice.out_of_range != OutOfRange::nearest_for_all) return all_steps;
   if (slow != miss->slow) return slow < miss->slow ? all_steps : 0;
   if (fast != miss->fast) return fast < miss->fast ? all_steps : 0;
   return miss->lookup;

@@ -3,13 +3,16 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <exception>
 #include <limits>
 
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/vec3.hpp"  // for NABLA_INLINE
 
 namespace nablabragg::io {
 
@@ -24,63 +27,141 @@ std::optional<int> parse_index(std::string_view word) {
   return static_cast<int>(*real);
 }
 
-/// A part of the file that begins with line `first_line`.
-std::vector<Reflection> parse_lines(const std::string& path, std::string_view text, long first_line,
-                                    std::size_t line_count) {
-  std::vector<Reflection> reflections;
-  reflections.reserve(line_count);
-  Lines lines(text);
-  while (lines.next()) {
-    std::string_view rest = without_comment(lines.line());
-    const auto refuse = [&](const std::string& problem) {
-      throw InputError(path, first_line + lines.number() - 1,
-                       problem + " in " + in_quotes(lines.line()) +
-                           "; expected: h k l F, with whole h, k, l and finite F");
-    };
-    std::string_view word = next_word(rest);
-    if (word.empty()) continue;
-    Reflection reflection{};
-    for (std::size_t axis = 0; axis < 3; ++axis, word = next_word(rest)) {
-      if (word.empty()) refuse("fewer than four columns");
-      const std::optional<int> index = parse_index(word);
-      if (!index) refuse(std::string(1, "hkl"[axis]) + " is no whole number that fits");
-      // INT_MIN alone could not be negated.
-      if (*index == std::numeric_limits<int>::min()) refuse("an index is too large");
-      reflection.hkl[axis] = *index;
-    }
-    if (word.empty()) refuse("fewer than four columns");
-    const std::optional<double> amplitude = parse_number<double>(word);
-    if (!amplitude || !std::isfinite(*amplitude)) refuse("F is no finite number");
-    reflection.amplitude = *amplitude;
-    reflections.push_back(reflection);
-  }
-  return reflections;
+// Nearly every line of a list begins with three whole numbers and a decimal fraction.  Those are
+// taken as they come; what else a line may be, faults above all, is left to parse_line() below.  No
+// end is asked for: lines end with a newline, and the last one with the zero behind every string.
+
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+NABLA_INLINE void skip_blanks(const char*& at) {
+  while (is_blank(*at)) ++at;
 }
 
+/// Takes a sign; true for a minus.
+NABLA_INLINE bool take_minus(const char*& at) {
+  const bool minus = *at == '-';
+  at += minus || *at == '+';
+  return minus;
+}
+
+/// Takes digits and puts them behind those of `number`; more than 19 of them fall out of it.
+NABLA_INLINE void take_digits(const char*& at, std::uint64_t& number) {
+  for (; *at >= '0' && *at <= '9'; ++at)
+    number = 10 * number + static_cast<std::uint64_t>(*at - '0');
+}
+
+NABLA_INLINE bool take_index(const char*& at, int& index) {
+  skip_blanks(at);
+  const bool minus = take_minus(at);
+  const char* const begin = at;
+  std::uint64_t digits = 0;
+  take_digits(at, digits);
+  constexpr std::ptrdiff_t most_digits = 9;  // all of which an int holds
+  if (at == begin || at - begin > most_digits || !is_blank(*at)) return false;
+  index = minus ? -static_cast<int>(digits) : static_cast<int>(digits);
+  return true;
+}
+
+/// The nearest double, as of std::from_chars: digits and power of ten are exact, so that their
+/// quotient is rounded once.
+NABLA_INLINE bool take_amplitude(const char*& at, double& amplitude) {
+  constexpr std::array powers_of_ten{1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                     1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+  constexpr auto most_digits = static_cast<std::ptrdiff_t>(powers_of_ten.size()) - 1;
+  skip_blanks(at);
+  const bool minus = take_minus(at);
+  std::uint64_t digits = 0;
+  const char* begin = at;
+  take_digits(at, digits);
+  std::ptrdiff_t whole = at - begin, decimals = 0;
+  if (*at == '.') {
+    begin = ++at;
+    take_digits(at, digits);
+    decimals = at - begin;
+  }
+  const bool ends = is_blank(*at) || *at == '\n' || *at == '\r' || *at == '\0';
+  if (!ends || whole + decimals == 0 || whole + decimals > most_digits) return false;
+  const double size = static_cast<double>(digits) /
+                      powers_of_ten[static_cast<std::size_t>(decimals)];
+  amplitude = minus ? -size : size;
+  return true;
+}
+
+/// False for any other line.
+NABLA_INLINE bool take_reflection(const char*& at, Reflection& reflection) {
+  return take_index(at, reflection.hkl[0]) && take_index(at, reflection.hkl[1]) &&
+         take_index(at, reflection.hkl[2]) && take_amplitude(at, reflection.amplitude);
+}
+
+/// What any line holds: nothing where it is blank or a comment.  Calls `refuse(problem)`, which
+/// throws, for what is no reflection.
+template <class Refuse>
+std::optional<Reflection> parse_line(std::string_view line, Refuse&& refuse) {
+  std::string_view rest = without_comment(line);
+  std::string_view word = next_word(rest);
+  if (word.empty()) return std::nullopt;
+  Reflection reflection{};
+  for (std::size_t axis = 0; axis < 3; ++axis, word = next_word(rest)) {
+    if (word.empty()) refuse("fewer than four columns");
+    const std::optional<int> index = parse_index(word);
+    if (!index) refuse(std::string(1, "hkl"[axis]) + " is no whole number that fits");
+    // INT_MIN alone could not be negated.
+    if (*index == std::numeric_limits<int>::min()) refuse("an index is too large");
+    reflection.hkl[axis] = *index;
+  }
+  if (word.empty()) refuse("fewer than four columns");
+  const std::optional<double> amplitude = parse_number<double>(word);
+  if (!amplitude || !std::isfinite(*amplitude)) refuse("F is no finite number");
+  reflection.amplitude = *amplitude;
+  return reflection;
+}
+
+/// Whole lines of a file, some hundred thousand bytes, and where their reflections go.
 struct Part {
   std::string_view text;
-  long first_line = 1;
   std::size_t lines = 0;
-  std::vector<Reflection> reflections;
+  Reflection* first = nullptr;
+  std::size_t reflections = 0;
   std::exception_ptr fault;
 };
 
-/// Whole lines, some hundred thousand bytes each.
 std::vector<Part> parts_of(std::string_view text) {
   constexpr std::size_t bytes = 200'000;
   std::vector<Part> parts;
-  long line = 1;
   while (!text.empty()) {
     const std::size_t end = text.size() > bytes ? text.find('\n', bytes) : std::string_view::npos;
     Part part;
     part.text = text.substr(0, end == std::string_view::npos ? end : end + 1);
-    part.first_line = line;
-    part.lines = 1 + static_cast<std::size_t>(std::count(part.text.begin(), part.text.end(), '\n'));
-    line += static_cast<long>(part.lines) - 1;
     text.remove_prefix(part.text.size());
     parts.push_back(std::move(part));
   }
   return parts;
+}
+
+/// Reads the reflections of a part of `text`.
+void parse(const std::string& path, std::string_view text, Part& part) {
+  Reflection* to = part.first;
+  const char* const end = part.text.data() + part.text.size();
+  for (const char* begin = part.text.data(); begin < end;) {
+    const char* at = begin;
+    const bool usual = take_reflection(at, *to);
+    const char* const newline = std::find(usual ? at : begin, end, '\n');
+    if (usual) {
+      ++to;
+    } else {
+      Lines one(std::string_view(begin, newline));
+      one.next();
+      const std::string_view line = one.line();
+      const auto refuse = [&](const std::string& problem) {
+        throw InputError(path, line_at(text, static_cast<std::size_t>(begin - text.data())),
+                         problem + " in " + in_quotes(line) +
+                             "; expected: h k l F, with whole h, k, l and finite F");
+      };
+      if (const auto reflection = parse_line(line, refuse)) *to++ = *reflection;
+    }
+    begin = newline + 1;
+  }
+  part.reflections = static_cast<std::size_t>(to - part.first);
 }
 
 }  // namespace
@@ -88,26 +169,38 @@ std::vector<Part> parts_of(std::string_view text) {
 std::vector<Reflection> read_hkl(const std::string& path) {
   const std::string text = read_text(path);
   std::vector<Part> parts = parts_of(text);
-  tbb::parallel_for(std::size_t{0}, parts.size(), [&](std::size_t i) {
-    Part& part = parts[i];
+  const auto for_each_part = [&](auto&& work) {
+    tbb::parallel_for(std::size_t{0}, parts.size(), [&](std::size_t i) { work(parts[i]); });
+  };
+  // A place for each line
+  for_each_part([](Part& part) {
+    part.lines = count_newlines(part.text) + (part.text.ends_with('\n') ? 0 : 1);
+  });
+  std::size_t lines = 0;
+  for (const Part& part : parts) lines += part.lines;
+  std::vector<Reflection> reflections(lines);
+  Reflection* first = reflections.data();
+  for (Part& part : parts) {
+    part.first = first;
+    first += part.lines;
+  }
+  for_each_part([&](Part& part) {
     try {
-      part.reflections = parse_lines(path, part.text, part.first_line, part.lines);
+      parse(path, text, part);
     } catch (const InputError&) {
       part.fault = std::current_exception();
     }
   });
-  std::size_t count = 0;
+  // The places of blank lines and comments are closed.
+  Reflection* end = reflections.data();
   for (const Part& part : parts) {
     // Of several faults the first in the file is told.
     if (part.fault) std::rethrow_exception(part.fault);
-    count += part.reflections.size();
+    if (end != part.first) std::move(part.first, part.first + part.reflections, end);
+    end += part.reflections;
   }
-  if (count == 0) throw InputError(path, 0, "holds no reflections");
-  if (parts.size() == 1) return std::move(parts[0].reflections);
-  std::vector<Reflection> reflections;
-  reflections.reserve(count);
-  for (const Part& part : parts)
-    reflections.insert(reflections.end(), part.reflections.begin(), part.reflections.end());
+  reflections.resize(static_cast<std::size_t>(end - reflections.data()));
+  if (reflections.empty()) throw InputError(path, 0, "holds no reflections");
   return reflections;
 }
 

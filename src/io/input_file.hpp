@@ -35,6 +35,9 @@ class InputFile {
     return size_;
   }
 
+  /// What a regular file holds now; 0 for pipes and devices.
+  std::uint64_t known_bytes() const { return regular_ ? size_ : 0; }
+
   /// Fewer than asked for only at the end of the file.
   std::size_t read(void* to, std::size_t bytes) {
     errno = 0;

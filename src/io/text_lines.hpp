@@ -12,6 +12,11 @@ namespace nablabragg::io {
 /// that no text has.  A UTF-8 byte order mark is dropped.
 std::string read_text(const std::string& path);
 
+std::size_t count_newlines(std::string_view text);
+
+/// The number, from 1, of the line that holds the byte at `offset`.
+long line_at(std::string_view text, std::size_t offset);
+
 /// Goes through a text line by line; accepts CR LF and a last line without a newline.
 class Lines {
  public:

@@ -9,34 +9,50 @@ namespace nablabragg::physics {
 /// Weights of the nodes -1, 0, 1, 2 at t in [0, 1).
 template <class T>
 NABLA_INLINE std::array<T, 4> cubic_weights(T t) {
+  const T sixth = constant<T>(1.0 / 6), half = constant<T>(0.5);
   const T before = t + T(1), back = t - T(1), ahead = t - T(2);
-  return {-t * back * ahead / T(6), before * back * ahead / T(2), -before * t * ahead / T(2),
-          before * t * back / T(6)};
+  return {-t * back * ahead * sixth, before * back * ahead * half, -before * t * ahead * half,
+          before * t * back * sixth};
 }
 
 /// Their derivatives with respect to t.
 template <class T>
 NABLA_INLINE std::array<T, 4> cubic_weight_slopes(T t) {
+  const T sixth = constant<T>(1.0 / 6), half = constant<T>(0.5);
   const T three_t2 = T(3) * t * t;
-  return {-(three_t2 - T(6) * t + T(2)) / T(6), (three_t2 - T(4) * t - T(1)) / T(2),
-          -(three_t2 - T(2) * t - T(2)) / T(2), (three_t2 - T(1)) / T(6)};
+  return {-(three_t2 - T(6) * t + T(2)) * sixth, (three_t2 - T(4) * t - T(1)) * half,
+          -(three_t2 - T(2) * t - T(2)) * half, (three_t2 - T(1)) * sixth};
+}
+
+/// Of the nodes along each axis.
+template <class T>
+struct TricubicWeights {
+  std::array<T, 4> x, y, z;
+};
+template <class T>
+NABLA_INLINE TricubicWeights<T> tricubic_weights(T tx, T ty, T tz) {
+  return {cubic_weights(tx), cubic_weights(ty), cubic_weights(tz)};
 }
 
 /// `node(i, j, k)` is the value at offsets i, j, k = 0..3 from the corner of the neighbourhood.
 template <class T, class Node>
-NABLA_INLINE T tricubic(T tx, T ty, T tz, Node&& node) {
-  const auto wx = cubic_weights(tx), wy = cubic_weights(ty), wz = cubic_weights(tz);
+NABLA_INLINE T tricubic(const TricubicWeights<T>& w, Node&& node) {
   T sum(0);
-  for (int i = 0; i < 4; ++i) {
+  for (std::size_t i = 0; i < 4; ++i) {
     T plane(0);
-    for (int j = 0; j < 4; ++j) {
+    for (std::size_t j = 0; j < 4; ++j) {
       T line(0);
-      for (int k = 0; k < 4; ++k) line = line + wz[static_cast<std::size_t>(k)] * node(i, j, k);
-      plane = plane + wy[static_cast<std::size_t>(j)] * line;
+      for (std::size_t k = 0; k < 4; ++k)
+        line = line + w.z[k] * node(static_cast<int>(i), static_cast<int>(j), static_cast<int>(k));
+      plane = plane + w.y[j] * line;
     }
-    sum = sum + wx[static_cast<std::size_t>(i)] * plane;
+    sum = sum + w.x[i] * plane;
   }
   return sum;
+}
+template <class T, class Node>
+NABLA_INLINE T tricubic(T tx, T ty, T tz, Node&& node) {
+  return tricubic(tricubic_weights(tx, ty, tz), node);
 }
 
 /// A value between the nodes and its derivatives along the axes.

@@ -9,7 +9,7 @@ namespace nablabragg {
 template Plan make_plan(const Experiment&, const Resolved&);
 
 void check_pixels(const Plan& plan, std::span<const PixelIndex> pixels) {
-  const PlanFrame& frame = plan.frame;
+  const PlanFrame& frame = plan.panels.front().frame;
   for (const PixelIndex& p : pixels)
     if (p.fast < 0 || p.fast >= frame.fast_pixels || p.slow < 0 || p.slow >= frame.slow_pixels)
       throw UsageError("pixel fast " + std::to_string(p.fast) + " slow " + std::to_string(p.slow) +

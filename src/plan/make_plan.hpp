@@ -56,7 +56,7 @@ BasicPlanFrame<Real> plan_frame(const BasicExperiment<Real>& e, const BasicPanel
   if (e.detector.curved)
     f.curvature = e.quirks.curved_about_lab_axes ? Curvature::about_lab_axes : Curvature::spherical;
   f.beam = p.beam;
-  f.radius = p.distance;
+  f.curvature_radius = p.distance;
   f.beam_fast = p.beam_fast;
   f.beam_slow = p.beam_slow;
   f.handedness = dot(cross(p.fast, p.slow), p.beam) < Real(0) ? -1 : 1;
@@ -66,71 +66,91 @@ BasicPlanFrame<Real> plan_frame(const BasicExperiment<Real>& e, const BasicPanel
   return f;
 }
 
-}  // namespace plan_detail
-
-/// `r` is resolve(e).
 template <class Real>
-BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
-  const Quirks& quirks = e.quirks;
-  BasicPlan<Real> plan;
-  plan.frame = plan_detail::plan_frame(e, r.panel, r.oversample);
-
-  // Sensor
+BasicPlanPanel<Real> plan_panel(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
+  BasicPlanPanel<Real> panel;
+  panel.frame = plan_frame(e, r.panel, r.oversample);
   if (r.sensor.thickness > Real(0))
-    plan.sensor = {r.sensor.layers, r.sensor.layer_step, r.sensor.absorption_per_m};
+    panel.sensor = {r.sensor.layers, r.sensor.layer_step, r.sensor.absorption_per_m};
+  panel.roi = r.roi;
+  panel.mask = e.sampling.mask;
+  return panel;
+}
 
-  // Rays
-  plan.rays.reserve(r.rays.size());
+template <class Real>
+BasicPlanLight<Real> plan_light(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
+  BasicPlanLight<Real> light;
+  light.rays.reserve(r.rays.size());
   for (const BasicRay<Real>& ray : r.rays) {
     const Vec3<Real> incident = -unit(ray.towards_source);
-    plan.rays.push_back({incident, unit(cross(r.panel.polarization_axis, incident)),
-                         Real(1) / ray.wavelength, ray.weight});
+    light.rays.push_back({incident, unit(cross(r.panel.polarization_axis, incident)),
+                          Real(1) / ray.wavelength, ray.weight});
   }
-  plan.shared_directions = e.beam.sources.empty();
+  light.shared_directions = e.beam.sources.empty();
+  light.polarization_fraction = e.beam.polarization_fraction;
+  return light;
+}
 
-  // Orientations
+template <class Real>
+BasicPlanLattice<Real> plan_lattice(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
+  BasicPlanLattice<Real> lattice;
+  lattice.shape = e.crystal.shape;
+  lattice.cells = r.cells;
+  lattice.fudge = e.crystal.fudge;
+  lattice.metric = spot_metric(r, e.quirks.volume_scaled_spots);
+
+  lattice.domains = static_cast<int>(r.domains.size());
+  lattice.orientations.reserve(r.phi.size() * r.domains.size());
   const Mat3<Real> axes = model::axes_in_metres(r.axes);
-  plan.domains = static_cast<int>(r.domains.size());
-  plan.orientations.reserve(r.phi.size() * r.domains.size());
   for (const Real& phi : r.phi) {
     const Mat3<Real> turned = physics::rotate_about(axes, r.panel.spindle, phi);
     for (const Mat3<Real>& domain : r.domains)
-      plan.orientations.push_back({domain * turned.a, domain * turned.b, domain * turned.c});
+      lattice.orientations.push_back({domain * turned.a, domain * turned.b, domain * turned.c});
   }
 
-  // Scattering
-  plan.lattice = {e.crystal.shape, r.cells, e.crystal.fudge,
-                  plan_detail::spot_metric(r, quirks.volume_scaled_spots)};
-  plan.grid = e.structure_factors.grid;
-  plan.default_F = Real(e.structure_factors.default_F);
-  plan.tricubic = r.tricubic;
-  plan.out_of_range = quirks.interpolation_latch ? OutOfRange::nearest_for_all
-                                                 : OutOfRange::default_F;
-  plan.dmin = e.sampling.dmin_A * 1e-10;
+  lattice.grid = e.structure_factors.grid;
+  lattice.default_F = Real(e.structure_factors.default_F);
+  lattice.tricubic = r.tricubic;
+  lattice.out_of_range = e.quirks.interpolation_latch ? OutOfRange::nearest_for_all
+                                                      : OutOfRange::default_F;
+  return lattice;
+}
 
-  // Factors that vary over a pixel
-  plan.oversample = r.oversample;
+template <class Real>
+FactorRules factor_rules(const BasicExperiment<Real>& e) {
+  const Quirks& quirks = e.quirks;
+  FactorRules rules;
   if (quirks.first_value_factors) {
     const auto rule = [&](bool at_each_subpixel) {
       if (!at_each_subpixel) return Apply::once;
       return quirks.running_products ? Apply::to_running_sum : Apply::to_each_term;
     };
-    plan.solid_angle = rule(e.sampling.oversample_omega);
-    plan.polarization = rule(e.sampling.oversample_polar);
-    plan.capture = rule(e.sampling.oversample_thick);
+    rules.solid_angle = rule(e.sampling.oversample_omega);
+    rules.polarization = rule(e.sampling.oversample_polar);
+    rules.capture = rule(e.sampling.oversample_thick);
   }
-  if (!quirks.last_layer_capture && plan.capture == Apply::once) plan.capture = Apply::to_each_term;
-  plan.polarized = e.beam.polarization_correction ||
-                   (quirks.oversample_polar_polarizes && e.sampling.oversample_polar);
-  plan.polarization_fraction = e.beam.polarization_fraction;
+  if (!quirks.last_layer_capture && rules.capture == Apply::once)
+    rules.capture = Apply::to_each_term;
+  rules.polarized = e.beam.polarization_correction ||
+                    (quirks.oversample_polar_polarizes && e.sampling.oversample_polar);
+  return rules;
+}
 
-  // Scale and background
+}  // namespace plan_detail
+
+/// `r` is resolve(e).
+template <class Real>
+BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
+  BasicPlan<Real> plan;
+  plan.panels.push_back(plan_detail::plan_panel(e, r));
+  plan.light = plan_detail::plan_light(e, r);
+  plan.lattice = plan_detail::plan_lattice(e, r);
+  plan.rules = plan_detail::factor_rules(e);
+  plan.oversample = r.oversample;
+  plan.dmin = e.sampling.dmin_A * 1e-10;
   plan.scale = plan_detail::thomson_m2 * r.fluence / Real(static_cast<double>(r.steps));
   const Real water = plan_detail::water_photons_per_sr(e.water_um, r.fluence);
-  (quirks.water_scaled_twice ? plan.starting_sum : plan.background_per_sr) = water;
-
-  plan.roi = r.roi;
-  plan.mask = e.sampling.mask;
+  (e.quirks.water_scaled_twice ? plan.background.starting_sum : plan.background.per_sr) = water;
   return plan;
 }
 

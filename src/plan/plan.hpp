@@ -1,7 +1,10 @@
 // The joint between the cold code and the hot: everything an engine needs, as flat arrays and
 // plain numbers, in SI units and double precision.  An engine sees this and nothing else.
+//
+// What of a part is plain numbers, the same wherever its arrays lie, is a struct of its own
+// (PanelNumbers, LightNumbers...): derivatives and GPU kernels want just that.
 #pragma once
-#include <cstdint>
+#include <cstddef>  // for std::size_t
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -47,8 +50,8 @@ struct BasicPlanFrame {
   Real subpixel{0};                       ///< pixel / oversample [m]
   Real close_distance{0};                 ///< [m], as it enters the solid angle
   Curvature curvature = Curvature::flat;
-  Vec3<Real> beam;  ///< the rest serves the curved detector only
-  Real radius{0};   ///< [m]
+  Vec3<Real> beam;           ///< the rest serves the curved detector only
+  Real curvature_radius{0};  ///< [m]
   Real beam_fast{0}, beam_slow{0};
   double handedness = 1;
   SolidAngle solid_angle = SolidAngle::oblique;
@@ -59,6 +62,40 @@ struct BasicPlanSensor {
   int layers = 1;
   Real layer_step{0};        ///< [m]
   Real absorption_per_m{0};  ///< 0: every layer captures all
+
+  NABLA_INLINE bool absorbs() const { return absorption_per_m > Real(0); }
+};
+
+/// What of a panel is plain numbers.
+template <class Real>
+struct BasicPanelNumbers {
+  BasicPlanFrame<Real> frame;
+  BasicPlanSensor<Real> sensor;
+  RegionOfInterest roi;
+  std::size_t first_pixel = 0;  ///< in the one index space of the pixels of all panels
+};
+
+template <class Real>
+struct BasicPlanPanel : BasicPanelNumbers<Real> {
+  std::shared_ptr<const Mask> mask;  ///< may be empty
+
+  std::size_t pixels() const {
+    return static_cast<std::size_t>(this->frame.fast_pixels) *
+           static_cast<std::size_t>(this->frame.slow_pixels);
+  }
+  /// Within the panel.
+  std::size_t offset_of(int fast, int slow) const {
+    return static_cast<std::size_t>(slow) * static_cast<std::size_t>(this->frame.fast_pixels) +
+           static_cast<std::size_t>(fast);
+  }
+  /// Whether the mask, if any, keeps the pixel.
+  bool visits(int fast, int slow) const { return !mask || mask->keep[offset_of(fast, slow)] != 0; }
+  /// Whether the pixel is in the region of interest, too.
+  bool wants(int fast, int slow) const {
+    const RegionOfInterest& r = this->roi;
+    return fast >= r.fast_min && fast <= r.fast_max && slow >= r.slow_min && slow <= r.slow_max &&
+           visits(fast, slow);
+  }
 };
 
 template <class Real>
@@ -69,71 +106,135 @@ struct BasicPlanRay {
   Real weight{1};       ///< 1 on average
 };
 
+/// What of the light is plain numbers.
 template <class Real>
-struct BasicPlanLattice {
+struct BasicLightNumbers {
+  Real polarization_fraction{0};
+  /// Rays that agree in incident and magnetic have the same derivatives there: they come from a
+  /// grid, not from a list whose directions are parameters.
+  bool shared_directions = false;
+};
+
+template <class Real>
+struct BasicPlanLight : BasicLightNumbers<Real> {
+  std::vector<BasicPlanRay<Real>> rays;
+};
+
+/// What of a lattice is plain numbers.
+template <class Real>
+struct BasicLatticeNumbers {
   CrystalShape shape = CrystalShape::square;
   Vec3<Real> cells;  ///< Na, Nb, Nc
   Real fudge{1};
   physics::SpotMetric<Real> metric{};  ///< of the gauss and top-hat shapes
-};
+  int domains = 1;                     ///< orientations of one phi step
 
-/// What of a plan is plain numbers: the same wherever the arrays lie.  `Real` is double; a dual
-/// number, whose slopes are the plan's derivative; SIMD lanes, which gather one.
-template <class Real>
-struct BasicPlanNumbers {
-  BasicPlanFrame<Real> frame;
-  BasicPlanSensor<Real> sensor;
-  int domains = 1;  ///< orientations of one phi step
-  BasicPlanLattice<Real> lattice;
-
+  // Structure factors
   Real default_F{0};
   bool tricubic = false;
   OutOfRange out_of_range = OutOfRange::default_F;
-
-  int oversample = 1;
-  Apply solid_angle = Apply::to_each_term, polarization = Apply::to_each_term,
-        capture = Apply::to_each_term;
-  bool polarized = true;  ///< false: the polarization factor is 1
-  Real polarization_fraction{0};
-  double dmin = 0;  ///< [m]; 0: no limit
-  /// Rays that agree in incident and magnetic have the same derivatives there: they come from a
-  /// grid, not from a list whose directions are parameters.
-  bool shared_directions = false;
-
-  Real scale{1};              ///< r_e^2 fluence / steps
-  Real starting_sum{0};       ///< what every pixel's sum begins with (compat water)
-  Real background_per_sr{0};  ///< photons that ride on solid angle, polarization and capture alone
-
-  RegionOfInterest roi;
 };
 
 template <class Real>
-struct BasicPlan : BasicPlanNumbers<Real> {
-  std::vector<BasicPlanRay<Real>> rays;
+struct BasicPlanLattice : BasicLatticeNumbers<Real> {
   std::vector<Mat3<Real>> orientations;  ///< rows a, b, c [m] for each phi step and domain, phi
                                          ///< slowest
   std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty
-  std::shared_ptr<const Mask> mask;
+};
 
-  bool visits(int fast, int slow) const {
-    return !mask || mask->keep[static_cast<std::size_t>(slow) *
-                                   static_cast<std::size_t>(this->frame.fast_pixels) +
-                               static_cast<std::size_t>(fast)] != 0;
+/// What falls on a pixel besides the lattice's spots.
+template <class Real>
+struct BasicPlanBackground {
+  Real starting_sum{0};  ///< what every pixel's sum begins with (compat water)
+  Real per_sr{0};        ///< photons that ride on solid angle, polarization and capture alone
+};
+
+/// How the factors that vary over a pixel enter its sum: decided once, read by every walk.
+struct FactorRules {
+  Apply solid_angle = Apply::to_each_term, polarization = Apply::to_each_term,
+        capture = Apply::to_each_term;
+  bool polarized = true;  ///< false: the polarization factor is 1
+
+  NABLA_INLINE bool each_solid_angle() const { return solid_angle == Apply::to_each_term; }
+  NABLA_INLINE bool each_polarization() const {
+    return polarized && polarization == Apply::to_each_term;
   }
+  NABLA_INLINE bool once_polarization() const { return polarized && polarization == Apply::once; }
+  template <class Real>
+  NABLA_INLINE bool each_capture(const BasicPlanSensor<Real>& sensor) const {
+    return sensor.absorbs() && capture == Apply::to_each_term;
+  }
+  template <class Real>
+  NABLA_INLINE bool once_capture(const BasicPlanSensor<Real>& sensor) const {
+    return sensor.absorbs() && capture == Apply::once;
+  }
+  /// Does any factor multiply the sum after every term?
+  NABLA_INLINE bool running() const {
+    return solid_angle == Apply::to_running_sum || polarization == Apply::to_running_sum ||
+           capture == Apply::to_running_sum;
+  }
+};
+
+/// What all parts share.  `Real` is double; a dual number, whose slopes are the plan's derivative;
+/// SIMD lanes, which gather one.
+template <class Real>
+struct BasicPlanNumbers {
+  int oversample = 1;
+  FactorRules rules;
+  double dmin = 0;  ///< [m]; 0: no limit
+  BasicPlanBackground<Real> background;
+  Real scale{1};  ///< r_e^2 fluence / steps
+};
+
+/// The parts that vary independently: where light is caught, the light, what scatters it.
+template <class Real>
+struct BasicPlan : BasicPlanNumbers<Real> {
+  std::vector<BasicPlanPanel<Real>> panels;
+  BasicPlanLight<Real> light;
+  BasicPlanLattice<Real> lattice;
+};
+
+/// All numbers that a pixel of one panel depends on smoothly, rays, orientations and structure
+/// factors aside.
+template <class Real>
+struct BasicPixelNumbers : BasicPlanNumbers<Real> {
+  BasicPanelNumbers<Real> panel;
+  BasicLightNumbers<Real> light;
+  BasicLatticeNumbers<Real> lattice;
 };
 
 using PlanFrame = BasicPlanFrame<double>;
 using PlanSensor = BasicPlanSensor<double>;
+using PanelNumbers = BasicPanelNumbers<double>;
+using PlanPanel = BasicPlanPanel<double>;
 using PlanRay = BasicPlanRay<double>;
+using LightNumbers = BasicLightNumbers<double>;
+using PlanLight = BasicPlanLight<double>;
+using LatticeNumbers = BasicLatticeNumbers<double>;
 using PlanLattice = BasicPlanLattice<double>;
+using PlanBackground = BasicPlanBackground<double>;
 using PlanNumbers = BasicPlanNumbers<double>;
 using Plan = BasicPlan<double>;
 
-/// What the pixel loop reads of a plan, structure factors aside.  The arrays are someone else's and
-/// may lie in a GPU's memory; the view itself is handed to a kernel byte by byte.
-struct PlanView : PlanNumbers {
+/// What the pixel loop reads of a plan, structure factors aside: the same plain numbers, with
+/// pointers where the plan owns its arrays.  These are someone else's and may lie in a GPU's
+/// memory; the view itself is handed to a kernel byte by byte.  A kernel walks over one panel.
+struct LightView : LightNumbers {
   std::span<const PlanRay> rays;
+};
+struct LatticeView : LatticeNumbers {
   std::span<const Mat3d> orientations;
+};
+struct PlanView : PlanNumbers {
+  PanelNumbers panel;
+  LightView light;
+  LatticeView lattice;
+
+  PlanView(const Plan& plan, std::size_t panel_number)
+      : PlanNumbers(plan),
+        panel(plan.panels[panel_number]),
+        light{plan.light, plan.light.rays},
+        lattice{plan.lattice, plan.lattice.orientations} {}
 };
 static_assert(std::is_trivially_copyable_v<PlanView>);
 

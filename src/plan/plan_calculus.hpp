@@ -12,11 +12,10 @@ NABLA_INLINE void for_each_component(F&& f, Vectors&... v) {
   f(v.z...);
 }
 
-/// Calls f with the same number of each of some plans, once for each number that images depend on
-/// smoothly; rays, orientations and structure factors aside.  The arguments are BasicPlanNumbers of
-/// any number types.
-template <class F, class... Numbers>
-NABLA_INLINE void for_each_number(F&& f, Numbers&... p) {
+/// Calls f with the same number of each of some panels, once for each number that images depend on
+/// smoothly, of any number types; so do the others for their parts.
+template <class F, class... Panels>
+NABLA_INLINE void for_each_number_of_panel(F&& f, Panels&... p) {
   for_each_component(f, p.frame.origin...);
   for_each_component(f, p.frame.fast...);
   for_each_component(f, p.frame.slow...);
@@ -25,24 +24,57 @@ NABLA_INLINE void for_each_number(F&& f, Numbers&... p) {
   f(p.frame.subpixel...);
   f(p.frame.close_distance...);
   for_each_component(f, p.frame.beam...);
-  f(p.frame.radius...);
+  f(p.frame.curvature_radius...);
   f(p.frame.beam_fast...);
   f(p.frame.beam_slow...);
   f(p.sensor.layer_step...);
   f(p.sensor.absorption_per_m...);
-  for_each_component(f, p.lattice.cells...);
-  f(p.lattice.fudge...);
-  f(p.lattice.metric.aa...);
-  f(p.lattice.metric.bb...);
-  f(p.lattice.metric.cc...);
-  f(p.lattice.metric.ab...);
-  f(p.lattice.metric.bc...);
-  f(p.lattice.metric.ca...);
-  f(p.default_F...);
-  f(p.polarization_fraction...);
+}
+
+/// Orientations and structure factors aside.
+template <class F, class... Lattices>
+NABLA_INLINE void for_each_number_of_lattice(F&& f, Lattices&... l) {
+  for_each_component(f, l.cells...);
+  f(l.fudge...);
+  f(l.metric.aa...);
+  f(l.metric.bb...);
+  f(l.metric.cc...);
+  f(l.metric.ab...);
+  f(l.metric.bc...);
+  f(l.metric.ca...);
+  f(l.default_F...);
+}
+
+/// Rays aside.
+template <class F, class... Lights>
+NABLA_INLINE void for_each_number_of_light(F&& f, Lights&... l) {
+  f(l.polarization_fraction...);
+}
+
+/// Of what all parts share.
+template <class F, class... Numbers>
+NABLA_INLINE void for_each_shared_number(F&& f, Numbers&... p) {
   f(p.scale...);
-  f(p.starting_sum...);
-  f(p.background_per_sr...);
+  f(p.background.starting_sum...);
+  f(p.background.per_sr...);
+}
+
+/// The arguments are BasicPixelNumbers.
+template <class F, class... Numbers>
+NABLA_INLINE void for_each_number(F&& f, Numbers&... p) {
+  for_each_number_of_panel(f, p.panel...);
+  for_each_number_of_lattice(f, p.lattice...);
+  for_each_number_of_light(f, p.light...);
+  for_each_shared_number(f, p...);
+}
+
+/// The same for a plan, with one of its panels, and BasicPixelNumbers.
+template <class F, class AnyPlan, class Numbers>
+NABLA_INLINE void for_each_number_at(F&& f, AnyPlan& plan, std::size_t panel, Numbers& p) {
+  for_each_number_of_panel(f, plan.panels[panel], p.panel);
+  for_each_number_of_lattice(f, plan.lattice, p.lattice);
+  for_each_number_of_light(f, plan.light, p.light);
+  for_each_shared_number(f, plan, p);
 }
 
 template <class F, class... Rays>
@@ -60,31 +92,37 @@ NABLA_INLINE void for_each_number_of_axes(F&& f, Matrices&... m) {
   for_each_component(f, m.c...);
 }
 
-/// All of the plans' numbers, rays and orientations included.
+/// All of the plans' numbers, panels, rays and orientations included.
 template <class F, class... Plans>
 void for_each_number_of_plan(F&& f, Plans&... plans) {
-  for_each_number(f, plans...);
   const auto& first = std::get<0>(std::tie(plans...));
-  for (std::size_t i = 0; i < first.rays.size(); ++i) for_each_number_of_ray(f, plans.rays[i]...);
-  for (std::size_t i = 0; i < first.orientations.size(); ++i)
-    for_each_number_of_axes(f, plans.orientations[i]...);
+  for (std::size_t i = 0; i < first.panels.size(); ++i)
+    for_each_number_of_panel(f, plans.panels[i]...);
+  for_each_number_of_lattice(f, plans.lattice...);
+  for_each_number_of_light(f, plans.light...);
+  for_each_shared_number(f, plans...);
+  for (std::size_t i = 0; i < first.light.rays.size(); ++i)
+    for_each_number_of_ray(f, plans.light.rays[i]...);
+  for (std::size_t i = 0; i < first.lattice.orientations.size(); ++i)
+    for_each_number_of_axes(f, plans.lattice.orientations[i]...);
 }
 
 /// Numbers that are all zero, of any number type.
 template <class Real>
-NABLA_INLINE BasicPlanNumbers<Real> zero_numbers() {
-  BasicPlanNumbers<Real> zero;
+NABLA_INLINE BasicPixelNumbers<Real> zero_numbers() {
+  BasicPixelNumbers<Real> zero;
   for_each_number([](Real& x) { x = Real(0); }, zero);
   return zero;
 }
 
-/// A plan with as many rays and orientations as `like`, all numbers zero.
+/// A plan with as many panels, rays and orientations as `like`, all numbers zero.
 template <class AnyPlan>
 Plan zero_plan(const AnyPlan& like) {
   Plan zero;
-  static_cast<PlanNumbers&>(zero) = zero_numbers<double>();
-  zero.rays.assign(like.rays.size(), PlanRay{{}, {}, 0, 0});
-  zero.orientations.assign(like.orientations.size(), Mat3d{});
+  zero.panels.resize(like.panels.size());
+  zero.light.rays.resize(like.light.rays.size());
+  zero.lattice.orientations.resize(like.lattice.orientations.size());
+  for_each_number_of_plan([](double& x) { x = 0; }, zero);
   return zero;
 }
 

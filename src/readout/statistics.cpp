@@ -75,7 +75,8 @@ RowSums sums_of(std::span<const float> row) {
 }  // namespace
 
 Statistics image_statistics(const Plan& plan, const Image& image, bool count_masked) {
-  const RegionOfInterest& roi = plan.roi;
+  const PlanPanel& panel = plan.panels.front();
+  const RegionOfInterest& roi = panel.roi;
   const auto pixels_of = [&](int slow) {
     return image.row(slow).subspan(
         static_cast<std::size_t>(roi.fast_min),
@@ -84,10 +85,10 @@ Statistics image_statistics(const Plan& plan, const Image& image, bool count_mas
   std::vector<RowSums> rows(static_cast<std::size_t>(roi.slow_max) + 1 -
                             static_cast<std::size_t>(roi.slow_min));
   const auto sum_row = [&](int slow, std::vector<float>& visited) {
-    if (!plan.mask) return sums_of(pixels_of(slow));
+    if (!panel.mask) return sums_of(pixels_of(slow));
     visited.clear();
     for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast)
-      if (plan.visits(fast, slow)) visited.push_back(image.at(fast, slow));
+      if (panel.visits(fast, slow)) visited.push_back(image.at(fast, slow));
     RowSums sums = sums_of(visited);
     if (!count_masked) return sums;
     const RowSums all = sums_of(pixels_of(slow));
@@ -134,10 +135,10 @@ Statistics image_statistics(const Plan& plan, const Image& image, bool count_mas
 
   if (s.max_slow >= 0) {
     s.max_fast = roi.fast_min;
-    while (!plan.visits(s.max_fast, s.max_slow) ||
+    while (!panel.visits(s.max_fast, s.max_slow) ||
            static_cast<double>(image.at(s.max_fast, s.max_slow)) != s.max)
       ++s.max_fast;
-    const double step = plan.frame.pixel / plan.oversample;
+    const double step = panel.frame.pixel / plan.oversample;
     const auto last = [&](int pixel) {
       return step * (double(pixel) * plan.oversample + plan.oversample - 1) + step / 2;
     };

@@ -381,9 +381,5 @@ TEST(Profile, CountsAsManyStepsOverTimeAsTheTilesHold) {
   EXPECT_EQ(rate.rbegin()->second, 0);
 }
 
-TEST(Profile, CostsNothingWhereThereIsNone) {
-  const cli::Stage stage(nullptr, "simulate", "nothing");
-}
-
 }  // namespace
 }  // namespace nablabragg

@@ -19,24 +19,24 @@ struct Pixel {
   bool wanted;
 };
 
-__device__ Pixel pixel_of_thread(const PlanNumbers& plan) {
-  const RegionOfInterest& roi = plan.roi;
+__device__ Pixel pixel_of_thread(const PanelNumbers& panel) {
+  const RegionOfInterest& roi = panel.roi;
   const int fast = roi.fast_min + static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x),
             slow = roi.slow_min + static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
   return {fast, slow,
-          static_cast<std::size_t>(slow) * static_cast<std::size_t>(plan.frame.fast_pixels) +
+          static_cast<std::size_t>(slow) * static_cast<std::size_t>(panel.frame.fast_pixels) +
               static_cast<std::size_t>(fast),
           fast <= roi.fast_max && slow <= roi.slow_max};
 }
 
 }  // namespace
 
-/// The reference engine's loop, one thread a pixel of the region of interest.
+/// The reference engine's loop, one thread a pixel of a panel's region of interest.
 template <CrystalShape Shape, bool Tricubic>
 __global__ void walk_plan(const PlanView plan, const GridView grid, float* photons) {
-  const Pixel pixel = pixel_of_thread(plan);
+  const Pixel pixel = pixel_of_thread(plan.panel);
   if (!pixel.wanted) return;
-  const PixelSum sum = sum_pixels<Shape, Tricubic>(plan, grid, double(pixel.fast),
+  const PixelSum sum = sum_pixels<Shape, Tricubic>(plan, plan.panel, grid, double(pixel.fast),
                                                    double(pixel.slow), all_steps, NoVisitor{});
   photons[pixel.index] = static_cast<float>(sum.photons);
 }
@@ -45,14 +45,14 @@ __global__ void walk_plan(const PlanView plan, const GridView grid, float* photo
 /// pixel, with the 4 x 4 x 4 structure factors of `nodes` around it.
 template <CrystalShape Shape>
 __global__ void first_step(const PlanView plan, const float* nodes, float* intensities) {
-  const Pixel pixel = pixel_of_thread(plan);
+  const Pixel pixel = pixel_of_thread(plan.panel);
   if (!pixel.wanted) return;
   BasicSubPixel<float> at;
-  place(plan, float(pixel.fast), float(pixel.slow), at);
+  place(plan.panel, plan.oversample, float(pixel.fast), float(pixel.slow), at);
 
-  const PlanRay& ray = plan.rays[0];
+  const PlanRay& ray = plan.light.rays[0];
   const Vec3<float> incident = vec3_as<float>(ray.incident);
-  const Mat3d& axes = plan.orientations[0];
+  const Mat3d& axes = plan.lattice.orientations[0];
   const Vec3<float> h = Mat3<float>{vec3_as<float>(axes.a), vec3_as<float>(axes.b),
                                     vec3_as<float>(axes.c)} *
                         (float(ray.wavenumber) * (at.direction - incident));
@@ -63,12 +63,12 @@ __global__ void first_step(const PlanView plan, const float* nodes, float* inten
 
   const float polarization = physics::kahn_polarization(
       dot(incident, at.direction), dot(at.direction, vec3_as<float>(ray.magnetic)),
-      float(plan.polarization_fraction));
+      float(plan.light.polarization_fraction));
   const float capture = physics::capture_fraction(
-      0.0f, float(plan.sensor.layer_step), float(plan.sensor.absorption_per_m),
-      dot(at.direction, vec3_as<float>(plan.frame.normal)));
+      0.0f, float(plan.panel.sensor.layer_step), float(plan.panel.sensor.absorption_per_m),
+      dot(at.direction, vec3_as<float>(plan.panel.frame.normal)));
   intensities[pixel.index] = F * F * F_latt * F_latt * polarization * capture *
-                             solid_angle(plan.frame, 1 / at.distance, 0.0);
+                             solid_angle(plan.panel.frame, 1 / at.distance, 0.0);
 }
 
 #define NABLA_KERNELS(shape)                                                                \

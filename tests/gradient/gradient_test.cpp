@@ -14,6 +14,7 @@
 #include "support/experiment.hpp"
 #include "support/message_of.hpp"
 #include "support/random_experiment.hpp"
+#include "support/seldom.hpp"
 
 namespace nablabragg::test {
 namespace {
@@ -78,6 +79,8 @@ RC_GTEST_PROP(BothDirections, AreAdjoint, ()) {
   RC_ASSERT(std::abs(dot_product(pushed, weights) - along) <= 1e-10 * scale);
 }
 
+Seldom& latched = Seldom::at_most(0.25, "experiments whose table nanoBragg's lookups leave");
+
 RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   const Experiment e = any_differentiable();
   const auto pixels = visited_pixels(e);
@@ -88,7 +91,7 @@ RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   for (std::size_t i = 0; i < light.size(); ++i) scale += std::abs(light[i] * weights[i]);
   // The pixel in which nanoBragg's latch falls is differentiated as if it fell with its first
   // lookup.
-  if (e.quirks.interpolation_latch && simulate(e).table_miss) RC_DISCARD();
+  if (latched.happens(e.quirks.interpolation_latch && simulate(e).table_miss)) return;
   RC_ASSERT(std::abs(value_and_gradient(e, pixels, weights, options).value -
                      dot_product(light, weights)) <= 1e-9 * scale);
   const std::vector<std::string> names{"cells", "pixel_size"};
@@ -123,6 +126,8 @@ TEST(BothDirections, AgreeOnEachColumnOfTheJacobian) {
 
 /// Of images darker than this, much is not computed in single precision (-skip_below).
 constexpr double dark = 1e-20;
+// Narrow spots of many wavelengths leave a fifth of such small images dark.
+Seldom& dark_images = Seldom::at_most(0.35, "images too dark for single precision");
 
 /// Relative to the sum of what the pixels contribute, which may cancel; `of_light`: allowed of the
 /// light, where within a pixel the changes that make up a slope cancel.
@@ -141,7 +146,7 @@ void check_single_precision(const Experiment& e, double of_light = 1e-6,
   for (std::size_t i = 0; i < j.slopes.size(); ++i)
     scales[i % scales.size()] += std::abs(j.slopes[i] * weights[i / scales.size()]);
   for (std::size_t i = 0; i < pixels.size(); ++i) light += std::abs(j.photons[i] * weights[i]);
-  if (light < dark) return;
+  if (dark_images.happens(light < dark)) return;
   std::size_t column = 0;
   for (const std::string& name : names) {
     const auto &a = exact.gradient.parameters.at(name), &b = quick.gradient.parameters.at(name);
@@ -180,6 +185,8 @@ Experiment any_pink() {
   return e;
 }
 
+Seldom& rays_apart = Seldom::at_most(0.2, "experiments whose wavelengths are no bands");
+
 bool takes_bands(const Experiment& e) {
   return simulate(e, options_of(Precision::float32)).engine.kernel.find("bands") !=
          std::string::npos;
@@ -187,7 +194,7 @@ bool takes_bands(const Experiment& e) {
 
 RC_GTEST_PROP(Bands, HaveTheGradientsOfTheirRaysToAThousandth, ()) {
   const Experiment e = any_pink();
-  RC_CLASSIFY(takes_bands(e), "bands");
+  rays_apart.happens(!takes_bands(e));
   // In the direct beam nanoBragg's spots do not depend on the cell: what its indices and its
   // metric do to narrow spots cancels.  So does, nearly, what the beam does by itself and by the
   // detector that it turns; all of that with bands or without.
@@ -197,18 +204,18 @@ RC_GTEST_PROP(Bands, HaveTheGradientsOfTheirRaysToAThousandth, ()) {
 /// Reverse and forwards, for a direction of all numbers of a plan; rays apart from each other.
 RC_GTEST_PROP(Bands, AreAdjoint, ()) {
   const Experiment e = any_pink();
-  RC_CLASSIFY(takes_bands(e), "bands");
+  rays_apart.happens(!takes_bands(e));
   const auto pixels = visited_pixels(e);
   const auto weights = any_weights(pixels.size());
   Plan plan = make_plan(e, resolve(e));
-  for (PlanRay& ray : plan.rays) ray.weight = *any_between(0.1, 3);
+  for (PlanRay& ray : plan.light.rays) ray.weight = *any_between(0.1, 3);
   Plan direction = zero_plan(plan);
   for_each_number_of_plan(
       [](double& to, const double& x) { to = *any_between(-1, 1) * 1e-3 * std::abs(x); }, direction,
       plan);
-  for (PlanRay& ray : direction.rays) {  // as those of a grid
-    ray.incident = direction.rays[0].incident;
-    ray.magnetic = direction.rays[0].magnetic;
+  for (PlanRay& ray : direction.light.rays) {  // as those of a grid
+    ray.incident = direction.light.rays[0].incident;
+    ray.magnetic = direction.light.rays[0].magnetic;
   }
   const auto options = options_of(Precision::float32);
   const auto pulled = engine::pull_back_cpu(plan, pixels, weights, options);
@@ -229,7 +236,7 @@ RC_GTEST_PROP(Bands, AreAdjoint, ()) {
     scale += std::abs(weights[i] * slopes[i]);
     total += std::abs(weights[i] * light[i]);
   }
-  if (total < dark) return;
+  if (dark_images.happens(total < dark)) return;
   scale += 1e-3 * total;
   RC_ASSERT(std::abs(along - exactly) <= 1e-3 * scale);
   RC_ASSERT(std::abs(along - dot_product(slopes, weights)) <= 1e-4 * scale);
@@ -251,12 +258,12 @@ TEST(Bands, GiveEachRayItsWavelengthAndItsWeight) {
     const Experiment e = pink_experiment(more);
     ASSERT_TRUE(takes_bands(e));
     Plan plan = make_plan(e, resolve(e));
-    for (std::size_t i = 0; i < plan.rays.size(); ++i)
-      plan.rays[i].weight = 1 + 0.5 * std::sin(double(i));
+    for (std::size_t i = 0; i < plan.light.rays.size(); ++i)
+      plan.light.rays[i].weight = 1 + 0.5 * std::sin(double(i));
     std::vector<double> weights(1024);
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 1 + std::sin(double(3 * i));
     const auto bars = [&](Precision precision) {
-      return engine::pull_back_cpu(plan, weights, options_of(precision)).bars.rays;
+      return engine::pull_back_cpu(plan, weights, options_of(precision)).bars.light.rays;
     };
     const auto quick = bars(Precision::float32), exact = bars(Precision::float64);
     double wavenumber = 0, weight = 0;

@@ -56,6 +56,27 @@ RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet, ()) {
   RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
 }
 
+/// Fine pixels, whose phases single precision takes from the middle of a block, and a table so small
+/// that its edge crosses the image.
+RC_GTEST_PROP(Engines, InterpolateUpToTheEdgeOfTheTableOnEveryInstructionSet, ()) {
+  Experiment e = *any_for_engines();
+  e.crystal.shape = *rc::gen::element(CrystalShape::square, CrystalShape::round);
+  e.crystal.cells = {double(*any_count(1, 8)), double(*any_count(1, 8)), double(*any_count(1, 8))};
+  // Interpolated from -1 or less to 1 or more: were an edge at 0, rounding would decide about the
+  // direct beam.
+  e.structure_factors.grid = table_of(*any_count(0, 1000), *any_count(-5, -3), *any_count(3, 5));
+  e.structure_factors.interpolation = Interpolation::tricubic;
+  e.detector.pixel_mm = *any_between(0.02, 0.5);
+  e.detector.curved = false;
+  e.sampling.dmin_A = 0;
+  const ForcedTarget target(any_target());
+  const Image reference = simulate(e, alone(reference_engine())).image;
+  const Simulation got = simulate(e, alone(cpu_engine(Precision::float32)));
+  RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
+  RC_CLASSIFY(got.engine.kernel.find("middle") != std::string::npos, "phases from the middle");
+  RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
+}
+
 RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryInstructionSet, ()) {
   const Experiment e = *any_for_engines();
   const ForcedTarget target(any_target());

@@ -98,8 +98,9 @@ struct StepRecorder {
 inline WatchedPixel pixel_of(const Experiment& experiment, int fast, int slow) {
   WatchedPixel watched;
   watched.plan = make_plan(experiment, resolve(experiment));
-  watched.pixel = engine::sum_pixel(watched.plan, engine::GridView(watched.plan.grid.get()), fast,
-                                    slow, engine::all_steps, StepRecorder{watched.steps});
+  watched.pixel = engine::sum_pixel(watched.plan, watched.plan.panels[0],
+                                    engine::GridView(watched.plan.lattice.grid.get()), fast, slow,
+                                    engine::all_steps, StepRecorder{watched.steps});
   return watched;
 }
 inline WatchedPixel pixel_of(const std::string& line, int fast, int slow) {

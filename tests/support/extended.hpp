@@ -95,14 +95,15 @@ ExtendedPlan extended_plan(const Experiment& settled, Change&& change) {
 
 /// Photons of one pixel; it interpolates where the plan says so, whatever a latch would do.
 inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
-  const engine::GridView grid(plan.grid.get());
+  const engine::GridView grid(plan.lattice.grid.get());
   const Extended x = double(fast), y = double(slow);
   return engine::with_shape(plan.lattice.shape, [&]<CrystalShape Shape>() {
-    return plan.tricubic
-               ? engine::sum_pixels<Shape, true>(plan, grid, x, y, engine::all_steps,
-                                                 engine::NoVisitor{})
+    return plan.lattice.tricubic
+               ? engine::sum_pixels<Shape, true>(plan, plan.panels[0], grid, x, y,
+                                                 engine::all_steps, engine::NoVisitor{})
                      .photons.v
-               : engine::sum_pixels<Shape, false>(plan, grid, x, y, 0, engine::NoVisitor{})
+               : engine::sum_pixels<Shape, false>(plan, plan.panels[0], grid, x, y, 0,
+                                                  engine::NoVisitor{})
                      .photons.v;
   });
 }

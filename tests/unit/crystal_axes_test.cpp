@@ -228,8 +228,8 @@ TEST(CrystalAxes, TheNumberOfCellsFollowsFromTheSizeAndIsAtLeastOne) {
 TEST(CrystalAxes, PhiTurnsTheCellAboutTheSpindle) {
   const Experiment e = test::experiment_of(test::any_crystal + triclinic + "-phi 30");
   const Plan plan = make_plan(e, resolve(e));
-  ASSERT_EQ(plan.orientations.size(), 1U);
-  const Mat3d& metres = plan.orientations[0];
+  ASSERT_EQ(plan.lattice.orientations.size(), 1U);
+  const Mat3d& metres = plan.lattice.orientations[0];
   const Mat3d angstrom{1e10 * metres.a, 1e10 * metres.b, 1e10 * metres.c};
   EXPECT_CLOSE(angstrom, (Mat3d{{63.974016744817, 27.7543748196718, 6.0843947852719},
                                 {-38.6440816093126, 66.9335127591674, 20.6528406349141},
@@ -241,11 +241,11 @@ TEST(CrystalAxes, AStepAtPhiZeroHasTheUnturnedCell) {
   const Experiment e = test::experiment_of(test::any_crystal + triclinic +
                                            "-phi -0.5 -osc 1 -phisteps 2");
   const Plan plan = make_plan(e, resolve(e));
-  ASSERT_EQ(plan.orientations.size(), 2U);
+  ASSERT_EQ(plan.lattice.orientations.size(), 2U);
   const Mat3d still = model::axes_in_metres(resolved_of(triclinic).axes);
-  EXPECT_EQ(plan.orientations[1].a, still.a);
-  EXPECT_EQ(plan.orientations[1].b, still.b);
-  EXPECT_EQ(plan.orientations[1].c, still.c);
+  EXPECT_EQ(plan.lattice.orientations[1].a, still.a);
+  EXPECT_EQ(plan.lattice.orientations[1].b, still.b);
+  EXPECT_EQ(plan.lattice.orientations[1].c, still.c);
 }
 
 }  // namespace

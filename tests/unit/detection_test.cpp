@@ -113,7 +113,7 @@ TEST(SolidAngle, OfAPointPixelLosesItsAreaAsInTheReference) {
 TEST(SolidAngle, FlagsChooseTheKindOfPixel) {
   const auto kind = [](const std::string& flags) {
     const Experiment e = test::experiment_of(test::any_crystal + flags);
-    return make_plan(e, resolve(e)).frame.solid_angle;
+    return make_plan(e, resolve(e)).panels[0].frame.solid_angle;
   };
   EXPECT_EQ(kind(""), SolidAngle::oblique);
   EXPECT_EQ(kind("-point_pixel"), SolidAngle::per_area);

@@ -99,11 +99,11 @@ TEST(Mosaic, DomainsTurnTheCellAfterPhiInTheLaboratoryFrame) {
       test::any_crystal + "-cell 70 80 90 75 85 95 -phi 30 -mosaic 0.5 -mosaic_domains 2");
   const Resolved r = resolve(e);
   const Plan plan = make_plan(e, r);
-  ASSERT_EQ(plan.orientations.size(), 2U);
-  EXPECT_EQ(plan.domains, 2);
-  EXPECT_CLOSE(plan.orientations[1].a, r.domains[1] * plan.orientations[0].a);
-  EXPECT_CLOSE(plan.orientations[1].b, r.domains[1] * plan.orientations[0].b);
-  EXPECT_CLOSE(plan.orientations[1].c, r.domains[1] * plan.orientations[0].c);
+  ASSERT_EQ(plan.lattice.orientations.size(), 2U);
+  EXPECT_EQ(plan.lattice.domains, 2);
+  EXPECT_CLOSE(plan.lattice.orientations[1].a, r.domains[1] * plan.lattice.orientations[0].a);
+  EXPECT_CLOSE(plan.lattice.orientations[1].b, r.domains[1] * plan.lattice.orientations[0].b);
+  EXPECT_CLOSE(plan.lattice.orientations[1].c, r.domains[1] * plan.lattice.orientations[0].c);
 }
 
 TEST(Mosaic, DomainCountAndSpreadFillInForEachOther) {

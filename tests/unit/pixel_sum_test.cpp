@@ -212,7 +212,7 @@ TEST(PixelSum, ARunningSumIsMultipliedAfterEveryTerm) {
                                     "-oversample_polar -oversample_thick -detector_thick 450",
                                 45, 50);
   EXPECT_EQ(watched.steps.size(), 18U);
-  double sum = watched.plan.starting_sum;
+  double sum = watched.plan.background.starting_sum;
   EXPECT_GT(sum, 0);
   for (const engine::StepRecord& step : watched.steps) {
     sum = (sum + step.term) * step.capture * step.polarization * step.solid_angle;
@@ -306,7 +306,7 @@ TEST(PixelSum, WaterIsWhereEverySumBeginsInTheReference) {
   //
   const auto starting_sum = [](const std::string& flags) {
     const Experiment e = test::experiment_of(cube + flags);
-    return make_plan(e, resolve(e)).starting_sum;
+    return make_plan(e, resolve(e)).background.starting_sum;
   };
   EXPECT_CLOSE(starting_sum("-water 100"), 2.20975801715394e+17);
   EXPECT_CLOSE(starting_sum("-water 10"), 220975801715394.47);
@@ -351,7 +351,7 @@ TEST(PixelSum, ResolutionLimitsSkipStepsAndKeepTheBeam) {
   EXPECT_GT(steps(1e9, 45, 50, "-water 10 -nopolar").pixel.photons, 0);
   const auto kept = steps(1e9, 45, 50, "-water 10 -oversample_polar");
   EXPECT_CLOSE(kept.pixel.photons,
-               kept.plan.scale * kept.plan.starting_sum * kept.pixel.solid_angle);
+               kept.plan.scale * kept.plan.background.starting_sum * kept.pixel.solid_angle);
 }
 
 TEST(PixelSum, TermsWithoutALatticeFactorCountOnlyWithWater) {
@@ -376,13 +376,13 @@ TEST(PixelSum, IndicesNearTheBeamLoseNoDigits) {
     ASSERT_EQ(watched.steps.size(), 1U);
     using Wide = Vec3<long double>;
     const auto wide = [](const Vec3d& v) { return Wide{v.x, v.y, v.z}; };
-    const PlanFrame& f = plan.frame;
+    const PlanFrame& f = plan.panels[0].frame;
     const long double pixel = f.pixel;
     const Wide position = (fast + 0.5L) * pixel * wide(f.fast) +
                           (slow + 0.5L) * pixel * wide(f.slow) + wide(f.origin);
-    const Wide q = (unit(position) - wide(plan.rays[0].incident)) /
-                   (1.0L / static_cast<long double>(plan.rays[0].wavenumber));
-    const Mat3d& axes = plan.orientations[0];
+    const Wide q = (unit(position) - wide(plan.light.rays[0].incident)) /
+                   (1.0L / static_cast<long double>(plan.light.rays[0].wavenumber));
+    const Mat3d& axes = plan.lattice.orientations[0];
     const Wide h{dot(wide(axes.a), q), dot(wide(axes.b), q), dot(wide(axes.c), q)};
     const Vec3d got = watched.last().hkl;
     EXPECT_LT(std::abs(static_cast<double>(got.x - h.x)), 1e-12);
@@ -404,21 +404,22 @@ TEST(PixelSum, AViewOfAPlanHasTheSameBits) {
       "-cell 60 70 80 80 95 105 -N 2 -detpixels 64 -oversample 2 -mosaic 1 -mosaic_domains 3 "
       "-hdivrange 2 -hdivsteps 2 -detector_thick 300 -detector_abs 400 -thicksteps 2");
   const Plan plan = make_plan(e, resolve(e));
-  ASSERT_EQ(plan.rays.size(), 2U);
-  ASSERT_EQ(plan.sensor.layers, 2);
-  const PlanView view{plan, plan.rays, plan.orientations};
-  const engine::GridView grid(plan.grid.get());
-  const auto photons = [&]<bool Tricubic>(const auto& walked, double fast, double slow) {
+  ASSERT_EQ(plan.light.rays.size(), 2U);
+  ASSERT_EQ(plan.panels[0].sensor.layers, 2);
+  const PlanView view(plan, 0);
+  const engine::GridView grid(plan.lattice.grid.get());
+  const auto photons = [&]<bool Tricubic>(const auto& walked, const PanelNumbers& panel,
+                                          double fast, double slow) {
     return engine::sum_pixels<CrystalShape::square, Tricubic>(
-               walked, grid, fast, slow, engine::all_steps, engine::NoVisitor{})
+               walked, panel, grid, fast, slow, engine::all_steps, engine::NoVisitor{})
         .photons;
   };
   for (const auto& [fast, slow] : {std::pair{20.0, 40.0}, {33.0, 31.0}, {63.0, 0.0}}) {
-    EXPECT_EQ(photons.operator()<false>(view, fast, slow),
-              photons.operator()<false>(plan, fast, slow));
-    EXPECT_EQ(photons.operator()<true>(view, fast, slow),
-              photons.operator()<true>(plan, fast, slow));
-    EXPECT_GT(photons.operator()<false>(view, fast, slow), 0);
+    EXPECT_EQ(photons.operator()<false>(view, view.panel, fast, slow),
+              photons.operator()<false>(plan, plan.panels[0], fast, slow));
+    EXPECT_EQ(photons.operator()<true>(view, view.panel, fast, slow),
+              photons.operator()<true>(plan, plan.panels[0], fast, slow));
+    EXPECT_GT(photons.operator()<false>(view, view.panel, fast, slow), 0);
   }
 }
 

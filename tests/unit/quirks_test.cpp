@@ -471,7 +471,8 @@ TEST(Quirks, Q04WaterIsScaledTwiceAndDividedByStepsOnlyInCompat) {
   // Only water scatters
   const std::string water = "-cell 100 -default_F 1e-30 -N 1 -detpixels 4 -water 1000 ";
   const auto level = [&](const std::string& line) { return total(water + line); };
-  EXPECT_CLOSE(make_plan(experiment_of(water + "-water 10"), resolved_of("-water 10")).starting_sum,
+  EXPECT_CLOSE(make_plan(experiment_of(water + "-water 10"), resolved_of("-water 10"))
+                   .background.starting_sum,
                220975801715394.47);
   const double once = level("-oversample 1");
   EXPECT_CLOSE_WITHIN(1e-3, level("-oversample 2"), once / 4);
@@ -542,9 +543,9 @@ TEST(Quirks, Q29FirstValuesStandForAllOnlyInCompat) {
     double sum = 0;
     for (const auto& step : each.steps) {
       const double distance = step.at.distance;
-      const Vec3d incident = each.plan.rays[std::size_t(step.ray)].incident;
+      const Vec3d incident = each.plan.light.rays[std::size_t(step.ray)].incident;
       const double cosine = dot(incident, step.at.direction);
-      const double close = 0.02 + each.plan.sensor.layer_step * step.at.layer;
+      const double close = 0.02 + each.plan.panels[0].sensor.layer_step * step.at.layer;
       const double omega = 0.5e-3 * 0.5e-3 * close / (distance * distance * distance);
       const double depth = extra.find("thick") == std::string::npos
                                ? 0

@@ -208,10 +208,11 @@ struct Sample {
 
 Sample sample(bool masked) {
   Sample s;
-  s.image.fast_pixels = s.plan.frame.fast_pixels = 301;
-  s.image.slow_pixels = s.plan.frame.slow_pixels = 203;
-  s.plan.frame.pixel = 1e-4;
-  s.plan.roi = {3, 290, 5, 200};
+  s.plan.panels.resize(1);
+  s.image.fast_pixels = s.plan.panels[0].frame.fast_pixels = 301;
+  s.image.slow_pixels = s.plan.panels[0].frame.slow_pixels = 203;
+  s.plan.panels[0].frame.pixel = 1e-4;
+  s.plan.panels[0].roi = {3, 290, 5, 200};
   std::mt19937 random(7);
   auto mask = std::make_shared<Mask>();
   for (int i = 0; i < 301 * 203; ++i) {
@@ -220,7 +221,7 @@ Sample sample(bool masked) {
     const auto value = static_cast<float>(static_cast<double>(random()) * 1e-9);
     s.image.pixels.push_back(masked && !keep ? 0 : value * value * value);
   }
-  if (masked) s.plan.mask = std::move(mask);
+  if (masked) s.plan.panels[0].mask = std::move(mask);
   return s;
 }
 
@@ -232,12 +233,12 @@ void expect_as_by_plain_loops(const Sample& sample, bool count_masked) {
   double squares = 0, deviation = 0;
   std::int64_t counted = 0;
   const auto visit = [&](auto&& action) {
-    for (int slow = plan.roi.slow_min; slow <= plan.roi.slow_max; ++slow)
-      for (int fast = plan.roi.fast_min; fast <= plan.roi.fast_max; ++fast)
+    for (int slow = plan.panels[0].roi.slow_min; slow <= plan.panels[0].roi.slow_max; ++slow)
+      for (int fast = plan.panels[0].roi.fast_min; fast <= plan.panels[0].roi.fast_max; ++fast)
         action(fast, slow, image.at(fast, slow));
   };
   visit([&](int fast, int slow, float value) {
-    if (!plan.visits(fast, slow)) return;
+    if (!plan.panels[0].visits(fast, slow)) return;
     ++plain.pixels;
     plain.sum += static_cast<double>(value);
     squares += static_cast<double>(value * value);
@@ -249,7 +250,7 @@ void expect_as_by_plain_loops(const Sample& sample, bool count_masked) {
   });
   plain.mean = plain.sum / static_cast<double>(plain.pixels);
   visit([&](int fast, int slow, float value) {
-    if (!count_masked && !plan.visits(fast, slow)) return;
+    if (!count_masked && !plan.panels[0].visits(fast, slow)) return;
     ++counted;
     deviation += std::pow(static_cast<double>(value) - plain.mean, 2);
   });

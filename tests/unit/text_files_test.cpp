@@ -160,6 +160,21 @@ TEST(ReadHkl, TakesIndicesThatAreWrittenAsReals) {
   EXPECT_EQ(hkl_of("1.0 -2.000 3e0 -4.5e-1\n"), (Reflections{{{1, -2, 3}, -0.45}}));
 }
 
+TEST(ReadHkl, TakesNumbersHoweverManyDigitsTheyHave) {
+  EXPECT_EQ(hkl_of("0000000001 -000 +00 0001\n999999999 1000000000 -2147483647 2\n"
+                   "0 0 0 123456789012345\n0 0 0 1234567890123456789012345\n"
+                   "0 0 0 0.1234567890123456789\n0 0 0 .5\n0 0 0 +7.\n0 0 0 1.25e2\n"),
+            (Reflections{{{1, 0, 0}, 1},
+                         {{999999999, 1000000000, -2147483647}, 2},
+                         {{0, 0, 0}, 123456789012345.0},
+                         {{0, 0, 0}, 1234567890123456789012345.0},
+                         {{0, 0, 0}, 0.1234567890123456789},
+                         {{0, 0, 0}, 0.5},
+                         {{0, 0, 0}, 7},
+                         {{0, 0, 0}, 125}}));
+  EXPECT_TRUE(std::signbit(hkl_of("0 0 0 -0\n").at(0).amplitude));
+}
+
 TEST(ReadHkl, KeepsDuplicatesInTheirOrder) {
   EXPECT_EQ(hkl_of("1 1 1 5\n1 1 1 7\n"), (Reflections{{{1, 1, 1}, 5}, {{1, 1, 1}, 7}}));
 }
@@ -188,6 +203,35 @@ TEST(ReadHkl, RefusesLinesThatAreNoReflection) {
   starts("1 0 0 -inf\n", "a.hkl:1: F is no finite number");
   starts("1 0 0 1e999\n", "a.hkl:1: F is no finite number");
   starts("1 0 0 5O\n", "a.hkl:1: F is no finite number");
+}
+
+TEST(ReadHkl, RefusesSignsAndPointsThatMakeNoNumber) {
+  for (const char* index : {"+", "-", "+-1", "--1", ".", "1.5", "1-", "0x1"})
+    EXPECT_EQ(hkl_problem(std::string("0 0 ") + index + " 5\n").substr(0, 29),
+              "a.hkl:1: l is no whole number")
+        << index;
+  for (const char* amplitude : {"+", "-", "+-1", "--1", ".", "-.", "1.2.3", "1-", "5,"})
+    EXPECT_EQ(hkl_problem(std::string("0 0 0 ") + amplitude + "\n").substr(0, 30),
+              "a.hkl:1: F is no finite number")
+        << amplitude;
+}
+
+TEST(ReadHkl, NamesTheFirstBadLineOfALongFile) {
+  std::string text;
+  for (int line = 1; line <= 100000; ++line)
+    text += line % 1000 == 0                 ? "# blank\n"
+            : line == 54321 || line == 98765 ? "1 x 0 5\n"
+                                             : "1 2 3 4.5\n";
+  EXPECT_EQ(hkl_problem(text).substr(0, 33), "a.hkl:54321: k is no whole number");
+}
+
+RC_GTEST_PROP(ReadHkl, ReadsDecimalFractionsAsTheNearestDouble, ()) {
+  const auto digits = *rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 62);
+  std::string word = std::to_string(digits).substr(
+      0, static_cast<std::size_t>(*rc::gen::inRange(1, 19)));
+  word.insert(
+      static_cast<std::size_t>(*rc::gen::inRange<int>(0, static_cast<int>(word.size()) + 1)), ".");
+  RC_ASSERT(hkl_of("1 2 3 " + word + "\n").at(0).amplitude == std::strtod(word.c_str(), nullptr));
 }
 
 TEST(ReadHkl, SaysWhenThereIsNothingToRead) {

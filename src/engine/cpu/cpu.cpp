@@ -49,29 +49,30 @@ class CpuRenderer {
  public:
   CpuRenderer(const Plan& plan, const ComputeOptions& options)
       : plan_(plan),
+        panel_(plan.panels.front()),
         options_(options),
-        cpu_plan_(make_cpu_plan(plan, options.skip_below)),
-        steps_of_pixel_(steps_of_pixel(plan)),
+        cpu_plan_(make_cpu_plan(plan, 0, options.skip_below)),
+        steps_of_pixel_(steps_of_pixel(plan, panel_)),
         kernels_(kernels_of_this_machine()) {
-    const std::string obstacle = needs_wide(plan);
+    const std::string obstacle = needs_wide(plan, panel_);
     wide_ = options.precision == Precision::float64 || !obstacle.empty();
     reason_ = options.precision == Precision::float64 ? "-dtype float64" : obstacle;
-    const Lookup nearest = plan.grid ? Lookup::nearest : Lookup::constant;
+    const Lookup nearest = plan.lattice.grid ? Lookup::nearest : Lookup::constant;
     const auto kernel = [&](Lookup lookup) {
       return (wide_ ? kernels_.wide : kernels_.single)(plan.lattice.shape, lookup);
     };
     nearest_ = kernel(nearest);
-    tricubic_ = plan.tricubic ? kernel(Lookup::tricubic) : nearest_;
+    tricubic_ = plan.lattice.tricubic ? kernel(Lookup::tricubic) : nearest_;
     used_.instruction_set = kernels_.instruction_set;
     used_.kernel.append(name_of(plan.lattice.shape)).append(", ");
-    used_.kernel.append(name_of(plan.tricubic ? Lookup::tricubic : nearest)).append(", ");
+    used_.kernel.append(name_of(plan.lattice.tricubic ? Lookup::tricubic : nearest)).append(", ");
   }
 
   template <class Number>
   Report image(std::span<Number> pixels) {
     Report report;
-    if (plan_.tricubic) miss_ = report.miss = find_first_miss(plan_);
-    const RegionOfInterest& roi = plan_.roi;
+    if (plan_.lattice.tricubic) miss_ = report.miss = find_first_miss(plan_);
+    const RegionOfInterest& roi = panel_.roi;
     const int left = roi.fast_min / tile_side, bottom = roi.slow_min / tile_side;
     const int across = roi.fast_max / tile_side - left + 1;
     const int upward = roi.slow_max / tile_side - bottom + 1;
@@ -79,7 +80,7 @@ class CpuRenderer {
                                      static_cast<std::size_t>(upward));
     for_each_tile(across * upward, [&](int index) {
       Tile tile;
-      fill_tile(plan_, (left + index % across) * tile_side, (bottom + index / across) * tile_side,
+      fill_tile(panel_, (left + index % across) * tile_side, (bottom + index / across) * tile_side,
                 tile);
       TileSums sums;
       const WorkDone done = render(tile, sums);
@@ -95,7 +96,7 @@ class CpuRenderer {
   Report list(std::span<const PixelIndex> pixels, std::span<Number> values) {
     Report report;
     // nanoBragg's latch falls with a pixel of the whole panel, listed or not.
-    if (plan_.tricubic && plan_.out_of_range == OutOfRange::nearest_for_all)
+    if (plan_.lattice.tricubic && plan_.lattice.out_of_range == OutOfRange::nearest_for_all)
       miss_ = report.miss = find_first_miss(plan_);
     const std::vector<std::size_t> order = order_of_tiles(pixels);
     std::vector<PixelIndex> sorted;
@@ -130,8 +131,8 @@ class CpuRenderer {
   /// Into the image; returns the sum of solid angles [sr].
   template <class Number>
   double write_pixels(const Tile& tile, const TileSums& sums, std::span<Number> image) const {
-    const RegionOfInterest& roi = plan_.roi;
-    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
+    const RegionOfInterest& roi = panel_.roi;
+    const auto width = static_cast<std::size_t>(panel_.frame.fast_pixels);
     const auto write_blocks = [&] {
       if constexpr (std::is_same_v<Number, float>)
         return kernels_.write_floats;
@@ -145,7 +146,7 @@ class CpuRenderer {
       for (std::size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i) {
         const int fast = static_cast<int>(tile.fast[i]), slow = static_cast<int>(tile.slow[i]);
         if (fast < roi.fast_min || fast > roi.fast_max || slow < roi.slow_min ||
-            slow > roi.slow_max || !plan_.visits(fast, slow))
+            slow > roi.slow_max || !panel_.visits(fast, slow))
           continue;
         image[static_cast<std::size_t>(slow) * width +
               static_cast<std::size_t>(fast)] = static_cast<Number>(sums.photons[i]);
@@ -165,8 +166,9 @@ class CpuRenderer {
       return interpolating_lookups(plan_, miss_, static_cast<int>(tile.fast[i]),
                                    static_cast<int>(tile.slow[i]));
     };
-    std::size_t all = plan_.tricubic ? used : 0, none = used - all;
-    if (plan_.tricubic && miss_ && plan_.out_of_range == OutOfRange::nearest_for_all) {
+    std::size_t all = plan_.lattice.tricubic ? used : 0, none = used - all;
+    if (plan_.lattice.tricubic && miss_ &&
+        plan_.lattice.out_of_range == OutOfRange::nearest_for_all) {
       all = none = 0;
       for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
         // Most blocks lie on one side of the row in which the latch falls.
@@ -192,7 +194,7 @@ class CpuRenderer {
         if (steps == all_steps) continue;
         sums.photons[i] = after.photons[i];
         if (steps == 0) continue;
-        sums.photons[i] = sum_pixel(plan_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
+        sums.photons[i] = sum_pixel(plan_, panel_, cpu_plan_.grid, static_cast<int>(tile.fast[i]),
                                     static_cast<int>(tile.slow[i]), steps, NoVisitor{})
                               .photons;
       }
@@ -250,9 +252,10 @@ class CpuRenderer {
                        " tiles";
     if (!cpu_plan_.anchors_allowed)
       used.reason = "a curved detector or -dmin wants directions in double precision";
-    else if (plan_.tricubic || plan_.lattice.shape == CrystalShape::tophat)
+    else if (plan_.lattice.shape == CrystalShape::gauss ||
+             plan_.lattice.shape == CrystalShape::tophat)
       used.reason =
-          "interpolation and the sharp edge of a top hat want indices in double "
+          "the exponent of a Gaussian and the sharp edge of a top hat want indices in double "
           "precision";
     else
       used.reason = "phases from the middle of a block are accurate enough in " + share;
@@ -260,6 +263,7 @@ class CpuRenderer {
   }
 
   const Plan& plan_;
+  const PlanPanel& panel_;
   const ComputeOptions& options_;
   const CpuPlan cpu_plan_;
   const std::int64_t steps_of_pixel_;

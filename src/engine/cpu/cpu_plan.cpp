@@ -13,22 +13,22 @@ namespace {
 constexpr double exact_in_single = 16777216;
 
 void add_intensities(const Plan& plan, CpuPlan& p) {
-  double largest = std::abs(plan.default_F);
-  if (plan.grid) {
-    p.grid = GridView(plan.grid.get());
-    p.extent = {double(plan.grid->extent(0)), double(plan.grid->extent(1)),
-                double(plan.grid->extent(2))};
-    for (const double F : plan.grid->values()) largest = std::max(largest, std::abs(F));
+  double largest = std::abs(plan.lattice.default_F);
+  if (plan.lattice.grid) {
+    p.grid = GridView(plan.lattice.grid.get());
+    p.extent = {double(plan.lattice.grid->extent(0)), double(plan.lattice.grid->extent(1)),
+                double(plan.lattice.grid->extent(2))};
+    for (const double F : plan.lattice.grid->values()) largest = std::max(largest, std::abs(F));
   }
   if (largest == 0) largest = 1;
   p.largest_F = largest;
-  p.default_F = static_cast<float>(plan.default_F / largest);
-  if (plan.grid) {
-    const std::vector<double>& F = plan.grid->values();
+  p.default_F = static_cast<float>(plan.lattice.default_F / largest);
+  if (plan.lattice.grid) {
+    const std::vector<double>& F = plan.lattice.grid->values();
     p.F.resize(F.size());
     for (std::size_t i = 0; i < F.size(); ++i) p.F[i] = static_cast<float>(F[i] / largest);
   }
-  const double unit_F = plan.grid ? largest : plan.default_F;
+  const double unit_F = plan.lattice.grid ? largest : plan.lattice.default_F;
   p.unit = plan.scale * unit_F * unit_F;
 
   p.lattice = plan.lattice;
@@ -45,24 +45,25 @@ void add_intensities(const Plan& plan, CpuPlan& p) {
 
 /// Squared radius, in units of `metric`, beyond which steps may be left out.
 std::optional<double> dark_radius2(const Plan& plan, const CpuPlan& p, double skip_below) {
+  const PlanPanel& panel = *p.panel;
   const PlanLattice& lattice = plan.lattice;
   if (lattice.shape == CrystalShape::square) return std::nullopt;
   if (lattice.shape == CrystalShape::tophat) return 0.3969 / lattice.fudge;
 
   // What a pixel would get if every step were at its lattice point, at the nearest spot of the
   // panel
-  const PlanFrame& frame = plan.frame;
+  const PlanFrame& frame = panel.frame;
   const double nearest = frame.curvature == Curvature::flat
                              ? std::abs(dot(frame.origin, frame.normal))
-                             : frame.radius;
+                             : frame.curvature_radius;
   const double omega = std::abs(
-      solid_angle(frame, 1 / nearest, plan.sensor.layer_step * plan.sensor.layers));
-  const double polarization = std::max(1.0, (1 + std::abs(plan.polarization_fraction)) / 2);
+      solid_angle(frame, 1 / nearest, panel.sensor.layer_step * panel.sensor.layers));
+  const double polarization = std::max(1.0, (1 + std::abs(plan.light.polarization_fraction)) / 2);
   double weight = 0;
-  for (const PlanRay& ray : plan.rays) weight = std::max(weight, std::abs(ray.weight));
-  const double overshoot = plan.tricubic ? 4 : 1;  // of F^2, between the nodes
-  const double steps = double(plan.rays.size()) * double(plan.orientations.size()) *
-                       plan.oversample * plan.oversample * plan.sensor.layers;
+  for (const PlanRay& ray : plan.light.rays) weight = std::max(weight, std::abs(ray.weight));
+  const double overshoot = plan.lattice.tricubic ? 4 : 1;  // of F^2, between the nodes
+  const double steps = double(plan.light.rays.size()) * double(plan.lattice.orientations.size()) *
+                       plan.oversample * plan.oversample * panel.sensor.layers;
   const double count = lattice.cells.x * lattice.cells.y * lattice.cells.z;
   const double brightest = steps * plan.scale * p.largest_F * p.largest_F * overshoot * weight *
                            omega * polarization;
@@ -93,9 +94,10 @@ void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
   p.reach = {everywhere, everywhere, everywhere};
   if (!(skip_below > 0)) return;
   p.skips = true;
-  if (plan.frame.curvature != Curvature::flat) return;  // the anchors are those of a flat panel
+  const PlanFrame& frame = p.panel->frame;
+  if (frame.curvature != Curvature::flat) return;  // the anchors are those of a flat panel
   // Behind the sample the capture has no bound.
-  if (plan.sensor.absorption_per_m > 0 && dot(plan.frame.origin, plan.frame.normal) <= 0) return;
+  if (p.panel->sensor.absorbs() && dot(frame.origin, frame.normal) <= 0) return;
   const auto radius2 = dark_radius2(plan, p, skip_below);
   if (!radius2) return;
   const Vec3d& n = plan.lattice.cells;
@@ -113,15 +115,15 @@ void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
 // ---- Beams --------------------------------------------------------------------------------------
 
 /// The longest way from an incident beam's end to a direction that the panel sees.
-double widest_scattering(const Plan& plan) {
-  const PlanFrame& f = plan.frame;
-  const double depth = plan.sensor.layer_step * (plan.sensor.layers - 1);
+double widest_scattering(const Plan& plan, const PlanPanel& panel) {
+  const PlanFrame& f = panel.frame;
+  const double depth = panel.sensor.layer_step * (panel.sensor.layers - 1);
   double widest = 0;
   for (const double fast : {0.0, f.pixel * f.fast_pixels})
     for (const double slow : {0.0, f.pixel * f.slow_pixels})
       for (const double deep : {0.0, depth}) {
         const Vec3d corner = unit(f.origin + fast * f.fast + slow * f.slow + deep * f.normal);
-        for (const PlanRay& ray : plan.rays)
+        for (const PlanRay& ray : plan.light.rays)
           widest = std::max(widest, length(corner - ray.incident));
       }
   return widest;
@@ -175,18 +177,20 @@ void add_band(const std::vector<PlanRay>& rays, const std::vector<int>& band, Cp
 void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   constexpr std::size_t enough = 8;
   const Vec3d room = Vec3d{0.49, 0.49, 0.49} - p.reach;
-  if (bands_allowed && plan.lattice.shape == CrystalShape::gauss && !plan.tricubic &&
+  if (bands_allowed && plan.lattice.shape == CrystalShape::gauss && !plan.lattice.tricubic &&
       plan.dmin == 0 && std::min({room.x, room.y, room.z}) > 0.02) {
-    const double widest = widest_scattering(plan) * p.max_wavenumber;
+    const double widest = widest_scattering(plan, *p.panel) * p.max_wavenumber;
     const double sweep = widest * std::max({p.edges_m.x / room.x, p.edges_m.y / room.y,
                                             p.edges_m.z / room.z});
     const auto same_direction = [](const PlanRay& a, const PlanRay& b) {
       return a.incident == b.incident && a.magnetic == b.magnetic;
     };
-    for (std::size_t begin = 0, end = 0; begin < plan.rays.size(); begin = end) {
-      while (end < plan.rays.size() && same_direction(plan.rays[begin], plan.rays[end])) ++end;
+    for (std::size_t begin = 0, end = 0; begin < plan.light.rays.size(); begin = end) {
+      while (end < plan.light.rays.size() &&
+             same_direction(plan.light.rays[begin], plan.light.rays[end]))
+        ++end;
       const auto wavenumber = [&](int number) {
-        return plan.rays[static_cast<std::size_t>(number)].wavenumber;
+        return plan.light.rays[static_cast<std::size_t>(number)].wavenumber;
       };
       std::vector<int> sorted(end - begin);
       std::iota(sorted.begin(), sorted.end(), static_cast<int>(begin));
@@ -197,18 +201,18 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
       for (const int ray : sorted) {
         if (!band.empty() && (wavenumber(ray) - wavenumber(band[0])) * sweep >
                                  wavenumber(ray) + wavenumber(band[0])) {
-          add_band(plan.rays, band, p);
+          add_band(plan.light.rays, band, p);
           band.clear();
         }
         band.push_back(ray);
       }
-      add_band(plan.rays, band, p);
+      add_band(plan.light.rays, band, p);
     }
-    p.bands = plan.rays.size() >= enough * p.beams.size();
+    p.bands = plan.light.rays.size() >= enough * p.beams.size();
   }
   if (p.bands) return;
   p.beams.clear();
-  for (const PlanRay& ray : plan.rays) {
+  for (const PlanRay& ray : plan.light.rays) {
     Beam beam;
     beam.incident = ray.incident;
     beam.magnetic = ray.magnetic;
@@ -219,14 +223,14 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   }
 }
 
-std::vector<Sample> samples_of(const Plan& plan) {
-  const PlanFrame& f = plan.frame;
-  const PlanSensor& sensor = plan.sensor;
-  const double middle_layer = 0.5 * (sensor.layers - 1), middle = 0.5 * (plan.oversample - 1);
+std::vector<Sample> samples_of(const PlanPanel& panel, int oversample) {
+  const PlanFrame& f = panel.frame;
+  const PlanSensor& sensor = panel.sensor;
+  const double middle_layer = 0.5 * (sensor.layers - 1), middle = 0.5 * (oversample - 1);
   std::vector<Sample> samples;
   for (int layer = 0; layer < sensor.layers; ++layer)
-    for (int slow = 0; slow < plan.oversample; ++slow)
-      for (int fast = 0; fast < plan.oversample; ++fast) {
+    for (int slow = 0; slow < oversample; ++slow)
+      for (int fast = 0; fast < oversample; ++fast) {
         const double right = f.subpixel * (fast - middle), up = f.subpixel * (slow - middle),
                      deep = sensor.layer_step * (layer - middle_layer);
         const Vec3d offset = right * f.fast + up * f.slow + deep * f.normal;
@@ -250,45 +254,44 @@ constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 3.1, 
 
 }  // namespace
 
-CpuPlan make_cpu_plan(const Plan& plan, double skip_below, bool bands_allowed) {
+CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, double skip_below, bool bands_allowed) {
   CpuPlan p;
   p.plan = &plan;
+  p.panel_number = panel;
+  p.panel = &plan.panels[panel];
   add_intensities(plan, p);
-  p.samples = samples_of(plan);
-  for (const PlanRay& ray : plan.rays) {
+  p.samples = samples_of(*p.panel, plan.oversample);
+  for (const PlanRay& ray : plan.light.rays) {
     p.max_wavenumber = std::max(p.max_wavenumber, ray.wavenumber);
     if (ray.weight != 1) p.ray_factors = true;
   }
-  for (const Mat3d& m : plan.orientations)
+  for (const Mat3d& m : plan.lattice.orientations)
     p.edges_m = {std::max(p.edges_m.x, length(m.a)), std::max(p.edges_m.y, length(m.b)),
                  std::max(p.edges_m.z, length(m.c))};
-  if (plan.dmin > 0 || plan.background_per_sr != 0 ||
-      (plan.polarized && plan.polarization == Apply::to_each_term))
+  if (plan.dmin > 0 || plan.background.per_sr != 0 || plan.rules.each_polarization())
     p.ray_factors = true;
   const Vec3d& n = plan.lattice.cells;
-  const double terms = double(plan.rays.size()) * double(plan.orientations.size());
+  const double terms = double(plan.light.rays.size()) * double(plan.lattice.orientations.size());
   const double left = tolerated * std::min(most_cancelled, std::sqrt(terms)) / image_error -
                       last_rounding * (n.x + n.y + n.z);
-  p.anchors_allowed = plan.frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
+  p.anchors_allowed = p.panel->frame.curvature == Curvature::flat && plan.dmin == 0 && left > 0;
   p.anchor_weight = (index_error / left) * n;
   add_reach(plan, skip_below, p);
   add_beams(plan, bands_allowed, p);
   return p;
 }
 
-std::string needs_wide(const Plan& plan) {
-  const auto running = [&](Apply rule) { return rule == Apply::to_running_sum; };
-  if (running(plan.solid_angle) || running(plan.polarization) || running(plan.capture))
+std::string needs_wide(const Plan& plan, const PlanPanel& panel) {
+  if (plan.rules.running())
     return "the factors of -oversample_thick, -oversample_polar or -oversample_omega multiply a "
            "running sum, whose order and zeros matter";
-  const bool once = plan.polarized && plan.polarization == Apply::once;
+  const bool once = plan.rules.once_polarization();
   if (plan.dmin > 0 && once)
     return "with -dmin the first source that is not cut off, another one in each pixel, polarizes "
            "all";
-  if (plan.background_per_sr != 0 &&
-      (once || (plan.sensor.absorption_per_m > 0 && plan.capture == Apply::once)))
+  if (plan.background.per_sr != 0 && (once || plan.rules.once_capture(panel.sensor)))
     return "the background rides on factors that are kept from the first source on";
-  if (plan.grid && double(plan.grid->values().size()) >= exact_in_single)
+  if (plan.lattice.grid && double(plan.lattice.grid->values().size()) >= exact_in_single)
     return "the structure-factor table has more entries than single precision can count";
   const Vec3d& n = plan.lattice.cells;
   if (n.x * n.y * n.z > 1e17) return "the squared number of cells is beyond single precision";

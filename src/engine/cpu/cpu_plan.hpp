@@ -31,9 +31,11 @@ struct Sample {
   Vec3<float> offset;       ///< from the middle of the pixel and of the sensor's depth [m]
 };
 
-/// A plan with what the kernels want to know beforehand.
+/// A plan with what the kernels want to know beforehand about one of its panels.
 struct CpuPlan {
   const Plan* plan = nullptr;
+  std::size_t panel_number = 0;
+  const PlanPanel* panel = nullptr;
   GridView grid{nullptr};
 
   // Structure factors in single precision, in units of the largest, l fastest; without a table F is
@@ -43,7 +45,7 @@ struct CpuPlan {
   Vec3d extent;  ///< numbers of indices; zero: no table
 
   double largest_F = 1;      ///< the unit of F [electrons]
-  PlanLattice lattice;       ///< its number of cells is part of the unit where it can be
+  LatticeNumbers lattice;    ///< its number of cells is part of the unit where it can be
   double unit = 1;           ///< photons of one unit of the kernels' sums, before factors
   bool ray_factors = false;  ///< terms of different rays have different factors
   std::vector<Beam> beams;
@@ -71,9 +73,10 @@ struct CpuPlan {
 };
 
 /// `skip_below` as in ComputeOptions; without `bands_allowed` every beam is one ray.
-CpuPlan make_cpu_plan(const Plan& plan, double skip_below, bool bands_allowed = true);
+CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, double skip_below,
+                      bool bands_allowed = true);
 
-/// Why the mixed-precision kernels cannot compute a plan; empty: they can.
-std::string needs_wide(const Plan& plan);
+/// Why the mixed-precision kernels cannot compute a panel of a plan; empty: they can.
+std::string needs_wide(const Plan& plan, const PlanPanel& panel);
 
 }  // namespace nablabragg::engine

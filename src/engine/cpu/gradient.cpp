@@ -32,14 +32,14 @@ using Weights = std::array<double, tile_pixels>;
 /// The tiles of an image or of a list of pixels, with the place of each of their pixels.
 class Tiling {
  public:
-  explicit Tiling(const Plan& plan)
-      : plan_(plan),
-        left_(plan.roi.fast_min / tile_side),
-        bottom_(plan.roi.slow_min / tile_side),
-        across_(plan.roi.fast_max / tile_side - left_ + 1),
-        count_(across_ * (plan.roi.slow_max / tile_side - bottom_ + 1)) {}
-  Tiling(const Plan& plan, std::span<const PixelIndex> list)
-      : plan_(plan),
+  explicit Tiling(const PlanPanel& panel)
+      : panel_(panel),
+        left_(panel.roi.fast_min / tile_side),
+        bottom_(panel.roi.slow_min / tile_side),
+        across_(panel.roi.fast_max / tile_side - left_ + 1),
+        count_(across_ * (panel.roi.slow_max / tile_side - bottom_ + 1)) {}
+  Tiling(const PlanPanel& panel, std::span<const PixelIndex> list)
+      : panel_(panel),
         order_(order_of_tiles(list)),
         count_(static_cast<int>((list.size() + tile_pixels - 1) / tile_pixels)) {
     sorted_.reserve(list.size());
@@ -59,10 +59,10 @@ class Tiling {
       for (std::size_t i = 0; i < size; ++i) work(i, order_[begin + i]);
       return;
     }
-    fill_tile(plan_, (left_ + index % across_) * tile_side, (bottom_ + index / across_) * tile_side,
-              tile);
-    const RegionOfInterest& roi = plan_.roi;
-    const auto width = static_cast<std::size_t>(plan_.frame.fast_pixels);
+    fill_tile(panel_, (left_ + index % across_) * tile_side,
+              (bottom_ + index / across_) * tile_side, tile);
+    const RegionOfInterest& roi = panel_.roi;
+    const auto width = static_cast<std::size_t>(panel_.frame.fast_pixels);
     for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
       if (tile.pixels[b] != block_pixels) continue;
       const std::size_t first = b * block_pixels;
@@ -76,14 +76,13 @@ class Tiling {
       if (tile.pixels[i / block_pixels] == block_pixels) continue;
       const int fast = static_cast<int>(tile.fast[i]), slow = static_cast<int>(tile.slow[i]);
       if (fast >= roi.fast_min && fast <= roi.fast_max && slow >= roi.slow_min &&
-          slow <= roi.slow_max && plan_.visits(fast, slow))
-        work(i, static_cast<std::size_t>(slow) * static_cast<std::size_t>(plan_.frame.fast_pixels) +
-                    static_cast<std::size_t>(fast));
+          slow <= roi.slow_max && panel_.visits(fast, slow))
+        work(i, panel_.offset_of(fast, slow));
     }
   }
 
  private:
-  const Plan& plan_;
+  const PlanPanel& panel_;
   std::vector<std::size_t> order_;  ///< of a list; empty: an image
   std::vector<PixelIndex> sorted_;
   int left_ = 0, bottom_ = 0, across_ = 1, count_;
@@ -91,13 +90,15 @@ class Tiling {
 
 /// Where there is one step only that a factor can come from, it may as well be that step's own.
 Plan with_own_factors(Plan plan) {
-  if (plan.oversample > 1 || plan.sensor.layers > 1 || plan.starting_sum != 0) return plan;
+  if (plan.oversample > 1 || plan.panels.front().sensor.layers > 1 ||
+      plan.background.starting_sum != 0)
+    return plan;
   const auto own = [](Apply& rule) {
     if (rule == Apply::once) rule = Apply::to_each_term;
   };
-  own(plan.solid_angle);
-  own(plan.capture);
-  if (plan.rays.size() == 1) own(plan.polarization);
+  own(plan.rules.solid_angle);
+  own(plan.rules.capture);
+  if (plan.light.rays.size() == 1) own(plan.rules.polarization);
   return plan;
 }
 
@@ -105,14 +106,15 @@ Plan with_own_factors(Plan plan) {
 BandNumbers band_tangent(const CpuPlan& p, const Plan& tangent) {
   BandNumbers numbers;
   const auto changes = [](const PlanRay& ray) { return ray.wavenumber != 0 || ray.weight != 0; };
-  if (!p.bands || std::none_of(tangent.rays.begin(), tangent.rays.end(), changes)) return numbers;
+  if (!p.bands || std::none_of(tangent.light.rays.begin(), tangent.light.rays.end(), changes))
+    return numbers;
   numbers.wavenumber.resize(p.band_ray.size());
   numbers.weight.resize(p.band_ray.size());
   for (const Beam& beam : p.beams)
     for (int i = 0; i < beam.rays; ++i) {
       const int number = beam.first + i;
       const auto j = static_cast<std::size_t>(number);
-      const PlanRay& ray = tangent.rays[static_cast<std::size_t>(p.band_ray[j])];
+      const PlanRay& ray = tangent.light.rays[static_cast<std::size_t>(p.band_ray[j])];
       numbers.wavenumber[j] = static_cast<float>(ray.wavenumber);
       numbers.weight[j] = static_cast<float>(ray.weight);
     }
@@ -123,7 +125,8 @@ bool turns_crystal(const Plan& tangent) {
   const auto turns = [](const Mat3d& m) {
     return !(m.a == Vec3d{} && m.b == Vec3d{} && m.c == Vec3d{});
   };
-  return std::any_of(tangent.orientations.begin(), tangent.orientations.end(), turns);
+  return std::any_of(tangent.lattice.orientations.begin(), tangent.lattice.orientations.end(),
+                     turns);
 }
 
 class Derivatives {
@@ -132,23 +135,24 @@ class Derivatives {
       : plan_(with_own_factors(plan)),
         options_(options),
         wide_(options.precision == Precision::float64 || options.engine == Engine::reference ||
-              !needs_wide(plan_).empty()),
-        cpu_plan_(make_cpu_plan(plan_, options.skip_below, !wide_ && plan_.shared_directions)) {
+              !needs_wide(plan_, plan_.panels.front()).empty()),
+        cpu_plan_(
+            make_cpu_plan(plan_, 0, options.skip_below, !wide_ && plan_.light.shared_directions)) {
     const KernelSet& kernels = kernels_of_this_machine();
     const auto kernel = wide_ ? kernels.wide_gradient : kernels.single_gradient;
     const auto shape = plan.lattice.shape;
-    nearest_ = kernel(shape, plan.grid ? Lookup::nearest : Lookup::constant);
-    tricubic_ = plan.tricubic ? kernel(shape, Lookup::tricubic) : nullptr;
-    if (plan.tricubic && plan.out_of_range == OutOfRange::nearest_for_all)
+    nearest_ = kernel(shape, plan.lattice.grid ? Lookup::nearest : Lookup::constant);
+    tricubic_ = plan.lattice.tricubic ? kernel(shape, Lookup::tricubic) : nullptr;
+    if (plan.lattice.tricubic && plan.lattice.out_of_range == OutOfRange::nearest_for_all)
       miss_ = find_first_miss(plan);
   }
 
   PlanGradient pull_back(const Tiling& tiling, std::span<const double> weights) {
     PlanGradient total;
     total.bars = zero_plan(plan_);
-    if (plan_.grid)
-      total.table = std::make_shared<StructureFactorGrid>(plan_.grid->min(), plan_.grid->max(),
-                                                          0.0);
+    if (plan_.lattice.grid)
+      total.table = std::make_shared<StructureFactorGrid>(plan_.lattice.grid->min(),
+                                                          plan_.lattice.grid->max(), 0.0);
     const int per_batch = tiles_per_batch(), batches = (tiling.count() + per_batch - 1) / per_batch;
     int next = 0, finished = 0;
     std::atomic<bool> stopped{false};
@@ -160,7 +164,7 @@ class Derivatives {
       auto sink = std::make_shared<GradientSink>();
       auto bars = std::make_shared<Plan>(zero_plan(plan_));
       sink->bars = bars.get();
-      sink->wants_table = plan_.grid != nullptr;
+      sink->wants_table = plan_.lattice.grid != nullptr;
       const int end = std::min(tiling.count(), (batch + 1) * per_batch);
       for (int index = batch * per_batch; index < end && !stopped; ++index) {
         Tile tile;
@@ -240,7 +244,7 @@ class Derivatives {
   /// `keep` is called after each kernel.
   template <class Keep>
   void run(const Tile& tile, const Weights& weights, GradientSink& sink, Keep&& keep) const {
-    if (!plan_.tricubic) {
+    if (!plan_.lattice.tricubic) {
       nearest_(cpu_plan_, tile, weights, sink);
       return keep();
     }
@@ -267,7 +271,8 @@ class Derivatives {
   /// Enough of them that passing a batch on costs little.
   int tiles_per_batch() const {
     constexpr double steps_of_batch = 1e6;
-    const double steps = static_cast<double>(steps_of_pixel(plan_)) * tile_pixels;
+    const double steps = static_cast<double>(steps_of_pixel(plan_, plan_.panels.front())) *
+                         tile_pixels;
     return static_cast<int>(std::clamp(steps_of_batch / steps, 1.0, 64.0));
   }
 
@@ -283,14 +288,15 @@ class Derivatives {
 
 PlanGradient pull_back_cpu(const Plan& plan, std::span<const double> weights,
                            const ComputeOptions& options) {
-  return with_threads(options.threads,
-                      [&] { return Derivatives(plan, options).pull_back(Tiling(plan), weights); });
+  return with_threads(options.threads, [&] {
+    return Derivatives(plan, options).pull_back(Tiling(plan.panels.front()), weights);
+  });
 }
 
 PlanGradient pull_back_cpu(const Plan& plan, std::span<const PixelIndex> list,
                            std::span<const double> weights, const ComputeOptions& options) {
   return with_threads(options.threads, [&] {
-    return Derivatives(plan, options).pull_back(Tiling(plan, list), weights);
+    return Derivatives(plan, options).pull_back(Tiling(plan.panels.front(), list), weights);
   });
 }
 
@@ -300,7 +306,7 @@ void push_forward_cpu(const Plan& plan, std::span<const Plan* const> tangents,
                       const ComputeOptions& options) {
   with_threads(options.threads, [&] {
     Derivatives(plan, options)
-        .push_forward(Tiling(plan, list), tangents, table_tangent, photons, slopes);
+        .push_forward(Tiling(plan.panels.front(), list), tangents, table_tangent, photons, slopes);
   });
 }
 

@@ -55,9 +55,9 @@ NABLA_INLINE void add(Vec3<T>& to, const Vec3<T>& more) {
 
 // What is not asked for in every step is kept out of line: the kernels are many.
 
-HWY_NOINLINE void locate(const Plan& plan, const Double& fast, const Double& slow,
+HWY_NOINLINE void locate(const CpuPlan& p, const Double& fast, const Double& slow,
                          BasicSubPixel<Double>& at) {
-  place(plan, fast, slow, at);
+  place(*p.panel, p.plan->oversample, fast, slow, at);
 }
 
 // ---- One spot of the sensor ---------------------------------------------------------------------
@@ -85,42 +85,42 @@ NABLA_INLINE T obliquity(const PlanFrame& frame, const SensorSpot<T>& spot) {
 }
 
 template <class T>
-HWY_NOINLINE T capture_of(const Plan& plan, const SensorSpot<T>& spot) {
+HWY_NOINLINE T capture_of(const PanelNumbers& panel, const SensorSpot<T>& spot) {
   return physics::capture_fraction(
-      T(static_cast<float>(spot.layer)), physics::constant<T>(plan.sensor.layer_step),
-      physics::constant<T>(plan.sensor.absorption_per_m), obliquity(plan.frame, spot));
+      T(static_cast<float>(spot.layer)), physics::constant<T>(panel.sensor.layer_step),
+      physics::constant<T>(panel.sensor.absorption_per_m), obliquity(panel.frame, spot));
 }
 
 /// From the bar of a position on the flat panel [m] to those of the frame.
 template <class T>
-NABLA_INLINE void pull_back_flat(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
-                                 BasicPlanNumbers<T>& bars) {
-  const PlanFrame& f = plan.frame;
-  add(bars.frame.origin, bar);
-  add(bars.frame.fast, spot.fast * bar);
-  add(bars.frame.slow, spot.slow * bar);
+NABLA_INLINE void pull_back_flat(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                 const Vec3<T>& bar, BasicPixelNumbers<T>& bars) {
+  const PlanFrame& f = panel.frame;
+  add(bars.panel.frame.origin, bar);
+  add(bars.panel.frame.fast, spot.fast * bar);
+  add(bars.panel.frame.slow, spot.slow * bar);
   if (spot.layer > 0) {
-    add(bars.frame.normal, physics::constant<T>(plan.sensor.layer_step * spot.layer) * bar);
-    add(bars.sensor.layer_step,
+    add(bars.panel.frame.normal, physics::constant<T>(panel.sensor.layer_step * spot.layer) * bar);
+    add(bars.panel.sensor.layer_step,
         T(static_cast<float>(spot.layer)) * dot(bar, lane_vector<T>(f.normal)));
   }
-  add(bars.frame.subpixel, (dot(bar, lane_vector<T>(f.fast)) * spot.fast +
-                            dot(bar, lane_vector<T>(f.slow)) * spot.slow) *
-                               physics::constant<T>(1 / f.subpixel));
+  add(bars.panel.frame.subpixel, (dot(bar, lane_vector<T>(f.fast)) * spot.fast +
+                                  dot(bar, lane_vector<T>(f.slow)) * spot.slow) *
+                                     physics::constant<T>(1 / f.subpixel));
 }
 
 /// The same for a curved panel: back through the two rotations of place().
 template <class T>
-HWY_NOINLINE void pull_back_curved(const Plan& plan, const SensorSpot<T>& spot, const Vec3<T>& bar,
-                                   BasicPlanNumbers<T>& bars) {
-  const PlanFrame& f = plan.frame;
+HWY_NOINLINE void pull_back_curved(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                   const Vec3<T>& bar, BasicPixelNumbers<T>& bars) {
+  const PlanFrame& f = panel.frame;
   const auto number = [](double x) { return physics::constant<T>(x); };
   const bool spherical = f.curvature == Curvature::spherical;
-  const double deep = plan.sensor.layer_step * spot.layer;
-  const double radius = spherical ? f.radius + deep : f.radius;
+  const double deep = panel.sensor.layer_step * spot.layer;
+  const double radius = spherical ? f.curvature_radius + deep : f.curvature_radius;
   const Vec3<T> fast_axis = lane_vector<T>(f.fast), slow_axis = lane_vector<T>(f.slow);
   const Vec3<T> beam = lane_vector<T>(f.beam), along = number(radius) * beam;
-  const T bend = number(1 / f.radius);
+  const T bend = number(1 / f.curvature_radius);
   T about_slow, about_fast;
   if (spherical) {
     about_slow = number(f.handedness) * (spot.fast - number(f.beam_fast)) * bend;
@@ -134,20 +134,21 @@ HWY_NOINLINE void pull_back_curved(const Plan& plan, const SensorSpot<T>& spot, 
   const auto second = physics::pull_back_rotation(
       physics::rotate_about(along, slow_axis, about_slow), fast_axis, about_fast, bar);
   const auto first = physics::pull_back_rotation(along, slow_axis, about_slow, second.v);
-  add(bars.frame.fast, second.axis);
-  add(bars.frame.slow, first.axis);
-  add(bars.frame.beam, number(radius) * first.v);
+  add(bars.panel.frame.fast, second.axis);
+  add(bars.panel.frame.slow, first.axis);
+  add(bars.panel.frame.beam, number(radius) * first.v);
   const T radius_bar = dot(first.v, beam);
-  add(bars.frame.radius,
+  add(bars.panel.frame.curvature_radius,
       radius_bar - (first.angle * about_slow + second.angle * about_fast) * bend);
   if (!spherical)
-    return pull_back_flat(plan, spot, {T(0), first.angle * bend, second.angle * bend}, bars);
-  add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_bar);
+    return pull_back_flat(panel, spot, {T(0), first.angle * bend, second.angle * bend}, bars);
+  add(bars.panel.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_bar);
   const T fast_bar = number(f.handedness) * first.angle * bend,
           slow_bar = number(-f.handedness) * second.angle * bend;
-  add(bars.frame.beam_fast, -fast_bar);
-  add(bars.frame.beam_slow, -slow_bar);
-  add(bars.frame.subpixel, (fast_bar * spot.fast + slow_bar * spot.slow) * number(1 / f.subpixel));
+  add(bars.panel.frame.beam_fast, -fast_bar);
+  add(bars.panel.frame.beam_slow, -slow_bar);
+  add(bars.panel.frame.subpixel,
+      (fast_bar * spot.fast + slow_bar * spot.slow) * number(1 / f.subpixel));
 }
 
 /// The light of a spot, by which of its factors it comes.
@@ -159,81 +160,81 @@ struct SpotBars {
 
 /// Through the capture in the sensor.
 template <class T>
-HWY_NOINLINE void pull_back_capture(const Plan& plan, const SensorSpot<T>& spot, const T& light,
-                                    Vec3<T>& direction_bar, BasicPlanNumbers<T>& bars) {
-  const PlanSensor& sensor = plan.sensor;
+HWY_NOINLINE void pull_back_capture(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                    const T& light, Vec3<T>& direction_bar,
+                                    BasicPixelNumbers<T>& bars) {
+  const PlanSensor& sensor = panel.sensor;
   const auto number = [](double x) { return physics::constant<T>(x); };
-  const T rho = obliquity(plan.frame, spot);
+  const T rho = obliquity(panel.frame, spot);
   const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
   const T per_log_depth = light * depth *
                           physics::capture_log_slope(T(static_cast<float>(spot.layer)), depth);
-  add(bars.sensor.layer_step, per_log_depth * number(1 / sensor.layer_step));
-  add(bars.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
-  if (plan.frame.curvature == Curvature::spherical) return;
+  add(bars.panel.sensor.layer_step, per_log_depth * number(1 / sensor.layer_step));
+  add(bars.panel.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
+  if (panel.frame.curvature == Curvature::spherical) return;
   const T rho_bar = -per_log_depth / rho;
-  add(direction_bar, rho_bar * lane_vector<T>(plan.frame.normal));
-  add(bars.frame.normal, rho_bar * spot.direction);
+  add(direction_bar, rho_bar * lane_vector<T>(panel.frame.normal));
+  add(bars.panel.frame.normal, rho_bar * spot.direction);
 }
 
 /// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.
 template <class T>
-NABLA_INLINE T pull_back_solid_angle(const Plan& plan, const SensorSpot<T>& spot, double own_depth,
-                                     const T& light, BasicPlanNumbers<T>& bars) {
-  const PlanFrame& f = plan.frame;
+NABLA_INLINE T pull_back_solid_angle(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                     double own_depth, const T& light, BasicPixelNumbers<T>& bars) {
+  const PlanFrame& f = panel.frame;
   if (f.solid_angle != SolidAngle::per_area)
-    add(bars.frame.pixel, light * physics::constant<T>(2 / f.pixel));
+    add(bars.panel.frame.pixel, light * physics::constant<T>(2 / f.pixel));
   if (f.solid_angle != SolidAngle::oblique) return T(-2) * light;
   const T close = light * physics::constant<T>(1 / (f.close_distance + own_depth * spot.layer));
-  add(bars.frame.close_distance, close);
-  if (own_depth > 0) add(bars.sensor.layer_step, T(static_cast<float>(spot.layer)) * close);
+  add(bars.panel.frame.close_distance, close);
+  if (own_depth > 0) add(bars.panel.sensor.layer_step, T(static_cast<float>(spot.layer)) * close);
   return T(-3) * light;
 }
 
 /// `has_solid_angle`: the light of a term has the solid angle of its own spot.
 template <class T>
-NABLA_INLINE void pull_back_spot(const Plan& plan, const SensorSpot<T>& spot, bool has_solid_angle,
-                                 double own_depth, const SpotBars<T>& light,
-                                 BasicPlanNumbers<T>& bars) {
+NABLA_INLINE void pull_back_spot(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                 bool has_solid_angle, double own_depth, const SpotBars<T>& light,
+                                 BasicPixelNumbers<T>& bars) {
   Vec3<T> direction = light.direction;
-  if (plan.sensor.absorption_per_m > 0)
-    pull_back_capture(plan, spot, light.capture, direction, bars);
+  if (panel.sensor.absorbs()) pull_back_capture(panel, spot, light.capture, direction, bars);
   T radial = -dot(direction, spot.direction);
   if (has_solid_angle)
-    add(radial, pull_back_solid_angle(plan, spot, own_depth, light.solid_angle, bars));
+    add(radial, pull_back_solid_angle(panel, spot, own_depth, light.solid_angle, bars));
   const Vec3<T> position = spot.near * (direction + radial * spot.direction);
-  if (plan.frame.curvature == Curvature::flat)
-    pull_back_flat(plan, spot, position, bars);
+  if (panel.frame.curvature == Curvature::flat)
+    pull_back_flat(panel, spot, position, bars);
   else
-    pull_back_curved(plan, spot, position, bars);
+    pull_back_curved(panel, spot, position, bars);
 }
 
 /// The same, of spots that only some plans have.
 template <class T>
-HWY_NOINLINE void pull_back_other_spot(const Plan& plan, const SensorSpot<T>& spot,
-                                       const SpotBars<T>& light, BasicPlanNumbers<T>& bars) {
-  pull_back_spot(plan, spot, true, 0, light, bars);
+HWY_NOINLINE void pull_back_other_spot(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                       const SpotBars<T>& light, BasicPixelNumbers<T>& bars) {
+  pull_back_spot(panel, spot, true, 0, light, bars);
 }
 
 template <class T>
-NABLA_INLINE T polarization_of(const PlanNumbers& plan, const Vec3<T>& incident,
+NABLA_INLINE T polarization_of(const LightNumbers& light, const Vec3<T>& incident,
                                const Vec3<T>& magnetic, const Vec3<T>& direction) {
   return physics::kahn_polarization(dot(incident, direction), dot(direction, magnetic),
-                                    physics::constant<T>(plan.polarization_fraction));
+                                    physics::constant<T>(light.polarization_fraction));
 }
 
 template <class T>
-NABLA_INLINE void pull_back_polarization(const PlanNumbers& plan, const Vec3<T>& incident,
+NABLA_INLINE void pull_back_polarization(const LightNumbers& light, const Vec3<T>& incident,
                                          const Vec3<T>& magnetic, const Vec3<T>& direction,
                                          const T& bar, BasicPlanRay<T>& ray, Vec3<T>& direction_bar,
-                                         BasicPlanNumbers<T>& bars) {
+                                         BasicPixelNumbers<T>& bars) {
   const auto slopes = physics::kahn_polarization_slopes(
       dot(incident, direction), dot(direction, magnetic),
-      physics::constant<T>(plan.polarization_fraction));
+      physics::constant<T>(light.polarization_fraction));
   const T c = bar * slopes.c, e_b = bar * slopes.e_b;
   add(direction_bar, c * incident + e_b * magnetic);
   add(ray.incident, c * direction);
   add(ray.magnetic, e_b * direction);
-  add(bars.polarization_fraction, bar * slopes.fraction);
+  add(bars.light.polarization_fraction, bar * slopes.fraction);
 }
 
 /// Is the light of a beam not cut off by -dmin here?  As a mask of T's lanes.
@@ -258,31 +259,32 @@ struct FirstPolarization {
   NABLA_INLINE void take_first(const Plan& plan, const SensorSpot<T>& first) {
     spot = first;
     found = T(1);
-    incident = lane_vector<T>(plan.rays[0].incident);
-    magnetic = lane_vector<T>(plan.rays[0].magnetic);
-    factor = polarization_of(plan, incident, magnetic, spot.direction);
+    incident = lane_vector<T>(plan.light.rays[0].incident);
+    magnetic = lane_vector<T>(plan.light.rays[0].magnetic);
+    factor = polarization_of(plan.light, incident, magnetic, spot.direction);
   }
 
   /// That of the first ray that -dmin does not cut off, another one in each pixel.
-  HWY_NOINLINE void find(const Plan& plan, const Double& fast, const Double& slow) {
+  HWY_NOINLINE void find(const CpuPlan& p, const Double& fast, const Double& slow) {
+    const Plan& plan = *p.plan;
     factor = layer = ray = found = T(0);
     T open(1);
     BasicSubPixel<Double> at;
-    for (at.layer = 0; at.layer < plan.sensor.layers; ++at.layer)
+    for (at.layer = 0; at.layer < p.panel->sensor.layers; ++at.layer)
       for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
         for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-          locate(plan, fast, slow, at);
+          locate(p, fast, slow, at);
           const SensorSpot<T> here = spot_of<T>(at);
           if (at.layer == 0 && at.sub_slow == 0 && at.sub_fast == 0) {
             // Where nothing is ever found, its light is none but its place must be one.
             spot = here;
-            incident = lane_vector<T>(plan.rays[0].incident);
-            magnetic = lane_vector<T>(plan.rays[0].magnetic);
+            incident = lane_vector<T>(plan.light.rays[0].incident);
+            magnetic = lane_vector<T>(plan.light.rays[0].magnetic);
           }
-          for (size_t r = 0; r < plan.rays.size(); ++r) {
-            const PlanRay& candidate = plan.rays[r];
+          for (size_t r = 0; r < plan.light.rays.size(); ++r) {
+            const PlanRay& candidate = plan.light.rays[r];
             auto now = open != T(0);
-            if (plan.background_per_sr == 0) now = now & keeps<T>(plan, candidate, at.direction);
+            if (plan.background.per_sr == 0) now = now & keeps<T>(plan, candidate, at.direction);
             if (!any(now)) continue;
             const Vec3<T> i = lane_vector<T>(candidate.incident),
                           m = lane_vector<T>(candidate.magnetic);
@@ -294,7 +296,7 @@ struct FirstPolarization {
             take(now, m, magnetic);
             take(now, T(static_cast<float>(at.layer)), layer);
             take(now, T(static_cast<float>(r)), ray);
-            take(now, polarization_of(plan, i, m, here.direction), factor);
+            take(now, polarization_of(plan.light, i, m, here.direction), factor);
             take(now, T(0), open);
             found = T(1) - open;
             if (!any(open != T(0))) return;
@@ -320,7 +322,7 @@ struct FirstPolarization {
 /// The slopes of the lattice factor in the precision of the shapes, from distances in double: like
 /// narrow_lattice_factor().
 template <CrystalShape Shape, class T>
-NABLA_INLINE physics::LatticeSlopes<T> lattice_slopes(const PlanLattice& lattice,
+NABLA_INLINE physics::LatticeSlopes<T> lattice_slopes(const LatticeNumbers& lattice,
                                                       const Vec3<Double>& d) {
   const Vec3<Double> cells = lane_vector<Double>(lattice.cells);
   if constexpr (Shape == CrystalShape::square) {
@@ -365,7 +367,7 @@ NABLA_INLINE AmplitudeSlopes<T> amplitude_slopes(const CpuPlan& p, const Vec3<Do
                                                  const Vec3<Double>& nearest) {
   AmplitudeSlopes<T> found;
   if constexpr (lookup == Lookup::constant) return found;  // F is part of the unit
-  const Double unit(1 / p.largest_F), otherwise(p.plan->default_F);
+  const Double unit(1 / p.largest_F), otherwise(p.plan->lattice.default_F);
   if constexpr (lookup == Lookup::nearest) {
     found.inside = p.grid.holds(nearest);
     found.offset = p.grid.offset(nearest);
@@ -457,7 +459,7 @@ class NodeBars {
 /// What is left to do once for all lanes of a tile: bars that follow from other bars.
 template <class T>
 HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
-                           BasicPlanNumbers<T>& bars) {
+                           BasicPixelNumbers<T>& bars) {
   const Plan& plan = *p.plan;
   const auto number = [](double x) { return physics::constant<T>(x); };
   const Vec3d& n = plan.lattice.cells;
@@ -477,13 +479,17 @@ HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
   if (shape != CrystalShape::square)
     add(bars.lattice.cells, twice_light * lane_vector<T>(Vec3d{1 / n.x, 1 / n.y, 1 / n.z}));
   if (lookup == Lookup::constant)
-    bars.default_F = plan.default_F == 0 ? T(0) : twice_light * number(1 / plan.default_F);
+    bars.lattice.default_F = plan.lattice.default_F == 0
+                                 ? T(0)
+                                 : twice_light * number(1 / plan.lattice.default_F);
   else
-    bars.default_F = bars.default_F * number(1 / p.largest_F);
-  bars.scale = (bars.scale + bars.starting_sum) * number(1 / plan.scale);
-  if (plan.starting_sum != 0) bars.starting_sum = bars.starting_sum * number(1 / plan.starting_sum);
-  if (plan.background_per_sr != 0)
-    bars.background_per_sr = bars.background_per_sr * number(1 / plan.background_per_sr);
+    bars.lattice.default_F = bars.lattice.default_F * number(1 / p.largest_F);
+  bars.scale = (bars.scale + bars.background.starting_sum) * number(1 / plan.scale);
+  if (plan.background.starting_sum != 0)
+    bars.background.starting_sum = bars.background.starting_sum *
+                                   number(1 / plan.background.starting_sum);
+  if (plan.background.per_sr != 0)
+    bars.background.per_sr = bars.background.per_sr * number(1 / plan.background.per_sr);
 }
 
 /// What a tile's bars are gathered in, and where they go: all that does not depend on the kernel.
@@ -494,18 +500,19 @@ class TileBars {
            GradientSink& sink)
       : p_(p),
         plan_(*p.plan),
+        panel_(*p.panel),
         tile_(tile),
         weights_(weights),
         sink_(sink),
-        absorbs_(plan_.sensor.absorption_per_m > 0),
-        each_omega_(plan_.solid_angle == Apply::to_each_term),
-        each_capture_(absorbs_ && plan_.capture == Apply::to_each_term),
-        once_capture_(absorbs_ && !each_capture_),
-        each_polarization_(plan_.polarized && plan_.polarization == Apply::to_each_term),
-        once_polarization_(plan_.polarized && !each_polarization_),
-        lights_background_(plan_.background_per_sr != 0),
+        absorbs_(panel_.sensor.absorbs()),
+        each_omega_(plan_.rules.each_solid_angle()),
+        each_capture_(plan_.rules.each_capture(panel_.sensor)),
+        once_capture_(plan_.rules.once_capture(panel_.sensor)),
+        each_polarization_(plan_.rules.each_polarization()),
+        once_polarization_(plan_.rules.once_polarization()),
+        lights_background_(plan_.background.per_sr != 0),
         forwards_(!sink.tangents.empty()) {
-    find_anchors(plan_, tile_, anchors_);
+    find_anchors(p_, tile_, anchors_);
     if (forwards_) {
       for (double& photons : sink_.photons) photons = 0;  // fill() might not be inlined
       std::fill_n(sink_.slopes, tile_pixels * sink_.tangents.size(), 0.0);
@@ -569,7 +576,7 @@ class TileBars {
       // All rays of a band light the background.
       const double background = lane_sum(ray_bars_[b].weight);
       for_each_ray(beam_of(b), [&](size_t j, size_t ray) {
-        PlanRay& bars = sink_.bars->rays[ray];
+        PlanRay& bars = sink_.bars->light.rays[ray];
         bars.wavenumber += static_cast<double>(from.wavenumber(0)[j - from.begin()]);
         bars.weight += static_cast<double>(from.weight(0)[j - from.begin()]) + background;
       });
@@ -584,22 +591,22 @@ class TileBars {
     const FirstPolarization<T>& from = first_polarization_;
     const T bar = light_over_factor * from.found;
     if (plan_.dmin == 0) {
-      pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar,
+      pull_back_polarization(plan_.light, from.incident, from.magnetic, from.spot.direction, bar,
                              first_ray_bars_, light.direction, bars_);
-      return pull_back_other_spot(plan_, from.spot, light, bars_);
+      return pull_back_other_spot(panel_, from.spot, light, bars_);
     }
     BasicPlanRay<T> ray;
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
-    pull_back_polarization(plan_, from.incident, from.magnetic, from.spot.direction, bar, ray,
+    pull_back_polarization(plan_.light, from.incident, from.magnetic, from.spot.direction, bar, ray,
                            light.direction, bars_);
     // Which layer and which ray it was may differ from lane to lane.
     SensorSpot<T> spot = from.spot;
-    for (spot.layer = 0; spot.layer < plan_.sensor.layers; ++spot.layer) {
+    for (spot.layer = 0; spot.layer < panel_.sensor.layers; ++spot.layer) {
       const auto here = from.layer == T(static_cast<float>(spot.layer));
       if (!any(here)) continue;
       SpotBars<T> theirs;
       theirs.direction = select(here, T(1), T(0)) * light.direction;
-      pull_back_other_spot(plan_, spot, theirs, bars_);
+      pull_back_other_spot(panel_, spot, theirs, bars_);
     }
     alignas(64) double rays[lanes], bars_of_ray[8][lanes];
     widened(from.ray).store(rays);
@@ -610,7 +617,7 @@ class TileBars {
       column = 0;
       const auto add_lane = [&](double& to) { to += bars_of_ray[column++][lane]; };
       if (!forwards_) {
-        for_each_number_of_ray(add_lane, sink_.bars->rays[index]);
+        for_each_number_of_ray(add_lane, sink_.bars->light.rays[index]);
         continue;
       }
       for (size_t t = 0; t < sink_.tangents.size(); ++t) {
@@ -619,7 +626,7 @@ class TileBars {
             [&](const double& tangent) {
               slope_of(first + lane, t) += tangent * bars_of_ray[column++][lane];
             },
-            sink_.tangents[t].plan->rays[index]);
+            sink_.tangents[t].plan->light.rays[index]);
       }
     }
   }
@@ -637,17 +644,17 @@ class TileBars {
   /// direction (Plan::shared_directions), so that the first one may take the bars of all.
   template <class AnyPlan>
   auto& ray_of(AnyPlan& plan, int b) const {
-    return plan.rays[static_cast<size_t>(beam_of(b).ray)];
+    return plan.light.rays[static_cast<size_t>(beam_of(b).ray)];
   }
   size_t orientation_of(int o) const {
-    return (begin_ + static_cast<size_t>(o)) % plan_.orientations.size();
+    return (begin_ + static_cast<size_t>(o)) % plan_.lattice.orientations.size();
   }
   double wavenumber_of(int o) const { return beam_of(chunk_.beam[o]).wavenumber; }
 
   /// Forwards: the bars of each lane times the tangents.
   void finish_group(size_t first, CrystalShape shape, Lookup lookup) {
-    const Double photons = widened(bars_.scale) + widened(bars_.starting_sum) +
-                           widened(bars_.background_per_sr);
+    const Double photons = widened(bars_.scale) + widened(bars_.background.starting_sum) +
+                           widened(bars_.background.per_sr);
     (photons + Double::load(sink_.photons.data() + first)).store(sink_.photons.data() + first);
     complete(p_, shape, lookup, bars_);
     alignas(64) double changes[lanes];
@@ -658,8 +665,8 @@ class TileBars {
       const auto along = [&](const double& slope, const T& bar) {
         if (slope != 0) change = change + Double(slope) * widened(bar);
       };
-      for_each_number(along, static_cast<const PlanNumbers&>(tangent), std::as_const(bars_));
-      for_each_number_of_ray(along, tangent.rays[0], std::as_const(first_ray_bars_));
+      for_each_number_at(along, tangent, p_.panel_number, std::as_const(bars_));
+      for_each_number_of_ray(along, tangent.light.rays[0], std::as_const(first_ray_bars_));
       for (int b = 0; b < chunk_.beams; ++b)
         for_each_number_of_ray(along, ray_of(tangent, b), std::as_const(ray_bars_[b]));
       if (p_.bands && !direction.bands.weight.empty()) {
@@ -668,7 +675,7 @@ class TileBars {
           for (int b = 0; b < chunk_.beams; ++b)
             for_each_ray(beam_of(b), [&](size_t, size_t ray) {
               if (ray != static_cast<size_t>(beam_of(b).ray))
-                along(tangent.rays[ray].weight, ray_bars_[b].weight);
+                along(tangent.light.rays[ray].weight, ray_bars_[b].weight);
             });
       }
       if (direction.turns_crystal)
@@ -681,7 +688,7 @@ class TileBars {
               [&](const double& slope) {
                 change = change + Double(slope) * (wavenumber * widened(axes[column++]));
               },
-              tangent.orientations[orientation_of(o)]);
+              tangent.lattice.orientations[orientation_of(o)]);
         }
       if (sink_.table_tangent && t + 1 == sink_.tangents.size())
         change = change + table_slope_ * Double(1 / p_.largest_F);
@@ -704,38 +711,39 @@ class TileBars {
       size_t column = 0;
       for_each_number_of_axes(
           [&](double& to) { to += wavenumber * lane_sum(axes_bars_[o][column++]); },
-          sink_.bars->orientations[orientation_of(o)]);
+          sink_.bars->lattice.orientations[orientation_of(o)]);
     }
   }
 
   void finish_tile(CrystalShape shape, Lookup lookup) {
-    BasicPlanNumbers<double> sums = zero_numbers<double>();
+    BasicPixelNumbers<double> sums = zero_numbers<double>();
     for_each_number([](double& to, const T& bar) { to = lane_sum(bar); }, sums, bars_);
     for_each_number_of_ray([](double& to, const T& bar) { to += lane_sum(bar); },
-                           sink_.bars->rays[0], std::as_const(first_ray_bars_));
-    sink_.value += sums.scale + sums.starting_sum + sums.background_per_sr;
+                           sink_.bars->light.rays[0], std::as_const(first_ray_bars_));
+    sink_.value += sums.scale + sums.background.starting_sum + sums.background.per_sr;
     complete(p_, shape, lookup, sums);
-    for_each_number([](double& to, const double& bar) { to += bar; },
-                    static_cast<PlanNumbers&>(*sink_.bars), sums);
+    for_each_number_at([](double& to, const double& bar) { to += bar; }, *sink_.bars,
+                       p_.panel_number, sums);
   }
 
   const CpuPlan& p_;
   const Plan& plan_;
+  const PanelNumbers& panel_;
   const Tile& tile_;
   const std::array<double, tile_pixels>& weights_;
   GradientSink& sink_;
   const bool absorbs_, each_omega_, each_capture_, once_capture_, each_polarization_,
       once_polarization_, lights_background_, forwards_;
-  const double background_share_ = plan_.background_per_sr /
-                                   (static_cast<double>(plan_.rays.size()) * plan_.oversample *
-                                    plan_.oversample);
+  const double background_share_ = plan_.background.per_sr /
+                                   (static_cast<double>(plan_.light.rays.size()) *
+                                    plan_.oversample * plan_.oversample);
   Anchors anchors_;
   alignas(64) Chunk chunk_;
   size_t begin_ = 0;  ///< of the chunk, among the operators
   int lit_[chunk_size], lit_count_ = 0;
   T omega_once_, polarization_once_;
   FirstPolarization<T> first_polarization_;
-  BasicPlanNumbers<T> bars_;
+  BasicPixelNumbers<T> bars_;
   T axes_bars_[chunk_size][9];            ///< of a, b, c times the wavenumber
   BasicPlanRay<T> ray_bars_[chunk_size];  ///< of a band: the weight's in the background alone
   BasicPlanRay<T> first_ray_bars_;        ///< of the polarization that stands for all
@@ -754,7 +762,7 @@ struct GroupPhase {
     at.layer = which.layer;
     at.sub_slow = which.sub_slow;
     at.sub_fast = which.sub_fast;
-    locate(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
+    locate(p, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
     return spot_of<T>(at);
   }
 };
@@ -771,7 +779,7 @@ struct GroupPhase<Single, true> {
   NABLA_INLINE SensorSpot<Single> see(const CpuPlan& p, size_t first, const SubPixel& which) {
     const Sample& sample = p.sample(which.layer, which.sub_slow, which.sub_fast);
     const auto spot = phase.place(p, tile, first, sample);
-    const Single pixel = single(p.plan->frame.pixel), half = single(0.5);
+    const Single pixel = single(p.panel->frame.pixel), half = single(0.5);
     return {pixel * (load<1>(tile.fast, first) + half) + Single(sample.right),
             pixel * (load<1>(tile.slow, first) + half) + Single(sample.up), spot.near,
             spot.direction, which.layer};
@@ -787,7 +795,7 @@ class TilePullBack : TileBars<T> {
       : TileBars<T>(p, tile, weights, sink), nodes_(p, sink.table) {}
 
   void run() {
-    const size_t orientations = plan_.orientations.size(),
+    const size_t orientations = plan_.lattice.orientations.size(),
                  operators = p_.beams.size() * orientations,
                  pixels = static_cast<size_t>(tile_.blocks) * block_pixels;
     for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk_.count)) {
@@ -824,9 +832,10 @@ class TilePullBack : TileBars<T> {
     block_ = block_of(first);
     lit_count_ = list_bits(chunk_.lit[block_], lit_);
     const bool first_chunk = begin_ == 0;
-    if (lit_count_ == 0 && !(first_chunk && plan_.starting_sum != 0) && !lights_background_)
+    if (lit_count_ == 0 && !(first_chunk && plan_.background.starting_sum != 0) &&
+        !lights_background_)
       return false;
-    const PlanSensor& sensor = plan_.sensor;
+    const PlanSensor& sensor = panel_.sensor;
     Phase phase(p_, tile_, anchors_, first);
     SubPixel at;
 
@@ -836,28 +845,28 @@ class TilePullBack : TileBars<T> {
     omega_once_ = T(1);
     if (!each_omega_ || once_polarization_) first_spot = phase.see(p_, first, at);
     if (!each_omega_) {
-      omega_once_ = solid_angle(plan_.frame, first_spot.near, 0.0);
+      omega_once_ = solid_angle(panel_.frame, first_spot.near, 0.0);
       once = once * omega_once_;
     }
     if (once_capture_) {
       at.layer = sensor.layers - 1;
-      once = once * capture_of(plan_, phase.see(p_, first, at));
+      once = once * capture_of(panel_, phase.see(p_, first, at));
     }
     polarization_once_ = T(1);
     if (once_polarization_) {
       if (plan_.dmin == 0)
         first_polarization_.take_first(plan_, first_spot);
       else
-        first_polarization_.find(plan_, widen(load<1>(tile_.fast, first)),
+        first_polarization_.find(p_, widen(load<1>(tile_.fast, first)),
                                  widen(load<1>(tile_.slow, first)));
       polarization_once_ = first_polarization_.factor;
     }
 
     OnceBars of_once;
-    if (first_chunk && plan_.starting_sum != 0) {
-      const T unpolarized = weight * number(plan_.scale * plan_.starting_sum) * once;
+    if (first_chunk && plan_.background.starting_sum != 0) {
+      const T unpolarized = weight * number(plan_.scale * plan_.background.starting_sum) * once;
       const T light = unpolarized * polarization_once_;
-      add(bars_.starting_sum, light);
+      add(bars_.background.starting_sum, light);
       add(of_once.terms, light);
       add(of_once.polarization, unpolarized);
     }
@@ -875,26 +884,26 @@ class TilePullBack : TileBars<T> {
           const SensorSpot<T> spot = phase.see(p_, first, at);
           T omega = omega_once_, each = scaled;
           if (each_omega_) {
-            omega = solid_angle(plan_.frame, spot.near, own_depth * at.layer);
+            omega = solid_angle(panel_.frame, spot.near, own_depth * at.layer);
             each = each * omega;
           }
           if (each_capture_) {
-            capture = capture_of(plan_, spot);
+            capture = capture_of(panel_, spot);
             each = each * capture;
           } else if (layer_captures && at.sub_slow == 0 && at.sub_fast == 0) {
             first_of_layer = spot;
-            capture = capture_of(plan_, spot);
+            capture = capture_of(panel_, spot);
           }
           SpotBars<T> light;
           pull_back_beams(
               phase, spot, each,
               lights_background_ ? weight * number(background_share_) * omega * capture : T(0),
               light, once_capture_ ? layer_light : light, of_once);
-          pull_back_spot(plan_, spot, each_omega_, own_depth, light, bars_);
+          pull_back_spot(panel_, spot, each_omega_, own_depth, light, bars_);
         }
       if (layer_captures) {
         if (at.layer == sensor.layers - 1) add(layer_light.capture, of_once.terms);
-        pull_back_other_spot(plan_, first_of_layer, layer_light, bars_);
+        pull_back_other_spot(panel_, first_of_layer, layer_light, bars_);
       }
     }
 
@@ -903,7 +912,7 @@ class TilePullBack : TileBars<T> {
     if (once_polarization_ && plan_.dmin == 0) {
       this->pull_back_first_polarization(first, of_once.polarization, light);
     } else {
-      if (!each_omega_) pull_back_other_spot(plan_, first_spot, light, bars_);
+      if (!each_omega_) pull_back_other_spot(panel_, first_spot, light, bars_);
       if (once_polarization_) this->pull_back_first_polarization(first, of_once.polarization, {});
     }
     return true;
@@ -919,14 +928,14 @@ class TilePullBack : TileBars<T> {
       const bool has_terms = next < lit_count_ && chunk_.beam[lit_[next]] == b;
       // A beam whose orientations fill several chunks lights the background with its first one.
       const bool has_background = lights_background_ &&
-                                  (b > 0 || begin_ % plan_.orientations.size() == 0);
+                                  (b > 0 || begin_ % plan_.lattice.orientations.size() == 0);
       if (!has_terms && !has_background) continue;
       const Beam& beam = this->beam_of(b);
       BasicPlanRay<T>& ray = ray_bars_[b];
       const Vec3<T> incident = lane_vector<T>(beam.incident),
                     magnetic = lane_vector<T>(beam.magnetic);
       const T polarization = each_polarization_
-                                 ? polarization_of(plan_, incident, magnetic, spot.direction)
+                                 ? polarization_of(plan_.light, incident, magnetic, spot.direction)
                                  : polarization_once_;
       const T beam_weight = number(beam.weight);
       T unpolarized(0);  // all light of the beam here, without a factor that may be zero
@@ -969,13 +978,13 @@ class TilePullBack : TileBars<T> {
       if (has_background) {
         add(ray.weight, background * polarization);
         const T bare = background * number(beam.light), lit = bare * polarization;
-        add(bars_.background_per_sr, lit);
+        add(bars_.background.per_sr, lit);
         add(each_omega_ ? light.solid_angle : of_once.solid_angle, lit);
         if (absorbs_) add(of_capture.capture, lit);
         add(unpolarized, bare);
       }
       if (each_polarization_)
-        pull_back_polarization(plan_, incident, magnetic, spot.direction, unpolarized, ray,
+        pull_back_polarization(plan_.light, incident, magnetic, spot.direction, unpolarized, ray,
                                light.direction, bars_);
       else
         add(of_once.polarization, unpolarized);
@@ -1009,7 +1018,7 @@ class TilePullBack : TileBars<T> {
         else if (any(inside))
           F = T(p_.F[static_cast<size_t>(hn::GetLane(offset.part[0]))]);
         const T F_bar = add_step(o, latt, F, {}, distance, away, coefficient, intensity, away_bar);
-        add(bars_.default_F, select(inside, none, F_bar));
+        add(bars_.lattice.default_F, select(inside, none, F_bar));
         if (!sink_.wants_table) return;
         if (one_cell && any(inside))
           sink_.table.add(static_cast<std::int64_t>(hn::GetLane(offset.part[0])), sum_of(F_bar));
@@ -1039,7 +1048,7 @@ class TilePullBack : TileBars<T> {
       const auto lit = F_bar != none;
       if (!any(lit)) return;
       const auto in_table = amplitude.inside & lit;
-      add(bars_.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
+      add(bars_.lattice.default_F, shaped<T>(select(amplitude.inside, none, F_bar)));
       if (sink_.table_tangent)
         table_slope_ = table_slope_ + F_bar * table_change(amplitude, in_table);
       if (!sink_.wants_table) return;
@@ -1072,7 +1081,7 @@ class TilePullBack : TileBars<T> {
     // Intensities are relative to that of the closest approach in what follows.  A band that passes
     // a spot on both sides leaves a small difference of its rays' slopes: the rounding of an
     // exponent that they share does not show there.
-    const PlanLattice& lattice = p_.lattice;
+    const LatticeNumbers& lattice = p_.lattice;
     const T closest = physics::gauss_lattice_factor(band.least, number(lattice.cells.x),
                                                     number(lattice.fudge));
     const T peak = closest * closest * amplitude.F, light = coefficient * (peak * amplitude.F);
@@ -1207,6 +1216,7 @@ class TilePullBack : TileBars<T> {
 
   using TileBars<T>::p_;
   using TileBars<T>::plan_;
+  using TileBars<T>::panel_;
   using TileBars<T>::tile_;
   using TileBars<T>::weights_;
   using TileBars<T>::sink_;
@@ -1242,7 +1252,7 @@ void pull_back_tile(const CpuPlan& p, const Tile& tile,
   if constexpr (!is_wide<T> && lookup != Lookup::tricubic &&
                 (Shape == CrystalShape::square || Shape == CrystalShape::round)) {
     Anchors anchors;
-    find_anchors(*p.plan, tile, anchors);
+    find_anchors(p, tile, anchors);
     if (suits_anchors(p, anchors) && !sink.table_tangent)
       return TilePullBack<T, Shape, lookup, true>(p, tile, weights, sink).run();
   }

@@ -14,8 +14,8 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
   for (size_t first = 0; first < pixels; first += lanes) {
     const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
-        *p.plan, p.grid, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)),
-        all_steps, NoVisitor{});
+        *p.plan, *p.panel, p.grid, widen(load<1>(tile.fast, first)),
+        widen(load<1>(tile.slow, first)), all_steps, NoVisitor{});
     sums.photons.store(out.photons.data() + first);
     sums.solid_angle_sum.store(out.solid_angle.data() + first);
   }
@@ -23,30 +23,76 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
 
 // ---- Steps --------------------------------------------------------------------------------------
 
-/// F^2 F_latt^2 with anchored phases.  `unsure` are pixels so close to the border between two
-/// lattice points that the other one may be the nearest.
+/// F between the lattice points, where nanoBragg interpolates; `cell` and `d`: nearest lattice
+/// point, counted from the corner of the table, and the way from there.
+template <int K>
+NABLA_INLINE Singles<K> interpolated_F(const CpuPlan& p, const Vec3<Singles<K>>& cell,
+                                       const Vec3<Singles<K>>& d) {
+  const Singles<K> none(0.0f), one(1.0f), two(2.0f), three(3.0f);
+  const auto below = [&](const Singles<K>& at, const Singles<K>& from) {
+    return select(at < none, from - one, from);
+  };
+  const Vec3<Singles<K>> base{below(d.x, cell.x), below(d.y, cell.y), below(d.z, cell.z)};
+  const auto beyond = [&](const Singles<K>& at) { return select(at < none, at + one, at); };
+  const auto weights = physics::tricubic_weights(beyond(d.x), beyond(d.y), beyond(d.z));
+  // As GridView::surrounds(), but for indices that are whole: of those, pixels are unsure.
+  const auto extent = single<K>(p.extent);
+  const auto inside = (base.x >= two) & (base.x + three < extent.x) & (base.y >= two) &
+                      (base.y + three < extent.y) & (base.z >= two) & (base.z + three < extent.z);
+  const Singles<K> corner = ((base.x - one) * extent.y + (base.y - one)) * extent.z +
+                            (base.z - one);
+  const auto stride_h = static_cast<std::int64_t>(p.grid.stride_h),
+             stride_k = static_cast<std::int64_t>(p.grid.stride_k);
+  Singles<K> F(p.default_F);
+  for_each_offset(corner, inside, [&](std::int64_t offset, const typename Singles<K>::Mask& mask) {
+    const float* nodes = p.F.data() + offset;
+    F = select(mask,
+               physics::tricubic(weights,
+                                 [&](int i, int j, int k) {
+                                   return Singles<K>(nodes[i * stride_h + j * stride_k + k]);
+                                 }),
+               F);
+  });
+  return F;
+}
+
+/// F^2 F_latt^2 with anchored phases.  `unsure` are pixels so close to where the value jumps that
+/// they may be on either side: to the border between two lattice points or, where F is
+/// interpolated, to the plane through one.
 template <CrystalShape Shape, Lookup lookup, bool one_cell, int K>
 NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
-                                           const size_t (&o)[K], const size_t (&block)[K],
+                                           const size_t (&o)[K], const std::array<size_t, K>& block,
                                            const Vec3<Singles<K>>& change,
                                            typename Singles<K>::Mask& unsure) {
+  constexpr float doubt = 1e-6f;
   Vec3<Singles<K>> cell;
   const auto d = anchored_distance<one_cell, K>(chunk, o, block, change, cell);
-  if constexpr (!one_cell) {
-    const Singles<K> border(0.5f - 1e-6f);
+  if constexpr (lookup == Lookup::tricubic) {
+    const Singles<K> plane(doubt);
+    unsure = (magnitude(d.x) < plane) | (magnitude(d.y) < plane) | (magnitude(d.z) < plane);
+  } else if constexpr (lookup == Lookup::nearest && !one_cell) {
+    const Singles<K> border(0.5f - doubt);
     unsure = (magnitude(d.x) > border) | (magnitude(d.y) > border) | (magnitude(d.z) > border);
   }
-  const Singles<K> latt = lattice_factor<Shape>(p.lattice, d);
-  if constexpr (lookup == Lookup::constant) return latt * latt;
-  if constexpr (one_cell)
-    return by_part<K>([&](int i) { return chunk.F2[o[i]][block[i]]; }) * (latt * latt);
-  const Singles<K> F = nearest_F<lookup, K>(p, cell);
-  return (F * F) * (latt * latt);
+  const Singles<K> latt = lattice_factor<Shape>(p.lattice, d), latt2 = latt * latt;
+  if constexpr (lookup == Lookup::constant) return latt2;
+  if constexpr (lookup == Lookup::nearest && one_cell)
+    return by_part<K>([&](int i) {
+             const auto part = static_cast<size_t>(i);
+             return chunk.F2[o[part]][block[part]];
+           }) *
+           latt2;
+  Singles<K> F;
+  if constexpr (lookup == Lookup::tricubic)
+    F = interpolated_F<K>(p, cell, d);
+  else
+    F = nearest_F<lookup, K>(p, cell);
+  return (F * F) * latt2;
 }
 
 /// The lattice factor in single precision, of distances in double.
 template <CrystalShape Shape>
-NABLA_INLINE Single narrow_lattice_factor(const PlanLattice& lattice, const Vec3<Double>& d) {
+NABLA_INLINE Single narrow_lattice_factor(const LatticeNumbers& lattice, const Vec3<Double>& d) {
   if constexpr (Shape == CrystalShape::square) {
     // In double precision a large number of cells costs no digits of the turns.
     const Vec3<Double> x{not_zero(d.x, 0x1p-31), not_zero(d.y, 0x1p-31), not_zero(d.z, 0x1p-31)};
@@ -74,8 +120,9 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   Single F;
   if constexpr (lookup == Lookup::tricubic)
     // In double precision: the weights have both signs, and nodes may cancel.
-    F = single(1 / p.largest_F) * narrow(tricubic_structure_factor(
-                                      p.grid, Double(p.plan->default_F), h, p.grid.surrounds(h)));
+    F = single(1 / p.largest_F) *
+        narrow(tricubic_structure_factor(p.grid, Double(p.plan->lattice.default_F), h,
+                                         p.grid.surrounds(h)));
   else
     F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
   return (F * F) * (latt * latt);
@@ -116,238 +163,373 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
 
 // ---- A tile in mixed precision ------------------------------------------------------------------
 
-/// `Parts`: registers of pixels side by side.  Two of them hide each other's latencies, for plans
-/// of one operator only; where there are more, two operators do.
-template <bool anchored, CrystalShape Shape, Lookup lookup, int Parts, bool bands = false>
+enum class Phases { wide, anchored };
+enum class Rays { apart, in_bands };
+
+/// Solid angle, capture and polarization of a spot of the sensor, by the rules of a plan.  A copy
+/// of what they want to know: nothing that is stored can change it, so that it stays in registers.
+template <int K>
+struct SpotFactors {
+  using Narrow = Singles<K>;
+
+  PlanFrame frame;
+  PlanSensor sensor;
+  bool each_omega, each_capture, one_capture, each_polarization, one_polarization;
+  Narrow polarization_fraction, layer_step, absorption;
+  Vec3<Narrow> normal, first_incident, first_magnetic;
+  double own_depth;  ///< of a layer behind the one before, for its own solid angle [m]
+
+  NABLA_INLINE explicit SpotFactors(const CpuPlan& p)
+      : frame(p.panel->frame),
+        sensor(p.panel->sensor),
+        each_omega(p.plan->rules.each_solid_angle()),
+        each_capture(p.plan->rules.each_capture(sensor)),
+        one_capture(p.plan->rules.once_capture(sensor)),
+        each_polarization(p.plan->rules.each_polarization()),
+        one_polarization(p.plan->rules.once_polarization()),
+        polarization_fraction(single<K>(p.plan->light.polarization_fraction)),
+        layer_step(single<K>(sensor.layer_step)),
+        absorption(single<K>(sensor.absorption_per_m)),
+        normal(single<K>(frame.normal)),
+        first_incident(single<K>(p.plan->light.rays[0].incident)),
+        first_magnetic(single<K>(p.plan->light.rays[0].magnetic)),
+        own_depth(each_omega ? sensor.layer_step : 0) {}
+
+  NABLA_INLINE Narrow solid_angle_of(const Spot<K>& spot, int layer) const {
+    return solid_angle(frame, spot.near, own_depth * layer);
+  }
+  NABLA_INLINE Narrow capture_of(const Spot<K>& spot, int layer) const {
+    const Narrow rho = frame.curvature == Curvature::spherical ? Narrow(1.0f)
+                                                               : dot(spot.direction, normal);
+    return physics::capture_fraction(single<K>(layer), layer_step, absorption, rho);
+  }
+  NABLA_INLINE Narrow polarization_of(const Spot<K>& spot, const Vec3<Narrow>& incident,
+                                      const Vec3<Narrow>& magnetic) const {
+    return physics::kahn_polarization(dot(incident, spot.direction), dot(spot.direction, magnetic),
+                                      polarization_fraction);
+  }
+  NABLA_INLINE Narrow first_polarization_of(const Spot<K>& spot) const {
+    return polarization_of(spot, first_incident, first_magnetic);
+  }
+};
+
+/// What the pixels of a tile gather over the chunks.
+struct Gathered {
+  alignas(64) std::array<double, tile_pixels> sums, background;
+  alignas(64) std::array<float, tile_pixels> once;  ///< solid angle and polarization taken once
+  alignas(64) std::array<float, tile_pixels> captures;
+};
+
+/// From the sums over the steps to photons.
+struct ToPhotons {
+  double start, unit, background;
+  bool one_capture, lights_background;
+
+  NABLA_INLINE ToPhotons(const CpuPlan& p, bool captures_once)
+      : start(p.plan->scale * p.plan->background.starting_sum),
+        unit(p.unit),
+        background(p.plan->background.per_sr / (static_cast<double>(p.plan->light.rays.size()) *
+                                                p.plan->oversample * p.plan->oversample)),
+        one_capture(captures_once),
+        lights_background(p.plan->background.per_sr != 0) {}
+
+  template <int K>
+  NABLA_INLINE Doubles<K> of(const Doubles<K>& sum, const Gathered& gathered, size_t first) const {
+    using Wide = Doubles<K>;
+    Wide photons = (Wide(start) + Wide(unit) * sum) * widen(load<K>(gathered.once, first));
+    if (one_capture) photons = photons * widen(load<K>(gathered.captures, first));
+    if (lights_background)
+      photons = photons + Wide(background) * Wide::load(gathered.background.data() + first);
+    return photons;
+  }
+};
+
+template <int TwoK>
+NABLA_INLINE void keep(const Lanes<double, TwoK>& value, bool is_first,
+                       std::array<double, tile_pixels>& total, size_t first) {
+  double* const at = total.data() + first;
+  if (is_first)
+    value.store(at);
+  else
+    (value + Lanes<double, TwoK>::load(at)).store(at);
+}
+
+/// Which operators of a chunk reach the pixels of some registers, a bit for each: those for which
+/// the pixels lie in the cell of one lattice point, others, and those that leave them dark.
+struct Reached {
+  std::uint32_t one_cell, many_cells, dark;
+};
+template <bool knows_cells, size_t K>
+NABLA_INLINE Reached reached_by(const Chunk& chunk, const std::array<size_t, K>& blocks) {
+  std::uint32_t lit = 0, alike = ~std::uint32_t{0};
+  for (const size_t block : blocks) {
+    lit |= chunk.lit[block];
+    alike &= chunk.one_cell[block];
+  }
+  if constexpr (!knows_cells) alike = 0;
+  return {alike, lit & ~alike, chunk.all() & ~lit};
+}
+
+/// Wanted pixels of some registers, times the registers of a block, which share its pixels.
+template <size_t K>
+NABLA_INLINE std::int64_t wanted_pixels(const Tile& tile, const std::array<size_t, K>& blocks) {
+  std::int64_t wanted = 0;
+  for (const size_t block : blocks)
+    if (block < static_cast<size_t>(tile.blocks)) wanted += tile.pixels[block] * lanes;
+  return wanted;
+}
+
+/// What each beam of a chunk weighs at a spot, where that differs.
+template <int K>
+struct BeamFactors {
+  alignas(64) float values[chunk_size][Singles<K>::count];
+
+  NABLA_INLINE Singles<K> of_operator(const Chunk& chunk, size_t o) const {
+    return Singles<K>::load(values[chunk.beam[o]]);
+  }
+};
+
+/// A spot of the sensor in some registers of pixels, and the operators of which some reach it.
+struct LitSpot {
+  const CpuPlan& p;
+  const Tile& tile;
+  size_t first;  ///< pixel
+  const Sample& sample;
+  const Chunk& chunk;
+};
+
+/// anchored_intensity(), and in double precision where that is unsure.
+/// `registers`: of pixels; 1 where N operators share one.
+template <CrystalShape Shape, Lookup lookup, bool one_cell, int registers, int N>
+NABLA_INLINE Singles<N> sure_intensity(const LitSpot& at, const size_t (&o)[N],
+                                       const std::array<size_t, N>& blocks,
+                                       const Vec3<Singles<N>>& change) {
+  typename Singles<N>::Mask unsure;
+  auto term = anchored_intensity<Shape, lookup, one_cell, N>(at.p, at.chunk, o, blocks, change,
+                                                             unsure);
+  if constexpr (lookup == Lookup::tricubic || (lookup == Lookup::nearest && !one_cell))
+    if (any(unsure)) [[unlikely]]
+      for (size_t k = 0; k < N; ++k)
+        term.part[k] = double_phase_intensity<Shape, lookup>(
+                           at.p, at.tile, at.first + (registers == 1 ? 0 : k * lanes), at.sample,
+                           at.chunk, o[k])
+                           .part[0];
+  return term;
+}
+
+/// F^2 F_latt^2 of the plan's only operator, weighed: two registers of pixels side by side hide
+/// each other's latencies.
+template <CrystalShape Shape, Lookup lookup, bool one_cell>
+NABLA_INLINE Singles<2> sum_of_operators(const LitSpot& at, const Vec3<Singles<2>>& change,
+                                         std::uint32_t bits, const BeamFactors<2>& beam_factors) {
+  if (bits == 0) return Singles<2>(0.0f);
+  const size_t o[] = {0, 0};
+  const Singles<2> term = sure_intensity<Shape, lookup, one_cell, 2, 2>(
+      at, o, blocks_of<2>(at.first), change);
+  return at.p.ray_factors ? term * beam_factors.of_operator(at.chunk, 0) : term;
+}
+
+/// The same for one register of pixels and several operators: two operators are side by side.
+template <CrystalShape Shape, Lookup lookup, bool one_cell>
+NABLA_INLINE Single sum_of_operators(const LitSpot& at, const Vec3<Single>& change,
+                                     std::uint32_t bits, const BeamFactors<1>& beam_factors) {
+  size_t list[chunk_size];
+  const size_t n = list_bits(bits, list), block = block_of(at.first);
+  const bool weighed = at.p.ray_factors;
+  const Vec3<Singles<2>> changes{twice(change.x), twice(change.y), twice(change.z)};
+  Singles<2> pairs(0.0f);
+  size_t i = 0;
+  for (; i + 2 <= n; i += 2) {
+    const size_t o[] = {list[i], list[i + 1]};
+    auto term = sure_intensity<Shape, lookup, one_cell, 1, 2>(at, o, {block, block}, changes);
+    if (weighed)
+      term = term * Singles<2>::of(
+                        [&](int k) { return beam_factors.of_operator(at.chunk, o[k]).part[0]; });
+    pairs = pairs + term;
+  }
+  const Single terms = first_half(pairs) + second_half(pairs);
+  if (i == n) return terms;
+  const size_t o[] = {list[i]};
+  const Single term = sure_intensity<Shape, lookup, one_cell, 1, 1>(at, o, {block}, change);
+  return weighed ? terms + term * beam_factors.of_operator(at.chunk, list[i]) : terms + term;
+}
+
+/// F^2 F_latt^2 of the operators that reach a spot, weighed and summed.
+template <CrystalShape Shape, Lookup lookup, int K>
+NABLA_INLINE Singles<K> sum_of_steps(const LitSpot& at, const AnchoredPhase<K>& phase,
+                                     const Reached& reached, const BeamFactors<K>& beam_factors) {
+  const Singles<K> terms = sum_of_operators<Shape, lookup, false>(at, phase.change,
+                                                                  reached.many_cells, beam_factors);
+  if constexpr (lookup == Lookup::tricubic) return terms;
+  return terms +
+         sum_of_operators<Shape, lookup, true>(at, phase.change, reached.one_cell, beam_factors);
+}
+template <CrystalShape Shape, Lookup lookup>
+NABLA_INLINE Single sum_of_steps(const LitSpot& at, const DoublePhase& phase,
+                                 const Reached& reached, const BeamFactors<1>& beam_factors) {
+  Single terms(0.0f);
+  for (std::uint32_t bits = reached.many_cells; bits != 0; bits &= bits - 1) {
+    const auto o = static_cast<size_t>(std::countr_zero(bits));
+    const Single term = double_phase_intensity<Shape, lookup>(at.p, at.chunk, o,
+                                                              phase.at.direction);
+    terms = at.p.ray_factors ? terms + term * beam_factors.of_operator(at.chunk, o) : terms + term;
+  }
+  return terms;
+}
+
+/// The same for operators whose beams are bands.
+template <Lookup lookup>
+NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
+                                 const Reached& reached, const BeamFactors<1>& beam_factors,
+                                 std::int64_t wanted, std::int64_t& skipped) {
+  const CpuPlan& p = at.p;
+  Single terms(0.0f);
+  std::int64_t lit_rays = 0, all_rays = 0;
+  for (std::uint32_t bits = reached.many_cells; bits != 0; bits &= bits - 1) {
+    const auto o = static_cast<size_t>(std::countr_zero(bits));
+    const Beam& beam = beam_of(p, at.chunk, o);
+    all_rays += std::int64_t{beam.rays} * lanes;
+    const Vec3<Double> h = miller_indices(at.chunk.wide[o],
+                                          phase.at.direction - vec3_as<Double>(beam.incident));
+    const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+    const Single F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
+    const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+    terms = p.ray_factors ? terms + term * beam_factors.of_operator(at.chunk, o) : terms + term;
+  }
+  skipped += (all_rays - lit_rays) * wanted / (std::int64_t{block_pixels} * lanes);
+  return terms;
+}
+
+/// `Parts`: registers of pixels side by side, two for plans of one operator only.
+template <Phases phases, CrystalShape Shape, Lookup lookup, int Parts, Rays rays = Rays::apart>
 void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, TileSums& out) {
-  using Phase = std::conditional_t<anchored, AnchoredPhase<Parts>, DoublePhase>;
+  using Phase = std::conditional_t<phases == Phases::anchored, AnchoredPhase<Parts>, DoublePhase>;
   using Narrow = Singles<Parts>;
   using Wide = Doubles<Parts>;
   const Plan& plan = *p.plan;
-  const PlanFrame& frame = plan.frame;
-  const PlanSensor& sensor = plan.sensor;
-  const bool absorbs = sensor.absorption_per_m > 0;
-  const bool each_omega = plan.solid_angle == Apply::to_each_term;
-  const bool each_capture = absorbs && plan.capture == Apply::to_each_term;
-  const bool each_polarization = plan.polarized && plan.polarization == Apply::to_each_term;
-  const bool one_polarization = plan.polarized && !each_polarization;
-  const bool lights_background = plan.background_per_sr != 0;
-  const double own_depth = each_omega ? sensor.layer_step : 0;
+  const SpotFactors<Parts> factors(p);
+  const ToPhotons to_photons(p, factors.one_capture);
+  const bool lights_background = to_photons.lights_background;
   const auto samples = static_cast<std::int64_t>(p.samples.size());
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
 
-  // What a pixel gathers over the chunks
-  alignas(64) std::array<double, tile_pixels> sums, background;
-  alignas(64) std::array<float, tile_pixels> omegas, polarizations, captures;
-
+  Gathered gathered;
   alignas(64) Chunk chunk;
-  alignas(64) float beam_factor[chunk_size][Narrow::count];
-  const size_t orientations = plan.orientations.size(), operators = p.beams.size() * orientations;
+  BeamFactors<Parts> beam_factors;
+  const size_t orientations = plan.lattice.orientations.size(),
+               operators = p.beams.size() * orientations;
   for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
-    const bool first_chunk = begin == 0;
+    const bool first_chunk = begin == 0,
+               last_chunk = begin + static_cast<size_t>(chunk.count) == operators;
 
     for (size_t first = 0; first < pixels; first += Narrow::count) {
-      size_t blocks[Parts];
-      for (size_t i = 0; i < Parts; ++i) blocks[i] = block_of(first + i * lanes);
-
-      // Which operators reach these pixels
-      std::uint32_t lit = chunk.lit[blocks[0]], alike = chunk.one_cell[blocks[0]];
-      for (size_t i = 1; i < Parts; ++i) {
-        lit |= chunk.lit[blocks[i]];
-        alike &= chunk.one_cell[blocks[i]];
-      }
-      if constexpr (!anchored) alike = 0;
-      const auto list_operators = [](std::uint32_t bits, size_t(&numbers)[chunk_size]) {
-        if constexpr (Parts == 1) return list_bits(bits, numbers);
-        numbers[0] = 0;  // the only operator: its bit is the count as well
-        return size_t{bits};
-      };
-      size_t one_cell[chunk_size], many_cells[chunk_size];
-      const size_t one_cells = list_operators(alike, one_cell),
-                   many = list_operators(lit & ~alike, many_cells);
-      const auto used_pixels = [&] {
-        std::int64_t used = 0;
-        for (size_t i = 0; i < Parts; ++i)
-          if (blocks[i] < static_cast<size_t>(tile.blocks))
-            used += tile.pixels[blocks[i]] * lanes;  // shared by the registers of a block
-        return used;
-      };
-      if (std::uint32_t dark = chunk.all() & ~lit) {
+      const auto blocks = blocks_of<Parts>(first);
+      constexpr bool knows_cells = phases == Phases::anchored && lookup != Lookup::tricubic;
+      const Reached reached = reached_by<knows_cells>(chunk, blocks);
+      if (std::uint32_t dark = reached.dark) {
         std::int64_t dark_rays = 0;
         for (; dark != 0; dark &= dark - 1)
           dark_rays += beam_of(p, chunk, static_cast<size_t>(std::countr_zero(dark))).rays;
-        out.skipped += dark_rays * samples * used_pixels() / block_pixels;
+        out.skipped += dark_rays * samples * wanted_pixels(tile, blocks) / block_pixels;
       }
-      if (one_cells + many == 0 && !first_chunk && !lights_background) continue;
+      if ((reached.one_cell | reached.many_cells) == 0 && !first_chunk && !lights_background) {
+        if (last_chunk)
+          to_photons.of<Parts>(Wide::load(gathered.sums.data() + first), gathered, first)
+              .store(out.photons.data() + first);
+        continue;
+      }
 
       Phase phase(p, tile, anchors, first);
-      Wide sum(0), solid_angles(0), light(0);
+      Wide sum(0);
       for (const Sample& at : p.samples) {
-        const auto spot = phase.place(p, tile, first, at);
+        const Spot<Parts> spot = phase.place(p, tile, first, at);
 
         // Solid angle, capture and polarization of this spot of the sensor
         const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
         const bool very_first = first_chunk && first_spot && at.layer == 0;
         Narrow omega(1.0f), capture(1.0f);
-        if (each_omega || very_first) {
-          omega = solid_angle(frame, spot.near, own_depth * at.layer);
-          if (!each_omega) omega.store(omegas.data() + first);
-        } else if (first_chunk || lights_background) {
-          omega = Narrow::load(omegas.data() + first);
+        if (very_first) {
+          Narrow once(1.0f);
+          if (!factors.each_omega) {
+            once = factors.solid_angle_of(spot, 0);
+            (Wide(static_cast<double>(samples)) * widen(once))
+                .store(out.solid_angle.data() + first);
+          }
+          if (factors.one_polarization) once = once * factors.first_polarization_of(spot);
+          once.store(gathered.once.data() + first);
         }
-        if (first_chunk) solid_angles = solid_angles + widen(omega);
-        if (each_capture ||
-            (absorbs && first_chunk && first_spot && at.layer == sensor.layers - 1)) {
-          const Narrow rho = frame.curvature == Curvature::spherical
-                                 ? Narrow(1.0f)
-                                 : dot(spot.direction, single<Parts>(frame.normal));
-          capture = physics::capture_fraction(single<Parts>(at.layer),
-                                              single<Parts>(sensor.layer_step),
-                                              single<Parts>(sensor.absorption_per_m), rho);
-          if (!each_capture) capture.store(captures.data() + first);
+        if (factors.each_omega) {
+          omega = factors.solid_angle_of(spot, at.layer);
+          if (first_chunk) keep(widen(omega), very_first, out.solid_angle, first);
+        } else if (lights_background) {
+          // Then nothing else is taken once (needs_wide).
+          omega = load<Parts>(gathered.once, first);
         }
-        const auto polarization_of = [&](const auto& beam) {
-          return physics::kahn_polarization(dot(single<Parts>(beam.incident), spot.direction),
-                                            dot(spot.direction, single<Parts>(beam.magnetic)),
-                                            single<Parts>(plan.polarization_fraction));
-        };
-        if (very_first && one_polarization)
-          polarization_of(plan.rays[0]).store(polarizations.data() + first);
-        if (p.ray_factors)
+        if (factors.each_capture) {
+          capture = factors.capture_of(spot, at.layer);
+        } else if (factors.one_capture && first_chunk && first_spot &&
+                   at.layer == factors.sensor.layers - 1) {
+          factors.capture_of(spot, at.layer).store(gathered.captures.data() + first);
+        }
+        if (p.ray_factors) {
+          Wide light(0);
           for (int i = 0; i < chunk.beams; ++i) {
             const Beam&
                 beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
             Narrow factor(1.0f);
-            if (each_polarization) factor = polarization_of(beam);
+            if (factors.each_polarization)
+              factor = factors.polarization_of(spot, single<Parts>(beam.incident),
+                                               single<Parts>(beam.magnetic));
             // A beam whose orientations fill several chunks counts with its first one.
             if (lights_background && (i > 0 || begin % orientations == 0))
               light = light + widen(single<Parts>(beam.light) * factor * omega * capture);
             factor = single<Parts>(beam.weight) * factor;
-            if constexpr (!anchored)
+            if constexpr (phases == Phases::wide)
               if (plan.dmin > 0)
                 factor = factor * narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
-            factor.store(beam_factor[i]);
+            factor.store(beam_factors.values[i]);
           }
-
-        // The steps
-        Narrow terms(0.0f);
-        if constexpr (bands) {
-          std::int64_t lit_rays = 0, all_rays = 0;
-          for (size_t i = 0; i < many; ++i) {
-            const size_t o = many_cells[i];
-            const Beam& beam = beam_of(p, chunk, o);
-            all_rays += std::int64_t{beam.rays} * lanes;
-            const Vec3<Double> h = miller_indices(
-                chunk.wide[o], phase.at.direction - vec3_as<Double>(beam.incident));
-            const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y),
-                                       round_half_down(h.z)};
-            const Single F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-            const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
-            terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
-                                  : terms + term;
-          }
-          out.skipped += (all_rays - lit_rays) * used_pixels() /
-                         (std::int64_t{block_pixels} * lanes);
-        } else if constexpr (anchored) {
-          const auto add_all = [&](const size_t* list, size_t n, auto&& intensity) {
-            size_t i = 0;
-            if constexpr (Parts == 1) {
-              const Vec3<Singles<2>> change{twice(phase.change.x), twice(phase.change.y),
-                                            twice(phase.change.z)};
-              Singles<2> pairs(0.0f);
-              for (; i + 2 <= n; i += 2) {
-                const size_t o[] = {list[i], list[i + 1]}, b[] = {blocks[0], blocks[0]};
-                auto term = intensity(o, b, change);
-                if (p.ray_factors)
-                  term = term * Singles<2>::of([&](int k) {
-                           return Single::load(beam_factor[chunk.beam[o[k]]]).part[0];
-                         });
-                pairs = pairs + term;
-              }
-              terms = terms + first_half(pairs) + second_half(pairs);
-            }
-            for (; i < n; ++i) {
-              size_t o[Parts];
-              for (size_t& same : o) same = list[i];
-              const Narrow term = intensity(o, blocks, phase.change);
-              terms = p.ray_factors ? terms + term * Narrow::load(beam_factor[chunk.beam[list[i]]])
-                                    : terms + term;
-            }
-          };
-          add_all(one_cell, one_cells, [&](const auto& o, const auto& b, const auto& change) {
-            typename std::decay_t<decltype(change.x)>::Mask sure;
-            return anchored_intensity<Shape, lookup, true>(p, chunk, o, b, change, sure);
-          });
-          add_all(many_cells, many, [&](const auto& o, const auto& b, const auto& change) {
-            typename std::decay_t<decltype(change.x)>::Mask unsure;
-            auto term = anchored_intensity<Shape, lookup, false>(p, chunk, o, b, change, unsure);
-            if constexpr (lookup == Lookup::nearest)
-              if (any(unsure)) [[unlikely]]
-                for (size_t k = 0; k < std::size(o); ++k)
-                  term.part[k] = double_phase_intensity<Shape, lookup>(
-                                     p, tile, first + (Parts == 1 ? 0 : k * lanes), at, chunk, o[k])
-                                     .part[0];
-            return term;
-          });
-        } else {
-          for (size_t i = 0; i < many; ++i) {
-            const size_t o = many_cells[i];
-            const Single term = double_phase_intensity<Shape, lookup>(p, chunk, o,
-                                                                      phase.at.direction);
-            terms = p.ray_factors ? terms + term * Single::load(beam_factor[chunk.beam[o]])
-                                  : terms + term;
-          }
+          if (lights_background) keep(light, very_first, gathered.background, first);
         }
-        if (each_omega) terms = terms * omega;
-        if (each_capture) terms = terms * capture;
+
+        const LitSpot lit{p, tile, first, at, chunk};
+        Narrow terms;
+        if constexpr (rays == Rays::in_bands)
+          terms = sum_of_bands<lookup>(lit, phase, reached, beam_factors,
+                                       wanted_pixels(tile, blocks), out.skipped);
+        else
+          terms = sum_of_steps<Shape, lookup>(lit, phase, reached, beam_factors);
+        if (factors.each_omega) terms = terms * omega;
+        if (factors.each_capture) terms = terms * capture;
         sum = sum + widen(terms);
       }
-      const auto keep = [&](const Wide& value, std::array<double, tile_pixels>& total) {
-        (first_chunk ? value : value + Wide::load(total.data() + first))
-            .store(total.data() + first);
-      };
-      keep(sum, sums);
-      if (lights_background) keep(light, background);
-      if (first_chunk) solid_angles.store(out.solid_angle.data() + first);
+      if (!first_chunk) sum = sum + Wide::load(gathered.sums.data() + first);
+      if (last_chunk)
+        to_photons.of<Parts>(sum, gathered, first).store(out.photons.data() + first);
+      else
+        sum.store(gathered.sums.data() + first);
     }
   }
-
-  for (size_t first = 0; first < pixels; first += lanes) {
-    const auto factor = [&](bool once, const std::array<float, tile_pixels>& values) {
-      return once ? widen(load<1>(values, first)) : Double(1);
-    };
-    const Double polarization = factor(one_polarization, polarizations);
-    Double photons = Double(plan.scale * plan.starting_sum) +
-                     Double(p.unit) * Double::load(sums.data() + first);
-    photons = photons * factor(!each_omega, omegas) * polarization *
-              factor(absorbs && !each_capture, captures);
-    if (lights_background) {
-      const double share = plan.background_per_sr / (static_cast<double>(plan.rays.size()) *
-                                                     plan.oversample * plan.oversample);
-      photons = photons + Double(share) * Double::load(background.data() + first) * polarization;
-    }
-    photons.store(out.photons.data() + first);
-  }
-  out.anchored = anchored;
+  out.anchored = phases == Phases::anchored;
 }
 
 /// With the phases that are accurate enough for the tile.
 template <CrystalShape Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
-  find_anchors(*p.plan, tile, anchors);
+  find_anchors(p, tile, anchors);
   const bool anchored = suits_anchors(p, anchors);
   out.skipped = 0;
   if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)
-    if (p.bands) return render_single<false, Shape, lookup, 1, true>(p, tile, anchors, out);
-  if constexpr ((Shape == CrystalShape::square || Shape == CrystalShape::round) &&
-                lookup != Lookup::tricubic)
+    if (p.bands)
+      return render_single<Phases::wide, Shape, lookup, 1, Rays::in_bands>(p, tile, anchors, out);
+  if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
     if (anchored)
-      return (p.beams.size() * p.plan->orientations.size() == 1
-                  ? render_single<true, Shape, lookup, 2>
-                  : render_single<true, Shape, lookup, 1>)(p, tile, anchors, out);
-  render_single<false, Shape, lookup, 1>(p, tile, anchors, out);
+      return (p.beams.size() * p.plan->lattice.orientations.size() == 1
+                  ? render_single<Phases::anchored, Shape, lookup, 2>
+                  : render_single<Phases::anchored, Shape, lookup, 1>)(p, tile, anchors, out);
+  render_single<Phases::wide, Shape, lookup, 1>(p, tile, anchors, out);
 }
 
 // ---- Into the image -----------------------------------------------------------------------------

@@ -29,10 +29,16 @@ NABLA_INLINE Singles<K> load(const std::array<float, tile_pixels>& values, size_
 // ---- Anchors: the middles of the blocks ---------------------------------------------------------
 
 struct Anchors {
-  alignas(64) std::array<double, tile_blocks> near, x, y, z;  ///< 1/distance [1/m] and direction
+  alignas(64) std::array<double, tile_blocks> x, y, z;  ///< direction
   /// How far directions in the block differ from the middle's, at most.
   alignas(64) std::array<double, tile_blocks> radius;
   double largest_radius = 0;
+  /// What phases relative to the middles take, in single precision.
+  struct Middles {
+    alignas(64) std::array<float, tile_blocks> fast, slow, near, x, y, z;  ///< near: 1/distance
+                                                                           ///< [1/m]
+  } middles;
+  Vec3<float> to_next_fast, to_next_slow;  ///< from a pixel to the next along an axis [m]
 };
 
 /// Highest |R^2/R0^2 - 1| for which the series below are good to single precision.
@@ -48,10 +54,11 @@ NABLA_INLINE T root_change(const T& z) {
   return z * (z * (z * (z * (z * 0.02734375f - 0.0390625f) + 0.0625f) - 0.125f) + 0.5f);
 }
 
-inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
-  const PlanFrame& f = plan.frame;
-  const double half_depth = plan.sensor.layer_step * (plan.sensor.layers - 1) / 2;
-  const Double within_pixel(0.5 - 0.5 / plan.oversample), pixel(f.pixel), half(0.5);
+inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
+  const PlanFrame& f = p.panel->frame;
+  const PlanSensor& sensor = p.panel->sensor;
+  const double half_depth = sensor.layer_step * (sensor.layers - 1) / 2;
+  const Double within_pixel(0.5 - 0.5 / p.plan->oversample), pixel(f.pixel), half(0.5);
   Double largest_radius(0);
   for (size_t first = 0; first < tile_blocks; first += lanes) {
     const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
@@ -69,14 +76,27 @@ inline void find_anchors(const Plan& plan, const Tile& tile, Anchors& anchors) {
                          Double(half_depth);
     const Double spread = select(reach < distance * Double(0.5), reach / (distance - reach),
                                  Double(2));
-    near.store(anchors.near.data() + first);
-    (position.x * near).store(anchors.x.data() + first);
-    (position.y * near).store(anchors.y.data() + first);
-    (position.z * near).store(anchors.z.data() + first);
+    const auto keep = [first](const Double& value, std::array<float, tile_blocks>& in_single) {
+      narrow(value).store(in_single.data() + first);
+    };
+    const auto keep_both = [&](const Double& value, std::array<double, tile_blocks>& in_double,
+                               std::array<float, tile_blocks>& in_single) {
+      value.store(in_double.data() + first);
+      keep(value, in_single);
+    };
+    Anchors::Middles& middles = anchors.middles;
+    keep(at(tile.middle_fast), middles.fast);
+    keep(at(tile.middle_slow), middles.slow);
+    keep(near, middles.near);
+    keep_both(position.x * near, anchors.x, middles.x);
+    keep_both(position.y * near, anchors.y, middles.y);
+    keep_both(position.z * near, anchors.z, middles.z);
     spread.store(anchors.radius.data() + first);
     largest_radius = select(spread > largest_radius, spread, largest_radius);
   }
   anchors.largest_radius = largest_of(largest_radius);
+  anchors.to_next_fast = vec3_as<float>(f.pixel * f.fast);
+  anchors.to_next_slow = vec3_as<float>(f.pixel * f.slow);
 }
 
 // ---- Operators: one for each ray and orientation, taking directions to Miller indices -----------
@@ -144,7 +164,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
   for (; chunk.count < chunk_size && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
     const Beam& r = p.beams[beam];
-    const Mat3d& axes = plan.orientations[orientation];
+    const Mat3d& axes = plan.lattice.orientations[orientation];
     const Vec3d* rows[] = {&axes.a, &axes.b, &axes.c};
     for (size_t i = 0; i < 3; ++i) {
       const double m[] = {r.wavenumber * rows[i]->x, r.wavenumber * rows[i]->y,
@@ -156,7 +176,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
     }
     chunk.beam[o] = static_cast<int>(beam) - chunk.first_beam;
     chunk.beams = chunk.beam[o] + 1;
-    if (++orientation == plan.orientations.size()) {
+    if (++orientation == plan.lattice.orientations.size()) {
       orientation = 0;
       ++beam;
     }
@@ -216,6 +236,15 @@ struct Spot {
 
 NABLA_INLINE size_t block_of(size_t pixel) { return pixel / block_pixels; }
 
+/// The blocks that K registers from pixel `first` on lie in; those of a block share its number,
+/// which the compiler sees.
+template <int K>
+NABLA_INLINE std::array<size_t, K> blocks_of(size_t first) {
+  std::array<size_t, K> blocks;
+  for (size_t i = 0; i < K; ++i) blocks[i] = block_of(first) + i * lanes / block_pixels;
+  return blocks;
+}
+
 /// Directions as differences to the middle of the block, in single precision: the error of an
 /// index is about 1e-7 times its distance to the index at the middle.
 template <int K>
@@ -224,21 +253,20 @@ struct AnchoredPhase {
   Singles<K> anchor_near;
   Vec3<Singles<K>> change;  ///< of the direction
 
-  NABLA_INLINE AnchoredPhase(const CpuPlan& p, const Tile& tile, const Anchors& anchors,
+  NABLA_INLINE AnchoredPhase(const CpuPlan&, const Tile& tile, const Anchors& anchors,
                              size_t first) {
-    const PlanFrame& f = p.plan->frame;
-    const auto of_block = [&](const auto& values) {
-      return by_part<K>([&](int i) {
-        return static_cast<float>(values[block_of(first + static_cast<size_t>(i) * lanes)]);
-      });
+    const auto blocks = blocks_of<K>(first);
+    const auto of_block = [&](const std::array<float, tile_blocks>& values) {
+      return by_part<K>([&](int i) { return values[blocks[static_cast<size_t>(i)]]; });
     };
-    anchor_near = of_block(anchors.near);
-    anchor = {of_block(anchors.x), of_block(anchors.y), of_block(anchors.z)};
+    const Anchors::Middles& middles = anchors.middles;
+    anchor_near = of_block(middles.near);
+    anchor = {of_block(middles.x), of_block(middles.y), of_block(middles.z)};
     // Half-integral, so that their difference is exact
-    const Singles<K> width = single<K>(f.pixel) * anchor_near,
-                     right = width * (load<K>(tile.fast, first) - of_block(tile.middle_fast)),
-                     up = width * (load<K>(tile.slow, first) - of_block(tile.middle_slow));
-    from_middle = right * single<K>(f.fast) + up * single<K>(f.slow);
+    const Singles<K> right = anchor_near * (load<K>(tile.fast, first) - of_block(middles.fast)),
+                     up = anchor_near * (load<K>(tile.slow, first) - of_block(middles.slow));
+    from_middle = right * vec3_as<Singles<K>>(anchors.to_next_fast) +
+                  up * vec3_as<Singles<K>>(anchors.to_next_slow);
   }
 
   NABLA_INLINE Spot<K> place(const CpuPlan&, const Tile&, size_t, const Sample& sample) {
@@ -261,7 +289,8 @@ struct DoublePhase {
     at.layer = sample.layer;
     at.sub_slow = sample.sub_slow;
     at.sub_fast = sample.sub_fast;
-    engine::place(*p.plan, widen(load<1>(tile.fast, first)), widen(load<1>(tile.slow, first)), at);
+    engine::place(*p.panel, p.plan->oversample, widen(load<1>(tile.fast, first)),
+                  widen(load<1>(tile.slow, first)), at);
     return {narrow(Double(1) / at.distance), narrow(at.direction)};
   }
 
@@ -275,8 +304,7 @@ struct DoublePhase {
 /// and block, and which point it is.  `one_cell`: the same for all of the block, and not asked for.
 template <bool one_cell, int K>
 NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t (&o)[K],
-                                                const size_t (&block)[K],
-                                                const Vec3<Singles<K>>& change,
+                                                const auto& block, const Vec3<Singles<K>>& change,
                                                 Vec3<Singles<K>>& cell) {
   const auto axis = [&](size_t which, Singles<K>& lattice_point) {
     const auto entry = [&](size_t column) {

@@ -66,9 +66,9 @@ void fill_whole_tile(int tile_fast, int tile_slow, Tile& tile) {
 
 }  // namespace
 
-void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
-  const RegionOfInterest& roi = plan.roi;
-  if (!plan.mask && tile_fast >= roi.fast_min && tile_fast + tile_side - 1 <= roi.fast_max &&
+void fill_tile(const PlanPanel& panel, int tile_fast, int tile_slow, Tile& tile) {
+  const RegionOfInterest& roi = panel.roi;
+  if (!panel.mask && tile_fast >= roi.fast_min && tile_fast + tile_side - 1 <= roi.fast_max &&
       tile_slow >= roi.slow_min && tile_slow + tile_side - 1 <= roi.slow_max) {
     fill_whole_tile(tile_fast, tile_slow, tile);
     return;
@@ -81,10 +81,10 @@ void fill_tile(const Plan& plan, int tile_fast, int tile_slow, Tile& tile) {
                 bottom = std::max(slow, roi.slow_min),
                 top = std::min(slow + block_side - 1, roi.slow_max);
       int wanted = std::max(0, right - left + 1) * std::max(0, top - bottom + 1);
-      if (plan.mask) {
+      if (panel.mask) {
         wanted = 0;
         for (int s = bottom; s <= top; ++s)
-          for (int f = left; f <= right; ++f) wanted += plan.visits(f, s);
+          for (int f = left; f <= right; ++f) wanted += panel.visits(f, s);
       }
       if (wanted == 0) continue;
       const auto b = static_cast<std::size_t>(tile.blocks++);

@@ -13,7 +13,7 @@ static_assert(tile_side * tile_side == tile_pixels);
 
 /// The tile of an image whose first pixel is (fast, slow); blocks without a wanted pixel are left
 /// out.
-void fill_tile(const Plan& plan, int fast, int slow, Tile& tile);
+void fill_tile(const PlanPanel& panel, int fast, int slow, Tile& tile);
 
 /// The numbers of listed pixels, neighbours together: in one block they share most of their work.
 std::vector<std::size_t> order_of_tiles(std::span<const PixelIndex> list);

@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "engine/cpu/tiles.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/engine.hpp"
 #include "engine/pixel_sum.hpp"
 #include "engine/threads.hpp"
@@ -75,7 +76,7 @@ void images(benchmark::State& state, const Experiment& e) {
   ComputeOptions options;
   options.threads = 1;
   for (auto _ : state)
-    benchmark::DoNotOptimize(engine::render_cpu(plan, std::span(image), options));
+    benchmark::DoNotOptimize(engine::load(plan, options)->render({}, std::span(image)).miss);
   state.SetItemsProcessed(state.iterations() * pixels *
                           static_cast<std::int64_t>(plan.lattice.orientations.size()));
 }
@@ -98,8 +99,8 @@ void looking_for_the_first_miss(benchmark::State& state) {
   e.structure_factors.grid = std::make_shared<StructureFactorGrid>(
       MillerIndex{-most, -most, -most}, MillerIndex{most, most, most}, 100.0);
   const Plan plan = make_plan(e, resolve(e));
-  if (engine::find_first_miss(plan)) return state.SkipWithError("the table is too small");
-  const auto find = [&] { return engine::find_first_miss(plan); };
+  if (engine::find_first_miss(plan, 0)) return state.SkipWithError("the table is too small");
+  const auto find = [&] { return engine::find_first_miss(plan, 0); };
   for (auto _ : state) benchmark::DoNotOptimize(engine::with_threads(1, find));
   state.SetItemsProcessed(state.iterations() * side * side);
 }
@@ -124,7 +125,8 @@ void steps_of_one_pixel(benchmark::State& state) {
   const Plan plan = make_plan(e, resolve(e));
   const engine::GridView grid(nullptr);
   for (auto _ : state)
-    benchmark::DoNotOptimize(engine::sum_pixel(plan, grid, 20, 30, 0, engine::NoVisitor{}));
+    benchmark::DoNotOptimize(
+        engine::sum_pixel(plan, plan.panels[0], grid, 20, 30, 0, engine::NoVisitor{}));
   state.SetItemsProcessed(state.iterations() * 1000);
 }
 BENCHMARK(steps_of_one_pixel<CrystalShape::square>);

@@ -1,6 +1,9 @@
 // Everything that makes an image, as its user states it: field units, open choices left open.
 // `resolve` (resolved.hpp) settles the choices; `simulate` (simulate.hpp) computes the image.
 #pragma once
+#include <memory>  // for std::shared_ptr
+#include <optional>
+#include <vector>
 #include "nablabragg/beam.hpp"
 #include "nablabragg/crystal.hpp"
 #include "nablabragg/detector.hpp"
@@ -10,12 +13,23 @@
 
 namespace nablabragg {
 
+/// A panel in addition to Experiment::detector: of its own size, place, pixels and sensor.  Beam,
+/// polarization and spindle are those of the experiment, whatever the panel's convention.
+template <class Real>
+struct BasicFurtherPanel {
+  BasicDetector<Real> detector;
+  std::optional<RegionOfInterest> roi;
+  std::shared_ptr<const Mask> mask;
+};
+using FurtherPanel = BasicFurtherPanel<double>;
+
 /// `Real` is double, or a dual number where derivatives with respect to the description are wanted.
 template <class Real>
 struct BasicExperiment {
   BasicBeam<Real> beam;
   BasicCrystal<Real> crystal;
-  BasicDetector<Real> detector;
+  BasicDetector<Real> detector;  ///< the only panel of most experiments
+  std::vector<BasicFurtherPanel<Real>> more_panels;
   BasicScan<Real> scan;
   Sampling sampling;
   StructureFactors structure_factors;

@@ -37,13 +37,15 @@ struct ValueAndGradient {
 /// d(loss)/d(photons of each), zero on entry, and returns the loss.
 using Loss = std::function<double(std::span<const double> photons, std::span<double> slopes)>;
 
-/// Options of derivatives: those of simulate().  `engine` reference means plain loops in double
-/// precision.  float64 is for proofs and least squares, float32 for networks and many F's.
-/// All functions here throw what simulate() throws, and UsageError for nanoBragg's running products
-/// (Q-02: -oversample_* without -corrected), which have no useful derivative.
+/// Options of derivatives: those of simulate().  `engine` reference means that photons and values
+/// are those of its plain loops in double precision, and slopes double precision with no step left
+/// out, whatever `precision` and `skip_below` say.  float64 is for proofs and least squares,
+/// float32 for networks and many F's. All functions here throw what simulate() throws, and
+/// UsageError for nanoBragg's running products (Q-02: -oversample_* without -corrected), which have
+/// no useful derivative.
 
-/// Photons of every pixel before they are rounded to float32, fast axis contiguous; zero outside
-/// the region of interest and the mask.
+/// Photons of every pixel before they are rounded to float32, panel by panel as in an Image; zero
+/// outside the region of interest and the mask.
 std::vector<double> photons(const SettledExperiment& experiment,
                             const ComputeOptions& options = {});
 /// Photons of some pixels in their order, as simulate_pixels().
@@ -51,8 +53,8 @@ std::vector<double> photons(const SettledExperiment& experiment, std::span<const
                             const ComputeOptions& options = {});
 
 /// Value and gradient of sum(weights x image), in one go.  `weights` has one number for each pixel
-/// of the panel, fast axis contiguous; those outside the region of interest and the mask do not
-/// count.
+/// of all panels, in the order of the image; those outside the region of interest and the mask do
+/// not count.
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const double> weights,
                                     const ComputeOptions& options = {});

@@ -64,9 +64,18 @@ struct BasicGrid {
   Real range{0}, step{0};
 };
 
+/// A panel in addition to Resolved::panel.
+template <class Real>
+struct BasicResolvedPanel {
+  BasicPanel<Real> panel;
+  BasicSensor<Real> sensor;
+  RegionOfInterest roi;
+};
+
 template <class Real>
 struct BasicResolved {
-  BasicPanel<Real> panel;
+  BasicPanel<Real> panel;  ///< of Experiment::detector, as are sensor and roi
+  std::vector<BasicResolvedPanel<Real>> more_panels;
   BasicCrystalAxes<Real> axes;
   Vec3<Real> misset;      ///< [rad], drawn or given
   Vec3<Real> cells;       ///< Na, Nb, Nc
@@ -93,6 +102,7 @@ using CrystalAxes = BasicCrystalAxes<double>;
 using Ray = BasicRay<double>;
 using Sensor = BasicSensor<double>;
 using Grid = BasicGrid<double>;
+using ResolvedPanel = BasicResolvedPanel<double>;
 using Resolved = BasicResolved<double>;
 
 /// Throws UsageError when the description is not of an experiment.

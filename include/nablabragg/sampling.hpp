@@ -35,7 +35,7 @@ struct Sampling {
   /// Recompute a factor at every sub-pixel.  The corrected arithmetic always does.
   bool oversample_thick = false, oversample_polar = false, oversample_omega = false;
   double dmin_A = 0;  ///< leave out what scatters beyond this d-spacing; 0: nothing
-  std::optional<RegionOfInterest> roi;
+  std::optional<RegionOfInterest> roi;  ///< of Experiment::detector, as is the mask
   std::shared_ptr<const Mask> mask;
 };
 

@@ -54,8 +54,9 @@ struct EngineUsed {
 
 /// Of the rendered pixels.
 struct Statistics {
-  double max = 0;                         ///< [photons]
-  int max_fast = -1, max_slow = -1;       ///< first pixel that holds it; -1: no positive pixel
+  double max = 0;                    ///< [photons]
+  int max_fast = -1, max_slow = -1;  ///< first pixel that holds it; -1: no positive pixel
+  int max_panel = 0;
   double max_fast_m = 0, max_slow_m = 0;  ///< its last sub-pixel on the panel [m]
   double sum = 0, mean = 0, rms = 0;
   double rmsd = 0;  ///< about the mean
@@ -66,6 +67,7 @@ struct Statistics {
 /// The first lookup, in raster order, whose tricubic neighbourhood is not in the table.
 struct TableMiss {
   int fast = 0, slow = 0;
+  int panel = 0;
   std::int64_t lookup = 0;  ///< how many lookups of that pixel came before it
 };
 
@@ -79,13 +81,25 @@ struct Simulation {
   std::vector<std::string> warnings;  ///< what was decided for the user, one sentence each
 };
 
+/// One of the engines that this program has on this machine.
+struct EngineInfo {
+  Engine engine;
+  std::string name;  ///< as -engine takes it
+  std::string description;
+};
+std::vector<EngineInfo> engines();
+
+/// Why the engine that the options name cannot compute the experiment, as a sentence; empty: it
+/// can. Throws UsageError for a description of no experiment.
+std::string why_not(const Experiment& experiment, const ComputeOptions& options = {});
+
 /// Throws UsageError for a description of no experiment, Cancelled when progress returned false.
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options = {});
 
 /// Photons of some pixels, one value for each, in their order; the region of interest and the mask
-/// do not matter.  Always by the cpu engine, in time in proportion to their number (but nanoBragg's
-/// interpolation latch, Q-20, asks for a look at all of the panel).  Throws UsageError as
-/// simulate() does, and for a pixel that is not on the panel.
+/// do not matter.  In time in proportion to their number (but nanoBragg's interpolation cutoff,
+/// Q-20, asks for a look at all of the panel).  Throws UsageError as simulate() does, and for a
+/// pixel that is on no panel.
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options = {});
 

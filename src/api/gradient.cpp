@@ -30,12 +30,25 @@ void check_differentiable(const Plan& plan) {
 
 Plan plan_of(const SettledExperiment& e) { return make_plan(e.experiment(), e.resolved()); }
 
+std::vector<double> photons_of(engine::Loaded& loaded, const engine::Pixels& pixels) {
+  std::vector<double> values(pixels.all ? loaded.plan().pixels() : pixels.list.size());
+  loaded.render(pixels, std::span(values));
+  return values;
+}
+
+/// An experiment in the hands of its engine.
 struct Prepared {
   const Experiment& experiment;  ///< settled
   Plan plan;
+  std::unique_ptr<engine::Loaded> loaded;
 
-  explicit Prepared(const SettledExperiment& e) : experiment(e.experiment()), plan(plan_of(e)) {
+  Prepared(const SettledExperiment& e, const ComputeOptions& options)
+      : experiment(e.experiment()), plan(plan_of(e)) {
     check_differentiable(plan);
+    loaded = engine::load(plan, options);
+  }
+  std::vector<double> photons(const engine::Pixels& pixels) const {
+    return photons_of(*loaded, pixels);
   }
 };
 
@@ -44,8 +57,6 @@ void check_weights(std::size_t wanted, std::size_t given, const char* what) {
     throw UsageError("there are " + std::to_string(given) + " weights for " +
                      std::to_string(wanted) + " pixels of the " + what);
 }
-
-std::size_t image_size(const Plan& plan) { return plan.panels.front().pixels(); }
 
 /// The plan of the experiment and its slopes along `width` directions; `seed` puts them in.
 template <std::size_t N, class Seed>
@@ -151,84 +162,67 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) 
 ValueAndGradient finished(const Prepared& prepared, engine::PlanGradient&& of_plan) {
   ValueAndGradient out;
   out.value = of_plan.value;
-  out.gradient.parameters = gradient_of_parameters(prepared.experiment, of_plan.bars);
+  out.gradient.parameters = gradient_of_parameters(prepared.experiment, of_plan.adjoint);
   out.gradient.structure_factors = std::move(of_plan.table);
   return out;
 }
 
-template <class PullBack>
-ValueAndGradient of_loss(const Prepared& prepared, std::vector<double>&& photons, const Loss& loss,
-                         PullBack&& pull_back) {
-  std::vector<double> slopes(photons.size());
+ValueAndGradient of_weights(const Prepared& prepared, const engine::Pixels& pixels,
+                            std::span<const double> weights) {
+  return finished(prepared, prepared.loaded->pull_back(pixels, weights));
+}
+
+ValueAndGradient of_loss(const Prepared& prepared, const engine::Pixels& pixels, const Loss& loss) {
+  std::vector<double> photons = prepared.photons(pixels), slopes(photons.size());
   const double value = loss(photons, slopes);
-  ValueAndGradient out = finished(prepared, pull_back(std::span<const double>(slopes)));
+  ValueAndGradient out = of_weights(prepared, pixels, slopes);
   out.value = value;
   out.photons = std::move(photons);
   return out;
 }
 
-std::vector<double> photons_of(const Plan& plan, const ComputeOptions& options) {
-  std::vector<double> values(image_size(plan));
-  engine::render_cpu<double>(plan, values, options);
-  return values;
-}
-
-std::vector<double> photons_of(const Plan& plan, std::span<const PixelIndex> pixels,
-                               const ComputeOptions& options) {
-  std::vector<double> values(pixels.size());
-  engine::render_cpu<double>(plan, pixels, values, options);
-  return values;
-}
-
 }  // namespace
 
 std::vector<double> photons(const SettledExperiment& experiment, const ComputeOptions& options) {
-  return photons_of(plan_of(experiment), options);
+  return photons_of(*engine::load(plan_of(experiment), options), {});
 }
 
 std::vector<double> photons(const SettledExperiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options) {
   const Plan plan = plan_of(experiment);
   check_pixels(plan, pixels);
-  return photons_of(plan, pixels, options);
+  return photons_of(*engine::load(plan, options), engine::Pixels(pixels));
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const double> weights,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment);
-  check_weights(image_size(prepared.plan), weights.size(), "panel");
-  return finished(prepared, engine::pull_back_cpu(prepared.plan, weights, options));
+  const Prepared prepared(experiment, options);
+  check_weights(prepared.plan.pixels(), weights.size(), "panel");
+  return of_weights(prepared, {}, weights);
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels,
                                     std::span<const double> weights,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment);
+  const Prepared prepared(experiment, options);
   check_pixels(prepared.plan, pixels);
   check_weights(pixels.size(), weights.size(), "list");
-  return finished(prepared, engine::pull_back_cpu(prepared.plan, pixels, weights, options));
+  return of_weights(prepared, engine::Pixels(pixels), weights);
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment, const Loss& loss,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment);
-  return of_loss(prepared, photons_of(prepared.plan, options), loss,
-                 [&](std::span<const double> slopes) {
-                   return engine::pull_back_cpu(prepared.plan, slopes, options);
-                 });
+  return of_loss(Prepared(experiment, options), {}, loss);
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels, const Loss& loss,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment);
+  const Prepared prepared(experiment, options);
   check_pixels(prepared.plan, pixels);
-  return of_loss(prepared, photons_of(prepared.plan, pixels, options), loss,
-                 [&](std::span<const double> slopes) {
-                   return engine::pull_back_cpu(prepared.plan, pixels, slopes, options);
-                 });
+  return of_loss(prepared, engine::Pixels(pixels), loss);
 }
 
 // ---- Forwards -----------------------------------------------------------------------------------
@@ -248,7 +242,7 @@ Plan tangent_of(const Plan& like, const BasicPlan<Dual<N>>& plan, std::size_t di
 
 Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options) {
-  const Prepared prepared(experiment);
+  const Prepared prepared(experiment, options);
   check_pixels(prepared.plan, pixels);
   // In the order of the names
   std::vector<Place> places;
@@ -285,9 +279,9 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
     for (const Plan& tangent : tangents) pointers.push_back(&tangent);
     std::vector<double> values(pixels.size()), slopes(pixels.size() * count);
     if (count == 0)
-      values = photons_of(prepared.plan, pixels, options);
+      values = prepared.photons(engine::Pixels(pixels));
     else
-      engine::push_forward_cpu(prepared.plan, pointers, nullptr, pixels, values, slopes, options);
+      prepared.loaded->push_forward(engine::Pixels(pixels), pointers, nullptr, values, slopes);
     out.photons = std::move(values);
     for (std::size_t i = 0; i < pixels.size(); ++i)
       std::copy_n(slopes.begin() + static_cast<std::ptrdiff_t>(i * count), count,
@@ -299,7 +293,7 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
 std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options,
                         const StructureFactorGrid* structure_factors) {
-  const Prepared prepared(experiment);
+  const Prepared prepared(experiment, options);
   check_pixels(prepared.plan, pixels);
   for (const auto& [name, values] : direction) {
     const Parameter known = parameter(experiment, name);
@@ -325,18 +319,20 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
     tangent.lattice.default_F = found->second[0];
   const Plan* const pointer = &tangent;
   std::vector<double> values(pixels.size()), slopes(pixels.size());
-  engine::push_forward_cpu(prepared.plan, {&pointer, 1}, structure_factors, pixels, values, slopes,
-                           options);
+  prepared.loaded->push_forward(engine::Pixels(pixels), {&pointer, 1}, structure_factors, values,
+                                slopes);
   return slopes;
 }
 
 std::vector<PixelIndex> visited_pixels(const SettledExperiment& experiment) {
   const Plan plan = plan_of(experiment);
   std::vector<PixelIndex> pixels;
-  const PlanPanel& panel = plan.panels.front();
-  for (int slow = panel.roi.slow_min; slow <= panel.roi.slow_max; ++slow)
-    for (int fast = panel.roi.fast_min; fast <= panel.roi.fast_max; ++fast)
-      if (panel.visits(fast, slow)) pixels.push_back({fast, slow});
+  for (std::size_t i = 0; i < plan.panels.size(); ++i) {
+    const PlanPanel& panel = plan.panels[i];
+    for (int slow = panel.roi.slow_min; slow <= panel.roi.slow_max; ++slow)
+      for (int fast = panel.roi.fast_min; fast <= panel.roi.fast_max; ++fast)
+        if (panel.visits(fast, slow)) pixels.push_back({fast, slow, static_cast<int>(i)});
+  }
   return pixels;
 }
 

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/engine.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/pixel_sum.hpp"
 #include "nablabragg/error.hpp"
 
@@ -104,7 +104,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
   const engine::GridView grid(plan.lattice.grid.get());
   const engine::PixelSum pixel = engine::sum_pixel(
       plan, plan.panels.front(), grid, fast, slow,
-      engine::interpolating_lookups(plan, miss, fast, slow), trace);
+      engine::interpolating_lookups(plan, miss, {fast, slow}), trace);
   const auto value = static_cast<float>(pixel.photons);
 
   if (request.trace_format == flags::TraceFormat::json) {
@@ -145,7 +145,7 @@ void print_pixels(std::ostream& out, const flags::Request& request, const Plan& 
       if (!panel.visits(fast, slow)) continue;
       LastStep last;
       const engine::PixelSum pixel = engine::sum_pixel(
-          plan, panel, grid, fast, slow, engine::interpolating_lookups(plan, miss, fast, slow),
+          plan, panel, grid, fast, slow, engine::interpolating_lookups(plan, miss, {fast, slow}),
           last);
       const StepRecord& r = last.record;
       fmt::print(out, "{:4} {:4} : stol = {:g} /m\n", fast, slow, length(r.q) / 2);

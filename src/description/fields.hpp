@@ -263,12 +263,22 @@ struct Fields<StructureFactors> {
 };
 
 template <class Real>
+struct Fields<BasicFurtherPanel<Real>> {
+  using P = BasicFurtherPanel<Real>;
+  static constexpr std::tuple rows{
+      field("detector", &P::detector, "", "the panel and where it is"),
+      field("roi", &P::roi, "", "pixels to compute, both ends included"),
+      field("mask", &P::mask, "", "True: compute this pixel")};
+};
+
+template <class Real>
 struct Fields<BasicExperiment<Real>> {
   using P = BasicExperiment<Real>;
   static constexpr std::tuple rows{
       field("crystal", &P::crystal, "", "cell, orientation, size, shape, mosaicity"),
       field("beam", &P::beam, "", "spectrum, divergence, polarization, fluence"),
       field("detector", &P::detector, "", "the panel and where it is"),
+      field("more_panels", &P::more_panels, "", "panels in addition to it"),
       field("scan", &P::scan, "", "the rotation of the crystal"),
       field("sampling", &P::sampling, "", "which pixels, and how finely"),
       field("structure_factors", &P::structure_factors, "", "what the cell scatters"),
@@ -308,6 +318,7 @@ static_assert(has_a_row_for_each_member<Crystal>());
 static_assert(has_a_row_for_each_member<Source>());
 static_assert(has_a_row_for_each_member<Beam>());
 static_assert(has_a_row_for_each_member<Detector>());
+static_assert(has_a_row_for_each_member<FurtherPanel>());
 static_assert(has_a_row_for_each_member<Scan>());
 static_assert(has_a_row_for_each_member<Sampling>());
 static_assert(has_a_row_for_each_member<StructureFactors>());

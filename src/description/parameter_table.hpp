@@ -62,6 +62,24 @@ void visit_parameter_of_list(const Experiment& e, Place place, Visit& visit) {
   });
 }
 
+template <class Part, class Place, class Visit>
+void for_each_parameter_of(const Experiment& e, Place place, Visit& visit);
+
+/// Those of Experiment::more_panels[index], whose names begin with the number of the panel.
+template <class Visit>
+void for_each_parameter_of_panel(const Experiment& e, std::size_t index, Visit& visit) {
+  // What exists of a detector is asked of Experiment::detector.
+  Experiment alone = e;
+  alone.detector = e.more_panels[index].detector;
+  const std::string prefix = "panel[" + std::to_string(index + 1) + "].";
+  const auto visit_with_prefix = [&](const char* name, const auto&... rest) {
+    visit((prefix + name).c_str(), rest...);
+  };
+  for_each_parameter_of<Detector>(
+      alone, [index](auto& x) -> auto& { return x.more_panels[index].detector; },
+      visit_with_prefix);
+}
+
 /// Calls visit(name, units, shape, numbers) for each parameter of a part, and of the parts in it;
 /// see for_each_parameter().
 template <class Part, class Place, class Visit>
@@ -78,6 +96,9 @@ void for_each_parameter_of(const Experiment& e, Place place, Visit& visit) {
       return;
     } else if constexpr (HasFields<Value> && !is_range<Value>) {
       for_each_parameter_of<Value>(e, inside, visit);
+    } else if constexpr (std::is_same_v<Value, std::vector<FurtherPanel>>) {
+      for (std::size_t panel = 0; panel < inside(e).size(); ++panel)
+        for_each_parameter_of_panel(e, panel, visit);
     } else if constexpr (is_vector<Value>) {
       if (inside(e).empty()) return;
       for_each_index<row_count<typename Value::value_type>>(

@@ -11,16 +11,15 @@ namespace description {
 namespace {
 
 /// Where the named beam centre is when nobody gives it; each number only where it would act.
-void settle_beam_centre(const Panel& panel, Experiment& e) {
-  Detector& d = e.detector;
+void settle_beam_centre(const Quirks& quirks, const Panel& panel, Detector& d) {
   std::array<double, 2> standard = model::detail::default_named_beam(
-      panel, e.quirks.default_beam_centre_offset);
-  if (e.quirks.beam_centre_needs_pivot) {
-    Experiment bare = e;
-    bare.detector.beam_x_mm.reset();
-    bare.detector.beam_y_mm.reset();
+      panel, quirks.default_beam_centre_offset);
+  if (quirks.beam_centre_needs_pivot) {
+    Detector bare = d;
+    bare.beam_x_mm.reset();
+    bare.beam_y_mm.reset();
     Panel centred = panel;
-    model::detail::set_centres_as_nanobragg(bare, centred);
+    model::detail::set_centres_as_nanobragg(quirks, bare, centred);
     standard = {centred.named_beam_x, centred.named_beam_y};
   }
   const auto settle = [](std::optional<double>& given, bool replaced, double value) {
@@ -28,7 +27,7 @@ void settle_beam_centre(const Panel& panel, Experiment& e) {
   };
   // As meant, a near point stands for a beam spot that is not given.
   const bool swapped = d.convention == Convention::mosflm || d.convention == Convention::denzo;
-  const bool as_meant = !e.quirks.beam_centre_needs_pivot;
+  const bool as_meant = !quirks.beam_centre_needs_pivot;
   const bool fast_replaced = as_meant && (d.org_x_px || d.close_x_mm),
              slow_replaced = as_meant && (d.org_y_px || d.close_y_mm);
   settle(d.beam_x_mm, swapped ? slow_replaced : fast_replaced, standard[0]);
@@ -36,18 +35,27 @@ void settle_beam_centre(const Panel& panel, Experiment& e) {
 }
 
 /// A normal that says nothing but what the axes say follows them when they change.
-void settle_normal(Experiment& e) {
-  Detector& d = e.detector;
+void settle_normal(const Experiment& e, Detector& d) {
   if (e.quirks.custom_normal_kept || !d.normal || (!d.fast_axis && !d.slow_axis)) return;
-  Experiment bare = e;
-  bare.detector.normal.reset();
-  const auto normal_of = [](const Experiment& x) {
+  Detector bare = d;
+  bare.normal.reset();
+  const auto normal_of = [&](const Detector& x) {
     Panel panel;
-    model::detail::set_axes(x, panel);
-    model::detail::set_normal(x.detector, false, panel);
+    model::detail::set_axes(e, x, panel);
+    model::detail::set_normal(x, false, panel);
     return panel.normal;
   };
-  if (length(normal_of(bare) - normal_of(e)) < 1e-6) d.normal.reset();
+  if (length(normal_of(bare) - normal_of(d)) < 1e-6) d.normal.reset();
+}
+
+void settle_detector(const Experiment& e, const Panel& panel, Detector& d) {
+  d.fast_pixels = panel.fast_pixels;
+  d.slow_pixels = panel.slow_pixels;
+  d.two_theta_axis = panel.two_theta_axis;
+  if (d.sensor_thickness_um > 0 && !d.attenuation_depth_um)
+    d.attenuation_depth_um = d.sensor_thickness_um;
+  settle_beam_centre(e.quirks, panel, d);
+  settle_normal(e, d);
 }
 
 Experiment settled(const Experiment& experiment, const Resolved& r) {
@@ -69,13 +77,9 @@ Experiment settled(const Experiment& experiment, const Resolved& r) {
   e.beam.direction = r.panel.beam;
   e.beam.polarization_axis = r.panel.polarization_axis;
   if (!e.beam.size_mm) e.beam.size_mm = 0.1;
-  e.detector.fast_pixels = r.panel.fast_pixels;
-  e.detector.slow_pixels = r.panel.slow_pixels;
-  e.detector.two_theta_axis = r.panel.two_theta_axis;
-  if (e.detector.sensor_thickness_um > 0 && !e.detector.attenuation_depth_um)
-    e.detector.attenuation_depth_um = e.detector.sensor_thickness_um;
-  settle_beam_centre(r.panel, e);
-  settle_normal(e);
+  settle_detector(e, r.panel, e.detector);
+  for (std::size_t i = 0; i < e.more_panels.size(); ++i)
+    settle_detector(e, r.more_panels[i].panel, e.more_panels[i].detector);
   return e;
 }
 

@@ -1,4 +1,4 @@
-// Plan -> pixels.  An engine knows no flags, no files and no units.
+// Plan -> pixels and their derivatives.  An engine knows no flags, no files and no units.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,65 +11,115 @@
 
 namespace nablabragg::engine {
 
+/// Which pixels a call is about, and in which order its values are: those of all panels, each at
+/// its place in the index space of the plan, or some, wherever regions of interest and masks are.
+struct Pixels {
+  bool all = true;
+  std::span<const PixelIndex> list;
+
+  Pixels() = default;
+  explicit Pixels(std::span<const PixelIndex> some) : all(false), list(some) {}
+};
+
 struct Report {
-  double solid_angle_sum = 0;  ///< over visited pixels, layers and sub-pixels [sr]
-  std::optional<TableMiss> miss;
+  std::vector<double> solid_angle_sums;  ///< of each panel, over visited pixels, layers and
+                                         ///< sub-pixels [sr]
+  std::optional<TableMiss> miss;         ///< the first one
   EngineUsed used;
 };
 
-/// The first lookup, in raster order, that asks for a neighbourhood which is not in the table.
-std::optional<TableMiss> find_first_miss(const Plan& plan);
+/// Of sum(weights x photons): the value, and its derivative with respect to every number of the
+/// plan.
+struct PlanGradient {
+  double value = 0;
+  Plan adjoint;  ///< each number is the derivative with respect to that number of the plan
+  std::shared_ptr<StructureFactorGrid> table;  ///< with respect to F; empty without a table
+};
 
-/// How many lookups of a pixel interpolate, given the first miss of the whole image.
-std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
-                                   int slow);
+/// A plan in the hands of an engine, with all that it prepares beforehand.  Results have the same
+/// bits for any number of threads.  All throw Cancelled when progress returned false.
+class Loaded {
+ public:
+  virtual ~Loaded() = default;
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
+
+  const Plan& plan() const { return plan_; }
+
+  /// Of all pixels: `values` are zero on entry; those that no panel wants are left as they are.
+  virtual Report render(const Pixels& pixels, std::span<float> values) = 0;
+  virtual Report render(const Pixels& pixels, std::span<double> values) = 0;
+
+  /// One weight for each pixel.  The plan must have no factor that multiplies a running sum.
+  virtual PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) = 0;
+
+  /// The photons of pixels, and their change along each tangent of the plan: slopes has a row of as
+  /// many numbers as there are tangents for each pixel.  `table_tangent`, which may be null,
+  /// belongs to the last tangent.  `photons` and `slopes` are zero on entry.
+  virtual void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
+                            const StructureFactorGrid* table_tangent, std::span<double> photons,
+                            std::span<double> slopes) = 0;
+
+  /// Another light, as a shot has its own; scale and background follow its fluence.
+  void set_light(PlanLight light, double scale, const PlanBackground& background) {
+    plan_.light = std::move(light);
+    plan_.scale = scale;
+    plan_.background = background;
+    forget_light();
+  }
+  /// Another lattice; the scale follows the number of its orientations.
+  void set_lattice(PlanLattice lattice, double scale) {
+    const bool same_table = lattice.grid == plan_.lattice.grid &&
+                            lattice.default_F == plan_.lattice.default_F;
+    plan_.lattice = std::move(lattice);
+    plan_.scale = scale;
+    forget_lattice(same_table);
+  }
+
+ protected:
+  Loaded(const Plan& plan, const ComputeOptions& options) : plan_(plan), options_(options) {}
+  virtual void forget_light() = 0;
+  virtual void forget_lattice(bool same_table) = 0;
+
+  Plan plan_;
+  const ComputeOptions options_;
+};
+
+/// Who computes.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual nablabragg::Engine id() const = 0;
+  virtual const char* name() const = 0;
+  virtual const char* description() const = 0;
+  /// Why it cannot compute such a plan here, as a sentence; empty: it can.
+  virtual std::string why_not(const Plan& plan, Precision precision) const = 0;
+  /// Throws UsageError when the environment's NABLABRAGG_TARGET names no instruction set of this
+  /// processor.
+  virtual std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const = 0;
+
+ protected:
+  Engine() = default;
+  Engine(const Engine&) = default;
+};
+
+/// All that this program has.
+std::span<const Engine* const> engines();
+const Engine& engine_of(nablabragg::Engine id);
+
+const Engine& reference_engine();  ///< double precision and plain loops
+const Engine& cpu_engine();        ///< SIMD lanes and tiles, in the precision that is asked for
+
+/// The plan in the hands of the engine that the options name; throws UsageError, saying why not.
+std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options);
+
+/// What NABLABRAGG_TARGET may name on this machine, best first: avx512, avx2, sse4, scalar.
+std::vector<std::string> instruction_sets();
 
 /// Sub-pixels x layers x rays x orientations.
 inline std::int64_t steps_of_pixel(const Plan& plan, const PlanPanel& panel) {
   return static_cast<std::int64_t>(plan.light.rays.size() * plan.lattice.orientations.size()) *
          plan.oversample * plan.oversample * panel.sensor.layers;
 }
-
-/// Double precision and plain loops; the same bits for any number of threads.
-/// `pixels` holds fast_pixels x slow_pixels values, zero on entry; pixels outside the region of
-/// interest or masked out are left as they are.  Throws Cancelled.
-Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& options);
-
-/// What NABLABRAGG_TARGET may name on this machine, best first: avx512, avx2, sse4, scalar.
-std::vector<std::string> instruction_sets();
-
-/// SIMD lanes and tiles, in the precision that `options` names; the same bits for any number of
-/// threads.  `pixels`, of float or double, as above.  Throws Cancelled, and UsageError when the
-/// environment's NABLABRAGG_TARGET names no instruction set of this processor.
-template <class Number>
-Report render_cpu(const Plan& plan, std::span<Number> pixels, const ComputeOptions& options);
-
-/// The listed pixels alone, wherever the region of interest and the mask are: one value for each.
-template <class Number>
-Report render_cpu(const Plan& plan, std::span<const PixelIndex> list, std::span<Number> values,
-                  const ComputeOptions& options);
-
-/// Of sum(weights x photons): the value, and its derivative with respect to every number of the
-/// plan.
-struct PlanGradient {
-  double value = 0;
-  Plan bars;  ///< each number is the derivative with respect to that number of the plan
-  std::shared_ptr<StructureFactorGrid> table;  ///< with respect to F; empty without a table
-};
-
-/// One weight for each pixel of the image or of the list.  The same bits for any number of threads.
-/// The plan must have no factor that multiplies a running sum.  Throws as render_cpu().
-PlanGradient pull_back_cpu(const Plan& plan, std::span<const double> weights,
-                           const ComputeOptions& options);
-PlanGradient pull_back_cpu(const Plan& plan, std::span<const PixelIndex> list,
-                           std::span<const double> weights, const ComputeOptions& options);
-
-/// The photons of listed pixels, and their change along each tangent of the plan: slopes has a row
-/// of as many numbers as there are tangents for each pixel.  `table_tangent`, which may be null,
-/// belongs to the last tangent.  `photons` and `slopes` are zero on entry.
-void push_forward_cpu(const Plan& plan, std::span<const Plan* const> tangents,
-                      const StructureFactorGrid* table_tangent, std::span<const PixelIndex> list,
-                      std::span<double> photons, std::span<double> slopes,
-                      const ComputeOptions& options);
 
 }  // namespace nablabragg::engine

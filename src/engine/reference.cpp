@@ -1,151 +1,151 @@
-#include <tbb/blocked_range.h>
-#include <tbb/parallel_for.h>
+// The reference engine: each pixel by the sum as its formulas read.
+#include <algorithm>
+#include <numeric>
 
-#include <atomic>
-#include <mutex>
-#include <vector>
-
+#include "engine/cutoff.hpp"
+#include "engine/driver.hpp"
 #include "engine/engine.hpp"
 #include "engine/pixel_sum.hpp"
-#include "engine/threads.hpp"
-#include "nablabragg/error.hpp"
 
 namespace nablabragg::engine {
 
 namespace {
 
-enum class Lookups { interpolated, nearest };
-
-class Renderer {
+class ReferenceLoaded final : public Loaded {
  public:
-  Renderer(const Plan& plan, std::span<float> pixels, const ComputeOptions& options)
-      : plan_(plan),
-        panel_(plan.panels.front()),
-        grid_(plan.lattice.grid.get()),
-        pixels_(pixels),
-        options_(options),
-        rows_(static_cast<std::size_t>(panel_.roi.slow_max - panel_.roi.slow_min + 1)),
-        steps_of_pixel_(steps_of_pixel(plan, panel_)) {}
+  ReferenceLoaded(const Plan& plan, const ComputeOptions& options) : Loaded(plan, options) {}
 
-  Report run() {
-    for_each_row([&](int slow) {
-      // Past a known miss of the latch everything is nearest, whatever an earlier row may still
-      // find.
-      const bool interpolate = plan_.lattice.tricubic &&
-                               slow <= first_latched_row_.load(std::memory_order_relaxed);
-      return render_row(slow, interpolate ? Lookups::interpolated : Lookups::nearest);
-    });
-    Report report;
-    if (plan_.lattice.tricubic) report.miss = first_miss();
-    if (report.miss && plan_.lattice.out_of_range == OutOfRange::nearest_for_all)
-      apply_latch(*report.miss);
-    report.used = {"reference", "-engine reference", "", steps_, 0};
-    for (const Row& row : rows_) report.solid_angle_sum += row.solid_angle_sum;
-    return report;
+  Report render(const Pixels& pixels, std::span<float> values) override {
+    return rendered(pixels, values);
+  }
+  Report render(const Pixels& pixels, std::span<double> values) override {
+    return rendered(pixels, values);
+  }
+
+  PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) override {
+    std::vector<double> photons(weights.size());
+    rendered(pixels, std::span(photons));
+    PlanGradient gradient = derivatives().pull_back(pixels, weights);
+    gradient.value = std::inner_product(weights.begin(), weights.end(), photons.begin(), 0.0);
+    return gradient;
+  }
+
+  void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
+                    const StructureFactorGrid* table_tangent, std::span<double> photons,
+                    std::span<double> slopes) override {
+    derivatives().push_forward(pixels, tangents, table_tangent, photons, slopes);
+    std::fill(photons.begin(), photons.end(), 0.0);
+    rendered(pixels, photons);
   }
 
  private:
-  struct Row {
-    double solid_angle_sum = 0;
-    Lookups lookups = Lookups::nearest;
-    std::optional<TableMiss> miss;
+  void forget_light() override { derivatives_.reset(); }
+  void forget_lattice(bool) override { derivatives_.reset(); }
+
+  /// In double precision with every step, by the adjoints of the same formulas.
+  Loaded& derivatives() {
+    if (!derivatives_) {
+      ComputeOptions options = options_;
+      options.precision = Precision::float64;
+      options.skip_below = 0;
+      derivatives_ = cpu_engine().load(plan_, options);
+    }
+    return *derivatives_;
+  }
+
+  /// Some pixels of one panel: a row of its region of interest, or a stretch of a list.
+  struct Part {
+    const PlanPanel* panel;
+    int panel_number, slow;   ///< of a row
+    std::size_t first, last;  ///< of a list
   };
 
-  Row& row_at(int slow) { return rows_[static_cast<std::size_t>(slow - panel_.roi.slow_min)]; }
-
-  template <class Body>
-  void for_each_row(Body&& body) {
-    tbb::task_group_context context;
-    std::atomic<int> done{0};
-    std::atomic<bool> stopped{false};
-    std::mutex reporting;
-    const auto total = static_cast<double>(rows_.size());
-    const auto body_and_progress = [&](const tbb::blocked_range<int>& range) {
-      WorkSpan span;
-      span.begin = std::chrono::steady_clock::now();
-      for (int slow = range.begin(); slow != range.end() && !stopped; ++slow) {
-        span.steps += body(slow) * steps_of_pixel_;
-        const int finished = ++done;
-        if (!options_.progress) continue;
-        const std::unique_lock lock(reporting, std::try_to_lock);
-        if (lock && !options_.progress(finished / total)) stopped = true;
+  std::vector<Part> parts_of(const Pixels& pixels) const {
+    std::vector<Part> parts;
+    if (pixels.all) {
+      for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
+        const PlanPanel& panel = plan_.panels[i];
+        for (int slow = panel.roi.slow_min; slow <= panel.roi.slow_max; ++slow)
+          parts.push_back({&panel, static_cast<int>(i), slow, 0, 0});
       }
-      span.end = std::chrono::steady_clock::now();
-      steps_ += span.steps;
-      if (options_.on_work) options_.on_work(span);
+      return parts;
+    }
+    constexpr std::size_t stretch = 64;
+    for (std::size_t first = 0; first < pixels.list.size(); first += stretch)
+      parts.push_back({nullptr, 0, 0, first, std::min(first + stretch, pixels.list.size())});
+    return parts;
+  }
+
+  template <class Number>
+  Report rendered(const Pixels& pixels, std::span<Number> values) {
+    const GridView grid(plan_.lattice.grid.get());
+    const InterpolationCutoff cutoff = with_threads(
+        options_.threads, [&] { return InterpolationCutoff(plan_, pixels.all); });
+    const std::vector<Part> parts = parts_of(pixels);
+    Report report;
+    report.solid_angle_sums.resize(plan_.panels.size());
+    std::vector<double> solid_angles(parts.size());
+
+    const auto put = [&](const PlanPanel& panel, const PixelIndex& at, Number& value) {
+      const PixelSum pixel = sum_pixel(plan_, panel, grid, at.fast, at.slow,
+                                       cutoff.interpolating_lookups(at), NoVisitor{});
+      value = static_cast<Number>(pixel.photons);
+      return pixel.solid_angle_sum;
     };
-    tbb::parallel_for(tbb::blocked_range<int>(panel_.roi.slow_min, panel_.roi.slow_max + 1),
-                      body_and_progress, tbb::auto_partitioner{}, context);
-    if (stopped) throw Cancelled();
-  }
-
-  /// Returns the number of pixels.
-  std::int64_t render_row(int slow, Lookups lookups) {
-    Row& row = row_at(slow);
-    row.lookups = lookups;
-    row.solid_angle_sum = 0;
-    std::int64_t pixels = 0;
-    for (int fast = panel_.roi.fast_min; fast <= panel_.roi.fast_max; ++fast) {
-      if (!panel_.visits(fast, slow)) continue;
-      ++pixels;
-      const PixelSum pixel = put(fast, slow, lookups == Lookups::interpolated ? all_steps : 0);
-      row.solid_angle_sum += pixel.solid_angle_sum;
-      if (pixel.first_miss != all_steps && !row.miss) {
-        row.miss = TableMiss{fast, slow, pixel.first_miss};
-        if (plan_.lattice.out_of_range == OutOfRange::nearest_for_all) {
-          latch_at(slow);
-          lookups = Lookups::nearest;  // right if no earlier row misses; if one does, the row is
-                                       // computed again
-        }
+    const auto render_row = [&](const Part& part, double& solid_angle) {
+      const PlanPanel& panel = *part.panel;
+      std::int64_t visited = 0;
+      for (int fast = panel.roi.fast_min; fast <= panel.roi.fast_max; ++fast) {
+        if (!panel.visits(fast, part.slow)) continue;
+        ++visited;
+        solid_angle += put(panel, {fast, part.slow, part.panel_number},
+                           values[panel.first_pixel + panel.offset_of(fast, part.slow)]);
       }
-    }
-    return pixels;
+      return visited * steps_of_pixel(plan_, panel);
+    };
+    const auto render_stretch = [&](const Part& part) {
+      std::int64_t steps = 0;
+      for (std::size_t i = part.first; i < part.last; ++i) {
+        const PlanPanel& panel = plan_.panel_of(pixels.list[i]);
+        put(panel, pixels.list[i], values[i]);
+        steps += steps_of_pixel(plan_, panel);
+      }
+      return steps;
+    };
+    const WorkDone done = for_each_part(
+        static_cast<int>(parts.size()), options_, [&](int number) -> WorkDone {
+          const auto i = static_cast<std::size_t>(number);
+          const Part& part = parts[i];
+          return {part.panel ? render_row(part, solid_angles[i]) : render_stretch(part), 0};
+        });
+    report.miss = cutoff.first_miss();
+    report.used = {"reference", "-engine reference", "", done.steps, 0};
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      report.solid_angle_sums[static_cast<std::size_t>(parts[i].panel_number)] += solid_angles[i];
+    return report;
   }
 
-  PixelSum put(int fast, int slow, std::int64_t tricubic_steps) {
-    const PixelSum pixel = sum_pixel(plan_, panel_, grid_, fast, slow, tricubic_steps, NoVisitor{});
-    pixels_[panel_.offset_of(fast, slow)] = static_cast<float>(pixel.photons);
-    return pixel;
-  }
+  std::unique_ptr<Loaded> derivatives_;
+};
 
-  void latch_at(int slow) {
-    int known = first_latched_row_.load(std::memory_order_relaxed);
-    while (slow < known && !first_latched_row_.compare_exchange_weak(known, slow)) {
-    }
+class ReferenceEngine final : public Engine {
+ public:
+  nablabragg::Engine id() const override { return nablabragg::Engine::reference; }
+  const char* name() const override { return "reference"; }
+  const char* description() const override {
+    return "double precision and plain loops: what the others are tested against";
   }
-
-  std::optional<TableMiss> first_miss() const {
-    for (const Row& row : rows_)
-      if (row.miss) return row.miss;
-    return std::nullopt;
+  std::string why_not(const Plan&, Precision) const override { return {}; }
+  std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
+    return std::make_unique<ReferenceLoaded>(plan, options);
   }
-
-  /// Raster order decides: what follows the first miss is computed again without interpolation.
-  void apply_latch(const TableMiss& miss) {
-    put(miss.fast, miss.slow, miss.lookup);
-    for_each_row([&](int slow) {
-      // The same steps over again: they are not counted twice.
-      if (slow > miss.slow && row_at(slow).lookups == Lookups::interpolated)
-        render_row(slow, Lookups::nearest);
-      return std::int64_t{0};
-    });
-  }
-
-  const Plan& plan_;
-  const PlanPanel& panel_;
-  const GridView grid_;
-  std::span<float> pixels_;
-  const ComputeOptions& options_;
-  std::vector<Row> rows_;
-  const std::int64_t steps_of_pixel_;
-  std::atomic<std::int64_t> steps_{0};
-  std::atomic<int> first_latched_row_{std::numeric_limits<int>::max()};
 };
 
 }  // namespace
 
-Report render_reference(const Plan& plan, std::span<float> pixels, const ComputeOptions& options) {
-  return with_threads(options.threads, [&] { return Renderer(plan, pixels, options).run(); });
+const Engine& reference_engine() {
+  static const ReferenceEngine engine;
+  return engine;
 }
 
 }  // namespace nablabragg::engine

@@ -115,8 +115,8 @@ std::array<Real, 2> default_named_beam(const BasicPanel<Real>& panel, bool off_t
 /// Where the beam and the normal meet the panel, by nanoBragg's rules: each convention reads only
 /// the flags it knows.
 template <class Real>
-void set_centres_as_nanobragg(const BasicExperiment<Real>& e, BasicPanel<Real>& panel) {
-  const auto& d = e.detector;
+void set_centres_as_nanobragg(const Quirks& quirks, const BasicDetector<Real>& d,
+                              BasicPanel<Real>& panel) {
   const Real &pixel = panel.pixel, &width = panel.fast_size, &height = panel.slow_size;
   panel.near_fast = d.org_x_px ? (*d.org_x_px - Real(0.5)) * pixel : width / 2.0;
   panel.near_slow = d.org_y_px ? (*d.org_y_px - Real(0.5)) * pixel : height / 2.0;
@@ -126,7 +126,7 @@ void set_centres_as_nanobragg(const BasicExperiment<Real>& e, BasicPanel<Real>& 
   std::array<Real, 2> standard{panel.named_close_x, panel.named_close_y};
   const bool measures_from_beam = panel.convention != Convention::custom &&
                                   convention_frame(panel.convention).pivot == Pivot::beam;
-  if (measures_from_beam) standard = default_named_beam(panel, e.quirks.default_beam_centre_offset);
+  if (measures_from_beam) standard = default_named_beam(panel, quirks.default_beam_centre_offset);
   panel.named_beam_x = d.beam_x_mm ? units::metres_from_mm(*d.beam_x_mm) : standard[0];
   panel.named_beam_y = d.beam_y_mm ? units::metres_from_mm(*d.beam_y_mm) : standard[1];
 
@@ -143,15 +143,14 @@ void set_centres_as_nanobragg(const BasicExperiment<Real>& e, BasicPanel<Real>& 
 /// The same, as meant: beam-centre flags act in every convention, the default is the middle.
 /// `beam_shift` is where the near point lies from the direct-beam spot on the unrotated panel.
 template <class Real>
-void set_centres_as_meant(const BasicExperiment<Real>& e, const PanelPoint<Real>& beam_shift,
-                          BasicPanel<Real>& panel) {
-  const auto& d = e.detector;
+void set_centres_as_meant(const Quirks& quirks, const BasicDetector<Real>& d,
+                          const PanelPoint<Real>& beam_shift, BasicPanel<Real>& panel) {
   const Real &pixel = panel.pixel, &height = panel.slow_size;
 
   // The conventions swap the axes, so ask which panel axis each named number ends on.
   const bool swapped = panel.convention == Convention::mosflm ||
                        panel.convention == Convention::denzo;
-  const auto standard = default_named_beam(panel, e.quirks.default_beam_centre_offset);
+  const auto standard = default_named_beam(panel, quirks.default_beam_centre_offset);
   const Real x = d.beam_x_mm ? units::metres_from_mm(*d.beam_x_mm) : standard[0];
   const Real y = d.beam_y_mm ? units::metres_from_mm(*d.beam_y_mm) : standard[1];
   const auto given = panel_point_of_named(panel.convention, x, y, pixel, height);
@@ -177,18 +176,20 @@ void set_centres_as_meant(const BasicExperiment<Real>& e, const PanelPoint<Real>
 
 /// Beam, panel, polarization, spindle and two-theta axes before the rotations.
 template <class Real>
-void set_axes(const BasicExperiment<Real>& e, BasicPanel<Real>& panel) {
+void set_axes(const BasicExperiment<Real>& e, const BasicDetector<Real>& d,
+              BasicPanel<Real>& panel) {
   const auto settled = [](const std::optional<Vec3<Real>>& given, const Vec3d& standard) {
     return given.value_or(Vec3<Real>{Real(standard.x), Real(standard.y), Real(standard.z)});
   };
-  const BasicDetector<Real>& d = e.detector;
-  const ConventionFrame frame = convention_frame(d.convention);
-  panel.beam = unit(settled(e.beam.direction, frame.beam));
+  // One beam and one spindle for all panels
+  const ConventionFrame frame = convention_frame(d.convention),
+                        lab = convention_frame(e.detector.convention);
+  panel.beam = unit(settled(e.beam.direction, lab.beam));
   panel.fast = unit(settled(d.fast_axis, frame.fast));
   panel.slow = unit(settled(d.slow_axis, frame.slow));
   panel.normal = settled(d.normal, frame.normal);
-  panel.polarization_axis = unit(settled(e.beam.polarization_axis, frame.polarization_axis));
-  panel.spindle = unit(settled(e.scan.spindle_axis, frame.spindle));
+  panel.polarization_axis = unit(settled(e.beam.polarization_axis, lab.polarization_axis));
+  panel.spindle = unit(settled(e.scan.spindle_axis, lab.spindle));
   panel.vertical = unit(cross(panel.beam, panel.polarization_axis));
   panel.two_theta_axis = settled(d.two_theta_axis, frame.two_theta_axis);
   if (!e.quirks.two_theta_axis_is_two_theta) panel.two_theta_axis = unit(panel.two_theta_axis);
@@ -268,11 +269,11 @@ void describe_placed(const Quirks& quirks, const Real& ratio, BasicPanel<Real>& 
 
 }  // namespace detail
 
-/// Throws UsageError when the panel cannot be placed.
+/// A panel of the experiment: its detector or one of more_panels.  Throws UsageError when it cannot
+/// be placed.
 template <class Real>
-BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
+BasicPanel<Real> place_panel(const BasicExperiment<Real>& e, const BasicDetector<Real>& d) {
   using std::abs;
-  const BasicDetector<Real>& d = e.detector;
   const Quirks& quirks = e.quirks;
   const bool origin_given = d.origin_m && !quirks.pix0_ignored;
 
@@ -280,7 +281,7 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
   panel.convention = d.convention;
   panel.pixel = units::metres_from_mm(d.pixel_mm);
   detail::set_size(d, panel);
-  detail::set_axes(e, panel);
+  detail::set_axes(e, d, panel);
   detail::set_normal(d, quirks.custom_normal_kept, panel);
 
   // Rotations
@@ -308,12 +309,12 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
 
   // Beam centre and near point
   if (quirks.beam_centre_needs_pivot) {
-    detail::set_centres_as_nanobragg(e, panel);
+    detail::set_centres_as_nanobragg(quirks, d, panel);
   } else {
     const Real reach = panel.pivot == Pivot::beam ? panel.distance : panel.close_distance;
     const PanelPoint<Real> shift{-reach * dot(panel.beam, panel.fast),
                                  -reach * dot(panel.beam, panel.slow)};
-    detail::set_centres_as_meant(e, shift, panel);
+    detail::set_centres_as_meant(quirks, d, shift, panel);
   }
 
   // Corner of pixel (0,0), and the axes where they end up
@@ -334,6 +335,11 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
   if (!quirks.ratio_without_two_theta) ratio = detail::beam_ratio(panel.beam, panel.normal);
   detail::describe_placed(quirks, ratio, panel);
   return panel;
+}
+
+template <class Real>
+BasicPanel<Real> place_panel(const BasicExperiment<Real>& e) {
+  return place_panel(e, e.detector);
 }
 
 }  // namespace nablabragg::model

@@ -39,11 +39,15 @@ void check(const BasicExperiment<Real>& e) {
     if (!(x > Real(0)) || !finite(x)) throw UsageError(std::string(what) + " must be positive");
   };
   positive(e.beam.wavelength_A, "the wavelength (-lambda, -energy)");
-  positive(e.detector.pixel_mm, "the pixel size (-pixel)");
-  if (e.detector.close_distance_mm)
-    positive(*e.detector.close_distance_mm, "the detector distance (-close_distance)");
-  else if (!e.detector.origin_m)
-    positive(e.detector.distance_mm, "the detector distance (-distance)");
+  const auto check_panel = [&](const BasicDetector<Real>& d) {
+    positive(d.pixel_mm, "the pixel size (-pixel)");
+    if (d.close_distance_mm)
+      positive(*d.close_distance_mm, "the detector distance (-close_distance)");
+    else if (!d.origin_m)
+      positive(d.distance_mm, "the detector distance (-distance)");
+  };
+  check_panel(e.detector);
+  for (const auto& panel : e.more_panels) check_panel(panel.detector);
   if (!e.crystal.cell && !e.crystal.mosflm_matrix)
     throw UsageError(
         "the crystal has no unit cell; give -cell a b c alpha beta gamma or -mat FILE");
@@ -198,16 +202,64 @@ inline RegionOfInterest resolved_roi(const std::optional<RegionOfInterest>& aske
   return roi;
 }
 
+template <class Real>
+BasicSensor<Real> resolved_sensor(const BasicDetector<Real>& d, const Quirks& quirks,
+                                  std::vector<std::string>& warnings) {
+  const Real thickness = units::metres_from_um(d.sensor_thickness_um);
+  const auto& depth_um = d.attenuation_depth_um;
+  const bool absorbs = !depth_um || (*depth_um > Real(0) && *depth_um < Real(1e300));
+  BasicSensor<Real> sensor = quirks.last_layer_capture
+                                 ? layers_as_nanobragg(d.sensor_layers,
+                                                       absorbs ? thickness : Real(0))
+                                 : layers_as_meant(d.sensor_layers, absorbs ? thickness : Real(0));
+  if (depth_um) {
+    sensor.absorption_per_m = absorbs ? Real(1) / units::metres_from_um(*depth_um) : Real(0);
+  } else if (sensor.thickness > Real(0)) {
+    sensor.absorption_per_m = Real(1) / sensor.thickness;
+    warnings.emplace_back(
+        "the sensor has a thickness but no attenuation depth (-detector_abs): the thickness is "
+        "taken");
+  }
+  return sensor;
+}
+
+template <class Real>
+BasicResolvedPanel<Real> resolved_panel(const BasicExperiment<Real>& e,
+                                        const BasicDetector<Real>& d,
+                                        const std::optional<RegionOfInterest>& roi,
+                                        const std::shared_ptr<const Mask>& mask,
+                                        std::vector<std::string>& warnings) {
+  BasicResolvedPanel<Real> r;
+  r.panel = place_panel(e, d);
+  if (r.panel.normal_generated && d.normal)
+    warnings.emplace_back(
+        "the detector normal that was given is replaced by the cross product of its axes");
+  r.sensor = resolved_sensor(d, e.quirks, warnings);
+  r.roi = resolved_roi(roi, r.panel.fast_pixels, r.panel.slow_pixels);
+  if (mask &&
+      (mask->fast_pixels != r.panel.fast_pixels || mask->slow_pixels != r.panel.slow_pixels))
+    throw UsageError("the mask is " + std::to_string(mask->fast_pixels) + " x " +
+                     std::to_string(mask->slow_pixels) + " pixels and the detector " +
+                     std::to_string(r.panel.fast_pixels) + " x " +
+                     std::to_string(r.panel.slow_pixels) + "; give a mask of the detector's size");
+  return r;
+}
+
 /// Throws UsageError.
 template <class Real>
 BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   check(e);
   const Quirks& quirks = e.quirks;
   BasicResolved<Real> r;
-  r.panel = place_panel(e);
-  if (r.panel.normal_generated && e.detector.normal)
-    r.warnings.emplace_back(
-        "the detector normal that was given is replaced by the cross product of its axes");
+  {
+    const auto first = resolved_panel(e, e.detector, e.sampling.roi, e.sampling.mask, r.warnings);
+    r.panel = first.panel;
+    r.sensor = first.sensor;
+    r.roi = first.roi;
+  }
+  for (const auto& further : e.more_panels)
+    r.more_panels.push_back(
+        resolved_panel(e, further.detector, further.roi, further.mask, r.warnings));
   r.wavelength = units::metres_from_angstrom(e.beam.wavelength_A);
   r.fluence = resolved_fluence(e.beam);
   const Real beam_size = units::metres_from_mm(e.beam.size_mm.value_or(Real(0.1)));
@@ -301,29 +353,17 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.rays = rays_of_list(e.beam.sources, quirks.source_weights_ignored);
   }
 
-  // Sensor
-  const Real thickness = units::metres_from_um(e.detector.sensor_thickness_um);
-  const auto& depth_um = e.detector.attenuation_depth_um;
-  const bool absorbs = !depth_um || (*depth_um > Real(0) && *depth_um < Real(1e300));
-  r.sensor = quirks.last_layer_capture
-                 ? layers_as_nanobragg(e.detector.sensor_layers, absorbs ? thickness : Real(0))
-                 : layers_as_meant(e.detector.sensor_layers, absorbs ? thickness : Real(0));
-  if (depth_um) {
-    r.sensor.absorption_per_m = absorbs ? Real(1) / units::metres_from_um(*depth_um) : Real(0);
-  } else if (r.sensor.thickness > Real(0)) {
-    r.sensor.absorption_per_m = Real(1) / r.sensor.thickness;
-    r.warnings.emplace_back(
-        "the sensor has a thickness but no attenuation depth (-detector_abs): the thickness is "
-        "taken");
-  }
-
   // Sub-pixels
-  // A detector that the beam misses, or grazes, is as near as its near point.
-  const bool met = r.panel.distance > Real(0) && r.panel.distance < 10.0 * r.panel.close_distance;
-  const Real reach = quirks.ratio_without_two_theta || met ? r.panel.distance
-                                                           : r.panel.close_distance;
-  r.recommended_oversample = recommended_oversample(r.cells, axes_m, r.wavelength, reach,
-                                                    r.panel.pixel);
+  const auto recommended = [&](const BasicPanel<Real>& panel) {
+    // A detector that the beam misses, or grazes, is as near as its near point.
+    const bool met = panel.distance > Real(0) && panel.distance < 10.0 * panel.close_distance;
+    const Real reach = quirks.ratio_without_two_theta || met ? panel.distance
+                                                             : panel.close_distance;
+    return recommended_oversample(r.cells, axes_m, r.wavelength, reach, panel.pixel);
+  };
+  r.recommended_oversample = recommended(r.panel);
+  for (const auto& further : r.more_panels)
+    r.recommended_oversample = std::max(r.recommended_oversample, recommended(further.panel));
   r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample : r.recommended_oversample;
   if (r.oversample > 30000)
     throw UsageError("the crystal's fringes would need " + std::to_string(r.oversample) +
@@ -332,14 +372,6 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.warnings.push_back("the crystal's fringes are finer than the sub-pixels: -oversample " +
                          std::to_string(r.recommended_oversample) + " would resolve them");
 
-  r.roi = resolved_roi(e.sampling.roi, r.panel.fast_pixels, r.panel.slow_pixels);
-  const auto& mask = e.sampling.mask;
-  if (mask &&
-      (mask->fast_pixels != r.panel.fast_pixels || mask->slow_pixels != r.panel.slow_pixels))
-    throw UsageError("the mask is " + std::to_string(mask->fast_pixels) + " x " +
-                     std::to_string(mask->slow_pixels) + " pixels and the detector " +
-                     std::to_string(r.panel.fast_pixels) + " x " +
-                     std::to_string(r.panel.slow_pixels) + "; give a mask of the detector's size");
   r.steps = static_cast<std::int64_t>(r.rays.size()) * static_cast<std::int64_t>(r.domains.size()) *
             static_cast<std::int64_t>(r.phi.size()) * r.oversample * r.oversample;
   return r;

@@ -41,8 +41,8 @@ physics::SpotMetric<Real> spot_metric(const BasicResolved<Real>& r, bool volume_
 }
 
 template <class Real>
-BasicPlanFrame<Real> plan_frame(const BasicExperiment<Real>& e, const BasicPanel<Real>& p,
-                                int oversample) {
+BasicPlanFrame<Real> plan_frame(const Quirks& quirks, const BasicDetector<Real>& d,
+                                const BasicPanel<Real>& p, int oversample) {
   BasicPlanFrame<Real> f;
   f.fast_pixels = p.fast_pixels;
   f.slow_pixels = p.slow_pixels;
@@ -53,28 +53,40 @@ BasicPlanFrame<Real> plan_frame(const BasicExperiment<Real>& e, const BasicPanel
   f.pixel = p.pixel;
   f.subpixel = p.pixel / Real(oversample);
   f.close_distance = p.close_distance;
-  if (e.detector.curved)
-    f.curvature = e.quirks.curved_about_lab_axes ? Curvature::about_lab_axes : Curvature::spherical;
+  if (d.curved)
+    f.curvature = quirks.curved_about_lab_axes ? Curvature::about_lab_axes : Curvature::spherical;
   f.beam = p.beam;
   f.curvature_radius = p.distance;
   f.beam_fast = p.beam_fast;
   f.beam_slow = p.beam_slow;
   f.handedness = dot(cross(p.fast, p.slow), p.beam) < Real(0) ? -1 : 1;
   if (f.curvature == Curvature::spherical) f.solid_angle = SolidAngle::facing;
-  if (e.detector.point_pixel)
-    f.solid_angle = e.quirks.point_pixel_without_area ? SolidAngle::per_area : SolidAngle::facing;
+  if (d.point_pixel)
+    f.solid_angle = quirks.point_pixel_without_area ? SolidAngle::per_area : SolidAngle::facing;
   return f;
 }
 
 template <class Real>
-BasicPlanPanel<Real> plan_panel(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
-  BasicPlanPanel<Real> panel;
-  panel.frame = plan_frame(e, r.panel, r.oversample);
-  if (r.sensor.thickness > Real(0))
-    panel.sensor = {r.sensor.layers, r.sensor.layer_step, r.sensor.absorption_per_m};
-  panel.roi = r.roi;
-  panel.mask = e.sampling.mask;
-  return panel;
+std::vector<BasicPlanPanel<Real>> plan_panels(const BasicExperiment<Real>& e,
+                                              const BasicResolved<Real>& r) {
+  std::vector<BasicPlanPanel<Real>> panels;
+  const auto add = [&](const BasicDetector<Real>& detector, const BasicPanel<Real>& placed,
+                       const BasicSensor<Real>& sensor, const RegionOfInterest& roi,
+                       const std::shared_ptr<const Mask>& mask) {
+    BasicPlanPanel<Real> panel;
+    panel.frame = plan_frame(e.quirks, detector, placed, r.oversample);
+    if (sensor.thickness > Real(0))
+      panel.sensor = {sensor.layers, sensor.layer_step, sensor.absorption_per_m};
+    panel.roi = roi;
+    panel.mask = mask;
+    if (!panels.empty()) panel.first_pixel = panels.back().first_pixel + panels.back().pixels();
+    panels.push_back(std::move(panel));
+  };
+  add(e.detector, r.panel, r.sensor, r.roi, e.sampling.mask);
+  for (std::size_t i = 0; i < r.more_panels.size(); ++i)
+    add(e.more_panels[i].detector, r.more_panels[i].panel, r.more_panels[i].sensor,
+        r.more_panels[i].roi, e.more_panels[i].mask);
+  return panels;
 }
 
 template <class Real>
@@ -142,7 +154,7 @@ FactorRules factor_rules(const BasicExperiment<Real>& e) {
 template <class Real>
 BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
   BasicPlan<Real> plan;
-  plan.panels.push_back(plan_detail::plan_panel(e, r));
+  plan.panels = plan_detail::plan_panels(e, r);
   plan.light = plan_detail::plan_light(e, r);
   plan.lattice = plan_detail::plan_lattice(e, r);
   plan.rules = plan_detail::factor_rules(e);
@@ -156,7 +168,7 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
 
 extern template Plan make_plan(const Experiment&, const Resolved&);
 
-/// Throws UsageError for a pixel that is not on the panel.
+/// Throws UsageError for a pixel that is on no panel.
 void check_pixels(const Plan& plan, std::span<const PixelIndex> pixels);
 
 }  // namespace nablabragg

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 #include "nablabragg/crystal.hpp"            // for CrystalShape
+#include "nablabragg/image.hpp"              // for PixelIndex
 #include "nablabragg/sampling.hpp"           // for RegionOfInterest, Mask
 #include "nablabragg/structure_factors.hpp"  // for StructureFactorGrid
 #include "nablabragg/vec3.hpp"
@@ -192,6 +193,12 @@ struct BasicPlan : BasicPlanNumbers<Real> {
   std::vector<BasicPlanPanel<Real>> panels;
   BasicPlanLight<Real> light;
   BasicPlanLattice<Real> lattice;
+
+  const BasicPlanPanel<Real>& panel_of(const PixelIndex& pixel) const {
+    return panels[static_cast<std::size_t>(pixel.panel)];
+  }
+  /// Of all panels.
+  std::size_t pixels() const { return panels.back().first_pixel + panels.back().pixels(); }
 };
 
 /// All numbers that a pixel of one panel depends on smoothly, rays, orientations and structure

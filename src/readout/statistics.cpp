@@ -75,48 +75,58 @@ RowSums sums_of(std::span<const float> row) {
 }  // namespace
 
 Statistics image_statistics(const Plan& plan, const Image& image, bool count_masked) {
-  const PlanPanel& panel = plan.panels.front();
-  const RegionOfInterest& roi = panel.roi;
-  const auto pixels_of = [&](int slow) {
-    return image.row(slow).subspan(
+  /// A row of a panel's region of interest.
+  struct Row {
+    std::size_t panel;
+    int slow;
+  };
+  std::vector<Row> places;
+  std::vector<PanelImage> images;
+  for (std::size_t p = 0; p < plan.panels.size(); ++p) {
+    const RegionOfInterest& roi = plan.panels[p].roi;
+    images.push_back(image.panel(p));
+    for (int slow = roi.slow_min; slow <= roi.slow_max; ++slow) places.push_back({p, slow});
+  }
+  const auto sum_row = [&](const Row& row, std::vector<float>& visited) {
+    const PlanPanel& panel = plan.panels[row.panel];
+    const RegionOfInterest& roi = panel.roi;
+    const auto pixels = images[row.panel].row(row.slow).subspan(
         static_cast<std::size_t>(roi.fast_min),
         static_cast<std::size_t>(roi.fast_max) + 1 - static_cast<std::size_t>(roi.fast_min));
-  };
-  std::vector<RowSums> rows(static_cast<std::size_t>(roi.slow_max) + 1 -
-                            static_cast<std::size_t>(roi.slow_min));
-  const auto sum_row = [&](int slow, std::vector<float>& visited) {
-    if (!panel.mask) return sums_of(pixels_of(slow));
+    if (!panel.mask) return sums_of(pixels);
     visited.clear();
     for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast)
-      if (panel.visits(fast, slow)) visited.push_back(image.at(fast, slow));
+      if (panel.visits(fast, row.slow)) visited.push_back(images[row.panel].at(fast, row.slow));
     RowSums sums = sums_of(visited);
     if (!count_masked) return sums;
-    const RowSums all = sums_of(pixels_of(slow));
+    const RowSums all = sums_of(pixels);
     sums.counted = all.counted;
     sums.counted_mean = all.counted_mean;
     sums.deviation = all.deviation;
     return sums;
   };
-  constexpr int rows_at_least = 16;  // fewer are not worth another thread
-  tbb::parallel_for(tbb::blocked_range<int>(roi.slow_min, roi.slow_max + 1, rows_at_least),
-                    [&](const tbb::blocked_range<int>& range) {
+  std::vector<RowSums> rows(places.size());
+  constexpr std::size_t rows_at_least = 16;  // fewer are not worth another thread
+  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, places.size(), rows_at_least),
+                    [&](const tbb::blocked_range<std::size_t>& range) {
                       std::vector<float> visited;
-                      for (int slow = range.begin(); slow != range.end(); ++slow)
-                        rows[static_cast<std::size_t>(slow - roi.slow_min)] = sum_row(slow,
-                                                                                      visited);
+                      for (std::size_t i = range.begin(); i != range.end(); ++i)
+                        rows[i] = sum_row(places[i], visited);
                     });
 
   Statistics s;
   double sum_of_squares = 0;
   std::int64_t counted = 0;
-  for (const RowSums& row : rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const RowSums& row = rows[i];
     s.pixels += row.pixels;
     counted += row.counted;
     s.sum += row.sum;
     sum_of_squares += row.squares;
     if (static_cast<double>(row.max) > s.max) {
       s.max = static_cast<double>(row.max);
-      s.max_slow = roi.slow_min + static_cast<int>(&row - rows.data());
+      s.max_slow = places[i].slow;
+      s.max_panel = static_cast<int>(places[i].panel);
     }
   }
   const auto degrees_of_freedom = [](std::int64_t n) {
@@ -134,9 +144,11 @@ Statistics image_statistics(const Plan& plan, const Image& image, bool count_mas
   s.rmsd = std::sqrt(deviation / degrees_of_freedom(counted));
 
   if (s.max_slow >= 0) {
-    s.max_fast = roi.fast_min;
+    const auto p = static_cast<std::size_t>(s.max_panel);
+    const PlanPanel& panel = plan.panels[p];
+    s.max_fast = panel.roi.fast_min;
     while (!panel.visits(s.max_fast, s.max_slow) ||
-           static_cast<double>(image.at(s.max_fast, s.max_slow)) != s.max)
+           static_cast<double>(images[p].at(s.max_fast, s.max_slow)) != s.max)
       ++s.max_fast;
     const double step = panel.frame.pixel / plan.oversample;
     const auto last = [&](int pixel) {

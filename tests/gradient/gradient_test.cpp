@@ -218,8 +218,10 @@ RC_GTEST_PROP(Bands, AreAdjoint, ()) {
     ray.magnetic = direction.light.rays[0].magnetic;
   }
   const auto options = options_of(Precision::float32);
-  const auto pulled = engine::pull_back_cpu(plan, pixels, weights, options);
-  const auto exact = engine::pull_back_cpu(plan, pixels, weights, options_of(Precision::float64));
+  const auto loaded = engine::load(plan, options);
+  const auto pulled = loaded->pull_back(engine::Pixels(pixels), weights);
+  const auto exact = engine::load(plan, options_of(Precision::float64))
+                         ->pull_back(engine::Pixels(pixels), weights);
   double along = 0, exactly = 0, scale = 0;
   for_each_number_of_plan(
       [&](const double& v, const double& bar, const double& exact_bar) {
@@ -227,10 +229,10 @@ RC_GTEST_PROP(Bands, AreAdjoint, ()) {
         exactly += v * exact_bar;
         scale += std::abs(v * exact_bar);
       },
-      direction, pulled.bars, exact.bars);
+      direction, pulled.adjoint, exact.adjoint);
   const Plan* const tangent = &direction;
   std::vector<double> light(pixels.size()), slopes(pixels.size());
-  engine::push_forward_cpu(plan, {&tangent, 1}, nullptr, pixels, light, slopes, options);
+  loaded->push_forward(engine::Pixels(pixels), {&tangent, 1}, nullptr, light, slopes);
   double total = 0;
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     scale += std::abs(weights[i] * slopes[i]);
@@ -263,7 +265,7 @@ TEST(Bands, GiveEachRayItsWavelengthAndItsWeight) {
     std::vector<double> weights(1024);
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 1 + std::sin(double(3 * i));
     const auto bars = [&](Precision precision) {
-      return engine::pull_back_cpu(plan, weights, options_of(precision)).bars.light.rays;
+      return engine::load(plan, options_of(precision))->pull_back({}, weights).adjoint.light.rays;
     };
     const auto quick = bars(Precision::float32), exact = bars(Precision::float64);
     double wavenumber = 0, weight = 0;

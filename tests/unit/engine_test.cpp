@@ -31,7 +31,7 @@ std::shared_ptr<const Mask> mask_without(int fast_pixels, int slow_pixels,
                                          const std::vector<PixelIndex>& dark) {
   Mask mask{fast_pixels, slow_pixels,
             std::vector<std::uint8_t>(static_cast<std::size_t>(fast_pixels * slow_pixels), 1)};
-  for (const auto& [fast, slow] : dark)
+  for (const auto& [fast, slow, panel] : dark)
     mask.keep[static_cast<std::size_t>(slow * fast_pixels + fast)] = 0;
   return std::make_shared<const Mask>(std::move(mask));
 }

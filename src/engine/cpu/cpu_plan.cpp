@@ -12,23 +12,16 @@ namespace {
 /// Where the largest index in single precision still is a whole number.
 constexpr double exact_in_single = 16777216;
 
-void add_intensities(const Plan& plan, CpuPlan& p) {
-  double largest = std::abs(plan.lattice.default_F);
+void add_intensities(const Plan& plan, const SingleTable& table, CpuPlan& p) {
   if (plan.lattice.grid) {
-    p.grid = GridView(plan.lattice.grid.get());
-    p.extent = {double(plan.lattice.grid->extent(0)), double(plan.lattice.grid->extent(1)),
-                double(plan.lattice.grid->extent(2))};
-    for (const double F : plan.lattice.grid->values()) largest = std::max(largest, std::abs(F));
+    const StructureFactorGrid& grid = *plan.lattice.grid;
+    p.grid = GridView(&grid);
+    p.extent = {double(grid.extent(0)), double(grid.extent(1)), double(grid.extent(2))};
   }
-  if (largest == 0) largest = 1;
-  p.largest_F = largest;
-  p.default_F = static_cast<float>(plan.lattice.default_F / largest);
-  if (plan.lattice.grid) {
-    const std::vector<double>& F = plan.lattice.grid->values();
-    p.F.resize(F.size());
-    for (std::size_t i = 0; i < F.size(); ++i) p.F[i] = static_cast<float>(F[i] / largest);
-  }
-  const double unit_F = plan.lattice.grid ? largest : plan.lattice.default_F;
+  p.F = table.F;
+  p.largest_F = table.largest;
+  p.default_F = static_cast<float>(plan.lattice.default_F / table.largest);
+  const double unit_F = plan.lattice.grid ? table.largest : plan.lattice.default_F;
   p.unit = plan.scale * unit_F * unit_F;
 
   p.lattice = plan.lattice;
@@ -254,12 +247,24 @@ constexpr double index_error = 1.2e-7, last_rounding = 3e-8, image_error = 3.1, 
 
 }  // namespace
 
-CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, double skip_below, bool bands_allowed) {
+SingleTable::SingleTable(const PlanLattice& lattice) {
+  largest = std::abs(lattice.default_F);
+  if (lattice.grid)
+    for (const double value : lattice.grid->values()) largest = std::max(largest, std::abs(value));
+  if (largest == 0) largest = 1;
+  if (!lattice.grid) return;
+  const std::vector<double>& values = lattice.grid->values();
+  F.resize(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) F[i] = static_cast<float>(values[i] / largest);
+}
+
+CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& table,
+                      double skip_below, bool bands_allowed) {
   CpuPlan p;
   p.plan = &plan;
   p.panel_number = panel;
   p.panel = &plan.panels[panel];
-  add_intensities(plan, p);
+  add_intensities(plan, table, p);
   p.samples = samples_of(*p.panel, plan.oversample);
   for (const PlanRay& ray : plan.light.rays) {
     p.max_wavenumber = std::max(p.max_wavenumber, ray.wavenumber);

@@ -1,6 +1,7 @@
 // A plan as the kernels of the cpu engine want it.
 #pragma once
 #include <array>
+#include <span>
 #include <string>
 #include <vector>
 #include "engine/pixel_sum.hpp"  // for GridView
@@ -31,6 +32,15 @@ struct Sample {
   Vec3<float> offset;       ///< from the middle of the pixel and of the sensor's depth [m]
 };
 
+/// Structure factors in single precision, in units of the largest, l fastest: what is kept while
+/// the light changes.  Without a table F is part of the unit.
+struct SingleTable {
+  std::vector<float> F;
+  double largest = 1;  ///< [electrons], default_F included
+
+  explicit SingleTable(const PlanLattice& lattice);
+};
+
 /// A plan with what the kernels want to know beforehand about one of its panels.
 struct CpuPlan {
   const Plan* plan = nullptr;
@@ -38,9 +48,8 @@ struct CpuPlan {
   const PlanPanel* panel = nullptr;
   GridView grid{nullptr};
 
-  // Structure factors in single precision, in units of the largest, l fastest; without a table F is
-  // part of the unit
-  std::vector<float> F;
+  // Structure factors as in SingleTable
+  std::span<const float> F;
   float default_F = 0;
   Vec3d extent;  ///< numbers of indices; zero: no table
 
@@ -73,8 +82,9 @@ struct CpuPlan {
 };
 
 /// `skip_below` as in ComputeOptions; without `bands_allowed` every beam is one ray.
-CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, double skip_below,
-                      bool bands_allowed = true);
+/// The plan and the table must outlive it.
+CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& table,
+                      double skip_below, bool bands_allowed = true);
 
 /// Why the mixed-precision kernels cannot compute a panel of a plan; empty: they can.
 std::string needs_wide(const Plan& plan, const PlanPanel& panel);

@@ -13,8 +13,9 @@ inline constexpr int block_pixels = block_side * block_side, tile_blocks = 16,
 
 /// Pixels that are computed together, in blocks whose pixels lie close to each other.
 struct Tile {
+  int panel = 0;  ///< that all its pixels belong to
   int blocks = 0;
-  int wanted = 0;  ///< pixels; the blocks' others are computed beside them
+  int wanted = 0;  ///< pixels; the blocks' others are computed with them
   alignas(64) std::array<float, tile_pixels> fast, slow;
   // Of each block: the middle, how far its pixels lie from it, how many are wanted
   alignas(64) std::array<double, tile_blocks> middle_fast, middle_slow, half_fast, half_slow;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 
 namespace nablabragg::engine {
@@ -64,8 +65,7 @@ void fill_whole_tile(int tile_fast, int tile_slow, Tile& tile) {
   }
 }
 
-}  // namespace
-
+/// Of an image.
 void fill_tile(const PlanPanel& panel, int tile_fast, int tile_slow, Tile& tile) {
   const RegionOfInterest& roi = panel.roi;
   if (!panel.mask && tile_fast >= roi.fast_min && tile_fast + tile_side - 1 <= roi.fast_max &&
@@ -107,15 +107,17 @@ std::vector<std::size_t> order_of_tiles(std::span<const PixelIndex> list) {
   std::vector<std::size_t> order(list.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto place = [&](std::size_t i) {
-    const auto [fast, slow] = list[i];
+    const auto [fast, slow, panel] = list[i];
     return std::array{
-        slow / tile_side, fast / tile_side, slow / block_side, fast / block_side, slow, fast};
+        panel, slow / tile_side, fast / tile_side, slow / block_side, fast / block_side, slow,
+        fast};
   };
   std::sort(order.begin(), order.end(),
             [&](std::size_t i, std::size_t j) { return place(i) < place(j); });
   return order;
 }
 
+/// Of listed pixels, at most tile_pixels.
 void fill_tile(std::span<const PixelIndex> pixels, Tile& tile) {
   tile.blocks = 0;
   tile.wanted = static_cast<int>(pixels.size());
@@ -141,6 +143,60 @@ void fill_tile(std::span<const PixelIndex> pixels, Tile& tile) {
     }
   }
   pad(tile);
+}
+
+}  // namespace
+
+Tiling::Tiling(const Plan& plan, const Pixels& pixels) : plan_(plan) {
+  if (pixels.all) {
+    for (std::size_t p = 0; p < plan.panels.size(); ++p) {
+      const RegionOfInterest& roi = plan.panels[p].roi;
+      const auto start = [](int first) { return first / tile_side * tile_side; };
+      for (int slow = start(roi.slow_min); slow <= roi.slow_max; slow += tile_side)
+        for (int fast = start(roi.fast_min); fast <= roi.fast_max; fast += tile_side)
+          tiles_.push_back({static_cast<int>(p), fast, slow, 0, 0});
+    }
+    return;
+  }
+  order_ = order_of_tiles(pixels.list);
+  sorted_.reserve(order_.size());
+  for (const std::size_t i : order_) sorted_.push_back(pixels.list[i]);
+  for (std::size_t first = 0, size = 0; first < sorted_.size(); first += size) {
+    const int panel = sorted_[first].panel;
+    size = 1;
+    while (size < tile_pixels && first + size < sorted_.size() &&
+           sorted_[first + size].panel == panel)
+      ++size;
+    tiles_.push_back({panel, 0, 0, first, size});
+  }
+}
+
+void Tiling::fill(int index, Tile& tile) const {
+  const Place& place = tiles_[static_cast<std::size_t>(index)];
+  tile.panel = place.panel;
+  if (of_image())
+    fill_tile(plan_.panels[static_cast<std::size_t>(place.panel)], place.fast, place.slow, tile);
+  else
+    fill_tile(std::span(sorted_).subspan(place.first, place.size), tile);
+}
+
+TileCutoff::TileCutoff(const Plan& plan, const InterpolationCutoff& cutoff, const Tile& tile)
+    : cutoff_(cutoff), tile_(tile) {
+  for (std::size_t b = 0; b < static_cast<std::size_t>(tile.blocks); ++b) {
+    const int side = plan.lattice.tricubic
+                         ? cutoff.side_of_rows(tile.panel, tile.middle_slow[b] - tile.half_slow[b],
+                                               tile.middle_slow[b] + tile.half_slow[b])
+                         : -1;
+    if (side != 0) {
+      (side > 0 ? interpolate_ : nearest_) += block_pixels;
+      continue;
+    }
+    for (std::size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i) {
+      const std::int64_t n = lookups(i);
+      interpolate_ += n != 0;
+      nearest_ += n != std::numeric_limits<std::int64_t>::max();
+    }
+  }
 }
 
 }  // namespace nablabragg::engine

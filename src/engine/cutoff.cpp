@@ -1,10 +1,11 @@
+#include "engine/cutoff.hpp"
+
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <atomic>
 
-#include "engine/engine.hpp"
 #include "engine/pixel_sum.hpp"
 
 namespace nablabragg::engine {
@@ -33,7 +34,7 @@ std::optional<TableMiss> first_miss_between(const Plan& plan, const PlanPanel& p
   for (int fast = begin; fast < end; ++fast) {
     if (!panel.visits(fast, slow) || !may_miss(plan, panel, grid, fast, slow)) continue;
     const PixelSum pixel = sum_pixel(plan, panel, grid, fast, slow, all_steps, NoVisitor{});
-    if (pixel.first_miss != all_steps) return TableMiss{fast, slow, pixel.first_miss};
+    if (pixel.first_miss != all_steps) return TableMiss{fast, slow, 0, pixel.first_miss};
   }
   return std::nullopt;
 }
@@ -90,8 +91,8 @@ class SafeSquares {
 
 }  // namespace
 
-std::optional<TableMiss> find_first_miss(const Plan& plan) {
-  const PlanPanel& panel = plan.panels.front();
+std::optional<TableMiss> find_first_miss(const Plan& plan, int panel_number) {
+  const PlanPanel& panel = plan.panels[static_cast<std::size_t>(panel_number)];
   const GridView grid(plan.lattice.grid.get());
   const SafeSquares safe(plan, panel, grid);
   const RegionOfInterest& roi = panel.roi;
@@ -118,18 +119,35 @@ std::optional<TableMiss> find_first_miss(const Plan& plan) {
         }
       },
       tbb::simple_partitioner{});
-  for (const auto& miss : misses)
-    if (miss) return miss;
+  for (auto& miss : misses)
+    if (miss) {
+      miss->panel = panel_number;
+      return miss;
+    }
   return std::nullopt;
 }
 
-std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss, int fast,
-                                   int slow) {
+std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss,
+                                   const PixelIndex& pixel) {
   if (!plan.lattice.tricubic) return 0;
   if (!miss || plan.lattice.out_of_range != OutOfRange::nearest_for_all) return all_steps;
-  if (slow != miss->slow) return slow < miss->slow ? all_steps : 0;
-  if (fast != miss->fast) return fast < miss->fast ? all_steps : 0;
+  if (pixel.slow != miss->slow) return pixel.slow < miss->slow ? all_steps : 0;
+  if (pixel.fast != miss->fast) return pixel.fast < miss->fast ? all_steps : 0;
   return miss->lookup;
+}
+
+InterpolationCutoff::InterpolationCutoff(const Plan& plan, bool wants_misses)
+    : plan_(plan), misses_(plan.panels.size()) {
+  if (!plan.lattice.tricubic) return;
+  if (!wants_misses && plan.lattice.out_of_range != OutOfRange::nearest_for_all) return;
+  for (std::size_t i = 0; i < misses_.size(); ++i)
+    misses_[i] = find_first_miss(plan, static_cast<int>(i));
+}
+
+std::optional<TableMiss> InterpolationCutoff::first_miss() const {
+  for (const auto& miss : misses_)
+    if (miss) return miss;
+  return std::nullopt;
 }
 
 }  // namespace nablabragg::engine

@@ -1,0 +1,46 @@
+// Where nanoBragg's interpolation ends.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+#include "nablabragg/simulate.hpp"  // for TableMiss
+#include "plan/plan.hpp"
+
+namespace nablabragg::engine {
+
+/// The first lookup of a panel, in raster order, that asks for a neighbourhood which is not in the
+/// table.
+std::optional<TableMiss> find_first_miss(const Plan& plan, int panel);
+
+/// How many lookups of a pixel interpolate, given the first miss of its panel.
+std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss,
+                                   const PixelIndex& pixel);
+
+/// Of all panels.  nanoBragg has one panel, so each is rendered as if it were alone.
+class InterpolationCutoff {
+ public:
+  /// Without `wants_misses` they are looked for only where pixels depend on them.
+  InterpolationCutoff(const Plan& plan, bool wants_misses);
+
+  /// The first one of all panels.
+  std::optional<TableMiss> first_miss() const;
+  /// As the function.
+  std::int64_t interpolating_lookups(const PixelIndex& pixel) const {
+    return engine::interpolating_lookups(plan_, misses_[static_cast<std::size_t>(pixel.panel)],
+                                         pixel);
+  }
+  /// Whether it falls in these rows, or before (< 0) or after them (> 0); where it never falls, it
+  /// is after all rows.
+  int side_of_rows(int panel, double first, double last) const {
+    const auto& miss = misses_[static_cast<std::size_t>(panel)];
+    if (!miss || plan_.lattice.out_of_range != OutOfRange::nearest_for_all) return 1;
+    return miss->slow < first ? -1 : miss->slow > last ? 1 : 0;
+  }
+
+ private:
+  const Plan& plan_;
+  std::vector<std::optional<TableMiss>> misses_;
+};
+
+}  // namespace nablabragg::engine

@@ -1,0 +1,242 @@
+// Several panels in one experiment: each is what it would be alone, whoever computes it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "nablabragg/parameters.hpp"
+#include "support/engines.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+const std::string crystal =
+    "-cell 70 80 90 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -lambda 1 -oversample 2 "
+    "-mosaic 0.3 -mosaic_domains 2 -water 3 ";
+const std::string first_panel = "-distance 100 -detpixels_f 37 -detpixels_s 21 -pixel 1 ";
+const std::string second_panel =
+    "-distance 140 -detpixels_f 18 -detpixels_s 40 -pixel 0.7 -detector_rotx 4 -detector_roty -7 "
+    "-Xbeam 3 -Ybeam 40 -detector_thick 300 -detector_abs 400 -thicksteps 2 ";
+
+/// The experiment of two panels, and that of each of them alone.
+struct Panels {
+  Experiment both, first, second;
+
+  explicit Panels(const std::string& more = "-corrected ")
+      : both(experiment_of(crystal + first_panel + more)),
+        first(both),
+        second(experiment_of(crystal + second_panel + more)) {
+    both.more_panels.push_back({second.detector, {}, {}});
+  }
+
+  /// A region of interest and a mask for each of them.
+  void narrow() {
+    both.sampling.roi = first.sampling.roi = {2, 30, 3, 19};
+    both.more_panels[0].roi = second.sampling.roi = {1, 15, 5, 38};
+    auto mask = std::make_shared<Mask>(Mask{18, 40, std::vector<std::uint8_t>(18 * 40, 1)});
+    for (std::size_t i = 0; i < mask->keep.size(); i += 3) mask->keep[i] = 0;
+    both.more_panels[0].mask = second.sampling.mask = mask;
+  }
+};
+
+std::vector<ComputeOptions> all_engines() {
+  return {reference_engine(), cpu_engine(Precision::float32), cpu_engine(Precision::float64)};
+}
+
+std::vector<float> joined(const std::vector<float>& a, const std::vector<float>& b) {
+  std::vector<float> all = a;
+  all.insert(all.end(), b.begin(), b.end());
+  return all;
+}
+
+std::vector<double> weights_of(std::size_t pixels) {
+  std::vector<double> weights(pixels);
+  for (std::size_t i = 0; i < pixels; ++i) weights[i] = 1 + std::sin(double(i));
+  return weights;
+}
+
+/// Within rounding of sums whose order may differ.
+void expect_near(const std::vector<double>& got, const std::vector<double>& expected,
+                 double tolerance, const std::string& what) {
+  ASSERT_EQ(got.size(), expected.size()) << what;
+  double size = 0;
+  for (const double x : expected) size = std::max(size, std::abs(x));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i], expected[i], tolerance * size + 1e-300) << what << ' ' << i;
+}
+
+TEST(Panels, RenderToTheBitsThatEachHasAlone) {
+  for (const char* more : {"-corrected ", "-compat ", "-corrected -gauss_xtal "})
+    for (const bool narrowed : {false, true})
+      for (const ComputeOptions& options : all_engines()) {
+        Panels p(more);
+        if (narrowed) p.narrow();
+        const Simulation both = simulate(p.both, options), first = simulate(p.first, options),
+                         second = simulate(p.second, options);
+        EXPECT_EQ(both.image.pixels, joined(first.image.pixels, second.image.pixels)) << more;
+        EXPECT_EQ(both.image.panels(), 2U);
+        const PanelImage of_second = both.image.panel(1);
+        EXPECT_EQ(of_second.fast_pixels, 18);
+        EXPECT_EQ(of_second.slow_pixels, 40);
+        EXPECT_EQ(of_second.first_pixel, 37U * 21U);
+        EXPECT_EQ(both.image.at(PixelIndex{5, 20, 1}), second.image.at(5, 20));
+        EXPECT_EQ(both.engine.steps, first.engine.steps + second.engine.steps);
+        EXPECT_EQ(both.statistics.pixels, first.statistics.pixels + second.statistics.pixels);
+        EXPECT_NEAR(both.statistics.sum, first.statistics.sum + second.statistics.sum,
+                    1e-12 * both.statistics.sum);
+        EXPECT_EQ(both.statistics.max, std::max(first.statistics.max, second.statistics.max));
+        EXPECT_GT(first.statistics.sum, 0);
+        EXPECT_GT(second.statistics.sum, 0);
+      }
+}
+
+TEST(Panels, InterpolationEndsForEachAsIfItWereAlone) {
+  // each panel leaves the table somewhere, the second one in its middle
+  for (const ComputeOptions& options : all_engines()) {
+    Panels p("-compat -interpolate ");
+    p.both.structure_factors.grid = p.first.structure_factors.grid = p.second.structure_factors
+                                                                         .grid = cube_table();
+    const Simulation both = simulate(p.both, options), first = simulate(p.first, options),
+                     second = simulate(p.second, options);
+    EXPECT_EQ(both.image.pixels, joined(first.image.pixels, second.image.pixels));
+    ASSERT_TRUE(first.table_miss || second.table_miss);
+    ASSERT_TRUE(both.table_miss);
+    EXPECT_EQ(both.table_miss->panel, first.table_miss ? 0 : 1);
+  }
+}
+
+TEST(Panels, HaveTheSameBitsForAnyNumberOfThreads) {
+  const Panels p;
+  const auto weights = weights_of(37 * 21 + 18 * 40);
+  for (ComputeOptions options : all_engines()) {
+    options.threads = 1;
+    const auto image = simulate(p.both, options).image.pixels;
+    const auto gradient = value_and_gradient(p.both, weights, options);
+    options.threads = 5;
+    EXPECT_EQ(simulate(p.both, options).image.pixels, image);
+    const auto again = value_and_gradient(p.both, weights, options);
+    EXPECT_EQ(again.value, gradient.value);
+    EXPECT_EQ(again.gradient.parameters, gradient.gradient.parameters);
+  }
+}
+
+TEST(Panels, AreListedPixelByPixelAsInTheImage) {
+  for (const ComputeOptions& options : all_engines()) {
+    if (options.precision == Precision::float32 && options.engine == Engine::cpu) continue;
+    Panels p;
+    p.narrow();
+    const auto list = visited_pixels(p.both);
+    const Image image = simulate(p.both, options).image;
+    const std::vector<float> listed = simulate_pixels(p.both, list, options);
+    ASSERT_EQ(listed.size(), list.size());
+    EXPECT_THAT(list, Contains(testing::Field(&PixelIndex::panel, 1)));
+    for (std::size_t i = 0; i < list.size(); ++i)
+      EXPECT_NEAR(listed[i], image.at(list[i]), 1e-6 * image.at(list[i])) << i;
+  }
+}
+
+TEST(Panels, GradientsAreTheSumOverPanelsAndEachPanelsOwn) {
+  for (const ComputeOptions& options : all_engines()) {
+    const Panels p;
+    const std::size_t n = 37 * 21, m = 18 * 40;
+    const auto weights = weights_of(n + m);
+    const std::span all(weights);
+    const auto both = value_and_gradient(p.both, weights, options),
+               first = value_and_gradient(p.first, all.first(n), options),
+               second = value_and_gradient(p.second, all.last(m), options);
+    const double tolerance = options.precision == Precision::float32 ? 1e-5 : 1e-9;
+    EXPECT_NEAR(both.value, first.value + second.value, 1e-12 * std::abs(both.value));
+    for (const auto& [name, values] : both.gradient.parameters) {
+      if (name.starts_with("panel[1].")) {
+        expect_near(values, second.gradient.parameters.at(name.substr(9)), tolerance, name);
+        continue;
+      }
+      const bool of_first_panel = both.gradient.parameters.contains("panel[1]." + name);
+      std::vector<double> expected = first.gradient.parameters.at(name);
+      if (!of_first_panel) {
+        const auto& more = second.gradient.parameters.at(name);
+        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += more[i];
+      }
+      expect_near(values, expected, tolerance, name);
+    }
+    EXPECT_TRUE(both.gradient.parameters.contains("panel[1].distance"));
+    EXPECT_TRUE(both.gradient.parameters.contains("panel[1].attenuation_depth"));
+  }
+}
+
+TEST(Panels, DerivativesForwardsAreThoseOfEachPanelAlone) {
+  const std::vector<std::string> names{"distance", "panel[1].distance", "misset"};
+  const std::vector<PixelIndex> list{{5, 6, 0}, {7, 30, 1}, {30, 20, 0}, {0, 0, 1}};
+  for (const ComputeOptions& options : all_engines()) {
+    const Panels p;
+    const Jacobian both = jacobian(p.both, names, list, options);
+    ASSERT_EQ(both.columns.size(), 5U);
+    const double tolerance = options.precision == Precision::float32 ? 1e-4 : 1e-9;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const PixelIndex alone{list[i].fast, list[i].slow};
+      const bool in_first = list[i].panel == 0;
+      const std::vector<std::string> own{"distance", "misset"};
+      const Jacobian expected = jacobian(in_first ? p.first : p.second, own, {&alone, 1}, options);
+      EXPECT_NEAR(both.photons[i], expected.photons[0], tolerance * expected.photons[0]);
+      const std::span row = std::span(both.slopes).subspan(5 * i, 5);
+      EXPECT_EQ(row[in_first ? 1 : 0], 0);
+      const std::vector<double> got{row[in_first ? 0 : 1], row[2], row[3], row[4]};
+      expect_near(got, expected.slopes, tolerance, std::to_string(i));
+    }
+    const auto slopes = jvp(p.both, {{"panel[1].distance", {2.0}}}, list, options);
+    for (std::size_t i = 0; i < list.size(); ++i)
+      EXPECT_NEAR(slopes[i], 2 * both.slopes[5 * i + 1], 1e-4 * std::abs(both.slopes[5 * i + 1]));
+  }
+}
+
+TEST(Panels, ATracedPixelTakesTheStepsThatItsPanelAloneTakes) {
+  const Panels p;
+  const Plan plan = make_plan(p.both, resolve(p.both));
+  const engine::GridView grid(nullptr);
+  std::vector<engine::StepRecord> steps;
+  const auto pixel = engine::sum_pixel(plan, plan.panels[1], grid, 7, 30, engine::all_steps,
+                                       StepRecorder{steps});
+  const WatchedPixel alone = pixel_of(p.second, 7, 30);
+  EXPECT_EQ(pixel.photons, alone.pixel.photons);
+  ASSERT_EQ(steps.size(), alone.steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].at.position, alone.steps[i].at.position);
+    EXPECT_EQ(steps[i].hkl, alone.steps[i].hkl);
+    EXPECT_EQ(steps[i].sum, alone.steps[i].sum);
+  }
+  EXPECT_EQ(simulate(p.both, reference_engine()).image.at(PixelIndex{7, 30, 1}),
+            static_cast<float>(pixel.photons));
+}
+
+TEST(Panels, HaveParametersThatCanBeChangedByName) {
+  const Panels p;
+  EXPECT_EQ(parameter(p.both, "panel[1].distance").values, std::vector{140.0});
+  const double moved = 150;
+  const Experiment changed = with_parameter(p.both, "panel[1].distance", {&moved, 1});
+  EXPECT_EQ(changed.more_panels[0].detector.distance_mm, 150);
+  EXPECT_EQ(changed.detector.distance_mm, 100);
+}
+
+TEST(Panels, APixelOfAPanelThatIsNotThereIsRefused) {
+  const Panels p;
+  const std::vector<PixelIndex> list{{0, 0, 2}};
+  EXPECT_THAT(message_of<UsageError>([&] { simulate_pixels(p.both, list); }),
+              HasSubstr("there is no panel 2"));
+}
+
+TEST(Panels, AnImageOfTwoHasNoOnlyOne) {
+  const Panels p;
+  const Image image = simulate(p.both).image;
+  EXPECT_THAT(message_of<UsageError>([&] { image.only(); }), HasSubstr("2 panels"));
+  EXPECT_EQ(simulate(p.first).image.only().at(3, 4), simulate(p.first).image.at(3, 4));
+}
+
+}  // namespace
+}  // namespace nablabragg::test

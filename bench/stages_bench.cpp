@@ -59,9 +59,10 @@ BENCHMARK(orientations)->Unit(benchmark::kMillisecond);
 void listing_a_tile(benchmark::State& state) {
   const Experiment e = cubic_crystal();
   const Plan plan = make_plan(e, resolve(e));
+  const engine::Tiling tiling(plan, {});
   engine::Tile tile;
   for (auto _ : state) {
-    engine::fill_tile(plan, 16, 32, tile);
+    tiling.fill(tiling.count() / 2, tile);
     benchmark::DoNotOptimize(tile.fast.data());
     benchmark::ClobberMemory();
   }

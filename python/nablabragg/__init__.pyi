@@ -11,6 +11,8 @@ Vector = Union[Sequence[float], NDArray[Any]]
 Range = Union["SampledRange", float, tuple[float, int], Mapping[str, float], None]
 Dtype = Union[Literal["float32", "float64"], np.dtype[Any], type]
 Engine = Literal["cpu", "reference"]
+Device = Literal["cpu", "auto"]
+Summation = Literal["auto", "sampled"]
 Progress = Callable[[float], Any]
 Convention = Literal["adxv", "mosflm", "denzo", "xds", "dials", "custom"]
 Pivot = Literal["beam", "sample"]
@@ -352,6 +354,8 @@ def simulate(
     pixels: ArrayLike | None = ...,
     progress: Progress | None = ...,
     engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
 ) -> NDArray[Any]: ...
 def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 
@@ -367,6 +371,8 @@ def value_and_gradient(
     pixels: ArrayLike | None = ...,
     progress: Progress | None = ...,
     engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
 ) -> tuple[float, Gradient]: ...
 def vjp(
     experiment: Experiment,
@@ -377,6 +383,8 @@ def vjp(
     pixels: ArrayLike | None = ...,
     progress: Progress | None = ...,
     engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
 ) -> Gradient: ...
 def jvp(
     experiment: Experiment,
@@ -387,6 +395,8 @@ def jvp(
     pixels: ArrayLike | None = ...,
     progress: Progress | None = ...,
     engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
 ) -> NDArray[np.float64]: ...
 
 class Jacobian(NamedTuple):
@@ -404,6 +414,8 @@ def jacobian(
     threads: int = ...,
     progress: Progress | None = ...,
     engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
 ) -> Jacobian: ...
 
 class ExperimentModel:

@@ -21,7 +21,16 @@ class Jacobian(NamedTuple):
 
 
 def jacobian(
-    experiment, names, pixels=None, *, dtype="float64", threads=0, progress=None, engine="cpu"
+    experiment,
+    names,
+    pixels=None,
+    *,
+    dtype="float64",
+    threads=0,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
 ):
     """Photons of some pixels, and how they change with every number of the named parameters.
 
@@ -29,13 +38,21 @@ def jacobian(
         of experiment.parameters
     pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
         None: all in the region of interest that are not masked out
-    dtype, threads, progress, engine
+    dtype, threads, progress, engine, device, summation
         as value_and_gradient() takes them
 
     The columns are in the order of the names.  Raises UsageError for names and pixels that are none.
     """
     return Jacobian(
         *_core.jacobian(
-            experiment, names, pixels, dtype=dtype, threads=threads, progress=progress, engine=engine
+            experiment,
+            names,
+            pixels,
+            dtype=dtype,
+            threads=threads,
+            progress=progress,
+            engine=engine,
+            device=device,
+            summation=summation,
         )
     )

@@ -15,6 +15,14 @@ std::string joined(const std::vector<std::string_view>& spellings, const char* b
   return fmt::format("{}", fmt::join(spellings, between));
 }
 
+/// In a cell of a table.
+std::string in_table(std::string_view text) {
+  std::string escaped(text);
+  for (std::size_t at = 0; (at = escaped.find('|', at)) != std::string::npos; at += 2)
+    escaped.insert(at, 1, '\\');
+  return escaped;
+}
+
 void write_flags(std::ostream& out) {
   out << "# Flags\n\n"
          "Made from the program's flag table by `nablabragg docs flags`.\n\n"
@@ -29,11 +37,9 @@ void write_flags(std::ostream& out) {
       fmt::print(out, "\n## {}\n\n| flag | takes | default | what it does |\n|---|---|---|---|\n",
                  group);
     }
-    std::string values(flag.values);
-    for (std::size_t at = 0; (at = values.find('|', at)) != std::string::npos; at += 2)
-      values.insert(at, 1, '\\');
     fmt::print(out, "| `{}`{} | {} | {} | {} |\n", joined(flag.spellings, "` `"),
-               flag.match == flags::Match::exact ? " *whole*" : "", values, flag.standard, flag.help);
+               flag.match == flags::Match::prefix ? "" : " *whole*", in_table(flag.values),
+               flag.standard, flag.help);
   }
 }
 
@@ -62,6 +68,16 @@ void write_differences(std::ostream& out) {
   for (const QuirkEntry& entry : quirk_catalogue())
     fmt::print(out, "\n## {} {}\n\n*In compat mode {}.*\n\n- compat: {}\n- corrected: {}\n",
                entry.id, entry.title, policy_name(entry.policy), entry.compat, entry.corrected);
+  out << "\n## Flags that nanoBragg does not have\n\n"
+         "nanoBragg passes over arguments that it does not know, and takes what begins with the "
+         "text "
+         "of one of its flags for that flag.\n"
+         "So these are matched whole, and new ones do not begin with such a text.\n\n"
+         "| flag | takes | what it does |\n|---|---|---|\n";
+  for (const flags::Flag& flag : flags::flag_table())
+    if (flag.match == flags::Match::own)
+      fmt::print(out, "| `{}` | {} | {} |\n", joined(flag.spellings, "` `"), in_table(flag.values),
+                 flag.help);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 namespace nablabragg::engine {
 
 std::span<const Engine* const> engines() {
-  static const Engine* const all[] = {&cpu_engine(), &reference_engine()};
+  static const Engine* const all[] = {&reference_engine(), &cpu_engine()};
   return all;
 }
 

@@ -78,6 +78,19 @@ Choice choose(const Values& v, std::initializer_list<std::pair<std::string_view,
   v.fail("needs one of: " + names);
 }
 
+/// Of engines(), by name.
+Engine engine_named(const Values& v) {
+  std::string names;
+  for (const EngineInfo& each : engines()) {
+    if (v.text(0) == each.name) return each.engine;
+    names += (names.empty() ? "" : ", ") + each.name;
+  }
+  if (v.text(0) == "cuda")
+    throw UsageError(std::string(v.flag()) +
+                     " cuda: this program has no engine for GPUs; -engine takes one of: " + names);
+  v.fail("needs one of: " + names);
+}
+
 // An action of the table: r is the request, e its experiment, v the flag's values.
 #define NABLA_SET(...)                               \
   [](Request& r, [[maybe_unused]] const Values& v) { \
@@ -142,7 +155,7 @@ const std::vector<Flag>& table() {
       // ---- Structure factors
       {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "h k l F text of the P1 cell, or an MTZ or SF-mmCIF file",
        NABLA_SET(r.hkl_file = v.text(0))},
-      {"Structure factors", {"-hkl_column"}, prefix, "NAME", 1, 1, "first F", "amplitude column of an MTZ or SF-mmCIF file",
+      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "first F", "amplitude column of an MTZ or SF-mmCIF file",
        NABLA_SET(r.hkl_column = v.text(0))},
       {"Structure factors", {"-default_F"}, prefix, "F", 1, 1, "0", "amplitude of what the table does not hold [electrons]",
        NABLA_SET(e.structure_factors.default_F = v.real(0))},
@@ -152,7 +165,7 @@ const std::vector<Flag>& table() {
        NABLA_SET(e.structure_factors.interpolation = Interpolation::nearest)},
       {"Structure factors", {"-dump"}, prefix, "FILE", 1, 1, "Fdump.bin", "name of the cache that -hkl writes and runs without -hkl read",
        NABLA_SET(r.cache_file = v.text(0); r.cache_named = true)},
-      {"Structure factors", {"-nocache"}, prefix, "", 0, 0, "", "neither read nor write the cache",
+      {"Structure factors", {"-nocache"}, own, "", 0, 0, "", "neither read nor write the cache",
        NABLA_SET(r.cache_allowed = false)},
 
       // ---- Detector
@@ -220,7 +233,7 @@ const std::vector<Flag>& table() {
        })},
       {"Detector", {"-pix0_vector"}, prefix, "x y z", 3, 3, "", "corner of pixel (0,0) from the sample [m], before rotations (with -corrected)",
        NABLA_SET(set_custom(r, r.origin_m, v); r.pix0_given = true)},
-      {"Detector", {"-pix0_vector_mm"}, prefix, "x y z", 3, 3, "", "the same in mm",
+      {"Detector", {"-pix0_vector_mm"}, own, "x y z", 3, 3, "", "the same in mm",
        NABLA_SET(set_custom(r, r.origin_m, v); r.origin_m = *r.origin_m / 1000.0; r.pix0_given = true)},
       {"Detector", {"-detector_rotx"}, prefix, "degree", 1, 1, "0", "rotate the detector about laboratory x",
        NABLA_SET(e.detector.rotation_deg.x = v.real(0))},
@@ -286,7 +299,7 @@ const std::vector<Flag>& table() {
        NABLA_SET(e.beam.round_divergence = false)},
       {"Beam", {"-sourcefile"}, prefix, "FILE", 1, 1, "", "X Y Z weight wavelength(m) a line; replaces divergence and dispersion",
        NABLA_SET(r.source_file = v.text(0))},
-      {"Beam", {"-source_lambda"}, prefix, "file | cli", 1, 1, "file", "wavelength of listed sources: their column, or -lambda",
+      {"Beam", {"-source_lambda"}, own, "file | cli", 1, 1, "file", "wavelength of listed sources: their column, or -lambda",
        NABLA_SET((r.source_wavelength_from_cli = choose<bool>(v, {{"file", false}, {"cli", true}})))},
       {"Beam", {"-polar"}, exact, "K", 1, 1, "0", "Kahn polarization factor: 0 unpolarized, 1 polarized",
        NABLA_SET(e.beam.polarization_fraction = v.real(0); e.beam.polarization_correction = true)},
@@ -350,35 +363,39 @@ const std::vector<Flag>& table() {
        NABLA_SET(r.pgm_scale = v.real(0); r.pgm_file.on = true)},
       {"Output", {"-adc"}, prefix, "x", 1, 1, "40", "offset of the integer and noise images",
        NABLA_SET(r.adc = v.real(0))},
-      {"Output", {"-pngfile"}, prefix, "FILE", 1, 1, "", "grey PNG picture",
+      {"Output", {"-pngfile"}, own, "FILE", 1, 1, "", "grey PNG picture",
        NABLA_SET(r.png_file = v.text(0))},
-      {"Output", {"-pngscale"}, prefix, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",
+      {"Output", {"-pngscale"}, own, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",
        NABLA_SET((r.png_scale = choose<PictureScale>(v, {{"linear", PictureScale::linear}, {"log", PictureScale::log}, {"sqrt", PictureScale::sqrt}})))},
-      {"Output", {"-pngwhite"}, prefix, "photons", 1, 1, "99.9th percentile", "photons of a white pixel",
+      {"Output", {"-pngwhite"}, own, "photons", 1, 1, "99.9th percentile", "photons of a white pixel",
        NABLA_SET(r.png_white = v.real(0); if (!(r.png_white > 0)) v.fail("needs a positive number of photons"))},
-      {"Output", {"-pngbits"}, prefix, "8|16", 1, 1, "8", "bits of a pixel",
+      {"Output", {"-pngbits"}, own, "8|16", 1, 1, "8", "bits of a pixel",
        NABLA_SET((r.png_bits = choose<int>(v, {{"8", 8}, {"16", 16}})))},
-      {"Output", {"-pngnoise"}, prefix, "", 0, 0, "", "make the picture from the noise image",
+      {"Output", {"-pngnoise"}, own, "", 0, 0, "", "make the picture from the noise image",
        NABLA_SET(r.png_of_noise = true)},
-      {"Output", {"-pnginvert"}, prefix, "", 0, 0, "", "dark spots on white, as on film",
+      {"Output", {"-pnginvert"}, own, "", 0, 0, "", "dark spots on white, as on film",
        NABLA_SET(r.png_inverted = true)},
 
       // ---- Running
-      {"Running", {"-corrected"}, exact, "", 0, 0, "", "right physics instead of nanoBragg's quirks (docs/differences.md)",
+      {"Running", {"-corrected"}, own, "", 0, 0, "", "right physics instead of nanoBragg's quirks (docs/differences.md)",
        NABLA_SET()},
-      {"Running", {"-compat"}, exact, "", 0, 0, "on", "nanoBragg's image, bug for bug",
+      {"Running", {"-compat"}, own, "", 0, 0, "on", "nanoBragg's image, bug for bug",
        NABLA_SET()},
-      {"Running", {"-threads"}, prefix, "n", 1, 1, "all", "threads; the image does not depend on them",
+      {"Running", {"-threads"}, own, "n", 1, 1, "all", "threads; the image does not depend on them",
        NABLA_SET(r.threads = v.whole(0); if (r.threads < 0) v.fail("needs a number of threads, or 0 for all"))},
-      {"Running", {"-engine"}, exact, "reference | cpu", 1, 1, "cpu", "what computes the pixels: plain loops in double precision, or SIMD lanes and tiles",
-       NABLA_SET((r.engine = choose<Engine>(v, {{"reference", Engine::reference}, {"cpu", Engine::cpu}})))},
-      {"Running", {"-dtype"}, exact, "float32 | float64", 1, 1, "float32", "precision of the cpu engine; the reference engine is always double",
+      {"Running", {"-engine"}, own, "reference | cpu | cuda", 1, 1, "cpu", "who computes: plain loops in double precision, SIMD lanes and tiles, or a GPU (not in this program)",
+       NABLA_SET(r.engine = engine_named(v))},
+      {"Running", {"-dtype"}, own, "float32 | float64", 1, 1, "float32", "precision of the cpu engine; the reference engine is always double",
        NABLA_SET((r.precision = choose<Precision>(v, {{"float32", Precision::float32}, {"float64", Precision::float64}})))},
-      {"Running", {"-device"}, exact, "cpu", 1, 1, "cpu", "where to compute",
-       NABLA_SET(if (v.text(0) != "cpu") v.fail("can only be cpu, the one device of this build"))},
-      {"Running", {"-skip_below"}, exact, "photons", 1, 1, "1.17549e-38", "the cpu engine may leave out steps that together add less than this to a pixel; 0: none",
+      {"Running", {"-device"}, own, "cpu | cuda | auto", 1, 1, "auto", "the same as -engine; auto: what is fastest here",
+       NABLA_SET(choose<int>(v, {{"cpu", 0}, {"cuda", 0}, {"auto", 0}});
+                 r.engine = v.text(0) == "auto" ? ComputeOptions{}.engine : engine_named(v))},
+      {"Running", {"-summation"}, own, "auto | sampled | closed", 1, 1, "auto", "how steps are summed: sampled one by one, or in closed form (not in this program)",
+       NABLA_SET(if (choose<bool>(v, {{"auto", false}, {"sampled", false}, {"closed", true}}))
+         throw UsageError("-summation closed: no sum in closed form is known to this program; take sampled or auto"))},
+      {"Running", {"-skip_below"}, own, "photons", 1, 1, "1.17549e-38", "the cpu engine may leave out steps that together add less than this to a pixel; 0: none",
        NABLA_SET(r.skip_below = v.real(0); if (r.skip_below < 0) v.fail("needs a number of photons that is not negative"))},
-      {"Running", {"-profile"}, exact, "FILE", 1, 1, "", "where the time went, stage by stage and thread by thread, for ui.perfetto.dev or chrome://tracing",
+      {"Running", {"-profile"}, own, "FILE", 1, 1, "", "where the time went, stage by stage and thread by thread, for ui.perfetto.dev or chrome://tracing",
        NABLA_SET(r.profile_file = v.text(0))},
       {"Running", {"-progress"}, prefix, "", 0, 0, "on a terminal", "show a progress bar",
        NABLA_SET(r.progress = true)},
@@ -388,15 +405,15 @@ const std::vector<Flag>& table() {
        set_printout, "plan"},
       {"Running", {"-printout_pixel"}, prefix, "fast slow", 2, 2, "", "the same for one pixel",
        NABLA_SET(r.printout = true; r.printout_pixel = {v.whole(0), v.whole(1)})},
-      {"Running", {"-trace_pixel", "-dump_pixel"}, prefix, "slow fast", 2, 2, "", "print every factor of this pixel, step by step",
+      {"Running", {"-trace_pixel", "-dump_pixel"}, own, "slow fast", 2, 2, "", "print every factor of this pixel, step by step",
        set_trace_pixel},
-      {"Running", {"-trace_format"}, prefix, "table|json", 1, 1, "table", "how -trace_pixel prints",
+      {"Running", {"-trace_format"}, own, "table|json", 1, 1, "table", "how -trace_pixel prints",
        NABLA_SET((r.trace_format = choose<TraceFormat>(v, {{"table", TraceFormat::table}, {"json", TraceFormat::json}})))},
-      {"Running", {"-trace_steps"}, prefix, "n", 1, 1, "100", "steps that -trace_pixel prints; 0: all",
+      {"Running", {"-trace_steps"}, own, "n", 1, 1, "100", "steps that -trace_pixel prints; 0: all",
        NABLA_SET(r.trace_steps = v.whole(0))},
-      {"Running", {"-help", "-h"}, exact, "", 0, 0, "", "this text",
+      {"Running", {"-help", "-h"}, own, "", 0, 0, "", "this text",
        NABLA_SET(r.help = true)},
-      {"Running", {"-version"}, exact, "", 0, 0, "", "the program's version",
+      {"Running", {"-version"}, own, "", 0, 0, "", "the program's version",
        NABLA_SET(r.version = true)},
   };
   // clang-format on
@@ -407,7 +424,7 @@ const std::vector<Flag>& table() {
 
 /// Some prefix flags have a spelling that only counts whole: what follows would be another flag.
 bool exact_only(const Flag& flag, std::string_view spelling) {
-  return flag.match == Match::exact || spelling == "-mosaic";
+  return flag.match != Match::prefix || spelling == "-mosaic";
 }
 
 /// Edits (insert, delete, replace, swap neighbours) from one word to the other.

@@ -13,6 +13,7 @@ namespace nablabragg::flags {
 class Values {
  public:
   Values(std::string_view flag, std::span<const std::string> words) : flag_(flag), words_(words) {}
+  std::string_view flag() const { return flag_; }
   int count() const { return static_cast<int>(words_.size()); }
   const std::string& text(int i) const { return words_[static_cast<std::size_t>(i)]; }
   double real(int i) const;
@@ -28,7 +29,8 @@ class Values {
 
 enum class Match {
   prefix,  ///< the argument begins with the flag's text
-  exact
+  exact,   ///< the argument is the flag's text
+  own  ///< the same, of a flag that nanoBragg does not have: it must not take it for another one
 };
 
 struct Flag {

@@ -164,8 +164,9 @@ py::array_t<double> photons_of(const SettledExperiment& e, const Selection& sele
 
 py::tuple py_value_and_gradient(const Experiment& experiment, const py::object& loss,
                                 const py::object& dtype, int threads, const py::object& pixels,
-                                const py::object& progress, const std::string& engine) {
-  const ComputeOptions options = options_of(dtype, threads, engine);
+                                const py::object& progress, const std::string& engine,
+                                const py::object& device, const std::string& summation) {
+  const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
   const SettledExperiment e(experiment);
   const Selection selection = selection_of(e, pixels);
   if (!PyCallable_Check(loss.ptr())) {
@@ -185,8 +186,9 @@ py::tuple py_value_and_gradient(const Experiment& experiment, const py::object& 
 
 py::tuple py_jacobian(const Experiment& experiment, const py::object& names,
                       const py::object& pixels, const py::object& dtype, int threads,
-                      const py::object& progress, const std::string& engine) {
-  const ComputeOptions options = options_of(dtype, threads, engine);
+                      const py::object& progress, const std::string& engine,
+                      const py::object& device, const std::string& summation) {
+  const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
   std::vector<std::string> wanted;
   if (py::isinstance<py::str>(names))
     wanted.push_back(names.cast<std::string>());
@@ -212,8 +214,9 @@ py::tuple py_jacobian(const Experiment& experiment, const py::object& names,
 
 py::array py_jvp(const Experiment& experiment, const py::dict& direction, const py::object& dtype,
                  int threads, const py::object& pixels, const py::object& progress,
-                 const std::string& engine) {
-  const ComputeOptions options = options_of(dtype, threads, engine);
+                 const std::string& engine, const py::object& device,
+                 const std::string& summation) {
+  const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
   const SettledExperiment e(experiment);
   NamedValues named;
   std::shared_ptr<StructureFactorGrid> table;
@@ -243,8 +246,8 @@ dtype : 'float64' or 'float32'
     of the arithmetic; results are float64
 pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
     only these, in arrays of shape (n,)
-threads, progress, engine
-    as simulate() takes them
+threads, progress, engine, device, summation
+    as simulate() takes them; by 'reference' the value is that of its own image
 
 Raises what simulate() raises, and UsageError for wrong shapes and names.)";
 
@@ -307,11 +310,12 @@ void bind_gradients(py::module_& module) {
     module.def(name, function, py::arg("experiment"), arguments..., py::kw_only(),
                py::arg("dtype") = "float64", py::arg("threads") = 0, py::arg("pixels") = py::none(),
                py::arg("progress") = py::none(), py::arg("engine") = "cpu",
+               py::arg("device") = py::none(), py::arg("summation") = "auto",
                (help + common).c_str());
   };
   keywords(
       "value_and_gradient", &py_value_and_gradient,
-      R"(value_and_gradient(experiment, loss, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu')
+      R"(value_and_gradient(experiment, loss, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
 
 A number that depends on the image, and its derivative with respect to all that made the image:
 (value, gradient), gradient a dict of the names, shapes and units of experiment.parameters, and F, an
@@ -325,13 +329,13 @@ loss : array (slow, fast), or a function
       "vjp",
       [](const Experiment& described, const py::object& weights, const py::object& dtype,
          int threads, const py::object& pixels, const py::object& progress,
-         const std::string& engine) {
-        const ComputeOptions options = options_of(dtype, threads, engine);
+         const std::string& engine, const py::object& device, const std::string& summation) {
+        const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
         const SettledExperiment e(described);
         return dict_of(e,
                        weighted(e, selection_of(e, pixels), weights, options, progress).gradient);
       },
-      R"(vjp(experiment, weights, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu')
+      R"(vjp(experiment, weights, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
 
 Weights x Jacobian: the gradient of sum(weights * image) as value_and_gradient() gives it.
 
@@ -339,7 +343,7 @@ weights : array (slow, fast))",
       py::arg("weights"));
   keywords(
       "jvp", &py_jvp,
-      R"(jvp(experiment, direction, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu')
+      R"(jvp(experiment, direction, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
 
 Jacobian x direction: how fast every pixel changes along a direction, an array (slow, fast).
 
@@ -348,7 +352,8 @@ direction : dict of name to number or array
       py::arg("direction"));
   module.def("jacobian", &py_jacobian, py::arg("experiment"), py::arg("names"),
              py::arg("pixels") = py::none(), py::kw_only(), py::arg("dtype") = "float64",
-             py::arg("threads") = 0, py::arg("progress") = py::none(), py::arg("engine") = "cpu");
+             py::arg("threads") = 0, py::arg("progress") = py::none(), py::arg("engine") = "cpu",
+             py::arg("device") = py::none(), py::arg("summation") = "auto");
 }
 
 }  // namespace nablabragg::python

@@ -64,14 +64,16 @@ void bind_images(py::module_& module) {
   module.def(
       "simulate",
       [](const Experiment& e, const py::object& dtype, int threads, const py::object& pixels,
-         const py::object& progress, const std::string& engine) -> py::array {
-        const ComputeOptions compute = options_of(dtype, threads, engine);
+         const py::object& progress, const std::string& engine, const py::object& device,
+         const std::string& summation) -> py::array {
+        const ComputeOptions compute = options_of(dtype, threads, engine, device, summation);
         if (pixels.is_none()) return simulate_image(e, compute, progress);
         return simulate_list(e, compute, pixels_of(pixels), progress);
       },
       py::arg("experiment"), py::kw_only(), py::arg("dtype") = "float32", py::arg("threads") = 0,
       py::arg("pixels") = py::none(), py::arg("progress") = py::none(), py::arg("engine") = "cpu",
-      R"(simulate(experiment, *, dtype='float32', threads=0, pixels=None, progress=None, engine='cpu')
+      py::arg("device") = py::none(), py::arg("summation") = "auto",
+      R"(simulate(experiment, *, dtype='float32', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
 
 The image: photons of every pixel, an array (slow, fast) that owns its memory.
 
@@ -84,7 +86,11 @@ pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
 progress : function of the share that is done, a float
     called ten times a second; stops the work by returning False (Cancelled) or by raising
 engine : 'cpu' or 'reference'
-    'reference': double precision, plain loops
+    who computes; 'reference': double precision, plain loops
+device : 'cpu' or 'auto'
+    another word for engine, and stronger; 'auto': what is fastest here
+summation : 'auto' or 'sampled'
+    how steps are summed: one by one is all that there is
 
 Other Python threads run meanwhile, and Ctrl-C stops it.
 Raises UsageError for a description of no experiment and for a pixel that is not on the panel.)");

@@ -87,14 +87,32 @@ Precision precision_of(const py::object& dtype) {
   throw UsageError(R"(dtype is "float32" or "float64", not )" + name);
 }
 
-ComputeOptions options_of(const py::object& dtype, int threads, const std::string& engine) {
+namespace {
+
+Engine engine_of(const std::string& name) {
+  std::string names;
+  for (const EngineInfo& each : engines()) {
+    if (name == each.name) return each.engine;
+    names += (names.empty() ? R"(")" : R"(" or ")") + each.name;
+  }
+  throw UsageError("engine is " + names + R"(", not ")" + name + R"(")");
+}
+
+}  // namespace
+
+ComputeOptions options_of(const py::object& dtype, int threads, const std::string& engine,
+                          const py::object& device, const std::string& summation) {
   if (threads < 0) throw UsageError("threads is 0, for all of the machine, or a positive number");
-  if (engine != "cpu" && engine != "reference")
-    throw UsageError(R"(engine is "cpu" or "reference", not ")" + engine + R"(")");
+  if (summation == "closed")
+    throw UsageError(
+        R"(no sum in closed form is known to this library; take summation="sampled" or "auto")");
+  if (summation != "auto" && summation != "sampled")
+    throw UsageError(R"(summation is "auto" or "sampled", not ")" + summation + R"(")");
   ComputeOptions options;
   options.precision = precision_of(dtype);
   options.threads = threads;
-  options.engine = engine == "cpu" ? Engine::cpu : Engine::reference;
+  const std::string who = device.is_none() ? engine : std::string(py::str(device));
+  if (device.is_none() || who != "auto") options.engine = engine_of(who);
   return options;
 }
 

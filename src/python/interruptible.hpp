@@ -24,6 +24,9 @@ void run_interruptible(ComputeOptions options, const py::object& progress,
 Precision precision_of(const py::object& dtype);
 
 /// The options of simulate(), value_and_gradient() and their like.
-ComputeOptions options_of(const py::object& dtype, int threads, const std::string& engine);
+/// `device`, unless None, stands for `engine`: "auto" is what is fastest here.  Throws UsageError
+/// for an engine or a summation that this library does not have.
+ComputeOptions options_of(const py::object& dtype, int threads, const std::string& engine,
+                          const py::object& device, const std::string& summation);
 
 }  // namespace nablabragg::python

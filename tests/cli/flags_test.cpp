@@ -229,9 +229,10 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"linear|log|sqrt", "log"},
       {"8|16", "16"},
       {"table|json", "json"},
-      {"reference | cpu", "reference"},
+      {"reference | cpu | cuda", "reference"},
       {"float32 | float64", "float64"},
-      {"cpu", "cpu"},
+      {"cpu | cuda | auto", "cpu"},
+      {"auto | sampled | closed", "sampled"},
       {"[plan]", "plan"},
   };
   return values;
@@ -274,7 +275,7 @@ TEST_F(EveryFlag, ChangesSomethingUnlessItIsDeadOrStandsForTheDefault) {
       // Dead in nanoBragg too
       "-density", "-MW", "-molec", "-coherent", "-stolout",
       // The default
-      "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress", "-device"};
+      "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress", "-device", "-summation"};
   const std::string standard = state_of("");
   for (const flags::Flag& flag : flags::flag_table()) {
     const std::string line = std::string(flag.spellings[0]) + ' ' + values_for(flag, image);
@@ -892,6 +893,58 @@ TEST_F(ImageHeader, OfAnImageBeatsThatOfAMaskInCompatModeAndTheLastOneInCorrecte
   EXPECT_EQ(parse(mask_first).experiment.detector.distance_mm, 150);
   EXPECT_EQ(parse("-corrected " + image_first).experiment.detector.distance_mm, 90);
   EXPECT_EQ(parse("-corrected " + mask_first).experiment.detector.distance_mm, 150);
+}
+
+// ---- Who computes, and how ----------------------------------------------------------------------
+
+TEST(Choices, NameTheEngineByItsNameOrItsDevice) {
+  EXPECT_EQ(parse("-engine reference").engine, Engine::reference);
+  EXPECT_EQ(parse("-engine cpu").engine, Engine::cpu);
+  EXPECT_EQ(parse("-device cpu").engine, Engine::cpu);
+  EXPECT_EQ(parse("-device auto").engine, Engine::cpu);
+  EXPECT_EQ(parse("-engine reference -device auto").engine, Engine::cpu);
+  for (const char* line : {"-summation auto", "-summation sampled"})
+    EXPECT_EQ(parse(line).engine, ComputeOptions{}.engine);
+}
+
+TEST(Choices, ThatThisProgramDoesNotHaveAreRefusedInASentence) {
+  EXPECT_THAT(complaint_about("-engine cuda"), HasSubstr("no engine for GPUs"));
+  EXPECT_THAT(complaint_about("-device cuda"), HasSubstr("no engine for GPUs"));
+  EXPECT_THAT(complaint_about("-engine fast"), HasSubstr("reference, cpu"));
+  EXPECT_THAT(complaint_about("-summation closed"), HasSubstr("closed form"));
+  EXPECT_THAT(complaint_about("-summation exact"), HasSubstr("auto, sampled, closed"));
+}
+
+// ---- Flags that nanoBragg does not have ---------------------------------------------------------
+
+TEST(OwnFlags, AreMatchedWhole) {
+  int own = 0;
+  for (const flags::Flag& flag : flags::flag_table()) {
+    if (flag.match != flags::Match::own) continue;
+    for (const std::string_view spelling : flag.spellings) {
+      ++own;
+      EXPECT_EQ(flags::find_flag(spelling), &flag);
+      EXPECT_NE(flags::find_flag(std::string(spelling) + "x"), &flag) << spelling;
+    }
+  }
+  EXPECT_GT(own, 20);
+}
+
+TEST(OwnFlags, DoNotBeginWithTheTextOfAFlagThatNanoBraggHas) {
+  // nanoBragg would take them for it.  Of three it does, and their users were told: the first two
+  // spellings come from other programs, the third names the column of the file that -hkl gives.
+  const std::set<std::string_view> taken{"-pix0_vector_mm", "-dump_pixel", "-hkl_column"};
+  std::set<std::string_view> found;
+  for (const flags::Flag& own : flags::flag_table()) {
+    if (own.match != flags::Match::own) continue;
+    for (const flags::Flag& other : flags::flag_table()) {
+      if (other.match != flags::Match::prefix) continue;
+      for (const std::string_view spelling : own.spellings)
+        for (const std::string_view text : other.spellings)
+          if (spelling.starts_with(text)) found.insert(spelling);
+    }
+  }
+  EXPECT_EQ(found, taken);
 }
 
 }  // namespace

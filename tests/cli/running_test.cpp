@@ -103,10 +103,14 @@ TEST_F(Running, RefusesAPrecisionThatIsNotThere) {
 }
 
 TEST_F(Running, RefusesADeviceThatIsNotThereAndSaysWhichIs) {
-  for (const char* device : {"cuda", "gpu", "CPU"})
+  for (const char* device : {"gpu", "CPU", "reference"})
+    expect_usage_error(std::string("-device ") + device,
+                       std::string("-device needs one of: cpu, cuda, auto, not '") + device + "'");
+  for (const char* flag : {"-device", "-engine"})
     expect_usage_error(
-        std::string("-device ") + device,
-        std::string("-device can only be cpu, the one device of this build, not '") + device + "'");
+        std::string(flag) + " cuda",
+        std::string(flag) +
+            " cuda: this program has no engine for GPUs; -engine takes one of: reference, cpu");
 }
 
 TEST_F(Running, RefusesToSkipWhatIsNoNumberOfPhotons) {
@@ -125,7 +129,8 @@ TEST_F(Running, RefusesTheReferenceInSinglePrecisionInEitherOrder) {
 }
 
 TEST_F(Running, FlagsThatWantAWordSaySoWhenNothingFollows) {
-  expect_usage_error("-engine", "-engine needs a value (reference | cpu), and nothing follows");
+  expect_usage_error("-engine",
+                     "-engine needs a value (reference | cpu | cuda), and nothing follows");
   expect_usage_error("-profile", "-profile needs a value (FILE), and nothing follows");
 }
 

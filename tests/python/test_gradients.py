@@ -169,3 +169,24 @@ def test_single_precision_gradients_are_near(smooth, weights):
     _, single = nb.value_and_gradient(smooth, weights, dtype="float32")
     scale = np.abs(double["cell"]).max()
     assert np.allclose(single["cell"], double["cell"], rtol=1e-3, atol=1e-4 * scale)
+
+
+def test_the_reference_engine_is_honoured_by_gradients():
+    experiment = nb.parse(
+        "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -lambda 1 "
+        "-detpixels 32 -pixel 1 -oversample 1"
+    )
+    weights = 1 + np.sin(np.arange(32 * 32.0)).reshape(32, 32)
+    seen = []
+
+    def loss(photons):
+        seen.append(photons.copy())
+        return float((weights * photons).sum()), weights
+
+    plain = nb.simulate(experiment, engine="reference")
+    for dtype in ("float32", "float64"):
+        value, gradient = nb.value_and_gradient(experiment, weights, dtype=dtype, engine="reference")
+        called, same = nb.value_and_gradient(experiment, loss, dtype=dtype, engine="reference")
+        assert np.array_equal(seen[-1].astype(np.float32), plain)
+        assert value == pytest.approx(called, rel=1e-14)
+        assert gradient["distance"] == same["distance"]

@@ -51,12 +51,20 @@ def test_listed_pixels_are_those_of_the_image(small):
     assert nb.simulate(small, pixels=np.zeros((0, 2), int)).shape == (0,)
 
 
+def test_the_device_stands_for_the_engine(small):
+    image = nb.simulate(small)
+    for device in ("cpu", "auto"):
+        assert np.array_equal(nb.simulate(small, device=device, summation="sampled"), image)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"dtype": "int8"},
         {"threads": -1},
         {"engine": "gpu"},
+        {"device": "cuda"},
+        {"summation": "closed"},
         {"pixels": [(48, 0)]},
         {"pixels": [(0.5, 0.5)]},
         {"pixels": [1, 2, 3]},

@@ -36,7 +36,7 @@ Plan plan_of(const Experiment& e) { return make_plan(e, resolve(e)); }
 
 TEST(EngineObjects, AreListedByName) {
   EXPECT_THAT(engines(),
-              ElementsAre(Field(&EngineInfo::name, "cpu"), Field(&EngineInfo::name, "reference")));
+              ElementsAre(Field(&EngineInfo::name, "reference"), Field(&EngineInfo::name, "cpu")));
   for (const EngineInfo& each : engines()) {
     EXPECT_NE(each.description, "");
     ComputeOptions options;

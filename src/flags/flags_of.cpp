@@ -203,7 +203,7 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
     // A normal that follows from the axes
     if (!target.detector.normal && now.detector.normal) {
       Panel panel;
-      model::detail::set_axes(target, panel);
+      model::detail::set_axes(target, target.detector, panel);
       model::detail::set_normal(target.detector, target.quirks.custom_normal_kept, panel);
       append(arguments_of(FieldFlags{{"-odet_vector"}, 1}, panel.normal));
       changed = true;

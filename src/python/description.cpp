@@ -81,6 +81,10 @@ void check(const Experiment& experiment) {
     throw UsageError(
         "there are no structure factors; give structure_factors=StructureFactors.read(FILE), or "
         "structure_factors=100 for the same amplitude everywhere");
+  if (!experiment.more_panels.empty())
+    throw UsageError("the experiment has " + std::to_string(experiment.more_panels.size() + 1) +
+                     " panels, and an image in Python is one: leave more_panels out, and make an "
+                     "experiment for each");
   resolve(experiment);
 }
 

@@ -65,11 +65,13 @@ std::string in_brackets(const description::Units& units) {
 template <class Part, class Row>
 void add(const Row& row, Fields<Part>& fields) {
   using Value = typename Row::Type;
-  fields.push_back({row.name, kind_of(Type<Value>(), in_brackets(row.units)), row.help,
-                    [&row](const Part& part) { return Convert<Value>::to(row.get(part)); },
-                    [&row](Part& part, py::handle value) {
-                      row.set(part, Convert<Value>::from(value, row.name));
-                    }});
+  // Python's images are arrays of one panel.
+  if constexpr (!std::is_same_v<Value, std::vector<FurtherPanel>>)
+    fields.push_back({row.name, kind_of(Type<Value>(), in_brackets(row.units)), row.help,
+                      [&row](const Part& part) { return Convert<Value>::to(row.get(part)); },
+                      [&row](Part& part, py::handle value) {
+                        row.set(part, Convert<Value>::from(value, row.name));
+                      }});
 }
 
 /// A table is an array and the indices of its first entry.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>  // for snprintf
 
+#include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg {
@@ -45,6 +46,7 @@ StructureFactorGrid::StructureFactorGrid(MillerIndex min, MillerIndex max, doubl
         std::to_string(min[2]) + ".." + std::to_string(max[2]) + ": their table would need " +
         mebibytes(cells * sizeof(double)) + " of memory and at most " +
         mebibytes(static_cast<double>(max_bytes)) + " may be used; look for a stray index");
+  memory::reserve_in_huge_pages(values_, static_cast<std::size_t>(cells));
   values_.assign(static_cast<std::size_t>(cells), fill);
 }
 

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "io/text_lines.hpp"
+#include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/vec3.hpp"  // for NABLA_INLINE
@@ -116,90 +117,89 @@ std::optional<Reflection> parse_line(std::string_view line, Refuse&& refuse) {
   return reflection;
 }
 
-/// Whole lines of a file, some hundred thousand bytes, and where their reflections go.
+/// Whole lines of a piece of text and their reflections.
 struct Part {
   std::string_view text;
-  std::size_t lines = 0;
-  Reflection* first = nullptr;
-  std::size_t reflections = 0;
+  std::vector<Reflection> reflections;
   std::exception_ptr fault;
 };
 
-std::vector<Part> parts_of(std::string_view text) {
-  constexpr std::size_t bytes = 200'000;
-  std::vector<Part> parts;
-  while (!text.empty()) {
+/// The parts of one piece take the room of those of the piece before.
+void split(std::string_view text, std::vector<Part>& parts) {
+  constexpr std::size_t bytes = std::size_t{1} << 16;
+  std::size_t count = 0;
+  for (; !text.empty(); ++count) {
     const std::size_t end = text.size() > bytes ? text.find('\n', bytes) : std::string_view::npos;
-    Part part;
-    part.text = text.substr(0, end == std::string_view::npos ? end : end + 1);
-    text.remove_prefix(part.text.size());
-    parts.push_back(std::move(part));
+    if (count == parts.size()) parts.emplace_back();
+    parts[count].text = text.substr(0, end == std::string_view::npos ? end : end + 1);
+    text.remove_prefix(parts[count].text.size());
   }
-  return parts;
+  parts.resize(count);
 }
 
-/// Reads the reflections of a part of `text`.
-void parse(const std::string& path, std::string_view text, Part& part) {
-  Reflection* to = part.first;
+/// Calls `refuse(line, where, problem)`, which throws, for what is no reflection.
+template <class Refuse>
+void parse(Part& part, Refuse&& refuse) {
+  part.reflections.clear();
   const char* const end = part.text.data() + part.text.size();
   for (const char* begin = part.text.data(); begin < end;) {
     const char* at = begin;
-    const bool usual = take_reflection(at, *to);
+    Reflection reflection;
+    const bool usual = take_reflection(at, reflection);
     const char* const newline = std::find(usual ? at : begin, end, '\n');
     if (usual) {
-      ++to;
+      part.reflections.push_back(reflection);
     } else {
       Lines one(std::string_view(begin, newline));
       one.next();
-      const std::string_view line = one.line();
-      const auto refuse = [&](const std::string& problem) {
-        throw InputError(path, line_at(text, static_cast<std::size_t>(begin - text.data())),
-                         problem + " in " + in_quotes(line) +
-                             "; expected: h k l F, with whole h, k, l and finite F");
-      };
-      if (const auto reflection = parse_line(line, refuse)) *to++ = *reflection;
+      const auto other = parse_line(
+          one.line(), [&](const std::string& problem) { refuse(one.line(), begin, problem); });
+      if (other) part.reflections.push_back(*other);
     }
     begin = newline + 1;
   }
-  part.reflections = static_cast<std::size_t>(to - part.first);
 }
 
 }  // namespace
 
 std::vector<Reflection> read_hkl(const std::string& path) {
-  const std::string text = read_text(path);
-  std::vector<Part> parts = parts_of(text);
-  const auto for_each_part = [&](auto&& work) {
-    tbb::parallel_for(std::size_t{0}, parts.size(), [&](std::size_t i) { work(parts[i]); });
+  TextPieces text(path);
+  std::vector<Reflection> reflections;
+  std::vector<Part> parts;
+  const auto refuse = [&](std::string_view line, const char* where, const std::string& problem) {
+    const std::string_view piece = text.piece();
+    const long number = text.lines_before() +
+                        line_at(piece, static_cast<std::size_t>(where - piece.data()));
+    throw InputError(path, number,
+                     problem + " in " + in_quotes(line) +
+                         "; expected: h k l F, with whole h, k, l and finite F");
   };
-  // A place for each line
-  for_each_part([](Part& part) {
-    part.lines = count_newlines(part.text) + (part.text.ends_with('\n') ? 0 : 1);
-  });
-  std::size_t lines = 0;
-  for (const Part& part : parts) lines += part.lines;
-  std::vector<Reflection> reflections(lines);
-  Reflection* first = reflections.data();
-  for (Part& part : parts) {
-    part.first = first;
-    first += part.lines;
-  }
-  for_each_part([&](Part& part) {
-    try {
-      parse(path, text, part);
-    } catch (const InputError&) {
-      part.fault = std::current_exception();
+  std::exception_ptr fault;
+  while (text.next()) {
+    // What is no text at all is told before any line.
+    if (fault) continue;
+    split(text.piece(), parts);
+    tbb::parallel_for(std::size_t{0}, parts.size(), [&](std::size_t i) {
+      try {
+        parse(parts[i], refuse);
+      } catch (const InputError&) {
+        parts[i].fault = std::current_exception();
+      }
+    });
+    for (const Part& part : parts) {
+      if (!fault) fault = part.fault;
+      if (reflections.empty()) {
+        // Lists are even: room for all that may come, of which only what is used becomes memory.
+        const double pieces = static_cast<double>(text.known_bytes()) /
+                              static_cast<double>(part.text.size());
+        memory::reserve_in_huge_pages(
+            reflections,
+            static_cast<std::size_t>(1.3 * pieces * static_cast<double>(part.reflections.size())));
+      }
+      reflections.insert(reflections.end(), part.reflections.begin(), part.reflections.end());
     }
-  });
-  // The places of blank lines and comments are closed.
-  Reflection* end = reflections.data();
-  for (const Part& part : parts) {
-    // Of several faults the first in the file is told.
-    if (part.fault) std::rethrow_exception(part.fault);
-    if (end != part.first) std::move(part.first, part.first + part.reflections, end);
-    end += part.reflections;
   }
-  reflections.resize(static_cast<std::size_t>(end - reflections.data()));
+  if (fault) std::rethrow_exception(fault);
   if (reflections.empty()) throw InputError(path, 0, "holds no reflections");
   return reflections;
 }

@@ -5,14 +5,14 @@
 #include <cmath>  // for std::isfinite
 #include <cstdint>
 
-#include "io/input_file.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
 
 namespace {
 
-constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
+// Enough for some threads to share, and little enough to stay in a cache.
+constexpr std::size_t piece_bytes = std::size_t{1} << 18, chunk_bytes = std::size_t{1} << 16;
 // Ten times the longest list of reflections one can think of; an endless pipe must end somewhere.
 constexpr std::size_t most_bytes = std::size_t{4} << 30;
 
@@ -32,31 +32,56 @@ bool holds_rubbish(std::string_view text) {
 
 }  // namespace
 
-std::string read_text(const std::string& path) {
-  InputFile file(path);
-  std::string text;
-  for (std::size_t got = chunk_bytes; got == chunk_bytes;) {
-    const std::size_t before = text.size();
-    if (before + chunk_bytes > most_bytes)
-      throw InputError(path, 0, "is longer than 4 GiB of text");
-    // What is no text is found out before it is given room.
-    if (before > 0) text.reserve(std::min(file.known_bytes() + chunk_bytes, most_bytes));
-    text.resize(before + chunk_bytes);
-    got = file.read(text.data() + before, chunk_bytes);
-    text.resize(before + got);
-    // Chunk by chunk, so that a device or a huge binary file is refused at once.
-    if (holds_rubbish(std::string_view(text).substr(before))) {
-      const auto rubbish = std::find_if(text.begin(), text.end(), is_rubbish);
-      throw InputError(path, line_at(text, static_cast<std::size_t>(rubbish - text.begin())),
-                       "holds control bytes, so it is not a text file");
-    }
+void TextPieces::read_more(std::size_t bytes) {
+  if (bytes_ + bytes > most_bytes)
+    throw InputError(file_.path(), 0, "is longer than 4 GiB of text");
+  const std::size_t before = buffer_.size();
+  buffer_.resize(before + bytes);
+  const std::size_t got = file_.read(buffer_.data() + before, bytes);
+  buffer_.resize(before + got);
+  bytes_ += got;
+  at_end_ = got < bytes;
+  // Chunk by chunk, so that a device or a huge binary file is refused at once.
+  if (holds_rubbish(std::string_view(buffer_).substr(before))) {
+    const auto rubbish = std::find_if(buffer_.begin(), buffer_.end(), is_rubbish);
+    throw InputError(
+        file_.path(),
+        lines_before_ + line_at(buffer_, static_cast<std::size_t>(rubbish - buffer_.begin())),
+        "holds control bytes, so it is not a text file");
+  }
+}
+
+bool TextPieces::next() {
+  const bool is_first = bytes_ == 0;
+  lines_before_ += static_cast<long>(count_newlines(piece()));
+  buffer_.erase(0, used_);  // what is left holds no newline
+  std::size_t end = 0;
+  while (!at_end_ && (buffer_.size() < piece_bytes || end == 0)) {
+    const std::size_t before = buffer_.size();
+    read_more(chunk_bytes);
+    const std::size_t newline = std::string_view(buffer_).substr(before).rfind('\n');
+    if (newline != std::string_view::npos) end = before + newline + 1;
+  }
+  used_ = at_end_ ? buffer_.size() : end;
+  if (is_first && buffer_.starts_with("\xEF\xBB\xBF")) {
+    buffer_.erase(0, 3);
+    used_ -= 3;
   }
   // Lines of an old Mac would otherwise all be one.
+  const std::string_view text = piece();
   for (std::size_t at = text.find('\r'); at != std::string::npos; at = text.find('\r', at + 1))
-    if (at + 1 < text.size() && text[at + 1] != '\n' && text[at + 1] != '\r')
-      throw InputError(path, line_at(text, at),
-                       "holds a carriage return inside a line; lines must end with LF or CR LF");
-  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+    if (at + 1 < text.size() && text[at + 1] != '\n' && text[at + 1] != '\r' && stray_return_ == 0)
+      stray_return_ = lines_before_ + line_at(text, at);
+  if (used_ == 0 && stray_return_ > 0)
+    throw InputError(file_.path(), stray_return_,
+                     "holds a carriage return inside a line; lines must end with LF or CR LF");
+  return used_ > 0;
+}
+
+std::string read_text(const std::string& path) {
+  TextPieces pieces(path);
+  std::string text;
+  while (pieces.next()) text += pieces.piece();
   return text;
 }
 

@@ -2,14 +2,45 @@
 // the readers' business.
 #pragma once
 #include <charconv>  // for std::from_chars
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include "io/input_file.hpp"
 
 namespace nablabragg::io {
 
-/// The whole file.  Throws InputError when it cannot be read or is no text: when it holds bytes
-/// that no text has.  A UTF-8 byte order mark is dropped.
+/// A text file piece by piece: whole lines, as many as a large buffer holds.
+class TextPieces {
+ public:
+  /// Throws InputError when the file cannot be opened.
+  explicit TextPieces(const std::string& path) : file_(path) {}
+
+  /// False after the last piece.  Throws InputError when the file cannot be read or is no text: at
+  /// once where it holds bytes that no text has, behind the last piece where lines do not end as
+  /// they should.
+  bool next();
+
+  /// Ends with a newline or, the last one, before a zero.  A UTF-8 byte order mark is dropped.
+  std::string_view piece() const { return std::string_view(buffer_).substr(0, used_); }
+  /// Lines before the piece.
+  long lines_before() const { return lines_before_; }
+  /// Of the file, where it is known beforehand; else 0.
+  std::uint64_t known_bytes() const { return file_.known_bytes(); }
+
+ private:
+  void read_more(std::size_t bytes);
+
+  InputFile file_;
+  std::string buffer_;     ///< the piece and what was read behind it
+  std::size_t used_ = 0;   ///< bytes of the piece
+  std::size_t bytes_ = 0;  ///< read so far
+  long lines_before_ = 0;
+  long stray_return_ = 0;  ///< the first line with one; 0: none
+  bool at_end_ = false;
+};
+
+/// The whole file.  Throws like TextPieces.
 std::string read_text(const std::string& path);
 
 std::size_t count_newlines(std::string_view text);

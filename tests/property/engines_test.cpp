@@ -56,8 +56,8 @@ RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet, ()) {
   RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
 }
 
-/// Fine pixels, whose phases single precision takes from the middle of a block, and a table so small
-/// that its edge crosses the image.
+/// Fine pixels, whose phases single precision takes from the middle of a block, and a table so
+/// small that its edge crosses the image.
 RC_GTEST_PROP(Engines, InterpolateUpToTheEdgeOfTheTableOnEveryInstructionSet, ()) {
   Experiment e = *any_for_engines();
   e.crystal.shape = *rc::gen::element(CrystalShape::square, CrystalShape::round);

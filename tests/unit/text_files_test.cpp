@@ -225,6 +225,30 @@ TEST(ReadHkl, NamesTheFirstBadLineOfALongFile) {
   EXPECT_EQ(hkl_problem(text).substr(0, 33), "a.hkl:54321: k is no whole number");
 }
 
+/// So many lines that the file is read in several pieces.
+std::string many_lines() {
+  std::string text;
+  for (int line = 1; line <= 100000; ++line) text += "1 2 3 4.5\n";
+  return text;
+}
+
+TEST(ReadHkl, TellsOfBytesThatNoTextHasBeforeItTellsOfLines) {
+  EXPECT_EQ(hkl_problem("1 x 0 5\n" + many_lines() + "1 0 0 5\r1 0 0 5\n" + many_lines() + "\x01"),
+            "a.hkl:200003: holds control bytes, so it is not a text file");
+  EXPECT_EQ(
+      hkl_problem("1 x 0 5\n" + many_lines() + "1 0 0 5\r1 0 0 5\n" + many_lines()).substr(0, 38),
+      "a.hkl:100002: holds a carriage return ");
+  EXPECT_EQ(hkl_problem("1 x 0 5\n" + many_lines() + "x 0 0 5\n").substr(0, 30),
+            "a.hkl:1: k is no whole number ");
+}
+
+TEST(ReadHkl, ReadsLinesOfAnyLength) {
+  const std::string comment = "#" + std::string(1'000'000, 'x') + "\n";
+  const Reflections read = hkl_of(many_lines() + comment + "5 6 7 8 " + comment + many_lines());
+  ASSERT_EQ(read.size(), 200001u);
+  EXPECT_EQ(read[100000], (Reflection{{5, 6, 7}, 8}));
+}
+
 RC_GTEST_PROP(ReadHkl, ReadsDecimalFractionsAsTheNearestDouble, ()) {
   const auto digits = *rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 62);
   std::string word = std::to_string(digits).substr(

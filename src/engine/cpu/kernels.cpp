@@ -367,9 +367,11 @@ NABLA_INLINE Singles<K> sum_of_steps(const LitSpot& at, const AnchoredPhase<K>& 
 template <CrystalShape Shape, Lookup lookup>
 NABLA_INLINE Single sum_of_steps(const LitSpot& at, const DoublePhase& phase,
                                  const Reached& reached, const BeamFactors<1>& beam_factors) {
+  size_t list[chunk_size];
+  const size_t n = list_bits(reached.many_cells, list);
   Single terms(0.0f);
-  for (std::uint32_t bits = reached.many_cells; bits != 0; bits &= bits - 1) {
-    const auto o = static_cast<size_t>(std::countr_zero(bits));
+  for (size_t i = 0; i < n; ++i) {
+    const size_t o = list[i];
     const Single term = double_phase_intensity<Shape, lookup>(at.p, at.chunk, o,
                                                               phase.at.direction);
     terms = at.p.ray_factors ? terms + term * beam_factors.of_operator(at.chunk, o) : terms + term;
@@ -383,10 +385,12 @@ NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
                                  const Reached& reached, const BeamFactors<1>& beam_factors,
                                  std::int64_t wanted, std::int64_t& skipped) {
   const CpuPlan& p = at.p;
+  size_t list[chunk_size];
+  const size_t n = list_bits(reached.many_cells, list);
   Single terms(0.0f);
   std::int64_t lit_rays = 0, all_rays = 0;
-  for (std::uint32_t bits = reached.many_cells; bits != 0; bits &= bits - 1) {
-    const auto o = static_cast<size_t>(std::countr_zero(bits));
+  for (size_t i = 0; i < n; ++i) {
+    const size_t o = list[i];
     const Beam& beam = beam_of(p, at.chunk, o);
     all_rays += std::int64_t{beam.rays} * lanes;
     const Vec3<Double> h = miller_indices(at.chunk.wide[o],

@@ -44,14 +44,10 @@ struct Anchors {
 /// Highest |R^2/R0^2 - 1| for which the series below are good to single precision.
 inline constexpr double series_limit = 0.05;
 
-/// 1/sqrt(1 + z) - 1 and sqrt(1 + z) - 1: binomial series.
+/// 1/sqrt(1 + z) - 1: binomial series.
 template <class T>
 NABLA_INLINE T inverse_root_change(const T& z) {
   return z * (z * (z * (z * (z * -0.24609375f + 0.2734375f) - 0.3125f) + 0.375f) - 0.5f);
-}
-template <class T>
-NABLA_INLINE T root_change(const T& z) {
-  return z * (z * (z * (z * (z * 0.02734375f - 0.0390625f) + 0.0625f) - 0.125f) + 0.5f);
 }
 
 inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
@@ -272,9 +268,10 @@ struct AnchoredPhase {
   NABLA_INLINE Spot<K> place(const CpuPlan&, const Tile&, size_t, const Sample& sample) {
     const Vec3<Singles<K>> step = from_middle + anchor_near * vec3_as<Singles<K>>(sample.offset);
     const Singles<K> z = dot(step, step + Singles<K>(2.0f) * anchor);
-    const Singles<K> shrink = Singles<K>(1.0f) + inverse_root_change(z);
-    change = shrink * (step - root_change(z) * anchor);
-    return {anchor_near * shrink, anchor + change};
+    // (anchor + step)/sqrt(1 + z) is the direction.
+    const Singles<K> shorter = inverse_root_change(z);
+    change = step + shorter * (anchor + step);
+    return {anchor_near + anchor_near * shorter, anchor + change};
   }
 };
 

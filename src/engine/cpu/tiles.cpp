@@ -28,40 +28,25 @@ void pad(Tile& tile) {
 
 constexpr double half_block = (block_side - 1) / 2.0;
 
-/// Where the pixels and the middles of the blocks of a whole tile lie, from its first pixel.
-struct WholeTile {
-  std::array<float, tile_pixels> fast{}, slow{};
-  std::array<double, tile_blocks> middle_fast{}, middle_slow{};
-};
-constexpr WholeTile whole_tile = [] {
-  WholeTile w;
-  std::size_t block = 0, pixel = 0;
-  for (int slow = 0; slow < tile_side; slow += block_side)
-    for (int fast = 0; fast < tile_side; fast += block_side) {
-      w.middle_fast[block] = fast + half_block;
-      w.middle_slow[block++] = slow + half_block;
-      for (int y = slow; y < slow + block_side; ++y)
-        for (int x = fast; x < fast + block_side; ++x) {
-          w.fast[pixel] = static_cast<float>(x);
-          w.slow[pixel++] = static_cast<float>(y);
-        }
-    }
-  return w;
-}();
-
-/// Most tiles of an image are whole, and where there is one step a pixel they take a tenth of the
-/// time to list.
+/// Most tiles of an image are whole, and where there is one step a pixel they take time to list.
 void fill_whole_tile(int tile_fast, int tile_slow, Tile& tile) {
+  constexpr std::size_t across = tile_side / block_side;
   tile.blocks = tile_blocks;
   tile.wanted = tile_pixels;
-  const auto fast = static_cast<float>(tile_fast), slow = static_cast<float>(tile_slow);
-  for (std::size_t i = 0; i < tile_pixels; ++i) tile.fast[i] = whole_tile.fast[i] + fast;
-  for (std::size_t i = 0; i < tile_pixels; ++i) tile.slow[i] = whole_tile.slow[i] + slow;
   for (std::size_t b = 0; b < tile_blocks; ++b) {
-    tile.middle_fast[b] = whole_tile.middle_fast[b] + tile_fast;
-    tile.middle_slow[b] = whole_tile.middle_slow[b] + tile_slow;
+    const int left = tile_fast + block_side * static_cast<int>(b % across),
+              bottom = tile_slow + block_side * static_cast<int>(b / across);
+    tile.middle_fast[b] = left + half_block;
+    tile.middle_slow[b] = bottom + half_block;
     tile.half_fast[b] = tile.half_slow[b] = half_block;
     tile.pixels[b] = block_pixels;
+    const auto fast = static_cast<float>(left), slow = static_cast<float>(bottom);
+    float* const fasts = tile.fast.data() + b * block_pixels;
+    float* const slows = tile.slow.data() + b * block_pixels;
+    for (std::size_t i = 0; i < block_pixels; ++i) {
+      fasts[i] = fast + static_cast<float>(i % block_side);
+      slows[i] = slow + static_cast<float>(i / block_side);
+    }
   }
 }
 

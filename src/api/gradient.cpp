@@ -16,10 +16,11 @@ namespace nablabragg {
 namespace {
 
 using description::default_F_name;
-using physics::Dual;
 
-/// Directions that one pass of dual numbers through the model follows.
-constexpr std::size_t width = 8;
+/// Directions that one pass of dual numbers through the model follows.  One width for all uses:
+/// model and plan are compiled once.
+constexpr std::size_t width = 4;
+using Real = physics::Dual<width>;
 
 void check_differentiable(const Plan& plan) {
   if (plan.rules.running())
@@ -59,9 +60,9 @@ void check_weights(std::size_t wanted, std::size_t given, const char* what) {
 }
 
 /// The plan of the experiment and its slopes along `width` directions; `seed` puts them in.
-template <std::size_t N, class Seed>
-BasicPlan<Dual<N>> dual_plan(const Experiment& settled, Seed&& seed) {
-  auto e = description::lifted<Dual<N>>(settled);
+template <class Seed>
+BasicPlan<Real> dual_plan(const Experiment& settled, Seed&& seed) {
+  auto e = description::lifted<Real>(settled);
   seed(e);
   return make_plan(e, model::resolve(e));
 }
@@ -91,13 +92,12 @@ std::vector<Place> places_of(const Experiment& settled) {
 }
 
 /// Gives the numbers at places[first...] a slope of 1 each along their own direction.
-template <std::size_t N>
 void seed_places(const Experiment& settled, std::span<const Place> places,
-                 BasicExperiment<Dual<N>>& e) {
+                 BasicExperiment<Real>& e) {
   description::for_each_parameter(settled,
                                   [&](const char* name, const auto&, const auto&, auto&& numbers) {
                                     std::size_t index = 0;
-                                    numbers(e, [&](Dual<N>& x) {
+                                    numbers(e, [&](Real& x) {
                                       for (std::size_t k = 0; k < places.size(); ++k)
                                         if (places[k].name == name && places[k].index == index)
                                           x.slopes[k] = 1;
@@ -110,7 +110,7 @@ void seed_places(const Experiment& settled, std::span<const Place> places,
 void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& out) {
   const auto& sources = settled.beam.sources;
   const std::size_t n = sources.size();
-  const auto plan = dual_plan<4>(settled, [](auto& e) {
+  const auto plan = dual_plan(settled, [](auto& e) {
     for (auto& source : e.beam.sources) {
       source.position.x.slopes[0] = source.position.y.slopes[1] = source.position.z.slopes[2] = 1;
       source.wavelength_A.slopes[3] = 1;
@@ -122,7 +122,7 @@ void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& o
   for (std::size_t i = 0; i < n; ++i) {
     std::array<double, 4> sum{};
     for_each_number_of_ray(
-        [&](const double& bar, const Dual<4>& x) {
+        [&](const double& bar, const Real& x) {
           for (std::size_t k = 0; k < 4; ++k) sum[k] += bar * x.slopes[k];
         },
         bars.light.rays[i], plan.light.rays[i]);
@@ -143,11 +143,10 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) 
   const std::vector<Place> places = places_of(settled);
   for (std::size_t first = 0; first < places.size(); first += width) {
     const auto some = std::span(places).subspan(first, std::min(width, places.size() - first));
-    const auto plan = dual_plan<width>(settled,
-                                       [&](auto& e) { seed_places<width>(settled, some, e); });
+    const auto plan = dual_plan(settled, [&](auto& e) { seed_places(settled, some, e); });
     std::array<double, width> sums{};
     for_each_number_of_plan(
-        [&](const double& bar, const Dual<width>& x) {
+        [&](const double& bar, const Real& x) {
           if (bar == 0) return;
           for (std::size_t k = 0; k < width; ++k) sums[k] += bar * x.slopes[k];
         },
@@ -230,10 +229,9 @@ ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
 namespace {
 
 /// The slopes along one direction of a plan of dual numbers.
-template <std::size_t N>
-Plan tangent_of(const Plan& like, const BasicPlan<Dual<N>>& plan, std::size_t direction) {
+Plan tangent_of(const Plan& like, const BasicPlan<Real>& plan, std::size_t direction) {
   Plan tangent = zero_plan(like);
-  for_each_number_of_plan([&](double& to, const Dual<N>& x) { to = x.slopes[direction]; }, tangent,
+  for_each_number_of_plan([&](double& to, const Real& x) { to = x.slopes[direction]; }, tangent,
                           plan);
   return tangent;
 }
@@ -261,14 +259,14 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
   out.photons.assign(pixels.size(), 0);
   out.slopes.resize(pixels.size() * columns);
   // Enough tangents to share a pass over the steps, few enough to stay small
-  constexpr std::size_t most = 2 * width;
+  constexpr std::size_t most = 4 * width;
   for (std::size_t first = 0; first < std::max<std::size_t>(columns, 1); first += most) {
     const std::size_t count = std::min(most, columns - first);
     std::vector<Plan> tangents;
     for (std::size_t begin = 0; begin < count; begin += width) {
       const auto some = std::span(places).subspan(first + begin, std::min(width, count - begin));
-      const auto plan = dual_plan<width>(
-          prepared.experiment, [&](auto& e) { seed_places<width>(prepared.experiment, some, e); });
+      const auto plan = dual_plan(prepared.experiment,
+                                  [&](auto& e) { seed_places(prepared.experiment, some, e); });
       for (std::size_t k = 0; k < some.size(); ++k) {
         tangents.push_back(tangent_of(prepared.plan, plan, k));
         if (some[k].name == default_F_name) tangents.back().lattice.default_F = 1;
@@ -305,13 +303,13 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
   if (structure_factors &&
       (!grid || grid->min() != structure_factors->min() || grid->max() != structure_factors->max()))
     throw UsageError("the direction of the structure factors is not on the box of their table");
-  const auto plan = dual_plan<1>(prepared.experiment, [&](auto& e) {
+  const auto plan = dual_plan(prepared.experiment, [&](auto& e) {
     description::for_each_parameter(
         prepared.experiment, [&](const char* name, const auto&, const auto&, auto&& numbers) {
           const auto found = direction.find(std::string_view(name));
           if (found == direction.end()) return;
           std::size_t next = 0;
-          numbers(e, [&](Dual<1>& x) { x.slopes[0] += found->second[next++]; });
+          numbers(e, [&](Real& x) { x.slopes[0] += found->second[next++]; });
         });
   });
   Plan tangent = tangent_of(prepared.plan, plan, 0);

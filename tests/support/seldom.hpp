@@ -31,9 +31,10 @@ class Seldom : public testing::Environment {
   void TearDown() override {
     // Fewer than a property's hundred are a failure that is repeated.
     constexpr long enough = 100;
-    if (asked_ >= enough)
+    if (asked_ >= enough) {
       EXPECT_LE(static_cast<double>(times_), share_ * static_cast<double>(asked_))
           << "left out too often: " << what_ << ", " << times_ << " of " << asked_;
+    }
   }
 
  private:

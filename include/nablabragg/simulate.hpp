@@ -81,11 +81,12 @@ struct Simulation {
   std::vector<std::string> warnings;  ///< what was decided for the user, one sentence each
 };
 
-/// One of the engines that this program has on this machine.
+/// One of the engines that this program has.
 struct EngineInfo {
   Engine engine;
   std::string name;  ///< as -engine takes it
   std::string description;
+  std::string why_not_here;  ///< why it does not run on this machine; empty: it does
 };
 std::vector<EngineInfo> engines();
 

@@ -85,7 +85,7 @@ PanelImage Image::only() const {
 std::vector<EngineInfo> engines() {
   std::vector<EngineInfo> all;
   for (const engine::Engine* engine : engine::engines())
-    all.push_back({engine->id(), engine->name(), engine->description()});
+    all.push_back({engine->id(), engine->name(), engine->description(), engine->why_not_here()});
   return all;
 }
 

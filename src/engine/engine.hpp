@@ -92,10 +92,11 @@ class Engine {
   virtual nablabragg::Engine id() const = 0;
   virtual const char* name() const = 0;
   virtual const char* description() const = 0;
-  /// Why it cannot compute such a plan here, as a sentence; empty: it can.
+  /// Why it does not run on this machine, as a sentence; empty: it does.
+  virtual std::string why_not_here() const = 0;
+  /// Why it cannot compute such a plan here; empty: it can.
   virtual std::string why_not(const Plan& plan, Precision precision) const = 0;
-  /// Throws UsageError when the environment's NABLABRAGG_TARGET names no instruction set of this
-  /// processor.
+  /// Throws UsageError with why_not_here().
   virtual std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const = 0;
 
  protected:

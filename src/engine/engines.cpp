@@ -17,8 +17,7 @@ const Engine& engine_of(nablabragg::Engine id) {
 std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) {
   const Engine& engine = engine_of(options.engine);
   if (const std::string reason = engine.why_not(plan, options.precision); !reason.empty())
-    throw UsageError("the " + std::string(engine.name()) +
-                     " engine cannot compute this: " + reason);
+    throw UsageError(reason);
   return engine.load(plan, options);
 }
 

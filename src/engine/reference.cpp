@@ -135,6 +135,7 @@ class ReferenceEngine final : public Engine {
   const char* description() const override {
     return "double precision and plain loops: what the others are tested against";
   }
+  std::string why_not_here() const override { return {}; }
   std::string why_not(const Plan&, Precision) const override { return {}; }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     return std::make_unique<ReferenceLoaded>(plan, options);

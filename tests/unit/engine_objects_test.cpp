@@ -45,6 +45,16 @@ TEST(EngineObjects, AreListedByName) {
   }
 }
 
+TEST(EngineObjects, SayWhyTheyDoNotRunHere) {
+  const ForcedTarget target("avx9");
+  for (const EngineInfo& each : engines()) {
+    ComputeOptions options;
+    options.engine = each.engine;
+    EXPECT_EQ(each.why_not_here.empty(), each.engine == Engine::reference) << each.name;
+    EXPECT_EQ(why_not(experiment_with_table(any_experiment), options), each.why_not_here);
+  }
+}
+
 /// What a loaded plan gives in every way that it can be asked.
 struct Answers {
   std::vector<float> image;

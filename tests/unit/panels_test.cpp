@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/parameters.hpp"
 #include "support/engines.hpp"
@@ -222,6 +223,21 @@ TEST(Panels, HaveParametersThatCanBeChangedByName) {
   const Experiment changed = with_parameter(p.both, "panel[1].distance", {&moved, 1});
   EXPECT_EQ(changed.more_panels[0].detector.distance_mm, 150);
   EXPECT_EQ(changed.detector.distance_mm, 100);
+}
+
+TEST(Panels, HaveParametersWhereTheirOwnDetectorHasThem) {
+  const Panels p;
+  std::vector<std::string> names;
+  for (const Parameter& each : parameters(p.both)) names.push_back(each.name);
+  EXPECT_THAT(names, Contains("panel[1].sensor_thickness"));
+  EXPECT_THAT(names, testing::Not(Contains("sensor_thickness")));
+}
+
+TEST(Panels, SurviveJson) {
+  Panels p;
+  p.narrow();
+  const Experiment again = experiment_from_json(to_json(p.both));
+  EXPECT_EQ(simulate(again).image.pixels, simulate(p.both).image.pixels);
 }
 
 TEST(Panels, APixelOfAPanelThatIsNotThereIsRefused) {

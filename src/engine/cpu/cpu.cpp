@@ -245,7 +245,15 @@ class CpuEngine final : public Engine {
   const char* description() const override {
     return "SIMD lanes, tiles and threads, in mixed or double precision";
   }
-  std::string why_not(const Plan&, Precision) const override { return {}; }
+  std::string why_not_here() const override {
+    try {
+      kernels_of_this_machine();
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return {};
+  }
+  std::string why_not(const Plan&, Precision) const override { return why_not_here(); }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     return std::make_unique<CpuLoaded>(plan, options);
   }

@@ -91,7 +91,7 @@ std::vector<Place> places_of(const Experiment& settled) {
   return places;
 }
 
-/// Gives the numbers at places[first...] a slope of 1 each along their own direction.
+/// Gives the numbers at these places a slope of 1 each along their own direction.
 void seed_places(const Experiment& settled, std::span<const Place> places,
                  BasicExperiment<Real>& e) {
   description::for_each_parameter(settled,
@@ -107,6 +107,7 @@ void seed_places(const Experiment& settled, std::span<const Place> places,
 }
 
 /// Each source makes its own ray, so that all of them may share four directions.
+static_assert(width >= 4);
 void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& out) {
   const auto& sources = settled.beam.sources;
   const std::size_t n = sources.size();
@@ -120,10 +121,10 @@ void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& o
        &wavelengths = out["source_wavelengths"];
   double total = 0, mean_bar = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    std::array<double, 4> sum{};
+    std::array<double, width> sum{};
     for_each_number_of_ray(
         [&](const double& bar, const Real& x) {
-          for (std::size_t k = 0; k < 4; ++k) sum[k] += bar * x.slopes[k];
+          for (std::size_t k = 0; k < width; ++k) sum[k] += bar * x.slopes[k];
         },
         bars.light.rays[i], plan.light.rays[i]);
     directions.insert(directions.end(), {sum[0], sum[1], sum[2]});

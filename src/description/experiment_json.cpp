@@ -53,6 +53,10 @@ Json runs_of(const Mask& mask) {
   return runs;
 }
 
+std::string below(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + '.' + name;
+}
+
 /// `path` names the value in errors: "beam.wavelength".
 template <class T>
 Json json_of(const T& value, const std::string& path) {
@@ -86,7 +90,7 @@ Json json_of(const T& value, const std::string& path) {
   } else if constexpr (description::HasFields<T>) {
     Json object = Json::object();
     description::for_each_field<T>([&](const auto& row) {
-      object[row.name] = json_of(row.get(value), path.empty() ? row.name : path + '.' + row.name);
+      object[row.name] = json_of(row.get(value), below(path, row.name));
     });
     return object;
   } else if constexpr (requires { value.first; }) {
@@ -116,10 +120,6 @@ std::string shown(const Json& json) {
 
 [[noreturn]] void fail_kind(const std::string& path, const std::string& needs, const Json& json) {
   fail(path, "needs " + needs + ", not " + shown(json));
-}
-
-std::string below(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Experiment -> Plan: the last place that knows what a quirk is.
+// Experiment -> Plan: behind it no engine knows what a quirk is.
 //
 // Templated on the number type like the model: with dual numbers the slopes are the derivative of
 // the plan.

@@ -9,6 +9,10 @@
 #include "engine/cpu/operators.hpp"
 #include "plan/plan_calculus.hpp"
 
+#if HWY_ARCH_X86
+#include <xmmintrin.h>  // for _mm_setcsr
+#endif
+
 namespace nablabragg::engine::HWY_NAMESPACE {
 
 namespace {

@@ -117,10 +117,10 @@ void image_of_many_orientations(benchmark::State& state) {
 }
 BENCHMARK(image_of_many_orientations)->Unit(benchmark::kMicrosecond);
 
-template <CrystalShape Shape>
+template <class Shape>
 void steps_of_one_pixel(benchmark::State& state) {
   Experiment e = cubic_crystal();
-  e.crystal.shape = Shape;
+  e.crystal.shape = Shape::id;
   e.crystal.mosaic_spread_deg = 0.5;
   e.crystal.mosaic_domains = 1000;
   const Plan plan = make_plan(e, resolve(e));
@@ -130,10 +130,10 @@ void steps_of_one_pixel(benchmark::State& state) {
         engine::sum_pixel(plan, plan.panels[0], grid, 20, 30, 0, engine::NoVisitor{}));
   state.SetItemsProcessed(state.iterations() * 1000);
 }
-BENCHMARK(steps_of_one_pixel<CrystalShape::square>);
-BENCHMARK(steps_of_one_pixel<CrystalShape::round>);
-BENCHMARK(steps_of_one_pixel<CrystalShape::gauss>);
-BENCHMARK(steps_of_one_pixel<CrystalShape::tophat>);
+BENCHMARK(steps_of_one_pixel<physics::Square>);
+BENCHMARK(steps_of_one_pixel<physics::Round>);
+BENCHMARK(steps_of_one_pixel<physics::Gauss>);
+BENCHMARK(steps_of_one_pixel<physics::Tophat>);
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include "model/crystal_axes.hpp"
 #include "nablabragg/units.hpp"
 #include "nablabragg/version.hpp"
+#include "physics/shapes.hpp"
 
 namespace nablabragg::cli {
 
@@ -120,18 +121,8 @@ double skipped_percent(const EngineUsed& used) {
                         : 0;
 }
 
-const char* shape_name(CrystalShape shape) {
-  switch (shape) {
-    case CrystalShape::square:
-      return "parallelpiped";
-    case CrystalShape::round:
-      return "ellipsoidal";
-    case CrystalShape::gauss:
-      return "gaussian";
-    case CrystalShape::tophat:
-      break;
-  }
-  return "tophat-spot";
+const char* title_of(CrystalShape shape) {
+  return physics::with_shape(shape, []<class Shape>() { return Shape::title; });
 }
 
 }  // namespace
@@ -157,7 +148,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
 
   fmt::print(out, "  {} initialized hkls (all others ={:g})\n", request.table_entries,
              e.structure_factors.default_F);
-  fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", shape_name(e.crystal.shape), r.cells.x,
+  fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", title_of(e.crystal.shape), r.cells.x,
              r.cells.y, r.cells.z);
   fmt::print(out, "  wave={:g} meters +/- {:g}% in {} steps\n", r.wavelength,
              r.dispersion.range * 100, r.dispersion.steps);

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 #include "nablabragg/experiment.hpp"
+#include "physics/shapes.hpp"
 
 namespace nablabragg::description {
 
@@ -62,6 +64,10 @@ struct Field {
 
   /// The flags that set it.
   constexpr Field by(std::initializer_list<std::string_view> flags_of_it,
+                     FlagRule rule = FlagRule::always) const {
+    return by(std::span(flags_of_it.begin(), flags_of_it.size()), rule);
+  }
+  constexpr Field by(std::span<const std::string_view> flags_of_it,
                      FlagRule rule = FlagRule::always) const {
     Field out = *this;
     for (const std::string_view flag : flags_of_it) out.flags.list[out.flags.count++] = flag;
@@ -272,11 +278,13 @@ Choice(Enum, const char*) -> Choice<Enum>;  // clang 14 does not find it by itse
 template <class Enum>
 struct Choices;  // `all`: an array of Choice<Enum> in the order of the enumeration
 
+template <class... Shape>
+constexpr auto choices_of(physics::ShapeList<Shape...>) {
+  return std::array{Choice{Shape::id, Shape::name}...};
+}
 template <>
 struct Choices<CrystalShape> {
-  static constexpr std::array all{
-      Choice{CrystalShape::square, "square"}, Choice{CrystalShape::round, "round"},
-      Choice{CrystalShape::gauss, "gauss"}, Choice{CrystalShape::tophat, "tophat"}};
+  static constexpr auto all = choices_of(physics::Shapes());
 };
 template <>
 struct Choices<Convention> {

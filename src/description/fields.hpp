@@ -12,7 +12,15 @@ namespace nablabragg::description {
 // ---- Where a parameter exists -------------------------------------------------------------------
 
 inline bool orientation_given(const Experiment& e) { return !e.crystal.random_misset_seed; }
-inline bool has_spot_radius(const Experiment& e) { return e.crystal.shape != CrystalShape::square; }
+inline bool has_fudge(const Experiment& e) {
+  return physics::with_shape(e.crystal.shape, []<class Shape>() { return Shape::has_fudge; });
+}
+template <class... Shape>
+constexpr auto flags_of(physics::ShapeList<Shape...>) {
+  return std::array<std::string_view, sizeof...(Shape)>{Shape::flags[0]...};
+}
+/// In the order of their choices.
+inline constexpr auto flags_of_shapes = flags_of(physics::Shapes());
 inline bool has_mosaicity(const Experiment& e) { return *e.crystal.mosaic_spread_deg > 0; }
 inline bool has_no_source_list(const Experiment& e) { return e.beam.sources.empty(); }
 inline bool is_polarized(const Experiment& e) { return e.beam.polarization_correction; }
@@ -68,11 +76,10 @@ struct Fields<BasicCrystal<Real>> {
       field("size", &P::size_mm, "mm",
             "where positive, replaces the number of cells; one number for all or three")
           .by({"-sample_x", "-sample_y", "-sample_z"}),
-      field("shape", &P::shape, "", "what a spot looks like")
-          .by({"-square_xtal", "-round_xtal", "-gauss_xtal", "-tophat_spots"}),
+      field("shape", &P::shape, "", "what a spot looks like").by(flags_of_shapes),
       field("fudge", &P::fudge, "", "scales the squared radius of round, gauss and tophat spots")
           .by({"-fudge"})
-          .differentiable(has_spot_radius),
+          .differentiable(has_fudge),
       field("mosaic_spread", &P::mosaic_spread_deg, "deg", "largest rotation of a mosaic domain")
           .by({"-mosaic"})
           .differentiable(has_mosaicity),

@@ -11,8 +11,8 @@
 #include "physics/detection.hpp"
 #include "physics/interpolation.hpp"
 #include "physics/lane.hpp"
-#include "physics/lattice_factor.hpp"
 #include "physics/rotation.hpp"
+#include "physics/shapes.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
@@ -140,26 +140,6 @@ NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwis
   return F;
 }
 
-template <class T, class Real>
-NABLA_INLINE physics::SpotMetric<T> metric_as(const physics::SpotMetric<Real>& m) {
-  const auto as = [](const Real& x) { return physics::number<T>(x); };
-  return {as(m.aa), as(m.bb), as(m.cc), as(m.ab), as(m.bc), as(m.ca)};
-}
-
-template <CrystalShape Shape, class Real, class T>
-NABLA_INLINE T lattice_factor(const BasicLatticeNumbers<Real>& lattice, const Vec3<T>& d) {
-  const auto as = [](const Real& x) { return physics::number<T>(x); };
-  const Vec3<T> cells{as(lattice.cells.x), as(lattice.cells.y), as(lattice.cells.z)};
-  if constexpr (Shape == CrystalShape::square) return physics::square_lattice_factor(d, cells);
-  const T fudge = as(lattice.fudge);
-  if constexpr (Shape == CrystalShape::round) return physics::round_lattice_factor(d, cells, fudge);
-  const T count = as(lattice.cells.x * lattice.cells.y * lattice.cells.z);
-  const T radius2 = physics::spot_radius2(metric_as<T>(lattice.metric), d);
-  if constexpr (Shape == CrystalShape::gauss)
-    return physics::gauss_lattice_factor(radius2, count, fudge);
-  return physics::tophat_lattice_factor(radius2, count, fudge);
-}
-
 template <class Real, class T>
 NABLA_INLINE void place(const BasicPanelNumbers<Real>& panel, double oversample, const T& fast,
                         const T& slow, BasicSubPixel<T>& at) {
@@ -221,7 +201,7 @@ NABLA_INLINE auto within_dmin(double dmin, const Vec3<T>& q) {
 /// `tricubic_steps` lookups interpolate where the plan asks for it, the rest are nearest: how the
 /// interpolation cutoff (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them;
 /// lanes take all_steps or 0.
-template <CrystalShape Shape, bool Tricubic, class AnyPlan, class Real, class T, class Visitor>
+template <class Shape, bool Tricubic, class AnyPlan, class Real, class T, class Visitor>
 NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
                                               const BasicPanelNumbers<Real>& panel,
                                               const GridView& grid, const T& fast, const T& slow,
@@ -303,7 +283,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
             const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} *
                               q;
             const Vec3<T> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-            const T latt = lattice_factor<Shape>(lattice, h - nearest);
+            const T latt = Shape::factor(lattice, h - nearest);
             const auto scatters = zero_counts ? kept : kept & !(latt == none);
             if (!any(scatters)) continue;
 
@@ -369,28 +349,12 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
   return out;
 }
 
-/// `work` called with the shape as a template argument.
-template <class Work>
-NABLA_INLINE decltype(auto) with_shape(CrystalShape shape, Work&& work) {
-  switch (shape) {
-    case CrystalShape::square:
-      return work.template operator()<CrystalShape::square>();
-    case CrystalShape::round:
-      return work.template operator()<CrystalShape::round>();
-    case CrystalShape::gauss:
-      return work.template operator()<CrystalShape::gauss>();
-    case CrystalShape::tophat:
-      break;
-  }
-  return work.template operator()<CrystalShape::tophat>();
-}
-
-/// The same with the shape and the kind of lookup chosen by the plan.
+/// The same of one pixel, with the shape and the kind of lookup that the plan names.
 template <class Visitor>
 PixelSum sum_pixel(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast,
                    int slow, std::int64_t tricubic_steps, Visitor&& visit) {
   const auto x = double(fast), y = double(slow);
-  return with_shape(plan.lattice.shape, [&]<CrystalShape Shape>() {
+  return physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
     return plan.lattice.tricubic
                ? sum_pixels<Shape, true>(plan, panel, grid, x, y, tricubic_steps, visit)
                : sum_pixels<Shape, false>(plan, panel, grid, x, y, 0, visit);

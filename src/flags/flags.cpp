@@ -8,6 +8,7 @@
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/units.hpp"
+#include "physics/shapes.hpp"
 
 namespace nablabragg::flags {
 
@@ -98,10 +99,27 @@ Engine engine_named(const Values& v) {
     __VA_ARGS__;                                     \
   }
 
-const std::vector<Flag>& table() {
+/// A row for each shape of the crystal.
+std::vector<Flag> flags_of_shapes() {
+  std::vector<Flag> rows;
+  physics::for_each_shape([&]<class Shape>() {
+    rows.push_back({"Crystal",
+                    {Shape::flags.begin(), Shape::flags.end()},
+                    Shape::of_nanobragg ? Match::prefix : Match::own,
+                    "",
+                    0,
+                    0,
+                    Shape::id == Crystal().shape ? "on" : "",
+                    Shape::help,
+                    NABLA_SET(e.crystal.shape = Shape::id)});
+  });
+  return rows;
+}
+
+std::vector<Flag> make_table() {
   using enum Match;
   // clang-format off
-  static const std::vector<Flag> flags = {
+  std::vector<Flag> flags = {
       // ---- Crystal
       {"Crystal", {"-cell"}, prefix, "a b c al be ga", 1, 6, "", "unit cell [Angstrom, degree]; missing edges are a, missing angles 90",
        NABLA_SET(auto at = [&](int i, double other) { return i < v.count() ? v.real(i) : other; };
@@ -131,14 +149,6 @@ const std::vector<Flag>& table() {
        NABLA_SET(e.crystal.size_mm.y = v.real(0))},
       {"Crystal", {"-sample_heigh", "-sample_z", "-xtal_heigh", "-xtal_z", "-heigh"}, prefix, "mm", 1, 1, "", "size along c",
        NABLA_SET(e.crystal.size_mm.z = v.real(0))},
-      {"Crystal", {"-square_xtal"}, prefix, "", 0, 0, "on", "parallelepiped crystal: spots with fringes",
-       NABLA_SET(e.crystal.shape = CrystalShape::square)},
-      {"Crystal", {"-round_xtal"}, prefix, "", 0, 0, "", "ellipsoidal crystal",
-       NABLA_SET(e.crystal.shape = CrystalShape::round)},
-      {"Crystal", {"-gauss_xtal"}, prefix, "", 0, 0, "", "Gaussian spots, no fringes",
-       NABLA_SET(e.crystal.shape = CrystalShape::gauss)},
-      {"Crystal", {"-tophat_spots", "-binary_spots"}, prefix, "", 0, 0, "", "spots cut off at half their height",
-       NABLA_SET(e.crystal.shape = CrystalShape::tophat)},
       {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
        NABLA_SET(e.crystal.fudge = v.real(0))},
       {"Crystal", {"-mosaic", "-mosaici", "-mosaic_spr"}, prefix, "degree", 1, 1, "0", "mosaic spread: the largest rotation of a domain",
@@ -417,6 +427,16 @@ const std::vector<Flag>& table() {
        NABLA_SET(r.version = true)},
   };
   // clang-format on
+  const auto next = std::find_if(flags.begin(), flags.end(), [](const Flag& flag) {
+    return flag.spellings.front() == "-fudge";
+  });
+  const std::vector<Flag> shapes = flags_of_shapes();
+  flags.insert(next, shapes.begin(), shapes.end());
+  return flags;
+}
+
+const std::vector<Flag>& table() {
+  static const std::vector<Flag> flags = make_table();
   return flags;
 }
 

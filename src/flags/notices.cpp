@@ -7,6 +7,7 @@
 
 #include "api/run_plan.hpp"
 #include "model/resolve.hpp"
+#include "physics/shapes.hpp"
 
 namespace nablabragg::flags {
 
@@ -74,8 +75,8 @@ class Notices {
             "because its size came from a length",
             r_.tricubic ? "" : "not ", r_.cells.x, r_.cells.y, r_.cells.z);
     }
-    if (e_.quirks.volume_scaled_spots &&
-        (c.shape == CrystalShape::gauss || c.shape == CrystalShape::tophat))
+    const auto width_in_metric = []<class Shape>() { return Shape::width_in_metric; };
+    if (e_.quirks.volume_scaled_spots && physics::with_shape(c.shape, width_in_metric))
       say("Q-31", "spots are as narrow as 1/(Na Nb Nc) in 1/Angstrom, not as 1/N along each axis");
     if (e_.quirks.clip_by_default_beam && !e_.beam.size_mm &&
         (c.size_mm.y > 0.1 || c.size_mm.z > 0.1))

@@ -14,7 +14,7 @@
 #include "nablabragg/sampling.hpp"           // for RegionOfInterest, Mask
 #include "nablabragg/structure_factors.hpp"  // for StructureFactorGrid
 #include "nablabragg/vec3.hpp"
-#include "physics/lattice_factor.hpp"  // for SpotMetric
+#include "physics/shapes/block.hpp"  // for BlockNumbers
 
 namespace nablabragg {
 
@@ -123,12 +123,9 @@ struct BasicPlanLight : BasicLightNumbers<Real> {
 
 /// What of a lattice is plain numbers.
 template <class Real>
-struct BasicLatticeNumbers {
+struct BasicLatticeNumbers : physics::BlockNumbers<Real> {
   CrystalShape shape = CrystalShape::square;
-  Vec3<Real> cells;  ///< Na, Nb, Nc
-  Real fudge{1};
-  physics::SpotMetric<Real> metric{};  ///< of the gauss and top-hat shapes
-  int domains = 1;                     ///< orientations of one phi step
+  int domains = 1;  ///< orientations of one phi step
 
   // Structure factors
   Real default_F{0};

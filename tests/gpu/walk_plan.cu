@@ -32,7 +32,7 @@ __device__ Pixel pixel_of_thread(const PanelNumbers& panel) {
 }  // namespace
 
 /// The reference engine's loop, one thread a pixel of a panel's region of interest.
-template <CrystalShape Shape, bool Tricubic>
+template <class Shape, bool Tricubic>
 __global__ void walk_plan(const PlanView plan, const GridView grid, float* photons) {
   const Pixel pixel = pixel_of_thread(plan.panel);
   if (!pixel.wanted) return;
@@ -43,7 +43,7 @@ __global__ void walk_plan(const PlanView plan, const GridView grid, float* photo
 
 /// The formulas in single precision, which the loop above does not ask for: the first step of each
 /// pixel, with the 4 x 4 x 4 structure factors of `nodes` around it.
-template <CrystalShape Shape>
+template <class Shape>
 __global__ void first_step(const PlanView plan, const float* nodes, float* intensities) {
   const Pixel pixel = pixel_of_thread(plan.panel);
   if (!pixel.wanted) return;
@@ -57,7 +57,7 @@ __global__ void first_step(const PlanView plan, const float* nodes, float* inten
                                     vec3_as<float>(axes.c)} *
                         (float(ray.wavenumber) * (at.direction - incident));
   const Vec3<float> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-  const float F_latt = lattice_factor<Shape>(plan.lattice, h - nearest);
+  const float F_latt = Shape::factor(plan.lattice, h - nearest);
   const float F = physics::tricubic(h.x - floor_of(h.x), h.y - floor_of(h.y), h.z - floor_of(h.z),
                                     [&](int i, int j, int k) { return nodes[16 * i + 4 * j + k]; });
 
@@ -75,10 +75,10 @@ __global__ void first_step(const PlanView plan, const float* nodes, float* inten
   template __global__ void walk_plan<shape, false>(const PlanView, const GridView, float*); \
   template __global__ void walk_plan<shape, true>(const PlanView, const GridView, float*);  \
   template __global__ void first_step<shape>(const PlanView, const float*, float*)
-NABLA_KERNELS(CrystalShape::square);
-NABLA_KERNELS(CrystalShape::round);
-NABLA_KERNELS(CrystalShape::gauss);
-NABLA_KERNELS(CrystalShape::tophat);
+NABLA_KERNELS(physics::Square);
+NABLA_KERNELS(physics::Round);
+NABLA_KERNELS(physics::Gauss);
+NABLA_KERNELS(physics::Tophat);
 #undef NABLA_KERNELS
 
 }  // namespace nablabragg::engine

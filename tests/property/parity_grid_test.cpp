@@ -190,11 +190,13 @@ TEST_P(ParityGrid, EveryCellKeepsTheBoundsOfItsPrecisionOnEveryInstructionSet) {
   std::cout << std::setw(8) << GetParam().name << ": " << dark << " of 240 images are dark\n";
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, ParityGrid,
-                         testing::Values(Shape{"square", CrystalShape::square},
-                                         Shape{"round", CrystalShape::round},
-                                         Shape{"gauss", CrystalShape::gauss},
-                                         Shape{"tophat", CrystalShape::tophat}),
+std::vector<Shape> all_shapes() {
+  std::vector<Shape> shapes;
+  physics::for_each_shape([&]<class Each>() { shapes.push_back({Each::name, Each::id}); });
+  return shapes;
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ParityGrid, testing::ValuesIn(all_shapes()),
                          [](const auto& shape) { return shape.param.name; });
 
 }  // namespace

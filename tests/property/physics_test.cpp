@@ -4,6 +4,8 @@
 #include "engine/pixel_sum.hpp"
 #include "model/sampling_rules.hpp"
 #include "physics/detection.hpp"
+#include "physics/shapes.hpp"
+#include "plan/plan_calculus.hpp"
 #include "support/random_experiment.hpp"
 
 namespace nablabragg::test {
@@ -77,13 +79,68 @@ RC_GTEST_PROP(LatticeFactor, NeverExceedsTheNumberOfCells, ()) {
   const auto cells = [] { return double(*any_count(1, 200)); };
   const auto index = [] { return *any_between(-0.5, 0.5); };
   const Vec3d n{cells(), cells(), cells()}, d{index(), index(), index()};
-  const double count = n.x * n.y * n.z, allowed = count * (1 + 1e-12);
-  const double radius2 = dot(Vec3d{d.x * n.x, d.y * n.y, d.z * n.z},
-                             Vec3d{d.x * n.x, d.y * n.y, d.z * n.z});
-  RC_ASSERT(std::abs(physics::square_lattice_factor(d, n)) <= allowed);
-  RC_ASSERT(std::abs(physics::round_lattice_factor(d, n, 1.0)) <= allowed);
-  RC_ASSERT(physics::gauss_lattice_factor(radius2, count, 1.0) <= allowed);
-  RC_ASSERT(physics::tophat_lattice_factor(radius2, count, 1.0) <= allowed);
+  const double allowed = n.x * n.y * n.z * (1 + 1e-12);
+  const physics::BlockNumbers<double> block{n, 1, {n.x * n.x, n.y * n.y, n.z * n.z, 0, 0, 0}};
+  physics::for_each_shape(
+      [&]<class Shape>() { RC_ASSERT(std::abs(Shape::factor(block, d)) <= allowed); });
+}
+
+RC_GTEST_PROP(LatticeFactor, ChangesAsItsSlopesSay, ()) {
+  // All numbers that a squared factor depends on, each next to its derivative
+  struct Numbers {
+    Vec3d d;
+    physics::BlockNumbers<double> block;
+  };
+  const auto each_of = [](auto&& work, auto&... numbers) {
+    for_each_component(work, numbers.d...);
+    for_each_component(work, numbers.block.cells...);
+    work(numbers.block.fudge...);
+    for (const auto member : {&physics::SpotMetric<double>::aa, &physics::SpotMetric<double>::bb,
+                              &physics::SpotMetric<double>::cc, &physics::SpotMetric<double>::ab,
+                              &physics::SpotMetric<double>::bc, &physics::SpotMetric<double>::ca})
+      work(numbers.block.metric.*member...);
+  };
+  const auto index = [] { return *any_between(-0.49, 0.49); };
+  const auto cells = [] { return *any_between(1, 12); };
+  const auto width = [] { return *any_between(2, 40); };
+  const auto skew = [] { return *any_between(-0.9, 0.9); };
+  const Numbers at{{index(), index(), index()},
+                   {{cells(), cells(), cells()},
+                    *any_between(0.5, 2),
+                    {width(), width(), width(), skew(), skew(), skew()}}};
+  physics::for_each_shape([&]<class Shape>() {
+    const auto squared = [](const Numbers& numbers) {
+      const double factor = Shape::factor(numbers.block, numbers.d);
+      return factor * factor;
+    };
+    const auto slopes = Shape::slopes(at.block, at.d);
+    RC_ASSERT(std::abs(slopes.factor - Shape::factor(at.block, at.d)) <=
+              1e-12 * (1 + std::abs(slopes.factor)));
+    Numbers adjoints{{}, {{}, 0, {}}};
+    const double adjoint = 2 * slopes.factor;
+    adjoints.d = adjoint * slopes.distance;
+    Shape::add_adjoint(slopes, at.d, adjoint, adjoints.block);
+    Shape::complete(at.block, adjoint * slopes.factor, adjoints.block);
+
+    Numbers moved = at;
+    const double count = at.block.cells.x * at.block.cells.y * at.block.cells.z;
+    each_of(
+        [&](double& number, const double& original, const double& derivative) {
+          const double step = 1e-5 * (1 + std::abs(original));
+          const auto moved_by = [&](double steps) {
+            number = original + steps * step;
+            return squared(moved);
+          };
+          // Of fourth order; the edge of a top hat may lie between.
+          const double near = moved_by(1) - moved_by(-1), far = moved_by(2) - moved_by(-2);
+          number = original;
+          const bool at_an_edge = Shape::id == CrystalShape::tophat && (near != 0 || far != 0);
+          if (!at_an_edge)
+            RC_ASSERT(std::abs((8 * near - far) / (12 * step) - derivative) <=
+                      1e-8 * (count * count + std::abs(derivative)));
+        },
+        moved, at, adjoints);
+  });
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ ExtendedPlan extended_plan(const Experiment& settled, Change&& change) {
 inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
   const engine::GridView grid(plan.lattice.grid.get());
   const Extended x = double(fast), y = double(slow);
-  return engine::with_shape(plan.lattice.shape, [&]<CrystalShape Shape>() {
+  return physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
     return plan.lattice.tricubic
                ? engine::sum_pixels<Shape, true>(plan, plan.panels[0], grid, x, y,
                                                  engine::all_steps, engine::NoVisitor{})

@@ -16,6 +16,7 @@
 #include "model/resolve.hpp"
 #include "nablabragg/simulate.hpp"
 #include "physics/rotation.hpp"
+#include "physics/shapes.hpp"
 
 namespace nablabragg::test {
 
@@ -29,6 +30,11 @@ inline rc::Gen<double> any_between(double low, double high) {
   constexpr int parts = 1'000'000;
   return rc::gen::map(any_count(0, parts),
                       [=](int i) { return low + (high - low) * (double(i) / parts); });
+}
+inline rc::Gen<CrystalShape> any_shape() {
+  std::vector<CrystalShape> shapes;
+  physics::for_each_shape([&]<class Shape>() { shapes.push_back(Shape::id); });
+  return rc::gen::elementOf(shapes);
 }
 inline rc::Gen<bool> any_choice() { return rc::gen::arbitrary<bool>(); }
 
@@ -84,8 +90,7 @@ inline Crystal draw_crystal() {
                           *any_between(70, 110), *any_between(70, 110), *any_between(70, 110)};
   crystal.misset_deg = {*any_between(-180, 180), *any_between(-90, 90), *any_between(-180, 180)};
   crystal.cells = {double(*any_count(1, 7)), double(*any_count(1, 7)), double(*any_count(1, 7))};
-  crystal.shape = *rc::gen::element(CrystalShape::square, CrystalShape::round, CrystalShape::gauss,
-                                    CrystalShape::tophat);
+  crystal.shape = *any_shape();
   crystal.fudge = *any_between(0.5, 2);
   if (*any_choice()) {
     crystal.mosaic_spread_deg = *any_between(0, 2);

@@ -7,9 +7,12 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <set>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
-#include "physics/lattice_factor.hpp"
+#include "physics/shapes.hpp"
 #include "support/experiment.hpp"
 
 namespace nablabragg {
@@ -20,9 +23,19 @@ using std::numbers::pi;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+BlockNumbers<double> block(const Vec3d& cells, double fudge = 1) { return {cells, fudge}; }
+
 /// The factor of one axis at the index h.
 double square_factor(double h, double n) {
-  return square_lattice_factor(Vec3d{h - round_half_down(h), 0, 0}, Vec3d{n, 1, 1});
+  return Square::factor(block({n, 1, 1}), Vec3d{h - round_half_down(h), 0, 0});
+}
+
+/// 27 cells at a distance whose squared radius this is.
+template <class Shape>
+double factor_at(double radius2, double fudge) {
+  BlockNumbers<double> numbers = block({3, 3, 3}, fudge);
+  numbers.metric.aa = radius2;
+  return Shape::factor(numbers, Vec3d{1, 0, 0});
 }
 
 double ball(double x) { return ball_transform(x * x); }
@@ -94,6 +107,27 @@ TEST(Lane, TheSineOfPiXHasItsWellKnownValues) {
   for (const double x : {0.1, 0.2, 0.3, 0.4, 0.5}) EXPECT_EQ(sin_pi(-x), -sin_pi(x));
 }
 
+// ---- The list of shapes ---------------------------------------------------------------------
+
+TEST(Shapes, AreListedInTheOrderOfTheirNumbersUnderNamesOfTheirOwn) {
+  std::vector<CrystalShape> numbers;
+  std::set<std::string> names;
+  for_each_shape([&]<class Shape>() {
+    numbers.push_back(Shape::id);
+    names.insert(Shape::name);
+    EXPECT_EQ(with_shape(Shape::id, []<class Found>() { return std::string(Found::name); }),
+              Shape::name);
+  });
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    EXPECT_EQ(static_cast<std::size_t>(numbers[i]), i);
+  EXPECT_EQ(names.size(), numbers.size());
+}
+
+TEST(Shapes, OneThatIsNotInTheListIsAnError) {
+  const auto beyond = static_cast<CrystalShape>(99);
+  EXPECT_THROW(with_shape(beyond, []<class Shape>() { return true; }), std::logic_error);
+}
+
 // ---- Square ---------------------------------------------------------------------------------
 
 TEST(SquareLatticeFactor, IsNanobraggsAwayFromLatticePoints) {
@@ -160,7 +194,7 @@ TEST(SquareLatticeFactor, IsTheNumberOfCellsAtEveryLatticePoint) {
   EXPECT_DOUBLE_EQ(square_factor(3, 5) * square_factor(3, 5), 25);
   EXPECT_DOUBLE_EQ(square_factor(1, 1000), 1000);
   EXPECT_DOUBLE_EQ(square_factor(-740, 12), 12);
-  EXPECT_DOUBLE_EQ(square_lattice_factor(Vec3d{0, 0, 0}, Vec3d{3, 5, 7}), 105);
+  EXPECT_DOUBLE_EQ(Square::factor(block({3, 5, 7}), Vec3d{0, 0, 0}), 105);
 }
 
 TEST(SquareLatticeFactor, BendsDownFromItsPeakAsItsSeriesSays) {
@@ -175,12 +209,12 @@ TEST(SquareLatticeFactor, BendsDownFromItsPeakAsItsSeriesSays) {
 
 TEST(SquareLatticeFactor, AnAxisOfOneCellDoesNotScatterDifferentlyAnywhere) {
   for (const double d : {-0.4999, -0.25, -1e-9, 0.0, 1e-90, 1e-5, 0.1, 0.5})
-    EXPECT_EQ(square_lattice_factor(Vec3d{d, d, d}, Vec3d{1, 1, 1}), 1) << d;
+    EXPECT_EQ(Square::factor(block({1, 1, 1}), Vec3d{d, d, d}), 1) << d;
 }
 
 TEST(SquareLatticeFactor, IsTheProductOfItsAxes) {
   const Vec3d d{0.0139, -0.0483, -0.0501};
-  EXPECT_CLOSE(square_lattice_factor(d, Vec3d{5, 6, 7}),
+  EXPECT_CLOSE(Square::factor(block({5, 6, 7}), d),
                square_factor(d.x, 5) * square_factor(d.y, 6) * square_factor(d.z, 7));
 }
 
@@ -221,29 +255,29 @@ TEST(RoundLatticeFactor, TheSeriesMeetsTheClosedForm) {
 }
 
 TEST(RoundLatticeFactor, PeaksAtTheVolumeTimesItsConstant) {
-  EXPECT_CLOSE(round_lattice_factor(Vec3d{0, 0, 0}, Vec3d{3, 5, 7}, 1.0), 105 * 0.723601254558268);
+  EXPECT_CLOSE(Round::factor(block({3, 5, 7}), Vec3d{0, 0, 0}), 105 * 0.723601254558268);
 }
 
 TEST(RoundLatticeFactor, DependsOnTheDistanceScaledByCellsAndFudge) {
   // One cell counts along its axis too
   const double direct = 2 * 3 * 1 * 0.723601254558268 *
                         ball(pi * std::sqrt((0.04 + 0.81 + 0.0625) * 1.3));
-  EXPECT_CLOSE(round_lattice_factor(Vec3d{0.1, -0.3, 0.25}, Vec3d{2, 3, 1}, 1.3), direct);
+  EXPECT_CLOSE(Round::factor(block({2, 3, 1}, 1.3), Vec3d{0.1, -0.3, 0.25}), direct);
 }
 
 // ---- Gauss and top hat ----------------------------------------------------------------------
 
 TEST(GaussLatticeFactor, FallsWithTheSquaredRadiusOverItsConstant) {
-  EXPECT_EQ(gauss_lattice_factor(0.0, 27.0, 1.3), 27);
-  EXPECT_CLOSE(gauss_lattice_factor(0.2, 27.0, 1.3), 27 * std::exp(-0.2 / 0.63 * 1.3));
+  EXPECT_EQ(factor_at<Gauss>(0.0, 1.3), 27);
+  EXPECT_CLOSE(factor_at<Gauss>(0.2, 1.3), 27 * std::exp(-0.2 / 0.63 * 1.3));
 }
 
 TEST(TophatLatticeFactor, EndsBeforeItsEdge) {
   const double edge = 0.3969;
-  EXPECT_EQ(tophat_lattice_factor(std::nextafter(edge, 0.0), 27.0, 1.0), 27);
-  EXPECT_EQ(tophat_lattice_factor(edge, 27.0, 1.0), 0);
-  EXPECT_EQ(tophat_lattice_factor(0.2, 27.0, 1.9), 27);
-  EXPECT_EQ(tophat_lattice_factor(0.2, 27.0, 2.0), 0);
+  EXPECT_EQ(factor_at<Tophat>(std::nextafter(edge, 0.0), 1.0), 27);
+  EXPECT_EQ(factor_at<Tophat>(edge, 1.0), 0);
+  EXPECT_EQ(factor_at<Tophat>(0.2, 1.9), 27);
+  EXPECT_EQ(factor_at<Tophat>(0.2, 2.0), 0);
 }
 
 TEST(SpotMetric, MeasuresTheLengthOfTheReciprocalVectorScaledByTheNumberOfCells) {

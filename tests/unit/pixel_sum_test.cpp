@@ -410,8 +410,8 @@ TEST(PixelSum, AViewOfAPlanHasTheSameBits) {
   const engine::GridView grid(plan.lattice.grid.get());
   const auto photons = [&]<bool Tricubic>(const auto& walked, const PanelNumbers& panel,
                                           double fast, double slow) {
-    return engine::sum_pixels<CrystalShape::square, Tricubic>(
-               walked, panel, grid, fast, slow, engine::all_steps, engine::NoVisitor{})
+    return engine::sum_pixels<physics::Square, Tricubic>(walked, panel, grid, fast, slow,
+                                                         engine::all_steps, engine::NoVisitor{})
         .photons;
   };
   for (const auto& [fast, slow] : {std::pair{20.0, 40.0}, {33.0, 31.0}, {63.0, 0.0}}) {

@@ -10,24 +10,11 @@
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
 #include "engine/engine.hpp"
+#include "physics/shapes.hpp"
 
 namespace nablabragg::engine {
 
 namespace {
-
-const char* name_of(CrystalShape shape) {
-  switch (shape) {
-    case CrystalShape::square:
-      return "square";
-    case CrystalShape::round:
-      return "round";
-    case CrystalShape::gauss:
-      return "gauss";
-    case CrystalShape::tophat:
-      break;
-  }
-  return "top hat";
-}
 
 const char* name_of(Lookup lookup) {
   switch (lookup) {
@@ -205,7 +192,12 @@ class CpuLoaded final : public Loaded {
     used.instruction_set = kernels_.instruction_set;
     used.steps = done.steps;
     used.skipped = done.skipped;
-    used.kernel.append(name_of(lattice.shape)).append(", ").append(name_of(lookup)).append(", ");
+    const char *shape = nullptr, *why_double = nullptr;
+    physics::with_shape(lattice.shape, [&]<class Shape>() {
+      shape = Shape::name;
+      why_double = Shape::why_double;
+    });
+    used.kernel.append(shape).append(", ").append(name_of(lookup)).append(", ");
     if (!panel.obstacle.empty()) {
       used.kernel += "double precision";
       used.reason = panel.obstacle;
@@ -220,10 +212,8 @@ class CpuLoaded final : public Loaded {
                        " tiles";
     if (!panel.plan.anchors_allowed)
       used.reason = "a curved detector or -dmin wants directions in double precision";
-    else if (lattice.shape == CrystalShape::gauss || lattice.shape == CrystalShape::tophat)
-      used.reason =
-          "the exponent of a Gaussian and the sharp edge of a top hat want indices in double "
-          "precision";
+    else if (why_double)
+      used.reason = why_double;
     else
       used.reason = "phases from the middle of a block are accurate enough in " + share;
     return used;

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
+
+#include "physics/shapes.hpp"
 
 namespace nablabragg::engine {
 
@@ -25,9 +26,10 @@ void add_intensities(const Plan& plan, const SingleTable& table, CpuPlan& p) {
   p.unit = plan.scale * unit_F * unit_F;
 
   p.lattice = plan.lattice;
-  if (plan.lattice.shape == CrystalShape::gauss || plan.lattice.shape == CrystalShape::tophat) {
-    // Their widths are in the metric, so that any number of cells may stand for the real one.  This
-    // one leaves squares of single precision room for 68 decades below the peak.
+  const auto width_in_metric = []<class Shape>() { return Shape::width_in_metric; };
+  if (physics::with_shape(plan.lattice.shape, width_in_metric)) {
+    // Any number of cells may stand for the real one.  This one leaves squares of single precision
+    // room for 68 decades below the peak.
     constexpr double peak = 0x1p50;
     const Vec3d& n = plan.lattice.cells;
     const double count = n.x * n.y * n.z / peak;
@@ -36,15 +38,11 @@ void add_intensities(const Plan& plan, const SingleTable& table, CpuPlan& p) {
   }
 }
 
-/// Squared radius, in units of `metric`, beyond which steps may be left out.
-std::optional<double> dark_radius2(const Plan& plan, const CpuPlan& p, double skip_below) {
+/// F_latt^2 so faint that a step may be left out: if all steps of a pixel were so, at the nearest
+/// spot of the panel, it would get less than `skip_below`.  0 where light has no bound.
+double least_intensity(const Plan& plan, const CpuPlan& p, double skip_below) {
   const PlanPanel& panel = *p.panel;
   const PlanLattice& lattice = plan.lattice;
-  if (lattice.shape == CrystalShape::square) return std::nullopt;
-  if (lattice.shape == CrystalShape::tophat) return 0.3969 / lattice.fudge;
-
-  // What a pixel would get if every step were at its lattice point, at the nearest spot of the
-  // panel
   const PlanFrame& frame = panel.frame;
   const double nearest = frame.curvature == Curvature::flat
                              ? std::abs(dot(frame.origin, frame.normal))
@@ -54,22 +52,12 @@ std::optional<double> dark_radius2(const Plan& plan, const CpuPlan& p, double sk
   const double polarization = std::max(1.0, (1 + std::abs(plan.light.polarization_fraction)) / 2);
   double weight = 0;
   for (const PlanRay& ray : plan.light.rays) weight = std::max(weight, std::abs(ray.weight));
-  const double overshoot = plan.lattice.tricubic ? 4 : 1;  // of F^2, between the nodes
-  const double steps = double(plan.light.rays.size()) * double(plan.lattice.orientations.size()) *
+  const double overshoot = lattice.tricubic ? 4 : 1;  // of F^2, between the nodes
+  const double steps = double(plan.light.rays.size()) * double(lattice.orientations.size()) *
                        plan.oversample * plan.oversample * panel.sensor.layers;
-  const double count = lattice.cells.x * lattice.cells.y * lattice.cells.z;
   const double brightest = steps * plan.scale * p.largest_F * p.largest_F * overshoot * weight *
                            omega * polarization;
-  if (!(std::isfinite(brightest) && brightest > 0)) return std::nullopt;
-  if (lattice.shape == CrystalShape::gauss) {
-    // count^2 exp(-2 r^2 fudge / 0.63)
-    const double decades = std::log(brightest * count * count / skip_below);
-    return std::max(0.0, decades * 0.63 / (2 * lattice.fudge));
-  }
-  // |3 (sin x - x cos x)/x^3| <= 3 (1 + x)/x^3 <= 6/x^2 for x >= 1
-  const double amplitude = 0.723601254558268 * count * 6;
-  const double x2 = std::max(1.0, amplitude * std::sqrt(brightest / skip_below));
-  return x2 / (9.86960440108935861883 * lattice.fudge);
+  return std::isfinite(brightest) && brightest > 0 ? skip_below / brightest : 0;
 }
 
 /// Along each axis, the extent of the ellipsoid d . M d <= radius2.
@@ -91,18 +79,18 @@ void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
   if (frame.curvature != Curvature::flat) return;  // the anchors are those of a flat panel
   // Behind the sample the capture has no bound.
   if (p.panel->sensor.absorbs() && dot(frame.origin, frame.normal) <= 0) return;
-  const auto radius2 = dark_radius2(plan, p, skip_below);
-  if (!radius2) return;
-  const Vec3d& n = plan.lattice.cells;
-  const auto metric = plan.lattice.shape == CrystalShape::round
-                          ? physics::SpotMetric<double>{n.x * n.x, n.y * n.y, n.z * n.z, 0, 0, 0}
-                          : plan.lattice.metric;
   constexpr double rounding = 1.00001;
-  const Vec3d reach = rounding * extents(metric, *radius2);
+  const double least = least_intensity(plan, p, skip_below);
+  double radius2 = 0;
+  Vec3d reach;
+  physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
+    radius2 = Shape::dark_radius2(plan.lattice, least);
+    reach = rounding * extents(Shape::metric(plan.lattice), radius2);
+  });
   // NaN, of a degenerate cell, means everywhere.
   if (!(reach.x + reach.y + reach.z < 3 * everywhere)) return;
   p.reach = reach;
-  p.dark_radius2 = rounding * *radius2;
+  p.dark_radius2 = rounding * radius2;
 }
 
 // ---- Beams --------------------------------------------------------------------------------------
@@ -170,8 +158,9 @@ void add_band(const std::vector<PlanRay>& rays, const std::vector<int>& band, Cp
 void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   constexpr std::size_t enough = 8;
   const Vec3d room = Vec3d{0.49, 0.49, 0.49} - p.reach;
-  if (bands_allowed && plan.lattice.shape == CrystalShape::gauss && !plan.lattice.tricubic &&
-      plan.dmin == 0 && std::min({room.x, room.y, room.z}) > 0.02) {
+  const auto sums_along_lines = []<class Shape>() { return Shape::sums_along_lines; };
+  if (bands_allowed && physics::with_shape(plan.lattice.shape, sums_along_lines) &&
+      !plan.lattice.tricubic && plan.dmin == 0 && std::min({room.x, room.y, room.z}) > 0.02) {
     const double widest = widest_scattering(plan, *p.panel) * p.max_wavenumber;
     const double sweep = widest * std::max({p.edges_m.x / room.x, p.edges_m.y / room.y,
                                             p.edges_m.z / room.z});

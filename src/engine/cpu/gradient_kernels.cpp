@@ -29,16 +29,15 @@ NABLA_INLINE T shaped(const Double& x) {
     return narrow(x);
 }
 template <class T>
+struct Shaped {
+  NABLA_INLINE T operator()(const Double& x) const { return shaped<T>(x); }
+};
+template <class T>
 NABLA_INLINE Vec3<T> shaped(const Vec3<Double>& v) {
   return {shaped<T>(v.x), shaped<T>(v.y), shaped<T>(v.z)};
 }
 NABLA_INLINE Double widened(const Double& x) { return x; }
 NABLA_INLINE Double widened(const Single& x) { return widen(x); }
-
-template <class T>
-NABLA_INLINE Vec3<T> lane_vector(const Vec3d& v) {
-  return {physics::constant<T>(v.x), physics::constant<T>(v.y), physics::constant<T>(v.z)};
-}
 
 NABLA_INLINE double lane_sum(const Double& x) {
   double sum = 0;
@@ -85,7 +84,7 @@ template <class T>
 NABLA_INLINE T obliquity(const PlanFrame& frame, const SensorSpot<T>& spot) {
   return frame.curvature == Curvature::spherical
              ? T(1)
-             : dot(spot.direction, lane_vector<T>(frame.normal));
+             : dot(spot.direction, physics::constant<T>(frame.normal));
 }
 
 template <class T>
@@ -106,10 +105,10 @@ NABLA_INLINE void pull_back_flat(const PanelNumbers& panel, const SensorSpot<T>&
   if (spot.layer > 0) {
     add(bars.panel.frame.normal, physics::constant<T>(panel.sensor.layer_step * spot.layer) * bar);
     add(bars.panel.sensor.layer_step,
-        T(static_cast<float>(spot.layer)) * dot(bar, lane_vector<T>(f.normal)));
+        T(static_cast<float>(spot.layer)) * dot(bar, physics::constant<T>(f.normal)));
   }
-  add(bars.panel.frame.subpixel, (dot(bar, lane_vector<T>(f.fast)) * spot.fast +
-                                  dot(bar, lane_vector<T>(f.slow)) * spot.slow) *
+  add(bars.panel.frame.subpixel, (dot(bar, physics::constant<T>(f.fast)) * spot.fast +
+                                  dot(bar, physics::constant<T>(f.slow)) * spot.slow) *
                                      physics::constant<T>(1 / f.subpixel));
 }
 
@@ -122,8 +121,8 @@ HWY_NOINLINE void pull_back_curved(const PanelNumbers& panel, const SensorSpot<T
   const bool spherical = f.curvature == Curvature::spherical;
   const double deep = panel.sensor.layer_step * spot.layer;
   const double radius = spherical ? f.curvature_radius + deep : f.curvature_radius;
-  const Vec3<T> fast_axis = lane_vector<T>(f.fast), slow_axis = lane_vector<T>(f.slow);
-  const Vec3<T> beam = lane_vector<T>(f.beam), along = number(radius) * beam;
+  const Vec3<T> fast_axis = physics::constant<T>(f.fast), slow_axis = physics::constant<T>(f.slow);
+  const Vec3<T> beam = physics::constant<T>(f.beam), along = number(radius) * beam;
   const T bend = number(1 / f.curvature_radius);
   T about_slow, about_fast;
   if (spherical) {
@@ -131,7 +130,8 @@ HWY_NOINLINE void pull_back_curved(const PanelNumbers& panel, const SensorSpot<T
     about_fast = number(-f.handedness) * (spot.slow - number(f.beam_slow)) * bend;
   } else {
     const Vec3<T> flat = spot.fast * fast_axis + spot.slow * slow_axis +
-                         number(deep) * lane_vector<T>(f.normal) + lane_vector<T>(f.origin);
+                         number(deep) * physics::constant<T>(f.normal) +
+                         physics::constant<T>(f.origin);
     about_slow = flat.y * bend;
     about_fast = flat.z * bend;
   }
@@ -177,7 +177,7 @@ HWY_NOINLINE void pull_back_capture(const PanelNumbers& panel, const SensorSpot<
   add(bars.panel.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
   if (panel.frame.curvature == Curvature::spherical) return;
   const T rho_bar = -per_log_depth / rho;
-  add(direction_bar, rho_bar * lane_vector<T>(panel.frame.normal));
+  add(direction_bar, rho_bar * physics::constant<T>(panel.frame.normal));
   add(bars.panel.frame.normal, rho_bar * spot.direction);
 }
 
@@ -263,8 +263,8 @@ struct FirstPolarization {
   NABLA_INLINE void take_first(const Plan& plan, const SensorSpot<T>& first) {
     spot = first;
     found = T(1);
-    incident = lane_vector<T>(plan.light.rays[0].incident);
-    magnetic = lane_vector<T>(plan.light.rays[0].magnetic);
+    incident = physics::constant<T>(plan.light.rays[0].incident);
+    magnetic = physics::constant<T>(plan.light.rays[0].magnetic);
     factor = polarization_of(plan.light, incident, magnetic, spot.direction);
   }
 
@@ -282,16 +282,16 @@ struct FirstPolarization {
           if (at.layer == 0 && at.sub_slow == 0 && at.sub_fast == 0) {
             // Where nothing is ever found, its light is none but its place must be one.
             spot = here;
-            incident = lane_vector<T>(plan.light.rays[0].incident);
-            magnetic = lane_vector<T>(plan.light.rays[0].magnetic);
+            incident = physics::constant<T>(plan.light.rays[0].incident);
+            magnetic = physics::constant<T>(plan.light.rays[0].magnetic);
           }
           for (size_t r = 0; r < plan.light.rays.size(); ++r) {
             const PlanRay& candidate = plan.light.rays[r];
             auto now = open != T(0);
             if (plan.background.per_sr == 0) now = now & keeps<T>(plan, candidate, at.direction);
             if (!any(now)) continue;
-            const Vec3<T> i = lane_vector<T>(candidate.incident),
-                          m = lane_vector<T>(candidate.magnetic);
+            const Vec3<T> i = physics::constant<T>(candidate.incident),
+                          m = physics::constant<T>(candidate.magnetic);
             take(now, here.fast, spot.fast);
             take(now, here.slow, spot.slow);
             take(now, here.near, spot.near);
@@ -322,39 +322,6 @@ struct FirstPolarization {
 };
 
 // ---- One step -----------------------------------------------------------------------------------
-
-/// The slopes of the lattice factor in the precision of the shapes, from distances in double: like
-/// narrow_lattice_factor().
-template <CrystalShape Shape, class T>
-NABLA_INLINE physics::LatticeSlopes<T> lattice_slopes(const LatticeNumbers& lattice,
-                                                      const Vec3<Double>& d) {
-  const Vec3<Double> cells = lane_vector<Double>(lattice.cells);
-  if constexpr (Shape == CrystalShape::square) {
-    const auto parts = [](const Double& distance, const Double& n) {
-      const Double x = not_zero(distance, is_wide<T> ? 0x1p-127 : 0x1p-31), turns = n * x,
-                   whole = round_even(turns);
-      return physics::FringePosition<T>{shaped<T>(x), shaped<T>(turns - whole), shaped<T>(whole),
-                                        shaped<T>(n), shaped<T>(distance)};
-    };
-    return physics::square_lattice_slopes(parts(d.x, cells.x), parts(d.y, cells.y),
-                                          parts(d.z, cells.z));
-  } else {
-    physics::LatticeSlopes<Double> slopes;
-    const Double fudge(lattice.fudge), count(lattice.cells.x * lattice.cells.y * lattice.cells.z);
-    const auto metric = metric_as<Double>(lattice.metric);
-    if constexpr (Shape == CrystalShape::round) {
-      slopes = physics::round_lattice_slopes(d, cells, fudge);
-    } else if constexpr (Shape == CrystalShape::gauss) {
-      slopes = physics::gauss_lattice_slopes(metric, d, count, fudge);
-    } else {
-      const Vec3<Double> none{Double(0), Double(0), Double(0)};
-      slopes = {physics::tophat_lattice_factor(physics::spot_radius2(metric, d), count, fudge),
-                none, none};
-    }
-    return {shaped<T>(slopes.factor), shaped<T>(slopes.distance), shaped<T>(slopes.cells),
-            shaped<T>(slopes.radius2)};
-  }
-}
 
 /// Structure factors in units of the largest, and how they change with the indices.
 template <class T>
@@ -462,26 +429,13 @@ class NodeBars {
 
 /// What is left to do once for all lanes of a tile: bars that follow from other bars.
 template <class T>
-HWY_NOINLINE void complete(const CpuPlan& p, CrystalShape shape, Lookup lookup,
-                           BasicPixelNumbers<T>& bars) {
+HWY_NOINLINE void complete(const CpuPlan& p, Lookup lookup, BasicPixelNumbers<T>& bars) {
   const Plan& plan = *p.plan;
   const auto number = [](double x) { return physics::constant<T>(x); };
-  const Vec3d& n = plan.lattice.cells;
-  const double fudge = plan.lattice.fudge;
   const T twice_light = T(2) * bars.scale;  // of the terms, which are in units of the scale
-  if (shape == CrystalShape::round)
-    bars.lattice.fudge = dot(lane_vector<T>((1 / (2 * fudge)) * n), bars.lattice.cells);
-  if (shape == CrystalShape::gauss) {
-    const auto& m = plan.lattice.metric;
-    bars.lattice.fudge = number(m.aa / fudge) * bars.lattice.metric.aa +
-                         number(m.bb / fudge) * bars.lattice.metric.bb +
-                         number(m.cc / fudge) * bars.lattice.metric.cc +
-                         number(m.ab / fudge) * bars.lattice.metric.ab +
-                         number(m.bc / fudge) * bars.lattice.metric.bc +
-                         number(m.ca / fudge) * bars.lattice.metric.ca;
-  }
-  if (shape != CrystalShape::square)
-    add(bars.lattice.cells, twice_light * lane_vector<T>(Vec3d{1 / n.x, 1 / n.y, 1 / n.z}));
+  physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
+    Shape::complete(plan.lattice, twice_light, bars.lattice);
+  });
   if (lookup == Lookup::constant)
     bars.lattice.default_F = plan.lattice.default_F == 0
                                  ? T(0)
@@ -656,11 +610,11 @@ class TileBars {
   double wavenumber_of(int o) const { return beam_of(chunk_.beam[o]).wavenumber; }
 
   /// Forwards: the bars of each lane times the tangents.
-  void finish_group(size_t first, CrystalShape shape, Lookup lookup) {
+  void finish_group(size_t first, Lookup lookup) {
     const Double photons = widened(bars_.scale) + widened(bars_.background.starting_sum) +
                            widened(bars_.background.per_sr);
     (photons + Double::load(sink_.photons.data() + first)).store(sink_.photons.data() + first);
-    complete(p_, shape, lookup, bars_);
+    complete(p_, lookup, bars_);
     alignas(64) double changes[lanes];
     for (size_t t = 0; t < sink_.tangents.size(); ++t) {
       const Tangent& direction = sink_.tangents[t];
@@ -719,13 +673,13 @@ class TileBars {
     }
   }
 
-  void finish_tile(CrystalShape shape, Lookup lookup) {
+  void finish_tile(Lookup lookup) {
     BasicPixelNumbers<double> sums = zero_numbers<double>();
     for_each_number([](double& to, const T& bar) { to = lane_sum(bar); }, sums, bars_);
     for_each_number_of_ray([](double& to, const T& bar) { to += lane_sum(bar); },
                            sink_.bars->light.rays[0], std::as_const(first_ray_bars_));
     sink_.value += sums.scale + sums.background.starting_sum + sums.background.per_sr;
-    complete(p_, shape, lookup, sums);
+    complete(p_, lookup, sums);
     for_each_number_at([](double& to, const double& bar) { to += bar; }, *sink_.bars,
                        p_.panel_number, sums);
   }
@@ -791,7 +745,7 @@ struct GroupPhase<Single, true> {
 };
 
 /// The derivatives of a tile, in the precision T of the shapes.
-template <class T, CrystalShape Shape, Lookup lookup, bool anchored, bool bands = false>
+template <class T, class Shape, Lookup lookup, bool anchored, bool bands = false>
 class TilePullBack : TileBars<T> {
  public:
   TilePullBack(const CpuPlan& p, const Tile& tile, const std::array<double, tile_pixels>& weights,
@@ -812,11 +766,11 @@ class TilePullBack : TileBars<T> {
         const Double weight = Double::load(weights_.data() + first);
         if (!any(weight != Double(0))) continue;
         if (!pull_back_group(first, shaped<T>(weight))) continue;
-        if (forwards_) this->finish_group(first, Shape, lookup);
+        if (forwards_) this->finish_group(first, lookup);
       }
       if (!forwards_) this->finish_chunk();
     }
-    if (!forwards_) this->finish_tile(Shape, lookup);
+    if (!forwards_) this->finish_tile(lookup);
   }
 
  private:
@@ -936,8 +890,8 @@ class TilePullBack : TileBars<T> {
       if (!has_terms && !has_background) continue;
       const Beam& beam = this->beam_of(b);
       BasicPlanRay<T>& ray = ray_bars_[b];
-      const Vec3<T> incident = lane_vector<T>(beam.incident),
-                    magnetic = lane_vector<T>(beam.magnetic);
+      const Vec3<T> incident = physics::constant<T>(beam.incident),
+                    magnetic = physics::constant<T>(beam.magnetic);
       const T polarization = each_polarization_
                                  ? polarization_of(plan_.light, incident, magnetic, spot.direction)
                                  : polarization_once_;
@@ -1007,12 +961,12 @@ class TilePullBack : TileBars<T> {
         distance = anchored_distance<true, 1>(chunk_, operators, blocks, phase.phase.change, cell);
       else
         distance = anchored_distance<false, 1>(chunk_, operators, blocks, phase.phase.change, cell);
-      const auto latt = shape_slopes(distance);
+      const auto latt = Shape::slopes(p_.lattice, distance);
       if constexpr (lookup == Lookup::nearest) {
         if (one_cell)
           cell = {T(chunk_.cell[o][0][block_]), T(chunk_.cell[o][1][block_]),
                   T(chunk_.cell[o][2][block_])};
-        const Vec3<T> extent = lane_vector<T>(p_.extent);
+        const Vec3<T> extent = physics::constant<T>(p_.extent);
         const T none(0), offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
         const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
                             (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
@@ -1038,7 +992,7 @@ class TilePullBack : TileBars<T> {
       const Vec3<Double> h = miller_indices(chunk_.wide[o], away_wide);
       const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
       const Vec3<Double> distance = h - nearest;
-      const auto latt = lattice_slopes<Shape, T>(p_.lattice, distance);
+      const auto latt = Shape::slopes(p_.lattice, distance, Shaped<T>());
       const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
       add_amplitude(amplitude, add_step(o, latt, amplitude.F, amplitude.slope, shaped<T>(distance),
                                         away, coefficient, intensity, away_bar));
@@ -1086,12 +1040,13 @@ class TilePullBack : TileBars<T> {
     // a spot on both sides leaves a small difference of its rays' slopes: the rounding of an
     // exponent that they share does not show there.
     const LatticeNumbers& lattice = p_.lattice;
-    const T closest = physics::gauss_lattice_factor(band.least, number(lattice.cells.x),
-                                                    number(lattice.fudge));
+    const T closest = physics::Gauss::factor_at(band.least, number(lattice.cells.x),
+                                                number(lattice.fudge));
     const T peak = closest * closest * amplitude.F, light = coefficient * (peak * amplitude.F);
     // A ray's point is c + u h with M c perpendicular to h, so that only its u counts:
-    // d(log I)/d(wavenumber) = -4 fudge/0.63 u h.M h / wavenumber of the band.
-    const T along = light * band.curvature * number(-4 * lattice.fudge / (0.63 * beam.wavenumber));
+    // d(log I)/d(wavenumber) = -4 fudge/width2 u h.M h / wavenumber of the band.
+    const T along = light * band.curvature *
+                    number(-4 * lattice.fudge / (physics::Gauss::width2 * beam.wavenumber));
     alignas(64) float lights[lanes], alongs[lanes];
     alignas(64) float sums[3][lanes];
     light.store(lights);
@@ -1107,7 +1062,7 @@ class TilePullBack : TileBars<T> {
       const Pair per_weight(lights[lane]), per_wavenumber(alongs[lane]);
       band.for_each_lit_ray(lane, [&](int j, const Pair& u, const Pair& beyond) {
         const size_t ray = static_cast<size_t>(j) - sink_.band_bars.begin();
-        const Pair bare = physics::gauss_intensity(beyond, fudge);
+        const Pair bare = physics::Gauss::intensity_at(beyond, fudge);
         const Pair lit_by = Pair::load(p_.band_weight.data() + j) * bare, first = lit_by * u;
         moments.zeroth = moments.zeroth + lit_by;
         moments.first = moments.first + first;
@@ -1122,8 +1077,8 @@ class TilePullBack : TileBars<T> {
     });
     const physics::LineMoments<T> moments{T::load(sums[0]), T::load(sums[1]), T::load(sums[2])};
     const auto slopes = physics::gauss_line_slopes(
-        metric_as<T>(lattice.metric), shaped<T>(distance + band.approach.at * h), shaped<T>(h),
-        shaped<T>(band.approach.at), moments, number(lattice.fudge));
+        physics::metric_as<T>(lattice.metric), shaped<T>(distance + band.approach.at * h),
+        shaped<T>(h), shaped<T>(band.approach.at), moments, number(lattice.fudge));
     intensity = intensity + peak * amplitude.F * moments.zeroth;
     add_index(o, light * slopes.index, away, away_bar);
     auto& metric = bars_.lattice.metric;
@@ -1134,17 +1089,6 @@ class TilePullBack : TileBars<T> {
     add(metric.bc, light * slopes.metric.bc);
     add(metric.ca, light * slopes.metric.ca);
     add_amplitude(amplitude, T(2) * coefficient * peak * moments.zeroth);
-  }
-
-  /// The slopes of the lattice factor in single precision throughout.
-  NABLA_INLINE auto shape_slopes(const Vec3<T>& distance) const {
-    const Vec3<T> cells = lane_vector<T>(p_.lattice.cells);
-    if constexpr (Shape == CrystalShape::square)
-      return physics::square_lattice_slopes(physics::fringe_position(distance.x, cells.x),
-                                            physics::fringe_position(distance.y, cells.y),
-                                            physics::fringe_position(distance.z, cells.z));
-    else
-      return physics::round_lattice_slopes(distance, cells, number(p_.lattice.fudge));
   }
 
   /// F^2 F_latt^2 of a step and its bars; returns that of F.
@@ -1158,18 +1102,7 @@ class TilePullBack : TileBars<T> {
     Vec3<T> bar = lattice_bar * latt.distance;
     if constexpr (lookup == Lookup::tricubic) bar = bar + F_bar * F_slope;
     add_index(o, bar, away, away_bar);
-    if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
-      add(bars_.lattice.cells, lattice_bar * latt.cells);
-    if constexpr (Shape == CrystalShape::gauss) {
-      const Vec3<T> scaled_d = (lattice_bar * latt.radius2) * distance;
-      auto& metric = bars_.lattice.metric;
-      add(metric.aa, scaled_d.x * distance.x);
-      add(metric.bb, scaled_d.y * distance.y);
-      add(metric.cc, scaled_d.z * distance.z);
-      add(metric.ab, T(2) * scaled_d.x * distance.y);
-      add(metric.bc, T(2) * scaled_d.y * distance.z);
-      add(metric.ca, T(2) * scaled_d.z * distance.x);
-    }
+    Shape::add_adjoint(latt, distance, lattice_bar, bars_.lattice);
     return F_bar;
   }
 
@@ -1272,25 +1205,24 @@ class WithoutSubnormals {
   WithoutSubnormals& operator=(const WithoutSubnormals&) = delete;
 };
 
-template <class T, CrystalShape Shape, Lookup lookup>
+template <class T, class Shape, Lookup lookup>
 void pull_back_tile(const CpuPlan& p, const Tile& tile,
                     const std::array<double, tile_pixels>& weights, GradientSink& sink) {
   [[maybe_unused]] const std::conditional_t<is_wide<T>, int, WithoutSubnormals> guard{};
-  if constexpr (!is_wide<T> && lookup != Lookup::tricubic &&
-                (Shape == CrystalShape::square || Shape == CrystalShape::round)) {
+  if constexpr (!is_wide<T> && lookup != Lookup::tricubic && !Shape::why_double) {
     Anchors anchors;
     find_anchors(p, tile, anchors);
     if (suits_anchors(p, anchors) && !sink.table_tangent)
       return TilePullBack<T, Shape, lookup, true>(p, tile, weights, sink).run();
   }
-  if constexpr (!is_wide<T> && lookup != Lookup::tricubic && Shape == CrystalShape::gauss)
+  if constexpr (!is_wide<T> && lookup != Lookup::tricubic && Shape::sums_along_lines)
     if (p.bands) return TilePullBack<T, Shape, lookup, false, true>(p, tile, weights, sink).run();
   TilePullBack<T, Shape, lookup, false>(p, tile, weights, sink).run();
 }
 
 template <class T>
 GradientKernel gradient_kernel(CrystalShape shape, Lookup lookup) {
-  return with_shape(shape, [&]<CrystalShape Shape>() -> GradientKernel {
+  return physics::with_shape(shape, [&]<class Shape>() -> GradientKernel {
     switch (lookup) {
       case Lookup::constant:
         return pull_back_tile<T, Shape, Lookup::constant>;

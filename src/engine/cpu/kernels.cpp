@@ -9,7 +9,7 @@ namespace {
 // ---- In double precision throughout ------------------------------------------------------------
 
 /// The reference engine's loop, as many pixels at once as there are lanes.
-template <CrystalShape Shape, Lookup lookup>
+template <class Shape, Lookup lookup>
 void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
   for (size_t first = 0; first < pixels; first += lanes) {
@@ -59,7 +59,7 @@ NABLA_INLINE Singles<K> interpolated_F(const CpuPlan& p, const Vec3<Singles<K>>&
 /// F^2 F_latt^2 with anchored phases.  `unsure` are pixels so close to where the value jumps that
 /// they may be on either side: to the border between two lattice points or, where F is
 /// interpolated, to the plane through one.
-template <CrystalShape Shape, Lookup lookup, bool one_cell, int K>
+template <class Shape, Lookup lookup, bool one_cell, int K>
 NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
                                            const size_t (&o)[K], const std::array<size_t, K>& block,
                                            const Vec3<Singles<K>>& change,
@@ -74,7 +74,7 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
     const Singles<K> border(0.5f - doubt);
     unsure = (magnitude(d.x) > border) | (magnitude(d.y) > border) | (magnitude(d.z) > border);
   }
-  const Singles<K> latt = lattice_factor<Shape>(p.lattice, d), latt2 = latt * latt;
+  const Singles<K> latt = Shape::factor(p.lattice, d), latt2 = latt * latt;
   if constexpr (lookup == Lookup::constant) return latt2;
   if constexpr (lookup == Lookup::nearest && one_cell)
     return by_part<K>([&](int i) {
@@ -90,32 +90,23 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
   return (F * F) * latt2;
 }
 
-/// The lattice factor in single precision, of distances in double.
-template <CrystalShape Shape>
-NABLA_INLINE Single narrow_lattice_factor(const LatticeNumbers& lattice, const Vec3<Double>& d) {
-  if constexpr (Shape == CrystalShape::square) {
-    // In double precision a large number of cells costs no digits of the turns.
-    const Vec3<Double> x{not_zero(d.x, 0x1p-31), not_zero(d.y, 0x1p-31), not_zero(d.z, 0x1p-31)};
-    return physics::sine_quotient(narrow(physics::short_turns(x, vec3_as<Double>(lattice.cells))),
-                                  narrow(x));
-  }
-  // The edge of a top hat is sharp, the fringes of a ball are as many as its cells, the exponent of
-  // a Gaussian may be large: all of that shows in pixels that are far from every lattice point.
-  return narrow(lattice_factor<Shape>(lattice, d));
-}
+/// From double precision to single.
+struct ToSingle {
+  NABLA_INLINE Single operator()(const Double& x) const { return narrow(x); }
+};
 
 NABLA_INLINE const Beam& beam_of(const CpuPlan& p, const Chunk& chunk, size_t o) {
   return p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(chunk.beam[o])];
 }
 
 /// F^2 F_latt^2 with phases in double precision.
-template <CrystalShape Shape, Lookup lookup>
+template <class Shape, Lookup lookup>
 NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk, size_t o,
                                            const Vec3<Double>& direction) {
   const Vec3<Double> h = miller_indices(chunk.wide[o],
                                         direction - vec3_as<Double>(beam_of(p, chunk, o).incident));
   const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-  const Single latt = narrow_lattice_factor<Shape>(p.lattice, h - nearest);
+  const Single latt = Shape::factor(p.lattice, h - nearest, ToSingle());
   if constexpr (lookup == Lookup::constant) return latt * latt;
   Single F;
   if constexpr (lookup == Lookup::tricubic)
@@ -129,7 +120,7 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
 }
 
 /// The same for any pixels, from scratch.
-template <CrystalShape Shape, Lookup lookup>
+template <class Shape, Lookup lookup>
 HWY_NOINLINE Single double_phase_intensity(const CpuPlan& p, const Tile& tile, size_t first,
                                            const Sample& sample, const Chunk& chunk, size_t o) {
   DoublePhase phase(p, tile, {}, first);
@@ -152,8 +143,7 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   for_each_lane(band.lit & (F2 > none), [&](size_t lane) {
     Pair sum(0.0f);
     lit_rays += band.for_each_lit_ray(lane, [&](int j, const Pair&, const Pair& beyond) {
-      const Pair latt = physics::gauss_lattice_factor(Pair(band.leasts[lane]) + beyond, count,
-                                                      fudge);
+      const Pair latt = physics::Gauss::factor_at(Pair(band.leasts[lane]) + beyond, count, fudge);
       sum = sum + Pair::load(p.band_weight.data() + j) * (latt * latt);
     });
     sums[lane] = sum_of(first_half(sum) + second_half(sum));
@@ -300,7 +290,7 @@ struct LitSpot {
 
 /// anchored_intensity(), and in double precision where that is unsure.
 /// `registers`: of pixels; 1 where N operators share one.
-template <CrystalShape Shape, Lookup lookup, bool one_cell, int registers, int N>
+template <class Shape, Lookup lookup, bool one_cell, int registers, int N>
 NABLA_INLINE Singles<N> sure_intensity(const LitSpot& at, const size_t (&o)[N],
                                        const std::array<size_t, N>& blocks,
                                        const Vec3<Singles<N>>& change) {
@@ -319,7 +309,7 @@ NABLA_INLINE Singles<N> sure_intensity(const LitSpot& at, const size_t (&o)[N],
 
 /// F^2 F_latt^2 of the plan's only operator, weighed: two registers of pixels side by side hide
 /// each other's latencies.
-template <CrystalShape Shape, Lookup lookup, bool one_cell>
+template <class Shape, Lookup lookup, bool one_cell>
 NABLA_INLINE Singles<2> sum_of_operators(const LitSpot& at, const Vec3<Singles<2>>& change,
                                          std::uint32_t bits, const BeamFactors<2>& beam_factors) {
   if (bits == 0) return Singles<2>(0.0f);
@@ -330,7 +320,7 @@ NABLA_INLINE Singles<2> sum_of_operators(const LitSpot& at, const Vec3<Singles<2
 }
 
 /// The same for one register of pixels and several operators: two operators are side by side.
-template <CrystalShape Shape, Lookup lookup, bool one_cell>
+template <class Shape, Lookup lookup, bool one_cell>
 NABLA_INLINE Single sum_of_operators(const LitSpot& at, const Vec3<Single>& change,
                                      std::uint32_t bits, const BeamFactors<1>& beam_factors) {
   size_t list[chunk_size];
@@ -355,7 +345,7 @@ NABLA_INLINE Single sum_of_operators(const LitSpot& at, const Vec3<Single>& chan
 }
 
 /// F^2 F_latt^2 of the operators that reach a spot, weighed and summed.
-template <CrystalShape Shape, Lookup lookup, int K>
+template <class Shape, Lookup lookup, int K>
 NABLA_INLINE Singles<K> sum_of_steps(const LitSpot& at, const AnchoredPhase<K>& phase,
                                      const Reached& reached, const BeamFactors<K>& beam_factors) {
   const Singles<K> terms = sum_of_operators<Shape, lookup, false>(at, phase.change,
@@ -364,7 +354,7 @@ NABLA_INLINE Singles<K> sum_of_steps(const LitSpot& at, const AnchoredPhase<K>& 
   return terms +
          sum_of_operators<Shape, lookup, true>(at, phase.change, reached.one_cell, beam_factors);
 }
-template <CrystalShape Shape, Lookup lookup>
+template <class Shape, Lookup lookup>
 NABLA_INLINE Single sum_of_steps(const LitSpot& at, const DoublePhase& phase,
                                  const Reached& reached, const BeamFactors<1>& beam_factors) {
   size_t list[chunk_size];
@@ -405,7 +395,7 @@ NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
 }
 
 /// `Parts`: registers of pixels side by side, two for plans of one operator only.
-template <Phases phases, CrystalShape Shape, Lookup lookup, int Parts, Rays rays = Rays::apart>
+template <Phases phases, class Shape, Lookup lookup, int Parts, Rays rays = Rays::apart>
 void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, TileSums& out) {
   using Phase = std::conditional_t<phases == Phases::anchored, AnchoredPhase<Parts>, DoublePhase>;
   using Narrow = Singles<Parts>;
@@ -519,16 +509,16 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 }
 
 /// With the phases that are accurate enough for the tile.
-template <CrystalShape Shape, Lookup lookup>
+template <class Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
   find_anchors(p, tile, anchors);
   const bool anchored = suits_anchors(p, anchors);
   out.skipped = 0;
-  if constexpr (Shape == CrystalShape::gauss && lookup != Lookup::tricubic)
+  if constexpr (Shape::sums_along_lines && lookup != Lookup::tricubic)
     if (p.bands)
       return render_single<Phases::wide, Shape, lookup, 1, Rays::in_bands>(p, tile, anchors, out);
-  if constexpr (Shape == CrystalShape::square || Shape == CrystalShape::round)
+  if constexpr (!Shape::why_double)
     if (anchored)
       return (p.beams.size() * p.plan->lattice.orientations.size() == 1
                   ? render_single<Phases::anchored, Shape, lookup, 2>
@@ -567,7 +557,7 @@ double write_blocks(const Tile& tile, const TileSums& sums, Number* image, size_
 }
 
 Kernel single_kernel(CrystalShape shape, Lookup lookup) {
-  return with_shape(shape, [&]<CrystalShape Shape>() -> Kernel {
+  return physics::with_shape(shape, [&]<class Shape>() -> Kernel {
     switch (lookup) {
       case Lookup::constant:
         return render_mixed<Shape, Lookup::constant>;
@@ -581,7 +571,7 @@ Kernel single_kernel(CrystalShape shape, Lookup lookup) {
 }
 
 Kernel wide_kernel(CrystalShape shape, Lookup lookup) {
-  return with_shape(shape, [&]<CrystalShape Shape>() -> Kernel {
+  return physics::with_shape(shape, [&]<class Shape>() -> Kernel {
     return lookup == Lookup::tricubic ? render_wide<Shape, Lookup::tricubic>
                                       : render_wide<Shape, Lookup::nearest>;
   });

@@ -88,6 +88,10 @@ struct Lanes {
                                      S tiny = static_cast<S>(sizeof(S) == 4 ? 0x1p-31 : 0x1p-127)) {
     return of([&](int i) { return hn::Max(hn::Abs(a.part[i]), hn::Set(D(), tiny)); });
   }
+  NABLA_INLINE friend Lanes with_sign_of(const Lanes& d, const Lanes& x) {
+    const auto sign = hn::SignBit(D());
+    return of([&](int i) { return hn::Xor(x.part[i], hn::And(sign, d.part[i])); });
+  }
   NABLA_INLINE friend Lanes sqrt(const Lanes& a) {
     return of([&](int i) { return hn::Sqrt(a.part[i]); });
   }

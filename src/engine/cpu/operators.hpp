@@ -354,7 +354,7 @@ struct BandOfPixels {
                             const Vec3<Double>& h)
       : p(plan),
         beam(of),
-        approach(physics::closest_approach(metric_as<Double>(plan.lattice.metric), d, h)) {
+        approach(physics::closest_approach(physics::metric_as<Double>(plan.lattice.metric), d, h)) {
     const Single at = narrow(approach.at);
     least = narrow(approach.radius2);
     curvature = narrow(approach.curvature);

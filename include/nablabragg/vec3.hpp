@@ -18,6 +18,8 @@
 #else
 #define NABLA_INLINE inline __attribute__((always_inline))
 #endif
+/// The same behind the parameters of a lambda.
+#define NABLA_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace nablabragg {
 

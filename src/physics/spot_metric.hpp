@@ -11,6 +11,16 @@ struct SpotMetric {
   T aa, bb, cc, ab, bc, ca;
 };
 
+template <class F, class... Metrics>
+NABLA_INLINE void for_each_number_of_metric(F&& f, Metrics&... m) {
+  f(m.aa...);
+  f(m.bb...);
+  f(m.cc...);
+  f(m.ab...);
+  f(m.bc...);
+  f(m.ca...);
+}
+
 template <class T>
 NABLA_INLINE T spot_radius2(const SpotMetric<T>& m, const Vec3<T>& d) {
   return d.x * d.x * m.aa + d.y * d.y * m.bb + d.z * d.z * m.cc +

@@ -36,12 +36,7 @@ template <class F, class... Lattices>
 NABLA_INLINE void for_each_number_of_lattice(F&& f, Lattices&... l) {
   for_each_component(f, l.cells...);
   f(l.fudge...);
-  f(l.metric.aa...);
-  f(l.metric.bb...);
-  f(l.metric.cc...);
-  f(l.metric.ab...);
-  f(l.metric.bc...);
-  f(l.metric.ca...);
+  physics::for_each_number_of_metric(f, l.metric...);
   f(l.default_F...);
 }
 

@@ -119,7 +119,8 @@ RC_GTEST_PROP(LatticeFactor, ChangesAsItsSlopesSay, ()) {
     Numbers adjoints{{}, {{}, 0, {}}};
     const double adjoint = 2 * slopes.factor;
     adjoints.d = adjoint * slopes.distance;
-    Shape::add_adjoint(slopes, at.d, adjoint, adjoints.block);
+    physics::for_each_width([](double& to, double more) { to = more; }, adjoints.block,
+                            Shape::width_adjoint(slopes, at.d, adjoint));
     Shape::complete(at.block, adjoint * slopes.factor, adjoints.block);
 
     Numbers moved = at;

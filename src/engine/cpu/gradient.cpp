@@ -8,11 +8,11 @@
 
 namespace nablabragg::engine {
 
-void BandBars::clear(std::size_t rows, std::size_t begin, std::size_t size) {
+void BandAdjoints::clear(std::size_t rows, std::size_t begin, std::size_t size) {
   begin_ = begin;
   size_ = size;
-  bars_.wavenumber.assign(rows * size, 0.0F);
-  bars_.weight.assign(rows * size, 0.0F);
+  adjoints_.wavenumber.assign(rows * size, 0.0F);
+  adjoints_.weight.assign(rows * size, 0.0F);
 }
 
 namespace {
@@ -120,7 +120,7 @@ PlanGradient CpuDerivatives::pull_back(const Pixels& pixels, std::span<const dou
   const auto compute = [&](int first, int end) {
     Part part;
     part.adjoint = std::make_shared<Plan>(zero_plan(plan_));
-    part.sink->bars = part.adjoint.get();
+    part.sink->adjoints = part.adjoint.get();
     part.sink->wants_table = plan_.lattice.grid != nullptr;
     for (int index = first; index < end; ++index) {
       Tile tile;

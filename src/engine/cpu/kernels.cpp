@@ -23,36 +23,23 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
 
 // ---- Steps --------------------------------------------------------------------------------------
 
-/// F between the lattice points, where nanoBragg interpolates; `cell` and `d`: nearest lattice
-/// point, counted from the corner of the table, and the way from there.
+/// F between the lattice points, where nanoBragg interpolates; arguments as neighbourhood_of().
 template <int K>
 NABLA_INLINE Singles<K> interpolated_F(const CpuPlan& p, const Vec3<Singles<K>>& cell,
                                        const Vec3<Singles<K>>& d) {
-  const Singles<K> none(0.0f), one(1.0f), two(2.0f), three(3.0f);
-  const auto below = [&](const Singles<K>& at, const Singles<K>& from) {
-    return select(at < none, from - one, from);
-  };
-  const Vec3<Singles<K>> base{below(d.x, cell.x), below(d.y, cell.y), below(d.z, cell.z)};
-  const auto beyond = [&](const Singles<K>& at) { return select(at < none, at + one, at); };
-  const auto weights = physics::tricubic_weights(beyond(d.x), beyond(d.y), beyond(d.z));
-  // As GridView::surrounds(), but for indices that are whole: of those, pixels are unsure.
-  const auto extent = single<K>(p.extent);
-  const auto inside = (base.x >= two) & (base.x + three < extent.x) & (base.y >= two) &
-                      (base.y + three < extent.y) & (base.z >= two) & (base.z + three < extent.z);
-  const Singles<K> corner = ((base.x - one) * extent.y + (base.y - one)) * extent.z +
-                            (base.z - one);
+  const auto at = neighbourhood_of<K>(p, cell, d);
+  const auto weights = physics::tricubic_weights(at.between.x, at.between.y, at.between.z);
   const auto stride_h = static_cast<std::int64_t>(p.grid.stride_h),
              stride_k = static_cast<std::int64_t>(p.grid.stride_k);
   Singles<K> F(p.default_F);
-  for_each_offset(corner, inside, [&](std::int64_t offset, const typename Singles<K>::Mask& mask) {
-    const float* nodes = p.F.data() + offset;
-    F = select(mask,
-               physics::tricubic(weights,
-                                 [&](int i, int j, int k) {
-                                   return Singles<K>(nodes[i * stride_h + j * stride_k + k]);
-                                 }),
-               F);
-  });
+  for_each_offset(at.corner, at.inside,
+                  [&](std::int64_t offset, const typename Singles<K>::Mask& mask) {
+                    const float* nodes = p.F.data() + offset;
+                    const auto node = [&](int i, int j, int k) {
+                      return Singles<K>(nodes[i * stride_h + j * stride_k + k]);
+                    };
+                    F = select(mask, physics::tricubic(weights, node), F);
+                  });
   return F;
 }
 
@@ -242,22 +229,6 @@ NABLA_INLINE void keep(const Lanes<double, TwoK>& value, bool is_first,
     value.store(at);
   else
     (value + Lanes<double, TwoK>::load(at)).store(at);
-}
-
-/// Which operators of a chunk reach the pixels of some registers, a bit for each: those for which
-/// the pixels lie in the cell of one lattice point, others, and those that leave them dark.
-struct Reached {
-  std::uint32_t one_cell, many_cells, dark;
-};
-template <bool knows_cells, size_t K>
-NABLA_INLINE Reached reached_by(const Chunk& chunk, const std::array<size_t, K>& blocks) {
-  std::uint32_t lit = 0, alike = ~std::uint32_t{0};
-  for (const size_t block : blocks) {
-    lit |= chunk.lit[block];
-    alike &= chunk.one_cell[block];
-  }
-  if constexpr (!knows_cells) alike = 0;
-  return {alike, lit & ~alike, chunk.all() & ~lit};
 }
 
 /// Wanted pixels of some registers, times the registers of a block, which share its pixels.

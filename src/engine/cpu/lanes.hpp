@@ -24,6 +24,12 @@ struct Lanes {
   Register part[K];
 
   NABLA_INLINE Lanes() = default;
+  // Register by register: g++ copies a struct of several in halves of registers, through memory.
+  NABLA_INLINE Lanes(const Lanes& a) { *this = a; }
+  NABLA_INLINE Lanes& operator=(const Lanes& a) {
+    for (int i = 0; i < K; ++i) part[i] = a.part[i];
+    return *this;
+  }
   NABLA_INLINE Lanes(S value) {
     for (auto& p : part) p = hn::Set(D(), value);
   }
@@ -252,6 +258,22 @@ NABLA_INLINE Single first_half(const Singles<2>& a) {
 }
 NABLA_INLINE Single second_half(const Singles<2>& a) {
   return Single::of([&](int) { return a.part[1]; });
+}
+
+/// The registers of `a`, N times.
+template <int N, int K>
+NABLA_INLINE Singles<N * K> repeated(const Singles<K>& a) {
+  return Singles<N * K>::of([&](int i) { return a.part[i % K]; });
+}
+/// The n-th K registers of `a`.
+template <int K, int NK>
+NABLA_INLINE Singles<K> nth(const Singles<NK>& a, int n) {
+  return Singles<K>::of([&](int i) { return a.part[n * K + i]; });
+}
+
+template <int K, class Mask>
+NABLA_INLINE auto nth_mask(const Mask& a, int n) {
+  return Singles<K>::Mask::of([&](int i) { return a.part[n * K + i]; });
 }
 
 /// Each register filled with its own number.

@@ -107,7 +107,10 @@ struct Chunk {
   alignas(64) float high[chunk_size][3][tile_blocks];  ///< multiples of 2^-20 in [-1/2, 1/2]
   alignas(64) float low[chunk_size][3][tile_blocks];
   alignas(64) float cell[chunk_size][3][tile_blocks];
-  alignas(64) float F2[chunk_size][tile_blocks];  ///< of the nearest lattice point
+  // Of the nearest lattice point
+  alignas(64) float F2[chunk_size][tile_blocks];
+  alignas(64) float F[chunk_size][tile_blocks];       ///< where gradients ask for it
+  alignas(64) float offset[chunk_size][tile_blocks];  ///< in the table, -1: not there; the same
   // Which operators reach each block, and of which all of the block lies in the cell of one lattice
   // point: a bit for each operator; up to the last register that holds a block of the tile
   static_assert(chunk_size == 32);
@@ -132,20 +135,60 @@ NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double
   return {row(0), row(3), row(6)};
 }
 
-/// F of nearest lattice points, counted from the corner of the table.
-template <Lookup lookup, int K>
-NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
-  if constexpr (lookup == Lookup::constant) return Singles<K>(1.0f);  // F is part of the unit
+/// F of nearest lattice points, and where in the table it is.
+template <int K>
+struct NearestF {
+  Singles<K> F, offset;
+  typename Singles<K>::Mask inside;
+};
+
+/// `cell`: lattice points, counted from the corner of the table.
+template <int K>
+NABLA_INLINE NearestF<K> look_up_nearest(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
   const auto extent = single<K>(p.extent);
   const Singles<K> none(0.0f);
   const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
                       (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
   const Singles<K> offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
-  return select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F));
+  return {select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F)), offset,
+          inside};
+}
+template <Lookup lookup, int K>
+NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
+  if constexpr (lookup == Lookup::constant) return Singles<K>(1.0f);  // F is part of the unit
+  return look_up_nearest(p, cell).F;
+}
+
+/// The 4 x 4 x 4 entries of the table between which F is interpolated.
+template <int K>
+struct Neighbourhood {
+  Vec3<Singles<K>> between;  ///< from its second node along each axis
+  Singles<K> corner;         ///< where its first node is in the table
+  typename Singles<K>::Mask inside;
+};
+
+/// `cell` and `d`: the nearest lattice point, counted from the corner of the table, and the way
+/// from there.
+template <int K>
+NABLA_INLINE Neighbourhood<K> neighbourhood_of(const CpuPlan& p, const Vec3<Singles<K>>& cell,
+                                               const Vec3<Singles<K>>& d) {
+  const Singles<K> none(0.0f), one(1.0f), two(2.0f), three(3.0f);
+  const auto below = [&](const Singles<K>& at, const Singles<K>& from) {
+    return select(at < none, from - one, from);
+  };
+  const Vec3<Singles<K>> base{below(d.x, cell.x), below(d.y, cell.y), below(d.z, cell.z)};
+  const auto beyond = [&](const Singles<K>& at) { return select(at < none, at + one, at); };
+  // As GridView::surrounds(), but for indices that are whole: of those, pixels are unsure.
+  const auto extent = single<K>(p.extent);
+  const auto inside = (base.x >= two) & (base.x + three < extent.x) & (base.y >= two) &
+                      (base.y + three < extent.y) & (base.z >= two) & (base.z + three < extent.z);
+  const Singles<K> corner = ((base.x - one) * extent.y + (base.y - one)) * extent.z +
+                            (base.z - one);
+  return {{beyond(d.x), beyond(d.y), beyond(d.z)}, corner, inside};
 }
 
 /// `beam` and `orientation` are where the chunk begins.
-template <Lookup lookup>
+template <Lookup lookup, bool for_gradients = false>
 void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t beam,
                 size_t orientation, Chunk& chunk) {
   const Plan& plan = *p.plan;
@@ -205,8 +248,13 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
       axis(h.z, p.grid.min.z, p.edges_m.z, p.reach.z, 2, cell.z);
 
       if constexpr (lookup == Lookup::nearest) {
-        const Single F = nearest_F<lookup, 1>(p, cell), F2 = F * F;
+        const auto found = look_up_nearest<1>(p, cell);
+        const Single F2 = found.F * found.F;
         F2.store(chunk.F2[o] + first);
+        if constexpr (for_gradients) {
+          found.F.store(chunk.F[o] + first);
+          select(found.inside, found.offset, Single(-1.0f)).store(chunk.offset[o] + first);
+        }
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
       }
       const auto reached = outside == none;
@@ -239,6 +287,22 @@ NABLA_INLINE std::array<size_t, K> blocks_of(size_t first) {
   std::array<size_t, K> blocks;
   for (size_t i = 0; i < K; ++i) blocks[i] = block_of(first) + i * lanes / block_pixels;
   return blocks;
+}
+
+/// Which operators of a chunk reach the pixels of some registers, a bit for each: those for which
+/// the pixels lie in the cell of one lattice point, others, and those that leave them dark.
+struct Reached {
+  std::uint32_t one_cell, many_cells, dark;
+};
+template <bool knows_cells, size_t K>
+NABLA_INLINE Reached reached_by(const Chunk& chunk, const std::array<size_t, K>& blocks) {
+  std::uint32_t lit = 0, alike = ~std::uint32_t{0};
+  for (const size_t block : blocks) {
+    lit |= chunk.lit[block];
+    alike &= chunk.one_cell[block];
+  }
+  if constexpr (!knows_cells) alike = 0;
+  return {alike, lit & ~alike, chunk.all() & ~lit};
 }
 
 /// Directions as differences to the middle of the block, in single precision: the error of an

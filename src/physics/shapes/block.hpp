@@ -10,7 +10,9 @@
 //                                    null: they are
 //   sums_along_lines                 whether kernels may sum it over wavelengths as a Gaussian
 //   factor(), slopes()               F_latt, and how it changes
-//   add_adjoint(), complete()        the way back from the adjoint of F_latt to those of a block
+//   width_adjoint(), complete()      the way back from the adjoint of F_latt to those of a block:
+//   of
+//                                    its cells or metric, at each step; of the rest, once
 //   metric(), dark_radius2()         how far from a lattice point it may be left out
 //
 // F_latt is how strongly a block of Na x Nb x Nc cells scatters near a reflection, relative to one
@@ -47,6 +49,19 @@ NABLA_INLINE T cell_count(const BlockNumbers<Real>& block) {
 template <class T, class Real>
 NABLA_INLINE Vec3<T> cells_as(const BlockNumbers<Real>& block) {
   return {number<T>(block.cells.x), number<T>(block.cells.y), number<T>(block.cells.z)};
+}
+
+/// Calls f(number of the block, adjoint) for all numbers that the width of a shape's spots depends
+/// on, fudge aside; `adjoints`: as width_adjoint() has them.
+template <class F, class T, class U>
+NABLA_INLINE void for_each_width(F&& f, BlockNumbers<T>& block, const Vec3<U>& adjoints) {
+  f(block.cells.x, adjoints.x);
+  f(block.cells.y, adjoints.y);
+  f(block.cells.z, adjoints.z);
+}
+template <class F, class T, class U>
+NABLA_INLINE void for_each_width(F&& f, BlockNumbers<T>& block, const SpotMetric<U>& adjoints) {
+  for_each_number_of_metric(f, block.metric, adjoints);
 }
 
 /// For those who compute in one precision.

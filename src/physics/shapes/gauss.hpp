@@ -54,16 +54,11 @@ struct Gauss {
   }
 
   template <class T>
-  static NABLA_INLINE void add_adjoint(const LatticeSlopes<T>& at, const Vec3<T>& d,
-                                       const T& adjoint, BlockNumbers<T>& adjoints) {
+  static NABLA_INLINE SpotMetric<T> width_adjoint(const LatticeSlopes<T>& at, const Vec3<T>& d,
+                                                  const T& adjoint) {
     const Vec3<T> scaled = (adjoint * at.radius2) * d;
-    auto& m = adjoints.metric;
-    m.aa = m.aa + scaled.x * d.x;
-    m.bb = m.bb + scaled.y * d.y;
-    m.cc = m.cc + scaled.z * d.z;
-    m.ab = m.ab + T(2) * scaled.x * d.y;
-    m.bc = m.bc + T(2) * scaled.y * d.z;
-    m.ca = m.ca + T(2) * scaled.z * d.x;
+    return {scaled.x * d.x,        scaled.y * d.y,        scaled.z * d.z,
+            T(2) * scaled.x * d.y, T(2) * scaled.y * d.z, T(2) * scaled.z * d.x};
   }
   /// fudge times the metric is what the spot's width depends on.
   template <class T>

@@ -77,9 +77,9 @@ struct Round {
   }
 
   template <class T>
-  static NABLA_INLINE void add_adjoint(const LatticeSlopes<T>& at, const Vec3<T>&, const T& adjoint,
-                                       BlockNumbers<T>& adjoints) {
-    adjoints.cells = adjoints.cells + adjoint * at.cells;
+  static NABLA_INLINE Vec3<T> width_adjoint(const LatticeSlopes<T>& at, const Vec3<T>&,
+                                            const T& adjoint) {
+    return adjoint * at.cells;
   }
   /// fudge N^2 is what the spot's width depends on.
   template <class T>

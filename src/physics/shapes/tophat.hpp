@@ -37,8 +37,10 @@ struct Tophat {
   }
 
   template <class T>
-  static NABLA_INLINE void add_adjoint(const LatticeSlopes<T>&, const Vec3<T>&, const T&,
-                                       BlockNumbers<T>&) {}
+  static NABLA_INLINE SpotMetric<T> width_adjoint(const LatticeSlopes<T>&, const Vec3<T>&,
+                                                  const T&) {
+    return {T(0), T(0), T(0), T(0), T(0), T(0)};
+  }
   template <class T>
   static NABLA_INLINE void complete(const BlockNumbers<double>& block, const T& peak,
                                     BlockNumbers<T>& adjoints) {

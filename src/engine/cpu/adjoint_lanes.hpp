@@ -1,0 +1,88 @@
+// Numbers of the kernels of gradients: lanes in the precision of the shapes, and as many in double.
+// For the files that are compiled once for each instruction set, like lanes.hpp.
+#pragma once
+#include <new>  // for launder
+
+#include "engine/cpu/operators.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+template <class T>
+struct WideOf;
+template <int K>
+struct WideOf<Singles<K>> {
+  using type = Doubles<K>;
+};
+template <int K>
+struct WideOf<Lanes<double, K>> {
+  using type = Lanes<double, K>;
+};
+/// As many lanes as T has, in double precision.
+template <class T>
+using Wide = typename WideOf<T>::type;
+
+template <class T>
+inline constexpr bool is_wide = std::is_same_v<T, Wide<T>>;
+
+/// From double precision to that of the shapes.
+template <class T>
+struct Shaped {
+  NABLA_INLINE T operator()(const Wide<T>& x) const {
+    if constexpr (is_wide<T>)
+      return x;
+    else
+      return narrow(x);
+  }
+};
+template <class T>
+NABLA_INLINE T shaped(const Wide<T>& x) {
+  return Shaped<T>()(x);
+}
+template <class T>
+NABLA_INLINE Vec3<T> shaped(const Vec3<Wide<T>>& v) {
+  return {shaped<T>(v.x), shaped<T>(v.y), shaped<T>(v.z)};
+}
+
+template <class T>
+NABLA_INLINE Wide<T> widened(const T& x) {
+  if constexpr (is_wide<T>)
+    return x;
+  else
+    return widen(x);
+}
+
+template <class T>
+NABLA_INLINE double lane_sum(const T& x) {
+  const Wide<T> wide = widened(x);
+  double sum = 0;
+  for (const auto& part : wide.part)
+    sum += hn::GetLane(hn::SumOfLanes(hn::ScalableTag<double>(), part));
+  return sum;
+}
+
+/// Room for numbers that are written before they are read, one chunk's at a time: to begin with
+/// zeros in all of them would take a third of the time of a tile with one step a pixel.
+template <class X, size_t n>
+class Unwritten {
+ public:
+  NABLA_INLINE X& operator[](size_t i) { return *std::launder(at(i)); }
+  NABLA_INLINE const X& operator[](size_t i) const {
+    return *std::launder(const_cast<Unwritten*>(this)->at(i));
+  }
+
+ private:
+  static_assert(std::is_aggregate_v<X>);  // so that the bytes hold one without a constructor
+  X* at(size_t i) { return reinterpret_cast<X*>(bytes_) + i; }
+  alignas(X) std::byte bytes_[n * sizeof(X)];
+};
+
+template <class T>
+NABLA_INLINE void add(T& to, const T& more) {
+  to = to + more;
+}
+template <class T>
+NABLA_INLINE void add(Vec3<T>& to, const Vec3<T>& more) {
+  to = to + more;
+}
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

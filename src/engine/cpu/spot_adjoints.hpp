@@ -1,0 +1,284 @@
+// From the adjoint of what a spot of the sensor sees of a ray to those of the panel and of the
+// light. For the files that are compiled once for each instruction set, like lanes.hpp.
+//
+// What is not asked for in every step is kept out of line: the kernels are many.
+#pragma once
+#include "engine/cpu/adjoint_lanes.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+template <class W>
+HWY_NOINLINE void locate(const CpuPlan& p, const W& fast, const W& slow, BasicSubPixel<W>& at) {
+  place(*p.panel, p.plan->oversample, fast, slow, at);
+}
+
+/// A sub-pixel as the light of a step sees it.
+template <class T>
+struct SensorSpot {
+  T fast, slow;  ///< on the panel [m]
+  T near;        ///< 1 / distance [1/m]
+  Vec3<T> direction;
+  int layer;
+};
+
+template <class T>
+NABLA_INLINE SensorSpot<T> spot_of(const BasicSubPixel<Wide<T>>& at) {
+  return {shaped<T>(at.fast), shaped<T>(at.slow), shaped<T>(Wide<T>(1) / at.distance),
+          shaped<T>(at.direction), at.layer};
+}
+
+template <class T>
+NABLA_INLINE T obliquity(const PlanFrame& frame, const SensorSpot<T>& spot) {
+  return frame.curvature == Curvature::spherical
+             ? T(1)
+             : dot(spot.direction, physics::constant<T>(frame.normal));
+}
+
+template <class T>
+HWY_NOINLINE T capture_of(const PanelNumbers& panel, const SensorSpot<T>& spot) {
+  return physics::capture_fraction(
+      T(static_cast<float>(spot.layer)), physics::constant<T>(panel.sensor.layer_step),
+      physics::constant<T>(panel.sensor.absorption_per_m), obliquity(panel.frame, spot));
+}
+
+/// From the adjoint of a position on the flat panel [m] to those of the frame; that of a
+/// sub-pixel's size follows from them (complete()).
+template <class T>
+NABLA_INLINE void pull_back_flat(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                 const Vec3<T>& adjoint, BasicPixelNumbers<T>& adjoints) {
+  const PlanFrame& f = panel.frame;
+  add(adjoints.panel.frame.origin, adjoint);
+  add(adjoints.panel.frame.fast, spot.fast * adjoint);
+  add(adjoints.panel.frame.slow, spot.slow * adjoint);
+  if (spot.layer > 0) {
+    add(adjoints.panel.frame.normal,
+        physics::constant<T>(panel.sensor.layer_step * spot.layer) * adjoint);
+    add(adjoints.panel.sensor.layer_step,
+        T(static_cast<float>(spot.layer)) * dot(adjoint, physics::constant<T>(f.normal)));
+  }
+}
+
+/// The same for a curved panel: back through the two rotations of place().
+template <class T>
+HWY_NOINLINE void pull_back_curved(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                   const Vec3<T>& adjoint, BasicPixelNumbers<T>& adjoints) {
+  const PlanFrame& f = panel.frame;
+  const auto number = [](double x) { return physics::constant<T>(x); };
+  const bool spherical = f.curvature == Curvature::spherical;
+  const double deep = panel.sensor.layer_step * spot.layer;
+  const double radius = spherical ? f.curvature_radius + deep : f.curvature_radius;
+  const Vec3<T> fast_axis = physics::constant<T>(f.fast), slow_axis = physics::constant<T>(f.slow);
+  const Vec3<T> beam = physics::constant<T>(f.beam), along = number(radius) * beam;
+  const T bend = number(1 / f.curvature_radius);
+  T about_slow, about_fast;
+  if (spherical) {
+    about_slow = number(f.handedness) * (spot.fast - number(f.beam_fast)) * bend;
+    about_fast = number(-f.handedness) * (spot.slow - number(f.beam_slow)) * bend;
+  } else {
+    const Vec3<T> flat = spot.fast * fast_axis + spot.slow * slow_axis +
+                         number(deep) * physics::constant<T>(f.normal) +
+                         physics::constant<T>(f.origin);
+    about_slow = flat.y * bend;
+    about_fast = flat.z * bend;
+  }
+  const auto second = physics::pull_back_rotation(
+      physics::rotate_about(along, slow_axis, about_slow), fast_axis, about_fast, adjoint);
+  const auto first = physics::pull_back_rotation(along, slow_axis, about_slow, second.v);
+  add(adjoints.panel.frame.fast, second.axis);
+  add(adjoints.panel.frame.slow, first.axis);
+  add(adjoints.panel.frame.beam, number(radius) * first.v);
+  const T radius_adjoint = dot(first.v, beam);
+  add(adjoints.panel.frame.curvature_radius,
+      radius_adjoint - (first.angle * about_slow + second.angle * about_fast) * bend);
+  T fast_adjoint, slow_adjoint;
+  if (spherical) {
+    add(adjoints.panel.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_adjoint);
+    fast_adjoint = number(f.handedness) * first.angle * bend;
+    slow_adjoint = number(-f.handedness) * second.angle * bend;
+    add(adjoints.panel.frame.beam_fast, -fast_adjoint);
+    add(adjoints.panel.frame.beam_slow, -slow_adjoint);
+  } else {
+    const Vec3<T> position{T(0), first.angle * bend, second.angle * bend};
+    pull_back_flat(panel, spot, position, adjoints);
+    fast_adjoint = dot(position, fast_axis);
+    slow_adjoint = dot(position, slow_axis);
+  }
+  add(adjoints.panel.frame.subpixel,
+      (fast_adjoint * spot.fast + slow_adjoint * spot.slow) * number(1 / f.subpixel));
+}
+
+/// The light of a spot, by which of its factors it comes.
+template <class T>
+struct SpotAdjoints {
+  Vec3<T> direction{T(0), T(0), T(0)};
+  T solid_angle{0}, capture{0};  ///< adjoints of their logarithms
+};
+
+/// Through the capture in the sensor.
+template <class T>
+HWY_NOINLINE void pull_back_capture(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                    const T& light, Vec3<T>& direction_adjoint,
+                                    BasicPixelNumbers<T>& adjoints) {
+  const PlanSensor& sensor = panel.sensor;
+  const auto number = [](double x) { return physics::constant<T>(x); };
+  const T rho = obliquity(panel.frame, spot);
+  const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
+  const T per_log_depth = light * depth *
+                          physics::capture_log_slope(T(static_cast<float>(spot.layer)), depth);
+  add(adjoints.panel.sensor.layer_step, per_log_depth * number(1 / sensor.layer_step));
+  add(adjoints.panel.sensor.absorption_per_m, per_log_depth * number(1 / sensor.absorption_per_m));
+  if (panel.frame.curvature == Curvature::spherical) return;
+  const T rho_adjoint = -per_log_depth / rho;
+  add(direction_adjoint, rho_adjoint * physics::constant<T>(panel.frame.normal));
+  add(adjoints.panel.frame.normal, rho_adjoint * spot.direction);
+}
+
+/// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.  The adjoints of the
+/// pixel's size and of the close distance are in units of their logarithms (complete()).
+template <class T>
+NABLA_INLINE T pull_back_solid_angle(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                     double own_depth, const T& light,
+                                     BasicPixelNumbers<T>& adjoints) {
+  const PlanFrame& f = panel.frame;
+  if (f.solid_angle != SolidAngle::per_area) add(adjoints.panel.frame.pixel, light);
+  if (f.solid_angle != SolidAngle::oblique) return T(-2) * light;
+  if (const double depth = own_depth * spot.layer; depth > 0) {
+    const T per_m = light * physics::constant<T>(1 / (f.close_distance + depth));
+    add(adjoints.panel.frame.close_distance, physics::constant<T>(f.close_distance) * per_m);
+    add(adjoints.panel.sensor.layer_step, T(static_cast<float>(spot.layer)) * per_m);
+  } else {
+    add(adjoints.panel.frame.close_distance, light);
+  }
+  return T(-3) * light;
+}
+
+/// `has_solid_angle`: the light of a term has the solid angle of its own spot.
+template <class T>
+NABLA_INLINE void pull_back_spot(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                 bool has_solid_angle, double own_depth,
+                                 const SpotAdjoints<T>& light, BasicPixelNumbers<T>& adjoints) {
+  Vec3<T> direction = light.direction;
+  if (panel.sensor.absorbs()) pull_back_capture(panel, spot, light.capture, direction, adjoints);
+  T radial = -dot(direction, spot.direction);
+  if (has_solid_angle)
+    add(radial, pull_back_solid_angle(panel, spot, own_depth, light.solid_angle, adjoints));
+  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
+  if (panel.frame.curvature == Curvature::flat)
+    pull_back_flat(panel, spot, position, adjoints);
+  else
+    pull_back_curved(panel, spot, position, adjoints);
+}
+
+/// The same, of spots that only some plans have.
+template <class T>
+HWY_NOINLINE void pull_back_other_spot(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                       const SpotAdjoints<T>& light,
+                                       BasicPixelNumbers<T>& adjoints) {
+  pull_back_spot(panel, spot, true, 0, light, adjoints);
+}
+
+template <class T>
+NABLA_INLINE T polarization_of(const LightNumbers& light, const Vec3<T>& incident,
+                               const Vec3<T>& magnetic, const Vec3<T>& direction) {
+  return physics::kahn_polarization(dot(incident, direction), dot(direction, magnetic),
+                                    physics::constant<T>(light.polarization_fraction));
+}
+
+template <class T>
+NABLA_INLINE void pull_back_polarization(const LightNumbers& light, const Vec3<T>& incident,
+                                         const Vec3<T>& magnetic, const Vec3<T>& direction,
+                                         const T& adjoint, BasicPlanRay<T>& ray,
+                                         Vec3<T>& direction_adjoint,
+                                         BasicPixelNumbers<T>& adjoints) {
+  const auto slopes = physics::kahn_polarization_slopes(
+      dot(incident, direction), dot(direction, magnetic),
+      physics::constant<T>(light.polarization_fraction));
+  const T c = adjoint * slopes.c, e_b = adjoint * slopes.e_b;
+  add(direction_adjoint, c * incident + e_b * magnetic);
+  add(ray.incident, c * direction);
+  add(ray.magnetic, e_b * direction);
+  add(adjoints.light.polarization_fraction, adjoint * slopes.fraction);
+}
+
+/// Is the light of a beam not cut off by -dmin here?  As a mask of T's lanes.
+template <class T, class AnyRay>
+NABLA_INLINE auto keeps(const Plan& plan, const AnyRay& ray, const Vec3<Wide<T>>& direction) {
+  using W = Wide<T>;
+  const auto kept = within_dmin(plan.dmin,
+                                W(ray.wavenumber) * (direction - vec3_as<W>(ray.incident)));
+  return shaped<T>(select(kept, W(1), W(0))) != T(0);
+}
+
+/// The first polarization factor found in a pixel, where one stands for all.
+template <class T>
+struct FirstPolarization {
+  T factor;
+  SensorSpot<T> spot;  ///< but for its layer, which find() finds lane by lane
+  T layer;
+  Vec3<T> incident, magnetic;
+  T ray;    ///< its number
+  T found;  ///< 1, or 0 where -dmin cuts off all of them: then nothing depends on it
+
+  /// That of the first ray at the first sub-pixel.
+  NABLA_INLINE void take_first(const Plan& plan, const SensorSpot<T>& first) {
+    spot = first;
+    found = T(1);
+    incident = physics::constant<T>(plan.light.rays[0].incident);
+    magnetic = physics::constant<T>(plan.light.rays[0].magnetic);
+    factor = polarization_of(plan.light, incident, magnetic, spot.direction);
+  }
+
+  /// That of the first ray that -dmin does not cut off, another one in each pixel.
+  HWY_NOINLINE void find(const CpuPlan& p, const Wide<T>& fast, const Wide<T>& slow) {
+    const Plan& plan = *p.plan;
+    factor = layer = ray = found = T(0);
+    T open(1);
+    BasicSubPixel<Wide<T>> at;
+    for (at.layer = 0; at.layer < p.panel->sensor.layers; ++at.layer)
+      for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
+        for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
+          locate(p, fast, slow, at);
+          const SensorSpot<T> here = spot_of<T>(at);
+          if (at.layer == 0 && at.sub_slow == 0 && at.sub_fast == 0) {
+            // Where nothing is ever found, its light is none but its place must be one.
+            spot = here;
+            incident = physics::constant<T>(plan.light.rays[0].incident);
+            magnetic = physics::constant<T>(plan.light.rays[0].magnetic);
+          }
+          for (size_t r = 0; r < plan.light.rays.size(); ++r) {
+            const PlanRay& candidate = plan.light.rays[r];
+            auto now = open != T(0);
+            if (plan.background.per_sr == 0) now = now & keeps<T>(plan, candidate, at.direction);
+            if (!any(now)) continue;
+            const Vec3<T> i = physics::constant<T>(candidate.incident),
+                          m = physics::constant<T>(candidate.magnetic);
+            take(now, here.fast, spot.fast);
+            take(now, here.slow, spot.slow);
+            take(now, here.near, spot.near);
+            take(now, here.direction, spot.direction);
+            take(now, i, incident);
+            take(now, m, magnetic);
+            take(now, T(static_cast<float>(at.layer)), layer);
+            take(now, T(static_cast<float>(r)), ray);
+            take(now, polarization_of(plan.light, i, m, here.direction), factor);
+            take(now, T(0), open);
+            found = T(1) - open;
+            if (!any(open != T(0))) return;
+          }
+        }
+  }
+
+ private:
+  template <class Mask>
+  static NABLA_INLINE void take(const Mask& where, const T& from, T& to) {
+    to = select(where, from, to);
+  }
+  template <class Mask>
+  static NABLA_INLINE void take(const Mask& where, const Vec3<T>& from, Vec3<T>& to) {
+    take(where, from.x, to.x);
+    take(where, from.y, to.y);
+    take(where, from.z, to.z);
+  }
+};
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -1,0 +1,167 @@
+// Structure factors and how they change, and the way back from their adjoints to those of the
+// table. For the files that are compiled once for each instruction set, like lanes.hpp.
+#pragma once
+#include "engine/cpu/adjoint_lanes.hpp"
+#include "engine/cpu/gradient_kernels.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+/// Structure factors in units of the largest, and how they change with the indices.
+template <class T, class Index, Lookup lookup>
+struct AmplitudeSlopes {
+  T F;
+  Index offset;                 ///< in the table, of the node
+  typename Index::Mask inside;  ///< is in the table
+};
+template <class T, class Index>
+struct AmplitudeSlopes<T, Index, Lookup::tricubic> {
+  T F;
+  Index offset;  ///< in the table, of the neighbourhood's corner
+  typename Index::Mask inside;
+  Vec3<T> slope;
+  Vec3<T> between;  ///< where in its cell
+};
+
+/// Between the nodes of a table whose values are `values`; `otherwise` outside.
+template <class T, class Real>
+NABLA_INLINE physics::TricubicSlopes<T> interpolated_slopes(const GridView& grid,
+                                                            const Real* values, const T& corner,
+                                                            const typename T::Mask& inside,
+                                                            const Vec3<T>& between,
+                                                            const T& otherwise) {
+  const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
+             stride_k = static_cast<std::int64_t>(grid.stride_k);
+  const T none(0);
+  physics::TricubicSlopes<T> found{otherwise, {none, none, none}};
+  for_each_offset(corner, inside, [&](std::int64_t offset, const typename T::Mask& mask) {
+    const Real* nodes = values + offset;
+    const auto here = physics::tricubic_slopes(
+        between.x, between.y, between.z,
+        [&](int i, int j, int k) { return T(nodes[i * stride_h + j * stride_k + k]); });
+    found = {select(mask, here.value, found.value),
+             {select(mask, here.slope.x, found.slope.x), select(mask, here.slope.y, found.slope.y),
+              select(mask, here.slope.z, found.slope.z)}};
+  });
+  return found;
+}
+
+/// At indices in double precision.
+template <Lookup lookup, class T>
+NABLA_INLINE AmplitudeSlopes<T, Wide<T>, lookup> amplitude_slopes(const CpuPlan& p,
+                                                                  const Vec3<Wide<T>>& h,
+                                                                  const Vec3<Wide<T>>& nearest) {
+  using W = Wide<T>;
+  AmplitudeSlopes<T, W, lookup> found;
+  if constexpr (lookup == Lookup::constant) found.F = T(1);  // part of the unit
+  const W unit(1 / p.largest_F), otherwise(p.plan->lattice.default_F);
+  if constexpr (lookup == Lookup::nearest) {
+    found.inside = p.grid.holds(nearest);
+    found.offset = p.grid.offset(nearest);
+    found.F = shaped<T>(unit * select(found.inside,
+                                      value_at(p.grid.values, found.offset, found.inside),
+                                      otherwise));
+  }
+  if constexpr (lookup == Lookup::tricubic) {
+    const Vec3<W> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)}, between = h - base;
+    found.inside = p.grid.surrounds(h);
+    found.offset = p.grid.offset(base - Vec3<W>{W(1), W(1), W(1)});
+    const auto here = interpolated_slopes(p.grid, p.grid.values, found.offset, found.inside,
+                                          between, otherwise);
+    found.F = shaped<T>(unit * here.value);
+    found.slope = shaped<T>(unit * here.slope);
+    found.between = shaped<T>(between);
+  }
+  return found;
+}
+
+/// Adjoints of interpolated structure factors, lane by lane until another neighbourhood is asked
+/// for.
+template <class T>
+class NodeAdjoints {
+ public:
+  NABLA_INLINE void add(std::int64_t corner, const T& adjoint, const Vec3<T>& between) {
+    Neighbourhood& here = cache_[static_cast<size_t>(corner) % std::size(cache_)];
+    if (here.corner != corner) {
+      flush(here);
+      here.corner = corner;
+      for (T& sum : here.sums) sum = T(0);
+    }
+    const auto weights = physics::tricubic_weights(between.x, between.y, between.z);
+    for (size_t i = 0; i < 4; ++i)
+      for (size_t j = 0; j < 4; ++j) {
+        const T plane = adjoint * weights.x[i] * weights.y[j];
+        for (size_t k = 0; k < 4; ++k) {
+          T& sum = here.sums[16 * i + 4 * j + k];
+          sum = sum + plane * weights.z[k];
+        }
+      }
+  }
+
+  explicit NodeAdjoints(const CpuPlan& p, TableAdjoints& table) : p_(p), table_(table) {}
+  ~NodeAdjoints() {
+    for (Neighbourhood& each : cache_) flush(each);
+  }
+  NodeAdjoints(const NodeAdjoints&) = delete;
+  NodeAdjoints& operator=(const NodeAdjoints&) = delete;
+
+ private:
+  struct Neighbourhood {
+    std::int64_t corner = -1;
+    T sums[64];
+  };
+
+  HWY_NOINLINE void flush(Neighbourhood& here) {
+    if (here.corner < 0) return;
+    const auto stride_h = static_cast<std::int64_t>(p_.grid.stride_h),
+               stride_k = static_cast<std::int64_t>(p_.grid.stride_k);
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j)
+        for (int k = 0; k < 4; ++k)
+          table_.add(here.corner + i * stride_h + j * stride_k + k,
+                     lane_sum(here.sums[16 * i + 4 * j + k]));
+    here.corner = -1;
+  }
+
+  const CpuPlan& p_;
+  TableAdjoints& table_;
+  Neighbourhood cache_[7];
+};
+
+/// Adjoints of the nearest structure factors of some operators, lane by lane until an operator
+/// comes to other lattice points.
+class NearestAdjoints {
+ public:
+  explicit NearestAdjoints(TableAdjoints& table) : table_(table) {}
+
+  NABLA_INLINE void add(size_t o, std::int32_t offset, const Single& adjoint) {
+    const size_t slot = slots * o + (static_cast<std::uint32_t>(offset) * 0x9E3779B1U >> 29);
+    if (offset != offsets_[slot]) [[unlikely]] {
+      flush(slot);
+      offsets_[slot] = offset;
+      sums_[slot] = adjoint;
+    } else {
+      sums_[slot] = sums_[slot] + adjoint;
+    }
+  }
+  void begin(int operators) {
+    count_ = slots * static_cast<size_t>(operators);
+    std::fill_n(offsets_, count_, -1);
+  }
+  void flush() {
+    for (size_t slot = 0; slot < count_; ++slot) flush(slot);
+  }
+
+ private:
+  static constexpr size_t slots = 8;  // of an operator: three bits of its hash
+
+  HWY_NOINLINE void flush(size_t slot) {
+    if (offsets_[slot] >= 0) table_.add(offsets_[slot], double{sum_of(sums_[slot])});
+  }
+
+  TableAdjoints& table_;
+  size_t count_ = 0;
+  std::int32_t offsets_[slots * chunk_size];
+  Single sums_[slots * chunk_size];
+};
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

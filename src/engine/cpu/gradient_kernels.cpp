@@ -674,7 +674,7 @@ class TilePullBack {
   alignas(64) Chunk chunk_;
   size_t begin_ = 0;  ///< of the chunk, among the operators
   TileAdjoints<T> to_;
-  NodeAdjoints<T> nodes_;
+  NodeAdjoints<physics::Scalar<T>> nodes_;
   NearestAdjoints nearest_;
   // Of the group: where factors that stand for many terms come from
   SensorSpot<T> first_spot_, capturing_;

@@ -74,25 +74,29 @@ NABLA_INLINE AmplitudeSlopes<T, Wide<T>, lookup> amplitude_slopes(const CpuPlan&
   return found;
 }
 
-/// Adjoints of interpolated structure factors, lane by lane until another neighbourhood is asked
-/// for.
-template <class T>
+/// Adjoints of interpolated structure factors, in the lanes of one register until another
+/// neighbourhood is asked for.
+template <class S>
 class NodeAdjoints {
  public:
-  NABLA_INLINE void add(std::int64_t corner, const T& adjoint, const Vec3<T>& between) {
+  /// Of all registers of the lanes.
+  template <int K>
+  NABLA_INLINE void add(std::int64_t corner, const Lanes<S, K>& adjoint,
+                        const Vec3<Lanes<S, K>>& between) {
     Neighbourhood& here = cache_[static_cast<size_t>(corner) % std::size(cache_)];
     if (here.corner != corner) {
       flush(here);
       here.corner = corner;
-      for (T& sum : here.sums) sum = T(0);
+      for (Register& sum : here.sums) sum = Register(S{0});
     }
     const auto weights = physics::tricubic_weights(between.x, between.y, between.z);
     for (size_t i = 0; i < 4; ++i)
       for (size_t j = 0; j < 4; ++j) {
-        const T plane = adjoint * weights.x[i] * weights.y[j];
+        const Lanes<S, K> line = adjoint * weights.x[i] * weights.y[j];
         for (size_t k = 0; k < 4; ++k) {
-          T& sum = here.sums[16 * i + 4 * j + k];
-          sum = sum + plane * weights.z[k];
+          auto& sum = here.sums[16 * i + 4 * j + k].part[0];
+          for (int part = 0; part < K; ++part)
+            sum = hn::MulAdd(line.part[part], weights.z[k].part[part], sum);
         }
       }
   }
@@ -105,9 +109,10 @@ class NodeAdjoints {
   NodeAdjoints& operator=(const NodeAdjoints&) = delete;
 
  private:
+  using Register = Lanes<S, 1>;
   struct Neighbourhood {
     std::int64_t corner = -1;
-    T sums[64];
+    Register sums[64];
   };
 
   HWY_NOINLINE void flush(Neighbourhood& here) {
@@ -118,7 +123,7 @@ class NodeAdjoints {
       for (int j = 0; j < 4; ++j)
         for (int k = 0; k < 4; ++k)
           table_.add(here.corner + i * stride_h + j * stride_k + k,
-                     lane_sum(here.sums[16 * i + 4 * j + k]));
+                     double{sum_of(here.sums[16 * i + 4 * j + k])});
     here.corner = -1;
   }
 

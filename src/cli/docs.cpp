@@ -28,8 +28,8 @@ void write_flags(std::ostream& out) {
          "Made from the program's flag table by `nablabragg docs flags`.\n\n"
          "A flag may be written longer than here (`-lambda_A`, `-mosaic_domains`) and with two "
          "dashes; the longest flag that\n"
-         "the word begins with is meant. Flags marked *whole* must be written as they stand. The "
-         "last occurrence of a flag counts.\n";
+         "the argument begins with is meant. Flags marked *whole* must be written as they stand. "
+         "The last occurrence of a flag counts.\n";
   std::string_view group;
   for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.group != group) {
@@ -111,9 +111,9 @@ void print_help(std::ostream& out) {
   }
 }
 
-void docs_command(const std::vector<std::string>& words, std::ostream& out) {
-  if (words.size() == 1 && words[0] == "flags") return write_flags(out);
-  if (words.size() == 1 && words[0] == "differences") return write_differences(out);
+void docs_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  if (arguments.size() == 1 && arguments[0] == "flags") return write_flags(out);
+  if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
   throw UsageError("docs needs one of: flags, differences");
 }
 

@@ -75,7 +75,7 @@ Restraint restraint_of(const std::string& text) {
   return r;
 }
 
-RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
+RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   RefineRequest request;
   RefineOptions& o = request.options;
   CLI::App app("Fits parameters of a model to an image.", "nablabragg refine");
@@ -122,15 +122,15 @@ RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
   app.footer(
       "The starting model follows -- in nanoBragg's flags: nablabragg refine --image still.img "
       "--parameters misset,distance -- -corrected -hkl ...");
-  const auto dashes = std::find(words.begin(), words.end(), "--");
-  request.help = !parse_options(app, {words.begin(), dashes}, out);
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
   if (request.image.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
   if (o.parameters.empty())
     throw UsageError("refine needs --parameters, for example misset,cell[0-2],distance");
-  if (dashes == words.end() || dashes + 1 == words.end())
+  if (dashes == arguments.end() || dashes + 1 == arguments.end())
     throw UsageError("refine needs the flags of the starting model after -- (--help shows how)");
-  request.model.assign(dashes + 1, words.end());
+  request.model.assign(dashes + 1, arguments.end());
   o.likelihood = request.likelihood == "gauss" ? Likelihood::gauss : Likelihood::poisson;
   o.background = request.background == "none"       ? Background::none
                  : request.background == "constant" ? Background::constant
@@ -197,8 +197,9 @@ void print_result(std::ostream& out, const Refinement& r) {
 
 }  // namespace
 
-int refine_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
-  RefineRequest request = parse(words, out);
+int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
+                   std::ostream& err) {
+  RefineRequest request = parse(arguments, out);
   if (request.help) return done;
   flags::Request model = flags::parse_command_line(request.model);
   flags::load_inputs(model);
@@ -231,7 +232,7 @@ int refine_command(const std::vector<std::string>& words, std::ostream& out, std
   }
   for (const std::string& line : refinement.warnings) err << "nablabragg: " << line << '\n';
   const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
-  for (const std::string& line : refined.unsaid)
+  for (const std::string& line : refined.not_in_flags)
     err << "nablabragg: not in refined_flags: " << line << '\n';
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);

@@ -70,9 +70,10 @@ void install_interrupt_handler() {
   std::signal(SIGINT, [](int) { interrupt_seen = 1; });
 }
 
-void simulate_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+void simulate_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err) {
   const auto start = Profile::Clock::now();
-  flags::Request request = flags::parse_command_line(words);
+  flags::Request request = flags::parse_command_line(arguments);
   if (request.help) return print_help(out);
   if (request.version) {
     out << "nablabragg " << version() << '\n';

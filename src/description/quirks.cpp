@@ -106,7 +106,7 @@ constexpr std::array catalogue = {
                "interpolation off for that lookup "
                "and the rest of the image.",
                "Only the lookups that miss take default_F."},
-    QuirkEntry{"Q-21", "-curved_det as the last word", right_in_both, nullptr, "Counts.",
+    QuirkEntry{"Q-21", "-curved_det as the last argument", right_in_both, nullptr, "Counts.",
                "As compat."},
     QuirkEntry{"Q-22", "-detector_abs inf with a thickness", right_in_both, nullptr,
                "Everything is captured, in either order of the flags.", "As compat."},

@@ -36,8 +36,8 @@ class Notices {
         fmt::format("{}: {}{}", id, fmt::format(text, std::forward<Args>(args)...), puts_right));
   }
 
-  /// The panel as the same words with one quirk less would place it; empty when they would place
-  /// none.
+  /// The panel as the same arguments with one quirk less would place it; empty when they would
+  /// place none.
   std::optional<Panel> panel_without(bool Quirks::*quirk) const {
     Experiment changed = e_;
     changed.quirks.*quirk = false;

@@ -147,11 +147,11 @@ TEST_F(Bench, TimesTheReferenceOfAnExpensiveCaseOnARegion) {
 }
 
 TEST_F(Bench, ThatRequiresParityExitsWithOneWhereThereIsNone) {
-  const std::string words = "--sizes 16 --cases cubic --threads 1 --iterations 1 --reference " +
-                            reference("-default_F 110");
-  EXPECT_EQ(run(words).exit_code, 0);
+  const std::string options = "--sizes 16 --cases cubic --threads 1 --iterations 1 --reference " +
+                              reference("-default_F 110");
+  EXPECT_EQ(run(options).exit_code, 0);
   EXPECT_EQ(results()[0]["parity"], "failed");
-  const Outcome outcome = run("--require-parity " + words);
+  const Outcome outcome = run("--require-parity " + options);
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("no parity: cubic 16 with 1 threads"));
 }
@@ -161,11 +161,11 @@ TEST_F(Bench, RanksTheStagesOfAProfile) {
   const std::string ours = script(
       "ours",
       "trace=\n"
-      "for word; do\n"
+      "for argument; do\n"
       "  shift\n"
-      "  if [ \"$word\" = -profile ]; then trace=$1; set -- \"$@\" "
+      "  if [ \"$argument\" = -profile ]; then trace=$1; set -- \"$@\" "
       "-floatfile\n"
-      "  else set -- \"$@\" \"$word\"; fi\n"
+      "  else set -- \"$@\" \"$argument\"; fi\n"
       "done\n"
       "[ -z \"$trace\" ] || echo '{\"traceEvents\":[{\"name\":\"render\","
       "\"ph\":\"X\",\"ts\":0,\"dur\":250000,\"tid\":1,\"pid\":1}]}' > "

@@ -607,8 +607,8 @@ TEST(Quirks, Q22Q38SensorsThatAbsorbNothingCaptureEverything) {
 // -------------------------------------------------------------------------------------
 
 TEST(Quirks, Q05CurvedDetectorBendsAboutTheLaboratoryOnlyInCompat) {
-  const std::string words = small + "-detpixels 64 -pixel 0.1 -curved_det ";
-  EXPECT_CLOSE_WITHIN(1e-6, pixel_of(words + "-Xbeam 2 -Ybeam 4", 50, 10).last().at.position,
+  const std::string flags = small + "-detpixels 64 -pixel 0.1 -curved_det ";
+  EXPECT_CLOSE_WITHIN(1e-6, pixel_of(flags + "-Xbeam 2 -Ybeam 4", 50, 10).last().at.position,
                       (Vec3d{0.09999, 0.000999933, 0.000999983}));
 
   // Corrected, in every frame: the spot of the direct beam stays put, a point near it moves by the
@@ -619,7 +619,7 @@ TEST(Quirks, Q05CurvedDetectorBendsAboutTheLaboratoryOnlyInCompat) {
     const std::string centre = convention == "-xds" || convention == "-dials"
                                    ? " -ORGX 20 -ORGY 40 "
                                    : " -Xbeam 2 -Ybeam 4 ";
-    const std::string line = words + convention + centre + corrected;
+    const std::string line = flags + convention + centre + corrected;
     const Panel panel = panel_of(line);
     for (const auto& [fast, slow] : {std::pair{22, 38}, {50, 10}, {5, 60}}) {
       const auto at = pixel_of(line, fast, slow).last().at;
@@ -632,7 +632,7 @@ TEST(Quirks, Q05CurvedDetectorBendsAboutTheLaboratoryOnlyInCompat) {
       EXPECT_GT(dot(at.position, panel.beam), 0.099);
     }
   }
-  const auto deep = pixel_of(words + "-detector_thick 100 -thicksteps 2" + corrected, 30, 40);
+  const auto deep = pixel_of(flags + "-detector_thick 100 -thicksteps 2" + corrected, 30, 40);
   EXPECT_CLOSE(deep.last().at.distance, 0.1 + 50e-6);
 }
 
@@ -789,10 +789,10 @@ TEST(Quirks, Q11CustomDetectorKeepsItsNormalOnlyInCompat) {
   EXPECT_EQ(panel_of(wide + "-odet_vector 0.999 0.01 0" + corrected).normal, (Vec3d{1, 0, 0}));
 }
 
-TEST(Quirks, Q21CurvedDetectorCountsAsTheLastWord) {
+TEST(Quirks, Q21CurvedDetectorCountsAsTheLastArgument) {
   for (const std::string mode : {"-compat", "-corrected"}) {
-    const std::vector<std::string> words{"-cell", "100", mode, "-curved_det"};
-    EXPECT_TRUE(flags::parse_command_line(words).experiment.detector.curved);
+    const std::vector<std::string> line{"-cell", "100", mode, "-curved_det"};
+    EXPECT_TRUE(flags::parse_command_line(line).experiment.detector.curved);
   }
 }
 
@@ -995,12 +995,12 @@ TEST(Quirks, Q24HeadersKeepTheSwingOfTheDetectorOnlyWhenCorrected) {
 TEST(Quirks, Q25CacheIsUsedUnaskedOnlyInCompat) {
   const TempDir folder;
   folder.file("table.hkl", hkl_text(3));
-  const std::string words =
+  const std::string flags =
       "-cell 40 50 60 -N 3 -oversample 1 -detpixels 8 -pixel 2 -nointerpolate "
       "-noprogress -seed 1 -floatfile f.bin -nonoise -nopgm ";
   const auto run = [&](const std::string& more) {
     std::filesystem::remove(folder / "f.bin");
-    return run_program(folder.path(), words + more).exit_code;
+    return run_program(folder.path(), flags + more).exit_code;
   };
   const auto image = [&] { return read_floats(folder / "f.bin"); };
   const auto cache = [&](const std::string& name) {
@@ -1041,7 +1041,7 @@ TEST(Quirks, Q26ReflectionsAreReadLineByLine) {
 
 /// The request of a line without the -nocache that request_of() adds, its files read.
 Experiment loaded(const std::string& line) {
-  flags::Request request = flags::parse_command_line(words(line));
+  flags::Request request = flags::parse_command_line(split_arguments(line));
   flags::load_inputs(request);
   return request.experiment;
 }

@@ -58,8 +58,9 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
   app.add_option("--build", r.build, "build folder, with compile_commands.json (build/release)");
   app.add_option("--outdir", r.outdir, "where loop_inventory.json and the other files go");
   app.add_option("--annotations", r.annotations, "YAML file with what people know of loops");
-  app.add_option("--second-opinion", r.second,
-                 "compiler asked beside the build's; 'none' (clang++, or g++ after clang++)");
+  app.add_option(
+      "--second-opinion", r.second,
+      "compiler asked in addition to the build's; 'none' (clang++, or g++ after clang++)");
   app.add_option("--records", r.records,
                  "where what compilers said is kept (BUILD/vectorization-records)");
   app.add_option("--compare", r.compare,
@@ -80,7 +81,7 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
     throw UsageError(std::string(error.what()) + " (nablabragg-inventory --help shows how)");
   }
   if (r.help) {
-    out << app.help() << "\nnablabragg-inventory correlate --help: the same beside a profile.\n";
+    out << app.help() << "\nnablabragg-inventory correlate --help: the same with a profile.\n";
     return r;
   }
   if (std::count(r.fail_on.begin(), r.fail_on.end(), "lost") > 0 && r.compare.empty())

@@ -118,7 +118,7 @@ struct Entry {
   std::set<std::string> targets;
 };
 
-/// What one translation unit tells, or several together.
+/// What one translation unit contains, or several together.
 struct Findings {
   std::map<Key, Entry> loops;
   std::map<Key, Function> functions;

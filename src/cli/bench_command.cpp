@@ -1,4 +1,4 @@
-// nablabragg bench: how fast the program is, alone and beside a reference.
+// nablabragg bench: how fast the program is, alone and compared with a reference.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
@@ -79,7 +79,7 @@ BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out)
   app.add_flag("--require-parity", request.require_parity,
                "exit with 1 when an image differs from the reference's");
   app.add_flag("--gradient", request.gradient,
-               "value and gradient of sum(weights x image) beside the image alone");
+               "value and gradient of sum(weights x image) compared with the image alone");
   app.add_option("--gradient-reference", request.gradient_reference,
                  "command, in words separated by blanks, that measures the gradient of the flags "
                  "that follow it and prints JSON");
@@ -275,7 +275,7 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out) 
   options.iterations = request.iterations;
   options.profile = request.profile;
   options.keep = request.keep;
-  // The program's own default is not said, so that older ones can be measured
+  // The program's own default is not passed on, so that older ones can be measured
   if (request.dtypes[0] != "float32") options.more_ours = {"-dtype", request.dtypes[0]};
   options.interrupted = interrupted;
   Benchmark benchmark(options);

@@ -48,7 +48,7 @@ const char* policy_name(QuirkPolicy policy) {
     case QuirkPolicy::reproduced:
       return "reproduced";
     case QuirkPolicy::reproduced_and_said:
-      return "reproduced, and said when it touches a run";
+      return "reproduced, and reported when it touches a run";
     case QuirkPolicy::right_in_both:
       return "right in both modes";
     case QuirkPolicy::error_in_both:
@@ -62,7 +62,8 @@ void write_differences(std::ostream& out) {
          "Made from the program's table by `nablabragg docs differences`.\n\n"
          "*compat* is the command line's default: nanoBragg's image, bug for bug. *corrected* "
          "(`-corrected`, and the default of the\n"
-         "C++ interface) is the right physics. When a quirk that is \"said\" touches a run, one "
+         "C++ interface) is the right physics. When a quirk that is \"reported\" touches a run, "
+         "one "
          "line on standard error names it,\n"
          "what it does to this image, and that `-corrected` puts it right.\n";
   for (const QuirkEntry& entry : quirk_catalogue())

@@ -82,7 +82,7 @@ Json stages_json(const Refinement& r) {
 /// A square about a spot that lies on the panel as a whole.
 struct Tile {
   int fast = 0, slow = 0, edge = 0;
-  double background = 0;  ///< at the spot, beside the model's own
+  double background = 0;  ///< at the spot, in addition to the model's own
   std::vector<PixelIndex> pixels() const {
     std::vector<PixelIndex> all;
     for (int j = 0; j < edge; ++j)

@@ -11,7 +11,8 @@ struct ChildCommand {
   std::vector<std::string> arguments;  ///< the program first; a bare name is looked for in PATH
   std::string directory;               ///< where it runs
   std::string out_file, err_file;      ///< what it prints, in `directory`; empty: thrown away
-  std::vector<std::pair<std::string, std::string>> environment;  ///< beside the caller's own
+  std::vector<std::pair<std::string, std::string>> environment;  ///< in addition to the caller's
+                                                                 ///< own
 };
 
 struct ChildOutcome {

@@ -31,7 +31,7 @@ class Compare : public testing::Test {
     return run(options + " --reference " NABLA_PROGRAM " -- " + arguments);
   }
 
-  /// A shell script beside the images, executable.
+  /// A shell script next to the images, executable.
   std::string script(const std::string& name, const std::string& text) const {
     const std::string path = folder.file(name, "#!/bin/sh\n" + text + "\n");
     fs::permissions(path, fs::perms::owner_all);
@@ -96,7 +96,7 @@ TEST_F(Compare, WritesNothingOutsideTheRunDirectory) {
   EXPECT_TRUE(fs::exists(run_directory("here") / "reference/int.img"));
 }
 
-TEST_F(Compare, FindsInputFilesBesideTheCaller) {
+TEST_F(Compare, FindsInputFilesNextToTheCaller) {
   folder.file("F.hkl", "0 0 0 10\n1 0 0 20\n0 1 0 30\n");
   folder.file("5", "a file whose name is a number");
   EXPECT_EQ(run_self("", "-cell 100 -hkl F.hkl -N 5 -detpixels 16 -distance 500").exit_code, alike);

@@ -61,7 +61,7 @@ nlohmann::json text_of(const SampledRange<double>& r) {
   return {text_of(r.range), text_of(r.step), text_of(r.steps)};
 }
 
-/// All that a flag may change, apart from what is only said on the way.
+/// All that a flag may change, apart from what is only reported on the way.
 std::string state_of(const flags::Request& r) {
   const Experiment& e = r.experiment;
   const Beam& b = e.beam;
@@ -831,7 +831,7 @@ class ImageHeader : public testing::Test {
   test::TempDir folder;
 };
 
-TEST_F(ImageHeader, SpeaksBeforeAnyFlagWhereverItStands) {
+TEST_F(ImageHeader, IsAppliedBeforeAnyFlagWhereverItStands) {
   const std::string image = with("a.img", "DISTANCE=150;\nWAVELENGTH=1.5;\nBEAM_CENTER_X=0.3;\n");
   for (const std::string& line :
        {"-img " + image + " -lambda 1.2 -cell 9", "-lambda 1.2 -cell 9 -img " + image}) {
@@ -895,7 +895,8 @@ TEST_F(ImageHeader, OfAnImageBeatsThatOfAMaskInCompatModeAndTheLastOneInCorrecte
   EXPECT_EQ(parse("-corrected " + mask_first).experiment.detector.distance_mm, 150);
 }
 
-// ---- Who computes, and how ----------------------------------------------------------------------
+// ---- What computes, and how
+// ----------------------------------------------------------------------
 
 TEST(Choices, NameTheEngineByItsNameOrItsDevice) {
   EXPECT_EQ(parse("-engine reference").engine, Engine::reference);

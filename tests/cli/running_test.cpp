@@ -63,7 +63,7 @@ std::string plan_entry(const std::string& out, const std::string& key) {
 
 // ---- Engine, precision, device ---------------------------------------------------------------
 
-TEST_F(Running, ChoosesTheCpuEngineInSinglePrecisionWhereNothingIsSaid) {
+TEST_F(Running, ChoosesTheCpuEngineInSinglePrecisionWhereNothingIsSpecified) {
   const flags::Request request = parse("-lambda 1");
   EXPECT_EQ(request.engine, Engine::cpu);
   EXPECT_FALSE(request.precision);

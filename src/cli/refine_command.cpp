@@ -39,7 +39,7 @@ struct RefineRequest {
   RefineOptions options;
 };
 
-double number(const std::string& digits, const std::string& option) {
+double parse_number(const std::string& digits, const std::string& option) {
   double value = 0;
   const char* const end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, value);
@@ -49,7 +49,7 @@ double number(const std::string& digits, const std::string& option) {
 }
 
 /// "distance=99:101"; either end may be left out.
-ParameterBounds bounds_of(const std::string& text) {
+ParameterBounds parse_bounds(const std::string& text) {
   const std::size_t equals = text.find('='), colon = text.find(':', equals + 1);
   if (equals == std::string::npos || colon == std::string::npos)
     throw UsageError("'" + text + "' is no bound; write for example distance=99:101");
@@ -57,21 +57,22 @@ ParameterBounds bounds_of(const std::string& text) {
   b.name = text.substr(0, equals);
   const std::string low = text.substr(equals + 1, colon - equals - 1),
                     high = text.substr(colon + 1);
-  if (!low.empty()) b.lower = number(low, text);
-  if (!high.empty()) b.upper = number(high, text);
+  if (!low.empty()) b.lower = parse_number(low, text);
+  if (!high.empty()) b.upper = parse_number(high, text);
   return b;
 }
 
 /// "distance=0.05", or "distance=100.2:0.05" about another value than the start.
-Restraint restraint_of(const std::string& text) {
+Restraint parse_restraint(const std::string& text) {
   const std::size_t equals = text.find('='), colon = text.find(':', equals + 1);
   if (equals == std::string::npos)
     throw UsageError("'" + text + "' is no restraint; write for example distance=0.05");
   Restraint r;
   r.name = text.substr(0, equals);
   if (colon != std::string::npos)
-    r.value = number(text.substr(equals + 1, colon - equals - 1), text);
-  r.deviation = number(text.substr(colon == std::string::npos ? equals + 1 : colon + 1), text);
+    r.value = parse_number(text.substr(equals + 1, colon - equals - 1), text);
+  r.deviation = parse_number(text.substr(colon == std::string::npos ? equals + 1 : colon + 1),
+                             text);
   return r;
 }
 
@@ -138,8 +139,8 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   if (request.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;
-  for (const std::string& text : request.bounds) o.bounds.push_back(bounds_of(text));
-  for (const std::string& text : request.restraints) o.restraints.push_back(restraint_of(text));
+  for (const std::string& text : request.bounds) o.bounds.push_back(parse_bounds(text));
+  for (const std::string& text : request.restraints) o.restraints.push_back(parse_restraint(text));
   return request;
 }
 

@@ -185,7 +185,8 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
     const Experiment given = stated(all, files);
     const Experiment now = settled_with_pivot(given);
     bool changed = false;
-    const auto say = [&](const std::string&, const auto& row, const auto& want, const auto& have) {
+    const auto append_flags = [&](const std::string&, const auto& row, const auto& want,
+                                  const auto& have) {
       using Value = typename std::remove_cvref_t<decltype(row)>::Type;
       if constexpr (flags_can_hold<Value>) {
         const Value value = row.get(want);
@@ -200,7 +201,7 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
         changed |= !arguments.empty();
       }
     };
-    for_each_pair(target, now, "", say);
+    for_each_pair(target, now, "", append_flags);
     // A normal that follows from the axes
     if (!target.detector.normal && now.detector.normal) {
       Panel panel;
@@ -213,12 +214,12 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
   }
 
   const Experiment now = settled_with_pivot(stated(all, files));
-  const auto name_it = [&](const std::string& name, const auto& row, const auto& want,
-                           const auto& have) {
+  const auto name_difference = [&](const std::string& name, const auto& row, const auto& want,
+                                   const auto& have) {
     if (!description::same_value(row.get(want), row.get(have), nearly))
       out.not_in_flags.push_back(why_not_in_flags(name, row.flags, target));
   };
-  for_each_pair(target, now, "", name_it);
+  for_each_pair(target, now, "", name_difference);
   return out;
 }
 

@@ -351,11 +351,11 @@ TEST(Profile, IsAnEmptyTraceAtFirst) {
 TEST(Profile, PutsTheWorkOfEveryThreadOnItsOwnLineAndNestsIt) {
   const auto start = cli::Profile::Clock::now();
   cli::Profile profile(start);
-  profile.work({start + milliseconds(10), start + milliseconds(20), 600, 300});
+  profile.add_work({start + milliseconds(10), start + milliseconds(20), 600, 300});
   std::thread([&] {
-    profile.work({start + milliseconds(12), start + milliseconds(30), 400, 0});
+    profile.add_work({start + milliseconds(12), start + milliseconds(30), 400, 0});
   }).join();
-  profile.span("simulate", start + milliseconds(5), start + milliseconds(40));
+  profile.add_span("simulate", start + milliseconds(5), start + milliseconds(40));
   EXPECT_EQ(*profile.last_work(), start + milliseconds(30));
 
   const auto trace = nlohmann::json::parse(profile.json());
@@ -373,9 +373,9 @@ TEST(Profile, PutsTheWorkOfEveryThreadOnItsOwnLineAndNestsIt) {
 TEST(Profile, CountsAsManyStepsOverTimeAsTheTilesHold) {
   const auto start = cli::Profile::Clock::now();
   cli::Profile profile(start);
-  profile.work({start + milliseconds(10), start + milliseconds(20), 600, 300});
-  profile.work({start + milliseconds(25), start + milliseconds(25), 50, 50});
-  profile.work({start + milliseconds(20), start + milliseconds(30), 400, 0});
+  profile.add_work({start + milliseconds(10), start + milliseconds(20), 600, 300});
+  profile.add_work({start + milliseconds(25), start + milliseconds(25), 50, 50});
+  profile.add_work({start + milliseconds(20), start + milliseconds(30), 400, 0});
   std::map<double, double> rate;  // steps a second from each moment on
   for (const auto& e : events_of(nlohmann::json::parse(profile.json()), "C"))
     if (e.at("name") == "steps/s") rate[e.at("ts")] = e.at("args").at("steps/s");

@@ -33,7 +33,7 @@ std::vector<TestSource> read_tests(const std::string& folder);
 /// Those that name the loop's function, or include a header called as its file.
 std::vector<std::string> tests_of(const Loop& loop, const std::vector<TestSource>& tests);
 
-/// What vectorising the loop could change, beside its speed.
+/// What vectorising the loop could change in addition to its speed.
 std::string risk_of(const Loop& loop);
 
 /// Loops with at least `least_percent` of the total that are not vectorised, neither by their class

@@ -1,4 +1,4 @@
-// What nablabragg-inventory can do, each with the words behind its name.
+// What nablabragg-inventory can do, each with the arguments after its name.
 #pragma once
 #include <ostream>
 #include <string>
@@ -10,12 +10,13 @@ namespace nablabragg::inventory {
 enum ExitCode { done = 0, usage_error = 1, not_parsed = 2, refused = 3 };
 
 /// Writes loop_inventory.json, loop_inventory.md, commands.txt and env.json, with --compare also
-/// changes.md.  Returns `refused` for what --fail-on names.  Throws UsageError for the words,
+/// changes.md.  Returns `refused` for what --fail-on names.  Throws UsageError for the arguments,
 /// InputError for a source or record that cannot be read, OutputError.
-int inventory_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+int inventory_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err);
 
-/// Writes hot_loops.csv, correlation.md and backlog.md.  Throws UsageError for the words,
+/// Writes hot_loops.csv, correlation.md and backlog.md.  Throws UsageError for the arguments,
 /// InputError and OutputError for files; `done` otherwise.
-int correlate_command(const std::vector<std::string>& words, std::ostream& out);
+int correlate_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 }  // namespace nablabragg::inventory

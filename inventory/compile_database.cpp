@@ -51,16 +51,19 @@ std::vector<CompileCommand> read_compile_database(const std::string& build) {
     command.directory = text_of(clang_CompileCommand_getDirectory(each));
     command.file = absolute(text_of(clang_CompileCommand_getFilename(each)), command.directory);
     for (unsigned a = 0; a < clang_CompileCommand_getNumArgs(each); ++a) {
-      std::string word = text_of(clang_CompileCommand_getArg(each, a));
+      std::string argument = text_of(clang_CompileCommand_getArg(each, a));
       // libclang's own addition
-      if (!word.starts_with("--driver-mode=")) command.words.push_back(std::move(word));
+      if (!argument.starts_with("--driver-mode=")) command.arguments.push_back(std::move(argument));
     }
-    const std::string program = command.words.empty() ? "" : fs::path(command.words[0]).filename();
-    if (program == "ccache" || program == "distcc") command.words.erase(command.words.begin());
-    const auto output = std::find(command.words.begin(), command.words.end(), "-o");
-    if (output != command.words.end() && output + 1 != command.words.end())
+    const std::string program = command.arguments.empty()
+                                    ? ""
+                                    : fs::path(command.arguments[0]).filename();
+    if (program == "ccache" || program == "distcc")
+      command.arguments.erase(command.arguments.begin());
+    const auto output = std::find(command.arguments.begin(), command.arguments.end(), "-o");
+    if (output != command.arguments.end() && output + 1 != command.arguments.end())
       command.object = absolute(output[1], command.directory);
-    if (!command.words.empty()) all.push_back(std::move(command));
+    if (!command.arguments.empty()) all.push_back(std::move(command));
   }
   if (all.empty()) throw InputError(name, 0, "has no compile commands");
   return all;
@@ -68,19 +71,19 @@ std::vector<CompileCommand> read_compile_database(const std::string& build) {
 
 std::vector<std::string> flags_of(const CompileCommand& command) {
   std::vector<std::string> flags;
-  for (std::size_t i = 1; i < command.words.size(); ++i) {
-    const std::string& word = command.words[i];
-    if (word == "-o" || word == "-MF" || word == "-MT" || word == "-MQ") {
+  for (std::size_t i = 1; i < command.arguments.size(); ++i) {
+    const std::string& argument = command.arguments[i];
+    if (argument == "-o" || argument == "-MF" || argument == "-MT" || argument == "-MQ") {
       ++i;
       continue;
     }
-    if (word.starts_with("-fopt-info") || word.starts_with("-fsave-optimization-record") ||
-        word.starts_with("-foptimization-record"))
+    if (argument.starts_with("-fopt-info") || argument.starts_with("-fsave-optimization-record") ||
+        argument.starts_with("-foptimization-record"))
       continue;
-    if (word == "-c" || word == "-MD" || word == "-MMD" || word == "--" ||
-        absolute(word, command.directory) == command.file)
+    if (argument == "-c" || argument == "-MD" || argument == "-MMD" || argument == "--" ||
+        absolute(argument, command.directory) == command.file)
       continue;
-    flags.push_back(word);
+    flags.push_back(argument);
   }
   return flags;
 }

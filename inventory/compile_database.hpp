@@ -7,16 +7,16 @@ namespace nablabragg::inventory {
 
 struct CompileCommand {
   std::string directory;
-  std::string file;                ///< absolute
-  std::vector<std::string> words;  ///< the compiler first
-  std::string object;              ///< what -o names, absolute; empty: nothing
+  std::string file;                    ///< absolute
+  std::vector<std::string> arguments;  ///< the compiler first
+  std::string object;                  ///< what -o names, absolute; empty: nothing
 };
 
 /// Throws InputError when the build folder has no such file or it cannot be read.
 std::vector<CompileCommand> read_compile_database(const std::string& build);
 
-/// The words without the compiler, -c, -o FILE, dependency files, records of the optimizer and the
-/// source itself.
+/// The arguments without the compiler, -c, -o FILE, dependency files, records of the optimizer and
+/// the source itself.
 std::vector<std::string> flags_of(const CompileCommand& command);
 
 /// The command of one file for each set of flags: a file compiled twice alike is read once.

@@ -29,7 +29,7 @@ struct Request {
   bool help = false;
 };
 
-Request parse(const std::vector<std::string>& words, std::ostream& out) {
+Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
   Request r;
   CLI::App app{"Which loops of an inventory a profiled run spent its time in.",
                "nablabragg-inventory correlate"};
@@ -56,7 +56,7 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
       "frames:\n"
       "  perf record --call-graph dwarf,65528 build/profile/nablabragg ...; perf script > FILE");
   try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) +
                      " (nablabragg-inventory correlate --help shows how)");
@@ -144,8 +144,8 @@ Program program_of(const Profile& profile, const Request& request) {
 
 }  // namespace
 
-int correlate_command(const std::vector<std::string>& words, std::ostream& out) {
-  const Request request = parse(words, out);
+int correlate_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  const Request request = parse(arguments, out);
   if (request.help) return 0;
   const Inventory inventory = read_inventory(request.inventory);
   const Profile profile = read_profile(request.profile);

@@ -20,9 +20,9 @@ struct Verdict {
   std::string target;                ///< instruction set or compile flags' name: "avx2"
   std::string compiler;              ///< "g++", "clang++"
   int vectorized = 0, missed = 0;    ///< places
-  int width = 0;                     ///< lanes (clang) of the widest; 0: not said
-  int bytes = 0;                     ///< of the widest vector (g++); 0: not said
-  int interleave = 0;                ///< 0: not said
+  int width = 0;                     ///< lanes (clang) of the widest; 0: not reported
+  int bytes = 0;                     ///< of the widest vector (g++); 0: not reported
+  int interleave = 0;                ///< 0: not reported
   std::vector<std::string> reasons;  ///< why it was missed: the three most frequent ones
   bool operator==(const Verdict&) const = default;
 };

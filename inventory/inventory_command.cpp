@@ -47,7 +47,7 @@ struct Request {
   bool help = false;
 };
 
-Request parse(const std::vector<std::string>& words, std::ostream& out) {
+Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
   Request r;
   CLI::App app{"Which loops of a C++ code base became vector instructions.",
                "nablabragg-inventory"};
@@ -58,8 +58,9 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
   app.add_option("--build", r.build, "build folder, with compile_commands.json (build/release)");
   app.add_option("--outdir", r.outdir, "where loop_inventory.json and the other files go");
   app.add_option("--annotations", r.annotations, "YAML file with what people know of loops");
-  app.add_option("--second-opinion", r.second,
-                 "compiler asked beside the build's; 'none' (clang++, or g++ after clang++)");
+  app.add_option(
+      "--second-opinion", r.second,
+      "compiler asked in addition to the build's; 'none' (clang++, or g++ after clang++)");
   app.add_option("--records", r.records,
                  "where what compilers said is kept (BUILD/vectorization-records)");
   app.add_option("--compare", r.compare,
@@ -73,14 +74,14 @@ Request parse(const std::vector<std::string>& words, std::ostream& out) {
          "loop that is vectorised in --compare's inventory and no longer; may be given again")
       ->check(CLI::IsMember({"todo", "lost"}));
   app.add_option("--jobs", r.jobs, "sources read at a time (one per processor)");
-  std::vector<std::string> reversed(words.rbegin(), words.rend());
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) + " (nablabragg-inventory --help shows how)");
   }
   if (r.help) {
-    out << app.help() << "\nnablabragg-inventory correlate --help: the same beside a profile.\n";
+    out << app.help() << "\nnablabragg-inventory correlate --help: the same with a profile.\n";
     return r;
   }
   if (std::count(r.fail_on.begin(), r.fail_on.end(), "lost") > 0 && r.compare.empty())
@@ -199,8 +200,9 @@ int judge(const Request& request, const Inventory& inventory,
 
 }  // namespace
 
-int inventory_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
-  const Request request = parse(words, out);
+int inventory_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err) {
+  const Request request = parse(arguments, out);
   if (request.help) return done;
   const auto begin = std::chrono::steady_clock::now();
   const std::string begun = instruments::utc_time();
@@ -221,7 +223,7 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
     throw InputError((fs::path(request.build) / "compile_commands.json").string(), 0,
                      "compiles nothing in " + request.packages.front());
 
-  std::vector<Compiler> compilers{compiler_of(commands.front().words.front())};
+  std::vector<Compiler> compilers{compiler_of(commands.front().arguments.front())};
   if (compilers[0].kind == CompilerKind::other) {
     fmt::print(err, "nablabragg-inventory: {} is neither g++ nor clang: it is not asked\n",
                compilers[0].program);
@@ -282,7 +284,7 @@ int inventory_command(const std::vector<std::string>& words, std::ostream& out, 
     write_text((fs::path(request.outdir) / name).string(), text);
   };
   std::vector<std::string> own{"nablabragg-inventory"};
-  own.insert(own.end(), words.begin(), words.end());
+  own.insert(own.end(), arguments.begin(), arguments.end());
   write("loop_inventory.json", to_json(inventory));
   write("loop_inventory.md", to_markdown(inventory));
   write("commands.txt", "ROOT=$PWD\n" + below_root(instruments::quoted(own), options.root) +

@@ -15,10 +15,11 @@ int main(int argc, char** argv) {
     return code;
   };
   try {
-    const std::vector<std::string> words(argv + 1, argv + argc);
-    const bool correlate = !words.empty() && words[0] == "correlate";
-    const int code = correlate ? correlate_command({words.begin() + 1, words.end()}, std::cout)
-                               : inventory_command(words, std::cout, std::cerr);
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    const bool correlate = !arguments.empty() && arguments[0] == "correlate";
+    const int code = correlate
+                         ? correlate_command({arguments.begin() + 1, arguments.end()}, std::cout)
+                         : inventory_command(arguments, std::cout, std::cerr);
     std::cout.flush();
     if (!std::cout) throw OutputError("standard output could not be written");
     return code;

@@ -33,9 +33,9 @@ enum class ProfileKind { calls, samples, spans };
 /// Where an instruction stands.  Profilers know one source line of it, if any: the innermost of
 /// inlined code.
 struct CodePlace {
-  int object = -1;  ///< of Profile::objects; -1: not said
+  int object = -1;  ///< of Profile::objects; -1: not stated
   std::uint64_t address = 0;
-  int file = -1;  ///< of Profile::files; -1: not said
+  int file = -1;  ///< of Profile::files; -1: not stated
   int line = 0;
   bool operator==(const CodePlace&) const = default;
 };

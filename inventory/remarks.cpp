@@ -62,11 +62,12 @@ int argument_of(const YAML::Node& arguments, const char* name) {
   return 0;
 }
 
-/// FNV-1a: names a file by the words that made it.
-std::string fingerprint(const std::vector<std::string>& words) {
+/// FNV-1a: names a file by the arguments that made it.
+std::string fingerprint(const std::vector<std::string>& arguments) {
   std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const std::string& word : words)
-    for (const char c : word + '\n') hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  for (const std::string& argument : arguments)
+    for (const char c : argument + '\n')
+      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   std::ostringstream out;
   out << std::hex << hash;
   return out.str();
@@ -101,14 +102,14 @@ bool of_this_source(const std::string& record, const std::string& source) {
 /// Where the build itself writes the record; empty: nowhere.
 std::string record_of_build(const CompileCommand& command, CompilerKind kind) {
   std::string file;
-  for (const std::string& word : command.words) {
-    if (kind == CompilerKind::gcc && word.starts_with("-fopt-info-vec") &&
-        word.find('=') != std::string::npos)
-      file = word.substr(word.find('=') + 1);
-    if (kind == CompilerKind::clang && word == "-fsave-optimization-record" && file.empty())
+  for (const std::string& argument : command.arguments) {
+    if (kind == CompilerKind::gcc && argument.starts_with("-fopt-info-vec") &&
+        argument.find('=') != std::string::npos)
+      file = argument.substr(argument.find('=') + 1);
+    if (kind == CompilerKind::clang && argument == "-fsave-optimization-record" && file.empty())
       file = fs::path(command.object).replace_extension(".opt.yaml").string();
-    if (kind == CompilerKind::clang && word.starts_with("-foptimization-record-file="))
-      file = word.substr(word.find('=') + 1);
+    if (kind == CompilerKind::clang && argument.starts_with("-foptimization-record-file="))
+      file = argument.substr(argument.find('=') + 1);
   }
   return file.empty() ? file : absolute(file, command.directory);
 }
@@ -247,7 +248,7 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler
                                               : read_clang_record(file, command.directory);
   };
   const std::string own = record_of_build(command, compiler.kind);
-  if (!own.empty() && compiler.program == command.words[0] && of_this_source(own, command.file))
+  if (!own.empty() && compiler.program == command.arguments[0] && of_this_source(own, command.file))
     return {read(own), "# the build wrote " + own};
 
   std::vector<std::string> flags = flags_of(command);
@@ -260,18 +261,19 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler
                     depfile = base.string() + ".d", log = base.string() + ".log";
   flags.emplace_back("-w");
   for (;;) {
-    std::vector<std::string> words{compiler.program};
-    words.insert(words.end(), flags.begin(), flags.end());
+    std::vector<std::string> arguments{compiler.program};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
     if (compiler.kind == CompilerKind::gcc) {
-      words.push_back("-fopt-info-vec-all=" + record + ".part");
+      arguments.push_back("-fopt-info-vec-all=" + record + ".part");
     } else {
       // The record is complete before machine code is made, a quarter of the time.
-      words.insert(words.end(), {"-emit-llvm", "-fsave-optimization-record",
-                                 "-foptimization-record-passes=loop-vectorize",
-                                 "-foptimization-record-file=" + record + ".part"});
+      arguments.insert(arguments.end(), {"-emit-llvm", "-fsave-optimization-record",
+                                         "-foptimization-record-passes=loop-vectorize",
+                                         "-foptimization-record-file=" + record + ".part"});
     }
-    words.insert(words.end(), {"-MD", "-MF", depfile, "-o", "/dev/null", "-c", command.file});
-    const instruments::ChildCommand child{words, command.directory, "", log, {{"LC_ALL", "C"}}};
+    arguments.insert(arguments.end(),
+                     {"-MD", "-MF", depfile, "-o", "/dev/null", "-c", command.file});
+    const instruments::ChildCommand child{arguments, command.directory, "", log, {{"LC_ALL", "C"}}};
     const std::string line = instruments::shell_line(child);
     if (fresh(record, depfile, command.directory)) return {read(record), line};
     fs::create_directories(folder);

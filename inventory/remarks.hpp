@@ -12,8 +12,8 @@ struct Remark {
   std::string file;  ///< absolute
   int line = 0, column = 0;
   bool vectorized = false;
-  int width = 0, interleave = 0;  ///< lanes and copies (clang); 0: not said
-  int bytes = 0;                  ///< of a vector (g++); 0: not said
+  int width = 0, interleave = 0;  ///< lanes and copies (clang); 0: not reported
+  int bytes = 0;                  ///< of a vector (g++); 0: not reported
   std::string reason;             ///< why not
   bool operator==(const Remark&) const = default;
 };

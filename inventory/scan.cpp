@@ -118,7 +118,7 @@ struct Entry {
   std::set<std::string> targets;
 };
 
-/// What one translation unit tells, or several together.
+/// What one translation unit contains, or several together.
 struct Findings {
   std::map<Key, Entry> loops;
   std::map<Key, Function> functions;
@@ -401,12 +401,12 @@ using Unit = std::unique_ptr<std::remove_pointer_t<CXTranslationUnit>,
                              decltype(&clang_disposeTranslationUnit)>;
 
 Unit parse(CXIndex index, const CompileCommand& command) {
-  std::vector<std::string> words = absolute_includes(flags_of(command), command.directory);
-  for (const char* more : {"-w", "-Wno-error", "-Qunused-arguments"}) words.emplace_back(more);
+  std::vector<std::string> flags = absolute_includes(flags_of(command), command.directory);
+  for (const char* more : {"-w", "-Wno-error", "-Qunused-arguments"}) flags.emplace_back(more);
   for (;;) {
     std::vector<const char*> arguments;
-    arguments.reserve(words.size());
-    for (const std::string& word : words) arguments.push_back(word.c_str());
+    arguments.reserve(flags.size());
+    for (const std::string& flag : flags) arguments.push_back(flag.c_str());
     CXTranslationUnit parsed = nullptr;
     // Incomplete: without instantiating templates at the end, which would take half of the time.
     const CXErrorCode code = clang_parseTranslationUnit2(
@@ -420,7 +420,7 @@ Unit parse(CXIndex index, const CompileCommand& command) {
     const std::string error = first_error(parsed, file, line);
     if (error.empty()) return unit;
     // g++ has flags that clang does not know.
-    if (!drop_unknown_flag(error, words))
+    if (!drop_unknown_flag(error, flags))
       throw InputError(command.file, 0,
                        std::string("cannot be parsed: ")
                            .append(file)
@@ -461,8 +461,8 @@ void merge(Findings& all, Findings&& more) {
 std::string target_of(const CompileCommand& command, const std::set<std::string>& highway) {
   if (highway.size() == 1) return *highway.begin();
   std::string target = "baseline";
-  for (const std::string& word : command.words)
-    if (word.starts_with("-march=")) target = word.substr(7);
+  for (const std::string& argument : command.arguments)
+    if (argument.starts_with("-march=")) target = argument.substr(7);
   return target;
 }
 

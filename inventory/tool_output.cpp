@@ -25,13 +25,13 @@ WorkFolder::~WorkFolder() {
   fs::remove_all(path_, ignored);
 }
 
-std::string printed_by(const WorkFolder& folder, std::vector<std::string> words) {
+std::string printed_by(const WorkFolder& folder, std::vector<std::string> arguments) {
   instruments::ChildCommand command;
-  command.words = std::move(words);
+  command.arguments = std::move(arguments);
   command.directory = folder.path().string();
   command.out_file = "out";
   command.err_file = "err";
-  const std::string& tool = command.words[0];
+  const std::string& tool = command.arguments[0];
   const instruments::ChildOutcome outcome = instruments::run_child(command);
   if (outcome.exit_code != 0)
     throw InputError(fmt::format("{} failed: {}", tool,

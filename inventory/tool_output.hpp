@@ -20,8 +20,8 @@ class WorkFolder {
   std::filesystem::path path_;
 };
 
-/// Runs the program that `words` begin with in the folder and returns its standard output.  Throws
-/// InputError when it cannot be started or fails.
-std::string printed_by(const WorkFolder& folder, std::vector<std::string> words);
+/// Runs the program that `arguments` begin with in the folder and returns its standard output.
+/// Throws InputError when it cannot be started or fails.
+std::string printed_by(const WorkFolder& folder, std::vector<std::string> arguments);
 
 }  // namespace nablabragg::inventory

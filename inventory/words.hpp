@@ -1,4 +1,4 @@
-// What the words of a loop's header tell.
+// What the words of a loop's header say.
 #pragma once
 #include <string>
 
@@ -6,7 +6,7 @@
 
 namespace nablabragg::inventory {
 
-/// What a loop goes over, by the words of its header and, where these tell nothing, the name of
+/// What a loop goes over, by the words of its header and, where these say nothing, the name of
 /// its function.
 Driver driver_of(const std::string& header, const std::string& function);
 

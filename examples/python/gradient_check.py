@@ -1,4 +1,4 @@
-"""The gradient of a sum over an image, beside differences of images."""
+"""The gradient of a sum over an image, compared with differences of images."""
 
 import numpy as np
 

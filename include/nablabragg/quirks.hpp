@@ -1,4 +1,4 @@
-// What nanoBragg computes that is not what its user meant, one switch each.
+// What nanoBragg computes that is not what its user intended, one switch each.
 //
 // The switches are read while a description becomes a Plan (and by the file readers);
 // the pixel loop never sees them.  docs/differences.md describes every one for users; the

@@ -35,7 +35,7 @@ enum class Likelihood {
   gauss     ///< variance: the photons of the model and the readout noise
 };
 
-/// What lies under the spots of a shoebox, beside the model's own background.
+/// What lies under the spots of a shoebox, in addition to the model's own background.
 enum class Background { none, constant, plane };
 
 struct ParameterBounds {

@@ -8,7 +8,7 @@ from nablabragg import _core
 def parse(command_line, *, notices=None):
     """The experiment that a nanoBragg command line describes.
 
-    command_line : str, split as a shell does, or a sequence of words
+    command_line : str, split as a shell does, or a sequence of arguments
         flags as `nablabragg -help` lists them; without -corrected the mode is "compat".  The files
         they name are read; flags of outputs, noise and threads have no effect.
     notices : list or None
@@ -18,4 +18,4 @@ def parse(command_line, *, notices=None):
     """
     if isinstance(command_line, str):
         command_line = shlex.split(command_line.replace("\\\n", " "))
-    return _core.parse([str(word) for word in command_line], notices)
+    return _core.parse([str(argument) for argument in command_line], notices)

@@ -1,4 +1,4 @@
-// nablabragg bench: how fast the program is, alone and beside a reference.
+// nablabragg bench: how fast the program is, alone and compared with a reference.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
@@ -37,7 +37,7 @@ struct BenchRequest {
   std::vector<std::string> cases, dtypes;  ///< dtypes: empty where nobody named one
   std::string device = "cpu", reference, ours, hkl_file, outdir = "benchmark";
   std::string gradient_reference;
-  std::vector<std::string> experiment;  ///< words after --
+  std::vector<std::string> experiment;  ///< arguments after --
   int iterations = 5;
   bool profile = false, keep = false, require_parity = false, scaling = false, help = false;
   bool gradient = false;
@@ -49,7 +49,7 @@ std::string case_list() {
   return names;
 }
 
-BenchRequest parse(const std::vector<std::string>& words, std::ostream& out) {
+BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   BenchRequest request;
   CLI::App app("Measures cases of several sizes: whole processes, and the kernel alone.",
                "nablabragg bench");
@@ -79,18 +79,18 @@ BenchRequest parse(const std::vector<std::string>& words, std::ostream& out) {
   app.add_flag("--require-parity", request.require_parity,
                "exit with 1 when an image differs from the reference's");
   app.add_flag("--gradient", request.gradient,
-               "value and gradient of sum(weights x image) beside the image alone");
+               "value and gradient of sum(weights x image) compared with the image alone");
   app.add_option("--gradient-reference", request.gradient_reference,
                  "command, in words separated by blanks, that measures the gradient of the flags "
                  "that follow it and prints JSON");
   app.footer(
       "nablabragg bench --gradient [--iterations N] -- FLAGS measures the gradient of one "
       "experiment in this process and prints a line of JSON.");
-  const auto dashes = std::find(words.begin(), words.end(), "--");
-  request.help = !parse_options(app, {words.begin(), dashes}, out);
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
-  if (dashes != words.end()) {
-    request.experiment.assign(dashes + 1, words.end());
+  if (dashes != arguments.end()) {
+    request.experiment.assign(dashes + 1, arguments.end());
     if (!request.gradient || request.experiment.empty())
       throw UsageError("-- stands before the flags of an experiment whose --gradient is measured");
   }
@@ -150,13 +150,13 @@ std::pair<std::string, std::string> structure_factors(const BenchRequest& reques
                     ", made by a formula, all of the box around 1.6 Angstrom and three more"};
 }
 
-/// The words of a command; those that name files are made absolute, since it runs elsewhere.
-std::vector<std::string> command_words(const std::string& text) {
+/// The arguments of a command; those that name files are made absolute, since it runs elsewhere.
+std::vector<std::string> command_arguments(const std::string& text) {
   std::istringstream in(text);
-  std::vector<std::string> words{std::istream_iterator<std::string>(in), {}};
-  for (std::string& word : words)
-    if (fs::exists(word)) word = fs::absolute(word).string();
-  return words;
+  std::vector<std::string> arguments{std::istream_iterator<std::string>(in), {}};
+  for (std::string& argument : arguments)
+    if (fs::exists(argument)) argument = fs::absolute(argument).string();
+  return arguments;
 }
 
 std::vector<int> chosen_sizes(const BenchRequest& request, const BenchCase& bench_case) {
@@ -242,8 +242,8 @@ int bench_images(const BenchRequest& request, const std::vector<const BenchCase*
 
 }  // namespace
 
-int bench_command(const std::vector<std::string>& words, std::ostream& out) {
-  BenchRequest request = parse(words, out);
+int bench_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  BenchRequest request = parse(arguments, out);
   if (request.help) return 0;
   if (!request.experiment.empty()) {
     measure_experiment(request, out);
@@ -269,13 +269,13 @@ int bench_command(const std::vector<std::string>& words, std::ostream& out) {
   Benchmark::Options options;
   options.ours = context.ours;
   if (!request.reference.empty()) options.reference = context.reference;
-  options.gradient_reference = command_words(request.gradient_reference);
+  options.gradient_reference = command_arguments(request.gradient_reference);
   options.directory = request.outdir;
   std::tie(options.hkl_file, context.structure_factors) = structure_factors(request, cases);
   options.iterations = request.iterations;
   options.profile = request.profile;
   options.keep = request.keep;
-  // The program's own default is not said, so that older ones can be measured
+  // The program's own default is not passed on, so that older ones can be measured
   if (request.dtypes[0] != "float32") options.more_ours = {"-dtype", request.dtypes[0]};
   options.interrupted = interrupted;
   Benchmark benchmark(options);

@@ -7,26 +7,28 @@
 namespace nablabragg::cli {
 
 /// Exit codes: 0 done, 1 internal error, 2 usage, 3 input file, 4 output file, 130 interrupted.
-int run(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 /// `nablabragg [flags]`
-void simulate_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+void simulate_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err);
 
 /// `nablabragg fcalc MODEL -dmin d -o FILE`
-void fcalc_command(const std::vector<std::string>& words, std::ostream& out);
+void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 /// `nablabragg docs flags | differences`: the text of docs/flags.md and docs/differences.md.
-void docs_command(const std::vector<std::string>& words, std::ostream& out);
+void docs_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 /// `nablabragg compare --reference PROGRAM -- ARGS`.  Reports its own errors and has exit codes of
 /// its own (docs/instruments.md).
-int compare_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+int compare_command(const std::vector<std::string>& arguments, std::ostream& out,
+                    std::ostream& err);
 
 /// `nablabragg bench`: 0, or 1 where parity was required and is not there.
-int bench_command(const std::vector<std::string>& words, std::ostream& out);
+int bench_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 /// `nablabragg refine --image FILE --parameters LIST -- FLAGS`: 0, or 130 when it was interrupted.
-int refine_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err);
+int refine_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 void print_help(std::ostream& out);
 

@@ -1,4 +1,4 @@
-// nablabragg compare: the same words to two programs, and how alike their images are.
+// nablabragg compare: the same arguments to two programs, and how alike their images are.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
@@ -57,7 +57,7 @@ struct CompareRequest {
   bool resample = false, save_difference = false, help = false;
 };
 
-CompareRequest parse(const std::vector<std::string>& words, std::ostream& out) {
+CompareRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   CompareRequest request;
   CLI::App app("Runs two programs with the same ARGS and compares their float images.",
                "nablabragg compare");
@@ -76,22 +76,22 @@ CompareRequest parse(const std::vector<std::string>& words, std::ostream& out) {
       ->check(CLI::Range(0.0, 100.0));
   app.add_flag("--save-diff", request.save_difference, "the difference as a float image as well");
   app.footer("ARGS follow --: nablabragg compare --reference nanoBragg -- -cell 100 ...");
-  const auto dashes = std::find(words.begin(), words.end(), "--");
-  request.help = !parse_options(app, {words.begin(), dashes}, out);
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
   if (request.reference.empty())
     throw UsageError("compare needs --reference PROGRAM (nablabragg compare --help shows how)");
-  if (dashes == words.end() || dashes + 1 == words.end())
+  if (dashes == arguments.end() || dashes + 1 == arguments.end())
     throw UsageError(
         "compare needs the programs' arguments after -- (nablabragg compare --help "
         "shows how)");
-  request.arguments.assign(dashes + 1, words.end());
+  request.arguments.assign(dashes + 1, arguments.end());
   return request;
 }
 
 /// The arguments as both programs get them, each in its own folder.
 struct SharedArguments {
-  std::vector<std::string> words;
+  std::vector<std::string> list;
   std::string float_file = "floatimage.bin", smv_file = "intimage.img";
   std::vector<fs::path> caches;  ///< structure-factor caches to copy into both folders
 };
@@ -103,30 +103,30 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
   bool names_float = false, names_hkl = false, names_cache = false;
   std::string flag;  // the last one, by its first spelling; empty: the table does not have it
   bool takes_file = true;
-  for (const std::string& word : given) {
-    if (word.starts_with('-') && !flags::is_number(word)) {
-      const flags::Flag* known = flags::find_flag(word);
+  for (const std::string& argument : given) {
+    if (argument.starts_with('-') && !flags::is_number(argument)) {
+      const flags::Flag* known = flags::find_flag(argument);
       flag = known ? known->spellings[0] : "";
       takes_file = !known || known->values.find("FILE") != std::string_view::npos;
       names_float |= flag == "-floatfile";
       names_hkl |= flag == "-hkl";
       names_cache |= flag == "-dump";
-      shared.words.push_back(word);
+      shared.list.push_back(argument);
       continue;
     }
-    const std::string name = fs::path(word).filename().string();
+    const std::string name = fs::path(argument).filename().string();
     if (flag == "-floatfile") shared.float_file = name;
     if (flag == "-intfile") shared.smv_file = name;
-    if (flag == "-dump" && fs::exists(word)) shared.caches.emplace_back(word);
+    if (flag == "-dump" && fs::exists(argument)) shared.caches.emplace_back(argument);
     constexpr std::array written{"-floatfile", "-intfile", "-noisefile", "-pgmfile",
                                  "-pngfile",   "-dump",    "-profile"};
     const bool output = std::find(written.begin(), written.end(), flag) != written.end();
-    const bool input = !output && takes_file && !flags::is_number(word) && fs::exists(word);
-    shared.words.push_back(output ? name : input ? fs::absolute(word).string() : word);
+    const bool input = !output && takes_file && !flags::is_number(argument) && fs::exists(argument);
+    shared.list.push_back(output ? name : input ? fs::absolute(argument).string() : argument);
   }
   if (!names_float) {
-    shared.words.emplace_back("-floatfile");
-    shared.words.push_back(shared.float_file);
+    shared.list.emplace_back("-floatfile");
+    shared.list.push_back(shared.float_file);
   }
   // What a run without -hkl would read where the caller is
   if (!names_hkl && !names_cache && fs::exists("Fdump.bin"))
@@ -134,11 +134,11 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
   return shared;
 }
 
-/// FNV-1a of the words, so that runs of different arguments are told apart.
-std::string short_hash(const std::vector<std::string>& words) {
+/// FNV-1a, so that runs of different arguments are told apart.
+std::string short_hash(const std::vector<std::string>& arguments) {
   std::uint32_t hash = 2166136261U;
-  for (const std::string& word : words)
-    for (const char* c = word.c_str(); c <= word.c_str() + word.size(); ++c)
+  for (const std::string& argument : arguments)
+    for (const char* c = argument.c_str(); c <= argument.c_str() + argument.size(); ++c)
       hash = (hash ^ static_cast<unsigned char>(*c)) * 16777619U;
   return fmt::format("{:08x}", hash);
 }
@@ -163,7 +163,7 @@ struct Run {
   Image image;
 };
 
-Run execute(const std::string& who, const std::string& program, const fs::path& directory,
+Run execute(const std::string& whose, const std::string& program, const fs::path& directory,
             const SharedArguments& arguments, const std::vector<std::string>& more) {
   std::error_code error;
   fs::create_directory(directory, error);
@@ -171,9 +171,10 @@ Run execute(const std::string& who, const std::string& program, const fs::path& 
     if (!error) fs::copy_file(cache, directory / cache.filename(), error);
   if (error) throw OutputError("cannot fill " + directory.string() + ": " + error.message());
   Run run;
-  run.command.words = {program};
-  run.command.words.insert(run.command.words.end(), arguments.words.begin(), arguments.words.end());
-  run.command.words.insert(run.command.words.end(), more.begin(), more.end());
+  run.command.arguments = {program};
+  run.command.arguments.insert(run.command.arguments.end(), arguments.list.begin(),
+                               arguments.list.end());
+  run.command.arguments.insert(run.command.arguments.end(), more.begin(), more.end());
   run.command.directory = directory.string();
   run.command.out_file = "stdout.txt";
   run.command.err_file = "stderr.txt";
@@ -181,18 +182,18 @@ Run execute(const std::string& who, const std::string& program, const fs::path& 
   try {
     run.outcome = run_child(run.command);
   } catch (const InputError& not_started) {
-    throw Failure{program_failed, fmt::format("{} program failed: {}", who, not_started.what())};
+    throw Failure{program_failed, fmt::format("{} program failed: {}", whose, not_started.what())};
   }
   if (interrupted())
-    throw Failure{stopped, fmt::format("stopped while {} program ran; what there is is in {}", who,
-                                       directory.parent_path().string())};
+    throw Failure{stopped, fmt::format("stopped while {} program ran; what there is is in {}",
+                                       whose, directory.parent_path().string())};
   if (run.outcome.exit_code != 0) {
     // nanoBragg complains on standard output
-    std::string said = last_line((directory / "stderr.txt").string());
-    if (said.empty()) said = last_line((directory / "stdout.txt").string());
-    throw Failure{program_failed, fmt::format("{} program {} failed with exit code {}, {}", who,
+    std::string last = last_line((directory / "stderr.txt").string());
+    if (last.empty()) last = last_line((directory / "stdout.txt").string());
+    throw Failure{program_failed, fmt::format("{} program {} failed with exit code {}, {}", whose,
                                               program, run.outcome.exit_code,
-                                              said.empty() ? "saying nothing" : "saying: " + said)};
+                                              last.empty() ? "saying nothing" : "saying: " + last)};
   }
   return run;
 }
@@ -204,7 +205,7 @@ void read_image(Run& run, const SharedArguments& arguments) {
   run.image = read_float_image(run.image_file.string(), run.found.shape);
 }
 
-std::string in_words(const ImageShape& shape) {
+std::string size_text(const ImageShape& shape) {
   return fmt::format("{} x {}", shape.fast_pixels, shape.slow_pixels);
 }
 
@@ -280,7 +281,7 @@ void print_table(std::ostream& out, const Run& reference, const Run& ours, const
   row("brightest peaks", static_cast<double>(m.peaks_reference), static_cast<double>(m.peaks_ours),
       fmt::format("{} matched within {:g} pixel", m.peaks_matched, peak_distance_px));
   fmt::print(out, "{:<20}{}\n", "pixels compared",
-             in_words({compared.fast_pixels, compared.slow_pixels}));
+             size_text({compared.fast_pixels, compared.slow_pixels}));
   fmt::print(out, "{:<20}{:.9g} ({} the threshold of {:g})\n", "correlation", m.pair.correlation(),
              passed ? "not under" : "UNDER", threshold);
   fmt::print(out, "{:<20}{:.6g} photons\n", "RMSE", m.pair.rmse());
@@ -310,7 +311,7 @@ int compare(const CompareRequest& request, std::ostream& out) {
         shapes_differ,
         fmt::format("the reference's image has {} pixels and ours {}; --resample averages "
                     "the larger one down",
-                    in_words(reference.found.shape), in_words(ours.found.shape))};
+                    size_text(reference.found.shape), size_text(ours.found.shape))};
   const int fast = std::min(reference.image.fast_pixels, ours.image.fast_pixels);
   const int slow = std::min(reference.image.slow_pixels, ours.image.slow_pixels);
   const Image whole_reference = area_averaged(reference.image, fast, slow),
@@ -367,14 +368,15 @@ int compare(const CompareRequest& request, std::ostream& out) {
 
 }  // namespace
 
-int compare_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+int compare_command(const std::vector<std::string>& arguments, std::ostream& out,
+                    std::ostream& err) {
   const auto fail = [&](ExitCode code, const std::string& sentence) {
     out.flush();
     err << "nablabragg: error: " << sentence << '\n';
     return code;
   };
   try {
-    const CompareRequest request = parse(words, out);
+    const CompareRequest request = parse(arguments, out);
     return request.help ? alike : compare(request, out);
   } catch (const UsageError& error) {
     return fail(usage, error.what());

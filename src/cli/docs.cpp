@@ -28,8 +28,8 @@ void write_flags(std::ostream& out) {
          "Made from the program's flag table by `nablabragg docs flags`.\n\n"
          "A flag may be written longer than here (`-lambda_A`, `-mosaic_domains`) and with two "
          "dashes; the longest flag that\n"
-         "the word begins with is meant. Flags marked *whole* must be written as they stand. The "
-         "last occurrence of a flag counts.\n";
+         "the argument begins with is meant. Flags marked *whole* must be written as they stand. "
+         "The last occurrence of a flag counts.\n";
   std::string_view group;
   for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.group != group) {
@@ -48,7 +48,7 @@ const char* policy_name(QuirkPolicy policy) {
     case QuirkPolicy::reproduced:
       return "reproduced";
     case QuirkPolicy::reproduced_and_said:
-      return "reproduced, and said when it touches a run";
+      return "reproduced, and reported when it touches a run";
     case QuirkPolicy::right_in_both:
       return "right in both modes";
     case QuirkPolicy::error_in_both:
@@ -62,7 +62,8 @@ void write_differences(std::ostream& out) {
          "Made from the program's table by `nablabragg docs differences`.\n\n"
          "*compat* is the command line's default: nanoBragg's image, bug for bug. *corrected* "
          "(`-corrected`, and the default of the\n"
-         "C++ interface) is the right physics. When a quirk that is \"said\" touches a run, one "
+         "C++ interface) is the right physics. When a quirk that is \"reported\" touches a run, "
+         "one "
          "line on standard error names it,\n"
          "what it does to this image, and that `-corrected` puts it right.\n";
   for (const QuirkEntry& entry : quirk_catalogue())
@@ -111,9 +112,9 @@ void print_help(std::ostream& out) {
   }
 }
 
-void docs_command(const std::vector<std::string>& words, std::ostream& out) {
-  if (words.size() == 1 && words[0] == "flags") return write_flags(out);
-  if (words.size() == 1 && words[0] == "differences") return write_differences(out);
+void docs_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  if (arguments.size() == 1 && arguments[0] == "flags") return write_flags(out);
+  if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
   throw UsageError("docs needs one of: flags, differences");
 }
 

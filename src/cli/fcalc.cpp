@@ -29,24 +29,26 @@ struct FcalcRequest {
   io::BulkSolvent solvent;
 };
 
-FcalcRequest parse(const std::vector<std::string>& words) {
+FcalcRequest parse(const std::vector<std::string>& arguments) {
   FcalcRequest request;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string word = words[i].starts_with("--") ? words[i].substr(1) : words[i];
-    if (!word.starts_with('-')) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string argument = arguments[i].starts_with("--") ? arguments[i].substr(1)
+                                                                : arguments[i];
+    if (!argument.starts_with('-')) {
       if (!request.model.empty())
-        throw UsageError("fcalc takes one model, not also '" + word + "'");
-      request.model = word;
+        throw UsageError("fcalc takes one model, not also '" + argument + "'");
+      request.model = argument;
       continue;
     }
-    if (word != "-dmin" && word != "-o" && word != "-ksol" && word != "-bsol")
-      throw UsageError("fcalc has no flag " + word + "; it has -dmin, -o, -ksol and -bsol");
-    if (i + 1 == words.size()) throw UsageError(word + " needs a value, and nothing follows");
-    const flags::Values values(word, {&words[++i], 1});
-    if (word == "-o") request.output = values.text(0);
-    if (word == "-dmin") request.dmin_A = values.real(0);
-    if (word == "-ksol") request.solvent.k_e_per_A3 = values.real(0);
-    if (word == "-bsol") request.solvent.b_A2 = values.real(0);
+    if (argument != "-dmin" && argument != "-o" && argument != "-ksol" && argument != "-bsol")
+      throw UsageError("fcalc has no flag " + argument + "; it has -dmin, -o, -ksol and -bsol");
+    if (i + 1 == arguments.size())
+      throw UsageError(argument + " needs a value, and nothing follows");
+    const flags::Values values(argument, {&arguments[++i], 1});
+    if (argument == "-o") request.output = values.text(0);
+    if (argument == "-dmin") request.dmin_A = values.real(0);
+    if (argument == "-ksol") request.solvent.k_e_per_A3 = values.real(0);
+    if (argument == "-bsol") request.solvent.b_A2 = values.real(0);
   }
   if (request.model.empty())
     throw UsageError("fcalc needs a PDB or mmCIF model; nablabragg fcalc -help shows how");
@@ -58,14 +60,14 @@ FcalcRequest parse(const std::vector<std::string>& words) {
 
 }  // namespace
 
-void fcalc_command(const std::vector<std::string>& words, std::ostream& out) {
-  if (std::any_of(words.begin(), words.end(), [](const std::string& w) {
+void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  if (std::any_of(arguments.begin(), arguments.end(), [](const std::string& w) {
         return w == "-h" || w == "-help" || w == "--help";
       })) {
     out << usage;
     return;
   }
-  const FcalcRequest request = parse(words);
+  const FcalcRequest request = parse(arguments);
   io::check_writable(request.output);
   const io::CalculatedFactors factors = io::calculate_structure_factors(
       request.model, request.dmin_A, request.solvent);

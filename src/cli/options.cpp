@@ -7,15 +7,15 @@
 
 namespace nablabragg::cli {
 
-bool parse_options(CLI::App& app, const std::vector<std::string>& words, std::ostream& out) {
+bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std::ostream& out) {
   app.set_help_flag("-h,--help", "this text");
   // -help is a flag of the simulator, and would be read as -h -e -l -p
-  if (std::find(words.begin(), words.end(), "-help") != words.end()) {
+  if (std::find(arguments.begin(), arguments.end(), "-help") != arguments.end()) {
     out << app.help();
     return false;
   }
   try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
     out << app.help();
     return false;

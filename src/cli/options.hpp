@@ -11,6 +11,6 @@ class App;
 namespace nablabragg::cli {
 
 /// False when help was asked for, and printed.  Throws UsageError.
-bool parse_options(CLI::App& app, const std::vector<std::string>& words, std::ostream& out);
+bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std::ostream& out);
 
 }  // namespace nablabragg::cli

@@ -50,19 +50,19 @@ int Profile::number_of_this_thread() {
   return threads_.try_emplace(std::this_thread::get_id(), next).first->second;
 }
 
-std::size_t Profile::span(std::string name, Time begin, Time end) {
+std::size_t Profile::add_span(std::string name, Time begin, Time end) {
   const std::scoped_lock lock(mutex_);
   spans_.push_back({std::move(name), number_of_this_thread(), begin, end});
   return spans_.size() - 1;
 }
 
-void Profile::end(std::size_t span) {
+void Profile::end_span(std::size_t span) {
   const Time now = Clock::now();
   const std::scoped_lock lock(mutex_);
   spans_[span].end = now;
 }
 
-void Profile::work(const WorkSpan& tile) {
+void Profile::add_work(const WorkSpan& tile) {
   const std::scoped_lock lock(mutex_);
   tiles_.push_back({tile, number_of_this_thread()});
 }
@@ -144,11 +144,11 @@ std::string Profile::json() const {
 Stage::Stage(Profile* profile, const char* name, const std::string& object) : profile_(profile) {
   if (!profile_) return;
   const Profile::Time now = Profile::Clock::now();
-  span_ = profile_->span(name + object, now, now);
+  span_ = profile_->add_span(name + object, now, now);
 }
 
 Stage::~Stage() {
-  if (profile_) profile_->end(span_);
+  if (profile_) profile_->end_span(span_);
 }
 
 }  // namespace nablabragg::cli

@@ -22,10 +22,10 @@ class Profile {
   explicit Profile(Time start);
 
   /// What the calling thread did between two moments.  Returns the span's number.
-  std::size_t span(std::string name, Time begin, Time end);
-  void end(std::size_t span);
+  std::size_t add_span(std::string name, Time begin, Time end);
+  void end_span(std::size_t span);
   /// Tiles, from the thread that computed them.
-  void work(const WorkSpan& tile);
+  void add_work(const WorkSpan& tile);
   /// When the last tile ended; nothing when there was none.
   std::optional<Time> last_work() const;
 

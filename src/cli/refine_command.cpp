@@ -39,7 +39,7 @@ struct RefineRequest {
   RefineOptions options;
 };
 
-double number(const std::string& digits, const std::string& option) {
+double parse_number(const std::string& digits, const std::string& option) {
   double value = 0;
   const char* const end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, value);
@@ -49,7 +49,7 @@ double number(const std::string& digits, const std::string& option) {
 }
 
 /// "distance=99:101"; either end may be left out.
-ParameterBounds bounds_of(const std::string& text) {
+ParameterBounds parse_bounds(const std::string& text) {
   const std::size_t equals = text.find('='), colon = text.find(':', equals + 1);
   if (equals == std::string::npos || colon == std::string::npos)
     throw UsageError("'" + text + "' is no bound; write for example distance=99:101");
@@ -57,25 +57,26 @@ ParameterBounds bounds_of(const std::string& text) {
   b.name = text.substr(0, equals);
   const std::string low = text.substr(equals + 1, colon - equals - 1),
                     high = text.substr(colon + 1);
-  if (!low.empty()) b.lower = number(low, text);
-  if (!high.empty()) b.upper = number(high, text);
+  if (!low.empty()) b.lower = parse_number(low, text);
+  if (!high.empty()) b.upper = parse_number(high, text);
   return b;
 }
 
 /// "distance=0.05", or "distance=100.2:0.05" about another value than the start.
-Restraint restraint_of(const std::string& text) {
+Restraint parse_restraint(const std::string& text) {
   const std::size_t equals = text.find('='), colon = text.find(':', equals + 1);
   if (equals == std::string::npos)
     throw UsageError("'" + text + "' is no restraint; write for example distance=0.05");
   Restraint r;
   r.name = text.substr(0, equals);
   if (colon != std::string::npos)
-    r.value = number(text.substr(equals + 1, colon - equals - 1), text);
-  r.deviation = number(text.substr(colon == std::string::npos ? equals + 1 : colon + 1), text);
+    r.value = parse_number(text.substr(equals + 1, colon - equals - 1), text);
+  r.deviation = parse_number(text.substr(colon == std::string::npos ? equals + 1 : colon + 1),
+                             text);
   return r;
 }
 
-RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
+RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   RefineRequest request;
   RefineOptions& o = request.options;
   CLI::App app("Fits parameters of a model to an image.", "nablabragg refine");
@@ -122,15 +123,15 @@ RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
   app.footer(
       "The starting model follows -- in nanoBragg's flags: nablabragg refine --image still.img "
       "--parameters misset,distance -- -corrected -hkl ...");
-  const auto dashes = std::find(words.begin(), words.end(), "--");
-  request.help = !parse_options(app, {words.begin(), dashes}, out);
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
   if (request.image.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
   if (o.parameters.empty())
     throw UsageError("refine needs --parameters, for example misset,cell[0-2],distance");
-  if (dashes == words.end() || dashes + 1 == words.end())
+  if (dashes == arguments.end() || dashes + 1 == arguments.end())
     throw UsageError("refine needs the flags of the starting model after -- (--help shows how)");
-  request.model.assign(dashes + 1, words.end());
+  request.model.assign(dashes + 1, arguments.end());
   o.likelihood = request.likelihood == "gauss" ? Likelihood::gauss : Likelihood::poisson;
   o.background = request.background == "none"       ? Background::none
                  : request.background == "constant" ? Background::constant
@@ -138,8 +139,8 @@ RefineRequest parse(const std::vector<std::string>& words, std::ostream& out) {
   if (request.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;
-  for (const std::string& text : request.bounds) o.bounds.push_back(bounds_of(text));
-  for (const std::string& text : request.restraints) o.restraints.push_back(restraint_of(text));
+  for (const std::string& text : request.bounds) o.bounds.push_back(parse_bounds(text));
+  for (const std::string& text : request.restraints) o.restraints.push_back(parse_restraint(text));
   return request;
 }
 
@@ -197,8 +198,9 @@ void print_result(std::ostream& out, const Refinement& r) {
 
 }  // namespace
 
-int refine_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
-  RefineRequest request = parse(words, out);
+int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
+                   std::ostream& err) {
+  RefineRequest request = parse(arguments, out);
   if (request.help) return done;
   flags::Request model = flags::parse_command_line(request.model);
   flags::load_inputs(model);
@@ -231,7 +233,7 @@ int refine_command(const std::vector<std::string>& words, std::ostream& out, std
   }
   for (const std::string& line : refinement.warnings) err << "nablabragg: " << line << '\n';
   const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
-  for (const std::string& line : refined.unsaid)
+  for (const std::string& line : refined.not_in_flags)
     err << "nablabragg: not in refined_flags: " << line << '\n';
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);

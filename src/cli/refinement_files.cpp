@@ -82,7 +82,7 @@ Json stages_json(const Refinement& r) {
 /// A square about a spot that lies on the panel as a whole.
 struct Tile {
   int fast = 0, slow = 0, edge = 0;
-  double background = 0;  ///< at the spot, beside the model's own
+  double background = 0;  ///< at the spot, in addition to the model's own
   std::vector<PixelIndex> pixels() const {
     std::vector<PixelIndex> all;
     for (int j = 0; j < edge; ++j)
@@ -153,7 +153,7 @@ void write_refinement_json(const std::string& path, const Refinement& r,
   write_json(path, {{"version", version()},
                     {"model", model},
                     {"refined_flags", refined.flags},
-                    {"not_in_flags", refined.unsaid},
+                    {"not_in_flags", refined.not_in_flags},
                     {"residual", r.stages.empty() ? 0 : r.stages.back().residual},
                     {"numbers", numbers_json(r)},
                     {"correlations", correlations_json(r)},

@@ -1,4 +1,4 @@
-// What `nablabragg refine` reads and writes beside images.
+// What `nablabragg refine` reads and writes in addition to images.
 #pragma once
 #include <string>
 #include <vector>

@@ -21,34 +21,35 @@ UsageError left_out(const std::string& command, const std::string& option) {
 }
 #endif
 
-int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
-  if (words.empty()) {
+int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  if (arguments.empty()) {
     print_help(out);
     throw UsageError(
         "no flags were given; a first image: nablabragg -cell 100 100 100 90 90 90 -default_F 100 "
         "-N 5 -pngfile image.png");
   }
-  const std::vector<std::string> rest(words.begin() + 1, words.end());
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
 #ifdef NABLA_INSTRUMENTS
-  if (words[0] == "compare") return compare_command(rest, out, err);
-  if (words[0] == "bench") return bench_command(rest, out);
+  if (arguments[0] == "compare") return compare_command(rest, out, err);
+  if (arguments[0] == "bench") return bench_command(rest, out);
 #else
-  if (words[0] == "compare" || words[0] == "bench") throw left_out(words[0], "NABLA_INSTRUMENTS");
+  if (arguments[0] == "compare" || arguments[0] == "bench")
+    throw left_out(arguments[0], "NABLA_INSTRUMENTS");
 #endif
 #ifdef NABLA_REFINE
-  if (words[0] == "refine") return refine_command(rest, out, err);
+  if (arguments[0] == "refine") return refine_command(rest, out, err);
 #else
-  if (words[0] == "refine") throw left_out(words[0], "NABLA_REFINE");
+  if (arguments[0] == "refine") throw left_out(arguments[0], "NABLA_REFINE");
 #endif
-  if (words[0] == "fcalc")
+  if (arguments[0] == "fcalc")
     fcalc_command(rest, out);
-  else if (words[0] == "docs")
+  else if (arguments[0] == "docs")
     docs_command(rest, out);
-  else if (words[0].starts_with('-'))
-    simulate_command(words, out, err);
+  else if (arguments[0].starts_with('-'))
+    simulate_command(arguments, out, err);
   else
     throw UsageError(
-        "'" + words[0] +
+        "'" + arguments[0] +
         "' is no subcommand; there are fcalc, refine, compare, bench and docs, and flags "
         "begin with - (nablabragg -help)");
   return done;
@@ -56,14 +57,14 @@ int dispatch(const std::vector<std::string>& words, std::ostream& out, std::ostr
 
 }  // namespace
 
-int run(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
   const auto fail = [&](ExitCode code, const std::exception& error) {
     out.flush();
     err << "nablabragg: error: " << error.what() << '\n';
     return code;
   };
   try {
-    const int code = dispatch(words, out, err);
+    const int code = dispatch(arguments, out, err);
     out.flush();
     if (!out) throw OutputError("standard output could not be written");
     return code;

@@ -44,14 +44,14 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
     bar.show(share);
     return !interrupted();
   };
-  if (profile) options.on_work = [=](const WorkSpan& tile) { profile->work(tile); };
+  if (profile) options.on_work = [=](const WorkSpan& tile) { profile->add_work(tile); };
 
   const Stage stage(profile, "simulate");
   Simulation simulation = run_plan(request.experiment, resolved, plan, options);
   // The engine does not say when it is done; what follows the last tile is the statistics.
   if (profile)
     if (const auto end = profile->last_work())
-      profile->span("statistics", *end, Profile::Clock::now());
+      profile->add_span("statistics", *end, Profile::Clock::now());
   return simulation;
 }
 
@@ -70,9 +70,10 @@ void install_interrupt_handler() {
   std::signal(SIGINT, [](int) { interrupt_seen = 1; });
 }
 
-void simulate_command(const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+void simulate_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err) {
   const auto start = Profile::Clock::now();
-  flags::Request request = flags::parse_command_line(words);
+  flags::Request request = flags::parse_command_line(arguments);
   if (request.help) return print_help(out);
   if (request.version) {
     out << "nablabragg " << version() << '\n';
@@ -87,7 +88,7 @@ void simulate_command(const std::vector<std::string>& words, std::ostream& out, 
   Profile* const profile = recorder ? &*recorder : nullptr;
 
   flags::load_inputs(request);
-  if (profile) profile->span("read inputs", start, Profile::Clock::now());
+  if (profile) profile->add_span("read inputs", start, Profile::Clock::now());
   std::optional<Stage> planning(std::in_place, profile, "plan");
   const Resolved resolved = resolve(request.experiment);
   const Plan plan = make_plan(request.experiment, resolved);

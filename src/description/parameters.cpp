@@ -25,11 +25,11 @@ void settle_beam_centre(const Quirks& quirks, const Panel& panel, Detector& d) {
   const auto settle = [](std::optional<double>& given, bool replaced, double value) {
     if (!given && !replaced) given = units::mm_from_metres(value);
   };
-  // As meant, a near point stands for a beam spot that is not given.
+  // As intended, a near point stands for a beam spot that is not given.
   const bool swapped = d.convention == Convention::mosflm || d.convention == Convention::denzo;
-  const bool as_meant = !quirks.beam_centre_needs_pivot;
-  const bool fast_replaced = as_meant && (d.org_x_px || d.close_x_mm),
-             slow_replaced = as_meant && (d.org_y_px || d.close_y_mm);
+  const bool as_intended = !quirks.beam_centre_needs_pivot;
+  const bool fast_replaced = as_intended && (d.org_x_px || d.close_x_mm),
+             slow_replaced = as_intended && (d.org_y_px || d.close_y_mm);
   settle(d.beam_x_mm, swapped ? slow_replaced : fast_replaced, standard[0]);
   settle(d.beam_y_mm, swapped ? fast_replaced : slow_replaced, standard[1]);
 }

@@ -106,7 +106,7 @@ constexpr std::array catalogue = {
                "interpolation off for that lookup "
                "and the rest of the image.",
                "Only the lookups that miss take default_F."},
-    QuirkEntry{"Q-21", "-curved_det as the last word", right_in_both, nullptr, "Counts.",
+    QuirkEntry{"Q-21", "-curved_det as the last argument", right_in_both, nullptr, "Counts.",
                "As compat."},
     QuirkEntry{"Q-22", "-detector_abs inf with a thickness", right_in_both, nullptr,
                "Everything is captured, in either order of the flags.", "As compat."},
@@ -134,13 +134,14 @@ constexpr std::array catalogue = {
                "and source and the capture "
                "fraction of the last layer stand for the whole pixel.",
                "Every term has its own."},
-    QuirkEntry{"Q-30", "Divergence grids", reproduced_and_said, &Quirks::one_sided_grids,
-               "Begin at -range/2 and may stop short of +range/2; a single step sits at -range/2; "
-               "a count alone means a range of "
-               "1 radian; the ellipse is skipped when one range is zero. (Said for counts alone "
-               "and single steps.)",
-               "Symmetric about zero, ends included; a single step sits at zero; the inscribed "
-               "ellipse; a count alone is an error."},
+    QuirkEntry{
+        "Q-30", "Divergence grids", reproduced_and_said, &Quirks::one_sided_grids,
+        "Begin at -range/2 and may stop short of +range/2; a single step sits at -range/2; "
+        "a count alone means a range of "
+        "1 radian; the ellipse is skipped when one range is zero. (Reported for counts alone "
+        "and single steps.)",
+        "Symmetric about zero, ends included; a single step sits at zero; the inscribed "
+        "ellipse; a count alone is an error."},
     QuirkEntry{"Q-31", "Width of gauss and top-hat spots", reproduced_and_said,
                &Quirks::volume_scaled_spots,
                "The distance to the lattice point in 1/Angstrom is scaled by Na Nb Nc.",
@@ -167,7 +168,7 @@ constexpr std::array catalogue = {
                "One pixel off the middle with MOSFLM, half a pixel with ADXV and DENZO.",
                "The middle of the detector."},
     QuirkEntry{"Q-40", "Dead options", reproduced, nullptr,
-               "-coherent, -density, -MW, -stol and their kin are accepted and have no effect.",
+               "-coherent, -density, -MW, -stol and similar flags are accepted and have no effect.",
                "As compat."},
     QuirkEntry{"Q-41", "Statistics", reproduced, &Quirks::statistics_count_masked,
                "rmsd counts masked pixels as zeros; the solid angle is divided by the steps.",

@@ -12,53 +12,55 @@ namespace nablabragg::flags {
 
 namespace {
 
-/// A flag with the words that belong to it.
-struct Phrase {
+/// A flag as it was given, with its values.
+struct FlagUse {
   const Flag* flag;
   std::span<const std::string> values;
-  std::string word;
+  std::string spelling;
 };
 
 /// Begins like a number; `-4stol` does, and is a flag.
-bool looks_like_number(const std::string& word) {
-  const auto digit = word.find_first_not_of("+-.");
-  return digit != std::string::npos && word[digit] >= '0' && word[digit] <= '9';
+bool looks_like_number(const std::string& argument) {
+  const auto digit = argument.find_first_not_of("+-.");
+  return digit != std::string::npos && argument[digit] >= '0' && argument[digit] <= '9';
 }
 
-bool is_flag(const std::string& word) {
-  return word.starts_with('-') && find_flag(word) != nullptr;
+bool is_flag(const std::string& argument) {
+  return argument.starts_with('-') && find_flag(argument) != nullptr;
 }
 
-/// Flags that nanoBragg's own README shows and its program ignores, with the ones that do it.
-struct Misnomer {
-  std::string_view word, meant;
+/// Flags that nanoBragg's own README shows and its program ignores, with the flags that do what it
+/// says there.
+struct IgnoredFlag {
+  std::string_view ignored, working;
 };
-constexpr std::array misnomers = {Misnomer{"-hdiv", "-hdivrange"}, Misnomer{"-vdiv", "-vdivrange"},
-                                  Misnomer{"-dispstep", "-dispsteps"}};
+constexpr std::array ignored_flags = {IgnoredFlag{"-hdiv", "-hdivrange"},
+                                      IgnoredFlag{"-vdiv", "-vdivrange"},
+                                      IgnoredFlag{"-dispstep", "-dispsteps"}};
 
-[[noreturn]] void fail_unknown(const std::string& word) {
-  const std::string_view near = nearest_spelling(word);
-  throw UsageError("unknown flag " + word +
+[[noreturn]] void fail_unknown(const std::string& argument) {
+  const std::string_view near = nearest_spelling(argument);
+  throw UsageError("unknown flag " + argument +
                    (near.empty() ? std::string("; nablabragg -help lists all flags")
                                  : "; did you mean " + std::string(near) + '?'));
 }
 
-/// How many words after position `at` belong to the flag there.
-std::size_t take_values(const Flag& flag, std::span<const std::string> words, std::size_t at) {
-  const std::size_t available = words.size() - at - 1;
+/// How many arguments after position `at` belong to the flag there.
+std::size_t take_values(const Flag& flag, std::span<const std::string> arguments, std::size_t at) {
+  const std::size_t available = arguments.size() - at - 1;
   const auto fewest = static_cast<std::size_t>(flag.fewest),
              most = static_cast<std::size_t>(flag.most);
   for (std::size_t i = 0; i < fewest; ++i) {
-    const std::string needs = words[at] + " needs a value (" + std::string(flag.values) + ")";
+    const std::string needs = arguments[at] + " needs a value (" + std::string(flag.values) + ")";
     if (i >= available) throw UsageError(needs + ", and nothing follows");
-    if (is_flag(words[at + 1 + i]))
-      throw UsageError(needs + ", and the flag " + words[at + 1 + i] + " follows");
+    if (is_flag(arguments[at + 1 + i]))
+      throw UsageError(needs + ", and the flag " + arguments[at + 1 + i] + " follows");
   }
   std::size_t taken = fewest;
   while (taken < most && taken < available) {
-    const std::string& next = words[at + 1 + taken];
-    if (!flag.optional_word.empty()) {
-      if (next == flag.optional_word) ++taken;
+    const std::string& next = arguments[at + 1 + taken];
+    if (!flag.optional_value.empty()) {
+      if (next == flag.optional_value) ++taken;
       break;
     }
     const bool negative_ends = flag.spellings[0] == "-cell";
@@ -69,30 +71,30 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> words, st
   return taken;
 }
 
-std::vector<Phrase> phrases_of(std::span<const std::string> words, Request& request) {
-  std::vector<Phrase> phrases;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    if (!word.starts_with('-') || is_number(word)) {
-      request.warnings.push_back("'" + word + "' belongs to no flag and is ignored");
+std::vector<FlagUse> find_flag_uses(std::span<const std::string> arguments, Request& request) {
+  std::vector<FlagUse> uses;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (!argument.starts_with('-') || is_number(argument)) {
+      request.warnings.push_back("'" + argument + "' belongs to no flag and is ignored");
       continue;
     }
-    const auto* misnomer = std::find_if(misnomers.begin(), misnomers.end(),
-                                        [&](const Misnomer& m) { return m.word == word; });
-    if (misnomer != misnomers.end()) {
-      request.warnings.push_back(word +
+    const auto* ignored = std::find_if(ignored_flags.begin(), ignored_flags.end(),
+                                       [&](const IgnoredFlag& f) { return f.ignored == argument; });
+    if (ignored != ignored_flags.end()) {
+      request.warnings.push_back(argument +
                                  " is no flag of nanoBragg's, which ignores it, as done here; " +
-                                 std::string(misnomer->meant) + " is the one that works");
-      if (i + 1 < words.size() && is_number(words[i + 1])) ++i;
+                                 std::string(ignored->working) + " is the one that works");
+      if (i + 1 < arguments.size() && is_number(arguments[i + 1])) ++i;
       continue;
     }
-    const Flag* flag = find_flag(word);
-    if (!flag) fail_unknown(word);
-    const std::size_t taken = take_values(*flag, words, i);
-    phrases.push_back({flag, words.subspan(i + 1, taken), word});
+    const Flag* flag = find_flag(argument);
+    if (!flag) fail_unknown(argument);
+    const std::size_t taken = take_values(*flag, arguments, i);
+    uses.push_back({flag, arguments.subspan(i + 1, taken), argument});
     i += taken;
   }
-  return phrases;
+  return uses;
 }
 
 /// Geometry from the header of an image or mask.
@@ -135,19 +137,19 @@ void apply_mask(const io::SmvFile& file, Request& request) {
   request.experiment.sampling.mask = std::move(mask);
 }
 
-/// The headers speak before any flag does; of several files of a kind only the last counts.
-void apply_headers(std::span<const Phrase> phrases, Request& request) {
-  std::vector<const Phrase*> files;
+/// Headers are applied before any flag; of several files of a kind only the last counts.
+void apply_headers(std::span<const FlagUse> uses, Request& request) {
+  std::vector<const FlagUse*> files;
   for (const char* kind : {"-mask", "-img"}) {
-    const auto last = std::find_if(phrases.rbegin(), phrases.rend(), [&](const Phrase& phrase) {
-      return phrase.flag->spellings[0] == kind;
+    const auto last = std::find_if(uses.rbegin(), uses.rend(), [&](const FlagUse& use) {
+      return use.flag->spellings[0] == kind;
     });
-    if (last != phrases.rend()) files.push_back(&*last);
+    if (last != uses.rend()) files.push_back(&*last);
   }
   if (!request.experiment.quirks.image_header_wins) std::sort(files.begin(), files.end());
-  for (const Phrase* phrase : files) {
-    const bool is_mask = phrase->flag->spellings[0] == "-mask";
-    const io::SmvFile file = io::read_smv(phrase->values[0]);
+  for (const FlagUse* use : files) {
+    const bool is_mask = use->flag->spellings[0] == "-mask";
+    const io::SmvFile file = io::read_smv(use->values[0]);
     apply_header(file, is_mask, request);
     if (is_mask) apply_mask(file, request);
   }
@@ -178,18 +180,17 @@ void settle(Request& request) {
 
 }  // namespace
 
-Request parse_command_line(std::span<const std::string> words) {
+Request parse_command_line(std::span<const std::string> arguments) {
   Request request;
-  const std::vector<Phrase> phrases = phrases_of(words, request);
+  const std::vector<FlagUse> uses = find_flag_uses(arguments, request);
 
   request.experiment.quirks = Quirks::compat();
-  for (const Phrase& phrase : phrases) {
-    if (phrase.flag->spellings[0] == "-corrected") request.experiment.quirks = Quirks::corrected();
-    if (phrase.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
+  for (const FlagUse& use : uses) {
+    if (use.flag->spellings[0] == "-corrected") request.experiment.quirks = Quirks::corrected();
+    if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
-  apply_headers(phrases, request);
-  for (const Phrase& phrase : phrases)
-    phrase.flag->apply(request, Values(phrase.word, phrase.values));
+  apply_headers(uses, request);
+  for (const FlagUse& use : uses) use.flag->apply(request, Values(use.spelling, use.values));
   settle(request);
   return request;
 }

@@ -1,4 +1,4 @@
-// Words -> Request.
+// The arguments of a command line -> Request.
 #pragma once
 #include <span>
 #include <string>
@@ -6,7 +6,8 @@
 
 namespace nablabragg::flags {
 
-/// Reads the words, and the image headers that -img and -mask name.  Throws UsageError, InputError.
-Request parse_command_line(std::span<const std::string> words);
+/// Reads the arguments, and the image headers that -img and -mask name.  Throws UsageError,
+/// InputError.
+Request parse_command_line(std::span<const std::string> arguments);
 
 }  // namespace nablabragg::flags

@@ -15,15 +15,15 @@ namespace nablabragg::flags {
 namespace {
 
 /// from_chars knows no leading plus.
-const char* after_plus(const std::string& word) {
-  const bool plus = word.starts_with('+') && !word.starts_with("+-");
-  return word.data() + (plus ? 1 : 0);
+const char* after_plus(const std::string& text) {
+  const bool plus = text.starts_with('+') && !text.starts_with("+-");
+  return text.data() + (plus ? 1 : 0);
 }
 
-double parsed_real(const std::string& word, bool& ok) {
+double parsed_real(const std::string& text, bool& ok) {
   double value = 0;
-  const char* begin = after_plus(word);
-  const char* end = word.data() + word.size();
+  const char* begin = after_plus(text);
+  const char* end = text.data() + text.size();
   const auto [stop, problem] = std::from_chars(begin, end, value);
   ok = problem == std::errc{} && stop == end && std::isfinite(value);
   return value;
@@ -447,7 +447,7 @@ bool exact_only(const Flag& flag, std::string_view spelling) {
   return flag.match != Match::prefix || spelling == "-mosaic";
 }
 
-/// Edits (insert, delete, replace, swap neighbours) from one word to the other.
+/// Edits (insert, delete, replace, swap neighbours) from one text to the other.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
   for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
@@ -468,15 +468,15 @@ std::string_view without_double_dash(std::string_view argument) {
 
 }  // namespace
 
-bool is_number(const std::string& word) {
+bool is_number(const std::string& text) {
   bool ok = false;
-  parsed_real(word, ok);
+  parsed_real(text, ok);
   return ok;
 }
 
 void Values::fail(const std::string& problem) const {
   throw UsageError(std::string(flag_) + ' ' + problem +
-                   (words_.empty() ? "" : ", not '" + words_[0] + "'"));
+                   (arguments_.empty() ? "" : ", not '" + arguments_[0] + "'"));
 }
 
 double Values::real(int i) const {
@@ -495,13 +495,14 @@ int Values::whole(int i) const {
 
 std::int64_t Values::seed(int i) const {
   // 1024.0 is a whole number in every reading; 1e3 is not: nanoBragg reads it as 1.
-  std::string word = text(i);
-  if (const auto point = word.find('.');
-      point != std::string::npos && word.find_first_not_of('0', point + 1) == std::string::npos)
-    word.resize(point);
+  std::string digits = text(i);
+  if (const auto point = digits.find('.');
+      point != std::string::npos && digits.find_first_not_of('0', point + 1) == std::string::npos)
+    digits.resize(point);
   std::int64_t value = 0;
-  const auto [stop, problem] = std::from_chars(after_plus(word), word.data() + word.size(), value);
-  if (problem != std::errc{} || stop != word.data() + word.size())
+  const auto [stop, problem] = std::from_chars(after_plus(digits), digits.data() + digits.size(),
+                                               value);
+  if (problem != std::errc{} || stop != digits.data() + digits.size())
     throw UsageError(std::string(flag_) + " needs a whole number, not '" + text(i) + "'");
   return value;
 }

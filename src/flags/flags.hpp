@@ -8,14 +8,15 @@
 
 namespace nablabragg::flags {
 
-/// The words after a flag, read as what the flag needs.  Every failure is a UsageError that names
-/// the flag.
+/// The arguments after a flag, read as what the flag needs.  Every failure is a UsageError that
+/// names the flag.
 class Values {
  public:
-  Values(std::string_view flag, std::span<const std::string> words) : flag_(flag), words_(words) {}
+  Values(std::string_view flag, std::span<const std::string> arguments)
+      : flag_(flag), arguments_(arguments) {}
   std::string_view flag() const { return flag_; }
-  int count() const { return static_cast<int>(words_.size()); }
-  const std::string& text(int i) const { return words_[static_cast<std::size_t>(i)]; }
+  int count() const { return static_cast<int>(arguments_.size()); }
+  const std::string& text(int i) const { return arguments_[static_cast<std::size_t>(i)]; }
   double real(int i) const;
   int whole(int i) const;
   std::int64_t seed(int i) const;
@@ -24,7 +25,7 @@ class Values {
 
  private:
   std::string_view flag_;
-  std::span<const std::string> words_;
+  std::span<const std::string> arguments_;
 };
 
 enum class Match {
@@ -38,11 +39,11 @@ struct Flag {
   std::vector<std::string_view> spellings;
   Match match;
   std::string_view values;  ///< as shown in the help: "mm", "x y z", "FILE"
-  int fewest, most;         ///< how many words it takes
+  int fewest, most;         ///< how many arguments it takes
   std::string_view standard;
   std::string_view help;
   void (*apply)(Request&, const Values&);
-  std::string_view optional_word = {};  ///< not empty: the only word that an optional value may be
+  std::string_view optional_value = {};  ///< not empty: the only text that an optional value may be
 };
 
 std::span<const Flag> flag_table();
@@ -52,7 +53,7 @@ std::span<const Flag> flag_table();
 const Flag* find_flag(std::string_view argument);
 
 /// A finite number and nothing else.
-bool is_number(const std::string& word);
+bool is_number(const std::string& text);
 
 /// The spelling nearest to what was typed; empty when nothing is near.
 std::string_view nearest_spelling(std::string_view argument);

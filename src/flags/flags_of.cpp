@@ -20,7 +20,7 @@ using description::FieldFlags;
 using description::FlagRule;
 
 /// "-pivot beam" is two arguments.
-void append_words(std::vector<std::string>& arguments, std::string_view text) {
+void append_arguments(std::vector<std::string>& arguments, std::string_view text) {
   while (!text.empty()) {
     const std::size_t space = text.find(' ');
     arguments.emplace_back(text.substr(0, space));
@@ -54,20 +54,20 @@ std::vector<std::string> arguments_of(const FieldFlags& flags, const T& value) {
   if constexpr (description::is_optional<T>) {
     if (value) return arguments_of(flags, *value);
   } else if constexpr (std::is_same_v<T, bool>) {
-    append_words(arguments, flags.list[value ? 1 : 0]);
+    append_arguments(arguments, flags.list[value ? 1 : 0]);
   } else if constexpr (std::is_enum_v<T>) {
-    append_words(arguments, flags.list[static_cast<std::size_t>(value)]);
+    append_arguments(arguments, flags.list[static_cast<std::size_t>(value)]);
   } else {
     std::vector<std::optional<std::string>> numbers;
     append_numbers(numbers, value);
     if (flags.count == 1) {
-      append_words(arguments, flags.list[0]);
+      append_arguments(arguments, flags.list[0]);
       for (const auto& number : numbers)
         if (number) arguments.push_back(*number);
     } else {
       for (std::size_t i = 0; i < flags.count; ++i) {
         if (!numbers[i] || flags.list[i].empty()) continue;
-        append_words(arguments, flags.list[i]);
+        append_arguments(arguments, flags.list[i]);
         arguments.push_back(*numbers[i]);
       }
     }
@@ -93,7 +93,7 @@ bool are_whole(const Vec3d& v) {
 
 /// Whether the flags can be given at all.
 template <class T>
-bool may_be_said(const FieldFlags& flags, const T& value, const Experiment& target) {
+bool can_be_given(const FieldFlags& flags, const T& value, const Experiment& target) {
   switch (flags.rule) {
     case FlagRule::always:
       return flags.count > 0;
@@ -112,7 +112,8 @@ bool fills_table(std::string_view name, const Experiment& target) {
   return name == "default_F" && target.structure_factors.grid;
 }
 
-std::string why_unsaid(const std::string& name, const FieldFlags& flags, const Experiment& target) {
+std::string why_not_in_flags(const std::string& name, const FieldFlags& flags,
+                             const Experiment& target) {
   std::string all;
   for (std::size_t i = 0; i < flags.count; ++i)
     if (!flags.list[i].empty()) all.append(all.empty() ? "" : ", ").append(flags.list[i]);
@@ -184,22 +185,23 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
     const Experiment given = stated(all, files);
     const Experiment now = settled_with_pivot(given);
     bool changed = false;
-    const auto say = [&](const std::string&, const auto& row, const auto& want, const auto& have) {
+    const auto append_flags = [&](const std::string&, const auto& row, const auto& want,
+                                  const auto& have) {
       using Value = typename std::remove_cvref_t<decltype(row)>::Type;
       if constexpr (flags_can_hold<Value>) {
         const Value value = row.get(want);
         if (description::same_value(value, row.get(have)) ||
-            !may_be_said(row.flags, value, target) || fills_table(row.name, target))
+            !can_be_given(row.flags, value, target) || fills_table(row.name, target))
           return;
-        const std::vector<std::string> words = arguments_of(row.flags, value);
+        const std::vector<std::string> arguments = arguments_of(row.flags, value);
         // A size replaces the numbers of cells.
         if (row.name == std::string_view("cells") && !(given.crystal.size_mm == Vec3d{}))
           append({"-xtal_size", "0"});
-        append(words);
-        changed |= !words.empty();
+        append(arguments);
+        changed |= !arguments.empty();
       }
     };
-    for_each_pair(target, now, "", say);
+    for_each_pair(target, now, "", append_flags);
     // A normal that follows from the axes
     if (!target.detector.normal && now.detector.normal) {
       Panel panel;
@@ -212,12 +214,12 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
   }
 
   const Experiment now = settled_with_pivot(stated(all, files));
-  const auto name_it = [&](const std::string& name, const auto& row, const auto& want,
-                           const auto& have) {
+  const auto name_difference = [&](const std::string& name, const auto& row, const auto& want,
+                                   const auto& have) {
     if (!description::same_value(row.get(want), row.get(have), nearly))
-      out.unsaid.push_back(why_unsaid(name, row.flags, target));
+      out.not_in_flags.push_back(why_not_in_flags(name, row.flags, target));
   };
-  for_each_pair(target, now, "", name_it);
+  for_each_pair(target, now, "", name_difference);
   return out;
 }
 

@@ -8,8 +8,8 @@
 namespace nablabragg::flags {
 
 struct FlagsOf {
-  std::vector<std::string> flags;   ///< to be appended to the arguments
-  std::vector<std::string> unsaid;  ///< one sentence for each field that no flag says
+  std::vector<std::string> flags;         ///< to be appended to the arguments
+  std::vector<std::string> not_in_flags;  ///< one sentence for each field that no flag states
 };
 
 /// The flags that, appended to `arguments`, state `experiment`: what they and the arguments come

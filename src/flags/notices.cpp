@@ -21,12 +21,12 @@ class Notices {
       : request_(request), e_(request.experiment), r_(resolved) {}
 
   std::vector<std::string> all() {
-    crystal();
-    detector();
-    placement();
-    beam();
-    sampling();
-    files();
+    check_crystal();
+    check_detector();
+    check_placement();
+    check_beam();
+    check_sampling();
+    check_files();
     return std::move(lines_);
   }
 
@@ -37,8 +37,8 @@ class Notices {
         fmt::format("{}: {}{}", id, fmt::format(text, std::forward<Args>(args)...), puts_right));
   }
 
-  /// The panel as the same words with one quirk less would place it; empty when they would place
-  /// none.
+  /// The panel as the same arguments with one quirk less would place it; empty when they would
+  /// place none.
   std::optional<Panel> panel_without(bool Quirks::*quirk) const {
     Experiment changed = e_;
     changed.quirks.*quirk = false;
@@ -53,7 +53,7 @@ class Notices {
     return !(e_.detector.rotation_deg == Vec3d{}) || e_.detector.two_theta_deg != 0;
   }
 
-  void crystal() {
+  void check_crystal() {
     const Crystal& c = e_.crystal;
     if (e_.quirks.triclinic_c_star && c.cell && !c.mosflm_matrix) {
       const UnitCell got = unit_cell_of(r_.axes.real_A);
@@ -83,7 +83,7 @@ class Notices {
       say("Q-46", "the crystal is clipped to 0.1 mm in y and z by a beam size that was not given");
   }
 
-  void detector() {
+  void check_detector() {
     const Detector& d = e_.detector;
     if (e_.quirks.last_layer_capture && r_.sensor.thickness > 0) {
       const double mu = r_.sensor.absorption_per_m;
@@ -113,7 +113,7 @@ class Notices {
           1 / (r_.panel.pixel * r_.panel.pixel));
   }
 
-  void placement() {
+  void check_placement() {
     const Detector& d = e_.detector;
     if (e_.quirks.convention_forces_pivot && d.convention != Convention::custom && rotated()) {
       const std::optional<Pivot> meant = request_.pivot_flag ? request_.pivot_flag
@@ -156,7 +156,7 @@ class Notices {
     }
   }
 
-  void beam() {
+  void check_beam() {
     if (e_.quirks.water_scaled_twice && e_.water_um != 0)
       say("Q-04",
           "the water background contains r_e^2 x fluence twice and is divided by the {} steps",
@@ -186,7 +186,7 @@ class Notices {
       say("Q-37", "-oversample_polar cancels -nopolar");
   }
 
-  void sampling() {
+  void check_sampling() {
     const Sampling& s = e_.sampling;
     const bool several = r_.steps > 1 || r_.sensor.layers > 1;
     if (e_.quirks.running_products && several &&
@@ -212,7 +212,7 @@ class Notices {
     }
   }
 
-  void files() {
+  void check_files() {
     if (e_.quirks.header_keys_by_substring && request_.header_two_theta_deg != 0)
       say("Q-24",
           "the header's TWOTHETA={:g} is ignored and its DISTANCE is read from CLOSE_DISTANCE",

@@ -8,7 +8,7 @@
 
 namespace nablabragg::flags {
 
-/// One sentence for each quirk that is reproduced, said, and changes this run.
+/// One sentence for each quirk that is reproduced, reported, and changes this run.
 std::vector<std::string> quirk_notices(const Request& request, const Resolved& resolved);
 
 /// The sentence about a lookup that left the table, found while the image was made.

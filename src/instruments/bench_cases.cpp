@@ -84,13 +84,13 @@ const BenchCase* find_bench_case(std::string_view name) {
 std::vector<std::string> bench_arguments(const BenchCase& bench_case, int size,
                                          const std::string& hkl_file) {
   std::istringstream text{std::string(bench_case.arguments)};
-  std::vector<std::string> words{std::istream_iterator<std::string>(text), {}};
-  std::replace(words.begin(), words.end(), std::string("HKL"), hkl_file);
-  for (const std::string& word :
+  std::vector<std::string> arguments{std::istream_iterator<std::string>(text), {}};
+  std::replace(arguments.begin(), arguments.end(), std::string("HKL"), hkl_file);
+  for (const std::string& argument :
        {std::string("-distance"), std::string("100"), std::string("-detpixels"),
         std::to_string(size), std::string("-pixel"), fmt::format("{:g}", 102.4 / size)})
-    words.push_back(word);
-  return words;
+    arguments.push_back(argument);
+  return arguments;
 }
 
 bool needs_structure_factors(const BenchCase& bench_case) {

@@ -35,10 +35,10 @@ double median(std::vector<double> values) {
 
 double positive(double value) { return value > 0 ? value : nan; }
 
-std::vector<std::string> joined(std::vector<std::string> words,
+std::vector<std::string> joined(std::vector<std::string> arguments,
                                 const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
 }
 
 RegionOfInterest centred(int size, std::optional<int> edge) {
@@ -117,10 +117,10 @@ double last_exponent(const ScalingSeries& series) {
 ChildCommand Benchmark::ours(const std::vector<std::string>& arguments,
                              const std::string& directory, int threads) const {
   ChildCommand command;
-  command.words = joined({options_.ours}, arguments);
-  command.words = joined(std::move(command.words), options_.more_ours);
-  command.words = joined(std::move(command.words), {"-nopgm", "-nonoise", "-noprogress", "-threads",
-                                                    std::to_string(threads)});
+  command.arguments = joined({options_.ours}, arguments);
+  command.arguments = joined(std::move(command.arguments), options_.more_ours);
+  command.arguments = joined(std::move(command.arguments), {"-nopgm", "-nonoise", "-noprogress",
+                                                            "-threads", std::to_string(threads)});
   command.directory = directory;
   return command;
 }
@@ -128,7 +128,7 @@ ChildCommand Benchmark::ours(const std::vector<std::string>& arguments,
 ChildCommand Benchmark::reference(const std::vector<std::string>& arguments,
                                   const std::string& directory, int threads) const {
   ChildCommand command;
-  command.words = joined(joined({options_.reference}, arguments), {"-nopgm", "-nonoise"});
+  command.arguments = joined(joined({options_.reference}, arguments), {"-nopgm", "-nonoise"});
   command.directory = directory;
   command.environment = {{"OMP_NUM_THREADS", std::to_string(threads)}};
   return command;
@@ -136,14 +136,14 @@ ChildCommand Benchmark::reference(const std::vector<std::string>& arguments,
 
 ChildOutcome Benchmark::execute(ChildCommand command, const std::vector<std::string>& more) {
   if (options_.interrupted()) throw Cancelled();
-  command.words = joined(std::move(command.words), more);
+  command.arguments = joined(std::move(command.arguments), more);
   command.err_file = "stderr.txt";
   commands_.push_back(shell_line(command));
   const ChildOutcome outcome = run_child(command);
   if (options_.interrupted()) throw Cancelled();
   if (outcome.exit_code != 0)
     throw InputError(fmt::format("{} ended with exit code {}, saying: {}; the command: {}",
-                                 command.words[0], outcome.exit_code,
+                                 command.arguments[0], outcome.exit_code,
                                  last_line((fs::path(command.directory) / "stderr.txt").string()),
                                  shell_line(command)));
   return outcome;
@@ -231,7 +231,7 @@ GradientMeasurement Benchmark::measured(ChildCommand command) {
     return read_measurement(last_line((fs::path(command.directory) / command.out_file).string()));
   } catch (const Error& error) {
     throw InputError(fmt::format("the last line that {} printed {}; the command: {}",
-                                 command.words[0], error.what(), shell_line(command)));
+                                 command.arguments[0], error.what(), shell_line(command)));
   }
 }
 
@@ -247,14 +247,14 @@ GradientResult Benchmark::run_gradient(const BenchCase& bench_case, int size, in
 
   ChildCommand command;
   command.directory = fresh_directory(fs::path(options_.directory) / "runs" / "gradient");
-  command.words = joined({options_.ours, "bench", "--gradient", "--iterations",
-                          std::to_string(options_.iterations), "--"},
-                         result.arguments);
-  if (!bench_case.only_ours.empty()) command.words.emplace_back(bench_case.only_ours);
-  command.words = joined(std::move(command.words), last);
+  command.arguments = joined({options_.ours, "bench", "--gradient", "--iterations",
+                              std::to_string(options_.iterations), "--"},
+                             result.arguments);
+  if (!bench_case.only_ours.empty()) command.arguments.emplace_back(bench_case.only_ours);
+  command.arguments = joined(std::move(command.arguments), last);
   result.ours = measured(command);
   if (!options_.gradient_reference.empty()) {
-    command.words = joined(joined(options_.gradient_reference, result.arguments), last);
+    command.arguments = joined(joined(options_.gradient_reference, result.arguments), last);
     result.reference = measured(command);
   }
   std::error_code ignored;

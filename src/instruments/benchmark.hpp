@@ -88,7 +88,7 @@ class Benchmark {
     int iterations = 5;                           ///< warm runs
     bool profile = false, keep = false;           ///< keep: the images of every run
     std::vector<std::string> more_ours;           ///< flags for ours alone
-    std::vector<std::string> gradient_reference;  ///< words of a command; may be empty
+    std::vector<std::string> gradient_reference;  ///< a command and its arguments; may be empty
     std::function<bool()> interrupted = [] { return false; };
   };
   explicit Benchmark(Options options) : options_(std::move(options)) {}

@@ -78,12 +78,12 @@ double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
 }
 
-std::string quoted_word(const std::string& word) {
+std::string quoted_argument(const std::string& argument) {
   constexpr const char*
       plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
-  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  if (!argument.empty() && argument.find_first_not_of(plain) == std::string::npos) return argument;
   std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  for (const char c : argument) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return text + "'";
 }
 
@@ -98,20 +98,22 @@ ChildOutcome run_child(const ChildCommand& command) {
   actions.open(STDIN_FILENO, "/dev/null", O_RDONLY);
   actions.open(STDOUT_FILENO, sink(command.out_file), O_WRONLY | O_CREAT | O_TRUNC);
   actions.open(STDERR_FILENO, sink(command.err_file), O_WRONLY | O_CREAT | O_TRUNC);
-  std::vector<std::string> words = command.words;
+  std::vector<std::string> arguments = command.arguments;
   std::vector<std::string> environment = environment_with(command.environment);
 
   const auto start = std::chrono::steady_clock::now();
   pid_t child = 0;
-  const int error = posix_spawnp(&child, words.at(0).c_str(), actions.get(), nullptr,
-                                 pointers(words).data(), pointers(environment).data());
+  const int error = posix_spawnp(&child, arguments.at(0).c_str(), actions.get(), nullptr,
+                                 pointers(arguments).data(), pointers(environment).data());
   if (error != 0)
-    throw InputError("cannot start " + words[0] + ": " + std::generic_category().message(error));
+    throw InputError("cannot start " + arguments[0] + ": " +
+                     std::generic_category().message(error));
   int status = 0;
   rusage used{};
   while (wait4(child, &status, 0, &used) < 0)
     if (errno != EINTR)
-      throw Error("cannot wait for " + words[0] + ": " + std::generic_category().message(errno));
+      throw Error("cannot wait for " + arguments[0] + ": " +
+                  std::generic_category().message(errno));
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
 
   ChildOutcome outcome;
@@ -122,18 +124,18 @@ ChildOutcome run_child(const ChildCommand& command) {
   return outcome;
 }
 
-std::string quoted(const std::vector<std::string>& words) {
+std::string quoted(const std::vector<std::string>& arguments) {
   std::vector<std::string> each;
-  each.reserve(words.size());
-  for (const std::string& word : words) each.push_back(quoted_word(word));
+  each.reserve(arguments.size());
+  for (const std::string& argument : arguments) each.push_back(quoted_argument(argument));
   return fmt::format("{}", fmt::join(each, " "));
 }
 
 std::string shell_line(const ChildCommand& command) {
-  std::string line = "cd " + quoted_word(command.directory) + " && ";
+  std::string line = "cd " + quoted_argument(command.directory) + " && ";
   for (const auto& [name, value] : command.environment)
-    line += fmt::format("{}={} ", name, quoted_word(value));
-  return line + quoted(command.words);
+    line += fmt::format("{}={} ", name, quoted_argument(value));
+  return line + quoted(command.arguments);
 }
 
 std::string resolved_program(const std::string& name) {

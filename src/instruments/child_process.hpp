@@ -8,10 +8,11 @@
 namespace nablabragg::instruments {
 
 struct ChildCommand {
-  std::vector<std::string> words;  ///< the program first; a bare name is looked for in PATH
-  std::string directory;           ///< where it runs
-  std::string out_file, err_file;  ///< what it prints, in `directory`; empty: thrown away
-  std::vector<std::pair<std::string, std::string>> environment;  ///< beside the caller's own
+  std::vector<std::string> arguments;  ///< the program first; a bare name is looked for in PATH
+  std::string directory;               ///< where it runs
+  std::string out_file, err_file;      ///< what it prints, in `directory`; empty: thrown away
+  std::vector<std::pair<std::string, std::string>> environment;  ///< in addition to the caller's
+                                                                 ///< own
 };
 
 struct ChildOutcome {
@@ -27,10 +28,10 @@ struct ChildOutcome {
 /// cannot be made.
 ChildOutcome run_child(const ChildCommand& command);
 
-/// The words, quoted where a shell would need it.
-std::string quoted(const std::vector<std::string>& words);
+/// The arguments, quoted where a shell would need it.
+std::string quoted(const std::vector<std::string>& arguments);
 
-/// What to type for the same run: "cd DIR && NAME=value PROGRAM WORDS".
+/// What to type for the same run: "cd DIR && NAME=value PROGRAM ARGUMENTS".
 std::string shell_line(const ChildCommand& command);
 
 /// A name with a slash becomes absolute, since the child runs elsewhere; a bare name is left to

@@ -1,4 +1,4 @@
-// How long a gradient takes beside its image, and how much memory.
+// How long a gradient takes compared with its image, and how much memory.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -57,7 +57,7 @@ std::string target_of(const std::string& path) {
   return target.native();
 }
 
-/// A new file beside `target`.  Not mkstemp: that ignores the umask and makes the file private.
+/// A new file next to `target`.  Not mkstemp: that ignores the umask and makes the file private.
 int create_beside(const std::string& path, const std::string& target, std::string& name) {
   const std::filesystem::path folder = std::filesystem::path(target).parent_path();
   std::random_device random;

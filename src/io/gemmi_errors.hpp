@@ -13,7 +13,7 @@
 
 namespace nablabragg::io {
 
-/// Throws InputError when the file cannot be opened or is empty; gemmi's words for this vary by
+/// Throws InputError when the file cannot be opened or is empty; gemmi's wording of this varies by
 /// reader.
 inline void require_readable(const std::string& path) {
   std::error_code ignored;
@@ -27,9 +27,9 @@ inline void require_readable(const std::string& path) {
     throw InputError(path, 0, "is empty");
 }
 
-/// Rethrows what gemmi said about `path`.  CIF parsers say "PATH:LINE:COLUMN(BYTE): problem", the
-/// PDB reader "Problem in line LINE: problem", zlib's "Error reading PATH: PATH: problem", others
-/// append ": PATH".
+/// Rethrows what gemmi reported about `path`.  CIF parsers say "PATH:LINE:COLUMN(BYTE): problem",
+/// the PDB reader "Problem in line LINE: problem", zlib's "Error reading PATH: PATH: problem",
+/// others append ": PATH".
 [[noreturn]] inline void throw_input_error(const std::string& path, std::string what) {
   if (gemmi::ends_with(what, ": " + path)) what.resize(what.size() - path.size() - 2);
   for (const std::string& prefix :

@@ -1,4 +1,4 @@
-// C++ values of a description <-> Python values: numbers, tuples, None, words, arrays.
+// C++ values of a description <-> Python values: numbers, tuples, None, strings, arrays.
 #pragma once
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -150,7 +150,7 @@ struct Convert<std::pair<std::optional<T>, std::optional<T>>> {
   }
 };
 
-/// Enumerations are words.
+/// Enumerations are strings.
 template <class Enum>
 requires std::is_enum_v<Enum>
 struct Convert<Enum> {

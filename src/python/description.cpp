@@ -209,12 +209,12 @@ py::tuple calculate(const py::object& model, double dmin, double k_sol, double b
                         py::make_tuple(c[0], c[1], c[2], c[3], c[4], c[5]));
 }
 
-Experiment parse(const std::vector<std::string>& words, const py::object& notices) {
+Experiment parse(const std::vector<std::string>& arguments, const py::object& notices) {
   flags::Request request;
   Resolved resolved;
   {
     const py::gil_scoped_release release;
-    request = flags::parse_command_line(words);
+    request = flags::parse_command_line(arguments);
     flags::load_inputs(request);
     resolved = resolve(request.experiment);
   }
@@ -316,7 +316,7 @@ void bind_description(py::module_& module) {
           },
           "tuple of str: choices that were made for the user");
 
-  module.def("parse", &parse, py::arg("words"), py::arg("notices") = py::none());
+  module.def("parse", &parse, py::arg("arguments"), py::arg("notices") = py::none());
 }
 
 }  // namespace nablabragg::python

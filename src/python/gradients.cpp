@@ -89,7 +89,7 @@ Experiment replace(const Experiment& experiment, const py::kwargs& keywords) {
     return std::find_if(fields.begin(), fields.end(),
                         [&](const auto& field) { return name == field.name; });
   };
-  // Whole parts first: a parameter named beside them is one of theirs.
+  // Whole parts first: a parameter named as well is one of theirs.
   for (const auto& [key, value] : keywords)
     if (const auto field = field_named(key.cast<std::string>()); field != fields.end())
       field->set(changed, value);

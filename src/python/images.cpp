@@ -86,9 +86,9 @@ pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
 progress : function of the share that is done, a float
     called ten times a second; stops the work by returning False (Cancelled) or by raising
 engine : 'cpu' or 'reference'
-    who computes; 'reference': double precision, plain loops
+    what computes; 'reference': double precision, plain loops
 device : 'cpu' or 'auto'
-    another word for engine, and stronger; 'auto': what is fastest here
+    another name for engine, which it overrides; 'auto': what is fastest here
 summation : 'auto' or 'sampled'
     how steps are summed: one by one is all that there is
 

@@ -111,8 +111,8 @@ ComputeOptions options_of(const py::object& dtype, int threads, const std::strin
   ComputeOptions options;
   options.precision = precision_of(dtype);
   options.threads = threads;
-  const std::string who = device.is_none() ? engine : std::string(py::str(device));
-  if (device.is_none() || who != "auto") options.engine = engine_of(who);
+  const std::string name = device.is_none() ? engine : std::string(py::str(device));
+  if (device.is_none() || name != "auto") options.engine = engine_of(name);
   return options;
 }
 

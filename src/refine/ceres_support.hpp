@@ -1,4 +1,4 @@
-// What both fits ask of Ceres: silence, one thread, a word after every iteration.
+// What both fits ask of Ceres: silence, one thread, a report after every iteration.
 #pragma once
 #include <ceres/ceres.h>
 #include <glog/logging.h>

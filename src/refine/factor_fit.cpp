@@ -16,7 +16,7 @@ namespace nablabragg::refinement {
 namespace {
 
 /// Half the sum of all squared residuals, by steps of the free numbers, of the backgrounds and of
-/// ln F, each in units of about what the image tells about it alone.
+/// ln F, each in units of about what the image says about it alone.
 class Objective : public ceres::FirstOrderFunction {
  public:
   Objective(const PixelData& data, std::span<const double> values, std::vector<Shoebox>& boxes,
@@ -190,7 +190,8 @@ class Objective : public ceres::FirstOrderFunction {
       for (std::size_t t = 0; t < box.background.size(); ++t)
         units_.push_back(1 / std::sqrt(sums[t]));
     }
-    // F dI/dF is twice the photons of the reflection, and they alone tell ln F to 1/(2 sqrt(them))
+    // F dI/dF is twice the photons of the reflection, and they alone determine ln F to 1/(2
+    // sqrt(them))
     const StructureFactorGrid& grid = *e.structure_factors.grid;
     for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
       for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)

@@ -236,7 +236,7 @@ StageReport fit_pixels(
   report.pixels = model.pixels().size();
   const std::size_t numbers = data.free.size();
 
-  // A step is what the pixels alone would tell about its number; where they say nothing, any length
+  // A step is what the pixels alone would say about its number; where they say nothing, any length
   model.compute(true);
   const Eigen::MatrixXd g = information(data, model, boxes);
   for (std::size_t i = 0; i < numbers; ++i) {

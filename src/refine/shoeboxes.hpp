@@ -8,7 +8,7 @@
 namespace nablabragg::refinement {
 
 /// Squares about the first `most` spots.  A pixel belongs to the nearest of them only; boxes that
-/// are left with too few pixels to tell a background are dropped.
+/// are left with too few pixels to determine a background are dropped.
 std::vector<Shoebox> make_shoeboxes(const PhotonImage& image, std::span<const Spot> spots,
                                     int edge_px, int most);
 

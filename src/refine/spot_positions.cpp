@@ -100,7 +100,7 @@ struct Widths {
   double place_px, angle_rad;
 };
 
-/// A step that moves spots a little, whatever the number is: its unit tells what is little.  The
+/// A step that moves spots a little, whatever the number is: its unit says what is little.  The
 /// positions are smooth and exact to 1e-15, so central differences lose nothing that matters here.
 double small_step(const FreeNumber& number) {
   if (number.unit == "deg" || number.unit == "mm" || number.unit == "A") return 1e-4;

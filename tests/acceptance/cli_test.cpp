@@ -96,7 +96,7 @@ TEST_F(AcceptanceCli, AT_CLI_003_ConventionsHaveTheirPivots) {
   }
 }
 
-TEST_F(AcceptanceCli, AT_CLI_003_PivotOverridesInCorrectedModeAndIsSaidToBeIgnoredInCompat) {
+TEST_F(AcceptanceCli, AT_CLI_003_PivotOverridesInCorrectedModeAndIsReportedAsIgnoredInCompat) {
   EXPECT_THAT(run(small + "-mosflm -pivot sample" + corrected), HasSubstr("around sample"));
   EXPECT_THAT(run(small + "-xds -pivot beam" + corrected), HasSubstr("around direct beam spot"));
   const test::Outcome compat = test::run_program(folder.path(),

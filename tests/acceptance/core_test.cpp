@@ -321,7 +321,7 @@ class AcceptanceFiles : public testing::Test {
     return outcome;
   }
   /// The program's standard output.
-  std::string said(const std::string& line) const { return run(line).out; }
+  std::string printed(const std::string& line) const { return run(line).out; }
 
   test::TempDir folder;
 };
@@ -532,7 +532,7 @@ TEST_F(AcceptanceFiles, AT_NOISE_001_NoiseAboveTheCountersRangeIsClippedAndCount
   folder.file("F.hkl", "0 0 0 0\n");
   for (const std::string& mode : {std::string(), corrected}) {
     // Water alone, millions of photons in every pixel
-    const std::string out = said(
+    const std::string out = printed(
         "-cell 100 -hkl F.hkl -nocache -N 5 -detpixels 16 -nopolar -oversample 1 -water 10 -seed 1 "
         "-floatfile f.bin -noisefile n.img -fluence 1.2e28" +
         mode);
@@ -581,7 +581,7 @@ TEST_F(AcceptanceFiles, AT_IO_001_SmvFilesHoldEveryKeyAndTheFastAxisFirst) {
 TEST_F(AcceptanceFiles, AT_IO_002_GreymapsHoldTheirScaleAndTruncatedPixels) {
   for (const std::string& mode : {std::string(), corrected})
     for (const char* scale : {"", "-pgmscale 3 "}) {
-      const std::string out = said(
+      const std::string out = printed(
           "-cell 100 -default_F 100 -N 5 -detpixels_f 20 -detpixels_s 12 " + std::string(scale) +
           "-floatfile f.bin -pgmfile p.pgm" + mode);
       const std::string printed = out.substr(
@@ -858,7 +858,7 @@ TEST(Acceptance, AT_FLU_001_FluenceFollowsFromFluxExposureAndBeamSize) {
   }
 }
 
-TEST(Acceptance, AT_FLU_001_TheCrystalIsClippedToTheBeamInYAndZAndThatIsSaid) {
+TEST(Acceptance, AT_FLU_001_TheCrystalIsClippedToTheBeamInYAndZAndThatIsReported) {
   for (const std::string& mode : {std::string(), corrected}) {
     const Resolved r = resolved_of("-cell 100 80 50 -samplesize 0.0005 -beamsize 0.0003" + mode);
     EXPECT_EQ(r.cells, (Vec3d{50, 38, 60}));

@@ -366,7 +366,8 @@ TEST_F(BadInput, PictureWithAScaleBitsOrWhiteThatDoNotExist) {
   expect_error(good + "-pngfile a.png -pngwhite -3", usage, {"-pngwhite", "positive"});
 }
 
-// ---- Words -----------------------------------------------------------------------------------
+// ---- Arguments
+// -----------------------------------------------------------------------------------
 
 TEST_F(BadInput, UnknownSubcommand) {
   expect_error("simulate -cell 100", usage, {"'simulate' is no subcommand", "fcalc", "docs"});
@@ -374,7 +375,7 @@ TEST_F(BadInput, UnknownSubcommand) {
   expect_error("docs", usage, {"flags, differences"});
 }
 
-TEST_F(BadInput, NoWordsAtAllShowTheHelpAndAFirstExample) {
+TEST_F(BadInput, NoArgumentsAtAllShowTheHelpAndAFirstExample) {
   const Outcome outcome = run("");
   EXPECT_EQ(outcome.exit_code, usage);
   EXPECT_THAT(outcome.out, HasSubstr("usage: nablabragg"));
@@ -382,7 +383,7 @@ TEST_F(BadInput, NoWordsAtAllShowTheHelpAndAFirstExample) {
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 
-TEST_F(BadInput, StrayWordsAreNamedAndDoNoHarm) {
+TEST_F(BadInput, StrayArgumentsAreNamedAndDoNoHarm) {
   const Outcome outcome = run(good + "-corrected -floatfile f.bin stray words");
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err,

@@ -51,7 +51,7 @@ class Bench : public testing::Test {
   test::TempDir folder;
 };
 
-TEST_F(Bench, BesideAReferenceWritesResultsEnvironmentCommandsSummaryAndPlots) {
+TEST_F(Bench, WithAReferenceWritesResultsEnvironmentCommandsSummaryAndPlots) {
   const Outcome outcome = run(
       "--sizes 16,32 --cases cubic,mosaic --threads 1,2 --iterations 2 "
       "--require-parity --reference " +
@@ -67,12 +67,13 @@ TEST_F(Bench, BesideAReferenceWritesResultsEnvironmentCommandsSummaryAndPlots) {
     EXPECT_EQ(r["parity"], "passed");
     EXPECT_GT(r["speedup_cold"], 0);
     EXPECT_GT(r["speedup_warm"], 0);
-    for (const char* who : {"ours", "reference"}) {
-      EXPECT_GT(r[who]["seconds_cold"], 0);
-      EXPECT_EQ(r[who]["seconds_warm"].size(), 2u);
-      EXPECT_EQ(r[who]["seconds_one_pixel"].size(), 2u);
-      EXPECT_LE(r[who]["whole_image_seconds_warm_min"], r[who]["whole_image_seconds_warm_max"]);
-      EXPECT_GT(r[who]["peak_memory_bytes"], 1 << 20);
+    for (const char* program : {"ours", "reference"}) {
+      EXPECT_GT(r[program]["seconds_cold"], 0);
+      EXPECT_EQ(r[program]["seconds_warm"].size(), 2u);
+      EXPECT_EQ(r[program]["seconds_one_pixel"].size(), 2u);
+      EXPECT_LE(r[program]["whole_image_seconds_warm_min"],
+                r[program]["whole_image_seconds_warm_max"]);
+      EXPECT_GT(r[program]["peak_memory_bytes"], 1 << 20);
     }
   }
   EXPECT_EQ(all[0]["case"], "cubic");
@@ -147,11 +148,11 @@ TEST_F(Bench, TimesTheReferenceOfAnExpensiveCaseOnARegion) {
 }
 
 TEST_F(Bench, ThatRequiresParityExitsWithOneWhereThereIsNone) {
-  const std::string words = "--sizes 16 --cases cubic --threads 1 --iterations 1 --reference " +
-                            reference("-default_F 110");
-  EXPECT_EQ(run(words).exit_code, 0);
+  const std::string options = "--sizes 16 --cases cubic --threads 1 --iterations 1 --reference " +
+                              reference("-default_F 110");
+  EXPECT_EQ(run(options).exit_code, 0);
   EXPECT_EQ(results()[0]["parity"], "failed");
-  const Outcome outcome = run("--require-parity " + words);
+  const Outcome outcome = run("--require-parity " + options);
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("no parity: cubic 16 with 1 threads"));
 }
@@ -161,11 +162,11 @@ TEST_F(Bench, RanksTheStagesOfAProfile) {
   const std::string ours = script(
       "ours",
       "trace=\n"
-      "for word; do\n"
+      "for argument; do\n"
       "  shift\n"
-      "  if [ \"$word\" = -profile ]; then trace=$1; set -- \"$@\" "
+      "  if [ \"$argument\" = -profile ]; then trace=$1; set -- \"$@\" "
       "-floatfile\n"
-      "  else set -- \"$@\" \"$word\"; fi\n"
+      "  else set -- \"$@\" \"$argument\"; fi\n"
       "done\n"
       "[ -z \"$trace\" ] || echo '{\"traceEvents\":[{\"name\":\"render\","
       "\"ph\":\"X\",\"ts\":0,\"dur\":250000,\"tid\":1,\"pid\":1}]}' > "
@@ -190,7 +191,7 @@ TEST_F(Bench, ShowsHowTimeGrowsWithPixelsDomainsAndSources) {
   EXPECT_TRUE(fs::exists(folder / "b/scaling.svg"));
 }
 
-TEST_F(Bench, OfGradientsMeasuresThemBesideTheImageInBothPrecisions) {
+TEST_F(Bench, OfGradientsComparesThemWithTheImageInBothPrecisions) {
   const Outcome outcome = run(
       "--gradient --sizes 16 --cases mosaic,gauss --threads 1,2 --iterations 2");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;

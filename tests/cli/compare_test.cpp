@@ -31,14 +31,14 @@ class Compare : public testing::Test {
     return run(options + " --reference " NABLA_PROGRAM " -- " + arguments);
   }
 
-  /// A shell script beside the images, executable.
+  /// A shell script next to the images, executable.
   std::string script(const std::string& name, const std::string& text) const {
     const std::string path = folder.file(name, "#!/bin/sh\n" + text + "\n");
     fs::permissions(path, fs::perms::owner_all);
     return "./" + name;
   }
 
-  /// A program that takes our words and changes some of them, or what comes out.
+  /// A program that takes our arguments and changes some of them, or what comes out.
   std::string altered(const std::string& name, const std::string& more) const {
     return script(name, "exec '" NABLA_PROGRAM "' \"$@\" " + more);
   }
@@ -96,7 +96,7 @@ TEST_F(Compare, WritesNothingOutsideTheRunDirectory) {
   EXPECT_TRUE(fs::exists(run_directory("here") / "reference/int.img"));
 }
 
-TEST_F(Compare, FindsInputFilesBesideTheCaller) {
+TEST_F(Compare, FindsInputFilesNextToTheCaller) {
   folder.file("F.hkl", "0 0 0 10\n1 0 0 20\n0 1 0 30\n");
   folder.file("5", "a file whose name is a number");
   EXPECT_EQ(run_self("", "-cell 100 -hkl F.hkl -N 5 -detpixels 16 -distance 500").exit_code, alike);
@@ -104,10 +104,11 @@ TEST_F(Compare, FindsInputFilesBesideTheCaller) {
 
 TEST_F(Compare, GivesEachProgramItsOwnCopyOfTheCache) {
   folder.file("F.hkl", "0 0 0 10\n1 0 0 20\n0 1 0 30\n");
-  const std::string words = "-cell 100 -N 5 -detpixels 16 -distance 500 ";
-  ASSERT_EQ(test::run_program(folder.path(), words + "-hkl F.hkl -nopgm -nonoise").exit_code, 0);
+  const std::string arguments = "-cell 100 -N 5 -detpixels 16 -distance 500 ";
+  ASSERT_EQ(test::run_program(folder.path(), arguments + "-hkl F.hkl -nopgm -nonoise").exit_code,
+            0);
   ASSERT_TRUE(fs::exists(folder / "Fdump.bin"));
-  EXPECT_EQ(run_self("", words).exit_code, alike);
+  EXPECT_EQ(run_self("", arguments).exit_code, alike);
   EXPECT_TRUE(fs::exists(run_directory() / "reference/Fdump.bin"));
   EXPECT_TRUE(fs::exists(run_directory() / "ours/Fdump.bin"));
 }
@@ -149,10 +150,10 @@ TEST_F(Compare, LooksAtTheRegionOfInterestOnly) {
 TEST_F(Compare, OfDifferentShapesExitsWithFourUnlessTheyMayBeResampled) {
   // The same area with half as many pixels along each edge
   const std::string other = altered("other", "-detpixels 16 -pixel 0.2 -oversample 2");
-  const std::string words = " --reference " + other + " -- " + experiment + "-oversample 1";
-  expect_sentence(run(words), shapes_differ, "16 x 16 pixels and ours 32 x 32; --resample");
+  const std::string arguments = " --reference " + other + " -- " + experiment + "-oversample 1";
+  expect_sentence(run(arguments), shapes_differ, "16 x 16 pixels and ours 32 x 32; --resample");
   fs::remove_all(folder / "comparisons");
-  EXPECT_EQ(run("--resample" + words).exit_code, alike);
+  EXPECT_EQ(run("--resample" + arguments).exit_code, alike);
   EXPECT_TRUE(summary()["resampled"]);
   EXPECT_EQ(summary()["pixels"], 16 * 16);
 }
@@ -190,8 +191,8 @@ TEST_F(Compare, WithoutAnImageOrAFolderToWriteToExitsWithFive) {
 }
 
 TEST_F(Compare, ShowsHowItIsUsed) {
-  for (const char* word : {"--help", "-h", "-help"}) {
-    const Outcome outcome = run(word);
+  for (const char* flag : {"--help", "-h", "-help"}) {
+    const Outcome outcome = run(flag);
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.out, HasSubstr("--save-diff"));
   }

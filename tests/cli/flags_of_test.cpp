@@ -45,7 +45,7 @@ RC_GTEST_PROP(FlagsOf, AnExperimentBringItBack, ()) {
   const Arguments arguments = first_arguments(e);
   e.structure_factors.default_F = std::stod(arguments.back());
   const flags::FlagsOf out = flags::flags_of(e, arguments, e);
-  for (const std::string& line : out.unsaid) RC_FAIL(line);
+  for (const std::string& line : out.not_in_flags) RC_FAIL(line);
   const Experiment again = stated(joined(arguments, out.flags), e);
   const auto wanted = parameters(e), got = parameters(again);
   RC_ASSERT(wanted.size() == got.size());
@@ -81,10 +81,11 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
       const std::string about = p.name.starts_with("source_") ? "beam.sources"
                                 : p.name == "wavelength"      ? "a_matrix"
                                                               : p.name;
-      if (out.unsaid.empty() || !out.unsaid[0].starts_with(about)) return p.name + " is not named";
+      if (out.not_in_flags.empty() || !out.not_in_flags[0].starts_with(about))
+        return p.name + " is not named";
       continue;
     }
-    if (!out.unsaid.empty()) return p.name + ": " + out.unsaid[0];
+    if (!out.not_in_flags.empty()) return p.name + ": " + out.not_in_flags[0];
     const Experiment again = stated(joined(original, out.flags), e);
     const auto got = parameter(again, p.name).values,
                wanted = parameter(changed.experiment(), p.name).values;
@@ -160,7 +161,7 @@ TEST(FlagsOf, AnExperimentWithWholeNumbersOfCellsSayThem) {
   const flags::FlagsOf out = flags::flags_of(changed, model, start);
   EXPECT_THAT(out.flags,
               testing::ElementsAre("-xtal_size", "0", "-Na", "3", "-Nb", "4", "-Nc", "5"));
-  EXPECT_THAT(out.unsaid, testing::IsEmpty());
+  EXPECT_THAT(out.not_in_flags, testing::IsEmpty());
 }
 
 TEST(FlagsOf, ADistanceKeepThePivot) {
@@ -193,7 +194,7 @@ TEST(FlagsOf, ANormalThatFollowsTheAxesSayIt) {
   const Experiment start = stated(model, {});
   const Experiment changed = with_parameter(start, "fast_axis", std::vector{0.0, 0.1, 1.0});
   const flags::FlagsOf out = flags::flags_of(changed, model, start);
-  EXPECT_THAT(out.unsaid, testing::IsEmpty());
+  EXPECT_THAT(out.not_in_flags, testing::IsEmpty());
   const Vec3d normal = resolve(stated(joined(model, out.flags), start)).panel.normal,
               wanted = resolve(changed).panel.normal;
   EXPECT_LT(length(normal - wanted), 1e-14);

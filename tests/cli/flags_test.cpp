@@ -1,4 +1,4 @@
-// Words -> what they ask for: every flag, its spellings, and what order and omissions do.
+// Arguments -> what they ask for: every flag, its spellings, and what order and omissions do.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ using testing::IsEmpty;
 using testing::StartsWith;
 
 flags::Request parse(const std::string& line) {
-  return flags::parse_command_line(test::words(line));
+  return flags::parse_command_line(test::split_arguments(line));
 }
 
 std::string complaint_about(const std::string& line) {
@@ -61,7 +61,7 @@ nlohmann::json text_of(const SampledRange<double>& r) {
   return {text_of(r.range), text_of(r.step), text_of(r.steps)};
 }
 
-/// All that a flag may change, apart from what is only said on the way.
+/// All that a flag may change, apart from what is only reported on the way.
 std::string state_of(const flags::Request& r) {
   const Experiment& e = r.experiment;
   const Beam& b = e.beam;
@@ -193,7 +193,7 @@ std::string small_smv(const std::string& more_keys = "") {
 
 // ---- The whole table -------------------------------------------------------------------------
 
-/// Words that a flag could be given, by what its help says that it takes.
+/// Values that a flag could be given, by what its help says that it takes.
 const std::map<std::string_view, std::string>& plausible_values() {
   static const std::map<std::string_view, std::string> values = {
       {"", ""},
@@ -238,13 +238,13 @@ const std::map<std::string_view, std::string>& plausible_values() {
   return values;
 }
 
-/// The words after the flag; -img and -mask are read at once, so they need a file.
+/// The values after the flag; -img and -mask are read at once, so they need a file.
 std::string values_for(const flags::Flag& flag, const std::string& image) {
   if (flag.spellings[0] == "-img" || flag.spellings[0] == "-mask") return image;
   const auto found = plausible_values().find(flag.values);
   if (found != plausible_values().end()) return found->second;
   ADD_FAILURE() << flag.spellings[0] << " takes '" << flag.values
-                << "': add words for that to plausible_values()";
+                << "': add values for that to plausible_values()";
   return {};
 }
 
@@ -299,9 +299,9 @@ TEST_F(EveryFlag, StandsInTheHelpWithAllItsSpellings) {
 TEST_F(EveryFlag, ThatTakesValuesSaysSoWhenNothingFollows) {
   for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.fewest == 0) continue;
-    const std::string word(flag.spellings[0]);
-    EXPECT_THAT(complaint_about(word),
-                AllOf(StartsWith(word + " needs "), HasSubstr(std::string(flag.values)),
+    const std::string spelling(flag.spellings[0]);
+    EXPECT_THAT(complaint_about(spelling),
+                AllOf(StartsWith(spelling + " needs "), HasSubstr(std::string(flag.values)),
                       EndsWith(", and nothing follows")));
   }
 }
@@ -309,9 +309,9 @@ TEST_F(EveryFlag, ThatTakesValuesSaysSoWhenNothingFollows) {
 TEST_F(EveryFlag, ThatTakesValuesDoesNotTakeAnotherFlagForOne) {
   for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.fewest == 0) continue;
-    const std::string word(flag.spellings[0]);
-    EXPECT_THAT(complaint_about(word + " -nopgm 1 2 3 4"),
-                AllOf(StartsWith(word + " needs "), HasSubstr(std::string(flag.values)),
+    const std::string spelling(flag.spellings[0]);
+    EXPECT_THAT(complaint_about(spelling + " -nopgm 1 2 3 4"),
+                AllOf(StartsWith(spelling + " needs "), HasSubstr(std::string(flag.values)),
                       EndsWith(", and the flag -nopgm follows")));
   }
 }
@@ -370,7 +370,7 @@ INSTANTIATE_TEST_SUITE_P(
         SameMeaning{"-dump_pixel 3 4", "-trace_pixel 3 4"},
         SameMeaning{"-dumpfile F.bin", "-dump F.bin"}));
 
-TEST(Spelling, TheLongestFlagThatAWordBeginsWithIsMeant) {
+TEST(Spelling, TheLongestFlagThatAnArgumentBeginsWithIsMeant) {
   EXPECT_TRUE(parse("-oversample_thick").experiment.sampling.oversample_thick);
   EXPECT_EQ(parse("-oversample_thick").experiment.sampling.oversample, 0);
   EXPECT_EQ(parse("-mosaic_seed 5").experiment.crystal.mosaic_seed, 5);
@@ -385,12 +385,12 @@ TEST(Spelling, TheLongestFlagThatAWordBeginsWithIsMeant) {
 }
 
 TEST(Spelling, FlagsThatMustBeWholeAreUnknownWhenWrittenLonger) {
-  for (const char* word :
+  for (const char* longer :
        {"-detector_thickness", "-detsizes", "-detpixelsize", "-polarization", "-mosaicking",
         "-hdivstepping", "-vdivstepping", "-phistepping", "-phis", "-MWs", "-stols", "-4stols",
         "-Qs", "-missets", "-N5", "-correctedly", "-helpme"})
-    EXPECT_THAT(complaint_about(std::string(word) + " 1 2 3"),
-                HasSubstr("unknown flag " + std::string(word)));
+    EXPECT_THAT(complaint_about(std::string(longer) + " 1 2 3"),
+                HasSubstr("unknown flag " + std::string(longer)));
 }
 
 TEST(Spelling, TextBeforeTheFlagMakesItUnknown) {
@@ -423,12 +423,12 @@ TEST(UnknownFlag, MakesTheProgramExitWith2AndWriteNothing) {
 }
 
 TEST(MisnamedFlag, OfNanoBraggsReadmeIsIgnoredAndTheRealOneNamed) {
-  for (const auto& [word, meant] :
+  for (const auto& [ignored, working] :
        {std::pair{"-hdiv", "-hdivrange"}, {"-vdiv", "-vdivrange"}, {"-dispstep", "-dispsteps"}}) {
-    const flags::Request request = parse(std::string(word) + " 0.5 -lambda 2");
-    EXPECT_EQ(state_of(request), state_of("-lambda 2")) << word;
+    const flags::Request request = parse(std::string(ignored) + " 0.5 -lambda 2");
+    EXPECT_EQ(state_of(request), state_of("-lambda 2")) << ignored;
     EXPECT_THAT(request.warnings,
-                ElementsAre(AllOf(HasSubstr(std::string(word) + ' '), HasSubstr(meant))));
+                ElementsAre(AllOf(HasSubstr(std::string(ignored) + ' '), HasSubstr(working))));
   }
 }
 
@@ -437,7 +437,7 @@ TEST(MisnamedFlag, WithoutAValueDoesNotEatTheNextFlag) {
   EXPECT_EQ(state_of("-lambda 2 -hdiv"), state_of("-lambda 2"));
 }
 
-TEST(StrayWord, IsIgnoredAndNamed) {
+TEST(StrayArgument, IsIgnoredAndNamed) {
   const flags::Request request = parse("-lambda 2 stray -distance 80 17");
   EXPECT_EQ(state_of(request), state_of("-lambda 2 -distance 80"));
   EXPECT_THAT(request.warnings, ElementsAre(HasSubstr("'stray'"), HasSubstr("'17'")));
@@ -458,12 +458,12 @@ TEST(FlagsOfBothNanoBraggVersions, AreAccepted) {
 // ---- Numbers ---------------------------------------------------------------------------------
 
 TEST(Numbers, OfWholeNumberFlagsMustBeWhole) {
-  for (const char* word : {"1e3", "5.7", "abc", "nan", "inf", "3px", "0x10", "1,000", ""})
+  for (const char* value : {"1e3", "5.7", "abc", "nan", "inf", "3px", "0x10", "1,000", ""})
     for (const char* flag : {"-N", "-detpixels", "-oversample", "-mosaic_dom", "-phisteps",
                              "-hdivsteps", "-thicksteps", "-seed", "-threads", "-trace_steps"}) {
-      const std::vector<std::string> line = {flag, word};
+      const std::vector<std::string> line = {flag, value};
       EXPECT_EQ(test::message_of<UsageError>([&] { flags::parse_command_line(line); }),
-                std::string(flag) + " needs a whole number, not '" + word + "'");
+                std::string(flag) + " needs a whole number, not '" + value + "'");
     }
   EXPECT_EQ(parse("-detpixels 1024.0").experiment.detector.fast_pixels, 1024);
   EXPECT_EQ(parse("-seed +7").seed, 7);
@@ -477,11 +477,11 @@ TEST(Numbers, ThatDoNotFitAreRefused) {
 }
 
 TEST(Numbers, OfRealFlagsMustBeFiniteAndComplete) {
-  for (const char* word : {"abc", "nan", "inf", "-inf", "0.1mm", "1.2.3", "1e", "0x1p3", "+-5"})
+  for (const char* value : {"abc", "nan", "inf", "-inf", "0.1mm", "1.2.3", "1e", "0x1p3", "+-5"})
     for (const char* flag : {"-distance", "-lambda", "-pixel", "-phi", "-osc", "-mosaic", "-scale",
                              "-default_F", "-detector_rotx", "-fluence"})
-      EXPECT_EQ(complaint_about(std::string(flag) + ' ' + word),
-                std::string(flag) + " needs a number, not '" + word + "'");
+      EXPECT_EQ(complaint_about(std::string(flag) + ' ' + value),
+                std::string(flag) + " needs a number, not '" + value + "'");
   EXPECT_EQ(parse("-phi -12.5").experiment.scan.phi_deg, -12.5);
   EXPECT_EQ(parse("-phi -.5").experiment.scan.phi_deg, -0.5);
   EXPECT_EQ(parse("-phi +.5e1").experiment.scan.phi_deg, 5);
@@ -605,7 +605,7 @@ TEST(OutputFlags, HaveNanoBraggsNamesWhereNoneIsGiven) {
   EXPECT_EQ(request.cache_file, "Fdump.bin");
 }
 
-TEST(CurvedFlag, CountsAsTheLastWordToo) {
+TEST(CurvedFlag, CountsAsTheLastArgumentToo) {
   // nanoBragg drops it there
   EXPECT_TRUE(parse("-lambda 1 -curved_det").experiment.detector.curved);
 }
@@ -831,7 +831,7 @@ class ImageHeader : public testing::Test {
   test::TempDir folder;
 };
 
-TEST_F(ImageHeader, SpeaksBeforeAnyFlagWhereverItStands) {
+TEST_F(ImageHeader, IsAppliedBeforeAnyFlagWhereverItStands) {
   const std::string image = with("a.img", "DISTANCE=150;\nWAVELENGTH=1.5;\nBEAM_CENTER_X=0.3;\n");
   for (const std::string& line :
        {"-img " + image + " -lambda 1.2 -cell 9", "-lambda 1.2 -cell 9 -img " + image}) {
@@ -895,7 +895,8 @@ TEST_F(ImageHeader, OfAnImageBeatsThatOfAMaskInCompatModeAndTheLastOneInCorrecte
   EXPECT_EQ(parse("-corrected " + mask_first).experiment.detector.distance_mm, 150);
 }
 
-// ---- Who computes, and how ----------------------------------------------------------------------
+// ---- What computes, and how
+// ----------------------------------------------------------------------
 
 TEST(Choices, NameTheEngineByItsNameOrItsDevice) {
   EXPECT_EQ(parse("-engine reference").engine, Engine::reference);

@@ -163,7 +163,7 @@ TEST_F(Outputs, OfGreymapsHaveNanoBraggsHeaderAndTruncatedPixels) {
               static_cast<int>(std::min(255.0, 2.5 * static_cast<double>(image[i]))));
 }
 
-TEST_F(Outputs, OfGreymapsAreScaledByFiveDeviationsWhereNothingIsSaid) {
+TEST_F(Outputs, OfGreymapsAreScaledByFiveDeviationsWhereNothingIsSpecified) {
   const Outcome outcome = good_run(cubic);
   EXPECT_THAT(folder.content("image.pgm"),
               testing::StartsWith("P5\n32 32\n# pixels scaled by 2.79758\n255\n"));

@@ -17,7 +17,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-/// What a run of about a second, with these words added, writes to its terminal.
+/// What a run of about a second, with these flags added, writes to its terminal.
 std::string on_a_terminal(const std::string& more) {
   const TempDir folder;
   int terminal = -1;

@@ -84,9 +84,9 @@ TEST_F(Refine, FindsTheModelOfACountedImageAndWritesNumbersAndPicture) {
 
 TEST_F(Refine, SaysTheRefinedModelInFlagsThatMakeItsImage) {
   ASSERT_EQ(run("--image still.img --parameters " + numbers).exit_code, 0);
-  std::vector<std::string> again = test::words(start);
+  std::vector<std::string> again = test::split_arguments(start);
   const nlohmann::json r = result();
-  for (const nlohmann::json& word : r["refined_flags"]) again.push_back(word);
+  for (const nlohmann::json& argument : r["refined_flags"]) again.push_back(argument);
   again.insert(again.end(), {"-floatfile", "again.f32"});
   ASSERT_EQ(test::run_program(folder.path(), again).exit_code, 0);
   const auto was = test::read_floats(folder / "still.f32"),
@@ -114,11 +114,12 @@ TEST_F(Refine, SaysEveryRefinedParameterInFlagsOrInASentence) {
   EXPECT_EQ(value_after("-detector_rotx"), r["numbers"][1]["value"]);
   EXPECT_EQ(value_after("-detector_roty"), r["numbers"][2]["value"]);
   EXPECT_EQ(value_after("-detector_rotz"), r["numbers"][3]["value"]);
-  const std::vector<std::string> unsaid = r["not_in_flags"];
-  EXPECT_THAT(unsaid, UnorderedElementsAre("cells: -Na, -Nb, -Nc take whole numbers only",
-                                           "beam_direction: -beam_vector would choose the custom "
-                                           "convention, which is not this model's"));
-  for (const std::string& line : unsaid) EXPECT_THAT(outcome.err, HasSubstr(line));
+  const std::vector<std::string> not_in_flags = r["not_in_flags"];
+  EXPECT_THAT(not_in_flags,
+              UnorderedElementsAre("cells: -Na, -Nb, -Nc take whole numbers only",
+                                   "beam_direction: -beam_vector would choose the custom "
+                                   "convention, which is not this model's"));
+  for (const std::string& line : not_in_flags) EXPECT_THAT(outcome.err, HasSubstr(line));
 }
 
 TEST_F(Refine, ReadsFloatImagesAndKeepsToMaskedRegions) {

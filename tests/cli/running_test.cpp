@@ -30,7 +30,7 @@ const std::string small =
     "-oversample 2 -seed 1 ";
 
 flags::Request parse(const std::string& line) {
-  return flags::parse_command_line(test::words(line));
+  return flags::parse_command_line(test::split_arguments(line));
 }
 
 class Running : public testing::Test {
@@ -43,9 +43,9 @@ class Running : public testing::Test {
     return outcome;
   }
 
-  void expect_usage_error(const std::string& words, const std::string& sentence) const {
-    const Outcome outcome = run(small + "-floatfile f.bin " + words);
-    EXPECT_EQ(outcome.exit_code, 2) << words;
+  void expect_usage_error(const std::string& line, const std::string& sentence) const {
+    const Outcome outcome = run(small + "-floatfile f.bin " + line);
+    EXPECT_EQ(outcome.exit_code, 2) << line;
     EXPECT_EQ(outcome.err, "nablabragg: error: " + sentence + '\n');
     EXPECT_THAT(folder.names(), IsEmpty());
   }
@@ -63,7 +63,7 @@ std::string plan_entry(const std::string& out, const std::string& key) {
 
 // ---- Engine, precision, device ---------------------------------------------------------------
 
-TEST_F(Running, ChoosesTheCpuEngineInSinglePrecisionWhereNothingIsSaid) {
+TEST_F(Running, ChoosesTheCpuEngineInSinglePrecisionWhereNothingIsSpecified) {
   const flags::Request request = parse("-lambda 1");
   EXPECT_EQ(request.engine, Engine::cpu);
   EXPECT_FALSE(request.precision);
@@ -77,13 +77,13 @@ TEST_F(Running, ChoosesTheCpuEngineInSinglePrecisionWhereNothingIsSaid) {
 }
 
 TEST_F(Running, TakesEveryEngineAndPrecision) {
-  for (const char* words :
+  for (const char* line :
        {"-engine reference", "-engine reference -dtype float64", "-engine cpu", "-dtype float32",
         "-engine cpu -dtype float64", "-device cpu", "-skip_below 0", "-skip_below 1e-3"}) {
-    good_run(small + "-floatfile f.bin " + words);
+    good_run(small + "-floatfile f.bin " + line);
     const std::vector<float> image = test::read_floats(folder / "f.bin");
     EXPECT_EQ(image.size(), 48u * 48);
-    EXPECT_GT(*std::max_element(image.begin(), image.end()), 0) << words;
+    EXPECT_GT(*std::max_element(image.begin(), image.end()), 0) << line;
   }
 }
 
@@ -128,7 +128,7 @@ TEST_F(Running, RefusesTheReferenceInSinglePrecisionInEitherOrder) {
   expect_usage_error("-dtype float32 -engine reference", sentence);
 }
 
-TEST_F(Running, FlagsThatWantAWordSaySoWhenNothingFollows) {
+TEST_F(Running, FlagsThatTakeAValueSaySoWhenNothingFollows) {
   expect_usage_error("-engine",
                      "-engine needs a value (reference | cpu | cuda), and nothing follows");
   expect_usage_error("-profile", "-profile needs a value (FILE), and nothing follows");
@@ -167,8 +167,8 @@ TEST_F(Running, SummarySaysInOneLineWhatWasSkipped) {
 }
 
 TEST_F(Running, SummaryDoesNotMentionSkippingWhereNothingWasSkipped) {
-  for (const char* words : {"-skip_below 0", "-engine reference"})
-    EXPECT_THAT(good_run(small + words).out, Not(HasSubstr("\nskipped: ")));
+  for (const char* line : {"-skip_below 0", "-engine reference"})
+    EXPECT_THAT(good_run(small + line).out, Not(HasSubstr("\nskipped: ")));
 }
 
 TEST_F(Running, PrintoutWithoutTheWordStillMeansWhatItMeansInNanoBragg) {
@@ -185,12 +185,12 @@ TEST_F(Running, PrintoutWithoutTheWordStillMeansWhatItMeansInNanoBragg) {
 }
 
 TEST_F(Running, PrintoutTakesNoOtherWord) {
-  for (const char* word : {"plans", "Plan", "17", "pixel"}) {
-    const flags::Request request = parse(std::string("-printout ") + word);
-    EXPECT_TRUE(request.printout) << word;
-    EXPECT_FALSE(request.print_plan) << word;
+  for (const char* value : {"plans", "Plan", "17", "pixel"}) {
+    const flags::Request request = parse(std::string("-printout ") + value);
+    EXPECT_TRUE(request.printout) << value;
+    EXPECT_FALSE(request.print_plan) << value;
     EXPECT_THAT(request.warnings,
-                testing::ElementsAre(HasSubstr(std::string("'") + word + "' belongs to no flag")));
+                testing::ElementsAre(HasSubstr(std::string("'") + value + "' belongs to no flag")));
   }
   EXPECT_FALSE(parse("-printout plan").printout);
   EXPECT_TRUE(parse("-printout plan").print_plan);
@@ -351,11 +351,11 @@ TEST(Profile, IsAnEmptyTraceAtFirst) {
 TEST(Profile, PutsTheWorkOfEveryThreadOnItsOwnLineAndNestsIt) {
   const auto start = cli::Profile::Clock::now();
   cli::Profile profile(start);
-  profile.work({start + milliseconds(10), start + milliseconds(20), 600, 300});
+  profile.add_work({start + milliseconds(10), start + milliseconds(20), 600, 300});
   std::thread([&] {
-    profile.work({start + milliseconds(12), start + milliseconds(30), 400, 0});
+    profile.add_work({start + milliseconds(12), start + milliseconds(30), 400, 0});
   }).join();
-  profile.span("simulate", start + milliseconds(5), start + milliseconds(40));
+  profile.add_span("simulate", start + milliseconds(5), start + milliseconds(40));
   EXPECT_EQ(*profile.last_work(), start + milliseconds(30));
 
   const auto trace = nlohmann::json::parse(profile.json());
@@ -373,9 +373,9 @@ TEST(Profile, PutsTheWorkOfEveryThreadOnItsOwnLineAndNestsIt) {
 TEST(Profile, CountsAsManyStepsOverTimeAsTheTilesHold) {
   const auto start = cli::Profile::Clock::now();
   cli::Profile profile(start);
-  profile.work({start + milliseconds(10), start + milliseconds(20), 600, 300});
-  profile.work({start + milliseconds(25), start + milliseconds(25), 50, 50});
-  profile.work({start + milliseconds(20), start + milliseconds(30), 400, 0});
+  profile.add_work({start + milliseconds(10), start + milliseconds(20), 600, 300});
+  profile.add_work({start + milliseconds(25), start + milliseconds(25), 50, 50});
+  profile.add_work({start + milliseconds(20), start + milliseconds(30), 400, 0});
   std::map<double, double> rate;  // steps a second from each moment on
   for (const auto& e : events_of(nlohmann::json::parse(profile.json()), "C"))
     if (e.at("name") == "steps/s") rate[e.at("ts")] = e.at("args").at("steps/s");

@@ -1,7 +1,7 @@
 // The program's images against those of the nanoBragg C program: of the reference engine byte for
 // byte, of the cpu engine within its bounds (support/engines.hpp).
 //
-// A compact set of cases lies beside this file; where the whole set lies beside the repository
+// A compact set of cases lies next to this file; where the whole set lies next to the repository
 // (../shared/golden) it is run too.
 #include <gtest/gtest.h>
 
@@ -45,11 +45,11 @@ std::vector<Case> compact_set() {
 }
 
 std::vector<Case> whole_set() {
-  const fs::path beside = fs::path(NABLA_SOURCE_DIR).parent_path() / "shared/golden";
-  return cases_in(beside / "images", beside / "inputs");
+  const fs::path whole = fs::path(NABLA_SOURCE_DIR).parent_path() / "shared/golden";
+  return cases_in(whole / "images", whole / "inputs");
 }
 
-/// The files that a case asks for beside the float image.
+/// The files that a case asks for in addition to the float image.
 constexpr std::array<const char*, 3> kinds{"int", "noise", "pgm"};
 
 /// Bytes of both files are the same.
@@ -67,7 +67,7 @@ class Golden : public testing::TestWithParam<Case> {
       fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
   }
 
-  /// Runs what the case wants run first, then the case.
+  /// Runs what the case needs run first, then the case.
   void run(const std::string& engine, const Environment& environment = {}) {
     for (const auto& line : of.what.value("before", nlohmann::json::array())) {
       run_line(line.get<std::string>() + engine, environment);
@@ -209,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(WholeSet, GoldenFiles, testing::ValuesIn(with_files(who
                          test_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GoldenFiles);
 
-TEST(GoldenSet, LiesBesideTheRepositoryOrTheCompactSetStandsForIt) {
+TEST(GoldenSet, LiesNextToTheRepositoryOrTheCompactSetStandsForIt) {
   ASSERT_FALSE(compact_set().empty());
   if (whole_set().empty()) GTEST_SKIP() << "no ../shared/golden: only the compact set was compared";
 }

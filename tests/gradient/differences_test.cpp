@@ -38,7 +38,7 @@ ComputeOptions in_double() {
   return options;
 }
 
-/// Running products have no gradient, and the latch acts on a whole image at once.
+/// Running products have no gradient, and the interpolation cutoff acts on a whole image at once.
 Experiment differentiable(Experiment e) {
   e.quirks.running_products = false;
   e.quirks.interpolation_latch = false;

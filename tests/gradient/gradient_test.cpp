@@ -1,5 +1,5 @@
-// What gradients promise beside being right: both directions agree, single precision is close, the
-// bits do not depend on threads, corners are finite, errors say what to do.
+// What gradients promise in addition to being right: both directions agree, single precision is
+// close, the bits do not depend on threads, corners are finite, errors say what to do.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -79,7 +79,7 @@ RC_GTEST_PROP(BothDirections, AreAdjoint, ()) {
   RC_ASSERT(std::abs(dot_product(pushed, weights) - along) <= 1e-10 * scale);
 }
 
-Seldom& latched = Seldom::at_most(0.25, "experiments whose table nanoBragg's lookups leave");
+Seldom& cut_off = Seldom::at_most(0.25, "experiments whose table nanoBragg's lookups leave");
 
 RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   const Experiment e = any_differentiable();
@@ -89,9 +89,9 @@ RC_GTEST_PROP(BothDirections, HaveTheValueOfTheImage, ()) {
   const auto light = photons(e, pixels, options);
   double scale = 0;
   for (std::size_t i = 0; i < light.size(); ++i) scale += std::abs(light[i] * weights[i]);
-  // The pixel in which nanoBragg's latch falls is differentiated as if it fell with its first
-  // lookup.
-  if (latched.happens(e.quirks.interpolation_latch && simulate(e).table_miss)) return;
+  // The pixel in which nanoBragg's interpolation ends is differentiated as if it ended with its
+  // first lookup.
+  if (cut_off.happens(e.quirks.interpolation_latch && simulate(e).table_miss)) return;
   RC_ASSERT(std::abs(value_and_gradient(e, pixels, weights, options).value -
                      dot_product(light, weights)) <= 1e-9 * scale);
   const std::vector<std::string> names{"cells", "pixel_size"};

@@ -332,7 +332,7 @@ TEST(Inventory, ExitsWithTwoAndNamesTheSourceThatCannotBeParsed) {
   EXPECT_TRUE(std::filesystem::is_empty(package.path() / "out"));
 }
 
-TEST(Inventory, ExitsWithOneForWordsThatItDoesNotKnow) {
+TEST(Inventory, ExitsWithOneForArgumentsThatItDoesNotKnow) {
   Package package;
   package.add("a.cpp", "int a;\n");
   EXPECT_EQ(package.run("--no-such").exit_code, 1);

@@ -92,12 +92,12 @@ TEST(MachineCode, IsReadFromAProgram) {
                                          "int main() { return work(2) < 0; }\n");
   const std::string program = folder / "sum";
   instruments::ChildCommand compile;
-  compile.words = {"g++", "-g", "-O1", "-fno-ipa-icf", "-o", program, source};
+  compile.arguments = {"g++", "-g", "-O1", "-fno-ipa-icf", "-o", program, source};
   compile.directory = folder.path().string();
   if (instruments::run_child(compile).exit_code != 0) GTEST_SKIP() << "g++ is not there";
   const auto symbols = [&] {
     instruments::ChildCommand nm;
-    nm.words = {"nm", program};
+    nm.arguments = {"nm", program};
     nm.directory = folder.path().string();
     nm.out_file = "symbols";
     return instruments::run_child(nm).exit_code == 0 ? folder.content("symbols") : std::string();

@@ -11,19 +11,19 @@ namespace nablabragg::test {
 
 class Package {
  public:
-  /// A source below src/; `flags` beside -std=c++20 -O3.
+  /// A source below src/; `flags` in addition to -std=c++20 -O3.
   void add(const std::string& name, const std::string& text,
            const std::vector<std::string>& flags = {}) {
     const auto path = dir_.path() / "src" / name;
     std::filesystem::create_directories(path.parent_path());
     write_file(path, text);
     if (path.extension() != ".cpp") return;
-    nlohmann::json words{"g++", "-std=c++20", "-O3"};
-    for (const std::string& flag : flags) words.push_back(flag);
-    for (const char* word : {"-o", "x.o", "-c"}) words.push_back(word);
-    words.push_back(path.string());
+    nlohmann::json arguments{"g++", "-std=c++20", "-O3"};
+    for (const std::string& flag : flags) arguments.push_back(flag);
+    for (const char* argument : {"-o", "x.o", "-c"}) arguments.push_back(argument);
+    arguments.push_back(path.string());
     commands_.push_back(
-        {{"directory", dir_.path().string()}, {"file", path.string()}, {"arguments", words}});
+        {{"directory", dir_.path().string()}, {"file", path.string()}, {"arguments", arguments}});
     write_file(dir_.path() / "compile_commands.json", commands_.dump());
   }
 

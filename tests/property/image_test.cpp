@@ -1,5 +1,5 @@
 // What an image must obey whatever the experiment: linearity, symmetry, independence of how the
-// same thing is said and of who computes it.
+// same thing is described and of what computes it.
 #include <gtest/gtest.h>
 
 #include <cstdio>  // for snprintf
@@ -11,8 +11,8 @@
 namespace nablabragg::test {
 namespace {
 
-/// nanoBragg's interpolation latch ties pixels to those before them, and its running products and
-/// water make a pixel no sum of its terms.  Properties that speak of sums leave these out.
+/// nanoBragg's interpolation cutoff ties pixels to those before them, and its running products and
+/// water make a pixel no sum of its terms.  Properties about sums leave these out.
 void make_additive(Experiment& e) {
   if (e.quirks == Quirks::corrected()) return;
   e.structure_factors.interpolation = Interpolation::nearest;
@@ -52,10 +52,11 @@ RC_GTEST_PROP(Image, HasTheSameBitsForAnyNumberOfThreads, ()) {
   }
 }
 
-RC_GTEST_PROP(Image, HasTheSameBitsWhereverThreadsMeetTheInterpolationLatch, ()) {
-  // nanoBragg's latch goes by raster order, which threads do not keep: rows that one thread has
-  // interpolated are made again when another finds a miss before them.  Enough work a row lets
-  // threads overlap; a beam centre below the middle puts the first miss somewhere in the image.
+RC_GTEST_PROP(Image, HasTheSameBitsWhereverThreadsMeetTheInterpolationCutoff, ()) {
+  // nanoBragg's interpolation cutoff goes by raster order, which threads do not keep: rows that one
+  // thread has interpolated are made again when another finds a miss before them.  Enough work a
+  // row lets threads overlap; a beam centre below the middle puts the first miss somewhere in the
+  // image.
   Experiment e;
   e.quirks = Quirks::compat();
   e.crystal = draw_crystal();
@@ -194,7 +195,7 @@ RC_GTEST_PROP(Image, TakesAMissetAboutTheSpindleForAnOffsetOfPhi, ()) {
 }
 
 /// Numbers of one geometry, free of conventions: beam along the third axis of the frame in which
-/// XDS and DIALS speak, fast along the first, slow along the second.
+/// XDS and DIALS work, fast along the first, slow along the second.
 struct Geometry {
   double fast_mm, slow_mm;  ///< direct beam on the panel
   double two_theta_deg;
@@ -203,7 +204,8 @@ struct Geometry {
 /// From the frame of XDS to that of MOSFLM and DENZO: beam z -> x, fast x -> z, slow y -> -y.
 Vec3d in_mosflm_frame(const Vec3d& v) { return {v.z, -v.y, v.x}; }
 
-Experiment as_said_by(Convention convention, const Experiment& in_xds_frame, const Geometry& g) {
+Experiment as_described_by(Convention convention, const Experiment& in_xds_frame,
+                           const Geometry& g) {
   Experiment e = in_xds_frame;
   Detector& d = e.detector;
   d.convention = convention;
@@ -263,14 +265,15 @@ RC_GTEST_PROP(Image, IsTheSameInTheWordsOfEveryConvention, ()) {
   e.detector.two_theta_deg = 0;
   state_crystal_as_matrix(e);
 
-  const Image xds = rendered(as_said_by(Convention::xds, e, g));
-  RC_ASSERT(same_image(rendered(as_said_by(Convention::dials, e, g)), xds));
-  RC_ASSERT(same_image(rendered(as_said_by(Convention::mosflm, e, g)), xds));
-  RC_ASSERT(same_image(rendered(as_said_by(Convention::denzo, e, g)), xds));
-  RC_ASSERT(same_image(upside_down(rendered(as_said_by(Convention::adxv, e, g))), xds));
+  const Image xds = rendered(as_described_by(Convention::xds, e, g));
+  RC_ASSERT(same_image(rendered(as_described_by(Convention::dials, e, g)), xds));
+  RC_ASSERT(same_image(rendered(as_described_by(Convention::mosflm, e, g)), xds));
+  RC_ASSERT(same_image(rendered(as_described_by(Convention::denzo, e, g)), xds));
+  RC_ASSERT(same_image(upside_down(rendered(as_described_by(Convention::adxv, e, g))), xds));
 }
 
-// ---- The same said in another way -------------------------------------------------------------
+// ---- The same described in another way
+// -------------------------------------------------------------
 
 RC_GTEST_PROP(Image, OfADivergentBeamIsThatOfItsRaysAsASourceFile, ()) {
   Experiment e = *any_experiment_of_either_mode();

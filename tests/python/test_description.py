@@ -233,17 +233,17 @@ def test_structure_factors_come_from_an_atomic_model(tmp_path):
 
 
 def test_a_command_line_gives_the_program_s_image(program, tmp_path):
-    words = (
+    line = (
         "-cell 70 80 90 75 95 105 -default_F 100 -N 5 -detpixels 64 -pixel 0.8 -misset 10 20 30 "
         "-dispersion 3 -dispsteps 5 -nocache"
     )
     out = tmp_path / "image.bin"
     subprocess.run(
-        [program, *words.split(), "-floatfile", str(out), "-noprogress"],
+        [program, *line.split(), "-floatfile", str(out), "-noprogress"],
         check=True, capture_output=True, cwd=tmp_path,
     )
     notices = []
-    experiment = nb.parse(words, notices=notices)
+    experiment = nb.parse(line, notices=notices)
     assert experiment.mode == "compat"
     assert any(line.startswith("Q-01") for line in notices)
     image = nb.simulate(experiment)

@@ -22,13 +22,13 @@ namespace nablabragg::test {
 
 // ---- From flags to numbers ------------------------------------------------------------------
 
-/// The request of a line of words separated by blanks.  The cache is left alone: what other tests
-/// leave in the working folder must not matter.
+/// The request of a line of arguments separated by blanks.  The cache is left alone: what other
+/// tests leave in the working folder must not matter.
 inline flags::Request request_of(const std::string& line) {
   std::istringstream in(line + " -nocache");
-  std::vector<std::string> words;
-  for (std::string word; in >> word;) words.push_back(word);
-  return flags::parse_command_line(words);
+  std::vector<std::string> arguments;
+  for (std::string argument; in >> argument;) arguments.push_back(argument);
+  return flags::parse_command_line(arguments);
 }
 
 /// With the files that the line names.

@@ -1,4 +1,4 @@
-// Runs the program as a user would: in a folder, with words, looking at its exit code, what it
+// Runs the program as a user would: in a folder, with arguments, looking at its exit code, what it
 // prints and what it leaves.
 #pragma once
 #include <sys/wait.h>
@@ -56,7 +56,7 @@ struct Outcome {
   std::string out, err;
 };
 
-inline std::vector<std::string> words(const std::string& line) {
+inline std::vector<std::string> split_arguments(const std::string& line) {
   std::istringstream in(line);
   return {std::istream_iterator<std::string>(in), {}};
 }
@@ -83,7 +83,7 @@ inline Running start_program(const std::filesystem::path& folder,
   std::string program = NABLA_PROGRAM;
   argv.push_back(program.data());
   std::vector<std::string> copies = arguments;
-  for (std::string& word : copies) argv.push_back(word.data());
+  for (std::string& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);
   execv(program.c_str(), argv.data());
   _exit(127);
@@ -101,24 +101,24 @@ inline Outcome outcome_of(const Running& running) {
   return outcome;
 }
 
-/// The program with these words in `folder`; `more` is added to the environment of the test.
+/// The program with these arguments in `folder`; `more` is added to the environment of the test.
 inline Outcome run_program(const std::filesystem::path& folder,
                            const std::vector<std::string>& arguments,
                            const Environment& more = {}) {
   return outcome_of(start_program(folder, arguments, more));
 }
 
-/// The same, words separated by blanks.
+/// The same, arguments separated by blanks.
 inline Outcome run_program(const std::filesystem::path& folder, const std::string& line,
                            const Environment& more = {}) {
-  return run_program(folder, words(line), more);
+  return run_program(folder, split_arguments(line), more);
 }
 
 /// The same with a control-C as soon as begun(file of what it prints), or after half a minute.
 template <class Begun>
 Outcome run_interrupted(const std::filesystem::path& folder, const std::string& line,
                         Begun&& begun) {
-  const Running running = start_program(folder, words(line), {});
+  const Running running = start_program(folder, split_arguments(line), {});
   for (int i = 0; i < 3000 && !begun(running.out); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   kill(running.process, SIGINT);

@@ -217,7 +217,7 @@ Mat3d turned_columns(const Mat3d& m, Turn&& turn) {
 
 // ---- Comparing images -------------------------------------------------------------------------
 
-/// By the reference engine: properties of the physics want double precision.
+/// By the reference engine: properties of the physics need double precision.
 inline Image rendered(const Experiment& e) {
   ComputeOptions options;
   options.engine = Engine::reference;

@@ -90,7 +90,7 @@ TEST(Engine, WithoutARequestTheBestInstructionSetIsUsed) {
   EXPECT_EQ(used().instruction_set, best);
 }
 
-TEST(Engine, RunningSumsAreComputedInDoublePrecisionAndTheReasonIsSaid) {
+TEST(Engine, RunningSumsAreComputedInDoublePrecisionAndTheReasonIsReported) {
   const std::string sensor = odd_edges +
                              "-detector_thick 450 -detector_abs 234 -detector_thicksteps 3 ";
   for (const char* flag : {"-oversample_thick", "-oversample_polar", "-oversample_omega"}) {
@@ -229,7 +229,7 @@ TEST(Engine, ListedPixelsTakeStepsInProportionToTheirNumber) {
 
 // ---- Interpolation that ends within the image ---------------------------------------------------
 
-TEST(Engine, TheLatchFallsWithinATileAndTheImageIsTheReferencesOnAnyNumberOfThreads) {
+TEST(Engine, TheInterpolationCutoffFallsWithinATileAndTheImageIsTheReferencesOnAnyNumberOfThreads) {
   // The table ends at 6, and indices grow from the beam, on the first row, most to the right
   const Experiment e = experiment_with_table(
       "-cell 30 40 50 80 95 105 -misset 5 10 15 -N 5 -lambda 1 -distance 100 -detpixels 48 "

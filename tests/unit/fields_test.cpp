@@ -70,11 +70,11 @@ TEST(Fields, NameFlagsThatThereAre) {
   for_each_row<Experiment>("", [&](const std::string& path, const auto& row) {
     with_flags += row.flags.count > 0;
     for (std::size_t i = 0; i < row.flags.count; ++i) {
-      std::istringstream words{std::string(row.flags.list[i])};
-      for (std::string word; words >> word;) {
-        if (!word.starts_with('-')) continue;
-        const flags::Flag* flag = flags::find_flag(word);
-        ASSERT_TRUE(flag) << path << ' ' << word;
+      std::istringstream arguments{std::string(row.flags.list[i])};
+      for (std::string argument; arguments >> argument;) {
+        if (!argument.starts_with('-')) continue;
+        const flags::Flag* flag = flags::find_flag(argument);
+        ASSERT_TRUE(flag) << path << ' ' << argument;
       }
     }
   });

@@ -109,14 +109,14 @@ TEST(Interpolation, ItsRangeIsOneIndexStricterThanItsNodesNeed) {
   }
 }
 
-// ---- The latch (Q-20) -----------------------------------------------------------------------
+// ---- The interpolation cutoff (Q-20) --------------------------------------------------------
 
 const std::string
-    latching = "-cell 100 -lambda 1 -distance 100 -pixel 0.8 -detpixels 16 -oversample 1 -N 2 ";
+    cut_off_run = "-cell 100 -lambda 1 -distance 100 -pixel 0.8 -detpixels 16 -oversample 1 -N 2 ";
 
 TEST(Interpolation, OneMissMakesEveryLaterPixelNearest) {
-  Experiment tricubic_run = test::experiment_with_table(latching + "-Xbeam 0 -Ybeam 0");
-  Experiment nearest_run = test::experiment_with_table(latching +
+  Experiment tricubic_run = test::experiment_with_table(cut_off_run + "-Xbeam 0 -Ybeam 0");
+  Experiment nearest_run = test::experiment_with_table(cut_off_run +
                                                        "-Xbeam 0 -Ybeam 0 -nointerpolate");
   Experiment always = tricubic_run;
   always.quirks.interpolation_latch = false;
@@ -148,7 +148,7 @@ TEST(Interpolation, ACornerOutsideTheTableMakesTheWholeImageNearest) {
 }
 
 TEST(Interpolation, CorrectedArithmeticTakesDefaultFWhereTheTableEnds) {
-  Experiment e = test::experiment_with_table(latching + "-Xbeam 0 -Ybeam 0 -corrected");
+  Experiment e = test::experiment_with_table(cut_off_run + "-Xbeam 0 -Ybeam 0 -corrected");
   e.structure_factors.default_F = 77;
   const auto watched = test::pixel_of(e, 15, 15);
   ASSERT_EQ(watched.steps.size(), 1U);

@@ -27,7 +27,7 @@ using testing::Not;
 
 ChildCommand shell(const TempDir& folder, const std::string& script) {
   ChildCommand command;
-  command.words = {"sh", "-c", script};
+  command.arguments = {"sh", "-c", script};
   command.directory = folder.path().string();
   command.out_file = "out";
   command.err_file = "err";
@@ -66,13 +66,13 @@ TEST(ChildProcess, SeesWhatIsAddedToTheEnvironment) {
 TEST(ChildProcess, ThatCannotBeStartedIsAnErrorOfItsName) {
   const TempDir folder;
   ChildCommand command = shell(folder, "");
-  command.words = {"./no-such-program"};
+  command.arguments = {"./no-such-program"};
   EXPECT_THROW(run_child(command), InputError);
 }
 
 TEST(ChildProcess, ShellLineQuotesWhatAShellWouldTakeApart) {
   ChildCommand command;
-  command.words = {"prog", "-hkl", "my file", "it's", "", "-N=5"};
+  command.arguments = {"prog", "-hkl", "my file", "it's", "", "-N=5"};
   command.directory = "/tmp/a b";
   command.environment = {{"N", "1"}};
   EXPECT_EQ(shell_line(command), "cd '/tmp/a b' && N=1 prog -hkl 'my file' 'it'\\''s' '' -N=5");
@@ -169,8 +169,8 @@ TEST(SyntheticHkl, HoldsTheWholeBoxWithEqualFriedelMatesThatFallOff) {
 }
 
 TEST(BenchCases, CoverTheSameAreaWithAnyNumberOfPixels) {
-  const std::string words = quoted(bench_arguments(*find_bench_case("cubic"), 256, ""));
-  EXPECT_THAT(words, HasSubstr("-detpixels 256 -pixel 0.4"));
+  const std::string arguments = quoted(bench_arguments(*find_bench_case("cubic"), 256, ""));
+  EXPECT_THAT(arguments, HasSubstr("-detpixels 256 -pixel 0.4"));
 }
 
 TEST(BenchCases, PutTheStructureFactorFileIntoTheirArguments) {

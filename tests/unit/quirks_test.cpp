@@ -1,5 +1,5 @@
 // Every known difference from nanoBragg (docs/differences.md), in both modes: compat gives the
-// number that nanoBragg was seen to give, corrected gives what was meant.  A switch that nobody
+// number that nanoBragg was seen to give, corrected gives what was intended.  A switch that nobody
 // reads fails here.
 #include "nablabragg/quirks.hpp"
 
@@ -124,19 +124,19 @@ TEST(Quirks, CompatIsTheCommandLinesDefaultAndCorrectedTheLibrarys) {
   EXPECT_EQ(Experiment{}.quirks, Quirks::corrected());
 }
 
-// ---- What is said on stderr
+// ---- What is reported on stderr
 // -----------------------------------------------------------------------
 
 /// A run that a quirk touches and one that differs in little and is not touched.
-struct SaidCase {
+struct ReportedCase {
   std::string id, touched, untouched;
-  friend void PrintTo(const SaidCase& one, std::ostream* out) { *out << one.id; }
+  friend void PrintTo(const ReportedCase& one, std::ostream* out) { *out << one.id; }
 };
 
 /// Files that the cases name: a table, sources, an image of a swung detector.
-class SaidQuirks : public testing::TestWithParam<SaidCase> {
+class ReportedQuirks : public testing::TestWithParam<ReportedCase> {
  protected:
-  SaidQuirks() {
+  ReportedQuirks() {
     folder_.file("table.hkl", hkl_text(3));
     folder_.file("weights", "-10 0 0 0.5 1e-10\n-10 0.1 0 7 1e-10\n");
     folder_.file("no_weights", "-10 0 0 1 1e-10\n-10 0.1 0 1 1e-10\n");
@@ -161,25 +161,25 @@ class SaidQuirks : public testing::TestWithParam<SaidCase> {
   TempDir folder_;
 };
 
-TEST_P(SaidQuirks, OnceWhereTheyTouchTheRunAndNeverElsewhere) {
+TEST_P(ReportedQuirks, OnceWhereTheyTouchTheRunAndNeverElsewhere) {
   const auto& [id, touched, untouched] = GetParam();
   const bool cache = id == "Q-25";
   if (cache) lines_with("", small + "-hkl table.hkl");  // leaves Fdump.bin
   const std::string rest = cache ? "" : " -nocache";
-  const auto said = lines_with(id, touched + rest);
-  EXPECT_EQ(said.size(), 1U) << touched << '\n' << testing::PrintToString(said);
-  for (const std::string& line : said) EXPECT_THAT(line, HasSubstr("-corrected"));
+  const auto lines = lines_with(id, touched + rest);
+  EXPECT_EQ(lines.size(), 1U) << touched << '\n' << testing::PrintToString(lines);
+  for (const std::string& line : lines) EXPECT_THAT(line, HasSubstr("-corrected"));
   EXPECT_THAT(lines_with(id, untouched + rest), testing::IsEmpty()) << untouched;
 }
 
-TEST_P(SaidQuirks, NeverWhenCorrected) {
+TEST_P(ReportedQuirks, NeverWhenCorrected) {
   const auto& [id, touched, untouched] = GetParam();
   // A count without a range describes no grid, and a cache that is not named is none
   const std::string& instead = id == "Q-30" || id == "Q-25" ? untouched : touched;
   EXPECT_THAT(lines_with("Q-", instead + corrected), testing::IsEmpty());
 }
 
-const std::vector<SaidCase> said_cases{
+const std::vector<ReportedCase> reported_cases{
     {"Q-01", small + "-cell 70 80 90 75 85 95", small + "-cell 70 80 90 90 105 90"},
     {"Q-02", small + "-oversample 2 -oversample_omega", small + "-oversample_omega"},
     {"Q-03", small + "-detector_thick 450", small + "-detector_abs 234"},
@@ -206,29 +206,30 @@ const std::vector<SaidCase> said_cases{
     {"Q-46", small + "-xtalsize 0.2", small + "-xtalsize 0.2 -beamsize 0.1"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Quirks, SaidQuirks, testing::ValuesIn(said_cases), [](const auto& of) {
-  return of.param.id.substr(0, 1) + of.param.id.substr(2);
-});
+INSTANTIATE_TEST_SUITE_P(Quirks, ReportedQuirks, testing::ValuesIn(reported_cases),
+                         [](const auto& of) {
+                           return of.param.id.substr(0, 1) + of.param.id.substr(2);
+                         });
 
 // More ways into and past the same quirk
 INSTANTIATE_TEST_SUITE_P(
-    Variants, SaidQuirks,
+    Variants, ReportedQuirks,
     testing::Values(
         // Named by the flag that decides, whatever comes after it
-        SaidCase{"Q-07", small + "-detector_rotx 5 -close_distance 90",
-                 small + "-detector_rotx 5 -distance 90"},
+        ReportedCase{"Q-07", small + "-detector_rotx 5 -close_distance 90",
+                     small + "-detector_rotx 5 -distance 90"},
         // A convention drops the axis but not the angle that it left behind
-        SaidCase{"Q-08", small + "-twotheta_axis 3 0 0 -xds", small + "-xds"},
-        SaidCase{"Q-08", small + "-twotheta_axis 0 0 -2 -twotheta 5",
-                 small + "-twotheta_axis 0 0 -1 -twotheta 5"},
-        SaidCase{"Q-10", small + "-xds -Xbeam 2", small + "-xds -ORGX 4"},
+        ReportedCase{"Q-08", small + "-twotheta_axis 3 0 0 -xds", small + "-xds"},
+        ReportedCase{"Q-08", small + "-twotheta_axis 0 0 -2 -twotheta 5",
+                     small + "-twotheta_axis 0 0 -1 -twotheta 5"},
+        ReportedCase{"Q-10", small + "-xds -Xbeam 2", small + "-xds -ORGX 4"},
         // A flag overrides the header's angle in either mode
-        SaidCase{"Q-24", small + "-img image7", small + "-img image7 -twotheta 3"},
+        ReportedCase{"Q-24", small + "-img image7", small + "-img image7 -twotheta 3"},
         // One direction has one polarization, whatever its wavelengths
-        SaidCase{"Q-29", small + "-hdivrange 2", small + "-dispersion 2"},
+        ReportedCase{"Q-29", small + "-hdivrange 2", small + "-dispersion 2"},
         // Both axes are at fault, the quirk is one
-        SaidCase{"Q-30", small + "-divsteps 3", small + "-divergence 2 -divsteps 3"},
-        SaidCase{"Q-30", small + "-hdivrange 2 -hdivstep 5", small + "-hdivrange 2"}),
+        ReportedCase{"Q-30", small + "-divsteps 3", small + "-divergence 2 -divsteps 3"},
+        ReportedCase{"Q-30", small + "-hdivrange 2 -hdivstep 5", small + "-hdivrange 2"}),
     [](const auto& of) { return "V" + std::to_string(of.index); });
 
 std::string notices_of(const std::string& line) {
@@ -256,11 +257,11 @@ TEST(Quirks, Q18SaysWhichWayItWent) {
               HasSubstr("are not interpolated although the crystal has 1"));
 }
 
-TEST(Quirks, EveryOneToBeSaidHasACaseHere) {
+TEST(Quirks, EveryOneToBeReportedHasACaseHere) {
   std::set<std::string> policy, cases;
   for (const QuirkEntry& entry : quirk_catalogue())
     if (entry.policy == QuirkPolicy::reproduced_and_said) policy.emplace(entry.id);
-  for (const SaidCase& one : said_cases) cases.insert(one.id);
+  for (const ReportedCase& one : reported_cases) cases.insert(one.id);
   EXPECT_EQ(cases, policy);
 }
 
@@ -499,16 +500,16 @@ TEST(Quirks, Q20InterpolationEndsForGoodAtTheFirstMissOnlyInCompat) {
       "-cell 40 50 60 -N 3 -oversample 1 -detpixels 16 -pixel 2 -default_F 77 "
       "-misset 20 30 40 -hkl " +
       folder.file("table.hkl", hkl_text(6));
-  const Simulation latched = image_of(line + " -interpolate");
+  const Simulation cut_off = image_of(line + " -interpolate");
   const Simulation meant = image_of(line + " -interpolate" + corrected);
   const Simulation nearest = image_of(line + " -nointerpolate");
-  ASSERT_TRUE(latched.table_miss && meant.table_miss);
+  ASSERT_TRUE(cut_off.table_miss && meant.table_miss);
   int from_table = 0;
   for (int slow = 0; slow < 16; ++slow)
     for (int fast = 0; fast < 16; ++fast) {
-      const bool past = slow > latched.table_miss->slow ||
-                        (slow == latched.table_miss->slow && fast >= latched.table_miss->fast);
-      EXPECT_TRUE(!past || latched.image.at(fast, slow) == nearest.image.at(fast, slow));
+      const bool past = slow > cut_off.table_miss->slow ||
+                        (slow == cut_off.table_miss->slow && fast >= cut_off.table_miss->fast);
+      EXPECT_TRUE(!past || cut_off.image.at(fast, slow) == nearest.image.at(fast, slow));
       const auto watched = pixel_of(line + " -interpolate" + corrected, fast, slow);
       for (const auto& step : watched.steps) {
         from_table += step.interpolated;
@@ -516,7 +517,7 @@ TEST(Quirks, Q20InterpolationEndsForGoodAtTheFirstMissOnlyInCompat) {
       }
     }
   EXPECT_GT(from_table, 0);
-  EXPECT_GT(difference(latched.image, meant.image), 0.01);
+  EXPECT_GT(difference(cut_off.image, meant.image), 0.01);
 }
 
 TEST(Quirks, Q29FirstValuesStandForAllOnlyInCompat) {
@@ -607,8 +608,8 @@ TEST(Quirks, Q22Q38SensorsThatAbsorbNothingCaptureEverything) {
 // -------------------------------------------------------------------------------------
 
 TEST(Quirks, Q05CurvedDetectorBendsAboutTheLaboratoryOnlyInCompat) {
-  const std::string words = small + "-detpixels 64 -pixel 0.1 -curved_det ";
-  EXPECT_CLOSE_WITHIN(1e-6, pixel_of(words + "-Xbeam 2 -Ybeam 4", 50, 10).last().at.position,
+  const std::string flags = small + "-detpixels 64 -pixel 0.1 -curved_det ";
+  EXPECT_CLOSE_WITHIN(1e-6, pixel_of(flags + "-Xbeam 2 -Ybeam 4", 50, 10).last().at.position,
                       (Vec3d{0.09999, 0.000999933, 0.000999983}));
 
   // Corrected, in every frame: the spot of the direct beam stays put, a point near it moves by the
@@ -619,7 +620,7 @@ TEST(Quirks, Q05CurvedDetectorBendsAboutTheLaboratoryOnlyInCompat) {
     const std::string centre = convention == "-xds" || convention == "-dials"
                                    ? " -ORGX 20 -ORGY 40 "
                                    : " -Xbeam 2 -Ybeam 4 ";
-    const std::string line = words + convention + centre + corrected;
+    const std::string line = flags + convention + centre + corrected;
     const Panel panel = panel_of(line);
     for (const auto& [fast, slow] : {std::pair{22, 38}, {50, 10}, {5, 60}}) {
       const auto at = pixel_of(line, fast, slow).last().at;
@@ -632,7 +633,7 @@ TEST(Quirks, Q05CurvedDetectorBendsAboutTheLaboratoryOnlyInCompat) {
       EXPECT_GT(dot(at.position, panel.beam), 0.099);
     }
   }
-  const auto deep = pixel_of(words + "-detector_thick 100 -thicksteps 2" + corrected, 30, 40);
+  const auto deep = pixel_of(flags + "-detector_thick 100 -thicksteps 2" + corrected, 30, 40);
   EXPECT_CLOSE(deep.last().at.distance, 0.1 + 50e-6);
 }
 
@@ -789,10 +790,10 @@ TEST(Quirks, Q11CustomDetectorKeepsItsNormalOnlyInCompat) {
   EXPECT_EQ(panel_of(wide + "-odet_vector 0.999 0.01 0" + corrected).normal, (Vec3d{1, 0, 0}));
 }
 
-TEST(Quirks, Q21CurvedDetectorCountsAsTheLastWord) {
+TEST(Quirks, Q21CurvedDetectorCountsAsTheLastArgument) {
   for (const std::string mode : {"-compat", "-corrected"}) {
-    const std::vector<std::string> words{"-cell", "100", mode, "-curved_det"};
-    EXPECT_TRUE(flags::parse_command_line(words).experiment.detector.curved);
+    const std::vector<std::string> line{"-cell", "100", mode, "-curved_det"};
+    EXPECT_TRUE(flags::parse_command_line(line).experiment.detector.curved);
   }
 }
 
@@ -995,12 +996,12 @@ TEST(Quirks, Q24HeadersKeepTheSwingOfTheDetectorOnlyWhenCorrected) {
 TEST(Quirks, Q25CacheIsUsedUnaskedOnlyInCompat) {
   const TempDir folder;
   folder.file("table.hkl", hkl_text(3));
-  const std::string words =
+  const std::string flags =
       "-cell 40 50 60 -N 3 -oversample 1 -detpixels 8 -pixel 2 -nointerpolate "
       "-noprogress -seed 1 -floatfile f.bin -nonoise -nopgm ";
   const auto run = [&](const std::string& more) {
     std::filesystem::remove(folder / "f.bin");
-    return run_program(folder.path(), words + more).exit_code;
+    return run_program(folder.path(), flags + more).exit_code;
   };
   const auto image = [&] { return read_floats(folder / "f.bin"); };
   const auto cache = [&](const std::string& name) {
@@ -1041,7 +1042,7 @@ TEST(Quirks, Q26ReflectionsAreReadLineByLine) {
 
 /// The request of a line without the -nocache that request_of() adds, its files read.
 Experiment loaded(const std::string& line) {
-  flags::Request request = flags::parse_command_line(words(line));
+  flags::Request request = flags::parse_command_line(split_arguments(line));
   flags::load_inputs(request);
   return request.experiment;
 }

@@ -27,7 +27,7 @@ std::string padded(std::string header, std::size_t bytes = 512) {
   return header;
 }
 
-/// A header of 512 bytes with these lines besides HEADER_BYTES.
+/// A header of 512 bytes with these lines in addition to HEADER_BYTES.
 std::string header_with(const std::string& lines) {
   return padded("{\nHEADER_BYTES=512;\n" + lines + "}\f");
 }

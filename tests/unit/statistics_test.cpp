@@ -167,7 +167,7 @@ TEST(Statistics, TheFirstRowsOfEveryKindOfImageAreTheReferences) {
   const auto scaled = integers_of(run, 40);
   for (std::size_t i = 0; i < photons.size(); ++i) {
     SCOPED_TRACE(i);
-    // The reference's own rounding: 6e-8, more beside the spots where terms cancel
+    // The reference's own rounding: 6e-8, more next to the spots where terms cancel
     EXPECT_CLOSE_WITHIN(2e-7,
                         static_cast<double>(run.image().at(2 + static_cast<int>(i % 12),
                                                            1 + static_cast<int>(i / 12))),

@@ -197,10 +197,96 @@ NABLA_INLINE auto within_dmin(double dmin, const Vec3<T>& q) {
   return !((stol > T(0)) & (T(dmin) > T(0.5) / stol));
 }
 
-/// The sum of pixels (fast, slow) of one panel of a Plan or, on a GPU, a PlanView.  The first
-/// `tricubic_steps` lookups interpolate where the plan asks for it, the rest are nearest: how the
-/// interpolation cutoff (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them;
-/// lanes take all_steps or 0.
+/// The factors of a pixel as a walk over its spots and rays has them; zero: not yet known.
+template <class T>
+struct WalkedFactors {
+  T solid_angle{0}, polarization{0}, capture{1};
+};
+
+/// Walks over the spots of the sensor at which pixels (fast, slow) of one panel are sampled and
+/// over the rays, in nanoBragg's order, and renews the factors by the rules of a Plan or, on a GPU,
+/// a PlanView.  Calls on_spot(at) at each spot and on_ray(at, number, q, kept) for each ray that
+/// light can come from there: q is the scattering vector [1/m], `kept` where -dmin lets the lattice
+/// scatter it.
+template <class AnyPlan, class Real, class T, class OnSpot, class OnRay>
+NABLA_HOST_DEVICE NABLA_INLINE void walk_rays(const AnyPlan& plan,
+                                              const BasicPanelNumbers<Real>& panel, const T& fast,
+                                              const T& slow, WalkedFactors<T>& factors,
+                                              OnSpot&& on_spot, OnRay&& on_ray) {
+  const auto& rules = plan.rules;
+  const auto& rays = plan.light.rays;
+  const auto as = [](const auto& x) { return physics::number<T>(x); };
+  const T none(0);
+  const auto everywhere = none < T(1);
+  const bool absorbs = panel.sensor.absorbs();
+  // A term's own solid angle is that of its own layer.
+  const Real own_depth = rules.each_solid_angle() ? panel.sensor.layer_step : Real(0);
+  const auto renew = [&](Apply rule, T& factor, const auto& where, auto&& value) {
+    const auto now = rule == Apply::once ? where & (factor == none) : where;
+    if (any(now)) factor = select(now, value(), factor);
+  };
+  factors = {none, T(rules.polarized ? 0.0f : 1.0f), T(1)};
+  BasicSubPixel<T> at;
+  for (at.layer = 0; at.layer < panel.sensor.layers; ++at.layer) {
+    if (absorbs) factors.capture = none;
+    for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
+      for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
+        place(panel, plan.oversample, fast, slow, at);
+        renew(rules.solid_angle, factors.solid_angle, everywhere, [&] {
+          return solid_angle(panel.frame, T(1) / at.distance, own_depth * Real(double(at.layer)));
+        });
+        if (absorbs)
+          renew(rules.capture, factors.capture, everywhere, [&] {
+            const T rho = panel.frame.curvature == Curvature::spherical
+                              ? T(1)
+                              : dot(at.direction, vec3_as<T>(panel.frame.normal));
+            return physics::capture_fraction(as(double(at.layer)), as(panel.sensor.layer_step),
+                                             as(panel.sensor.absorption_per_m), rho);
+          });
+        on_spot(at);
+
+        for (std::size_t number = 0; number < rays.size(); ++number) {
+          const auto& ray = rays[number];
+          const Vec3<T> incident = vec3_as<T>(ray.incident);
+          const Vec3<T> q = as(ray.wavenumber) * (at.direction - incident);
+          auto kept = everywhere;
+          if (plan.dmin > 0) kept = within_dmin(plan.dmin, q);
+          // The background is not cut off.
+          const auto seen = plan.background.per_sr == Real(0) ? kept : everywhere;
+          if (!any(seen)) continue;
+          if (rules.polarized)
+            renew(rules.polarization, factors.polarization, seen, [&] {
+              return physics::kahn_polarization(dot(incident, at.direction),
+                                                dot(at.direction, vec3_as<T>(ray.magnetic)),
+                                                as(plan.light.polarization_fraction));
+            });
+          on_ray(at, number, q, kept);
+        }
+      }
+  }
+}
+
+/// Photons of the background, which rides on the factors of each spot and ray alone.
+template <class AnyPlan, class Real, class T>
+NABLA_HOST_DEVICE T background_photons(const AnyPlan& plan, const BasicPanelNumbers<Real>& panel,
+                                       const T& fast, const T& slow) {
+  WalkedFactors<T> factors;
+  T light(0);
+  walk_rays(
+      plan, panel, fast, slow, factors, [](const auto&) {},
+      [&](const auto&, std::size_t number, const auto&, const auto&) NABLA_INLINE_LAMBDA {
+        light = light + physics::number<T>(plan.light.rays[number].weight) * factors.solid_angle *
+                            factors.polarization * factors.capture;
+      });
+  const double samples = double(plan.light.rays.size()) * double(plan.oversample) *
+                         double(plan.oversample);
+  return physics::number<T>(plan.background.per_sr) * light / physics::number<T>(samples);
+}
+
+/// The sum of pixels (fast, slow) of one panel.  The first `tricubic_steps` lookups interpolate
+/// where the plan asks for it, the rest are nearest: how the interpolation cutoff
+/// (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them; lanes take all_steps
+/// or 0.
 template <class Shape, bool Tricubic, class AnyPlan, class Real, class T, class Visitor>
 NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
                                               const BasicPanelNumbers<Real>& panel,
@@ -209,143 +295,94 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
   using Visits = std::remove_reference_t<Visitor>;
   constexpr bool counts = std::is_same_v<T, double>;
   const auto& rules = plan.rules;
-  const auto& rays = plan.light.rays;
   const auto& lattice = plan.lattice;
-  const bool absorbs = panel.sensor.absorbs(), running = rules.running();
-  const auto at_rule = [](Apply rule, Apply wanted, const T& factor) {
-    return rule == wanted ? factor : T(1);
-  };
-  const auto combined = [&](Apply rule, const T& capture, const T& polarization, const T& omega) {
-    return at_rule(rules.capture, rule, capture) * at_rule(rules.polarization, rule, polarization) *
-           at_rule(rules.solid_angle, rule, omega);
-  };
-  // A term's own solid angle is that of its own layer.
-  const Real own_depth = rules.each_solid_angle() ? panel.sensor.layer_step : Real(0);
+  const bool running = rules.running();
   const std::int64_t asked = tricubic_steps;
   const int orientations = static_cast<int>(lattice.orientations.size());
   const T default_F(lattice.default_F), none(0);
-  const auto everywhere = none < T(1);
   const bool zero_counts = !(plan.background.starting_sum == Real(0));
 
+  WalkedFactors<T> factors;
+  const auto combined = [&](Apply rule) {
+    const auto at_rule = [&](Apply of_factor, const T& factor) {
+      return of_factor == rule ? factor : T(1);
+    };
+    return at_rule(rules.capture, factors.capture) *
+           at_rule(rules.polarization, factors.polarization) *
+           at_rule(rules.solid_angle, factors.solid_angle);
+  };
   BasicPixelSum<T> out;
-  T sum(plan.background.starting_sum), background(0);
-  T omega(0), polarization(rules.polarized ? 0.0 : 1.0), capture(1);
-  BasicSubPixel<T> at;
+  T sum(plan.background.starting_sum);
+  const auto on_spot = [&](const auto&) NABLA_INLINE_LAMBDA {
+    out.solid_angle_sum = out.solid_angle_sum + factors.solid_angle;
+  };
+  const auto on_ray = [&](const BasicSubPixel<T>& at, std::size_t ray_index, const Vec3<T>& q,
+                          const auto& kept) NABLA_INLINE_LAMBDA {
+    if (!any(kept)) return;
+    const auto& ray = plan.light.rays[ray_index];
+    const T weight(ray.weight);
+    const T running_factor = running ? combined(Apply::to_running_sum) : T(1);
 
-  for (at.layer = 0; at.layer < panel.sensor.layers; ++at.layer) {
-    if (absorbs) capture = none;
-    for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
-      for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
-        place(panel, plan.oversample, fast, slow, at);
+    T ray_sum(0);
+    for (int o = 0; o < orientations; ++o) {
+      const auto& axes = lattice.orientations[static_cast<std::size_t>(o)];
+      const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} * q;
+      const Vec3<T> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+      const T latt = Shape::factor(lattice, h - nearest);
+      const auto scatters = zero_counts ? kept : kept & !(latt == none);
+      if (!any(scatters)) continue;
 
-        // Solid angle and capture of this spot of the sensor; zero means not yet known
-        const auto renew = [&](Apply rule, T& factor, const auto& where, auto&& value) {
-          const auto now = rule == Apply::once ? where & (factor == none) : where;
-          if (any(now)) factor = select(now, value(), factor);
-        };
-        renew(rules.solid_angle, omega, everywhere, [&] {
-          return solid_angle(panel.frame, T(1) / at.distance, own_depth * Real(double(at.layer)));
-        });
-        out.solid_angle_sum = out.solid_angle_sum + omega;
-        if (absorbs)
-          renew(rules.capture, capture, everywhere, [&] {
-            const T rho = panel.frame.curvature == Curvature::spherical
-                              ? T(1)
-                              : dot(at.direction, vec3_as<T>(panel.frame.normal));
-            return physics::capture_fraction(T(double(at.layer)), T(panel.sensor.layer_step),
-                                             T(panel.sensor.absorption_per_m), rho);
-          });
-
-        for (std::size_t ray_index = 0; ray_index < rays.size(); ++ray_index) {
-          const auto& ray = rays[ray_index];
-          const Vec3<T> incident = vec3_as<T>(ray.incident);
-          const T weight(ray.weight);
-          const Vec3<T> q = T(ray.wavenumber) * (at.direction - incident);
-          auto kept = everywhere;
-          if (plan.dmin > 0) kept = within_dmin(plan.dmin, q);
-          const auto seen = plan.background.per_sr == Real(0) ? kept : everywhere;
-          if (!any(seen)) continue;
-          if (rules.polarized)
-            renew(rules.polarization, polarization, seen, [&] {
-              return physics::kahn_polarization(dot(incident, at.direction),
-                                                dot(at.direction, vec3_as<T>(ray.magnetic)),
-                                                T(plan.light.polarization_fraction));
-            });
-          background = background + weight * omega * polarization * capture;
-          if (!any(kept)) continue;
-          const T running_factor = running ? combined(Apply::to_running_sum, capture, polarization,
-                                                      omega)
-                                           : T(1);
-
-          T ray_sum(0);
-          for (int o = 0; o < orientations; ++o) {
-            const auto& axes = lattice.orientations[static_cast<std::size_t>(o)];
-            const Vec3<T> h = Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} *
-                              q;
-            const Vec3<T> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-            const T latt = Shape::factor(lattice, h - nearest);
-            const auto scatters = zero_counts ? kept : kept & !(latt == none);
-            if (!any(scatters)) continue;
-
-            T F;
-            [[maybe_unused]] bool interpolated = false;
-            if (Tricubic && tricubic_steps > 0) {
-              const auto inside = grid.surrounds(h);
-              F = tricubic_structure_factor(grid, default_F, h, inside & scatters);
-              if constexpr (counts) {
-                --tricubic_steps;
-                interpolated = inside;
-                if (!interpolated && out.first_miss == all_steps)
-                  out.first_miss = asked - tricubic_steps - 1;
-              }
-            } else {
-              F = nearest_structure_factor(grid, default_F, nearest);
-            }
-            const T term = F * F * latt * latt;
-            if (running)
-              sum = select(scatters, (sum + weight * term) * running_factor, sum);
-            else
-              ray_sum = ray_sum + select(scatters, term, none);
-
-            if constexpr (Visits::active) {
-              StepRecord record;
-              record.at = at;
-              record.ray = static_cast<int>(ray_index);
-              record.phi = o / lattice.domains;
-              record.domain = o % lattice.domains;
-              record.q = q;
-              record.hkl = h;
-              record.nearest = nearest;
-              record.lattice_factor = latt;
-              record.structure_factor = F;
-              record.interpolated = interpolated;
-              record.solid_angle = omega;
-              record.polarization = polarization;
-              record.capture = capture;
-              record.term = ray.weight * term;
-              record.sum = running ? sum
-                                   : sum + ray_sum * ray.weight *
-                                               combined(Apply::to_each_term, capture, polarization,
-                                                        omega);
-              visit(record);
-            }
-          }
-          if (!running)
-            sum = sum +
-                  ray_sum * weight * combined(Apply::to_each_term, capture, polarization, omega);
+      T F;
+      [[maybe_unused]] bool interpolated = false;
+      if (Tricubic && tricubic_steps > 0) {
+        const auto inside = grid.surrounds(h);
+        F = tricubic_structure_factor(grid, default_F, h, inside & scatters);
+        if constexpr (counts) {
+          --tricubic_steps;
+          interpolated = inside;
+          if (!interpolated && out.first_miss == all_steps)
+            out.first_miss = asked - tricubic_steps - 1;
         }
+      } else {
+        F = nearest_structure_factor(grid, default_F, nearest);
       }
-  }
+      const T term = F * F * latt * latt;
+      if (running)
+        sum = select(scatters, (sum + weight * term) * running_factor, sum);
+      else
+        ray_sum = ray_sum + select(scatters, term, none);
+
+      if constexpr (Visits::active) {
+        StepRecord record;
+        record.at = at;
+        record.ray = static_cast<int>(ray_index);
+        record.phi = o / lattice.domains;
+        record.domain = o % lattice.domains;
+        record.q = q;
+        record.hkl = h;
+        record.nearest = nearest;
+        record.lattice_factor = latt;
+        record.structure_factor = F;
+        record.interpolated = interpolated;
+        record.solid_angle = factors.solid_angle;
+        record.polarization = factors.polarization;
+        record.capture = factors.capture;
+        record.term = ray.weight * term;
+        record.sum = running ? sum : sum + ray_sum * ray.weight * combined(Apply::to_each_term);
+        visit(record);
+      }
+    }
+    if (!running) sum = sum + ray_sum * weight * combined(Apply::to_each_term);
+  };
+  walk_rays(plan, panel, fast, slow, factors, on_spot, on_ray);
 
   out.sum = sum;
-  out.solid_angle = omega;
-  out.polarization = polarization;
-  out.capture = capture;
-  out.photons = T(plan.scale) * sum * combined(Apply::once, capture, polarization, omega);
+  out.solid_angle = factors.solid_angle;
+  out.polarization = factors.polarization;
+  out.capture = factors.capture;
+  out.photons = T(plan.scale) * sum * combined(Apply::once);
   if (!(plan.background.per_sr == Real(0)))
-    out.photons = out.photons +
-                  T(plan.background.per_sr) * background /
-                      T(double(rays.size()) * double(plan.oversample) * double(plan.oversample));
+    out.photons = out.photons + background_photons(plan, panel, fast, slow);
   return out;
 }
 

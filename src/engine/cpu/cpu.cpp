@@ -88,9 +88,8 @@ class CpuLoaded final : public Loaded {
     if (!panels_.empty()) return panels_;
     const Lookup nearest = plan_.lattice.grid ? Lookup::nearest : Lookup::constant;
     for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
-      std::string obstacle = options_.precision == Precision::float64
-                                 ? "-dtype float64"
-                                 : needs_wide(plan_, plan_.panels[i]);
+      std::string obstacle = options_.precision == Precision::float64 ? "-dtype float64"
+                                                                      : needs_wide(plan_);
       const auto kernel = obstacle.empty() ? kernels_.single : kernels_.wide;
       panels_.push_back(
           {make_cpu_plan(plan_, i, table(), options_.skip_below), obstacle,

@@ -262,8 +262,7 @@ CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& ta
   for (const Mat3d& m : plan.lattice.orientations)
     p.edges_m = {std::max(p.edges_m.x, length(m.a)), std::max(p.edges_m.y, length(m.b)),
                  std::max(p.edges_m.z, length(m.c))};
-  if (plan.dmin > 0 || plan.background.per_sr != 0 || plan.rules.each_polarization())
-    p.ray_factors = true;
+  if (plan.dmin > 0 || plan.rules.each_polarization()) p.ray_factors = true;
   const Vec3d& n = plan.lattice.cells;
   const double terms = double(plan.light.rays.size()) * double(plan.lattice.orientations.size());
   const double left = tolerated * std::min(most_cancelled, std::sqrt(terms)) / image_error -
@@ -275,16 +274,13 @@ CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& ta
   return p;
 }
 
-std::string needs_wide(const Plan& plan, const PlanPanel& panel) {
+std::string needs_wide(const Plan& plan) {
   if (plan.rules.running())
     return "the factors of -oversample_thick, -oversample_polar or -oversample_omega multiply a "
            "running sum, whose order and zeros matter";
-  const bool once = plan.rules.once_polarization();
-  if (plan.dmin > 0 && once)
+  if (plan.dmin > 0 && plan.rules.once_polarization())
     return "with -dmin the first source that is not cut off, another one in each pixel, polarizes "
            "all";
-  if (plan.background.per_sr != 0 && (once || plan.rules.once_capture(panel.sensor)))
-    return "the background rides on factors that are kept from the first source on";
   if (plan.lattice.grid && double(plan.lattice.grid->values().size()) >= exact_in_single)
     return "the structure-factor table has more entries than single precision can count";
   const Vec3d& n = plan.lattice.cells;

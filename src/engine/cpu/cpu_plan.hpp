@@ -86,7 +86,7 @@ struct CpuPlan {
 CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& table,
                       double skip_below, bool bands_allowed = true);
 
-/// Why the mixed-precision kernels cannot compute a panel of a plan; empty: they can.
-std::string needs_wide(const Plan& plan, const PlanPanel& panel);
+/// Why the mixed-precision kernels cannot compute a plan; empty: they can.
+std::string needs_wide(const Plan& plan);
 
 }  // namespace nablabragg::engine

@@ -69,8 +69,7 @@ CpuDerivatives::CpuDerivatives(const Plan& plan, const SingleTable& table,
   const KernelSet& kernels = kernels_of_this_machine();
   const auto shape = plan.lattice.shape;
   for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
-    const bool wide = options.precision == Precision::float64 ||
-                      !needs_wide(plan_, plan_.panels[i]).empty();
+    const bool wide = options.precision == Precision::float64 || !needs_wide(plan_).empty();
     const auto kernel = wide ? kernels.wide_gradient : kernels.single_gradient;
     panels_.push_back(
         {make_cpu_plan(plan_, i, table, options.skip_below, !wide && plan_.light.shared_directions),

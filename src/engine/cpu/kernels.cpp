@@ -192,31 +192,26 @@ struct SpotFactors {
 
 /// What the pixels of a tile gather over the chunks.
 struct Gathered {
-  alignas(64) std::array<double, tile_pixels> sums, background;
+  alignas(64) std::array<double, tile_pixels> sums;
   alignas(64) std::array<float, tile_pixels> once;  ///< solid angle and polarization taken once
   alignas(64) std::array<float, tile_pixels> captures;
 };
 
 /// From the sums over the steps to photons.
 struct ToPhotons {
-  double start, unit, background;
-  bool one_capture, lights_background;
+  double start, unit;
+  bool one_capture;
 
   NABLA_INLINE ToPhotons(const CpuPlan& p, bool captures_once)
       : start(p.plan->scale * p.plan->background.starting_sum),
         unit(p.unit),
-        background(p.plan->background.per_sr / (static_cast<double>(p.plan->light.rays.size()) *
-                                                p.plan->oversample * p.plan->oversample)),
-        one_capture(captures_once),
-        lights_background(p.plan->background.per_sr != 0) {}
+        one_capture(captures_once) {}
 
   template <int K>
   NABLA_INLINE Doubles<K> of(const Doubles<K>& sum, const Gathered& gathered, size_t first) const {
     using Wide = Doubles<K>;
     Wide photons = (Wide(start) + Wide(unit) * sum) * widen(load<K>(gathered.once, first));
     if (one_capture) photons = photons * widen(load<K>(gathered.captures, first));
-    if (lights_background)
-      photons = photons + Wide(background) * Wide::load(gathered.background.data() + first);
     return photons;
   }
 };
@@ -374,7 +369,6 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   const Plan& plan = *p.plan;
   const SpotFactors<Parts> factors(p);
   const ToPhotons to_photons(p, factors.one_capture);
-  const bool lights_background = to_photons.lights_background;
   const auto samples = static_cast<std::int64_t>(p.samples.size());
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
 
@@ -398,7 +392,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
           dark_rays += beam_of(p, chunk, static_cast<size_t>(std::countr_zero(dark))).rays;
         out.skipped += dark_rays * samples * wanted_pixels(tile, blocks) / block_pixels;
       }
-      if ((reached.one_cell | reached.many_cells) == 0 && !first_chunk && !lights_background) {
+      if ((reached.one_cell | reached.many_cells) == 0 && !first_chunk) {
         if (last_chunk)
           to_photons.of<Parts>(Wide::load(gathered.sums.data() + first), gathered, first)
               .store(out.photons.data() + first);
@@ -427,9 +421,6 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
         if (factors.each_omega) {
           omega = factors.solid_angle_of(spot, at.layer);
           if (first_chunk) keep(widen(omega), very_first, out.solid_angle, first);
-        } else if (lights_background) {
-          // Then nothing else is taken once (needs_wide).
-          omega = load<Parts>(gathered.once, first);
         }
         if (factors.each_capture) {
           capture = factors.capture_of(spot, at.layer);
@@ -438,7 +429,6 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
           factors.capture_of(spot, at.layer).store(gathered.captures.data() + first);
         }
         if (p.ray_factors) {
-          Wide light(0);
           for (int i = 0; i < chunk.beams; ++i) {
             const Beam&
                 beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
@@ -446,16 +436,12 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
             if (factors.each_polarization)
               factor = factors.polarization_of(spot, single<Parts>(beam.incident),
                                                single<Parts>(beam.magnetic));
-            // A beam whose orientations fill several chunks counts with its first one.
-            if (lights_background && (i > 0 || begin % orientations == 0))
-              light = light + widen(single<Parts>(beam.light) * factor * omega * capture);
             factor = single<Parts>(beam.weight) * factor;
             if constexpr (phases == Phases::wide)
               if (plan.dmin > 0)
                 factor = factor * narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
             factor.store(beam_factors.values[i]);
           }
-          if (lights_background) keep(light, very_first, gathered.background, first);
         }
 
         const LitSpot lit{p, tile, first, at, chunk};
@@ -479,9 +465,19 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   out.anchored = phases == Phases::anchored;
 }
 
-/// With the phases that are accurate enough for the tile.
+void add_background(const CpuPlan& p, const Tile& tile, TileSums& out) {
+  const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
+  for (size_t first = 0; first < pixels; first += lanes) {
+    const Double photons = background_photons(*p.plan, *p.panel, widen(load<1>(tile.fast, first)),
+                                              widen(load<1>(tile.slow, first)));
+    double* const at = out.photons.data() + first;
+    (Double::load(at) + photons).store(at);
+  }
+}
+
+/// The lattice's light, with the phases that are accurate enough for the tile.
 template <class Shape, Lookup lookup>
-void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
+void render_steps(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
   find_anchors(p, tile, anchors);
   const bool anchored = suits_anchors(p, anchors);
@@ -495,6 +491,11 @@ void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
                   ? render_single<Phases::anchored, Shape, lookup, 2>
                   : render_single<Phases::anchored, Shape, lookup, 1>)(p, tile, anchors, out);
   render_single<Phases::wide, Shape, lookup, 1>(p, tile, anchors, out);
+}
+template <class Shape, Lookup lookup>
+void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
+  render_steps<Shape, lookup>(p, tile, out);
+  if (p.plan->background.per_sr != 0) add_background(p, tile, out);
 }
 
 // ---- Into the image -----------------------------------------------------------------------------

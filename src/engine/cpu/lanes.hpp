@@ -30,8 +30,10 @@ struct Lanes {
     for (int i = 0; i < K; ++i) part[i] = a.part[i];
     return *this;
   }
-  NABLA_INLINE Lanes(S value) {
-    for (auto& p : part) p = hn::Set(D(), value);
+  /// A number of a description or a plan, in the precision of the lanes.
+  template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+  NABLA_INLINE Lanes(Number value) {
+    for (auto& p : part) p = hn::Set(D(), static_cast<S>(value));
   }
   template <class Function>
   NABLA_INLINE static Lanes of(Function&& f) {

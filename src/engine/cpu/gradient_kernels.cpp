@@ -440,28 +440,50 @@ class TilePullBack {
       add_index(which, of_each(adjoint));
       physics::for_each_width([&](T& to, const Side& more) { add(to, of(more)); },
                               to_.numbers.lattice, width);
-      if constexpr (lookup == Lookup::tricubic || (lookup == Lookup::nearest && !one_cell)) {
+      if constexpr (lookup == Lookup::tricubic) {
         AmplitudeSlopes<T, T, lookup> its;
         its.offset = of(amplitude.offset);
         its.inside = nth_mask<registers>(amplitude.inside, n);
-        if constexpr (lookup == Lookup::tricubic) its.between = of_each(amplitude.between);
-        add_amplitude(which, its, of(F_adjoint));
+        its.between = of_each(amplitude.between);
+        add_amplitude(its, of(F_adjoint));
       }
     }
-    if constexpr (lookup == Lookup::nearest && one_cell)
-      for (size_t i = 0; i < parts; ++i)
-        add_nearest(o[i], static_cast<std::int32_t>(chunk_.offset[o[i]][blocks[i]]),
-                    nth<1>(F_adjoint, static_cast<int>(i)));
+    if constexpr (lookup == Lookup::nearest)
+      for (size_t i = 0; i < parts; ++i) {
+        const auto part = static_cast<int>(i);
+        const float home = chunk_.offset[o[i]][blocks[i]];
+        if constexpr (one_cell)
+          add_nearest(o[i], home, nth<1>(F_adjoint, part));
+        else
+          add_nearest(o[i], home, nth<1>(F_adjoint, part), nth<1>(amplitude.offset, part),
+                      nth_mask<1>(amplitude.inside, part));
+      }
   }
 
-  /// The adjoint of F of one lattice point, of one register of pixels.
-  NABLA_INLINE void add_nearest(size_t o, std::int32_t offset, const Single& adjoint) {
-    if (offset < 0) {
-      T& all = to_.numbers.lattice.default_F;
-      all.part[0] = hn::Add(all.part[0], adjoint.part[0]);
-    } else if (sink_.wants_table) {
-      nearest_.add(o, offset, adjoint);
-    }
+  /// The adjoint of F of one lattice point, of one register of pixels; `offset`: in the table.
+  NABLA_INLINE void add_nearest(size_t o, float offset, const Single& adjoint) {
+    if (offset < 0)
+      add_default(adjoint);
+    else if (sink_.wants_table)
+      nearest_.add(o, static_cast<std::int32_t>(offset), adjoint);
+  }
+  /// Of lattice points that differ from lane to lane; most are the one at `home`.
+  NABLA_INLINE void add_nearest(size_t o, float home, const Single& adjoint, const Single& offset,
+                                const Single::Mask& inside) {
+    const Single none(0.0f);
+    add_default(select(inside, none, adjoint));
+    if (!sink_.wants_table) return;
+    const auto at_home = inside & (offset == Single(home));
+    if (home >= 0) nearest_.add(o, static_cast<std::int32_t>(home), select(at_home, adjoint, none));
+    for_each_offset(offset, inside & !at_home & (adjoint != none),
+                    [&](std::int64_t where, const Single::Mask& mask) NABLA_INLINE_LAMBDA {
+                      nearest_.add(o, static_cast<std::int32_t>(where),
+                                   select(mask, adjoint, none));
+                    });
+  }
+  NABLA_INLINE void add_default(const Single& adjoint) {
+    auto& all = to_.numbers.lattice.default_F.part[0];
+    all = hn::Add(all, adjoint.part[0]);
   }
 
   /// F as the images have it; `cell` and `d`: the nearest lattice point and the way from there.
@@ -532,7 +554,7 @@ class TilePullBack {
     add_index(static_cast<size_t>(o), adjoint);
     physics::for_each_width([](T& to, const T& more) { add(to, more); }, to_.numbers.lattice,
                             Shape::width_adjoint(latt, shaped<T>(distance), factor_adjoint));
-    add_amplitude(static_cast<size_t>(o), amplitude, F_adjoint);
+    add_amplitude(amplitude, F_adjoint);
   }
 
   /// One orientation of a band of Gaussian spots.
@@ -595,13 +617,12 @@ class TilePullBack {
     add_index(static_cast<size_t>(o), light * slopes.index);
     physics::for_each_number_of_metric([&](T& to, const T& more) { add(to, light * more); },
                                        to_.numbers.lattice.metric, std::as_const(slopes.metric));
-    add_amplitude(static_cast<size_t>(o), amplitude, T(2) * at.coefficient * peak * moments.zeroth);
+    add_amplitude(amplitude, T(2) * at.coefficient * peak * moments.zeroth);
   }
 
   /// The adjoint of F, where it comes from.
   template <class Index>
-  NABLA_INLINE void add_amplitude([[maybe_unused]] size_t o,
-                                  const AmplitudeSlopes<T, Index, lookup>& amplitude,
+  NABLA_INLINE void add_amplitude(const AmplitudeSlopes<T, Index, lookup>& amplitude,
                                   const T& shaped_adjoint) {
     if constexpr (lookup != Lookup::constant) {
       const auto to_shape = [](const Index& x) {
@@ -627,9 +648,7 @@ class TilePullBack {
       for_each_offset(amplitude.offset, in_table,
                       [&](std::int64_t offset, const typename Index::Mask& mask) {
                         const Index theirs = select(mask, adjoint, none);
-                        if constexpr (lookup == Lookup::nearest && std::is_same_v<Index, Single>)
-                          nearest_.add(o, static_cast<std::int32_t>(offset), theirs);
-                        else if constexpr (lookup == Lookup::nearest)
+                        if constexpr (lookup == Lookup::nearest)
                           sink_.table.add(offset, lane_sum(theirs));
                         else
                           nodes_.add(offset, to_shape(theirs), amplitude.between);

@@ -108,7 +108,7 @@ void seed_places(const Experiment& settled, std::span<const Place> places,
 
 /// Each source makes its own ray, so that all of them may share four directions.
 static_assert(width >= 4);
-void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& out) {
+void add_source_list(const Experiment& settled, const Plan& adjoints, NamedValues& out) {
   const auto& sources = settled.beam.sources;
   const std::size_t n = sources.size();
   const auto plan = dual_plan(settled, [](auto& e) {
@@ -119,27 +119,28 @@ void add_source_list(const Experiment& settled, const Plan& bars, NamedValues& o
   });
   auto &directions = out["source_directions"], &weights = out["source_weights"],
        &wavelengths = out["source_wavelengths"];
-  double total = 0, mean_bar = 0;
+  double total = 0, mean_adjoint = 0;
   for (std::size_t i = 0; i < n; ++i) {
     std::array<double, width> sum{};
     for_each_number_of_ray(
-        [&](const double& bar, const Real& x) {
-          for (std::size_t k = 0; k < width; ++k) sum[k] += bar * x.slopes[k];
+        [&](const double& adjoint, const Real& x) {
+          for (std::size_t k = 0; k < width; ++k) sum[k] += adjoint * x.slopes[k];
         },
-        bars.light.rays[i], plan.light.rays[i]);
+        adjoints.light.rays[i], plan.light.rays[i]);
     directions.insert(directions.end(), {sum[0], sum[1], sum[2]});
     wavelengths.push_back(sum[3]);
     total += sources[i].weight;
-    mean_bar += bars.light.rays[i].weight * sources[i].weight;
+    mean_adjoint += adjoints.light.rays[i].weight * sources[i].weight;
   }
   // Of weights over their mean
   for (std::size_t i = 0; i < n; ++i)
     weights.push_back(settled.quirks.source_weights_ignored
                           ? 0
-                          : (bars.light.rays[i].weight - mean_bar / total) * double(n) / total);
+                          : (adjoints.light.rays[i].weight - mean_adjoint / total) * double(n) /
+                                total);
 }
 
-NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) {
+NamedValues gradient_of_parameters(const Experiment& settled, const Plan& adjoints) {
   NamedValues out;
   const std::vector<Place> places = places_of(settled);
   for (std::size_t first = 0; first < places.size(); first += width) {
@@ -147,15 +148,15 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& bars) 
     const auto plan = dual_plan(settled, [&](auto& e) { seed_places(settled, some, e); });
     std::array<double, width> sums{};
     for_each_number_of_plan(
-        [&](const double& bar, const Real& x) {
-          if (bar == 0) return;
-          for (std::size_t k = 0; k < width; ++k) sums[k] += bar * x.slopes[k];
+        [&](const double& adjoint, const Real& x) {
+          if (adjoint == 0) return;
+          for (std::size_t k = 0; k < width; ++k) sums[k] += adjoint * x.slopes[k];
         },
-        bars, plan);
+        adjoints, plan);
     for (std::size_t k = 0; k < some.size(); ++k) out[some[k].name].push_back(sums[k]);
   }
-  if (!settled.beam.sources.empty()) add_source_list(settled, bars, out);
-  out[std::string(default_F_name)] = {bars.lattice.default_F};
+  if (!settled.beam.sources.empty()) add_source_list(settled, adjoints, out);
+  out[std::string(default_F_name)] = {adjoints.lattice.default_F};
   return out;
 }
 

@@ -3,7 +3,7 @@
 // once.  GPU threads can call it, too: tests/gpu/walk_plan.cu.
 //
 // The order of the loops is part of the definition: nanoBragg's running products and its
-// interpolation latch depend on it.
+// interpolation cutoff depend on it.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -106,7 +106,7 @@ NABLA_INLINE double value_at(const double* values, double offset, bool wanted) {
   return wanted ? values[static_cast<std::int64_t>(offset)] : 0;
 }
 
-/// Calls `work(corner, who)` once for each different offset of the wanted lanes.
+/// Calls `work(corner, mask)` once for each different offset of the wanted lanes.
 template <class Work>
 NABLA_INLINE void for_each_offset(double offset, bool wanted, Work&& work) {
   if (wanted) work(static_cast<std::int64_t>(offset), true);
@@ -209,10 +209,9 @@ struct WalkedFactors {
 /// light can come from there: q is the scattering vector [1/m], `kept` where -dmin lets the lattice
 /// scatter it.
 template <class AnyPlan, class Real, class T, class OnSpot, class OnRay>
-NABLA_HOST_DEVICE NABLA_INLINE void walk_rays(const AnyPlan& plan,
-                                              const BasicPanelNumbers<Real>& panel, const T& fast,
-                                              const T& slow, WalkedFactors<T>& factors,
-                                              OnSpot&& on_spot, OnRay&& on_ray) {
+NABLA_INLINE void walk_rays(const AnyPlan& plan, const BasicPanelNumbers<Real>& panel,
+                            const T& fast, const T& slow, WalkedFactors<T>& factors,
+                            OnSpot&& on_spot, OnRay&& on_ray) {
   const auto& rules = plan.rules;
   const auto& rays = plan.light.rays;
   const auto as = [](const auto& x) { return physics::number<T>(x); };

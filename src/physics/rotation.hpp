@@ -28,8 +28,8 @@ NABLA_INLINE Vec3<Real> rotate_about(const Vec3<Real>& v, const Vec3<Real>& axis
           axis.z * along + v.z * c + across.z * s};
 }
 
-/// What a function of rotate_about(v, axis, angle) changes by, with each of the three; `bar` is its
-/// derivative with respect to the result.
+/// What a function of rotate_about(v, axis, angle) changes by, with each of the three; `adjoint` is
+/// its derivative with respect to the result.
 template <class Real>
 struct RotationBars {
   Vec3<Real> v, axis;
@@ -37,14 +37,14 @@ struct RotationBars {
 };
 template <class Real>
 NABLA_INLINE RotationBars<Real> pull_back_rotation(const Vec3<Real>& v, const Vec3<Real>& axis,
-                                                   const Real& angle, const Vec3<Real>& bar) {
+                                                   const Real& angle, const Vec3<Real>& adjoint) {
   using std::cos;
   using std::sin;
   const Real c = cos(angle), s = sin(angle), t = Real(1) - c;
-  const Real along = dot(axis, v), bar_along = dot(axis, bar);
-  return {(t * bar_along) * axis + c * bar - s * cross(axis, bar),
-          t * (along * bar + bar_along * v) + s * cross(v, bar),
-          dot(bar, s * (along * axis - v) + c * cross(axis, v))};
+  const Real along = dot(axis, v), adjoint_along = dot(axis, adjoint);
+  return {(t * adjoint_along) * axis + c * adjoint - s * cross(axis, adjoint),
+          t * (along * adjoint + adjoint_along * v) + s * cross(v, adjoint),
+          dot(adjoint, s * (along * axis - v) + c * cross(axis, v))};
 }
 
 template <class Real>

@@ -15,12 +15,6 @@ namespace {
 using description::same_value;
 using testing::HasSubstr;
 
-std::string replaced(std::string text, const std::string& what, const std::string& by) {
-  const std::size_t at = text.find(what);
-  EXPECT_NE(at, std::string::npos) << what;
-  return text.replace(at, what.size(), by);
-}
-
 std::string refusal_of(const std::string& text) {
   return message_of<InputError>([&] { experiment_from_json(text); });
 }

@@ -3,7 +3,7 @@
 #pragma once
 #include <new>  // for launder
 
-#include "engine/cpu/operators.hpp"
+#include "engine/cpu/pairs.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 

@@ -6,7 +6,7 @@
 // by.  Compiled once for each instruction set.
 #include "engine/cpu/gradient_kernels.hpp"
 
-#include "engine/cpu/operators.hpp"
+#include "engine/cpu/pairs.hpp"
 #include "engine/cpu/tile_adjoints.hpp"
 
 #if HWY_ARCH_X86
@@ -86,10 +86,10 @@ class TilePullBack {
 
   void run() {
     const size_t orientations = plan_.lattice.orientations.size(),
-                 operators = p_.beams.size() * orientations,
+                 pairs = p_.beams.size() * orientations,
                  pixels = static_cast<size_t>(tile_.blocks) * block_pixels;
     const bool has_background = plan_.background.per_sr != 0;
-    for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk_.count)) {
+    for (size_t begin = 0; begin < pairs; begin += static_cast<size_t>(chunk_.count)) {
       begin_ = begin;
       // A table that single precision cannot index has no dark entries here.
       fill_chunk<is_wide<T> ? Lookup::constant : lookup, anchored>(
@@ -341,9 +341,9 @@ class TilePullBack {
     }
 
     if constexpr (anchored) {
-      pull_back_operators<false>(phase.phase, reached_.many_cells);
+      pull_back_pairs<false>(phase.phase, reached_.many_cells);
       if constexpr (lookup != Lookup::tricubic)
-        pull_back_operators<true>(phase.phase, reached_.one_cell);
+        pull_back_pairs<true>(phase.phase, reached_.one_cell);
     } else {
       for (std::uint32_t left = lit(); left != 0; left &= left - 1) {
         const int o = std::countr_zero(left);
@@ -379,7 +379,7 @@ class TilePullBack {
     }
   }
 
-  NABLA_INLINE LitBeam& beam_of_operator(size_t o) {
+  NABLA_INLINE LitBeam& beam_of_pair(size_t o) {
     return beams_[static_cast<size_t>(chunk_.beam[o])];
   }
   NABLA_INLINE Vec3<Wide<T>> away_from(const Beam& beam, const Phase& phase) const {
@@ -388,10 +388,10 @@ class TilePullBack {
 
   // ---- One orientation: its fringes and its structure factor ------------------------------------
 
-  /// With anchored phases: two operators side by side, or one on two registers of pixels, hide each
+  /// With anchored phases: two pairs side by side, or one on two registers of pixels, hide each
   /// other's latencies.
   template <bool one_cell>
-  NABLA_INLINE void pull_back_operators(const AnchoredPhase<registers>& phase, std::uint32_t bits) {
+  NABLA_INLINE void pull_back_pairs(const AnchoredPhase<registers>& phase, std::uint32_t bits) {
     size_t list[chunk_size];
     const size_t n = list_bits(bits, list);
     size_t i = 0;
@@ -401,20 +401,20 @@ class TilePullBack {
   }
 
   template <bool one_cell, int N>
-  NABLA_INLINE void pull_back_anchored(const std::array<size_t, N>& operators,
+  NABLA_INLINE void pull_back_anchored(const std::array<size_t, N>& pairs,
                                        const AnchoredPhase<registers>& phase) {
     constexpr int parts = N * registers;
     using Side = Singles<parts>;
     const auto repeat = [](const T& x) { return repeated<N>(x); };
     const auto each = [&](auto&& value) {
       return Side::of([&](int i) {
-        return value(operators[static_cast<size_t>(i / registers)]).part[i % registers];
+        return value(pairs[static_cast<size_t>(i / registers)]).part[i % registers];
       });
     };
     size_t o[parts];
     std::array<size_t, parts> blocks;
     for (size_t i = 0; i < parts; ++i) {
-      o[i] = operators[i / registers];
+      o[i] = pairs[i / registers];
       blocks[i] = blocks_[i % registers];
     }
 
@@ -425,7 +425,7 @@ class TilePullBack {
 
     const auto amplitude = anchored_amplitude<one_cell, parts>(o, blocks, cell, distance);
     const Side coefficient = each(
-        [&](size_t which) -> const T& { return beam_of_operator(which).coefficient; });
+        [&](size_t which) -> const T& { return beam_of_pair(which).coefficient; });
     const Side scattered = amplitude.F * latt.factor, intensity = scattered * scattered,
                scaled = Side(2) * coefficient * scattered, factor_adjoint = scaled * amplitude.F,
                F_adjoint = scaled * latt.factor;
@@ -433,10 +433,10 @@ class TilePullBack {
     if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + F_adjoint * amplitude.slope;
     const auto width = Shape::width_adjoint(latt, distance, factor_adjoint);
     for (int n = 0; n < N; ++n) {
-      const size_t which = operators[static_cast<size_t>(n)];
+      const size_t which = pairs[static_cast<size_t>(n)];
       const auto of = [&](const Side& x) { return nth<registers>(x, n); };
       const auto of_each = [&](const Vec3<Side>& v) { return Vec3<T>{of(v.x), of(v.y), of(v.z)}; };
-      add(beam_of_operator(which).intensity, of(intensity));
+      add(beam_of_pair(which).intensity, of(intensity));
       add_index(which, of_each(adjoint));
       physics::for_each_width([&](T& to, const Side& more) { add(to, of(more)); },
                               to_.numbers.lattice, width);
@@ -514,9 +514,9 @@ class TilePullBack {
     return found;
   }
 
-  /// From the adjoint of an operator's indices to those of its axes and of where it looks.
+  /// From the adjoint of an pair's indices to those of its axes and of where it looks.
   NABLA_INLINE void add_index(size_t o, const Vec3<T>& adjoint) {
-    LitBeam& beam = beam_of_operator(o);
+    LitBeam& beam = beam_of_pair(o);
     T(&axes)[9] = to_.axes[o];
     Vec3<T> away_adjoint = beam.away_adjoint;
     const auto row = [&](size_t first, const T& along) NABLA_INLINE_LAMBDA {
@@ -544,7 +544,7 @@ class TilePullBack {
     const Vec3<Wide<T>> distance = h - nearest;
     const auto latt = Shape::slopes(p_.lattice, distance, Shaped<T>());
     const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
-    LitBeam& at = beam_of_operator(static_cast<size_t>(o));
+    LitBeam& at = beam_of_pair(static_cast<size_t>(o));
     const T scattered = amplitude.F * latt.factor;
     add(at.intensity, scattered * scattered);
     const T scaled = T(2) * at.coefficient * scattered, factor_adjoint = scaled * amplitude.F,
@@ -559,7 +559,7 @@ class TilePullBack {
 
   /// One orientation of a band of Gaussian spots.
   NABLA_INLINE void pull_back_band(int o, const Beam& beam, const Vec3<Wide<T>>& away) {
-    LitBeam& at = beam_of_operator(static_cast<size_t>(o));
+    LitBeam& at = beam_of_pair(static_cast<size_t>(o));
     const Vec3<Wide<T>> h = miller_indices(chunk_.wide[o], away);
     const Vec3<Wide<T>> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
     const Vec3<Wide<T>> distance = h - nearest;
@@ -586,25 +586,25 @@ class TilePullBack {
     light.store(lights);
     along.store(alongs);
     for (float(&sum)[lanes] : sums) none.store(sum);
-    using Pair = BandOfPixels::Pair;
-    const Pair fudge = single<2>(lattice.fudge);
+    using Two = BandOfPixels::Two;
+    const Two fudge = single<2>(lattice.fudge);
     for_each_lane(lit, [&](size_t lane) {
-      physics::LineMoments<Pair> moments;
+      physics::LineMoments<Two> moments;
       const size_t row = forwards_ ? lane : 0;
       float *const wavenumbers = sink_.bands.wavenumber(row), *const weights = sink_.bands.weight(
                                                                   row);
-      const Pair per_weight(lights[lane]), per_wavenumber(alongs[lane]);
-      band.for_each_lit_ray(lane, [&](int j, const Pair& u, const Pair& beyond) {
+      const Two per_weight(lights[lane]), per_wavenumber(alongs[lane]);
+      band.for_each_lit_ray(lane, [&](int j, const Two& u, const Two& beyond) {
         const size_t ray = static_cast<size_t>(j) - sink_.bands.begin();
-        const Pair bare = physics::Gauss::intensity_at(beyond, fudge);
-        const Pair lit_by = Pair::load(p_.band_weight.data() + j) * bare, first = lit_by * u;
+        const Two bare = physics::Gauss::intensity_at(beyond, fudge);
+        const Two lit_by = Two::load(p_.band_weight.data() + j) * bare, first = lit_by * u;
         moments.zeroth = moments.zeroth + lit_by;
         moments.first = moments.first + first;
         moments.second = moments.second + first * u;
-        (Pair::load(weights + ray) + per_weight * bare).store(weights + ray);
-        (Pair::load(wavenumbers + ray) + per_wavenumber * first).store(wavenumbers + ray);
+        (Two::load(weights + ray) + per_weight * bare).store(weights + ray);
+        (Two::load(wavenumbers + ray) + per_wavenumber * first).store(wavenumbers + ray);
       });
-      const auto sum = [](const Pair& x) { return sum_of(first_half(x) + second_half(x)); };
+      const auto sum = [](const Two& x) { return sum_of(first_half(x) + second_half(x)); };
       sums[0][lane] = sum(moments.zeroth);
       sums[1][lane] = sum(moments.first);
       sums[2][lane] = sum(moments.second);
@@ -691,7 +691,7 @@ class TilePullBack {
   const double own_depth_;  ///< of a layer behind the one before, for its own solid angle [m]
   const Anchors& anchors_;
   alignas(64) Chunk chunk_;
-  size_t begin_ = 0;  ///< of the chunk, among the operators
+  size_t begin_ = 0;  ///< of the chunk, among the pairs
   TileAdjoints<T> to_;
   NodeAdjoints<physics::Scalar<T>> nodes_;
   NearestAdjoints nearest_;
@@ -734,7 +734,7 @@ void pull_back_tile(const CpuPlan& p, const Tile& tile,
   const TileTask task{p, tile, weights, sink, anchors};
   if constexpr (!is_wide<T> && !Shape::why_double) {
     if (suits_anchors(p, anchors) && !sink.table_tangent) {
-      // A plan of one operator has two registers of pixels side by side.
+      // A plan of one pair has two registers of pixels side by side.
       if (p.beams.size() * p.plan->lattice.orientations.size() == 1)
         return TilePullBack<Singles<2>, Shape, lookup, Steps::anchored>(task).run();
       return TilePullBack<Single, Shape, lookup, Steps::anchored>(task).run();

@@ -1,6 +1,6 @@
 // The kernels of the cpu engine.  This file is compiled once for each instruction set, all of it in
 // the namespace of that set; scripts/check-kernels makes sure that nothing leaks out of it.
-#include "engine/cpu/operators.hpp"
+#include "engine/cpu/pairs.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
@@ -125,13 +125,13 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   alignas(64) float sums[lanes];
   const Single none(0.0f);
   none.store(sums);
-  using Pair = BandOfPixels::Pair;
-  const Pair count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
+  using Two = BandOfPixels::Two;
+  const Two count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
   for_each_lane(band.lit & (F2 > none), [&](size_t lane) {
-    Pair sum(0.0f);
-    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Pair&, const Pair& beyond) {
-      const Pair latt = physics::Gauss::factor_at(Pair(band.leasts[lane]) + beyond, count, fudge);
-      sum = sum + Pair::load(p.band_weight.data() + j) * (latt * latt);
+    Two sum(0.0f);
+    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Two&, const Two& beyond) {
+      const Two latt = physics::Gauss::factor_at(Two(band.leasts[lane]) + beyond, count, fudge);
+      sum = sum + Two::load(p.band_weight.data() + j) * (latt * latt);
     });
     sums[lane] = sum_of(first_half(sum) + second_half(sum));
   });
@@ -240,12 +240,12 @@ template <int K>
 struct BeamFactors {
   alignas(64) float values[chunk_size][Singles<K>::count];
 
-  NABLA_INLINE Singles<K> of_operator(const Chunk& chunk, size_t o) const {
+  NABLA_INLINE Singles<K> of_pair(const Chunk& chunk, size_t o) const {
     return Singles<K>::load(values[chunk.beam[o]]);
   }
 };
 
-/// A spot of the sensor in some registers of pixels, and the operators of which some reach it.
+/// A spot of the sensor in some registers of pixels, and the pairs of which some reach it.
 struct LitSpot {
   const CpuPlan& p;
   const Tile& tile;
@@ -255,7 +255,7 @@ struct LitSpot {
 };
 
 /// anchored_intensity(), and in double precision where that is unsure.
-/// `registers`: of pixels; 1 where N operators share one.
+/// `registers`: of pixels; 1 where N pairs share one.
 template <class Shape, Lookup lookup, bool one_cell, int registers, int N>
 NABLA_INLINE Singles<N> sure_intensity(const LitSpot& at, const size_t (&o)[N],
                                        const std::array<size_t, N>& blocks,
@@ -273,52 +273,52 @@ NABLA_INLINE Singles<N> sure_intensity(const LitSpot& at, const size_t (&o)[N],
   return term;
 }
 
-/// F^2 F_latt^2 of the plan's only operator, weighed: two registers of pixels side by side hide
+/// F^2 F_latt^2 of the plan's only pair, weighed: two registers of pixels side by side hide
 /// each other's latencies.
 template <class Shape, Lookup lookup, bool one_cell>
-NABLA_INLINE Singles<2> sum_of_operators(const LitSpot& at, const Vec3<Singles<2>>& change,
-                                         std::uint32_t bits, const BeamFactors<2>& beam_factors) {
+NABLA_INLINE Singles<2> sum_of_pairs(const LitSpot& at, const Vec3<Singles<2>>& change,
+                                     std::uint32_t bits, const BeamFactors<2>& beam_factors) {
   if (bits == 0) return Singles<2>(0.0f);
   const size_t o[] = {0, 0};
   const Singles<2> term = sure_intensity<Shape, lookup, one_cell, 2, 2>(
       at, o, blocks_of<2>(at.first), change);
-  return at.p.ray_factors ? term * beam_factors.of_operator(at.chunk, 0) : term;
+  return at.p.ray_factors ? term * beam_factors.of_pair(at.chunk, 0) : term;
 }
 
-/// The same for one register of pixels and several operators: two operators are side by side.
+/// The same for one register of pixels and several pairs: two pairs are side by side.
 template <class Shape, Lookup lookup, bool one_cell>
-NABLA_INLINE Single sum_of_operators(const LitSpot& at, const Vec3<Single>& change,
-                                     std::uint32_t bits, const BeamFactors<1>& beam_factors) {
+NABLA_INLINE Single sum_of_pairs(const LitSpot& at, const Vec3<Single>& change, std::uint32_t bits,
+                                 const BeamFactors<1>& beam_factors) {
   size_t list[chunk_size];
   const size_t n = list_bits(bits, list), block = block_of(at.first);
   const bool weighed = at.p.ray_factors;
   const Vec3<Singles<2>> changes{twice(change.x), twice(change.y), twice(change.z)};
-  Singles<2> pairs(0.0f);
+  Singles<2> both(0.0f);
   size_t i = 0;
   for (; i + 2 <= n; i += 2) {
     const size_t o[] = {list[i], list[i + 1]};
     auto term = sure_intensity<Shape, lookup, one_cell, 1, 2>(at, o, {block, block}, changes);
     if (weighed)
-      term = term * Singles<2>::of(
-                        [&](int k) { return beam_factors.of_operator(at.chunk, o[k]).part[0]; });
-    pairs = pairs + term;
+      term = term *
+             Singles<2>::of([&](int k) { return beam_factors.of_pair(at.chunk, o[k]).part[0]; });
+    both = both + term;
   }
-  const Single terms = first_half(pairs) + second_half(pairs);
+  const Single terms = first_half(both) + second_half(both);
   if (i == n) return terms;
   const size_t o[] = {list[i]};
   const Single term = sure_intensity<Shape, lookup, one_cell, 1, 1>(at, o, {block}, change);
-  return weighed ? terms + term * beam_factors.of_operator(at.chunk, list[i]) : terms + term;
+  return weighed ? terms + term * beam_factors.of_pair(at.chunk, list[i]) : terms + term;
 }
 
-/// F^2 F_latt^2 of the operators that reach a spot, weighed and summed.
+/// F^2 F_latt^2 of the pairs that reach a spot, weighed and summed.
 template <class Shape, Lookup lookup, int K>
 NABLA_INLINE Singles<K> sum_of_steps(const LitSpot& at, const AnchoredPhase<K>& phase,
                                      const Reached& reached, const BeamFactors<K>& beam_factors) {
-  const Singles<K> terms = sum_of_operators<Shape, lookup, false>(at, phase.change,
-                                                                  reached.many_cells, beam_factors);
+  const Singles<K> terms = sum_of_pairs<Shape, lookup, false>(at, phase.change, reached.many_cells,
+                                                              beam_factors);
   if constexpr (lookup == Lookup::tricubic) return terms;
   return terms +
-         sum_of_operators<Shape, lookup, true>(at, phase.change, reached.one_cell, beam_factors);
+         sum_of_pairs<Shape, lookup, true>(at, phase.change, reached.one_cell, beam_factors);
 }
 template <class Shape, Lookup lookup>
 NABLA_INLINE Single sum_of_steps(const LitSpot& at, const DoublePhase& phase,
@@ -330,12 +330,12 @@ NABLA_INLINE Single sum_of_steps(const LitSpot& at, const DoublePhase& phase,
     const size_t o = list[i];
     const Single term = double_phase_intensity<Shape, lookup>(at.p, at.chunk, o,
                                                               phase.at.direction);
-    terms = at.p.ray_factors ? terms + term * beam_factors.of_operator(at.chunk, o) : terms + term;
+    terms = at.p.ray_factors ? terms + term * beam_factors.of_pair(at.chunk, o) : terms + term;
   }
   return terms;
 }
 
-/// The same for operators whose beams are bands.
+/// The same for pairs whose beams are bands.
 template <Lookup lookup>
 NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
                                  const Reached& reached, const BeamFactors<1>& beam_factors,
@@ -354,13 +354,13 @@ NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
     const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
     const Single F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
     const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
-    terms = p.ray_factors ? terms + term * beam_factors.of_operator(at.chunk, o) : terms + term;
+    terms = p.ray_factors ? terms + term * beam_factors.of_pair(at.chunk, o) : terms + term;
   }
   skipped += (all_rays - lit_rays) * wanted / (std::int64_t{block_pixels} * lanes);
   return terms;
 }
 
-/// `Parts`: registers of pixels side by side, two for plans of one operator only.
+/// `Parts`: registers of pixels side by side, two for plans of one pair only.
 template <Phases phases, class Shape, Lookup lookup, int Parts, Rays rays = Rays::apart>
 void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, TileSums& out) {
   using Phase = std::conditional_t<phases == Phases::anchored, AnchoredPhase<Parts>, DoublePhase>;
@@ -376,11 +376,11 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   alignas(64) Chunk chunk;
   BeamFactors<Parts> beam_factors;
   const size_t orientations = plan.lattice.orientations.size(),
-               operators = p.beams.size() * orientations;
-  for (size_t begin = 0; begin < operators; begin += static_cast<size_t>(chunk.count)) {
+               pairs = p.beams.size() * orientations;
+  for (size_t begin = 0; begin < pairs; begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0,
-               last_chunk = begin + static_cast<size_t>(chunk.count) == operators;
+               last_chunk = begin + static_cast<size_t>(chunk.count) == pairs;
 
     for (size_t first = 0; first < pixels; first += Narrow::count) {
       const auto blocks = blocks_of<Parts>(first);

@@ -132,7 +132,7 @@ class NodeAdjoints {
   Neighbourhood cache_[7];
 };
 
-/// Adjoints of the nearest structure factors of some operators, lane by lane until an operator
+/// Adjoints of the nearest structure factors of some pairs, lane by lane until an operator
 /// comes to other lattice points.
 class NearestAdjoints {
  public:
@@ -148,8 +148,8 @@ class NearestAdjoints {
       sums_[slot] = sums_[slot] + adjoint;
     }
   }
-  void begin(int operators) {
-    count_ = slots * static_cast<size_t>(operators);
+  void begin(int pairs) {
+    count_ = slots * static_cast<size_t>(pairs);
     std::fill_n(offsets_, count_, -1);
   }
   void flush() {
@@ -157,7 +157,7 @@ class NearestAdjoints {
   }
 
  private:
-  static constexpr size_t slots = 8;  // of an operator: three bits of its hash
+  static constexpr size_t slots = 8;  // of an pair: three bits of its hash
 
   HWY_NOINLINE void flush(size_t slot) {
     if (offsets_[slot] >= 0) table_.add(offsets_[slot], double{sum_of(sums_[slot])});

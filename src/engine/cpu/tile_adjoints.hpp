@@ -54,8 +54,8 @@ struct TileTask {
   bool forwards() const { return !sink.tangents.empty(); }
 };
 
-/// The adjoints of the numbers of a tile, one in each lane: those of all operators, and those of
-/// the operators and beams of a chunk.
+/// The adjoints of the numbers of a tile, one in each lane: those of all pairs, and those of
+/// the pairs and beams of a chunk.
 template <class T>
 class TileAdjoints {
  public:
@@ -73,7 +73,7 @@ class TileAdjoints {
     clear_tile();
   }
 
-  /// `begin`: of the chunk, among the operators.
+  /// `begin`: of the chunk, among the pairs.
   void begin_chunk(size_t begin) {
     begin_ = begin;
     clear_chunk();
@@ -87,15 +87,15 @@ class TileAdjoints {
   /// Of a beam; that of its wavenumber in units of its logarithm.
   NABLA_INLINE BasicPlanRay<T>& ray(int b) { return rays_[static_cast<size_t>(b)]; }
 
-  /// Forwards: the adjoints of each lane times the tangents.  `lit`: bits of operators.
+  /// Forwards: the adjoints of each lane times the tangents.  `lit`: bits of pairs.
   void finish_group(size_t first, std::uint32_t lit, Lookup lookup) {
     const Wide<T> photons = widened(numbers.scale) + widened(numbers.background.starting_sum) +
                             widened(numbers.background.per_sr);
     (photons + Wide<T>::load(sink_.photons.data() + first)).store(sink_.photons.data() + first);
     complete(p_, lookup, numbers);
     for (int b = 0; b < chunk_.beams; ++b) scale_wavenumber(b);
-    int operators[chunk_size];
-    const int count = list_bits(lit, operators);
+    int pairs[chunk_size];
+    const int count = list_bits(lit, pairs);
     alignas(64) double changes[T::count];
     for (size_t t = 0; t < sink_.tangents.size(); ++t) {
       const Tangent& direction = sink_.tangents[t];
@@ -120,7 +120,7 @@ class TileAdjoints {
         }
       if (direction.turns_crystal)
         for (int i = 0; i < count; ++i) {
-          const int o = operators[i];
+          const int o = pairs[i];
           const Wide<T> wavenumber(wavenumber_of(o));
           size_t column = 0;
           for_each_number_of_axes(

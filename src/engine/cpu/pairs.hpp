@@ -1,5 +1,7 @@
-// What the kernels of the cpu engine share: where the pixels of a tile are seen, which operators
-// reach them.  For the files that are compiled once for each instruction set, like lanes.hpp.
+// What the kernels of the cpu engine share: where the pixels of a tile are seen, and which pairs of
+// a ray (or a band of rays) and an orientation of the crystal light them.  Such a pair takes
+// directions to Miller indices by one matrix.  For the files that are compiled once for each
+// instruction set, like lanes.hpp.
 #pragma once
 #include "engine/cpu/kernels.hpp"
 #include "engine/cpu/lanes.hpp"
@@ -95,15 +97,15 @@ inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
   anchors.to_next_slow = vec3_as<float>(f.pixel * f.slow);
 }
 
-// ---- Operators: one for each ray and orientation, taking directions to Miller indices -----------
+// ---- Ray-orientation pairs ----------------------------------------------------------------------
 
-/// Some operators at all anchors of a tile.
+/// Some pairs at all anchors of a tile.
 struct Chunk {
   int count, first_beam, beams;
   int beam[chunk_size];         ///< from first_beam
   double wide[chunk_size][9];   ///< a, b, c [m] times the wavenumber
   float matrix[chunk_size][9];  ///< the same
-  // Of each operator at each anchor: Miller indices = cell + lattice minimum + high + low
+  // Of each pair at each anchor: Miller indices = cell + lattice minimum + high + low
   alignas(64) float high[chunk_size][3][tile_blocks];  ///< multiples of 2^-20 in [-1/2, 1/2]
   alignas(64) float low[chunk_size][3][tile_blocks];
   alignas(64) float cell[chunk_size][3][tile_blocks];
@@ -111,8 +113,8 @@ struct Chunk {
   alignas(64) float F2[chunk_size][tile_blocks];
   alignas(64) float F[chunk_size][tile_blocks];       ///< where gradients ask for it
   alignas(64) float offset[chunk_size][tile_blocks];  ///< in the table, -1: not there; the same
-  // Which operators reach each block, and of which all of the block lies in the cell of one lattice
-  // point: a bit for each operator; up to the last register that holds a block of the tile
+  // Which pairs reach each block, and of which all of the block lies in the cell of one lattice
+  // point: a bit for each pair; up to the last register that holds a block of the tile
   static_assert(chunk_size == 32);
   alignas(64) std::uint32_t lit[tile_blocks];
   alignas(64) std::uint32_t one_cell[tile_blocks];
@@ -194,10 +196,10 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
   const Plan& plan = *p.plan;
   chunk.first_beam = static_cast<int>(beam);
   chunk.count = 0;
-  const hn::ScalableTag<std::uint32_t> words;
+  const hn::ScalableTag<std::uint32_t> bits32;
   for (int first = 0; first < blocks; first += lanes) {
-    hn::Store(hn::Zero(words), words, chunk.lit + first);
-    hn::Store(hn::Zero(words), words, chunk.one_cell + first);
+    hn::Store(hn::Zero(bits32), bits32, chunk.lit + first);
+    hn::Store(hn::Zero(bits32), bits32, chunk.one_cell + first);
   }
   // The adjoints of half a chunk stay in a cache of 48 KiB next to it.
   constexpr int most = for_gradients ? chunk_size / 2 : chunk_size;
@@ -260,10 +262,10 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
       }
       const auto reached = outside == none;
-      const auto bit = hn::Set(words, std::uint32_t{1} << o);
+      const auto bit = hn::Set(bits32, std::uint32_t{1} << o);
       const auto set_bit = [&](std::uint32_t* bits, const Single::Mask& where) {
-        const auto set = hn::IfThenElseZero(hn::RebindMask(words, where.part[0]), bit);
-        hn::Store(hn::Or(hn::Load(words, bits), set), words, bits);
+        const auto set = hn::IfThenElseZero(hn::RebindMask(bits32, where.part[0]), bit);
+        hn::Store(hn::Or(hn::Load(bits32, bits), set), bits32, bits);
       };
       set_bit(chunk.lit + first, reached);
       set_bit(chunk.one_cell + first, reached & (within != none));
@@ -291,7 +293,7 @@ NABLA_INLINE std::array<size_t, K> blocks_of(size_t first) {
   return blocks;
 }
 
-/// Which operators of a chunk reach the pixels of some registers, a bit for each: those for which
+/// Which pairs of a chunk reach the pixels of some registers, a bit for each: those for which
 /// the pixels lie in the cell of one lattice point, others, and those that leave them dark.
 struct Reached {
   std::uint32_t one_cell, many_cells, dark;
@@ -374,7 +376,7 @@ NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t
       return by_part<K>([&](int i) { return chunk.matrix[o[i]][3 * which + column]; });
     };
     const auto of_block = [&](const float(&values)[chunk_size][3][tile_blocks]) {
-      return by_part<K>([&](int i) { return values[o[i]][which][block[i]]; });
+      return by_part<K>([&](int i) { return values[o[i]][which][block[static_cast<size_t>(i)]]; });
     };
     const Singles<K> high = of_block(chunk.high);
     const Singles<K> away = ((entry(0) * change.x + of_block(chunk.low)) + entry(1) * change.y) +
@@ -406,7 +408,7 @@ inline bool suits_anchors(const CpuPlan& p, const Anchors& anchors) {
 /// one that the band comes near to; `h`: indices there.  Exponents are small differences of large
 /// numbers, so all but the exponential itself is in double precision.
 struct BandOfPixels {
-  using Pair = Singles<2>;
+  using Two = Singles<2>;
 
   const CpuPlan& p;
   const Beam& beam;
@@ -449,9 +451,9 @@ struct BandOfPixels {
       return static_cast<size_t>(value > 0 ? (value < last ? value : last) : 0.0f);
     };
     const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
-    for (int j = begin; j < end; j += Pair::count) {
-      const Pair off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
-      work(j, off, Pair(curvatures[lane]) * off * off);
+    for (int j = begin; j < end; j += Two::count) {
+      const Two off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
+      work(j, off, Two(curvatures[lane]) * off * off);
     }
     return end - begin;
   }

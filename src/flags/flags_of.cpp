@@ -193,12 +193,12 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
         if (description::same_value(value, row.get(have)) ||
             !can_be_given(row.flags, value, target) || fills_table(row.name, target))
           return;
-        const std::vector<std::string> arguments = arguments_of(row.flags, value);
+        const std::vector<std::string> of_field = arguments_of(row.flags, value);
         // A size replaces the numbers of cells.
         if (row.name == std::string_view("cells") && !(given.crystal.size_mm == Vec3d{}))
           append({"-xtal_size", "0"});
-        append(arguments);
-        changed |= !arguments.empty();
+        append(of_field);
+        changed |= !of_field.empty();
       }
     };
     for_each_pair(target, now, "", append_flags);

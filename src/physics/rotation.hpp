@@ -31,12 +31,12 @@ NABLA_INLINE Vec3<Real> rotate_about(const Vec3<Real>& v, const Vec3<Real>& axis
 /// What a function of rotate_about(v, axis, angle) changes by, with each of the three; `adjoint` is
 /// its derivative with respect to the result.
 template <class Real>
-struct RotationBars {
+struct RotationAdjoints {
   Vec3<Real> v, axis;
   Real angle;
 };
 template <class Real>
-NABLA_INLINE RotationBars<Real> pull_back_rotation(const Vec3<Real>& v, const Vec3<Real>& axis,
+NABLA_INLINE RotationAdjoints<Real> pull_back_rotation(const Vec3<Real>& v, const Vec3<Real>& axis,
                                                    const Real& angle, const Vec3<Real>& adjoint) {
   using std::cos;
   using std::sin;

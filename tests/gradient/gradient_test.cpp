@@ -124,6 +124,41 @@ TEST(BothDirections, AgreeOnEachColumnOfTheJacobian) {
 
 // ---- Precision and threads ----------------------------------------------------------------------
 
+TEST(SinglePrecision, GivesEachPixelOfOneOrientationItsOwnSlopes) {
+  // Two registers of pixels are side by side; in some of them the lattice point is in the table, in
+  // others it is not.
+  const auto table = std::make_shared<StructureFactorGrid>(MillerIndex{-3, -4, -3},
+                                                           MillerIndex{3, 4, 3}, 80.0);
+  for (const char* interpolation : {"-nointerpolate ", "-interpolate "})
+    for (const bool has_table : {true, false})
+      for (const char* shape : {"-square_xtal", "-round_xtal"}) {
+        Experiment e = experiment_of(
+            std::string("-corrected -cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 50 -N 5 "
+                        "-lambda 1 -distance 100 -detpixels 160 -pixel 0.1 -oversample 1 ") +
+            interpolation + shape);
+        if (has_table) e.structure_factors.grid = table;
+        if (!has_table && e.structure_factors.interpolation == Interpolation::tricubic) continue;
+        ASSERT_THAT(simulate(e, options_of(Precision::float32)).engine.kernel,
+                    testing::HasSubstr("middle of each block"));
+        const auto pixels = visited_pixels(e);
+        const std::vector<std::string> names{"misset", "wavelength", "default_F", "cells",
+                                             "distance"};
+        const auto quick = jacobian(e, names, pixels, options_of(Precision::float32)),
+                   exact = jacobian(e, names, pixels, options_of(Precision::float64));
+        const std::size_t columns = exact.columns.size();
+        for (std::size_t column = 0; column < columns; ++column) {
+          double largest = 0, off = 0;
+          for (std::size_t i = column; i < exact.slopes.size(); i += columns) {
+            largest = std::max(largest, std::abs(exact.slopes[i]));
+            off = std::max(off, std::abs(quick.slopes[i] - exact.slopes[i]));
+          }
+          EXPECT_GT(largest, 0) << exact.columns[column];
+          EXPECT_LE(off, 2e-5 * largest)
+              << exact.columns[column] << ' ' << interpolation << shape << ' ' << has_table;
+        }
+      }
+}
+
 /// Of images darker than this, much is not computed in single precision (-skip_below).
 constexpr double dark = 1e-20;
 // Narrow spots of many wavelengths leave a fifth of such small images dark.

@@ -105,6 +105,23 @@ TEST(Engine, RunningSumsAreComputedInDoublePrecisionAndTheReasonIsReported) {
   }
 }
 
+TEST(Engine, ABackgroundOnFactorsThatAreTakenOnceIsTheReferencesInMixedPrecision) {
+  Experiment e = experiment_of(odd_edges +
+                               "-detector_thick 450 -detector_abs 234 -detector_thicksteps 3 "
+                               "-hdivrange 20 -hdivsteps 3 -water 300 ");
+  e.quirks.water_scaled_twice = false;
+  const Image reference = image_of(e).image;
+  Experiment dry = e;
+  dry.water_um = 0;
+  ASSERT_GT(agreement(image_of(dry).image.pixels, reference.pixels).over_max, 1e-3);
+  for (const std::string& set : engine::instruction_sets()) {
+    const ForcedTarget target(set);
+    const Simulation got = simulate(e, cpu_engine(Precision::float32));
+    EXPECT_THAT(got.engine.kernel, HasSubstr("single precision")) << set;
+    EXPECT_EQ(agreement(got.image.pixels, reference.pixels).broken_bounds(), "") << set;
+  }
+}
+
 TEST(Engine, DoublePrecisionThatWasAskedForIsTheReason) {
   const EngineUsed used = simulate(experiment_of(odd_edges), cpu_engine(Precision::float64)).engine;
   EXPECT_THAT(used.kernel, HasSubstr("double precision"));

@@ -59,6 +59,19 @@ struct GroupPhase<Singles<K>, true> {
   }
 };
 
+/// F^2 F_latt^2 of a step and the adjoints of F and F_latt; `coefficient`: that of the square.
+template <class T>
+struct Scattered {
+  T intensity, factor_adjoint, F_adjoint;
+
+  NABLA_INLINE Scattered(const T& coefficient, const T& F, const T& factor) {
+    const T amplitude = F * factor, scaled = T(2) * coefficient * amplitude;
+    intensity = amplitude * amplitude;
+    factor_adjoint = scaled * F;
+    F_adjoint = scaled * factor;
+  }
+};
+
 // ---- A tile -------------------------------------------------------------------------------------
 
 /// The derivatives of a tile, in the precision T of the shapes.
@@ -130,9 +143,9 @@ class TilePullBack {
   struct OnceFactors {
     T solid_angle{1}, polarization{1};
   };
-  /// Light by its factors, as far as one of them stands for many terms.
+  /// Adjoints of the factors that stand for many terms.
   struct OnceAdjoints {
-    T light{0};
+    T light{0};         ///< of the logarithms of solid angle and capture
     T polarization{0};  ///< not of its logarithm: the factor itself may be zero
   };
 
@@ -426,17 +439,15 @@ class TilePullBack {
     const auto amplitude = anchored_amplitude<one_cell, parts>(o, blocks, cell, distance);
     const Side coefficient = each(
         [&](size_t which) -> const T& { return beam_of_pair(which).coefficient; });
-    const Side scattered = amplitude.F * latt.factor, intensity = scattered * scattered,
-               scaled = Side(2) * coefficient * scattered, factor_adjoint = scaled * amplitude.F,
-               F_adjoint = scaled * latt.factor;
-    Vec3<Side> adjoint = factor_adjoint * latt.distance;
-    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + F_adjoint * amplitude.slope;
-    const auto width = Shape::width_adjoint(latt, distance, factor_adjoint);
+    const Scattered<Side> term(coefficient, amplitude.F, latt.factor);
+    Vec3<Side> adjoint = term.factor_adjoint * latt.distance;
+    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
+    const auto width = Shape::width_adjoint(latt, distance, term.factor_adjoint);
     for (int n = 0; n < N; ++n) {
       const size_t which = pairs[static_cast<size_t>(n)];
       const auto of = [&](const Side& x) { return nth<registers>(x, n); };
       const auto of_each = [&](const Vec3<Side>& v) { return Vec3<T>{of(v.x), of(v.y), of(v.z)}; };
-      add(beam_of_pair(which).intensity, of(intensity));
+      add(beam_of_pair(which).intensity, of(term.intensity));
       add_index(which, of_each(adjoint));
       physics::for_each_width([&](T& to, const Side& more) { add(to, of(more)); },
                               to_.numbers.lattice, width);
@@ -445,7 +456,7 @@ class TilePullBack {
         its.offset = of(amplitude.offset);
         its.inside = nth_mask<registers>(amplitude.inside, n);
         its.between = of_each(amplitude.between);
-        add_amplitude(its, of(F_adjoint));
+        add_amplitude(its, of(term.F_adjoint));
       }
     }
     if constexpr (lookup == Lookup::nearest)
@@ -453,25 +464,26 @@ class TilePullBack {
         const auto part = static_cast<int>(i);
         const float home = chunk_.offset[o[i]][blocks[i]];
         if constexpr (one_cell)
-          add_nearest(o[i], home, nth<1>(F_adjoint, part));
+          add_nearest(o[i], part, home, nth<1>(term.F_adjoint, part));
         else
-          add_nearest(o[i], home, nth<1>(F_adjoint, part), nth<1>(amplitude.offset, part),
-                      nth_mask<1>(amplitude.inside, part));
+          add_nearest(o[i], part, home, nth<1>(term.F_adjoint, part),
+                      nth<1>(amplitude.offset, part), nth_mask<1>(amplitude.inside, part));
       }
   }
 
-  /// The adjoint of F of one lattice point, of one register of pixels; `offset`: in the table.
-  NABLA_INLINE void add_nearest(size_t o, float offset, const Single& adjoint) {
+  /// The adjoint of F of one lattice point, of one of the parts side by side; `offset`: in the
+  /// table.
+  NABLA_INLINE void add_nearest(size_t o, int part, float offset, const Single& adjoint) {
     if (offset < 0)
-      add_default(adjoint);
+      add_default(part, adjoint);
     else if (sink_.wants_table)
       nearest_.add(o, static_cast<std::int32_t>(offset), adjoint);
   }
   /// Of lattice points that differ from lane to lane; most are the one at `home`.
-  NABLA_INLINE void add_nearest(size_t o, float home, const Single& adjoint, const Single& offset,
-                                const Single::Mask& inside) {
+  NABLA_INLINE void add_nearest(size_t o, int part, float home, const Single& adjoint,
+                                const Single& offset, const Single::Mask& inside) {
     const Single none(0.0f);
-    add_default(select(inside, none, adjoint));
+    add_default(part, select(inside, none, adjoint));
     if (!sink_.wants_table) return;
     const auto at_home = inside & (offset == Single(home));
     if (home >= 0) nearest_.add(o, static_cast<std::int32_t>(home), select(at_home, adjoint, none));
@@ -481,8 +493,8 @@ class TilePullBack {
                                    select(mask, adjoint, none));
                     });
   }
-  NABLA_INLINE void add_default(const Single& adjoint) {
-    auto& all = to_.numbers.lattice.default_F.part[0];
+  NABLA_INLINE void add_default(int part, const Single& adjoint) {
+    auto& all = to_.numbers.lattice.default_F.part[part % registers];
     all = hn::Add(all, adjoint.part[0]);
   }
 
@@ -514,7 +526,7 @@ class TilePullBack {
     return found;
   }
 
-  /// From the adjoint of an pair's indices to those of its axes and of where it looks.
+  /// From the adjoint of a pair's indices to those of its axes and of where it looks.
   NABLA_INLINE void add_index(size_t o, const Vec3<T>& adjoint) {
     LitBeam& beam = beam_of_pair(o);
     T(&axes)[9] = to_.axes[o];
@@ -545,16 +557,14 @@ class TilePullBack {
     const auto latt = Shape::slopes(p_.lattice, distance, Shaped<T>());
     const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
     LitBeam& at = beam_of_pair(static_cast<size_t>(o));
-    const T scattered = amplitude.F * latt.factor;
-    add(at.intensity, scattered * scattered);
-    const T scaled = T(2) * at.coefficient * scattered, factor_adjoint = scaled * amplitude.F,
-            F_adjoint = scaled * latt.factor;
-    Vec3<T> adjoint = factor_adjoint * latt.distance;
-    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + F_adjoint * amplitude.slope;
+    const Scattered<T> term(at.coefficient, amplitude.F, latt.factor);
+    add(at.intensity, term.intensity);
+    Vec3<T> adjoint = term.factor_adjoint * latt.distance;
+    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
     add_index(static_cast<size_t>(o), adjoint);
     physics::for_each_width([](T& to, const T& more) { add(to, more); }, to_.numbers.lattice,
-                            Shape::width_adjoint(latt, shaped<T>(distance), factor_adjoint));
-    add_amplitude(amplitude, F_adjoint);
+                            Shape::width_adjoint(latt, shaped<T>(distance), term.factor_adjoint));
+    add_amplitude(amplitude, term.F_adjoint);
   }
 
   /// One orientation of a band of Gaussian spots.
@@ -604,7 +614,7 @@ class TilePullBack {
         (Two::load(weights + ray) + per_weight * bare).store(weights + ray);
         (Two::load(wavenumbers + ray) + per_wavenumber * first).store(wavenumbers + ray);
       });
-      const auto sum = [](const Two& x) { return sum_of(first_half(x) + second_half(x)); };
+      const auto sum = [](const Two& x) { return sum_of(nth<1>(x, 0) + nth<1>(x, 1)); };
       sums[0][lane] = sum(moments.zeroth);
       sums[1][lane] = sum(moments.first);
       sums[2][lane] = sum(moments.second);
@@ -699,7 +709,7 @@ class TilePullBack {
   SensorSpot<T> first_spot_, capturing_;
   FirstPolarization<T> first_polarization_;
   std::array<size_t, registers> blocks_;  ///< of the group
-  Reached reached_;                       ///< the group
+  Reached reached_;                       ///< which pairs reach the group
   Unwritten<LitBeam, chunk_size> beams_;
 };
 

@@ -133,7 +133,7 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
       const Two latt = physics::Gauss::factor_at(Two(band.leasts[lane]) + beyond, count, fudge);
       sum = sum + Two::load(p.band_weight.data() + j) * (latt * latt);
     });
-    sums[lane] = sum_of(first_half(sum) + second_half(sum));
+    sums[lane] = sum_of(nth<1>(sum, 0) + nth<1>(sum, 1));
   });
   return F2 * Single::load(sums);
 }
@@ -292,7 +292,8 @@ NABLA_INLINE Single sum_of_pairs(const LitSpot& at, const Vec3<Single>& change, 
   size_t list[chunk_size];
   const size_t n = list_bits(bits, list), block = block_of(at.first);
   const bool weighed = at.p.ray_factors;
-  const Vec3<Singles<2>> changes{twice(change.x), twice(change.y), twice(change.z)};
+  const Vec3<Singles<2>> changes{repeated<2>(change.x), repeated<2>(change.y),
+                                 repeated<2>(change.z)};
   Singles<2> both(0.0f);
   size_t i = 0;
   for (; i + 2 <= n; i += 2) {
@@ -303,7 +304,7 @@ NABLA_INLINE Single sum_of_pairs(const LitSpot& at, const Vec3<Single>& change, 
              Singles<2>::of([&](int k) { return beam_factors.of_pair(at.chunk, o[k]).part[0]; });
     both = both + term;
   }
-  const Single terms = first_half(both) + second_half(both);
+  const Single terms = nth<1>(both, 0) + nth<1>(both, 1);
   if (i == n) return terms;
   const size_t o[] = {list[i]};
   const Single term = sure_intensity<Shape, lookup, one_cell, 1, 1>(at, o, {block}, change);

@@ -252,16 +252,6 @@ NABLA_INLINE auto narrow(const Vec3<Lanes<double, K>>& v) {
   return Vec3<decltype(narrow(v.x))>{narrow(v.x), narrow(v.y), narrow(v.z)};
 }
 
-NABLA_INLINE Singles<2> twice(const Single& a) {
-  return Singles<2>::of([&](int) { return a.part[0]; });
-}
-NABLA_INLINE Single first_half(const Singles<2>& a) {
-  return Single::of([&](int) { return a.part[0]; });
-}
-NABLA_INLINE Single second_half(const Singles<2>& a) {
-  return Single::of([&](int) { return a.part[1]; });
-}
-
 /// The registers of `a`, N times.
 template <int N, int K>
 NABLA_INLINE Singles<N * K> repeated(const Singles<K>& a) {

@@ -180,7 +180,8 @@ NABLA_INLINE Neighbourhood<K> neighbourhood_of(const CpuPlan& p, const Vec3<Sing
   };
   const Vec3<Singles<K>> base{below(d.x, cell.x), below(d.y, cell.y), below(d.z, cell.z)};
   const auto beyond = [&](const Singles<K>& at) { return select(at < none, at + one, at); };
-  // As GridView::surrounds(), but for indices that are whole: of those, pixels are unsure.
+  // As GridView::surrounds(), but for indices that are whole.  Images are unsure of those and ask
+  // again; gradients take the slope on either side and, at the rim of the table, of default_F.
   const auto extent = single<K>(p.extent);
   const auto inside = (base.x >= two) & (base.x + three < extent.x) & (base.y >= two) &
                       (base.y + three < extent.y) & (base.z >= two) & (base.z + three < extent.z);
@@ -190,7 +191,7 @@ NABLA_INLINE Neighbourhood<K> neighbourhood_of(const CpuPlan& p, const Vec3<Sing
 }
 
 /// `beam` and `orientation` are where the chunk begins.
-template <Lookup lookup, bool for_gradients = false>
+template <Lookup lookup, bool for_anchored_gradients = false>
 void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t beam,
                 size_t orientation, Chunk& chunk) {
   const Plan& plan = *p.plan;
@@ -202,7 +203,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
     hn::Store(hn::Zero(bits32), bits32, chunk.one_cell + first);
   }
   // The adjoints of half a chunk stay in a cache of 48 KiB next to it.
-  constexpr int most = for_gradients ? chunk_size / 2 : chunk_size;
+  constexpr int most = for_anchored_gradients ? chunk_size / 2 : chunk_size;
   const Single half_cell(0.5f - 1e-5f), none(0.0f);
   for (; chunk.count < most && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
@@ -255,7 +256,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
         const auto found = look_up_nearest<1>(p, cell);
         const Single F2 = found.F * found.F;
         F2.store(chunk.F2[o] + first);
-        if constexpr (for_gradients) {
+        if constexpr (for_anchored_gradients) {
           found.F.store(chunk.F[o] + first);
           select(found.inside, found.offset, Single(-1.0f)).store(chunk.offset[o] + first);
         }
@@ -365,7 +366,7 @@ struct DoublePhase {
   }
 };
 
-/// Distances to the nearest lattice point with anchored phases, each register for its own operator
+/// Distances to the nearest lattice point with anchored phases, each register for its own pair
 /// and block, and which point it is.  `one_cell`: the same for all of the block, and not asked for.
 template <bool one_cell, int K>
 NABLA_INLINE Vec3<Singles<K>> anchored_distance(const Chunk& chunk, const size_t (&o)[K],

@@ -133,8 +133,8 @@ HWY_NOINLINE void pull_back_capture(const PanelNumbers& panel, const SensorSpot<
   add(adjoints.panel.frame.normal, rho_adjoint * spot.direction);
 }
 
-/// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.  The adjoints of the
-/// pixel's size and of the close distance are in units of their logarithms (complete()).
+/// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.  The adjoint of the
+/// pixel's size is that of its logarithm (complete()).
 template <class T>
 NABLA_INLINE T pull_back_solid_angle(const PanelNumbers& panel, const SensorSpot<T>& spot,
                                      double own_depth, const T& light,
@@ -142,13 +142,10 @@ NABLA_INLINE T pull_back_solid_angle(const PanelNumbers& panel, const SensorSpot
   const PlanFrame& f = panel.frame;
   if (f.solid_angle != SolidAngle::per_area) add(adjoints.panel.frame.pixel, light);
   if (f.solid_angle != SolidAngle::oblique) return T(-2) * light;
-  if (const double depth = own_depth * spot.layer; depth > 0) {
-    const T per_m = light * physics::constant<T>(1 / (f.close_distance + depth));
-    add(adjoints.panel.frame.close_distance, physics::constant<T>(f.close_distance) * per_m);
+  const T per_m = light * physics::constant<T>(1 / (f.close_distance + own_depth * spot.layer));
+  add(adjoints.panel.frame.close_distance, per_m);
+  if (own_depth > 0)
     add(adjoints.panel.sensor.layer_step, T(static_cast<float>(spot.layer)) * per_m);
-  } else {
-    add(adjoints.panel.frame.close_distance, light);
-  }
   return T(-3) * light;
 }
 

@@ -132,7 +132,7 @@ class NodeAdjoints {
   Neighbourhood cache_[7];
 };
 
-/// Adjoints of the nearest structure factors of some pairs, lane by lane until an operator
+/// Adjoints of the nearest structure factors of some pairs, lane by lane until a pair
 /// comes to other lattice points.
 class NearestAdjoints {
  public:
@@ -157,7 +157,7 @@ class NearestAdjoints {
   }
 
  private:
-  static constexpr size_t slots = 8;  // of an pair: three bits of its hash
+  static constexpr size_t slots = 8;  // of a pair: three bits of its hash
 
   HWY_NOINLINE void flush(size_t slot) {
     if (offsets_[slot] >= 0) table_.add(offsets_[slot], double{sum_of(sums_[slot])});

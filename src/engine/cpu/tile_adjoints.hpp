@@ -38,7 +38,6 @@ HWY_NOINLINE void complete(const CpuPlan& p, Lookup lookup, BasicPixelNumbers<T>
                    dot(physics::constant<T>(frame.slow), to.slow)) *
                   physics::constant<T>(1 / frame.subpixel);
   scale(to.pixel, 2 / frame.pixel);
-  scale_inverse(to.close_distance, frame.close_distance);
 }
 
 /// What the derivatives of a tile are asked of.

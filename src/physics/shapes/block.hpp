@@ -10,9 +10,8 @@
 //                                    null: they are
 //   sums_along_lines                 whether kernels may sum it over wavelengths as a Gaussian
 //   factor(), slopes()               F_latt, and how it changes
-//   width_adjoint(), complete()      the way back from the adjoint of F_latt to those of a block:
-//   of
-//                                    its cells or metric, at each step; of the rest, once
+//   width_adjoint(), complete()      the way back from the adjoint of F_latt: at each step to the
+//                                    cells or the metric, once to the rest of a block
 //   metric(), dark_radius2()         how far from a lattice point it may be left out
 //
 // F_latt is how strongly a block of Na x Nb x Nc cells scatters near a reflection, relative to one

@@ -15,7 +15,7 @@ struct Gauss {
   static constexpr bool of_nanobragg = true;
   static constexpr bool has_fudge = true, width_in_metric = true, sums_along_lines = true;
   static constexpr const char*
-      why_double = "the exponent of a Gaussian wants indices in double precision";
+      why_double = "the exponent of a Gaussian needs indices in double precision";
 
   /// nanoBragg's: with it volume and width at half height are about those of a square block's spot.
   static constexpr double width2 = 0.63;
@@ -85,7 +85,7 @@ struct LineMoments {
   T zeroth{0}, first{0}, second{0};
 };
 
-/// How the sum of gauss_intensity() over the points of a line changes: with the indices, where
+/// How the sum of Gauss::intensity_at() over the points of a line changes: with the indices, where
 /// those of each point are (1 + at + u) times what changes, and with the metric.
 template <class T>
 struct LineSlopes {

@@ -13,7 +13,7 @@ struct Tophat {
   static constexpr bool of_nanobragg = true;
   static constexpr bool has_fudge = true, width_in_metric = true, sums_along_lines = false;
   static constexpr const char*
-      why_double = "the sharp edge of a top hat wants indices in double precision";
+      why_double = "the sharp edge of a top hat needs indices in double precision";
 
   /// nanoBragg's: 0.63^2.
   static constexpr double edge_radius2 = 0.3969;

@@ -105,7 +105,7 @@ class TilePullBack {
     for (size_t begin = 0; begin < pairs; begin += static_cast<size_t>(chunk_.count)) {
       begin_ = begin;
       // A table that single precision cannot index has no dark entries here.
-      fill_chunk<is_wide<T> ? Lookup::constant : lookup, anchored>(
+      fill_chunk<is_wide<T> ? Lookup::constant : lookup, true>(
           p_, anchors_, tile_.blocks, begin / orientations, begin % orientations, chunk_);
       to_.begin_chunk(begin);
       nearest_.begin(chunk_.count);

@@ -191,7 +191,7 @@ NABLA_INLINE Neighbourhood<K> neighbourhood_of(const CpuPlan& p, const Vec3<Sing
 }
 
 /// `beam` and `orientation` are where the chunk begins.
-template <Lookup lookup, bool for_anchored_gradients = false>
+template <Lookup lookup, bool for_gradients = false>
 void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t beam,
                 size_t orientation, Chunk& chunk) {
   const Plan& plan = *p.plan;
@@ -203,7 +203,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
     hn::Store(hn::Zero(bits32), bits32, chunk.one_cell + first);
   }
   // The adjoints of half a chunk stay in a cache of 48 KiB next to it.
-  constexpr int most = for_anchored_gradients ? chunk_size / 2 : chunk_size;
+  constexpr int most = for_gradients ? chunk_size / 2 : chunk_size;
   const Single half_cell(0.5f - 1e-5f), none(0.0f);
   for (; chunk.count < most && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
@@ -256,7 +256,7 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
         const auto found = look_up_nearest<1>(p, cell);
         const Single F2 = found.F * found.F;
         F2.store(chunk.F2[o] + first);
-        if constexpr (for_anchored_gradients) {
+        if constexpr (for_gradients) {
           found.F.store(chunk.F[o] + first);
           select(found.inside, found.offset, Single(-1.0f)).store(chunk.offset[o] + first);
         }

@@ -15,8 +15,10 @@
 /// inline function.
 #ifdef __CUDACC__
 #define NABLA_INLINE NABLA_HOST_DEVICE __forceinline__
+#define NABLA_NOINLINE NABLA_HOST_DEVICE __noinline__
 #else
 #define NABLA_INLINE inline __attribute__((always_inline))
+#define NABLA_NOINLINE __attribute__((noinline))
 #endif
 /// The same behind the parameters of a lambda.
 #define NABLA_INLINE_LAMBDA __attribute__((always_inline))

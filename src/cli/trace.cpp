@@ -15,23 +15,19 @@ namespace {
 
 using engine::StepRecord;
 
-/// Keeps the first records and counts the rest.
+/// Keeps the first records and the last one, and counts them.
 struct Recorder {
   static constexpr bool active = true;
-  std::size_t limit;
+  std::size_t limit = 0;
   std::vector<StepRecord> records;
+  StepRecord last;
   std::int64_t steps = 0;
 
   void operator()(const StepRecord& record) {
     ++steps;
+    last = record;
     if (records.size() < limit) records.push_back(record);
   }
-};
-
-struct LastStep {
-  static constexpr bool active = true;
-  StepRecord record;
-  void operator()(const StepRecord& r) { record = r; }
 };
 
 void check_pixel(const Plan& plan, const char* flag, int fast, int slow) {
@@ -143,11 +139,11 @@ void print_pixels(std::ostream& out, const flags::Request& request, const Plan& 
   for (int slow = region.slow_min; slow <= region.slow_max; ++slow)
     for (int fast = region.fast_min; fast <= region.fast_max; ++fast) {
       if (!panel.visits(fast, slow)) continue;
-      LastStep last;
+      Recorder trace;
       const engine::PixelSum pixel = engine::sum_pixel(
           plan, panel, grid, fast, slow, engine::interpolating_lookups(plan, miss, {fast, slow}),
-          last);
-      const StepRecord& r = last.record;
+          trace);
+      const StepRecord& r = trace.last;
       fmt::print(out, "{:4} {:4} : stol = {:g} /m\n", fast, slow, length(r.q) / 2);
       fmt::print(out, "at {:g} {:g} {:g}\n", r.at.position.x, r.at.position.y, r.at.position.z);
       fmt::print(out, "hkl= {:f} {:f} {:f}  hkl0= {:.0f} {:.0f} {:.0f}\n", r.hkl.x, r.hkl.y,

@@ -120,24 +120,54 @@ NABLA_INLINE T nearest_structure_factor(const GridView& grid, const T& default_F
   return select(inside, value_at(grid.values, grid.offset(nearest), inside), default_F);
 }
 
+/// Between the nodes of a table of the grid's size, from the corner of a neighbourhood on where it
+/// is `inside`; `otherwise` elsewhere.
+template <class T, class Real, class Mask>
+NABLA_INLINE T interpolated(const GridView& grid, const Real* values, const T& corner,
+                            const Mask& inside, const physics::TricubicWeights<T>& weights,
+                            const T& otherwise) {
+  const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
+             stride_k = static_cast<std::int64_t>(grid.stride_k);
+  T found = otherwise;
+  for_each_offset(corner, inside, [&](std::int64_t offset, const Mask& mask) {
+    const Real* nodes = values + offset;
+    const auto node = [&](int i, int j, int k) {
+      return T(nodes[i * stride_h + j * stride_k + k]);
+    };
+    found = select(mask, physics::tricubic(weights, node), found);
+  });
+  return found;
+}
+
 /// Where `inside`; `otherwise` elsewhere.
 template <class T, class Mask>
 NABLA_INLINE T tricubic_structure_factor(const GridView& grid, const T& otherwise, const Vec3<T>& h,
                                          const Mask& inside) {
   const Vec3<T> base{floor_of(h.x), floor_of(h.y), floor_of(h.z)};
-  const auto stride_h = static_cast<std::int64_t>(grid.stride_h),
-             stride_k = static_cast<std::int64_t>(grid.stride_k);
   const auto weights = physics::tricubic_weights(h.x - base.x, h.y - base.y, h.z - base.z);
-  T F = otherwise;
-  for_each_offset(grid.offset(base - Vec3<T>{T(1), T(1), T(1)}), inside,
-                  [&](std::int64_t corner, const Mask& mask) {
-                    const double* nodes = grid.values + corner;
-                    const auto node = [&](int i, int j, int k) {
-                      return T(nodes[i * stride_h + j * stride_k + k]);
-                    };
-                    F = select(mask, physics::tricubic(weights, node), F);
-                  });
-  return F;
+  return interpolated(grid, grid.values, grid.offset(base - Vec3<T>{T(1), T(1), T(1)}), inside,
+                      weights, otherwise);
+}
+
+/// Where a point of the flat panel comes to lie on a curved one; `deep`: in the sensor.  Out of
+/// line, as it is rare and long.
+template <class Real, class T>
+NABLA_NOINLINE Vec3<T> curved_position(const BasicPlanFrame<Real>& f, const Real& deep,
+                                       Vec3<T> flat, T fast, T slow) {
+  const Vec3<T> fast_axis = vec3_as<T>(f.fast), slow_axis = vec3_as<T>(f.slow);
+  Vec3<T> from;
+  T about_slow, about_fast;
+  if (f.curvature == Curvature::spherical) {
+    from = vec3_as<T>((f.curvature_radius + deep) * f.beam);
+    about_slow = T(f.handedness) * (fast - T(f.beam_fast)) / T(f.curvature_radius);
+    about_fast = T(-f.handedness) * (slow - T(f.beam_slow)) / T(f.curvature_radius);
+  } else {
+    from = vec3_as<T>(f.curvature_radius * f.beam);
+    about_slow = flat.y / T(f.curvature_radius);
+    about_fast = flat.z / T(f.curvature_radius);
+  }
+  return physics::rotate_about(physics::rotate_about(from, slow_axis, about_slow), fast_axis,
+                               about_fast);
 }
 
 template <class Real, class T>
@@ -152,25 +182,8 @@ NABLA_INLINE void place(const BasicPanelNumbers<Real>& panel, double oversample,
   const Vec3<T> fast_axis = vec3_as<T>(f.fast), slow_axis = vec3_as<T>(f.slow);
   at.position = at.fast * fast_axis + at.slow * slow_axis + T(deep) * vec3_as<T>(f.normal) +
                 vec3_as<T>(f.origin);
-  switch (f.curvature) {
-    case Curvature::flat:
-      break;
-    case Curvature::about_lab_axes: {
-      const T y = at.position.y, z = at.position.z;
-      at.position = physics::rotate_about(vec3_as<T>(f.curvature_radius * f.beam), slow_axis,
-                                          y / T(f.curvature_radius));
-      at.position = physics::rotate_about(at.position, fast_axis, z / T(f.curvature_radius));
-      break;
-    }
-    case Curvature::spherical:
-      at.position = physics::rotate_about(
-          vec3_as<T>((f.curvature_radius + deep) * f.beam), slow_axis,
-          T(f.handedness) * (at.fast - T(f.beam_fast)) / T(f.curvature_radius));
-      at.position = physics::rotate_about(
-          at.position, fast_axis,
-          T(-f.handedness) * (at.slow - T(f.beam_slow)) / T(f.curvature_radius));
-      break;
-  }
+  if (f.curvature != Curvature::flat) [[unlikely]]
+    at.position = curved_position(f, deep, at.position, at.fast, at.slow);
   at.distance = length(at.position);
   at.direction = (T(1) / at.distance) * at.position;
 }
@@ -188,6 +201,12 @@ NABLA_INLINE T solid_angle(const BasicPlanFrame<Real>& f, const T& near, const R
       break;
   }
   return near * near;
+}
+
+/// Cosine of the angle at which light meets the sensor.
+template <class Real, class T>
+NABLA_INLINE T obliquity(const BasicPlanFrame<Real>& f, const Vec3<T>& direction) {
+  return f.curvature == Curvature::spherical ? T(1) : dot(direction, vec3_as<T>(f.normal));
 }
 
 /// Not beyond the resolution limit [m]: the spacing of the planes that scatter along q is 1/|q|.
@@ -236,11 +255,9 @@ NABLA_INLINE void walk_rays(const AnyPlan& plan, const BasicPanelNumbers<Real>& 
         });
         if (absorbs)
           renew(rules.capture, factors.capture, everywhere, [&] {
-            const T rho = panel.frame.curvature == Curvature::spherical
-                              ? T(1)
-                              : dot(at.direction, vec3_as<T>(panel.frame.normal));
             return physics::capture_fraction(as(double(at.layer)), as(panel.sensor.layer_step),
-                                             as(panel.sensor.absorption_per_m), rho);
+                                             as(panel.sensor.absorption_per_m),
+                                             obliquity(panel.frame, at.direction));
           });
         on_spot(at);
 
@@ -265,6 +282,12 @@ NABLA_INLINE void walk_rays(const AnyPlan& plan, const BasicPanelNumbers<Real>& 
   }
 }
 
+/// How often the background of a layer is sampled.
+template <class AnyPlan>
+NABLA_INLINE double background_samples(const AnyPlan& plan) {
+  return double(plan.light.rays.size()) * double(plan.oversample) * double(plan.oversample);
+}
+
 /// Photons of the background, which rides on the factors of each spot and ray alone.
 template <class AnyPlan, class Real, class T>
 NABLA_HOST_DEVICE T background_photons(const AnyPlan& plan, const BasicPanelNumbers<Real>& panel,
@@ -277,9 +300,8 @@ NABLA_HOST_DEVICE T background_photons(const AnyPlan& plan, const BasicPanelNumb
         light = light + physics::number<T>(plan.light.rays[number].weight) * factors.solid_angle *
                             factors.polarization * factors.capture;
       });
-  const double samples = double(plan.light.rays.size()) * double(plan.oversample) *
-                         double(plan.oversample);
-  return physics::number<T>(plan.background.per_sr) * light / physics::number<T>(samples);
+  return physics::number<T>(plan.background.per_sr) * light /
+         physics::number<T>(background_samples(plan));
 }
 
 /// The sum of pixels (fast, slow) of one panel.  The first `tricubic_steps` lookups interpolate

@@ -37,7 +37,8 @@ struct RotationAdjoints {
 };
 template <class Real>
 NABLA_INLINE RotationAdjoints<Real> pull_back_rotation(const Vec3<Real>& v, const Vec3<Real>& axis,
-                                                   const Real& angle, const Vec3<Real>& adjoint) {
+                                                       const Real& angle,
+                                                       const Vec3<Real>& adjoint) {
   using std::cos;
   using std::sin;
   const Real c = cos(angle), s = sin(angle), t = Real(1) - c;

@@ -8,33 +8,6 @@
 namespace nablabragg::engine::HWY_NAMESPACE {
 
 template <class T>
-struct WideOf;
-template <int K>
-struct WideOf<Singles<K>> {
-  using type = Doubles<K>;
-};
-template <int K>
-struct WideOf<Lanes<double, K>> {
-  using type = Lanes<double, K>;
-};
-/// As many lanes as T has, in double precision.
-template <class T>
-using Wide = typename WideOf<T>::type;
-
-template <class T>
-inline constexpr bool is_wide = std::is_same_v<T, Wide<T>>;
-
-/// From double precision to that of the shapes.
-template <class T>
-struct Shaped {
-  NABLA_INLINE T operator()(const Wide<T>& x) const {
-    if constexpr (is_wide<T>)
-      return x;
-    else
-      return narrow(x);
-  }
-};
-template <class T>
 NABLA_INLINE T shaped(const Wide<T>& x) {
   return Shaped<T>()(x);
 }

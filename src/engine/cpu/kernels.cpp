@@ -29,18 +29,7 @@ NABLA_INLINE Singles<K> interpolated_F(const CpuPlan& p, const Vec3<Singles<K>>&
                                        const Vec3<Singles<K>>& d) {
   const auto at = neighbourhood_of<K>(p, cell, d);
   const auto weights = physics::tricubic_weights(at.between.x, at.between.y, at.between.z);
-  const auto stride_h = static_cast<std::int64_t>(p.grid.stride_h),
-             stride_k = static_cast<std::int64_t>(p.grid.stride_k);
-  Singles<K> F(p.default_F);
-  for_each_offset(at.corner, at.inside,
-                  [&](std::int64_t offset, const typename Singles<K>::Mask& mask) {
-                    const float* nodes = p.F.data() + offset;
-                    const auto node = [&](int i, int j, int k) {
-                      return Singles<K>(nodes[i * stride_h + j * stride_k + k]);
-                    };
-                    F = select(mask, physics::tricubic(weights, node), F);
-                  });
-  return F;
+  return interpolated(p.grid, p.F.data(), at.corner, at.inside, weights, Singles<K>(p.default_F));
 }
 
 /// F^2 F_latt^2 with anchored phases.  `unsure` are pixels so close to where the value jumps that
@@ -77,11 +66,6 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
   return (F * F) * latt2;
 }
 
-/// From double precision to single.
-struct ToSingle {
-  NABLA_INLINE Single operator()(const Double& x) const { return narrow(x); }
-};
-
 NABLA_INLINE const Beam& beam_of(const CpuPlan& p, const Chunk& chunk, size_t o) {
   return p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(chunk.beam[o])];
 }
@@ -93,7 +77,7 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   const Vec3<Double> h = miller_indices(chunk.wide[o],
                                         direction - vec3_as<Double>(beam_of(p, chunk, o).incident));
   const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-  const Single latt = Shape::factor(p.lattice, h - nearest, ToSingle());
+  const Single latt = Shape::factor(p.lattice, h - nearest, Shaped<Single>());
   if constexpr (lookup == Lookup::constant) return latt * latt;
   Single F;
   if constexpr (lookup == Lookup::tricubic)
@@ -153,7 +137,7 @@ struct SpotFactors {
   PlanSensor sensor;
   bool each_omega, each_capture, one_capture, each_polarization, one_polarization;
   Narrow polarization_fraction, layer_step, absorption;
-  Vec3<Narrow> normal, first_incident, first_magnetic;
+  Vec3<Narrow> first_incident, first_magnetic;
   double own_depth;  ///< of a layer behind the one before, for its own solid angle [m]
 
   NABLA_INLINE explicit SpotFactors(const CpuPlan& p)
@@ -167,7 +151,6 @@ struct SpotFactors {
         polarization_fraction(single<K>(p.plan->light.polarization_fraction)),
         layer_step(single<K>(sensor.layer_step)),
         absorption(single<K>(sensor.absorption_per_m)),
-        normal(single<K>(frame.normal)),
         first_incident(single<K>(p.plan->light.rays[0].incident)),
         first_magnetic(single<K>(p.plan->light.rays[0].magnetic)),
         own_depth(each_omega ? sensor.layer_step : 0) {}
@@ -176,9 +159,8 @@ struct SpotFactors {
     return solid_angle(frame, spot.near, own_depth * layer);
   }
   NABLA_INLINE Narrow capture_of(const Spot<K>& spot, int layer) const {
-    const Narrow rho = frame.curvature == Curvature::spherical ? Narrow(1.0f)
-                                                               : dot(spot.direction, normal);
-    return physics::capture_fraction(single<K>(layer), layer_step, absorption, rho);
+    return physics::capture_fraction(single<K>(layer), layer_step, absorption,
+                                     obliquity(frame, spot.direction));
   }
   NABLA_INLINE Narrow polarization_of(const Spot<K>& spot, const Vec3<Narrow>& incident,
                                       const Vec3<Narrow>& magnetic) const {
@@ -553,9 +535,15 @@ Kernel wide_kernel(CrystalShape shape, Lookup lookup) {
 }  // namespace
 
 const KernelSet& kernel_set() {
-  static constexpr KernelSet set = {
-      NABLA_INSTRUCTION_SET, single_kernel,       wide_kernel,         single_gradient_kernel,
-      wide_gradient_kernel,  write_blocks<float>, write_blocks<double>};
+  static constexpr KernelSet set = {.instruction_set = NABLA_INSTRUCTION_SET,
+                                    .single = single_kernel,
+                                    .wide = wide_kernel,
+#ifdef NABLA_GRADIENTS
+                                    .single_gradient = single_gradient_kernel,
+                                    .wide_gradient = wide_gradient_kernel,
+#endif
+                                    .write_floats = write_blocks<float>,
+                                    .write_doubles = write_blocks<double>};
   return set;
 }
 

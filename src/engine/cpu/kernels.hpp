@@ -47,9 +47,9 @@ struct KernelSet {
   Kernel (*single)(CrystalShape, Lookup);
   /// Any plan, in double precision.
   Kernel (*wide)(CrystalShape, Lookup);
-  /// The same two kinds, of derivatives.
-  GradientKernel (*single_gradient)(CrystalShape, Lookup);
-  GradientKernel (*wide_gradient)(CrystalShape, Lookup);
+  /// The same two kinds, of derivatives; null in a build without gradients.
+  GradientKernel (*single_gradient)(CrystalShape, Lookup) = nullptr;
+  GradientKernel (*wide_gradient)(CrystalShape, Lookup) = nullptr;
   /// Of a tile of an image, not of a list: copies the photons of the blocks that are wanted whole
   /// into the image, of `width` pixels a row; returns the sum of their solid angles [sr].
   double (*write_floats)(const Tile&, const TileSums&, float* image, std::size_t width);

@@ -28,17 +28,10 @@ NABLA_INLINE SensorSpot<T> spot_of(const BasicSubPixel<Wide<T>>& at) {
 }
 
 template <class T>
-NABLA_INLINE T obliquity(const PlanFrame& frame, const SensorSpot<T>& spot) {
-  return frame.curvature == Curvature::spherical
-             ? T(1)
-             : dot(spot.direction, physics::constant<T>(frame.normal));
-}
-
-template <class T>
 HWY_NOINLINE T capture_of(const PanelNumbers& panel, const SensorSpot<T>& spot) {
   return physics::capture_fraction(
       T(static_cast<float>(spot.layer)), physics::constant<T>(panel.sensor.layer_step),
-      physics::constant<T>(panel.sensor.absorption_per_m), obliquity(panel.frame, spot));
+      physics::constant<T>(panel.sensor.absorption_per_m), obliquity(panel.frame, spot.direction));
 }
 
 /// From the adjoint of a position on the flat panel [m] to those of the frame; that of a
@@ -121,7 +114,7 @@ HWY_NOINLINE void pull_back_capture(const PanelNumbers& panel, const SensorSpot<
                                     BasicPixelNumbers<T>& adjoints) {
   const PlanSensor& sensor = panel.sensor;
   const auto number = [](double x) { return physics::constant<T>(x); };
-  const T rho = obliquity(panel.frame, spot);
+  const T rho = obliquity(panel.frame, spot.direction);
   const T depth = number(sensor.layer_step * sensor.absorption_per_m) / rho;
   const T per_log_depth = light * depth *
                           physics::capture_log_slope(T(static_cast<float>(spot.layer)), depth);

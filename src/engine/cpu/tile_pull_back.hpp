@@ -1,0 +1,536 @@
+// The derivatives of a tile: the pixel loop of kernels.cpp run once more, with each step's slopes.
+//
+// Every number x of the plan gets its adjoint, d(loss)/dx, summed over the lanes of a tile (in
+// reverse) or contracted with tangents for each lane on its own (forwards).  Factors of a term
+// enter as their logarithms: omega's adjoint times omega is the light itself, so nothing is divided
+// by.  For the files that are compiled once for each instruction set, like lanes.hpp.
+#pragma once
+#include "engine/cpu/pairs.hpp"
+#include "engine/cpu/spot_walk.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+/// How the steps of the lattice are taken.
+enum class Steps {
+  wide,      ///< indices in double precision
+  anchored,  ///< indices relative to the middle of each block, in single precision
+  in_bands   ///< in double precision, over the rays of a band at once
+};
+
+/// F^2 F_latt^2 of a step and the adjoints of F and F_latt; `coefficient`: that of the square.
+template <class T>
+struct Scattered {
+  T intensity, factor_adjoint, F_adjoint;
+
+  NABLA_INLINE Scattered(const T& coefficient, const T& F, const T& factor) {
+    const T amplitude = F * factor, scaled = T(2) * coefficient * amplitude;
+    intensity = amplitude * amplitude;
+    factor_adjoint = scaled * F;
+    F_adjoint = scaled * factor;
+  }
+};
+
+/// The derivatives of a tile, in the precision T of the shapes.
+template <class T, class Shape, Lookup lookup, Steps steps>
+class TilePullBack {
+ public:
+  explicit TilePullBack(const TileTask& task)
+      : p_(task.p),
+        plan_(task.plan()),
+        panel_(task.panel()),
+        tile_(task.tile),
+        weights_(task.weights),
+        sink_(task.sink),
+        forwards_(task.forwards()),
+        anchors_(task.anchors),
+        walk_(task, chunk_),
+        to_(walk_.to),
+        nodes_(p_, sink_.table),
+        nearest_(sink_.table) {}
+
+  void run() {
+    const size_t orientations = plan_.lattice.orientations.size(),
+                 pairs = p_.beams.size() * orientations,
+                 pixels = static_cast<size_t>(tile_.blocks) * block_pixels;
+    const bool has_background = plan_.background.per_sr != 0;
+    for (size_t begin = 0; begin < pairs; begin += static_cast<size_t>(chunk_.count)) {
+      begin_ = begin;
+      // A table that single precision cannot index has no dark entries here.
+      fill_chunk<is_wide<T> ? Lookup::constant : lookup, true>(
+          p_, anchors_, tile_.blocks, begin / orientations, begin % orientations, chunk_);
+      to_.begin_chunk(begin);
+      nearest_.begin(chunk_.count);
+      for (size_t first = 0; first < pixels; first += T::count) {
+        const Wide<T> wide_weight = Wide<T>::load(weights_.data() + first);
+        if (!any(wide_weight != Wide<T>(0))) continue;
+        const T weight = shaped<T>(wide_weight);
+        blocks_ = blocks_of<registers>(first);
+        reached_ = reached_by < anchored && lookup != Lookup::tricubic > (chunk_, blocks_);
+        const bool has_start = begin == 0 && plan_.background.starting_sum != 0;
+        if (lit() == 0 && !has_start && !has_background) continue;
+        if (lit() != 0 || has_start) pull_back_group(first, weight);
+        if (has_background) walk_.pull_back_background(begin, first, weight);
+        if (forwards_) to_.finish_group(first, lit(), lookup);
+      }
+      if (forwards_) continue;
+      nearest_.flush();
+      to_.finish_chunk();
+    }
+    if (!forwards_) to_.finish_tile(lookup);
+  }
+
+ private:
+  static constexpr bool anchored = steps == Steps::anchored;
+  /// Of pixels that are computed side by side.
+  static constexpr int registers = T::count / lanes;
+  using Phase = typename SpotWalk<T, anchored>::Phase;
+
+  static NABLA_INLINE T number(double x) { return physics::constant<T>(x); }
+  std::uint32_t lit() const { return reached_.one_cell | reached_.many_cells; }
+
+  // ---- A group of pixels, one in each lane ------------------------------------------------------
+
+  /// What the lattice scatters, and the sum that a pixel begins with.
+  void pull_back_group(size_t first, const T& weight) {
+    Phase phase(p_, tile_, anchors_, first);
+    const auto once = walk_.once_factors(phase, first);
+    const int last_layer = panel_.sensor.layers - 1;
+    T for_all = once.solid_angle;
+    if (walk_.once_capture) {
+      SubPixel at;
+      at.layer = last_layer;
+      walk_.capturing = phase.see(p_, first, at);
+      for_all = for_all * capture_of(panel_, walk_.capturing);
+    }
+
+    typename SpotWalk<T, anchored>::OnceAdjoints of_once;
+    if (begin_ == 0 && plan_.background.starting_sum != 0) {
+      const T unpolarized = weight * number(plan_.scale * plan_.background.starting_sum) * for_all;
+      const T light = unpolarized * once.polarization;
+      add(to_.numbers.background.starting_sum, light);
+      of_once = {light, unpolarized};
+    }
+    const T scaled = weight * number(p_.unit) * for_all;
+    for (int layer = 0; layer <= last_layer; ++layer)
+      walk_.for_each_spot(
+          phase, first, layer, [&](const SensorSpot<T>& spot, const SubPixel&) NABLA_INLINE_LAMBDA {
+            T each = scaled;
+            if (walk_.each_omega)
+              each = each * solid_angle(panel_.frame, spot.near, walk_.own_depth * layer);
+            if (walk_.each_capture) each = each * capture_of(panel_, spot);
+            SpotAdjoints<T> light;
+            pull_back_beams(phase, spot, each, once.polarization, light, of_once);
+            walk_.pull_back_spot_of(spot, light);
+          });
+    if (walk_.once_capture) {
+      SpotAdjoints<T> light;
+      light.capture = of_once.light;
+      pull_back_other_spot(panel_, walk_.capturing, light, to_.numbers);
+    }
+    walk_.pull_back_once(of_once, first);
+  }
+
+  // ---- The beams at a spot ----------------------------------------------------------------------
+
+  /// A beam at a spot: what its terms are multiplied by, and what they come to.
+  struct LitBeam {
+    Vec3<T> away;  ///< direction - incident
+    T factor;      ///< without the polarization, which may be zero
+    T polarization, coefficient;
+    T intensity;  ///< F^2 F_latt^2 of all orientations
+    Vec3<T> away_adjoint;
+  };
+
+  /// `each`: what a term is multiplied by, the ray's own factors aside.
+  NABLA_INLINE void pull_back_beams(const Phase& phase, const SensorSpot<T>& spot, const T& each,
+                                    const T& once_polarization, SpotAdjoints<T>& light,
+                                    typename SpotWalk<T, anchored>::OnceAdjoints& of_once) {
+    const T none(0);
+    std::uint32_t beams = 0;
+    for (std::uint32_t left = lit(); left != 0; left &= left - 1) {
+      const int b = chunk_.beam[std::countr_zero(left)];
+      if ((beams >> b & 1) != 0) continue;
+      beams |= std::uint32_t{1} << b;
+      const Beam& beam = to_.beam_of(b);
+      LitBeam& at = beams_[static_cast<size_t>(b)];
+      if constexpr (anchored) {
+        at.away = spot.direction - physics::constant<T>(beam.incident);
+        at.factor = each;
+      } else {
+        at.away = shaped<T>(away_from(beam, phase));
+        at.factor = plan_.dmin > 0 ? select(keeps<T>(plan_, beam, phase.at.direction), each, none)
+                                   : each;
+      }
+      at.polarization = walk_.each_polarization ? walk_.polarization_of(beam, spot)
+                                                : once_polarization;
+      at.coefficient = at.factor * number(beam.weight) * at.polarization;
+      at.intensity = none;
+      at.away_adjoint = {none, none, none};
+    }
+
+    if constexpr (anchored) {
+      if constexpr (lookup != Lookup::tricubic)
+        pull_back_pairs<true>(phase.phase, reached_.one_cell);
+      pull_back_pairs<false>(phase.phase, reached_.many_cells);
+    } else {
+      for (std::uint32_t left = lit(); left != 0; left &= left - 1) {
+        const int o = std::countr_zero(left);
+        const Beam& beam = to_.beam_of(chunk_.beam[o]);
+        if constexpr (steps == Steps::in_bands)
+          pull_back_band(o, beam, away_from(beam, phase));
+        else
+          pull_back_step(o, away_from(beam, phase));
+      }
+    }
+
+    for (; beams != 0; beams &= beams - 1) {
+      const int b = std::countr_zero(beams);
+      const LitBeam& at = beams_[static_cast<size_t>(b)];
+      BasicPlanRay<T>& ray = to_.ray(b);
+      // h = k A (direction - incident)
+      add(light.direction, at.away_adjoint);
+      ray.incident = ray.incident - at.away_adjoint;
+      if constexpr (steps != Steps::in_bands) {
+        add(ray.wavenumber, dot(at.away_adjoint, at.away));
+        add(ray.weight, at.factor * at.polarization * at.intensity);
+      }
+      const T unpolarized = at.factor * number(to_.beam_of(b).weight) * at.intensity,
+              terms = unpolarized * at.polarization;
+      add(to_.numbers.scale, terms);
+      add(of_once.light, terms);
+      if (walk_.each_omega) add(light.solid_angle, terms);
+      if (walk_.each_capture) add(light.capture, terms);
+      if (walk_.each_polarization)
+        walk_.pull_back_polarization_of(b, spot, unpolarized, light);
+      else
+        add(of_once.polarization, unpolarized);
+    }
+  }
+
+  NABLA_INLINE LitBeam& beam_of_pair(size_t o) {
+    return beams_[static_cast<size_t>(chunk_.beam[o])];
+  }
+  NABLA_INLINE Vec3<Wide<T>> away_from(const Beam& beam, const Phase& phase) const {
+    return phase.at.direction - vec3_as<Wide<T>>(beam.incident);
+  }
+
+  // ---- One orientation: its fringes and its structure factor ------------------------------------
+
+  /// With anchored phases: two pairs side by side, or one on two registers of pixels, hide each
+  /// other's latencies.
+  template <bool one_cell>
+  NABLA_INLINE void pull_back_pairs(const AnchoredPhase<registers>& phase, std::uint32_t bits) {
+    if constexpr (registers > 1) {
+      if (bits != 0) pull_back_anchored<one_cell, 1>({0}, phase);
+    } else {
+      size_t list[chunk_size];
+      const size_t n = list_bits(bits, list);
+      size_t i = 0;
+      for (; i + 2 <= n; i += 2) pull_back_anchored<one_cell, 2>({list[i], list[i + 1]}, phase);
+      if (i < n) pull_back_anchored<one_cell, 1>({list[i]}, phase);
+    }
+  }
+
+  template <bool one_cell, int N>
+  NABLA_INLINE void pull_back_anchored(const std::array<size_t, N>& pairs,
+                                       const AnchoredPhase<registers>& phase) {
+    constexpr int parts = N * registers;
+    using Side = Singles<parts>;
+    const auto repeat = [](const T& x) { return repeated<N>(x); };
+    const auto each = [&](auto&& value) {
+      return Side::of([&](int i) {
+        return value(pairs[static_cast<size_t>(i / registers)]).part[i % registers];
+      });
+    };
+    size_t o[parts];
+    std::array<size_t, parts> blocks;
+    for (size_t i = 0; i < parts; ++i) {
+      o[i] = pairs[i / registers];
+      blocks[i] = blocks_[i % registers];
+    }
+
+    Vec3<Side> cell;
+    const Vec3<Side> change{repeat(phase.change.x), repeat(phase.change.y), repeat(phase.change.z)};
+    const Vec3<Side> distance = anchored_distance<one_cell, parts>(chunk_, o, blocks, change, cell);
+    const auto latt = Shape::slopes(p_.lattice, distance);
+
+    const auto amplitude = anchored_amplitude<one_cell, parts>(o, blocks, cell, distance);
+    const Side coefficient = each(
+        [&](size_t which) -> const T& { return beam_of_pair(which).coefficient; });
+    const Scattered<Side> term(coefficient, amplitude.F, latt.factor);
+    Vec3<Side> adjoint = term.factor_adjoint * latt.distance;
+    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
+    const auto width = Shape::width_adjoint(latt, distance, term.factor_adjoint);
+    for (int n = 0; n < N; ++n) {
+      const size_t which = pairs[static_cast<size_t>(n)];
+      const auto of = [&](const Side& x) { return nth<registers>(x, n); };
+      const auto of_each = [&](const Vec3<Side>& v) { return Vec3<T>{of(v.x), of(v.y), of(v.z)}; };
+      add(beam_of_pair(which).intensity, of(term.intensity));
+      add_index(which, of_each(adjoint));
+      physics::for_each_width([&](T& to, const Side& more) { add(to, of(more)); },
+                              to_.numbers.lattice, width);
+      if constexpr (lookup == Lookup::tricubic) {
+        AmplitudeSlopes<T, T, lookup> its;
+        its.offset = of(amplitude.offset);
+        its.inside = nth_mask<registers>(amplitude.inside, n);
+        its.between = of_each(amplitude.between);
+        add_amplitude(its, of(term.F_adjoint));
+      }
+    }
+    if constexpr (lookup == Lookup::nearest)
+      for (size_t i = 0; i < parts; ++i) {
+        const auto part = static_cast<int>(i);
+        const float home = chunk_.offset[o[i]][blocks[i]];
+        if constexpr (one_cell)
+          add_nearest(o[i], part, home, nth<1>(term.F_adjoint, part));
+        else
+          add_nearest(o[i], part, home, nth<1>(term.F_adjoint, part),
+                      nth<1>(amplitude.offset, part), nth_mask<1>(amplitude.inside, part));
+      }
+  }
+
+  /// The adjoint of F of one lattice point, of one of the parts side by side; `offset`: in the
+  /// table.
+  NABLA_INLINE void add_nearest(size_t o, int part, float offset, const Single& adjoint) {
+    if (offset < 0)
+      add_default(part, adjoint);
+    else if (sink_.wants_table)
+      nearest_.add(o, static_cast<std::int32_t>(offset), adjoint);
+  }
+  /// Of lattice points that differ from lane to lane; most are the one at `home`.
+  NABLA_INLINE void add_nearest(size_t o, int part, float home, const Single& adjoint,
+                                const Single& offset, const Single::Mask& inside) {
+    const Single none(0.0f);
+    add_default(part, select(inside, none, adjoint));
+    if (!sink_.wants_table) return;
+    const auto at_home = inside & (offset == Single(home));
+    if (home >= 0) nearest_.add(o, static_cast<std::int32_t>(home), select(at_home, adjoint, none));
+    for_each_offset(offset, inside & !at_home & (adjoint != none),
+                    [&](std::int64_t where, const Single::Mask& mask) NABLA_INLINE_LAMBDA {
+                      nearest_.add(o, static_cast<std::int32_t>(where),
+                                   select(mask, adjoint, none));
+                    });
+  }
+  NABLA_INLINE void add_default(int part, const Single& adjoint) {
+    auto& all = to_.numbers.lattice.default_F.part[part % registers];
+    all = hn::Add(all, adjoint.part[0]);
+  }
+
+  /// F as the images have it; `cell` and `d`: the nearest lattice point and the way from there.
+  template <bool one_cell, int K>
+  NABLA_INLINE AmplitudeSlopes<Singles<K>, Singles<K>, lookup> anchored_amplitude(
+      const size_t (&o)[K], const std::array<size_t, K>& blocks, const Vec3<Singles<K>>& cell,
+      const Vec3<Singles<K>>& d) const {
+    AmplitudeSlopes<Singles<K>, Singles<K>, lookup> found;
+    if constexpr (lookup == Lookup::constant) {
+      found.F = Singles<K>(1.0f);  // part of the unit
+    } else if constexpr (lookup == Lookup::tricubic) {
+      const auto at = neighbourhood_of<K>(p_, cell, d);
+      const auto here = interpolated_slopes(p_.grid, p_.F.data(), at.corner, at.inside, at.between,
+                                            Singles<K>(p_.default_F));
+      found.F = here.value;
+      found.slope = here.slope;
+      found.offset = at.corner;
+      found.inside = at.inside;
+      found.between = at.between;
+    } else if constexpr (one_cell) {
+      found.F = by_part<K>([&](int i) { return chunk_.F[o[i]][blocks[static_cast<size_t>(i)]]; });
+    } else {
+      const auto at = look_up_nearest<K>(p_, cell);
+      found.F = at.F;
+      found.offset = at.offset;
+      found.inside = at.inside;
+    }
+    return found;
+  }
+
+  /// From the adjoint of a pair's indices to those of its axes and of where it looks.
+  NABLA_INLINE void add_index(size_t o, const Vec3<T>& adjoint) {
+    LitBeam& beam = beam_of_pair(o);
+    T(&axes)[9] = to_.axes[o];
+    Vec3<T> away_adjoint = beam.away_adjoint;
+    const auto row = [&](size_t first, const T& along) NABLA_INLINE_LAMBDA {
+      add(axes[first], along * beam.away.x);
+      add(axes[first + 1], along * beam.away.y);
+      add(axes[first + 2], along * beam.away.z);
+      const auto entry = [&](size_t i) {
+        if constexpr (is_wide<T>)
+          return T(chunk_.wide[o][first + i]);
+        else
+          return T(chunk_.matrix[o][first + i]);
+      };
+      add(away_adjoint, along * Vec3<T>{entry(0), entry(1), entry(2)});
+    };
+    row(0, adjoint.x);
+    row(3, adjoint.y);
+    row(6, adjoint.z);
+    beam.away_adjoint = away_adjoint;
+  }
+
+  /// With indices in double precision.
+  NABLA_INLINE void pull_back_step(int o, const Vec3<Wide<T>>& away) {
+    const Vec3<Wide<T>> h = miller_indices(chunk_.wide[o], away);
+    const Vec3<Wide<T>> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+    const Vec3<Wide<T>> distance = h - nearest;
+    const auto latt = Shape::slopes(p_.lattice, distance, Shaped<T>());
+    const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
+    LitBeam& at = beam_of_pair(static_cast<size_t>(o));
+    const Scattered<T> term(at.coefficient, amplitude.F, latt.factor);
+    add(at.intensity, term.intensity);
+    Vec3<T> adjoint = term.factor_adjoint * latt.distance;
+    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
+    add_index(static_cast<size_t>(o), adjoint);
+    physics::for_each_width([](T& to, const T& more) { add(to, more); }, to_.numbers.lattice,
+                            Shape::width_adjoint(latt, shaped<T>(distance), term.factor_adjoint));
+    add_amplitude(amplitude, term.F_adjoint);
+  }
+
+  /// One orientation of a band of Gaussian spots.
+  NABLA_INLINE void pull_back_band(int o, const Beam& beam, const Vec3<Wide<T>>& away) {
+    LitBeam& at = beam_of_pair(static_cast<size_t>(o));
+    const Vec3<Wide<T>> h = miller_indices(chunk_.wide[o], away);
+    const Vec3<Wide<T>> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
+    const Vec3<Wide<T>> distance = h - nearest;
+    const BandOfPixels band(p_, beam, distance, h);
+    const T none(0);
+    auto lit = band.lit & (at.factor != none);
+    if (!any(lit)) return;
+    const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
+    lit = lit & (amplitude.F != none);
+
+    // Intensities are relative to that of the closest approach in what follows.  A band that passes
+    // a spot on both sides leaves a small difference of its rays' slopes: the rounding of an
+    // exponent that they share does not show there.
+    const LatticeNumbers& lattice = p_.lattice;
+    const T closest = physics::Gauss::factor_at(band.least, number(lattice.cells.x),
+                                                number(lattice.fudge));
+    const T peak = closest * closest * amplitude.F, light = at.coefficient * (peak * amplitude.F);
+    // A ray's point is c + u h with M c perpendicular to h, so that only its u counts:
+    // d(log I)/d(wavenumber) = -4 fudge/width2 u h.M h / wavenumber of the band.
+    const T along = light * band.curvature *
+                    number(-4 * lattice.fudge / (physics::Gauss::width2 * beam.wavenumber));
+    alignas(64) float lights[lanes], alongs[lanes];
+    alignas(64) float sums[3][lanes];
+    light.store(lights);
+    along.store(alongs);
+    for (float(&sum)[lanes] : sums) none.store(sum);
+    using Two = BandOfPixels::Two;
+    const Two fudge = single<2>(lattice.fudge);
+    for_each_lane(lit, [&](size_t lane) {
+      physics::LineMoments<Two> moments;
+      const size_t row = forwards_ ? lane : 0;
+      float *const wavenumbers = sink_.bands.wavenumber(row), *const weights = sink_.bands.weight(
+                                                                  row);
+      const Two per_weight(lights[lane]), per_wavenumber(alongs[lane]);
+      band.for_each_lit_ray(lane, [&](int j, const Two& u, const Two& beyond) {
+        const size_t ray = static_cast<size_t>(j) - sink_.bands.begin();
+        const Two bare = physics::Gauss::intensity_at(beyond, fudge);
+        const Two lit_by = Two::load(p_.band_weight.data() + j) * bare, first = lit_by * u;
+        moments.zeroth = moments.zeroth + lit_by;
+        moments.first = moments.first + first;
+        moments.second = moments.second + first * u;
+        (Two::load(weights + ray) + per_weight * bare).store(weights + ray);
+        (Two::load(wavenumbers + ray) + per_wavenumber * first).store(wavenumbers + ray);
+      });
+      const auto sum = [](const Two& x) { return sum_of(nth<1>(x, 0) + nth<1>(x, 1)); };
+      sums[0][lane] = sum(moments.zeroth);
+      sums[1][lane] = sum(moments.first);
+      sums[2][lane] = sum(moments.second);
+    });
+    const physics::LineMoments<T> moments{T::load(sums[0]), T::load(sums[1]), T::load(sums[2])};
+    const auto slopes = physics::gauss_line_slopes(
+        physics::metric_as<T>(lattice.metric), shaped<T>(distance + band.approach.at * h),
+        shaped<T>(h), shaped<T>(band.approach.at), moments, number(lattice.fudge));
+    add(at.intensity, peak * amplitude.F * moments.zeroth);
+    add_index(static_cast<size_t>(o), light * slopes.index);
+    physics::for_each_number_of_metric([&](T& to, const T& more) { add(to, light * more); },
+                                       to_.numbers.lattice.metric, std::as_const(slopes.metric));
+    add_amplitude(amplitude, T(2) * at.coefficient * peak * moments.zeroth);
+  }
+
+  /// The adjoint of F, where it comes from.
+  template <class Index>
+  NABLA_INLINE void add_amplitude(const AmplitudeSlopes<T, Index, lookup>& amplitude,
+                                  const T& shaped_adjoint) {
+    if constexpr (lookup != Lookup::constant) {
+      const auto to_shape = [](const Index& x) {
+        if constexpr (std::is_same_v<Index, T>)
+          return x;
+        else
+          return shaped<T>(x);
+      };
+      Index adjoint;
+      if constexpr (std::is_same_v<Index, T>)
+        adjoint = shaped_adjoint;
+      else
+        adjoint = widened(shaped_adjoint);
+      const Index none(0);
+      const auto lit = adjoint != none;
+      if (!any(lit)) return;
+      const auto in_table = amplitude.inside & lit;
+      add(to_.numbers.lattice.default_F, to_shape(select(amplitude.inside, none, adjoint)));
+      if constexpr (!anchored)
+        if (sink_.table_tangent)
+          to_.table_slope = to_.table_slope + adjoint * table_change(amplitude, in_table);
+      if (!sink_.wants_table) return;
+      for_each_offset(amplitude.offset, in_table,
+                      [&](std::int64_t offset, const typename Index::Mask& mask) {
+                        const Index theirs = select(mask, adjoint, none);
+                        if constexpr (lookup == Lookup::nearest)
+                          sink_.table.add(offset, lane_sum(theirs));
+                        else
+                          nodes_.add(offset, to_shape(theirs), amplitude.between);
+                      });
+    }
+  }
+
+  /// The change of F along the table's tangent.
+  NABLA_INLINE Wide<T> table_change(const AmplitudeSlopes<T, Wide<T>, lookup>& amplitude,
+                                    const typename Wide<T>::Mask& in_table) const {
+    if constexpr (lookup == Lookup::tricubic) {
+      const auto weights = physics::tricubic_weights(
+          widened(amplitude.between.x), widened(amplitude.between.y), widened(amplitude.between.z));
+      return interpolated(p_.grid, sink_.table_tangent, amplitude.offset, in_table, weights,
+                          Wide<T>(0));
+    } else {
+      return select(in_table, value_at(sink_.table_tangent, amplitude.offset, in_table),
+                    Wide<T>(0));
+    }
+  }
+
+  const CpuPlan& p_;
+  const Plan& plan_;
+  const PanelNumbers& panel_;
+  const Tile& tile_;
+  const std::array<double, tile_pixels>& weights_;
+  GradientSink& sink_;
+  const bool forwards_;
+  const Anchors& anchors_;
+  alignas(64) Chunk chunk_;
+  size_t begin_ = 0;  ///< of the chunk, among the pairs
+  SpotWalk<T, anchored> walk_;
+  TileAdjoints<T>& to_;  ///< of the walk
+  NodeAdjoints<physics::Scalar<T>> nodes_;
+  NearestAdjoints nearest_;
+  std::array<size_t, registers> blocks_;  ///< of the group
+  Reached reached_;                       ///< which pairs reach the group
+  Unwritten<LitBeam, chunk_size> beams_;
+};
+
+/// `work`: called with the shape and the kind of lookup as template arguments.
+template <class Work>
+GradientKernel gradient_kernel(CrystalShape shape, Lookup lookup, Work&& work) {
+  return physics::with_shape(shape, [&]<class Shape>() -> GradientKernel {
+    switch (lookup) {
+      case Lookup::constant:
+        return work.template operator()<Shape, Lookup::constant>();
+      case Lookup::nearest:
+        return work.template operator()<Shape, Lookup::nearest>();
+      case Lookup::tricubic:
+        break;
+    }
+    return work.template operator()<Shape, Lookup::tricubic>();
+  });
+}
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -204,8 +204,12 @@ Experiment in_other_words(Experiment e) {
       detector.convention = Convention::custom;
       detector.fast_axis = 2.0 * panel.fast;
       detector.slow_axis = 3.0 * panel.slow;
-      // nanoBragg replaces one whose length is not 1 to the last bit.
-      if (!e.quirks.custom_normal_kept && *any_choice()) detector.normal = panel.normal;
+      // nanoBragg replaces one whose length is not 1 to the last bit by one that may lie in the
+      // panel; light that runs along a sensor is absorbed without bounds.
+      if (e.quirks.custom_normal_kept)
+        detector.sensor_thickness_um = 0;
+      else if (*any_choice())
+        detector.normal = panel.normal;
       break;
     }
   }

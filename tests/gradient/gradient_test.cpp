@@ -124,6 +124,36 @@ TEST(BothDirections, AgreeOnEachColumnOfTheJacobian) {
 
 // ---- Precision and threads ----------------------------------------------------------------------
 
+/// The error of the value, in units of the light in it.
+double error_of_value(const Experiment& e, double lowest_weight) {
+  const auto pixels = visited_pixels(e);
+  std::vector<double> weights(pixels.size());
+  for (double& w : weights) w = *any_between(lowest_weight, 1);
+  const auto options = options_of(Precision::float32);
+  const auto light = photons(e, pixels, options);
+  double value = 0, all = 0;
+  for (std::size_t i = 0; i < light.size(); ++i) {
+    value += weights[i] * light[i];
+    all += std::abs(weights[i] * light[i]);
+  }
+  if (all == 0) return 0;
+  return std::abs(value_and_gradient(e, pixels, weights, options).value - value) / all;
+}
+
+RC_GTEST_PROP(SinglePrecision, HasTheValueOfItsImage, ()) {
+  const Experiment e = any_differentiable();
+  if (cut_off.happens(e.quirks.interpolation_latch && simulate(e).table_miss)) return;
+  RC_ASSERT(error_of_value(e, -1) <= 5e-7);
+}
+
+RC_GTEST_PROP(SinglePrecision, HasTheValueOfAnImageOfManySteps, ()) {
+  const Experiment e = experiment_of(
+      "-cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -mosaic 0.5 -mosaic_domains "
+      "40 "
+      "-oversample 4 -detpixels 32 -pixel 0.8 -water 20 -corrected");
+  RC_ASSERT(error_of_value(e, 0.9) <= 4e-8);
+}
+
 TEST(SinglePrecision, GivesEachPixelOfOneOrientationItsOwnSlopes) {
   // Two registers of pixels are side by side; in some of them the lattice point is in the table, in
   // others it is not.

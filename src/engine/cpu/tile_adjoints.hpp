@@ -86,6 +86,18 @@ class TileAdjoints {
   /// Of a beam; that of its wavenumber in units of its logarithm.
   NABLA_INLINE BasicPlanRay<T>& ray(int b) { return rays_[static_cast<size_t>(b)]; }
 
+  /// In reverse: the light of a group of pixels is added to that of others in double precision, as
+  /// in the image.
+  NABLA_INLINE void keep_light() {
+    const auto keep = [](Wide<T>& to, T& light) {
+      to = to + widened(light);
+      light = T(0);
+    };
+    keep(terms_, numbers.scale);
+    keep(starting_sum_, numbers.background.starting_sum);
+    keep(background_, numbers.background.per_sr);
+  }
+
   /// Forwards: the adjoints of each lane times the tangents.  `lit`: bits of pairs.
   void finish_group(size_t first, std::uint32_t lit, Lookup lookup) {
     const Wide<T> photons = widened(numbers.scale) + widened(numbers.background.starting_sum) +
@@ -157,6 +169,9 @@ class TileAdjoints {
   void finish_tile(Lookup lookup) {
     BasicPixelNumbers<double> sums = zero_numbers<double>();
     for_each_number([](double& to, const T& adjoint) { to = lane_sum(adjoint); }, sums, numbers);
+    sums.scale = lane_sum(terms_);
+    sums.background.starting_sum = lane_sum(starting_sum_);
+    sums.background.per_sr = lane_sum(background_);
     for_each_number_of_ray([](double& to, const T& adjoint) { to += lane_sum(adjoint); },
                            sink_.adjoints->light.rays[0], std::as_const(first_ray));
     sink_.value += sums.scale + sums.background.starting_sum + sums.background.per_sr;
@@ -278,6 +293,7 @@ class TileAdjoints {
   GradientSink& sink_;
   const Chunk& chunk_;
   size_t begin_ = 0;
+  Wide<T> terms_{0}, starting_sum_{0}, background_{0};  ///< light that is kept
   Unwritten<BasicPlanRay<T>, chunk_size> rays_;
 };
 

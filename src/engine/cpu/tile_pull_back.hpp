@@ -70,7 +70,10 @@ class TilePullBack {
         if (lit() == 0 && !has_start && !has_background) continue;
         if (lit() != 0 || has_start) pull_back_group(first, weight);
         if (has_background) walk_.pull_back_background(begin, first, weight);
-        if (forwards_) to_.finish_group(first, lit(), lookup);
+        if (forwards_)
+          to_.finish_group(first, lit(), lookup);
+        else
+          to_.keep_light();
       }
       if (forwards_) continue;
       nearest_.flush();

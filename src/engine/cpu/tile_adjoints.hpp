@@ -94,8 +94,9 @@ class TileAdjoints {
       light = T(0);
     };
     keep(terms_, numbers.scale);
-    keep(starting_sum_, numbers.background.starting_sum);
-    keep(background_, numbers.background.per_sr);
+    const PlanBackground& background = p_.plan->background;
+    if (background.starting_sum != 0) keep(starting_sum_, numbers.background.starting_sum);
+    if (background.per_sr != 0) keep(background_, numbers.background.per_sr);
   }
 
   /// Forwards: the adjoints of each lane times the tangents.  `lit`: bits of pairs.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, TableMiss
 #include "plan/plan.hpp"
@@ -77,7 +78,8 @@ class Loaded {
   }
 
  protected:
-  Loaded(const Plan& plan, const ComputeOptions& options) : plan_(plan), options_(options) {}
+  Loaded(Plan plan, ComputeOptions options)
+      : plan_(std::move(plan)), options_(std::move(options)) {}
   virtual void forget_light() = 0;
   virtual void forget_lattice(bool same_table) = 0;
 

@@ -337,8 +337,8 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
   const auto on_spot = [&](const auto&) NABLA_INLINE_LAMBDA {
     out.solid_angle_sum = out.solid_angle_sum + factors.solid_angle;
   };
-  const auto on_ray = [&](const BasicSubPixel<T>& at, std::size_t ray_index, const Vec3<T>& q,
-                          const auto& kept) NABLA_INLINE_LAMBDA {
+  const auto on_ray = [&]([[maybe_unused]] const BasicSubPixel<T>& at, std::size_t ray_index,
+                          const Vec3<T>& q, const auto& kept) NABLA_INLINE_LAMBDA {
     if (!any(kept)) return;
     const auto& ray = plan.light.rays[ray_index];
     const T weight(ray.weight);

@@ -23,15 +23,17 @@ class WithoutSubnormals {
     _mm_setcsr(before_ | results_are_zero | arguments_are_zero);
   }
   ~WithoutSubnormals() { _mm_setcsr(before_); }
-
- private:
-  unsigned before_;
 #else
   WithoutSubnormals() {}
   ~WithoutSubnormals() {}
 #endif
   WithoutSubnormals(const WithoutSubnormals&) = delete;
   WithoutSubnormals& operator=(const WithoutSubnormals&) = delete;
+
+#if HWY_ARCH_X86
+ private:
+  unsigned before_;
+#endif
 };
 
 template <class Shape, Lookup lookup>

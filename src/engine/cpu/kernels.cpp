@@ -213,7 +213,8 @@ template <size_t K>
 NABLA_INLINE std::int64_t wanted_pixels(const Tile& tile, const std::array<size_t, K>& blocks) {
   std::int64_t wanted = 0;
   for (const size_t block : blocks)
-    if (block < static_cast<size_t>(tile.blocks)) wanted += tile.pixels[block] * lanes;
+    if (block < static_cast<size_t>(tile.blocks))
+      wanted += std::int64_t{tile.pixels[block]} * lanes;
   return wanted;
 }
 
@@ -260,7 +261,7 @@ NABLA_INLINE Singles<N> sure_intensity(const LitSpot& at, const size_t (&o)[N],
 template <class Shape, Lookup lookup, bool one_cell>
 NABLA_INLINE Singles<2> sum_of_pairs(const LitSpot& at, const Vec3<Singles<2>>& change,
                                      std::uint32_t bits, const BeamFactors<2>& beam_factors) {
-  if (bits == 0) return Singles<2>(0.0f);
+  if (bits == 0) return {0.0f};
   const size_t o[] = {0, 0};
   const Singles<2> term = sure_intensity<Shape, lookup, one_cell, 2, 2>(
       at, o, blocks_of<2>(at.first), change);

@@ -26,6 +26,7 @@ struct Lanes {
   NABLA_INLINE Lanes() = default;
   // Register by register: g++ copies a struct of several in halves of registers, through memory.
   NABLA_INLINE Lanes(const Lanes& a) { *this = a; }
+  // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): it changes nothing
   NABLA_INLINE Lanes& operator=(const Lanes& a) {
     for (int i = 0; i < K; ++i) part[i] = a.part[i];
     return *this;

@@ -44,8 +44,9 @@ void fill_whole_tile(int tile_fast, int tile_slow, Tile& tile) {
     float* const fasts = tile.fast.data() + b * block_pixels;
     float* const slows = tile.slow.data() + b * block_pixels;
     for (std::size_t i = 0; i < block_pixels; ++i) {
-      fasts[i] = fast + static_cast<float>(i % block_side);
-      slows[i] = slow + static_cast<float>(i / block_side);
+      const std::size_t column = i % block_side, row = i / block_side;
+      fasts[i] = fast + static_cast<float>(column);
+      slows[i] = slow + static_cast<float>(row);
     }
   }
 }

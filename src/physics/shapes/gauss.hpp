@@ -74,7 +74,7 @@ struct Gauss {
 
   static SpotMetric<double> metric(const BlockNumbers<double>& block) { return block.metric; }
   static double dark_radius2(const BlockNumbers<double>& block, double least_intensity) {
-    const double count = cell_count<double>(block);
+    const auto count = cell_count<double>(block);
     return std::max(0.0, std::log(count * count / least_intensity) * width2 / (2 * block.fudge));
   }
 };

@@ -17,7 +17,8 @@ enum ExitCode {
 #if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE)
 UsageError left_out(const std::string& command, const std::string& option) {
   return UsageError("this program was built without " + command +
-                    "; ./dev build builds all of it (" + "cmake -D" + option + "=ON)");
+                    "; ./dev build builds all of it (cmake -DNABLA_GRADIENTS=ON -D" + option +
+                    "=ON)");
 }
 #endif
 

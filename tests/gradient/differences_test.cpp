@@ -204,12 +204,13 @@ Experiment in_other_words(Experiment e) {
       detector.convention = Convention::custom;
       detector.fast_axis = 2.0 * panel.fast;
       detector.slow_axis = 3.0 * panel.slow;
-      // nanoBragg replaces one whose length is not 1 to the last bit by one that may lie in the
-      // panel; light that runs along a sensor is absorbed without bounds.
-      if (e.quirks.custom_normal_kept)
+      // nanoBragg replaces one whose length is not 1 to the last bit by (1 0 0); light that runs
+      // along the sensor, or into its back, is absorbed without bounds.
+      if (!e.quirks.custom_normal_kept) {
+        if (*any_choice()) detector.normal = panel.normal;
+      } else if (panel.normal.x < 0.5) {
         detector.sensor_thickness_um = 0;
-      else if (*any_choice())
-        detector.normal = panel.normal;
+      }
       break;
     }
   }

@@ -148,9 +148,8 @@ RC_GTEST_PROP(SinglePrecision, HasTheValueOfItsImage, ()) {
 
 RC_GTEST_PROP(SinglePrecision, HasTheValueOfAnImageOfManySteps, ()) {
   const Experiment e = experiment_of(
-      "-cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -mosaic 0.5 -mosaic_domains "
-      "40 "
-      "-oversample 4 -detpixels 32 -pixel 0.8 -water 20 -corrected");
+      "-cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 100 -N 5 -mosaic 0.5 "
+      "-mosaic_domains 40 -oversample 4 -detpixels 32 -pixel 0.8 -water 20 -corrected");
   RC_ASSERT(error_of_value(e, 0.9) <= 4e-8);
 }
 

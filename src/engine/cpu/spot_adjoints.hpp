@@ -61,37 +61,27 @@ HWY_NOINLINE void pull_back_curved(const PanelNumbers& panel, const SensorSpot<T
   const double deep = panel.sensor.layer_step * spot.layer;
   const double radius = spherical ? f.curvature_radius + deep : f.curvature_radius;
   const Vec3<T> fast_axis = physics::constant<T>(f.fast), slow_axis = physics::constant<T>(f.slow);
-  const Vec3<T> beam = physics::constant<T>(f.beam), along = number(radius) * beam;
-  const T bend = number(1 / f.curvature_radius);
-  T about_slow, about_fast;
-  if (spherical) {
-    about_slow = number(f.handedness) * (spot.fast - number(f.beam_fast)) * bend;
-    about_fast = number(-f.handedness) * (spot.slow - number(f.beam_slow)) * bend;
-  } else {
-    const Vec3<T> flat = spot.fast * fast_axis + spot.slow * slow_axis +
-                         number(deep) * physics::constant<T>(f.normal) +
-                         physics::constant<T>(f.origin);
-    about_slow = flat.y * bend;
-    about_fast = flat.z * bend;
-  }
+  const T per_radius = number(1 / f.curvature_radius);
+  const auto [along, about_slow, about_fast] = bend_of(
+      f, deep, flat_position(f, deep, spot.fast, spot.slow), spot.fast, spot.slow);
   const auto second = physics::pull_back_rotation(
       physics::rotate_about(along, slow_axis, about_slow), fast_axis, about_fast, adjoint);
   const auto first = physics::pull_back_rotation(along, slow_axis, about_slow, second.v);
   add(adjoints.panel.frame.fast, second.axis);
   add(adjoints.panel.frame.slow, first.axis);
   add(adjoints.panel.frame.beam, number(radius) * first.v);
-  const T radius_adjoint = dot(first.v, beam);
+  const T radius_adjoint = dot(first.v, physics::constant<T>(f.beam));
   add(adjoints.panel.frame.curvature_radius,
-      radius_adjoint - (first.angle * about_slow + second.angle * about_fast) * bend);
+      radius_adjoint - (first.angle * about_slow + second.angle * about_fast) * per_radius);
   T fast_adjoint, slow_adjoint;
   if (spherical) {
     add(adjoints.panel.sensor.layer_step, T(static_cast<float>(spot.layer)) * radius_adjoint);
-    fast_adjoint = number(f.handedness) * first.angle * bend;
-    slow_adjoint = number(-f.handedness) * second.angle * bend;
+    fast_adjoint = number(f.handedness) * first.angle * per_radius;
+    slow_adjoint = number(-f.handedness) * second.angle * per_radius;
     add(adjoints.panel.frame.beam_fast, -fast_adjoint);
     add(adjoints.panel.frame.beam_slow, -slow_adjoint);
   } else {
-    const Vec3<T> position{T(0), first.angle * bend, second.angle * bend};
+    const Vec3<T> position{T(0), first.angle * per_radius, second.angle * per_radius};
     pull_back_flat(panel, spot, position, adjoints);
     fast_adjoint = dot(position, fast_axis);
     slow_adjoint = dot(position, slow_axis);

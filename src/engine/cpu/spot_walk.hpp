@@ -42,6 +42,7 @@ struct GroupPhase<Singles<K>, true> {
   }
 };
 
+/// The spots of the sensor, and the way back from what depends on them alone to the adjoints.
 template <class T, bool anchored>
 class SpotWalk {
  public:
@@ -49,7 +50,7 @@ class SpotWalk {
 
   const bool each_omega, each_capture, once_capture, each_polarization, once_polarization;
   const double own_depth;  ///< of a layer behind the one before, for its own solid angle [m]
-  TileAdjoints<T> to;
+  TileAdjoints<T> adjoints;
   SensorSpot<T> capturing;  ///< of a group: where the capture that stands for many terms comes from
 
   SpotWalk(const TileTask& task, const Chunk& chunk)
@@ -59,7 +60,7 @@ class SpotWalk {
         each_polarization(task.plan().rules.each_polarization()),
         once_polarization(task.plan().rules.once_polarization()),
         own_depth(each_omega ? task.panel().sensor.layer_step : 0),
-        to(task, chunk),
+        adjoints(task, chunk),
         p_(task.p),
         plan_(task.plan()),
         panel_(task.panel()),
@@ -95,13 +96,13 @@ class SpotWalk {
     return load<T::count / lanes>(values, first);
   }
 
-  NABLA_INLINE void pull_back_once(const OnceAdjoints& adjoints, size_t first) {
+  NABLA_INLINE void pull_back_once(const OnceAdjoints& once, size_t first) {
     SpotAdjoints<T> light;
-    if (!each_omega) light.solid_angle = adjoints.light;
+    if (!each_omega) light.solid_angle = once.light;
     if (once_polarization && plan_.dmin == 0)
-      return pull_back_first_polarization(first, adjoints.polarization, light);
-    if (!each_omega) pull_back_other_spot(panel_, first_spot_, light, to.numbers);
-    if (once_polarization) pull_back_first_polarization(first, adjoints.polarization, {});
+      return pull_back_first_polarization(first, once.polarization, light);
+    if (!each_omega) pull_back_other_spot(panel_, first_spot_, light, adjoints.numbers);
+    if (once_polarization) pull_back_first_polarization(first, once.polarization, {});
   }
 
   /// `light`: what else comes from the spot where the factor was found; without -dmin that is the
@@ -112,13 +113,13 @@ class SpotWalk {
     const T adjoint = light_over_factor * from.found;
     if (plan_.dmin == 0) {
       pull_back_polarization(plan_.light, from.incident, from.magnetic, from.spot.direction,
-                             adjoint, to.first_ray, light.direction, to.numbers);
-      return pull_back_other_spot(panel_, from.spot, light, to.numbers);
+                             adjoint, adjoints.first_ray, light.direction, adjoints.numbers);
+      return pull_back_other_spot(panel_, from.spot, light, adjoints.numbers);
     }
     BasicPlanRay<T> ray;
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
     pull_back_polarization(plan_.light, from.incident, from.magnetic, from.spot.direction, adjoint,
-                           ray, light.direction, to.numbers);
+                           ray, light.direction, adjoints.numbers);
     // Which layer and which ray it was may differ from lane to lane.
     SensorSpot<T> spot = from.spot;
     for (spot.layer = 0; spot.layer < panel_.sensor.layers; ++spot.layer) {
@@ -126,9 +127,9 @@ class SpotWalk {
       if (!any(here)) continue;
       SpotAdjoints<T> theirs;
       theirs.direction = select(here, T(1), T(0)) * light.direction;
-      pull_back_other_spot(panel_, spot, theirs, to.numbers);
+      pull_back_other_spot(panel_, spot, theirs, adjoints.numbers);
     }
-    to.add_ray_of_each_lane(first, from.ray, ray);
+    adjoints.add_ray_of_each_lane(first, from.ray, ray);
   }
 
   NABLA_INLINE T polarization_of(const Beam& beam, const SensorSpot<T>& spot) const {
@@ -137,16 +138,16 @@ class SpotWalk {
   }
   NABLA_INLINE void pull_back_polarization_of(int b, const SensorSpot<T>& spot,
                                               const T& unpolarized, SpotAdjoints<T>& light) {
-    const Beam& beam = to.beam_of(b);
+    const Beam& beam = adjoints.beam_of(b);
     pull_back_polarization(plan_.light, physics::constant<T>(beam.incident),
                            physics::constant<T>(beam.magnetic), spot.direction, unpolarized,
-                           to.ray(b), light.direction, to.numbers);
+                           adjoints.ray(b), light.direction, adjoints.numbers);
   }
 
   /// Of a spot with its own factors.  Out of line where many pairs share a spot.
   NABLA_INLINE void pull_back_spot_of(const SensorSpot<T>& spot, const SpotAdjoints<T>& light) {
     if constexpr (anchored && T::count > lanes)
-      pull_back_spot(panel_, spot, each_omega, own_depth, light, to.numbers);
+      pull_back_spot(panel_, spot, each_omega, own_depth, light, adjoints.numbers);
     else
       pull_back_spot_out_of_line(spot, light);
   }
@@ -185,18 +186,18 @@ class SpotWalk {
         // A beam whose orientations fill several chunks counts with its first one.
         const bool begins = begin % plan_.lattice.orientations.size() == 0;
         for (int b = begins ? 0 : 1; b < chunk_.beams; ++b) {
-          const Beam& beam = to.beam_of(b);
+          const Beam& beam = adjoints.beam_of(b);
           const T polarization = each_polarization ? polarization_of(beam, spot)
                                                    : once.polarization;
           const T unpolarized = of_ray * number(beam.light);
-          add(to.ray(b).weight, of_ray * polarization);
+          add(adjoints.ray(b).weight, of_ray * polarization);
           add(all, unpolarized * polarization);
           if (each_polarization)
             pull_back_polarization_of(b, spot, unpolarized, light);
           else
             add(of_once.polarization, unpolarized);
         }
-        add(to.numbers.background.per_sr, all);
+        add(adjoints.numbers.background.per_sr, all);
         add(each_omega ? light.solid_angle : of_once.light, all);
         add(each_capture ? light.capture : captured, all);
         pull_back_spot_of(spot, light);
@@ -204,7 +205,7 @@ class SpotWalk {
       if (once_capture) {
         SpotAdjoints<T> light;
         light.capture = captured;
-        pull_back_other_spot(panel_, capturing, light, to.numbers);
+        pull_back_other_spot(panel_, capturing, light, adjoints.numbers);
       }
     }
     pull_back_once(of_once, first);
@@ -213,7 +214,7 @@ class SpotWalk {
  private:
   HWY_NOINLINE void pull_back_spot_out_of_line(const SensorSpot<T>& spot,
                                                const SpotAdjoints<T>& light) {
-    pull_back_spot(panel_, spot, each_omega, own_depth, light, to.numbers);
+    pull_back_spot(panel_, spot, each_omega, own_depth, light, adjoints.numbers);
   }
   static NABLA_INLINE T number(double x) { return physics::constant<T>(x); }
 

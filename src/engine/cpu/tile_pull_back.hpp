@@ -44,7 +44,7 @@ class TilePullBack {
         forwards_(task.forwards()),
         anchors_(task.anchors),
         walk_(task, chunk_),
-        to_(walk_.to),
+        adjoints_(walk_.adjoints),
         nodes_(p_, sink_.table),
         nearest_(sink_.table) {}
 
@@ -58,7 +58,7 @@ class TilePullBack {
       // A table that single precision cannot index has no dark entries here.
       fill_chunk<is_wide<T> ? Lookup::constant : lookup, true>(
           p_, anchors_, tile_.blocks, begin / orientations, begin % orientations, chunk_);
-      to_.begin_chunk(begin);
+      adjoints_.begin_chunk(begin);
       nearest_.begin(chunk_.count);
       for (size_t first = 0; first < pixels; first += T::count) {
         const Wide<T> wide_weight = Wide<T>::load(weights_.data() + first);
@@ -71,15 +71,15 @@ class TilePullBack {
         if (lit() != 0 || has_start) pull_back_group(first, weight);
         if (has_background) walk_.pull_back_background(begin, first, weight);
         if (forwards_)
-          to_.finish_group(first, lit(), lookup);
+          adjoints_.finish_group(first, lit(), lookup);
         else
-          to_.keep_light();
+          adjoints_.keep_light();
       }
       if (forwards_) continue;
       nearest_.flush();
-      to_.finish_chunk();
+      adjoints_.finish_chunk();
     }
-    if (!forwards_) to_.finish_tile(lookup);
+    if (!forwards_) adjoints_.finish_tile(lookup);
   }
 
  private:
@@ -110,7 +110,7 @@ class TilePullBack {
     if (begin_ == 0 && plan_.background.starting_sum != 0) {
       const T unpolarized = weight * number(plan_.scale * plan_.background.starting_sum) * for_all;
       const T light = unpolarized * once.polarization;
-      add(to_.numbers.background.starting_sum, light);
+      add(adjoints_.numbers.background.starting_sum, light);
       of_once = {light, unpolarized};
     }
     const T scaled = weight * number(p_.unit) * for_all;
@@ -128,7 +128,7 @@ class TilePullBack {
     if (walk_.once_capture) {
       SpotAdjoints<T> light;
       light.capture = of_once.light;
-      pull_back_other_spot(panel_, walk_.capturing, light, to_.numbers);
+      pull_back_other_spot(panel_, walk_.capturing, light, adjoints_.numbers);
     }
     walk_.pull_back_once(of_once, first);
   }
@@ -154,7 +154,7 @@ class TilePullBack {
       const int b = chunk_.beam[std::countr_zero(left)];
       if ((beams >> b & 1) != 0) continue;
       beams |= std::uint32_t{1} << b;
-      const Beam& beam = to_.beam_of(b);
+      const Beam& beam = adjoints_.beam_of(b);
       LitBeam& at = beams_[static_cast<size_t>(b)];
       if constexpr (anchored) {
         at.away = spot.direction - physics::constant<T>(beam.incident);
@@ -178,7 +178,7 @@ class TilePullBack {
     } else {
       for (std::uint32_t left = lit(); left != 0; left &= left - 1) {
         const int o = std::countr_zero(left);
-        const Beam& beam = to_.beam_of(chunk_.beam[o]);
+        const Beam& beam = adjoints_.beam_of(chunk_.beam[o]);
         if constexpr (steps == Steps::in_bands)
           pull_back_band(o, beam, away_from(beam, phase));
         else
@@ -189,7 +189,7 @@ class TilePullBack {
     for (; beams != 0; beams &= beams - 1) {
       const int b = std::countr_zero(beams);
       const LitBeam& at = beams_[static_cast<size_t>(b)];
-      BasicPlanRay<T>& ray = to_.ray(b);
+      BasicPlanRay<T>& ray = adjoints_.ray(b);
       // h = k A (direction - incident)
       add(light.direction, at.away_adjoint);
       ray.incident = ray.incident - at.away_adjoint;
@@ -197,9 +197,9 @@ class TilePullBack {
         add(ray.wavenumber, dot(at.away_adjoint, at.away));
         add(ray.weight, at.factor * at.polarization * at.intensity);
       }
-      const T unpolarized = at.factor * number(to_.beam_of(b).weight) * at.intensity,
+      const T unpolarized = at.factor * number(adjoints_.beam_of(b).weight) * at.intensity,
               terms = unpolarized * at.polarization;
-      add(to_.numbers.scale, terms);
+      add(adjoints_.numbers.scale, terms);
       add(of_once.light, terms);
       if (walk_.each_omega) add(light.solid_angle, terms);
       if (walk_.each_capture) add(light.capture, terms);
@@ -271,7 +271,7 @@ class TilePullBack {
       add(beam_of_pair(which).intensity, of(term.intensity));
       add_index(which, of_each(adjoint));
       physics::for_each_width([&](T& to, const Side& more) { add(to, of(more)); },
-                              to_.numbers.lattice, width);
+                              adjoints_.numbers.lattice, width);
       if constexpr (lookup == Lookup::tricubic) {
         AmplitudeSlopes<T, T, lookup> its;
         its.offset = of(amplitude.offset);
@@ -315,7 +315,7 @@ class TilePullBack {
                     });
   }
   NABLA_INLINE void add_default(int part, const Single& adjoint) {
-    auto& all = to_.numbers.lattice.default_F.part[part % registers];
+    auto& all = adjoints_.numbers.lattice.default_F.part[part % registers];
     all = hn::Add(all, adjoint.part[0]);
   }
 
@@ -350,7 +350,7 @@ class TilePullBack {
   /// From the adjoint of a pair's indices to those of its axes and of where it looks.
   NABLA_INLINE void add_index(size_t o, const Vec3<T>& adjoint) {
     LitBeam& beam = beam_of_pair(o);
-    T(&axes)[9] = to_.axes[o];
+    T(&axes)[9] = adjoints_.axes[o];
     Vec3<T> away_adjoint = beam.away_adjoint;
     const auto row = [&](size_t first, const T& along) NABLA_INLINE_LAMBDA {
       add(axes[first], along * beam.away.x);
@@ -383,7 +383,7 @@ class TilePullBack {
     Vec3<T> adjoint = term.factor_adjoint * latt.distance;
     if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
     add_index(static_cast<size_t>(o), adjoint);
-    physics::for_each_width([](T& to, const T& more) { add(to, more); }, to_.numbers.lattice,
+    physics::for_each_width([](T& to, const T& more) { add(to, more); }, adjoints_.numbers.lattice,
                             Shape::width_adjoint(latt, shaped<T>(distance), term.factor_adjoint));
     add_amplitude(amplitude, term.F_adjoint);
   }
@@ -447,7 +447,8 @@ class TilePullBack {
     add(at.intensity, peak * amplitude.F * moments.zeroth);
     add_index(static_cast<size_t>(o), light * slopes.index);
     physics::for_each_number_of_metric([&](T& to, const T& more) { add(to, light * more); },
-                                       to_.numbers.lattice.metric, std::as_const(slopes.metric));
+                                       adjoints_.numbers.lattice.metric,
+                                       std::as_const(slopes.metric));
     add_amplitude(amplitude, T(2) * at.coefficient * peak * moments.zeroth);
   }
 
@@ -471,10 +472,11 @@ class TilePullBack {
       const auto lit = adjoint != none;
       if (!any(lit)) return;
       const auto in_table = amplitude.inside & lit;
-      add(to_.numbers.lattice.default_F, to_shape(select(amplitude.inside, none, adjoint)));
+      add(adjoints_.numbers.lattice.default_F, to_shape(select(amplitude.inside, none, adjoint)));
       if constexpr (!anchored)
         if (sink_.table_tangent)
-          to_.table_slope = to_.table_slope + adjoint * table_change(amplitude, in_table);
+          adjoints_.table_slope = adjoints_.table_slope +
+                                  adjoint * table_change(amplitude, in_table);
       if (!sink_.wants_table) return;
       for_each_offset(amplitude.offset, in_table,
                       [&](std::int64_t offset, const typename Index::Mask& mask) {
@@ -512,7 +514,7 @@ class TilePullBack {
   alignas(64) Chunk chunk_;
   size_t begin_ = 0;  ///< of the chunk, among the pairs
   SpotWalk<T, anchored> walk_;
-  TileAdjoints<T>& to_;  ///< of the walk
+  TileAdjoints<T>& adjoints_;  ///< of the walk
   NodeAdjoints<physics::Scalar<T>> nodes_;
   NearestAdjoints nearest_;
   std::array<size_t, registers> blocks_;  ///< of the group

@@ -33,7 +33,8 @@ struct WorkSpan {
 
 struct ComputeOptions {
   int threads = 0;  ///< 0: as many as the machine has; the image does not depend on it
-  /// Called now and then with the share of the work that is done; return false to stop.
+  /// Called now and then, by any thread and one at a time, with the share of the work that is
+  /// done; return false to stop.
   std::function<bool(double share)> progress = {};
   Engine engine = Engine::cpu;
   Precision precision = Precision::float32;  ///< of the cpu engine

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>  // for strerror
 #include <random>
 
@@ -389,6 +390,42 @@ TEST_F(BadInput, StrayArgumentsAreNamedAndDoNoHarm) {
   EXPECT_EQ(outcome.err,
             "nablabragg: 'stray' belongs to no flag and is ignored\n"
             "nablabragg: 'words' belongs to no flag and is ignored\n");
+}
+
+// An image that holds numbers that are none: refused by -corrected, kept and named by compat.
+
+const std::string finite_until =
+    "-cell 50 60 70 90 90 90 -N 5 -detpixels 32 -pixel 0.05 -oversample 1 "
+    "-seed 1 -nocache -noprogress ";
+
+TEST_F(BadInput, AnImageThatIsNotFiniteIsRefusedWithItsFirstPixelAndWhatMayHaveLedToIt) {
+  for (const auto& [flags, cause] : std::vector<std::pair<std::string, std::string>>{
+           {"-default_F 1e30", "the largest is 1e+30 electrons"},
+           {"-default_F 1e200", "the largest is 1e+200 electrons"},
+           {"-default_F 1 -fluence 1e300", "the fluence (1e+300 photons/m^2)"}})
+    expect_error(
+        finite_until + "-corrected -floatfile a.bin -noisefile b.img -pngfile c.png " + flags,
+        usage, {"pixels are NaN or infinite, first at pixel fast ", cause, "nothing was written"});
+}
+
+TEST_F(BadInput, AnImageOfNanoBraggsThatIsNotFiniteIsWrittenAndNamedOnStandardError) {
+  const Outcome outcome = run(finite_until + "-default_F 1e30 -floatfile a.bin -nonoise -nopgm");
+  EXPECT_EQ(outcome.exit_code, 0);
+  const std::vector<float> photons = test::read_floats(folder.path() / "a.bin");
+  const auto wrong = [](float x) { return !std::isfinite(x); };
+  const auto first = std::find_if(photons.begin(), photons.end(), wrong) - photons.begin();
+  const auto count = std::count_if(photons.begin(), photons.end(), wrong);
+  ASSERT_GT(count, 0);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("nablabragg: " + std::to_string(count) +
+                        " of 1024 pixels are NaN or infinite, first at pixel fast " +
+                        std::to_string(first % 32) + " slow " + std::to_string(first / 32) + "; "));
+}
+
+TEST_F(BadInput, AFiniteImageIsNotNamed) {
+  const Outcome outcome = run(finite_until + "-corrected -default_F 100 -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, IsEmpty());
 }
 
 }  // namespace

@@ -26,20 +26,17 @@ from nablabragg._core import (
     SampledRange,
     Sampling,
     Scan,
+    SimulationWarning,
     StructureFactors,
     UsageError,
     __version__,
-    calculate_structure_factors,
-    jvp,
-    simulate,
-    value_and_gradient,
-    vjp,
-    write_png,
 )
 from nablabragg._command_line import parse
+from nablabragg._compute import jvp, simulate, value_and_gradient, vjp, write_png
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
+from nablabragg._structure_factors import calculate_structure_factors
 
 __all__ = [
     "Beam",
@@ -55,6 +52,7 @@ __all__ = [
     "SampledRange",
     "Sampling",
     "Scan",
+    "SimulationWarning",
     "StructureFactors",
     "UsageError",
     "calculate_structure_factors",

@@ -3,6 +3,7 @@
 import base64
 import math
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -55,8 +56,27 @@ def from_dict(dictionary):
 
     Raises TypeError for names that are no fields, UsageError for what describes no experiment.
     """
+    if not isinstance(dictionary, Mapping):
+        raise TypeError(f"from_dict() needs a dict, not a {type(dictionary).__name__}")
     fields = dict(dictionary)
     for name, part in _PARTS.items():
         if isinstance(fields.get(name), dict):
             fields[name] = part(**{key: _value(value) for key, value in fields[name].items()})
     return _core.Experiment(**fields)
+
+
+def _from_json(text, *, structure_factors=None):
+    """The experiment of a text that to_json() made; what is left out has its default.
+
+    structure_factors : StructureFactors
+        whose table F the experiment has, where it has one
+
+    Raises InputError, which names the key, for text that is no experiment and for another table,
+    UsageError for what describes no experiment.
+    """
+    return _core.experiment_from_json(text, structure_factors)
+
+
+_from_json.__name__ = "from_json"
+_from_json.__qualname__ = "Experiment.from_json"
+_core.Experiment.from_json = staticmethod(_from_json)

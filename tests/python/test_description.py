@@ -55,7 +55,7 @@ def test_a_range_is_a_number_a_pair_or_a_dict():
         (lambda: nb.Crystal(shape="cube"), ValueError, ["shape is one of", "gauss", "'cube'"]),
         (lambda: nb.Detector(pixels=(1, 2, 3)), TypeError, ["pixels needs two values"]),
         (lambda: nb.Detector(beam_center=3), TypeError, ["beam_center needs two numbers"]),
-        (lambda: nb.Sampling(mask=3), TypeError, ["mask needs an array of two axes"]),
+        (lambda: nb.Sampling(mask=3), TypeError, ["mask needs a bool array of two axes"]),
         (lambda: nb.Beam(sources=[1, 2]), TypeError, ["sources needs rows of five numbers"]),
         (lambda: nb.Beam(dispersion={"width": 1}), TypeError, ["dispersion needs range, step or steps"]),
         (lambda: nb.StructureFactors(F=np.ones(3)), TypeError, ["F needs an array of three axes"]),

@@ -87,7 +87,7 @@ std::vector<double> numbers(py::handle value, std::size_t count, const char* fie
 }
 
 double Convert<double>::from(py::handle x, const char* field) {
-  if (py::isinstance<py::str>(x) && x.cast<std::string>() == "inf")
+  if (py::isinstance<py::str>(x) && text_of(x) == "inf")
     return std::numeric_limits<double>::infinity();  // as JSON has it
   // float() of a complex number of numpy's leaves its imaginary part out.
   const bool is_complex = py::hasattr(x, "dtype") && py::hasattr(x.attr("dtype"), "kind") &&
@@ -131,7 +131,7 @@ bool Convert<bool>::from(py::handle x, const char* field) {
 
 std::string Convert<std::string>::from(py::handle x, const char* field) {
   if (!py::isinstance<py::str>(x)) fail(needs(field), "a str", x);
-  return x.cast<std::string>();
+  return text_of(x);
 }
 
 const Experiment& experiment_of(py::handle x) {
@@ -179,7 +179,7 @@ SampledRange<double> Convert<SampledRange<double>>::from(py::handle x, const cha
   };
   if (py::isinstance<py::dict>(x)) {
     for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(x)) {
-      const auto name = key.cast<std::string>();
+      const std::string name = py::isinstance<py::str>(key) ? text_of(key) : "";
       if (name == "range")
         read(value, range.range);
       else if (name == "step")
@@ -253,7 +253,7 @@ py::object Convert<Quirks>::to(const Quirks& quirks) {
 Quirks Convert<Quirks>::from(py::handle x, const char* field) {
   std::vector<std::string> names;
   if (py::isinstance<py::str>(x))
-    names.push_back(x.cast<std::string>());
+    names.push_back(text_of(x));
   else if (PySequence_Check(x.ptr()))
     for (const py::handle item : py::reinterpret_borrow<py::sequence>(x))
       names.emplace_back(py::str(item));

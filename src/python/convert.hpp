@@ -19,6 +19,9 @@ namespace py = pybind11;
 
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
+/// Of a str.
+inline std::string text_of(py::handle x) { return py::reinterpret_borrow<py::str>(x); }
+
 /// What a user gave, in few words: its text where that is short, else its type and size.
 std::string described(py::handle value);
 
@@ -189,7 +192,7 @@ struct Convert<Enum> {
   static Enum from(py::handle x, const char* field) {
     if (py::isinstance<py::str>(x))
       for (const auto& choice : description::Choices<Enum>::all)
-        if (x.cast<std::string>() == choice.name) return choice.value;
+        if (text_of(x) == choice.name) return choice.value;
     throw py::value_error(std::string(field) + " is one of " + description::names_of<Enum>() +
                           ", not " + described(x));
   }

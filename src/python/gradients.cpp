@@ -93,11 +93,11 @@ Experiment replace(const Experiment& experiment, const py::args& positional,
   };
   // Whole parts first: a parameter named as well is one of theirs.
   for (const auto& [key, value] : keywords)
-    if (const auto field = field_named(key.cast<std::string>()); field != fields.end())
+    if (const auto field = field_named(text_of(key)); field != fields.end())
       field->set(changed, value);
   std::optional<SettledExperiment> settled;
   for (const auto& [key, value] : keywords) {
-    const auto name = key.cast<std::string>();
+    const auto name = text_of(key);
     if (field_named(name) != fields.end()) continue;
     if (name == "F") {
       const auto table = table_like(table_of(changed), value);
@@ -296,7 +296,7 @@ void bind_gradients(py::module_& module) {
       "__contains__",
       [](const Experiment& e, const py::object& key) {
         if (!py::isinstance<py::str>(key)) return false;
-        const auto name = key.cast<std::string>();
+        const auto name = text_of(key);
         if (name == "F") return e.structure_factors.grid != nullptr;
         const auto all = parameters(e);
         return std::any_of(all.begin(), all.end(), [&](const auto& p) { return p.name == name; });

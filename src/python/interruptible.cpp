@@ -136,12 +136,12 @@ Precision precision_of(const py::object& dtype) {
   std::string name;
   try {
     name = py::str(py::dtype::from_args(dtype).attr("name"));
-  } catch (py::error_already_set&) {
-    name = py::str(dtype);
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_Exception)) throw;
   }
   if (name == "float32") return Precision::float32;
   if (name == "float64") return Precision::float64;
-  throw UsageError(R"(dtype is "float32" or "float64", not )" + name);
+  throw UsageError(R"(dtype is "float32" or "float64", not )" + described(dtype));
 }
 
 namespace {

@@ -181,6 +181,27 @@ def test_every_field_of_a_part_comes_through_keywords_pickle_and_dictionaries(pa
     assert set(plain) == set(part.fields)
 
 
+def test_a_dictionary_names_its_schema_and_another_one_is_refused(small):
+    plain = nb.to_dict(small)
+    assert plain["schema"] == "nablabragg.experiment-dict" and plain["version"] == 1
+    assert nb.from_dict(plain) == small
+    for change in ({"version": 2}, {"schema": "nablabragg.experiment"}):
+        (key,) = change
+        with pytest.raises(nb.InputError, match=f"^{key} is .*, and from_dict.. reads"):
+            nb.from_dict(plain | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"zlib": "no base64"}, {"zlib": "AAAA"}, {"shape": [3, 3, 3]}, {"dtype": "O"}, {"dtype": "what"}],
+)
+def test_an_array_that_cannot_be_unpacked_is_named(small, change):
+    plain = nb.to_dict(small)
+    plain["structure_factors"]["F"] |= change
+    with pytest.raises(nb.InputError, match="structure_factors.F is no array that to_dict.. wrote"):
+        nb.from_dict(plain)
+
+
 def test_a_dictionary_may_leave_fields_out():
     short = {"crystal": {"cell": [50, 60, 70, 90, 90, 90]}, "structure_factors": 10}
     assert nb.from_dict(short) == nb.Experiment(

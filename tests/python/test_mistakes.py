@@ -345,3 +345,39 @@ def test_ctrl_c_stops_structure_factors_within_a_second(tmp_path):
         "END\n"
     )
     assert interrupted_after(lambda: nb.calculate_structure_factors(path, 0.8)) < 1
+
+
+# ---- Every field
+
+
+PARTS = [nb.SampledRange, nb.Crystal, nb.Beam, nb.Detector, nb.Scan, nb.Sampling, nb.StructureFactors]
+FIELDS = [(part, name) for part in PARTS for name in part.fields]
+STRANGE = [
+    None, True, "", "x", "1", b"1", NAN, INF, -INF, 1e400, -1, 0, 0.5, 1j, 10**30, -(10**30), [], [1, None],
+    [[1, 2], [3]], {}, {"range": NAN}, {1: 2}, {1, 2}, object(), int, np.array("x"), np.array(1j),
+    np.zeros(0), np.full(3, NAN), np.full((3, 3), INF), np.full((3, 3, 3), NAN), np.ma.masked_all(3),
+    np.array([1, "a"], object), np.datetime64("2020-01-01"), np.ones((1, 5)) * NAN, range(6),
+    "\ud800", (1,) * 1000, [float("nan")] * 6, (NAN, NAN), (1, 10**30), np.float32(NAN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part, name", FIELDS, ids=lambda x: getattr(x, "__name__", x))
+def test_strange_values_are_taken_or_refused_in_a_short_sentence(part, name):
+    for value in STRANGE:
+        try:
+            made = part(**{name: value})
+        except (TypeError, ValueError, nb.Error) as error:
+            text = str(error)
+            assert 0 < len(text) < 300 and "\n" not in text and "Invoked with" not in text, repr(value)
+        else:
+            assert made == made.replace() or "nan" in repr(made)
+
+
+@pytest.mark.parametrize("name", ["dtype", "threads", "pixels", "progress", "engine", "device", "summation"])
+def test_strange_options_are_taken_or_refused_in_a_short_sentence(small, name):
+    for value in STRANGE:
+        try:
+            nb.simulate(small, **{"pixels": [(0, 0)], name: value})
+        except (TypeError, ValueError, nb.Error) as error:
+            text = str(error)
+            assert 0 < len(text) < 300 and "\n" not in text and "Invoked with" not in text, repr(value)

@@ -9,6 +9,7 @@
 #include <exception>
 #include <limits>
 
+#include "io/reflections.hpp"
 #include "io/text_lines.hpp"
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
@@ -162,8 +163,11 @@ void parse(Part& part, Refuse&& refuse) {
 
 }  // namespace
 
-std::vector<Reflection> read_hkl(const std::string& path) {
-  TextPieces text(path);
+std::vector<Reflection> read_hkl(const std::string& path) { return read_hkl(Input(path)); }
+
+std::vector<Reflection> read_hkl(Input input) {
+  const std::string path = input.path();
+  TextPieces text(std::move(input));
   std::vector<Reflection> reflections;
   std::vector<Part> parts;
   const auto refuse = [&](std::string_view line, const char* where, const std::string& problem) {

@@ -1,5 +1,5 @@
-#include <fstream>
-
+// A file of reflections, whatever its format: which one it is, its bytes say.
+#include "io/reflections.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 
@@ -7,37 +7,27 @@ namespace nablabragg::io {
 
 namespace {
 
-enum class TableKind { text, mtz, mmcif };
-
-/// By content, since downloads lose their extensions; what is compressed goes by its name.
-TableKind kind_of(const std::string& path) {
-  if (path.ends_with(".cif.gz") || path.ends_with(".ent.gz")) return TableKind::mmcif;
-  std::ifstream in(path, std::ios::binary);
-  std::string line;
-  while (std::getline(in, line) && line.size() < 4096) {
-    if (line.starts_with("MTZ ")) return TableKind::mtz;
-    if (line.starts_with("data_")) return TableKind::mmcif;
-    if (!line.empty() && line[0] != '#' && line.find_first_not_of(" \t\r") != std::string::npos)
-      break;
-  }
-  return TableKind::text;
+/// As much of the beginning as tells what the input is.
+std::string_view telling_head(Input& input) {
+  std::size_t bytes = 4096;
+  constexpr std::size_t most_bytes = std::size_t{1} << 22;
+  while (is_only_comment(input.head(bytes)) && input.head(bytes).size() == bytes &&
+         bytes < most_bytes)
+    bytes *= 4;
+  return input.head(bytes);
 }
 
 }  // namespace
 
 std::vector<Reflection> read_reflections(const std::string& path, const std::string& column) {
-  switch (kind_of(path)) {
-    case TableKind::mtz:
-      return read_mtz(path, column);
-    case TableKind::mmcif:
-      return read_sf_mmcif(path, column);
-    case TableKind::text:
-      break;
-  }
+  Input input(path);
+  const std::string_view head = telling_head(input);
+  if (begins_as_mtz(head)) return read_mtz({path, input.read_rest(most_input_bytes)}, column);
+  if (begins_as_cif(head)) return read_sf_mmcif({path, input.read_rest(most_input_bytes)}, column);
   if (!column.empty())
     throw UsageError("a column is named (" + column + "), and " + path +
                      " is neither an MTZ nor an SF-mmCIF file");
-  return read_hkl(path);
+  return read_hkl(std::move(input));
 }
 
 }  // namespace nablabragg::io

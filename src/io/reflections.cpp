@@ -3,18 +3,19 @@
 // "h k l F" are read elsewhere.
 #include <algorithm>  // for stable_sort, unique
 #include <cmath>      // for isnan, abs
+#include <cstdint>
 #include <exception>
-#include <filesystem>  // for file_size
 #include <string>
+#include <string_view>
 #include <utility>  // for move
 #include <vector>
 
 #include <gemmi/cif.hpp>    // for cif::read
-#include <gemmi/gz.hpp>     // for MaybeGzipped
 #include <gemmi/mtz.hpp>    // for Mtz
 #include <gemmi/refln.hpp>  // for ReflnBlock
 
 #include "io/gemmi_errors.hpp"  // for throw_input_error
+#include "io/reflections.hpp"
 #include "nablabragg/crystallography.hpp"
 
 namespace nablabragg::io {
@@ -74,11 +75,40 @@ gemmi::GroupOps symmetry_of(const gemmi::Mtz& mtz, const std::string& path) {
                    "unknown space group '" + mtz.spacegroup_name + "' and no symmetry operations");
 }
 
+/// No count in the headers may stand for more than the file can hold: gemmi takes memory for it.
+void check_counts(std::string_view headers, const std::string& path) {
+  constexpr std::size_t record_bytes = 80;
+  const double most = static_cast<double>(headers.size() / record_bytes);
+  for (; headers.size() >= record_bytes; headers.remove_prefix(record_bytes)) {
+    const std::string record(headers.substr(0, record_bytes));
+    const auto check = [&](const char* name, const char* what, int position) {
+      if (!gemmi::starts_with(record, name)) return;
+      const char* words = gemmi::Mtz::skip_word(record.c_str());
+      int count = 0;
+      for (int i = 0; i < position; ++i) count = gemmi::simple_atoi(words, &words);
+      if (count < 0 || static_cast<double>(count) > most)
+        throw InputError(path, 0,
+                         "damaged: its header promises " + std::to_string(count) + " " + what +
+                             ", more than the file can hold");
+    };
+    check("NCOL", "batches", 3);
+    check("SYMI", "symmetry operations", 1);
+    check("NDIF", "data sets", 1);
+    if (gemmi::starts_with(record, "END")) return;
+  }
+}
+
 /// Headers and data, checked against the size of the file before anything is allocated from them.
-void read_checked(gemmi::Mtz& mtz, const std::string& path) {
-  const gemmi::fileptr_t file = gemmi::file_open(path.c_str(), "rb");
-  gemmi::FileStream stream{file.get()};
+void read_checked(gemmi::Mtz& mtz, const InputBytes& input) {
+  const std::string& path = input.path;
+  gemmi::MemoryStream stream(input.bytes.data(), input.bytes.size());
   mtz.read_first_bytes(stream);
+  constexpr std::int64_t word_bytes = 4, first_word = 21;
+  const auto words = static_cast<std::int64_t>(input.bytes.size()) / word_bytes;
+  if (mtz.header_offset < first_word || mtz.header_offset > words)
+    throw InputError(path, 0, "truncated: the headers at the end of the file are missing");
+  check_counts(input.text().substr(static_cast<std::size_t>(word_bytes * (mtz.header_offset - 1))),
+               path);
   mtz.read_main_headers(stream);
   mtz.setup_spacegroup();
   if (mtz.columns.empty())
@@ -89,8 +119,7 @@ void read_checked(gemmi::Mtz& mtz, const std::string& path) {
   constexpr double header_bytes = 80, value_bytes = 4;
   const double data_bytes = value_bytes * static_cast<double>(mtz.columns.size()) *
                             mtz.nreflections;
-  if (mtz.nreflections < 0 ||
-      header_bytes + data_bytes > static_cast<double>(std::filesystem::file_size(path)))
+  if (mtz.nreflections < 0 || header_bytes + data_bytes > static_cast<double>(input.bytes.size()))
     throw InputError(path, 0,
                      "truncated: its header promises " + std::to_string(mtz.nreflections) +
                          " reflections of " + std::to_string(mtz.columns.size()) + " columns");
@@ -186,11 +215,12 @@ gemmi::GroupOps symmetry_of(const gemmi::ReflnBlock& block, const std::string& p
 
 }  // namespace
 
-std::vector<Reflection> read_mtz(const std::string& path, const std::string& column) {
-  require_readable(path);
+std::vector<Reflection> read_mtz(const InputBytes& input, const std::string& column) {
+  const std::string& path = input.path;
+  if (input.bytes.empty()) throw InputError(path, 0, "is empty");
   try {
     gemmi::Mtz mtz;
-    read_checked(mtz, path);
+    read_checked(mtz, input);
     const gemmi::Mtz::Column& amplitudes = amplitude_column(mtz, path, column);
     const std::vector<Reflection> unique = unique_reflections(mtz, amplitudes, path);
     if (unique.empty())
@@ -203,10 +233,12 @@ std::vector<Reflection> read_mtz(const std::string& path, const std::string& col
   }
 }
 
-std::vector<Reflection> read_sf_mmcif(const std::string& path, const std::string& column) {
-  require_readable(path);
+std::vector<Reflection> read_sf_mmcif(const InputBytes& input, const std::string& column) {
+  const std::string& path = input.path;
+  if (input.bytes.empty()) throw InputError(path, 0, "is empty");
   try {
-    gemmi::cif::Document document = gemmi::cif::read(gemmi::MaybeGzipped(path));
+    gemmi::cif::Document document = gemmi::cif::read_memory(input.bytes.data(), input.bytes.size(),
+                                                            path.c_str());
     const std::vector<gemmi::ReflnBlock> blocks = gemmi::as_refln_blocks(
         std::move(document.blocks));
     std::vector<std::string> items;
@@ -227,6 +259,14 @@ std::vector<Reflection> read_sf_mmcif(const std::string& path, const std::string
   } catch (const std::exception& e) {
     throw_input_error(path, e.what());
   }
+}
+
+std::vector<Reflection> read_mtz(const std::string& path, const std::string& column) {
+  return read_mtz(read_input(path), column);
+}
+
+std::vector<Reflection> read_sf_mmcif(const std::string& path, const std::string& column) {
+  return read_sf_mmcif(read_input(path), column);
 }
 
 }  // namespace nablabragg::io

@@ -152,8 +152,8 @@ TEST(ReadMtz, RefusesFilesThatAreNotWholeMtzFiles) {
                  "Not an MTZ file");
   EXPECT_MESSAGE(io::read_mtz(write_text("c.mtz", "")), "is empty");
   EXPECT_MESSAGE(io::read_mtz(write_text("d.mtz", "MTZ ")), "Could not read the MTZ file");
-  EXPECT_MESSAGE(io::read_mtz(temp_path("absent.mtz")), "cannot be opened: No such file");
-  EXPECT_MESSAGE(io::read_mtz(testing::TempDir()), "is a directory");
+  EXPECT_MESSAGE(io::read_mtz(temp_path("absent.mtz")), "absent.mtz: No such file");
+  EXPECT_MESSAGE(io::read_mtz(testing::TempDir()), "Is a directory");
   EXPECT_THROW(io::read_mtz(temp_path("absent.mtz")), InputError);
 }
 

@@ -79,6 +79,15 @@ TEST(TextFiles, AreRefusedAtOnceWhenTheyAreEndlessDevices) {
     EXPECT_THROW(reader.read("/dev/zero"), InputError) << reader.name;
 }
 
+TEST(TextFiles, AreRefusedAtALineThatDoesNotEnd) {
+  const TempDir dir;
+  const std::string path = dir.file("long", "# one\n" + std::string(20 << 20, ' '));
+  for (const Reader& reader : readers)
+    EXPECT_EQ(message_of<InputError>([&] { reader.read(path); }),
+              path + ":2: is longer than 16 MiB, so this is no list with a line for each entry")
+        << reader.name;
+}
+
 TEST(TextFiles, AreInputErrorsWhenTheyAreEmpty) {
   const TempDir dir;
   for (const std::string text : {"", "\n\n", " \r\n", "# only a comment"})

@@ -165,6 +165,11 @@ std::string Input::read_rest(std::size_t max_bytes) {
   return rest;
 }
 
+void Input::give_back(std::string bytes) {
+  head_ = std::move(bytes);
+  head_used_ = 0;
+}
+
 InputBytes read_input(const std::string& path, std::size_t max_bytes) {
   return {path, Input(path).read_rest(max_bytes)};
 }

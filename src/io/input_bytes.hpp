@@ -36,6 +36,9 @@ class Input {
   /// file holds is looked at before memory is taken, and memory grows with what comes.
   std::string read_rest(std::size_t max_bytes);
 
+  /// What read_rest() gave is there to be read again.
+  void give_back(std::string bytes);
+
   /// How much there is, where it is known beforehand: of a regular file that is not packed; else 0.
   std::uint64_t known_bytes() const;
 

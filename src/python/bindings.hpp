@@ -7,6 +7,8 @@ namespace nablabragg::python {
 namespace py = pybind11;
 
 void bind_errors(py::module_& module);
+/// ReflectionFile, read_reflections().
+void bind_reflections(py::module_& module);
 /// SampledRange, Crystal, Beam, Detector, Scan, Sampling, StructureFactors, Experiment; parse().
 void bind_description(py::module_& module);
 /// simulate().

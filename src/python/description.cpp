@@ -1,15 +1,18 @@
 // The parts of an experiment as Python classes, made from the tables of fields.
 #include <pybind11/numpy.h>
 
+#include "description/unit_cells.hpp"
 #include "flags/command_line.hpp"
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/reflection_table.hpp"
 #include "nablabragg/resolved.hpp"
 #include "python/bindings.hpp"
 #include "python/fields.hpp"
+#include "python/reflections.hpp"
 
 namespace nablabragg::python {
 
@@ -164,15 +167,37 @@ StructureFactors factors_of(std::shared_ptr<const StructureFactorGrid> grid, dou
           Convert<Interpolation>::from(py::str(interpolation), "interpolation")};
 }
 
+/// Warns of a cell that is a little off that of the file; throws InputError for another one.
+void compare_cell(const py::object& given, const io::ReflectionFile& file) {
+  if (given.is_none() || !file.cell) return;
+  const std::vector<double> n = numbers(given, 6, "cell");
+  const UnitCell cell{n[0], n[1], n[2], n[3], n[4], n[5]};
+  const UnitCell held = description::unit_cell(*file.cell);
+  const double difference = description::cell_difference(cell, held);
+  const std::string problem = "is of the cell " + description::text_of(held) + ", and cell is " +
+                              description::text_of(cell);
+  if (difference > description::other_cell_difference)
+    throw InputError(file.path, 0,
+                     problem + ", more than 5 % from it; for isomorphous data leave cell out");
+  if (difference > description::notable_cell_difference)
+    warn(file.path + ": " + problem + ", more than 1 % from it");
+}
+
 StructureFactors read_factors(const py::object& path, const std::string& column, double default_F,
-                              const std::string& interpolation) {
-  const std::string name = py::str(py::module_::import("os").attr("fspath")(path));
+                              const std::string& interpolation, const py::object& cell) {
+  const io::ReflectionFile file = read_reflections(path, column);
+  compare_cell(cell, file);
   std::shared_ptr<StructureFactorGrid> grid;
-  {
+  Repeats repeats;
+  try {
     const py::gil_scoped_release release;
-    grid = std::make_shared<StructureFactorGrid>(
-        StructureFactorGrid::from_reflections(io::read_reflections(name, column), default_F));
+    grid = std::make_shared<StructureFactorGrid>(grid_of(file.reflections, default_F, repeats));
+  } catch (const InputError& error) {
+    throw InputError(file.path, 0, error.what());
   }
+  for (const std::string& notice : io::notices_of(file)) warn(notice);
+  if (const std::string notice = notice_of(repeats); !notice.empty())
+    warn(file.path + ": " + notice);
   return factors_of(std::move(grid), default_F, interpolation);
 }
 
@@ -187,9 +212,10 @@ StructureFactors from_reflections(
   const auto amplitude = F.unchecked<1>();
   for (py::ssize_t i = 0; i < hkl.shape(0); ++i)
     reflections.push_back({{index(i, 0), index(i, 1), index(i, 2)}, amplitude(i)});
-  return factors_of(std::make_shared<StructureFactorGrid>(
-                        StructureFactorGrid::from_reflections(reflections, default_F)),
-                    default_F, interpolation);
+  Repeats repeats;
+  auto grid = std::make_shared<StructureFactorGrid>(grid_of(reflections, default_F, repeats));
+  if (const std::string notice = notice_of(repeats); !notice.empty()) warn(notice);
+  return factors_of(std::move(grid), default_F, interpolation);
 }
 
 py::tuple calculate(const py::object& model, double dmin, double k_sol, double b_sol,
@@ -220,6 +246,7 @@ Experiment parse(const std::vector<std::string>& arguments, const py::object& no
   }
   if (!notices.is_none()) {
     const auto say = [&](const std::string& line) { notices.attr("append")(line); };
+    if (!request.table_origin.empty()) say(request.table_origin);
     for (const std::string& line : request.warnings) say(line);
     if (!request.cache_message.empty() && !request.writes_cache) say(request.cache_message);
     for (const std::string& line : resolved.warnings) say(line);
@@ -252,9 +279,13 @@ void bind_description(py::module_& module) {
       .def_static(
           "read", &read_factors, py::arg("path"), py::kw_only(), py::arg("column") = "",
           py::arg("default_F") = 0.0, py::arg("interpolation") = "automatic",
-          (std::string("read(path, *, column='', default_F=0, interpolation='automatic')"
-                       "\n\nOf a text with h k l F in each line, an MTZ or an SF-mmCIF file; "
-                       "column names an amplitude column of the latter two.") +
+          py::arg("cell") = py::none(),
+          (std::string("read(path, *, column='', default_F=0, interpolation='automatic', "
+                       "cell=None)"
+                       "\n\nOf any file that read_reflections() reads, with its column; that also "
+                       "says which one was taken, and the file's cell and wavelength.\n\ncell is "
+                       "compared with that of the file: beyond 1 % a warning, beyond 5 % an "
+                       "InputError.  What is left out or stands there twice is a UserWarning.") +
            reading)
               .c_str())
       .def_static(
@@ -263,7 +294,7 @@ void bind_description(py::module_& module) {
           "from_reflections(hkl, F, *, default_F=0, interpolation='automatic')\n\nOf indices, "
           "shape "
           "(n, 3), and amplitudes [electrons], shape (n,).  A later duplicate replaces an earlier "
-          "one.  Raises UsageError for other shapes.");
+          "one; where they disagree that is a UserWarning.  Raises UsageError for other shapes.");
   module.def("calculate_structure_factors", &calculate, py::arg("path"), py::arg("dmin"),
              py::kw_only(), py::arg("k_sol") = io::BulkSolvent{}.k_e_per_A3,
              py::arg("b_sol") = io::BulkSolvent{}.b_A2, py::arg("default_F") = 0.0,

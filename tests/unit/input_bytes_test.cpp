@@ -156,12 +156,12 @@ TEST(Content, IsToldByTheFirstBytes) {
 /// Reads the same reflections from a pipe, and packed under another name.
 void expect_same_from_anywhere(const std::string& bytes, std::size_t reflections) {
   const TempDir dir;
-  EXPECT_EQ(read_reflections(dir.file("plain", bytes)).size(), reflections);
-  EXPECT_EQ(read_reflections(dir.file("packed", gzipped(bytes))).size(), reflections);
+  EXPECT_EQ(read_reflections(dir.file("plain", bytes)).reflections.size(), reflections);
+  EXPECT_EQ(read_reflections(dir.file("packed", gzipped(bytes))).reflections.size(), reflections);
   const std::string path = dir / "fifo";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   std::thread writer([&] { std::ofstream(path, std::ios::binary) << bytes; });
-  EXPECT_EQ(read_reflections(path).size(), reflections);
+  EXPECT_EQ(read_reflections(path).reflections.size(), reflections);
   writer.join();
 }
 

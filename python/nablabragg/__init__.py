@@ -23,6 +23,7 @@ from nablabragg._core import (
     Experiment,
     InputError,
     OutputError,
+    ReflectionFile,
     SampledRange,
     Sampling,
     Scan,
@@ -36,7 +37,7 @@ from nablabragg._compute import jvp, simulate, value_and_gradient, vjp, write_pn
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
-from nablabragg._structure_factors import calculate_structure_factors
+from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
 __all__ = [
     "Beam",
@@ -49,6 +50,7 @@ __all__ = [
     "InputError",
     "Jacobian",
     "OutputError",
+    "ReflectionFile",
     "SampledRange",
     "Sampling",
     "Scan",
@@ -60,6 +62,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "parse",
+    "read_reflections",
     "simulate",
     "to_dict",
     "value_and_gradient",

@@ -3,17 +3,38 @@
 from nablabragg import _core
 
 
-def _read(path, *, column="", default_F=0.0, interpolation="automatic"):
-    """Of a text with h k l F in each line, an MTZ or an SF-mmCIF file.
+def read_reflections(path, *, column=""):
+    """The ReflectionFile of a file of reflections, told by its content.
+
+    path : str or path
+        MTZ, SF-mmCIF (or .fcf), a list of XDS, CrystFEL or SHELX, or a text with h k l F in each
+        line, also gzipped
+    column : str
+        names an amplitude or intensity of MTZ and mmCIF; F(+) and F(-) are taken together,
+        intensities as their roots
+
+    Ctrl-C stops it.  Raises InputError for a file that cannot be read, UsageError for a column of a
+    file that has none.
+    """
+    return _core.read_reflections(path, column)
+
+
+def _read(path, *, column="", default_F=0.0, interpolation="automatic", cell=None):
+    """Of any file that read_reflections() reads.
+
+    That also says which column was taken, and the file's cell and wavelength.
 
     column : str
-        names an amplitude column of the latter two
+        as read_reflections() takes it
     default_F : number [electrons]
         stands for what the table does not hold
+    cell : 6 numbers [A A A deg deg deg] or None
+        is compared with that of the file: beyond 1 % a warning, beyond 5 % an InputError
 
-    Ctrl-C stops it.  Raises InputError for a file that cannot be read.
+    What is left out or stands there twice is a SimulationWarning.  Ctrl-C stops it.  Raises
+    InputError for a file that cannot be read.
     """
-    return _core.read_structure_factors(path, column, default_F, interpolation)
+    return _core.read_structure_factors(path, column, default_F, interpolation, cell)
 
 
 def _from_reflections(hkl, F, *, default_F=0.0, interpolation="automatic"):
@@ -21,7 +42,7 @@ def _from_reflections(hkl, F, *, default_F=0.0, interpolation="automatic"):
 
     hkl : whole numbers of shape (n, 3)
     F : numbers of shape (n,) [electrons]
-        a later duplicate replaces an earlier one
+        a later duplicate replaces an earlier one; where they disagree that is a SimulationWarning
     default_F : number [electrons]
         stands for what the table does not hold
 

@@ -12,6 +12,8 @@ void bind_errors(py::module_& module);
 /// a filter of warnings makes of it.
 void warn(const std::string& sentence);
 
+/// ReflectionFile, read_reflections().
+void bind_reflections(py::module_& module);
 /// SampledRange, Crystal, Beam, Detector, Scan, Sampling, StructureFactors, Experiment; parse().
 void bind_description(py::module_& module);
 /// simulate().

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "description/unit_cells.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags.hpp"
 #include "flags/inputs.hpp"
@@ -13,6 +14,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/reflection_table.hpp"
 #include "nablabragg/resolved.hpp"
 #include "python/bindings.hpp"
 #include "python/fields.hpp"
@@ -198,15 +200,51 @@ StructureFactors factors_of(std::shared_ptr<const StructureFactorGrid> grid, dou
   return {std::move(grid), default_F, Convert<Interpolation>::from(interpolation, "interpolation")};
 }
 
+/// Warns of a cell that is a little off that of the file; throws InputError for another one.
+void compare_cell(const py::object& given, const io::ReflectionFile& file) {
+  if (given.is_none()) return;
+  const UnitCell cell = Convert<UnitCell>::from(given, "cell");
+  if (!file.cell) return;
+  const UnitCell held = description::unit_cell(*file.cell);
+  const double difference = description::cell_difference(cell, held);
+  const std::string problem = "is of the cell " + description::text_of(held) + ", and cell is " +
+                              description::text_of(cell);
+  if (difference > description::other_cell_difference)
+    throw InputError(file.path, 0,
+                     problem + ", more than 5 % from it; for isomorphous data leave cell out");
+  if (difference > description::notable_cell_difference)
+    warn(file.path + ": " + problem + ", more than 1 % from it");
+}
+
+/// What is taken from a list of reflections.
+struct Table {
+  io::ReflectionFile file;
+  std::shared_ptr<const StructureFactorGrid> grid;
+  Repeats repeats;
+};
+
 StructureFactors read_factors(const py::object& path, const py::object& column,
-                              const py::object& default_F, const py::object& interpolation) {
+                              const py::object& default_F, const py::object& interpolation,
+                              const py::object& cell) {
   const auto fill = Convert<double>::from(default_F, "default_F");
-  auto grid = result_apart([name = path_of(path), fill,
-                            wanted = Convert<std::string>::from(column, "column")](const auto&) {
-    return std::make_shared<const StructureFactorGrid>(
-        StructureFactorGrid::from_reflections(io::read_reflections(name, wanted), fill));
-  });
-  return factors_of(std::move(grid), fill, interpolation);
+  const Table table = result_apart(
+      [name = path_of(path), fill,
+       wanted = Convert<std::string>::from(column, "column")](const auto&) {
+        Table read;
+        read.file = io::read_reflections(name, wanted);
+        try {
+          read.grid = std::make_shared<const StructureFactorGrid>(
+              grid_of(read.file.reflections, fill, read.repeats));
+        } catch (const InputError& error) {
+          throw InputError(read.file.path, 0, error.what());
+        }
+        return read;
+      });
+  compare_cell(cell, table.file);
+  for (const std::string& notice : io::notices_of(table.file)) warn(notice);
+  if (const std::string notice = notice_of(table.repeats); !notice.empty())
+    warn(table.file.path + ": " + notice);
+  return factors_of(table.grid, fill, interpolation);
 }
 
 /// Whole numbers of shape (n, 3).
@@ -243,9 +281,10 @@ StructureFactors from_reflections(const py::object& hkl, const py::object& ampli
     reflections.push_back({indices[i], amplitude});
   }
   const auto fill = Convert<double>::from(default_F, "default_F");
-  return factors_of(std::make_shared<StructureFactorGrid>(
-                        StructureFactorGrid::from_reflections(reflections, fill)),
-                    fill, interpolation);
+  Repeats repeats;
+  auto grid = std::make_shared<const StructureFactorGrid>(grid_of(reflections, fill, repeats));
+  if (const std::string notice = notice_of(repeats); !notice.empty()) warn(notice);
+  return factors_of(std::move(grid), fill, interpolation);
 }
 
 py::tuple calculate(const py::object& model, const py::object& dmin, const py::object& k_sol,
@@ -294,6 +333,7 @@ Experiment parse(const std::vector<std::string>& arguments, const py::object& no
          " no effect; dtype, threads and engine are arguments of simulate()");
   if (!notices.is_none()) {
     const auto say = [&](const std::string& line) { notices.attr("append")(line); };
+    if (!request.table_origin.empty()) say(request.table_origin);
     for (const std::string& line : request.warnings) say(line);
     if (!request.cache_message.empty() && !request.writes_cache) say(request.cache_message);
     for (const std::string& line : resolved.warnings) say(line);

@@ -104,11 +104,17 @@ TEST_F(BadInput, HklFileWithAmplitudesThatAreNoNumbers) {
   expect_bad_hkl("nan 0 0 10\n", {"F.hkl:1", "h is no whole number"});
 }
 
-TEST_F(BadInput, HklFileWithAStrayIndexNamesTheMemoryItWouldNeed) {
+TEST_F(BadInput, HklFileWithAStrayIndexNamesItAndTheMemoryItWouldNeed) {
   // 1000001^3 values of 8 bytes
   expect_bad_hkl("0 0 0 10\n1000000 1000000 1000000 5\n",
-                 {"F.hkl: ", ": their table would need 7629417419456 MiB of memory and at most ",
-                  " MiB may be used; look for a stray index\n"});
+                 {"F.hkl: the table of structure factors would need 7629417419456 MiB for 2 "
+                  "reflections, nearly all of it empty: ",
+                  " lies far from the others; look for a stray index\n"});
+  // 2 GB, which would be taken on a machine that has them.
+  std::string text;
+  for (int h = 0; h < 30; ++h) text += std::to_string(h) + " 1 2 5\n";
+  expect_bad_hkl(text + "0 3000 3000 7\n1 2 3 4\n" + "0 -20 700 8\n",
+                 {"F.hkl: ", "MiB", "0 3000 3000 lies far from the others"});
 }
 
 TEST_F(BadInput, HklFileWithIndicesAtTheEndsOfTheNumberRange) {

@@ -105,4 +105,12 @@ Simulation simulate(const Experiment& experiment, const ComputeOptions& options 
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options = {});
 
+/// A sentence on the pixels that are NaN or infinite: how many, the first of them, and what may
+/// have led to it; empty where all are finite.  `photons` are those of all pixels, in the order of
+/// the image, or of `pixels`.  Simulation::warnings has it.
+std::string not_finite_warning(const Experiment& experiment, std::span<const float> photons,
+                               std::span<const PixelIndex> pixels = {});
+std::string not_finite_warning(const Experiment& experiment, std::span<const double> photons,
+                               std::span<const PixelIndex> pixels = {});
+
 }  // namespace nablabragg

@@ -1,6 +1,5 @@
 // The reference engine: each pixel by the sum as its formulas read.
 #include <algorithm>
-#include <numeric>
 
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
@@ -22,23 +21,26 @@ class ReferenceLoaded final : public Loaded {
     return rendered(pixels, values);
   }
 
-  PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) override {
+ private:
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
     std::vector<double> photons(weights.size());
     rendered(pixels, std::span(photons));
     PlanGradient gradient = derivatives().pull_back(pixels, weights);
-    gradient.value = std::inner_product(weights.begin(), weights.end(), photons.begin(), 0.0);
+    // Where no panel looks, the photons are zero and the weight may be no number.
+    gradient.value = 0;
+    for (std::size_t i = 0; i < photons.size(); ++i)
+      if (photons[i] != 0) gradient.value += weights[i] * photons[i];
     return gradient;
   }
 
-  void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
-                    const StructureFactorGrid* table_tangent, std::span<double> photons,
-                    std::span<double> slopes) override {
+  void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                           const StructureFactorGrid* table_tangent, std::span<double> photons,
+                           std::span<double> slopes) override {
     derivatives().push_forward(pixels, tangents, table_tangent, photons, slopes);
     std::fill(photons.begin(), photons.end(), 0.0);
     rendered(pixels, photons);
   }
 
- private:
   void forget_light() override { derivatives_.reset(); }
   void forget_lattice(bool) override { derivatives_.reset(); }
 

@@ -40,16 +40,16 @@ class CpuLoaded final : public Loaded {
     return rendered(pixels, values);
   }
 
-  PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) override {
+ private:
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
     return derivatives().pull_back(pixels, weights);
   }
-  void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
-                    const StructureFactorGrid* table_tangent, std::span<double> photons,
-                    std::span<double> slopes) override {
+  void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                           const StructureFactorGrid* table_tangent, std::span<double> photons,
+                           std::span<double> slopes) override {
     derivatives().push_forward(pixels, tangents, table_tangent, photons, slopes);
   }
 
- private:
   struct LoadedPanel {
     CpuPlan plan;
     std::string obstacle;  ///< why it is in double precision; empty: it is not

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstddef>  // for std::ptrdiff_t
-#include <cstdio>   // for snprintf
+#include <cstdio>      // for snprintf
+#include <functional>  // for std::greater
 
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
@@ -150,14 +150,12 @@ StructureFactorGrid grid_of(std::span<const Reflection> reflections, double fill
     }
   refuse_empty_box(reflections, min, max);
   StructureFactorGrid grid(min, max, fill, max_bytes);
-  double* const values = grid.values().data();
-  std::ptrdiff_t previous = -1;
+  const double* previous = nullptr;
   bool in_order = true;
   for (const Reflection& r : reflections) {
     double& value = grid.at(r.hkl[0], r.hkl[1], r.hkl[2]);
-    const std::ptrdiff_t offset = &value - values;
-    in_order &= offset > previous;
-    previous = offset;
+    in_order &= std::greater<>{}(static_cast<const double*>(&value), previous);
+    previous = &value;
     value = r.amplitude;
   }
   // What is in order stands there once.

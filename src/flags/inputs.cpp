@@ -82,6 +82,12 @@ void use_cell_of(const io::ReflectionFile& file, Request& request) {
   Crystal& crystal = request.experiment.crystal;
   const UnitCell held = description::unit_cell(*file.cell);
   if (!crystal.cell && !crystal.mosflm_matrix) {
+    constexpr double shortest_A = 2, longest_A = 10000;
+    for (const double edge_A : {held.a_A, held.b_A, held.c_A})
+      if (edge_A < shortest_A || edge_A > longest_A)
+        throw InputError(file.path, 0,
+                         "says that its cell is " + description::text_of(held) +
+                             ", which no crystal has; give -cell after -hkl");
     crystal.cell = held;
     request.warnings.push_back(file.path + ": its cell is taken, " + description::text_of(held) +
                                "; -cell or -mat gives another");

@@ -109,7 +109,7 @@ ReflectionFile read_xds_ascii(const std::string& path, std::string_view text) {
     CellNumbers cell{};
     for (double& number : cell)
       number = finite_number(path, 0, "UNIT_CELL_CONSTANTS", next_word(cell_text));
-    file.cell = cell;
+    if (is_cell(cell)) file.cell = cell;
   }
   if (std::string_view value = xds_value(header, "X-RAY_WAVELENGTH"); !value.empty())
     file.wavelength_A = finite_number(path, 0, "X-RAY_WAVELENGTH", next_word(value));
@@ -117,8 +117,9 @@ ReflectionFile read_xds_ascii(const std::string& path, std::string_view text) {
   const std::string number(next_word(number_text));
   const auto symmetry = symmetry_of_number(parse_number<int>(number).value_or(0), file.cell);
   if (!symmetry)
-    throw InputError(path, 0,
-                     "its header names no known space group: SPACE_GROUP_NUMBER=" + number);
+    throw InputError(
+        path, 0,
+        "its header names no known space group: SPACE_GROUP_NUMBER is " + in_quotes(number));
   std::string_view law_text = xds_value(header, "FRIEDEL'S_LAW");
   const bool friedel = next_word(law_text) != "FALSE";
   file.space_group = symmetry->name;
@@ -151,7 +152,6 @@ ReflectionFile read_xds_ascii(const std::string& path, std::string_view text) {
   }
   if (!whole)
     throw InputError(path, 0, "ends early: the line " + std::string(end_of_data) + " is missing");
-  if (observations.empty()) throw InputError(path, 0, "holds no reflections");
   file.reflections = expand_to_p1(merge_observations(observations, *symmetry, friedel, file),
                                   *symmetry, file);
   return file;
@@ -226,7 +226,6 @@ ReflectionFile read_crystfel(const std::string& path, std::string_view text) {
   }
   if (!heading) throw InputError(path, 0, "has no line \"h k l I\"");
   if (!whole) throw InputError(path, 0, "ends early: the line \"End of reflections\" is missing");
-  if (stated.empty()) throw InputError(path, 0, "holds no reflections");
   if (!symmetry) {
     symmetry = symmetry_of_name("P 1", std::nullopt);
     file.remarks.emplace_back(
@@ -292,25 +291,27 @@ std::optional<ReflectionFile> read_shelx(const std::string& path, std::string_vi
   file.path = path;
   file.format = "SHELX";
   std::vector<StatedAmplitude> stated;
+  std::size_t rows = 0;
   bool touching = false, ended = false, twinned = false, negative = false;
   Lines lines(text);
   while (lines.next()) {
     const auto line = parse_shelx(lines.line());
     // A line of zeros ends the list, and so does a blank one; what follows is SHELXL's own.
-    if (!line && (ended || (trimmed(lines.line()).empty() && !stated.empty()))) break;
+    if (!line && (ended || (trimmed(lines.line()).empty() && rows > 0))) break;
     if (!line) return std::nullopt;
     ended = line->hkl == MillerIndex{};
     if (ended && (line->value != 0 || line->sigma != 0)) return std::nullopt;
     if (ended) continue;
+    ++rows;
     touching = touching || columns_touch(lines.line(), *line);
     twinned = twinned || line->batch < 0;
     negative = negative || line->value < 0;
     if (column == "F")
-      stated.push_back({line->hkl, line->value, stated.size()});
+      stated.push_back({line->hkl, line->value, rows});
     else
-      state_root(line->hkl, line->value, stated.size(), stated, file);
+      state_root(line->hkl, line->value, rows, stated, file);
   }
-  if (stated.empty()) return std::nullopt;
+  if (rows == 0) return std::nullopt;
   if (twinned)
     refuse_list(path, "a SHELX list of a twin (HKLF 5)",
                 "give the intensities of one domain, as HKLF 4");

@@ -71,6 +71,8 @@ void read_checked(gemmi::Mtz& mtz, const InputBytes& input) {
                      "truncated: its header promises " + std::to_string(mtz.nreflections) +
                          " reflections of " + std::to_string(mtz.columns.size()) + " columns");
   mtz.read_raw_data(stream);
+  for (gemmi::Mtz::Column& column : mtz.columns) column.label = printable(column.label);
+  mtz.spacegroup_name = printable(mtz.spacegroup_name);
 }
 
 // ---- Which column ------------------------------------------------------------------------------
@@ -254,9 +256,10 @@ std::string description(const gemmi::Mtz& mtz, const Choice& choice) {
 
 // ---- Symmetry and rows -------------------------------------------------------------------------
 
+/// Empty where the file holds none, or numbers that are none of a cell.
 std::optional<CellNumbers> cell_of(const gemmi::UnitCell& cell) {
-  if (!cell.is_crystal() || !(cell.a > 0)) return std::nullopt;
-  return CellNumbers{cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma};
+  const CellNumbers numbers{cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma};
+  return is_cell(numbers) && cell.is_crystal() ? std::optional(numbers) : std::nullopt;
 }
 
 /// The operations where there are any: names are mistyped, unusual or of another setting.
@@ -342,11 +345,10 @@ ReflectionFile read_mtz(const InputBytes& input, const std::string& column) {
     const Symmetry symmetry = symmetry_of(mtz, file);
     file.space_group = symmetry.name;
     const std::vector<StatedAmplitude> stated = stated_amplitudes(mtz, choice, file);
-    if (stated.empty()) throw InputError(file.path, 0, "no value is given in " + file.taken);
+    if (stated.empty() && file.negative == 0)
+      throw InputError(file.path, 0, "no value is given in " + file.taken);
     file.reflections = expand_to_p1(stated, symmetry, file);
     return file;
-  } catch (const InputError&) {
-    throw;
   } catch (const std::exception& e) {
     throw_input_error(file.path, e.what());
   }

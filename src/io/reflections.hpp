@@ -14,6 +14,13 @@ namespace nablabragg::io {
 // Beyond this an index is a damaged file, and sums of index products could overflow.
 constexpr int max_index = 100000;
 
+/// Six positive finite numbers.
+inline bool is_cell(const CellNumbers& numbers) {
+  for (const double number : numbers)
+    if (!(number > 0 && number < 1e300)) return false;
+  return true;
+}
+
 ReflectionFile read_mtz(const InputBytes& input, const std::string& column);
 ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column);
 

@@ -335,8 +335,6 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
         return file;
       }
     fail_without_item(blocks, file.path, column);
-  } catch (const InputError&) {
-    throw;
   } catch (const std::exception& e) {
     throw_input_error(file.path, e.what());
   }

@@ -88,7 +88,7 @@ std::optional<Symmetry> symmetry_of_hall_symbol(const std::string& hall) {
   try {
     const gemmi::GroupOps group = gemmi::symops_from_hall(hall.c_str());
     const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_ops(group);
-    return symmetry_of(group, known ? known->xhm() : "of Hall symbol " + hall);
+    return symmetry_of(group, known ? known->xhm() : "Hall symbol " + hall);
   } catch (const std::exception&) {
     return std::nullopt;
   }
@@ -109,6 +109,10 @@ bool same_rotations(const Symmetry& a, const Symmetry& b) {
 
 std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
                                      const Symmetry& symmetry, ReflectionFile& file) {
+  if (stated.empty())
+    throw InputError(
+        file.path, 0,
+        file.negative > 0 ? "holds no intensity that is not negative" : "holds no reflections");
   struct Image {
     MillerIndex hkl;
     bool is_stated;  ///< not only a mate of what is

@@ -46,7 +46,7 @@ struct StatedAmplitude {
 
 /// Every equivalent of what is stated, each (h,k,l) once.  Of rows that state the same index the
 /// last one counts; a Friedel mate takes the amplitude of the other where no row states its own.
-/// Counts repeated rows in `file`.
+/// Counts repeated rows in `file`.  Throws InputError where nothing is stated.
 std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
                                      const Symmetry& symmetry, ReflectionFile& file);
 

@@ -104,6 +104,14 @@ TEST_F(Reflections, BringTheirCellWhereNoOtherIsGiven) {
   EXPECT_THAT(good_run(corrected + "-hkl F.hkl").out, HasSubstr("Unit Cell: 40 50 60 90 95 90\n"));
 }
 
+TEST_F(Reflections, OfACellThatNoCrystalHasAskForOne) {
+  folder.file("F.hkl", "# cell 1 1 1 90 90 90\n0 0 0 5\n0 1 0 6\n");
+  expect_refused(corrected + "-hkl F.hkl",
+                 "F.hkl: says that its cell is 1 1 1 90 90 90, which no crystal has; give -cell "
+                 "after -hkl");
+  good_run(corrected + "-hkl F.hkl " + cell);
+}
+
 TEST_F(Reflections, OfAnotherCellAreRefusedOrNoticed) {
   const std::string hkl = "-hkl " + data + "round_values.mtz ", other = "-cell 55 55 90 90 90 120 ";
   const std::string says =

@@ -239,6 +239,15 @@ TEST_F(ReflectionFiles, OfMtzWhoseSymmRecordsAreNoGroupAreRefused) {
             path + ": its 4 symmetry operations are not the whole of a group");
 }
 
+TEST_F(ReflectionFiles, OfMtzShowNoBytesThatATerminalWouldActOn) {
+  const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
+  replace_record(path, "COLUMN FP", "COLUMN F\x1b[1m\xff       F 0 1 1");
+  EXPECT_EQ(read_mtz(path).taken, "column F?[1m? (type F)");
+  replace_record(path, "SYMM -X,", "SYMM X,Y,\xff");
+  const std::string message = message_of<InputError>([&] { read_mtz(path); });
+  EXPECT_EQ(message.find('\xff'), std::string::npos) << message;
+}
+
 TEST_F(ReflectionFiles, OfMtzWithForgedCountsAreRefusedBeforeMemoryIsTaken) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "SYMINF ", "SYMINF 2000000000  4 P    19 'P 21 21 21'");
@@ -402,6 +411,9 @@ TEST_F(ReflectionFiles, OfTextMayTellTheirCellInAComment) {
     EXPECT_EQ(read_reflections(dir.file("H.hkl", comment + "\n1 2 3 4\n")).cell, std::nullopt);
 }
 
+const std::string shelx_line = "   1   2   3 2500.00   85.05   1\n",
+                  shelx_end = "   0   0   0    0.00    0.00   0\n";
+
 const std::string xds_header =
     "!FORMAT=XDS_ASCII    MERGE=FALSE    FRIEDEL'S_LAW=TRUE\n!SPACE_GROUP_NUMBER=   19\n"
     "!UNIT_CELL_CONSTANTS=    40.0    50.0    60.0  90.000  90.000  90.000\n"
@@ -433,6 +445,18 @@ TEST_F(ReflectionFiles, OfXdsKeepFriedelMatesApartWhereTheLawIsFalse) {
   EXPECT_EQ(by_index(file).at({-1, 2, 3}), 20);
 }
 
+TEST_F(ReflectionFiles, OfNegativeIntensitiesAloneAreRefused) {
+  const std::string xds = dir.file("a", xds_header + "1 2 3 -5 1\n!END_OF_DATA\n");
+  EXPECT_EQ(message_of<InputError>([&] { read_reflections(xds); }),
+            xds + ": holds no intensity that is not negative");
+  const std::string shelx = dir.file("b", "   1   2   3   -5.00   85.05   1\n" + shelx_end);
+  EXPECT_EQ(message_of<InputError>([&] { read_reflections(shelx); }),
+            shelx + ": holds no intensity that is not negative");
+  const std::string path = mtz({{"I", 'J'}}, {{1, 2, 3, -5}});
+  EXPECT_EQ(message_of<InputError>([&] { read_reflections(path); }),
+            path + ": holds no intensity that is not negative");
+}
+
 TEST_F(ReflectionFiles, OfXdsThatAreCutOrNameNoGroupAreRefused) {
   const std::string cut = dir.file("a", xds_header + "1 2 3 100 1\n");
   EXPECT_EQ(message_of<InputError>([&] { read_reflections(cut); }),
@@ -441,7 +465,7 @@ TEST_F(ReflectionFiles, OfXdsThatAreCutOrNameNoGroupAreRefused) {
   header.replace(header.find("SPACE"), 5, "XPACE");
   const std::string unnamed = dir.file("b", header + "1 2 3 100 1\n!END_OF_DATA\n");
   EXPECT_EQ(message_of<InputError>([&] { read_reflections(unnamed); }),
-            unnamed + ": its header names no known space group: SPACE_GROUP_NUMBER=");
+            unnamed + ": its header names no known space group: SPACE_GROUP_NUMBER is \"\"");
 }
 
 TEST_F(ReflectionFiles, OfCrystfelAreIntensitiesOfTheirPointGroup) {
@@ -462,9 +486,6 @@ TEST_F(ReflectionFiles, OfCrystfelAreIntensitiesOfTheirPointGroup) {
   EXPECT_NE(message_of<InputError>([&] { read_reflections(unknown); }).find("\"5m\""),
             std::string::npos);
 }
-
-const std::string shelx_line = "   1   2   3 2500.00   85.05   1\n",
-                  shelx_end = "   0   0   0    0.00    0.00   0\n";
 
 TEST_F(ReflectionFiles, OfShelxAreIntensitiesInFixedColumns) {
   const std::string touching = "-100-112-130 3600.00   87.74   1\n";

@@ -38,10 +38,14 @@ std::optional<std::string_view> other_packer(std::string_view head) {
 
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  return text.substr(text.starts_with(mark) ? mark.size() : 0);
+}
+
 /// What is left behind blank lines and comments.
 std::string_view without_comments(std::string_view head) {
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-  if (head.starts_with(byte_order_mark)) head.remove_prefix(byte_order_mark.size());
+  head = without_byte_order_mark(head);
   while (!head.empty()) {
     const std::size_t word = head.find_first_not_of(" \t\r\n");
     if (word == std::string_view::npos) return {};
@@ -169,6 +173,8 @@ void Input::give_back(std::string bytes) {
   head_ = std::move(bytes);
   head_used_ = 0;
 }
+
+std::string_view InputBytes::text() const { return without_byte_order_mark(bytes); }
 
 InputBytes read_input(const std::string& path, std::size_t max_bytes) {
   return {path, Input(path).read_rest(max_bytes)};

@@ -59,7 +59,8 @@ struct InputBytes {
   std::string path;  ///< for messages
   std::string bytes;
 
-  std::string_view text() const { return bytes; }
+  /// Without the byte order mark that some editors put before UTF-8.
+  std::string_view text() const;
 };
 
 /// No list, model or image that this program reads is as long.

@@ -55,7 +55,8 @@ void read_checked(gemmi::Mtz& mtz, const InputBytes& input) {
   const auto words = static_cast<std::int64_t>(input.bytes.size()) / word_bytes;
   if (mtz.header_offset < first_word || mtz.header_offset > words)
     throw InputError(path, 0, "truncated: the headers at the end of the file are missing");
-  check_counts(input.text().substr(static_cast<std::size_t>(word_bytes * (mtz.header_offset - 1))),
+  check_counts(std::string_view(input.bytes)
+                   .substr(static_cast<std::size_t>(word_bytes * (mtz.header_offset - 1))),
                path);
   mtz.read_main_headers(stream);
   if (mtz.columns.empty())

@@ -304,8 +304,8 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
   file.format = "CIF";
   if (input.bytes.empty()) throw InputError(file.path, 0, "is empty");
   try {
-    const cif::Document document = cif::read_memory(input.bytes.data(), input.bytes.size(),
-                                                    file.path.c_str());
+    const std::string_view text = input.text();
+    const cif::Document document = cif::read_memory(text.data(), text.size(), file.path.c_str());
     const std::vector<Block> blocks(document.blocks.begin(), document.blocks.end());
     const Item* const named = column.empty() ? nullptr : item_named(column);
     if (!column.empty() && !named) fail_without_item(blocks, file.path, column);

@@ -371,6 +371,12 @@ TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
                 "(_symmetry.Int_Tables_number)");
 }
 
+TEST_F(ReflectionFiles, OfMmcifMayBeginWithAByteOrderMark) {
+  std::ifstream in(cif(primitive, "F_meas_au", "1 2 3 10\n"));
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_EQ(read_reflections(dir.file("bom.cif", "\xEF\xBB\xBF" + text)).reflections.size(), 2u);
+}
+
 TEST_F(ReflectionFiles, OfSmallMoleculesAreReadFromFcf) {
   const auto file = read_reflections(
       cif("_cell_length_a 5\n_cell_length_b 6\n_cell_length_c 7\n_cell_angle_alpha 90\n"

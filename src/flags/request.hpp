@@ -62,7 +62,7 @@ struct Request {
   std::optional<Precision> precision;  ///< as named by the user
   double skip_below = ComputeOptions{}.skip_below;
   std::string profile_file;
-  bool progress = true;
+  bool progress = true, quiet = false;
   bool printout = false, print_plan = false;
   std::optional<std::array<int, 2>> printout_pixel;  ///< fast, slow
   std::optional<std::array<int, 2>> trace_pixel;     ///< slow, fast
@@ -77,7 +77,6 @@ struct Request {
   std::string implying_flag;              ///< the last flag that implied a pivot (Q-07)
   double header_two_theta_deg = 0;        ///< TWOTHETA of a header that was read and ignored (Q-24)
   std::int64_t table_entries = 0;         ///< "initialized hkls"
-  std::uint64_t noise_seed_from_clock = 0;
 };
 
 }  // namespace nablabragg::flags

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <optional>
 
@@ -21,10 +20,11 @@ namespace {
 using Words = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 1> mm{"mm"};
-constexpr std::array<std::string_view, 4> angstrom{"A", "Angstrom", "Angstroms", "angstrom"};
+constexpr std::array<std::string_view, 4> angstrom{"A", "angstrom", "Angstroms", "Angstrom"};
 constexpr std::array<std::string_view, 3> degree{"deg", "degree", "degrees"};
 constexpr std::array<std::string_view, 3> px{"px", "pixel", "pixels"};
-constexpr double any = std::numeric_limits<double>::infinity();
+// No instrument reaches these; what lies beyond them makes images of infinities.
+constexpr double most_mm = 1e6, most_px = 1e7, most_degrees = 1e6;
 constexpr double noticed = 0.01, refused = 0.05;
 const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
 
@@ -71,7 +71,7 @@ void apply_mask(const io::SmvFile& file, Request& request) {
 struct ImageHeaders::Number {
   std::array<std::string_view, 2> keys;  ///< the first that is there counts
   Words units;                           ///< that may follow it
-  double above, up_to;                   ///< what it can be
+  double least, most;                    ///< what it can be
   std::vector<std::string_view> flags;   ///< that state the same
   std::vector<std::string_view> others;  ///< that state the same together
   void (*set)(Experiment&, double value, const io::SmvFile&, bool is_mask);
@@ -87,7 +87,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
   static const std::vector<Number> table{
       {{"PIXEL_SIZE"},
        mm,
-       0,
+       1e-4,
        100,
        {"-pixel"},
        {},
@@ -97,8 +97,8 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        true},
       {{"DISTANCE"},
        mm,
-       0,
-       any,
+       1e-3,
+       most_mm,
        {"-distance", "-close_distance"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.distance_mm = x; },
@@ -108,8 +108,8 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        true},
       {{"CLOSE_DISTANCE"},
        mm,
-       -any,
-       any,
+       -most_mm,
+       most_mm,
        {"-close_distance", "-distance"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.close_distance_mm = x; },
@@ -126,16 +126,16 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        true},
       {{"BEAM_CENTER_X"},
        mm,
-       -any,
-       any,
+       -most_mm,
+       most_mm,
        {"-Xbeam"},
        {"-ORGX", "-ORGY"},
        [](E& e, double x, const File&, bool) { e.detector.beam_x_mm = x; },
        [](const E& e) { return e.detector.beam_x_mm; }},
       {{"BEAM_CENTER_Y"},
        mm,
-       -any,
-       any,
+       -most_mm,
+       most_mm,
        {"-Ybeam"},
        {"-ORGX", "-ORGY"},
        [](E& e, double y, const File& file, bool is_mask) {
@@ -144,57 +144,57 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        [](const E& e) { return e.detector.beam_y_mm; }},
       {{"XDS_ORGX", "ORGX"},
        px,
-       -any,
-       any,
+       -most_px,
+       most_px,
        {"-ORGX", "-Xclose"},
        {"-Xbeam", "-Ybeam"},
        [](E& e, double x, const File&, bool) { e.detector.org_x_px = x; }},
       {{"XDS_ORGY", "ORGY"},
        px,
-       -any,
-       any,
+       -most_px,
+       most_px,
        {"-ORGY", "-Yclose"},
        {"-Xbeam", "-Ybeam"},
        [](E& e, double y, const File&, bool) { e.detector.org_y_px = y; }},
       {{"PHI", "OSC_START"},
        degree,
-       -any,
-       any,
+       -most_degrees,
+       most_degrees,
        {"-phi"},
        {},
        [](E& e, double x, const File&, bool) { e.scan.phi_deg = x; }},
       {{"OSC_RANGE"},
        degree,
-       -any,
-       any,
+       -most_degrees,
+       most_degrees,
        {"-osc"},
        {},
        [](E& e, double x, const File&, bool) { e.scan.oscillation_deg.range = x; }},
       {{"TWOTHETA"},
        degree,
-       -any,
-       any,
+       -most_degrees,
+       most_degrees,
        {"-twotheta"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.two_theta_deg = x; }},
       {{"DETECTOR_ROTX"},
        degree,
-       -any,
-       any,
+       -most_degrees,
+       most_degrees,
        {"-detector_rotx"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.rotation_deg.x = x; }},
       {{"DETECTOR_ROTY"},
        degree,
-       -any,
-       any,
+       -most_degrees,
+       most_degrees,
        {"-detector_roty"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.rotation_deg.y = x; }},
       {{"DETECTOR_ROTZ"},
        degree,
-       -any,
-       any,
+       -most_degrees,
+       most_degrees,
        {"-detector_rotz"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.rotation_deg.z = x; }},
@@ -262,16 +262,13 @@ void ImageHeaders::apply(Header& header, Request& request) const {
       const std::string key(name);
       if (!file.text(key)) continue;
       const auto value = file.number(key, number.units);
-      const bool possible = *value > number.above && *value <= number.up_to;
+      const bool possible = *value >= number.least && *value <= number.most;
       // A flag has the word then.
       if (!possible && !replaced && !(key == "DISTANCE" && file.text("CLOSE_DISTANCE")))
         throw InputError(
             file.path, 0,
-            std::isfinite(number.up_to)
-                ? fmt::format("{}={:g} is not between {:g} and {:g} {}; {} sets it", key, *value,
-                              number.above, number.up_to, number.units.back(), number.flags[0])
-                : fmt::format("{}={:g} is not above {:g}; {} sets it", key, *value, number.above,
-                              number.flags[0]));
+            fmt::format("{}={:g} is not between {:g} and {:g} {}; {} sets it", key, *value,
+                        number.least, number.most, number.units.back(), number.flags[0]));
       if (possible) header.stated.push_back({&number, *value, !replaced});
       if (!replaced) number.set(e, *value, file, header.is_mask());
       break;
@@ -355,7 +352,7 @@ void ImageHeaders::compare(const Header& header, Request& request) const {
       continue;
     }
     const std::string means = fmt::format("{} means {:g} {}", flag->spelling, *got,
-                                          number->units[number->units.size() > 3 ? 1 : 0]);
+                                          number->units.back());
     if (number->certain && off > refused && flag < header.use && !is_compat(e))
       throw InputError(file.path, 0,
                        fmt::format("{} where {}, more than 5 % apart; leave one out, or give {} "

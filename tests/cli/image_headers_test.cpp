@@ -167,20 +167,23 @@ TEST_F(ImageHeaders, WhoseNumbersAreNoneAreRefusedByTheirKeyOrNoticed) {
 TEST_F(ImageHeaders, WhoseNumbersCannotBeMeantAreRefusedUnlessAFlagReplacesThem) {
   image(changed("WAVELENGTH", "0"));
   expect_refusal(corrected + "-img a.img", input,
-                 "a.img: WAVELENGTH=0 is not between 0.01 and 100 angstrom; -lambda sets it");
+                 "a.img: WAVELENGTH=0 is not between 0.01 and 100 Angstrom; -lambda sets it");
   expect_refusal(corrected + "-phi 3 -mask a.img", input,
-                 "a.img: WAVELENGTH=0 is not between 0.01 and 100 angstrom; -lambda sets it");
+                 "a.img: WAVELENGTH=0 is not between 0.01 and 100 Angstrom; -lambda sets it");
   EXPECT_EQ(run(corrected + "-img a.img -lambda 1").err, "");
   EXPECT_EQ(run(corrected + "-img a.img -energy 12398.42").err, "");
   image(changed("WAVELENGTH", "12660"));
   expect_refusal(corrected + "-img a.img", input,
-                 "a.img: WAVELENGTH=12660 is not between 0.01 and 100 angstrom; -lambda sets it");
+                 "a.img: WAVELENGTH=12660 is not between 0.01 and 100 Angstrom; -lambda sets it");
   image(changed("DISTANCE", "-250"));
   expect_refusal(corrected + "-img a.img", input,
-                 "a.img: DISTANCE=-250 is not above 0; -distance sets it");
+                 "a.img: DISTANCE=-250 is not between 0.001 and 1e+06 mm; -distance sets it");
+  image(changed("BEAM_CENTER_Y", "1e300"));
+  expect_refusal(corrected + "-img a.img", input,
+                 "a.img: BEAM_CENTER_Y=1e+300 is not between -1e+06 and 1e+06 mm; -Ybeam sets it");
   image(changed("PIXEL_SIZE", "0"));
   expect_refusal(corrected + "-img a.img", input,
-                 "a.img: PIXEL_SIZE=0 is not between 0 and 100 mm; -pixel sets it");
+                 "a.img: PIXEL_SIZE=0 is not between 0.0001 and 100 mm; -pixel sets it");
 }
 
 // ---- What is missing or not understood -------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 #include "nablabragg/beam.hpp"               // for Source
 #include "nablabragg/crystallography.hpp"    // for MTZ, mmCIF and PDB files
@@ -46,8 +47,11 @@ struct MatrixFile {
 MatrixFile read_mosflm_matrix(const std::string& path);
 
 /// "X Y Z weight wavelength(m)" a line, separated by blanks or , ; : !.  Trailing columns that a
-/// line leaves out come from `defaults`.
-std::vector<Source> read_source_list(const std::string& path, const Source& defaults);
+/// line leaves out come from `defaults`.  A wavelength that no X-ray has (below 0.01 or above 100
+/// Angstrom) and a negative weight are an InputError, or, where `implausible` is given, a sentence
+/// in it, one for the first of each.
+std::vector<Source> read_source_list(const std::string& path, const Source& defaults,
+                                     std::vector<std::string>* implausible = nullptr);
 
 /// Makes sure that a table of (stol, F) can be read and holds data.  nanoBragg reads one and never
 /// uses it.
@@ -60,17 +64,32 @@ void write_fdump(const std::string& path, const StructureFactorGrid& grid);
 
 // ---- Images -----------------------------------------------------------------------------------
 
-/// A file with an SMV (ADSC) header and 16-bit pixels.
+/// A file with an SMV header, as ADSC, d*TREK and nanoBragg write them.
 struct SmvFile {
+  std::string path;
   int fast_pixels = 0, slow_pixels = 0;
   std::string header;
-  std::vector<std::uint16_t> pixels;
+  std::vector<float> pixels;
+  double largest_count = 65535;  ///< that the file's number type holds; infinity for floats
 
   /// The number after `key=`; empty when the key is not there.  Keys are matched whole; with
   /// `by_substring` the last place that contains the key counts, as in nanoBragg.
   std::optional<double> value(const std::string& key, bool by_substring) const;
+
+  /// What stands after `key=`, matched whole; of several places the last.
+  std::optional<std::string> text(const std::string& key) const;
+
+  /// The finite number after `key=`, matched whole; one of the words `units` may follow it.
+  /// Throws InputError that names the key for anything else.
+  std::optional<double> number(const std::string& key,
+                               std::span<const std::string_view> units) const;
+
+  /// All keys in turn.
+  std::vector<std::string> keys() const;
 };
 
+/// Integers of 8, 16 and 32 bits, float and double, in either byte order.  Throws InputError for
+/// what is no SMV image, is too short for its pixels, or holds pixels that cannot be read.
 SmvFile read_smv(const std::string& path);
 
 /// Fills one row.
@@ -93,9 +112,14 @@ void write_float_image(const std::string& path, const Image& image);
 void write_pgm(const std::string& path, int fast_pixels, int slow_pixels, double scale,
                const FillRow<std::uint8_t>& fill, RowOrder order = RowOrder::in_turn);
 
+/// What a picture says of itself: a keyword of at most 79 characters and ASCII text.
+struct PngText {
+  std::string keyword, text;
+};
+
 /// Grey picture of `bits` 8 or 16; rows hold 0..255 or 0..65535 and are asked for in turn.
 void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
-               const FillRow<std::uint16_t>& fill);
+               const FillRow<std::uint16_t>& fill, std::span<const PngText> texts = {});
 
 /// Throws OutputError when a file of this name could not be written; leaves nothing behind.
 void check_writable(const std::string& path);

@@ -12,7 +12,6 @@
 #include <span>
 #include <vector>
 
-#include "io/smv_header.hpp"
 #include "nablabragg/io.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise_rows.hpp"
@@ -55,8 +54,24 @@ double white_level(const Image& image) {
   return static_cast<double>(std::bit_cast<float>(upper << 16 | find(rank)));
 }
 
+std::vector<io::PngText> texts_of(const io::Provenance& made) {
+  if (made.program.empty()) return {};
+  return {{"Software", made.program},
+          {"Comment", made.command_line},
+          {"Seed", std::to_string(made.seed)}};
+}
+
+/// Pixels that hold more than 16 bits.
+void say_overloads(std::ostream& err, const std::string& file, std::int64_t overloads) {
+  if (overloads > 0)
+    fmt::print(err,
+               "nablabragg: {} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
+               "(overloads)\n",
+               overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s");
+}
+
 void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
-                   const Image& image) {
+                   const io::Provenance& made, const Image& image) {
   const double white = request.png_white > 0 ? request.png_white : white_level(image);
   const double top = request.png_bits == 16 ? 65535 : 255;
   const auto grey = [&](double photons) {
@@ -71,6 +86,7 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
   };
   readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
   std::vector<double> photons(noise.pixels_of_a_row());
+  const std::vector<io::PngText> texts = texts_of(made);
   io::write_png(
       request.png_file, image.fast_pixels, image.slow_pixels, request.png_bits,
       [&](int slow, std::span<std::uint16_t> row) {
@@ -79,7 +95,8 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
         if (!request.png_of_noise || !noise.visits(slow)) return;
         noise.row(slow, photons);
         std::transform(photons.begin(), photons.end(), row.begin() + noise.first_pixel(), grey);
-      });
+      },
+      texts);
   fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", request.png_file,
              request.png_bits, white);
 }
@@ -94,7 +111,14 @@ void check_outputs(const flags::Request& request) {
     if (!name->empty()) io::check_writable(*name);
 }
 
-void write_outputs(std::ostream& out, const flags::Request& request, const Resolved& resolved,
+bool writes_images(const flags::Request& request) {
+  return wanted(request, request.float_file) || wanted(request, request.int_file) ||
+         wanted(request, request.pgm_file) || wanted(request, request.noise_file) ||
+         !request.png_file.empty();
+}
+
+void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
+                   const Resolved& resolved, const io::Provenance& made,
                    const Simulation& simulation, Profile* profile) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;
@@ -127,7 +151,7 @@ void write_outputs(std::ostream& out, const flags::Request& request, const Resol
              statistics.rmsd);
 
   const double int_scale = readout::integer_scale(request.int_scale, statistics.max);
-  const std::string header = io::smv_header(request.experiment, resolved);
+  const std::string header = io::smv_header(request.experiment, resolved, made);
   if (wanted(request, request.int_file)) {
     const Stage stage(profile, "write ", request.int_file.name);
     fmt::print(out, "intfile_scale = {:g}\n", int_scale);
@@ -139,6 +163,11 @@ void write_outputs(std::ostream& out, const flags::Request& request, const Resol
                       }),
                   io::RowOrder::any);
     fmt::print(out, "writing {} as 2-byte integers\n", request.int_file.name);
+    const auto overloaded = [&](float photons) {
+      return static_cast<double>(photons) * int_scale + request.adc >= 65535.5;
+    };
+    if (overloaded(static_cast<float>(statistics.max)))
+      say_overloads(err, request.int_file.name, std::ranges::count_if(image.pixels, overloaded));
   }
   if (wanted(request, request.pgm_file)) {
     const Stage stage(profile, "write ", request.pgm_file.name);
@@ -194,11 +223,12 @@ void write_outputs(std::ostream& out, const flags::Request& request, const Resol
     fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", total.photons,
                total.overloads);
     fmt::print(out, "writing {} as 2-byte integers\n", request.noise_file.name);
+    say_overloads(err, request.noise_file.name, total.overloads);
   }
   if (!request.png_file.empty()) {
     const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ",
                       request.png_file);
-    write_picture(out, request, resolved, image);
+    write_picture(out, request, resolved, made, image);
   }
 }
 

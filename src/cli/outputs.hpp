@@ -3,6 +3,7 @@
 #include <ostream>
 #include "cli/profile.hpp"
 #include "flags/request.hpp"
+#include "io/smv_header.hpp"  // for Provenance
 #include "nablabragg/simulate.hpp"
 
 namespace nablabragg::cli {
@@ -10,7 +11,12 @@ namespace nablabragg::cli {
 /// Throws OutputError before any work is done when one of the files could not be written.
 void check_outputs(const flags::Request& request);
 
-void write_outputs(std::ostream& out, const flags::Request& request, const Resolved& resolved,
+/// Whether this run writes an image of any kind.
+bool writes_images(const flags::Request& request);
+
+/// What is worth a warning, brighter pixels than a file can hold, goes to `err`.
+void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
+                   const Resolved& resolved, const io::Provenance& made,
                    const Simulation& simulation, Profile* profile);
 
 }  // namespace nablabragg::cli

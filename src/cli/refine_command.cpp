@@ -7,16 +7,17 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/commands.hpp"
 #include "cli/options.hpp"
 #include "cli/refinement_files.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
+#include "flags/image_headers.hpp"
 #include "flags/inputs.hpp"
 #include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
+#include "io/input_bytes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
@@ -95,8 +96,9 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   app.add_option("--readout-noise", request.readout_noise,
                  "its standard deviation in counts, with --likelihood gauss (0)")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--overload", request.overload,
-                 "counts from which on a pixel is left out (SMV: 65535)");
+  app.add_option(
+      "--overload", request.overload,
+      "counts from which on a pixel is left out (SMV: the largest number its pixels can hold)");
   app.add_option("--bound", request.bounds, "NAME=LOWER:UPPER, either may be empty; repeatable")
       ->take_all();
   app.add_option("--restrain", request.restraints,
@@ -144,22 +146,26 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   return request;
 }
 
+/// A float image carries no shape, so that it must be a file whose length tells whether it fits.
 bool is_smv(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw InputError(path, 0, "cannot be read");
-  return in.get() == '{';
+  std::error_code ignored;
+  return !fs::is_regular_file(path, ignored) || io::begins_as_smv(io::Input(path).head());
 }
 
-Measurement read_measurement(const RefineRequest& request, const flags::Request& model) {
+Measurement read_measurement(const RefineRequest& request, const flags::Request& model,
+                             std::ostream& err) {
   Measurement m;
   m.counts_per_photon = request.gain;
   m.readout_noise = request.readout_noise;
   if (is_smv(request.image)) {
     const io::SmvFile file = io::read_smv(request.image);
+    for (const std::string& line :
+         flags::contradictions(file, model.experiment, resolve(model.experiment)))
+      err << "nablabragg: " << line << '\n';
     m.counts = {file.fast_pixels, file.slow_pixels, {}};
     m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
     m.offset = request.offset.value_or(model.adc);
-    m.overload = request.overload.value_or(65535);
+    m.overload = request.overload.value_or(file.largest_count);
     return m;
   }
   const Resolved resolved = resolve(model.experiment);
@@ -205,7 +211,7 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   flags::Request model = flags::parse_command_line(request.model);
   flags::load_inputs(model);
   for (const std::string& line : model.warnings) err << "nablabragg: " << line << '\n';
-  const Measurement measurement = read_measurement(request, model);
+  const Measurement measurement = read_measurement(request, model, err);
 
   const fs::path folder = request.outdir;
   const std::string resume_file = (folder / "resume.json").string();

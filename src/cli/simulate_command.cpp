@@ -56,6 +56,15 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
   return simulation;
 }
 
+/// What a corrected run writes into its images of how it was made; nanoBragg's say nothing.
+io::Provenance provenance(const flags::Request& request,
+                          const std::vector<std::string>& arguments) {
+  if (request.experiment.quirks.unnamed_files) return {};
+  std::vector<std::string> words{"nablabragg"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed};
+}
+
 void write_profile(std::ostream& out, const std::string& name, const Profile& profile) {
   io::AtomicFile file(name);
   file.write(profile.json());
@@ -80,6 +89,8 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     out << "nablabragg " << version() << '\n';
     return;
   }
+  if (request.quiet) request.progress = false;
+  std::ostream nowhere(nullptr);
   std::optional<tbb::global_control> limit;  // of the statistics and the files as well
   if (request.threads > 0)
     limit.emplace(tbb::global_control::max_allowed_parallelism,
@@ -102,14 +113,19 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   }
 
   // JSON has standard output to itself
-  std::ostream& summary = request.trace_pixel && request.trace_format == flags::TraceFormat::json
+  std::ostream& summary = request.quiet ? nowhere
+                          : request.trace_pixel && request.trace_format == flags::TraceFormat::json
                               ? err
                               : out;
+  std::ostream& printout = request.quiet ? out : summary;
   {
     const Stage stage(profile, "print setup");
     say(err, request.warnings);
     say(err, resolved.warnings);
     say(err, flags::quirk_notices(request, resolved));
+    if (!writes_images(request) && !request.printout && !request.print_plan && !request.trace_pixel)
+      say(err, {"nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
+                "or -pngfile FILE names one"});
     print_setup(summary, request, resolved);
     summary.flush();
   }
@@ -119,9 +135,9 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     say(err, {flags::table_miss_notice(request, plan, *simulation.table_miss)});
   if (request.printout) {
     const Stage stage(profile, "print pixels");
-    print_pixels(summary, request, plan, simulation.table_miss);
+    print_pixels(printout, request, plan, simulation.table_miss);
   }
-  if (request.print_plan) print_plan(summary, request, simulation);
+  if (request.print_plan) print_plan(printout, request, simulation);
   print_statistics(summary, request, resolved, simulation);
   const std::string not_finite = std::isfinite(simulation.statistics.sum)
                                      ? std::string()
@@ -129,7 +145,8 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                                                           simulation.image.pixels);
   if (!not_finite.empty() && request.experiment.quirks == Quirks::corrected())
     throw UsageError(not_finite + "; nothing was written");
-  write_outputs(summary, request, resolved, simulation, profile);
+  write_outputs(summary, err, request, resolved, provenance(request, arguments), simulation,
+                profile);
   if (request.trace_pixel) {
     const Stage stage(profile, "trace pixel");
     print_trace(out, request, plan, simulation.table_miss);

@@ -7,6 +7,7 @@
 #include <thread>  // for hardware_concurrency
 
 #include "model/crystal_axes.hpp"
+#include "nablabragg/conventions.hpp"
 #include "nablabragg/units.hpp"
 #include "nablabragg/version.hpp"
 #include "physics/shapes.hpp"
@@ -14,24 +15,6 @@
 namespace nablabragg::cli {
 
 namespace {
-
-const char* convention_name(Convention convention) {
-  switch (convention) {
-    case Convention::adxv:
-      return "adxv";
-    case Convention::mosflm:
-      return "mosflm";
-    case Convention::denzo:
-      return "denzo";
-    case Convention::xds:
-      return "xds";
-    case Convention::dials:
-      return "dials";
-    case Convention::custom:
-      break;
-  }
-  return "custom";
-}
 
 void print_cell(std::ostream& out, const char* name, const UnitCell& c) {
   fmt::print(out, "{}: {:g} {:g} {:g} {:g} {:g} {:g}\n", name, c.a_A, c.b_A, c.c_A, c.alpha_deg,
@@ -132,7 +115,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   const Panel& p = r.panel;
   fmt::print(out, "nablaBragg nanocrystal diffraction simulator - {} - {}\n", version(),
              e.quirks == Quirks::corrected() ? "corrected arithmetic" : "nanoBragg's arithmetic");
-  fmt::print(out, "{} convention selected.\n", convention_name(p.convention));
+  fmt::print(out, "{} convention selected.\n", name_of(p.convention));
   fmt::print(out, "pivoting detector around {}\n",
              p.pivot == Pivot::sample ? "sample" : "direct beam spot");
   fmt::print(out, "XDS incident beam: {:g} {:g} {:g}\n", p.xds_beam.x, p.xds_beam.y, p.xds_beam.z);

@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#include "nablabragg/conventions.hpp"
 #include "nablabragg/experiment.hpp"
 #include "physics/shapes.hpp"
 
@@ -288,10 +289,11 @@ struct Choices<CrystalShape> {
 };
 template <>
 struct Choices<Convention> {
-  static constexpr std::array all{
-      Choice{Convention::adxv, "adxv"},   Choice{Convention::mosflm, "mosflm"},
-      Choice{Convention::denzo, "denzo"}, Choice{Convention::xds, "xds"},
-      Choice{Convention::dials, "dials"}, Choice{Convention::custom, "custom"}};
+  static constexpr auto all = std::apply(
+      [](const auto&... each) {
+        return std::array{Choice{each.first, each.second}...};
+      },
+      convention_names);
 };
 template <>
 struct Choices<Pivot> {

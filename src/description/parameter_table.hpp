@@ -18,7 +18,7 @@ bool is_given(const T& value) {
   if constexpr (is_optional<T>)
     return value.has_value();
   else if constexpr (is_range<T>)
-    return value.range && *value.range > 0;
+    return value.range && *value.range != 0;
   else
     return true;
 }

@@ -173,16 +173,21 @@ constexpr std::array catalogue = {
     QuirkEntry{"Q-41", "Statistics", reproduced, &Quirks::statistics_count_masked,
                "rmsd counts masked pixels as zeros; the solid angle is divided by the steps.",
                "Over the rendered pixels."},
-    QuirkEntry{"Q-42", "Noise", reproduced, &Quirks::shared_random_stream,
-               "nanoBragg's generator, one stream in raster order; above 1e6 photons the deviates "
-               "are not whole.",
-               "Poisson at every mean, a generator keyed by seed and pixel."},
+    QuirkEntry{
+        "Q-42", "Noise", reproduced, &Quirks::shared_random_stream,
+        "nanoBragg's generator, one stream in raster order; above 1e6 photons the deviates "
+        "are not whole; without -seed the seed is the time in seconds, so runs of the same "
+        "second share their noise.",
+        "Poisson at every mean, a generator keyed by seed and pixel; without -seed every run "
+        "has a seed of its own."},
     QuirkEntry{"Q-43", "-default_F with a cache", reproduced, &Quirks::cache_without_default,
                "Does not fill holes of the cached table.", "Fills what is zero in it."},
     QuirkEntry{"Q-44", "Masks of another size", error_in_both, nullptr, "An error.", "An error."},
-    QuirkEntry{"Q-45", "phi steps", reproduced, &Quirks::phi_at_slice_start,
-               "At the start of their slices; several steps of zero degrees are accepted.",
-               "At the centres of their slices; several steps of zero degrees are an error."},
+    QuirkEntry{"Q-45", "phi steps", reproduced_and_said, &Quirks::phi_at_slice_start,
+               "At the start of their slices; several steps of zero degrees are accepted; a "
+               "negative -osc or -phistep counts as not given. (Reported for negative ones.)",
+               "At the centres of their slices; several steps of zero degrees are an error; a "
+               "negative scan turns the other way."},
     QuirkEntry{"Q-46", "Crystal larger than the beam", reproduced_and_said,
                &Quirks::clip_by_default_beam,
                "Clipped in y and z, by 0.1 mm when no -beamsize is given.",

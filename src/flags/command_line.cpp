@@ -2,22 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 
 #include "flags/flags.hpp"
+#include "flags/image_headers.hpp"
 #include "nablabragg/error.hpp"
-#include "nablabragg/io.hpp"
 
 namespace nablabragg::flags {
 
 namespace {
-
-/// A flag as it was given, with its values.
-struct FlagUse {
-  const Flag* flag;
-  std::span<const std::string> values;
-  std::string spelling;
-};
 
 /// Begins like a number; `-4stol` does, and is a flag.
 bool looks_like_number(const std::string& argument) {
@@ -97,67 +89,6 @@ std::vector<FlagUse> find_flag_uses(std::span<const std::string> arguments, Requ
   return uses;
 }
 
-/// Geometry from the header of an image or mask.
-void apply_header(const io::SmvFile& file, bool is_mask, Request& request) {
-  Experiment& e = request.experiment;
-  const bool by_substring = e.quirks.header_keys_by_substring;
-  const auto on = [&](const char* key, auto&& action) {
-    if (const auto value = file.value(key, by_substring)) action(*value);
-  };
-  e.detector.fast_pixels = file.fast_pixels;
-  e.detector.slow_pixels = file.slow_pixels;
-  on("PIXEL_SIZE", [&](double mm) { e.detector.pixel_mm = mm; });
-  on("DISTANCE", [&](double mm) { e.detector.distance_mm = mm; });
-  on("CLOSE_DISTANCE", [&](double mm) { e.detector.close_distance_mm = mm; });
-  on("WAVELENGTH", [&](double angstrom) {
-    e.beam.wavelength_A = angstrom;
-    request.wavelength_given = true;
-  });
-  on("BEAM_CENTER_X", [&](double mm) { e.detector.beam_x_mm = mm; });
-  on("BEAM_CENTER_Y", [&](double mm) {
-    e.detector.beam_y_mm = is_mask ? e.detector.pixel_mm * file.slow_pixels - mm : mm;
-  });
-  for (const char* key : {"ORGX", "XDS_ORGX"})
-    on(key, [&](double px) { e.detector.org_x_px = px; });
-  for (const char* key : {"ORGY", "XDS_ORGY"})
-    on(key, [&](double px) { e.detector.org_y_px = px; });
-  on("PHI", [&](double deg) { e.scan.phi_deg = deg; });
-  on("OSC_RANGE", [&](double deg) { e.scan.oscillation_deg.range = deg; });
-  on("TWOTHETA", [&](double deg) {
-    if (by_substring)
-      request.header_two_theta_deg = deg;
-    else
-      e.detector.two_theta_deg = deg;
-  });
-}
-
-void apply_mask(const io::SmvFile& file, Request& request) {
-  auto mask = std::make_shared<Mask>();
-  mask->fast_pixels = file.fast_pixels;
-  mask->slow_pixels = file.slow_pixels;
-  mask->keep.reserve(file.pixels.size());
-  for (const std::uint16_t pixel : file.pixels) mask->keep.push_back(pixel != 0);
-  request.experiment.sampling.mask = std::move(mask);
-}
-
-/// Headers are applied before any flag; of several files of a kind only the last counts.
-void apply_headers(std::span<const FlagUse> uses, Request& request) {
-  std::vector<const FlagUse*> files;
-  for (const char* kind : {"-mask", "-img"}) {
-    const auto last = std::find_if(uses.rbegin(), uses.rend(), [&](const FlagUse& use) {
-      return use.flag->spellings[0] == kind;
-    });
-    if (last != uses.rend()) files.push_back(&*last);
-  }
-  if (!request.experiment.quirks.image_header_wins) std::sort(files.begin(), files.end());
-  for (const FlagUse* use : files) {
-    const bool is_mask = use->flag->spellings[0] == "-mask";
-    const io::SmvFile file = io::read_smv(use->values[0]);
-    apply_header(file, is_mask, request);
-    if (is_mask) apply_mask(file, request);
-  }
-}
-
 /// What a file may hold counts where no flag says it; a -cell behind -hkl is meant for its data.
 void note_what_is_given(const FlagUse& use, Request& request) {
   const std::string_view flag = use.flag->spellings[0];
@@ -200,11 +131,12 @@ Request parse_command_line(std::span<const std::string> arguments) {
     if (use.flag->spellings[0] == "-corrected") request.experiment.quirks = Quirks::corrected();
     if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
-  apply_headers(uses, request);
+  const ImageHeaders headers(uses, request);
   for (const FlagUse& use : uses) {
     use.flag->apply(request, Values(use.spelling, use.values));
     note_what_is_given(use, request);
   }
+  headers.check(request);
   settle(request);
   return request;
 }

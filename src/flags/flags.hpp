@@ -46,6 +46,13 @@ struct Flag {
   std::string_view optional_value = {};  ///< not empty: the only text that an optional value may be
 };
 
+/// A flag as it was given, with its values.
+struct FlagUse {
+  const Flag* flag;
+  std::span<const std::string> values;
+  std::string spelling;
+};
+
 std::span<const Flag> flag_table();
 
 /// The flag that an argument means: an exact spelling, else the longest that it begins with.  Null:

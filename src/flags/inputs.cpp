@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <random>
 
 #include "description/unit_cells.hpp"
 #include "model/panel.hpp"
@@ -191,19 +192,30 @@ void load_sources(Request& request) {
   Beam& beam = request.experiment.beam;
   const Vec3d towards = -beam.direction.value_or(
       model::convention_frame(request.experiment.detector.convention).beam);
+  const bool compat = request.experiment.quirks.source_weights_ignored;
+  std::vector<std::string> implausible;
   beam.sources = io::read_source_list(
-      request.source_file, {model::source_distance * unit(towards), 1, beam.wavelength_A});
+      request.source_file, {model::source_distance * unit(towards), 1, beam.wavelength_A},
+      compat ? &implausible : nullptr);
+  for (const std::string& sentence : implausible)
+    request.warnings.push_back(sentence + "; it counts as in nanoBragg, -corrected refuses it");
   if (request.source_wavelength_from_cli)
     for (Source& source : beam.sources) source.wavelength_A = beam.wavelength_A;
 }
 
+/// Of a run that names none: the time in seconds as in nanoBragg, or another one in every
+/// run, which a double and JSON hold to its last digit.
+std::int64_t seed_of_this_run(const Quirks& quirks) {
+  if (quirks.shared_random_stream) return static_cast<std::int64_t>(std::time(nullptr));
+  std::random_device device;
+  std::uniform_int_distribution<std::int64_t> seeds(1, std::int64_t{1} << 53);
+  return seeds(device);
+}
+
 void settle_seeds(Request& request) {
-  if (!request.seed) request.noise_seed_from_clock = static_cast<std::uint64_t>(std::time(nullptr));
-  const std::int64_t noise = request.seed.value_or(
-      static_cast<std::int64_t>(request.noise_seed_from_clock));
-  request.seed = noise;
+  if (!request.seed) request.seed = seed_of_this_run(request.experiment.quirks);
   if (request.random_misset)
-    request.experiment.crystal.random_misset_seed = request.misset_seed.value_or(noise);
+    request.experiment.crystal.random_misset_seed = request.misset_seed.value_or(*request.seed);
 }
 
 }  // namespace

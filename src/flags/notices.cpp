@@ -7,6 +7,7 @@
 
 #include "api/run_plan.hpp"
 #include "model/resolve.hpp"
+#include "nablabragg/units.hpp"
 #include "physics/shapes.hpp"
 
 namespace nablabragg::flags {
@@ -188,6 +189,13 @@ class Notices {
 
   void check_sampling() {
     const Sampling& s = e_.sampling;
+    const SampledRange<double>& osc = e_.scan.oscillation_deg;
+    if (e_.quirks.phi_at_slice_start && (osc.range.value_or(0) < 0 || osc.step.value_or(0) < 0))
+      say("Q-45",
+          "a negative -osc or -phistep (OSC_RANGE) counts as not given: the scan is {:g} degrees "
+          "in "
+          "{} steps",
+          units::degrees_from_radians(r_.scan.range), r_.scan.steps);
     const bool several = r_.steps > 1 || r_.sensor.layers > 1;
     if (e_.quirks.running_products && several &&
         (s.oversample_omega || s.oversample_polar ||

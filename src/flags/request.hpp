@@ -64,7 +64,7 @@ struct Request {
   std::optional<Precision> precision;  ///< as named by the user
   double skip_below = ComputeOptions{}.skip_below;
   std::string profile_file;
-  bool progress = true;
+  bool progress = true, quiet = false;
   bool printout = false, print_plan = false;
   std::optional<std::array<int, 2>> printout_pixel;  ///< fast, slow
   std::optional<std::array<int, 2>> trace_pixel;     ///< slow, fast
@@ -80,7 +80,6 @@ struct Request {
   double header_two_theta_deg = 0;        ///< TWOTHETA of a header that was read and ignored (Q-24)
   std::int64_t table_entries = 0;         ///< "initialized hkls"
   std::string table_origin;               ///< what they are in the file of -hkl, in words
-  std::uint64_t noise_seed_from_clock = 0;
 };
 
 }  // namespace nablabragg::flags

@@ -193,6 +193,10 @@ bool is_only_comment(std::string_view head) {
 
 bool begins_as_mtz(std::string_view head) { return head.starts_with("MTZ "); }
 
+bool begins_as_smv(std::string_view head) {
+  return head.starts_with("{\nHEADER_BYT") || head.starts_with("{\r\nHEADER_BYT");
+}
+
 bool begins_as_pdb(std::string_view head) {
   constexpr std::array<std::string_view, 15> records = {
       "HEADER", "OBSLTE", "TITLE ", "SPLIT ", "CAVEAT", "COMPND", "SOURCE", "KEYWDS",

@@ -81,6 +81,9 @@ bool is_only_comment(std::string_view head);
 /// "MTZ ", the mark of the format.
 bool begins_as_mtz(std::string_view head);
 
+/// An SMV image: "{" and HEADER_BYTES, on lines of their own.
+bool begins_as_smv(std::string_view head);
+
 /// A coordinate file in PDB format: its records have names of six columns, and it begins with one
 /// of those that only such files have.
 bool begins_as_pdb(std::string_view head);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>  // for std::exception_ptr
 #include <memory>
+#include <vector>
 
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
@@ -43,7 +44,7 @@ void check(const Sink& sink, int result) {
 }  // namespace
 
 void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
-               const FillRow<std::uint16_t>& fill) {
+               const FillRow<std::uint16_t>& fill, std::span<const PngText> texts) {
   Sink sink{AtomicFile(path), nullptr};
   const std::unique_ptr<spng_ctx, Free> context(spng_ctx_new(SPNG_CTX_ENCODER));
   if (!context) check(sink, SPNG_EMEM);
@@ -54,6 +55,16 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
   header.bit_depth = static_cast<std::uint8_t>(bits);
   header.color_type = SPNG_COLOR_TYPE_GRAYSCALE;
   check(sink, spng_set_ihdr(context.get(), &header));
+  std::vector<spng_text> chunks(texts.size());  // which point to `texts`
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    chunks[i].type = SPNG_TEXT;
+    texts[i].keyword.copy(chunks[i].keyword, sizeof chunks[i].keyword - 1);
+    chunks[i].text = const_cast<char*>(texts[i].text.c_str());
+    chunks[i].length = texts[i].text.size();
+  }
+  if (!chunks.empty())
+    check(sink,
+          spng_set_text(context.get(), chunks.data(), static_cast<std::uint32_t>(chunks.size())));
   // Photon noise does not compress: more effort takes ten times as long for the same size.
   check(sink, spng_set_option(context.get(), SPNG_IMG_COMPRESSION_LEVEL, 1));
   check(sink, spng_set_option(context.get(), SPNG_FILTER_CHOICE, SPNG_DISABLE_FILTERING));

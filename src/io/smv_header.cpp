@@ -2,9 +2,14 @@
 // docs/coming-from-nanobragg.md.
 #include "io/smv_header.hpp"
 
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <cctype>
 #include <cstdio>
+#include <string_view>
 
+#include "nablabragg/conventions.hpp"
 #include "nablabragg/units.hpp"
 
 namespace nablabragg::io {
@@ -18,7 +23,8 @@ std::string number(double value) {
   return text;
 }
 
-std::string body(const Experiment& e, const Resolved& r, std::size_t header_bytes) {
+std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
+                 std::size_t header_bytes) {
   const Panel& p = r.panel;
   std::string text = "{\n";
   const auto line = [&](const char* key, const std::string& value, const char* end = ";\n") {
@@ -26,6 +32,19 @@ std::string body(const Experiment& e, const Resolved& r, std::size_t header_byte
   };
   const auto mm = [](double metres) { return number(metres * 1000.0); };
   line("HEADER_BYTES", std::to_string(header_bytes));
+  // Before the keys that nanoBragg looks for: it takes the last place that holds their text.
+  if (!made.program.empty()) {
+    line("PROGRAM", made.program);
+    line("COMMAND_LINE", made.command_line);
+    line("SEED", std::to_string(made.seed));
+  }
+  if (!e.quirks.short_smv_header) {
+    line("CONVENTION", std::string(name_of(p.convention)));
+    line("PIVOT", p.pivot == Pivot::beam ? "beam" : "sample");
+    line("DETECTOR_ROTX", number(e.detector.rotation_deg.x));
+    line("DETECTOR_ROTY", number(e.detector.rotation_deg.y));
+    line("DETECTOR_ROTZ", number(e.detector.rotation_deg.z));
+  }
   line("DIM", "2");
   line("BYTE_ORDER", std::endian::native == std::endian::little ? "little_endian" : "big_endian");
   line("TYPE", "unsigned_short");
@@ -60,12 +79,45 @@ std::string body(const Experiment& e, const Resolved& r, std::size_t header_byte
 
 }  // namespace
 
-std::string smv_header(const Experiment& e, const Resolved& r) {
+std::string command_line_text(std::span<const std::string> arguments) {
+  constexpr std::size_t most = 60000;  // more would not fit where headers have five digits of bytes
+  std::string line;
+  for (const std::string& argument : arguments) {
+    if (line.size() > most) return line.substr(0, most) + " ... (shortened)";
+    if (!line.empty()) line += ' ';
+    // nanoBragg would take the length of the header from there.
+    const bool misleads = argument.find("HEADER_BYTES") != std::string::npos;
+    const bool plain = !misleads && !argument.empty() && std::ranges::all_of(argument, [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) ||
+             std::string_view("_@%+,./:-").find(c) != std::string_view::npos;
+    });
+    if (plain) {
+      line += argument;
+      continue;
+    }
+    line += "$'";
+    for (const char c : argument) {
+      const bool printable = c >= ' ' && c <= '~' && !(misleads && c == '_') &&
+                             std::string_view(";={}'\\").find(c) == std::string_view::npos;
+      if (printable) {
+        line += c;
+        continue;
+      }
+      std::array<char, 5> code{};
+      std::snprintf(code.data(), code.size(), "\\x%02x", static_cast<unsigned char>(c));
+      line += code.data();
+    }
+    line += '\'';
+  }
+  return line.size() > most ? line.substr(0, most) + " ... (shortened)" : line;
+}
+
+std::string smv_header(const Experiment& e, const Resolved& r, const Provenance& made) {
   std::size_t bytes = 512;
-  std::string text = body(e, r, bytes);
+  std::string text = body(e, r, made, bytes);
   while (text.size() > bytes && !e.quirks.short_smv_header) {
     bytes += 512;
-    text = body(e, r, bytes);
+    text = body(e, r, made, bytes);
   }
   if (text.size() < bytes) text.resize(bytes, ' ');
   return text;

@@ -49,13 +49,16 @@ BasicGrid<Real> scan_as_nanobragg(const SampledRange<Real>& asked, const Real& o
   return grid;
 }
 
-/// Phi, meant: slices of equal width that fill the range.
+/// Phi, meant: slices of equal width that fill the range, in the direction of its sign.
 template <class Real>
 BasicGrid<Real> scan_as_meant(const SampledRange<Real>& asked, const Real& one_degree) {
   using std::abs;
-  const bool has_range = asked.range && *asked.range > Real(0);
-  const bool has_step = asked.step && *asked.step > Real(0);
+  // Negative ones turn the other way.
+  const bool has_range = asked.range && abs(*asked.range) > Real(0);
+  const bool has_step = asked.step && abs(*asked.step) > Real(0);
   const int steps = asked.steps.value_or(0);
+  if (has_range && has_step && (*asked.range > Real(0)) != (*asked.step > Real(0)))
+    throw UsageError("-osc and -phistep turn opposite ways; leave one of the two out");
   const bool zero = (asked.range || asked.step) && !has_range && !has_step;
   if (steps > 1 && (zero || (asked.step && !has_step)))
     throw UsageError("the scan has " + std::to_string(steps) +
@@ -71,7 +74,7 @@ BasicGrid<Real> scan_as_meant(const SampledRange<Real>& asked, const Real& one_d
   }
   const Real range = has_range ? *asked.range : *asked.step * Real(slices);
   if (has_range && has_step && steps > 0 &&
-      abs(*asked.step * Real(steps) - range) > Real(1e-6) * range)
+      abs(*asked.step * Real(steps) - range) > Real(1e-6) * abs(range))
     throw UsageError("-phisteps times -phistep is not -osc; leave one of the three out");
   return {slices, range, range / Real(slices)};
 }

@@ -161,6 +161,7 @@ std::string state_of(const flags::Request& r) {
                             r.skip_below,
                             r.profile_file,
                             r.progress,
+                            r.quiet,
                             r.printout,
                             r.print_plan,
                             text_of(r.printout_pixel),
@@ -250,7 +251,9 @@ std::string values_for(const flags::Flag& flag, const std::string& image) {
 
 class EveryFlag : public testing::Test {
  protected:
-  EveryFlag() : image(folder.file("image.img", small_smv())) {}
+  EveryFlag()
+      : image(folder.file("image.img", small_smv("DISTANCE=100;\nWAVELENGTH=1;\n"
+                                                 "BEAM_CENTER_X=0.2;\nBEAM_CENTER_Y=0.2;\n"))) {}
 
   test::TempDir folder;
   std::string image;
@@ -869,7 +872,7 @@ TEST_F(ImageHeader, OfOwnImagesIsReadBackByTheLastPlaceThatHoldsTheKey) {
   EXPECT_EQ(compat.scan.phi_deg, 3);
   EXPECT_EQ(compat.scan.oscillation_deg.range, 0);
   EXPECT_EQ(compat.detector.two_theta_deg, 0);
-  const Experiment corrected = parse("-corrected -img " + image).experiment;
+  const Experiment corrected = parse("-corrected -lambda 1 -img " + image).experiment;
   EXPECT_EQ(corrected.detector.distance_mm, 150);
   EXPECT_EQ(corrected.detector.two_theta_deg, 7);
 }
@@ -891,8 +894,8 @@ TEST_F(ImageHeader, OfAnImageBeatsThatOfAMaskInCompatModeAndTheLastOneInCorrecte
                     mask_first = "-mask " + mask + " -img " + image;
   EXPECT_EQ(parse(image_first).experiment.detector.distance_mm, 150);
   EXPECT_EQ(parse(mask_first).experiment.detector.distance_mm, 150);
-  EXPECT_EQ(parse("-corrected " + image_first).experiment.detector.distance_mm, 90);
-  EXPECT_EQ(parse("-corrected " + mask_first).experiment.detector.distance_mm, 150);
+  EXPECT_EQ(parse("-corrected -lambda 1 " + image_first).experiment.detector.distance_mm, 90);
+  EXPECT_EQ(parse("-corrected -lambda 1 " + mask_first).experiment.detector.distance_mm, 150);
 }
 
 // ---- What computes, and how

@@ -202,8 +202,10 @@ TEST_F(Outputs, OfSmvHeadersLongerThanABlockSayWhereTheirPixelsBegin) {
   EXPECT_EQ(compat.size(), compat.find('\f') + 1 + 8 * 8 * 2);
   good_run(line + "-corrected -intfile c.img");
   const std::string corrected = folder.content("c.img");
-  EXPECT_EQ(number_after(corrected, "HEADER_BYTES="), 1024);
-  EXPECT_EQ(corrected.size(), 1024u + 8 * 8 * 2);
+  const std::size_t header = test::smv_header_bytes(corrected);
+  EXPECT_GE(header, 1024u);
+  EXPECT_EQ(header % 512, 0u);
+  EXPECT_EQ(corrected.size(), header + 8 * 8 * 2);
   EXPECT_EQ(io::read_smv(folder / "c.img").fast_pixels, 8);
   EXPECT_THAT(corrected, testing::ContainsRegex("DIALS_ORIGIN=[^\n]*;\n"));
 }
@@ -628,8 +630,8 @@ TEST_F(Outputs, OfNoiseFollowTheSeed) {
     good_run(cubic + mode + "-noisefile a.img");
     good_run(cubic + mode + "-noisefile b.img");
     good_run(cubic + mode + "-noisefile c.img -seed 2");
-    EXPECT_EQ(folder.content("a.img"), folder.content("b.img"));
-    EXPECT_NE(folder.content("a.img"), folder.content("c.img"));
+    EXPECT_EQ(counts("a.img"), counts("b.img"));
+    EXPECT_NE(counts("a.img"), counts("c.img"));
   }
 }
 

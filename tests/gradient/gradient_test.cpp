@@ -51,6 +51,29 @@ void expect_finite(const Gradient& gradient) {
     for (const double slope : slopes) EXPECT_TRUE(std::isfinite(slope)) << name;
 }
 
+TEST(Gradients, OfAScanThatTurnsBackwardsAreThoseOfItsMirroredAngles) {
+  const std::string still = any_crystal +
+                            "-corrected -N 5 -detpixels 12 -pixel 1 -oversample 1 "
+                            "-misset 10 20 30 -phi 3 -phisteps 4 -osc ";
+  const std::vector<double> ones(144, 1.0);
+  const auto options = options_of(Precision::float64);
+  const auto value_at = [&](double osc, double phi) {
+    Experiment e = experiment_of(still + "-2");
+    e.scan.oscillation_deg.range = osc;
+    e.scan.phi_deg = phi;
+    return value_and_gradient(e, ones, options);
+  };
+  const auto got = value_at(-2, 3).gradient.parameters;
+  constexpr double h = 1e-4;
+  const double by_osc = (value_at(-2 + h, 3).value - value_at(-2 - h, 3).value) / (2 * h),
+               by_phi = (value_at(-2, 3 + h).value - value_at(-2, 3 - h).value) / (2 * h);
+  ASSERT_GT(std::abs(by_osc), 1);
+  EXPECT_NEAR(got.at("oscillation")[0], by_osc, 1e-5 * std::abs(by_osc));
+  EXPECT_NEAR(got.at("phi")[0], by_phi, 1e-5 * std::abs(by_phi));
+  // From 3 to 1 degrees is from 1 to 3 degrees.
+  EXPECT_NEAR(value_at(-2, 3).value, value_at(2, 1).value, 1e-9 * value_at(2, 1).value);
+}
+
 // ---- Both directions ----------------------------------------------------------------------------
 
 RC_GTEST_PROP(BothDirections, AreAdjoint, ()) {

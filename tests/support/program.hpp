@@ -41,13 +41,21 @@ inline std::vector<float> read_floats(const std::filesystem::path& path) {
   return values;
 }
 
-/// The 16-bit pixels behind an SMV header of 512 bytes.
+/// How long the header of an SMV image says it is.
+inline std::size_t smv_header_bytes(const std::string& image) {
+  const std::string first = "{\nHEADER_BYTES=";
+  if (!image.starts_with(first)) throw std::runtime_error("no SMV image");
+  return std::strtoul(image.c_str() + first.size(), nullptr, 10);
+}
+
+/// The 16-bit pixels behind an SMV header.
 inline std::vector<std::uint16_t> read_smv_pixels(const std::filesystem::path& path) {
   const std::string bytes = read_file(path);
-  if (bytes.size() < 512)
+  const std::size_t header = smv_header_bytes(bytes);
+  if (bytes.size() < header)
     throw std::runtime_error(path.string() + " is too short for an SMV image");
-  std::vector<std::uint16_t> values((bytes.size() - 512) / 2);
-  std::copy_n(bytes.data() + 512, values.size() * 2, reinterpret_cast<char*>(values.data()));
+  std::vector<std::uint16_t> values((bytes.size() - header) / 2);
+  std::copy_n(bytes.data() + header, values.size() * 2, reinterpret_cast<char*>(values.data()));
   return values;
 }
 

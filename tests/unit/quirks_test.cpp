@@ -203,6 +203,7 @@ const std::vector<ReportedCase> reported_cases{
     {"Q-31", small + "-gauss_xtal", small + "-round_xtal"},
     {"Q-32", small + "-point_pixel", small + "-curved_det"},
     {"Q-37", small + "-nopolar -oversample_polar", small + "-oversample_polar"},
+    {"Q-45", small + "-osc -1 -phisteps 2", small + "-osc 1 -phisteps 2"},
     {"Q-46", small + "-xtalsize 0.2", small + "-xtalsize 0.2 -beamsize 0.1"},
 };
 
@@ -1215,7 +1216,7 @@ TEST(Quirks, Q47HeadersAreWellFormedOnlyWhenCorrected) {
   EXPECT_THAT(header(plain), HasSubstr("DIALS_ORIGIN=100,-12.8,12.8\n"));
   EXPECT_THAT(header(plain + corrected), HasSubstr("DIALS_ORIGIN=100,-12.8,12.8;\n"));
   EXPECT_EQ(header(plain).size(), 512U);
-  EXPECT_EQ(header(plain + corrected).size(), 512U);
+  EXPECT_EQ(header(plain + corrected).size() % 512, 0U);
 
   const std::string many_digits =
       "-detpixels 12345 -pixel 0.0123456 -distance 123.456 -phi 1.23456e-7 "

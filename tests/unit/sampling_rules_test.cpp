@@ -180,6 +180,23 @@ TEST(SamplingRules, StepsWithoutNumberAreAnError) {
   EXPECT_THROW(resolved_of("-osc 360 -phistep 1e-12"), UsageError);
 }
 
+TEST(SamplingRules, ANegativeScanTurnsTheOtherWayAsMeant) {
+  const std::vector<Row> table = {
+      {open, -1.0, open, {2, -1, -0.5}}, {10, -1.0, open, {10, -1, -0.1}},
+      {10, open, -0.1, {10, -1, -0.1}},  {open, -1.0, -0.1, {10, -1, -0.1}},
+      {10, -1.0, -0.1, {10, -1, -0.1}},  {open, open, -0.3, {1, -0.3, -0.3}},
+      {1, -1.0, open, {1, -1, -1}},      {open, 1.0, 0.1, {10, 1, 0.1}},
+  };
+  for (const Row& row : table) {
+    const Grid got = model::scan_as_meant(Asked{row.range, row.step, row.steps}, 1.0);
+    SCOPED_TRACE("row " + std::to_string(&row - table.data()));
+    expect_grid(got, row.expected.steps, row.expected.range, row.expected.step);
+  }
+  for (const auto& [range, step] : {std::pair(1.0, -0.1), std::pair(-1.0, 0.1)})
+    EXPECT_THROW(model::scan_as_meant(Asked{range, step, open}, 1.0), UsageError);
+  EXPECT_THROW(model::scan_as_meant(Asked{-1.0, -0.1, 5}, 1.0), UsageError);
+}
+
 // ---- Sensor ---------------------------------------------------------------------------------
 
 TEST(SamplingRules, LayersFollowFromThicknessAndCount) {

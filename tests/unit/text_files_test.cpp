@@ -430,6 +430,40 @@ TEST(ReadSourceList, NamesTheLineOfWhatIsNoSource) {
   EXPECT_EQ(source_problem("# none\n"), "a.src: holds no sources");
 }
 
+TEST(ReadSourceList, RefusesWavelengthsThatNoXRayHasAndGuessesTheUnit) {
+  const std::string
+      wavelength = "a.src:1: the fifth column must be a wavelength in metres, like 1e-10";
+  const auto problem = [](const std::string& value) {
+    return source_problem("-1 0 0 1 " + value + '\n');
+  };
+  EXPECT_EQ(problem("1.3051"), wavelength + "; did you mean 1.3051 Angstrom? That is 1.3051e-10");
+  EXPECT_EQ(problem("9500"), wavelength + "; did you mean 9500 eV? That is 1.3051e-10");
+  EXPECT_EQ(problem("9.5"), wavelength + "; did you mean 9.5 keV? That is 1.3051e-10");
+  for (const std::string value : {"1e-7", "1.01e-8", "0.99e-12", "1e-13", "1e-3", "1e9"})
+    EXPECT_EQ(problem(value), wavelength) << value;
+  for (const std::string value : {"1e-12", "1e-8", "1.5e-10"})
+    EXPECT_EQ(sources_of("-1 0 0 1 " + value + '\n').size(), 1U) << value;
+}
+
+TEST(ReadSourceList, RefusesNegativeWeightsAndDirectionsThatCannotBeTold) {
+  EXPECT_EQ(source_problem("-1 0 0 1\n-1 0 0 -2 1e-10\n"),
+            "a.src:2: the weight is negative; a source gives no less than nothing");
+  EXPECT_EQ(source_problem("-1 0 0 inf\n"), "a.src:1: the weight is no finite number: \"inf\"");
+  const std::string direction = "X Y Z are too small or too large for a direction to be told";
+  EXPECT_EQ(source_problem("-1e200 0 0\n"), "a.src:1: " + direction);
+  EXPECT_EQ(source_problem("-1e-200 0 0\n"), "a.src:1: " + direction);
+}
+
+TEST(ReadSourceList, NamesTheFirstOfEachThatIsImplausibleWhereItMayStay) {
+  const TempDir dir;
+  const std::string path = dir.file("a.src", "-1 0 0 1 1\n-1 0 0 -1 1\n-1 0 0 -1 1e-10\n");
+  std::vector<std::string> said;
+  EXPECT_EQ(read_source_list(path, mosflm_defaults(), &said).size(), 3U);
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_TRUE(said[0].starts_with(path + ":1: the fifth column"));
+  EXPECT_TRUE(said[1].starts_with(path + ":2: the weight is negative"));
+}
+
 /// Whether some double gives these metres when it is divided by 1e10.
 bool has_angstrom_value(double metres) {
   double angstrom = metres * 1e10;
@@ -440,7 +474,7 @@ bool has_angstrom_value(double metres) {
 }
 
 RC_GTEST_PROP(ReadSourceList, GivesBackTheWavelengthInMetresToTheLastBit, ()) {
-  const double metres = *rc::gen::inRange(1, 2000000000) * 1e-18;
+  const double metres = *rc::gen::inRange(1000000, 2000000000) * 1e-18;
   char line[64];
   std::snprintf(line, sizeof line, "-10 0 0 1 %.17g", metres);
   const double back = sources_of(line).at(0).wavelength_A / 1e10;

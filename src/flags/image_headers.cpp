@@ -1,0 +1,461 @@
+#include "flags/image_headers.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "nablabragg/conventions.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/units.hpp"
+
+namespace nablabragg::flags {
+
+namespace {
+
+using Words = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 1> mm{"mm"};
+constexpr std::array<std::string_view, 4> angstrom{"A", "angstrom", "Angstroms", "Angstrom"};
+constexpr std::array<std::string_view, 3> degree{"deg", "degree", "degrees"};
+constexpr std::array<std::string_view, 3> px{"px", "pixel", "pixels"};
+// No instrument reaches these; what lies beyond them makes images of infinities.
+constexpr double most_mm = 1e6, most_px = 1e7, most_degrees = 1e6;
+constexpr double noticed = 0.01, refused = 0.05;
+const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
+
+bool is_compat(const Experiment& e) { return e.quirks.header_keys_by_substring; }
+
+/// Keys by which d*TREK states what -img takes from others.
+std::vector<std::string> keys_of_dtrek(const io::SmvFile& file) {
+  std::vector<std::string> found;
+  for (const std::string& key : file.keys()) {
+    const bool whole = key == "SOURCE_WAVELENGTH" || key == "ROTATION" || key == "SCAN_ROTATION";
+    const bool ending = key.ends_with("SPATIAL_DISTORTION_INFO") || key.ends_with("GONIO_VALUES");
+    if ((whole || ending) && std::ranges::find(found, key) == found.end()) found.push_back(key);
+  }
+  return found;
+}
+
+std::string list(const std::vector<std::string>& words) {
+  if (words.size() < 2) return words.empty() ? std::string() : words[0];
+  return fmt::format("{} and {}", fmt::join(words.begin(), words.end() - 1, ", "), words.back());
+}
+
+/// That the file was made with, where it says so.
+std::optional<Convention> convention_of(const io::SmvFile& file) {
+  const auto text = file.text("CONVENTION");
+  return text ? convention_named(*text) : std::nullopt;
+}
+
+double relative_difference(double a, double b) {
+  return a == b ? 0 : std::abs(a - b) / std::max(std::abs(a), std::abs(b));
+}
+
+void apply_mask(const io::SmvFile& file, Request& request) {
+  auto mask = std::make_shared<Mask>();
+  mask->fast_pixels = file.fast_pixels;
+  mask->slow_pixels = file.slow_pixels;
+  mask->keep.reserve(file.pixels.size());
+  for (const float pixel : file.pixels) mask->keep.push_back(pixel != 0);
+  request.experiment.sampling.mask = std::move(mask);
+}
+
+}  // namespace
+
+/// A number of the experiment that a header may state.
+struct ImageHeaders::Number {
+  std::array<std::string_view, 2> keys;  ///< the first that is there counts
+  Words units;                           ///< that may follow it
+  double least, most;                    ///< what it can be
+  std::vector<std::string_view> flags;   ///< that state the same
+  std::vector<std::string_view> others;  ///< that state the same together
+  void (*set)(Experiment&, double value, const io::SmvFile&, bool is_mask);
+  /// Of the experiment; empty where it is not compared.
+  std::optional<double> (*of)(const Experiment&) = nullptr;
+  bool needed = false;   ///< -img without it leaves the geometry open
+  bool certain = false;  ///< 5 % off cannot be meant
+};
+
+std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
+  using E = Experiment;
+  using File = io::SmvFile;
+  static const std::vector<Number> table{
+      {{"PIXEL_SIZE"},
+       mm,
+       1e-4,
+       100,
+       {"-pixel"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.pixel_mm = x; },
+       [](const E& e) { return std::optional(e.detector.pixel_mm); },
+       true,
+       true},
+      {{"DISTANCE"},
+       mm,
+       1e-3,
+       most_mm,
+       {"-distance", "-close_distance"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.distance_mm = x; },
+       [](const E& e) {
+         return e.detector.close_distance_mm ? std::nullopt : std::optional(e.detector.distance_mm);
+       },
+       true},
+      {{"CLOSE_DISTANCE"},
+       mm,
+       -most_mm,
+       most_mm,
+       {"-close_distance", "-distance"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.close_distance_mm = x; },
+       [](const E& e) { return e.detector.close_distance_mm; }},
+      {{"WAVELENGTH"},
+       angstrom,
+       0.01,
+       100,
+       {"-lambda", "-energy"},
+       {},
+       [](E& e, double x, const File&, bool) { e.beam.wavelength_A = x; },
+       [](const E& e) { return std::optional(e.beam.wavelength_A); },
+       true,
+       true},
+      {{"BEAM_CENTER_X"},
+       mm,
+       -most_mm,
+       most_mm,
+       {"-Xbeam"},
+       {"-ORGX", "-ORGY"},
+       [](E& e, double x, const File&, bool) { e.detector.beam_x_mm = x; },
+       [](const E& e) { return e.detector.beam_x_mm; }},
+      {{"BEAM_CENTER_Y"},
+       mm,
+       -most_mm,
+       most_mm,
+       {"-Ybeam"},
+       {"-ORGX", "-ORGY"},
+       [](E& e, double y, const File& file, bool is_mask) {
+         e.detector.beam_y_mm = is_mask ? e.detector.pixel_mm * file.slow_pixels - y : y;
+       },
+       [](const E& e) { return e.detector.beam_y_mm; }},
+      {{"XDS_ORGX", "ORGX"},
+       px,
+       -most_px,
+       most_px,
+       {"-ORGX", "-Xclose"},
+       {"-Xbeam", "-Ybeam"},
+       [](E& e, double x, const File&, bool) { e.detector.org_x_px = x; }},
+      {{"XDS_ORGY", "ORGY"},
+       px,
+       -most_px,
+       most_px,
+       {"-ORGY", "-Yclose"},
+       {"-Xbeam", "-Ybeam"},
+       [](E& e, double y, const File&, bool) { e.detector.org_y_px = y; }},
+      {{"PHI", "OSC_START"},
+       degree,
+       -most_degrees,
+       most_degrees,
+       {"-phi"},
+       {},
+       [](E& e, double x, const File&, bool) { e.scan.phi_deg = x; }},
+      {{"OSC_RANGE"},
+       degree,
+       -most_degrees,
+       most_degrees,
+       {"-osc"},
+       {},
+       [](E& e, double x, const File&, bool) { e.scan.oscillation_deg.range = x; }},
+      {{"TWOTHETA"},
+       degree,
+       -most_degrees,
+       most_degrees,
+       {"-twotheta"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.two_theta_deg = x; }},
+      {{"DETECTOR_ROTX"},
+       degree,
+       -most_degrees,
+       most_degrees,
+       {"-detector_rotx"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.rotation_deg.x = x; }},
+      {{"DETECTOR_ROTY"},
+       degree,
+       -most_degrees,
+       most_degrees,
+       {"-detector_roty"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.rotation_deg.y = x; }},
+      {{"DETECTOR_ROTZ"},
+       degree,
+       -most_degrees,
+       most_degrees,
+       {"-detector_rotz"},
+       {},
+       [](E& e, double x, const File&, bool) { e.detector.rotation_deg.z = x; }},
+  };
+  return table;
+}
+
+const FlagUse* ImageHeaders::last_of(Words flags) const {
+  const auto found = std::find_if(uses_.rbegin(), uses_.rend(), [&](const FlagUse& use) {
+    return std::ranges::find(flags, use.flag->spellings[0]) != flags.end();
+  });
+  return found == uses_.rend() ? nullptr : &*found;
+}
+
+bool ImageHeaders::all_given(Words flags) const {
+  return !flags.empty() && std::ranges::all_of(flags, [&](const std::string_view& flag) {
+    return last_of({&flag, 1});
+  });
+}
+
+ImageHeaders::ImageHeaders(std::span<const FlagUse> uses, Request& request) : uses_(uses) {
+  std::vector<const FlagUse*> files;
+  for (const std::string_view kind : {"-mask", "-img"})
+    if (const FlagUse* use = last_of({&kind, 1})) files.push_back(use);
+  if (!request.experiment.quirks.image_header_wins) std::sort(files.begin(), files.end());
+  for (const FlagUse* use : files) {
+    Header header{use, io::read_smv(use->values[0]), {}};
+    apply(header, request);
+    if (header.is_mask()) apply_mask(header.file, request);
+    header.file.pixels = {};
+    headers_.push_back(std::move(header));
+  }
+}
+
+void ImageHeaders::apply(Header& header, Request& request) const {
+  Experiment& e = request.experiment;
+  const io::SmvFile& file = header.file;
+  e.detector.fast_pixels = file.fast_pixels;
+  e.detector.slow_pixels = file.slow_pixels;
+  if (!is_compat(e)) apply_frame(header, request);
+
+  const auto set = [&](const Number& number, double value) {
+    number.set(e, value, file, header.is_mask());
+    if (number.keys[0] == "WAVELENGTH") request.wavelength_given = true;
+  };
+  for (const Number& number : numbers()) {
+    const bool replaced = last_of(number.flags) || all_given(number.others);
+    if (is_compat(e)) {
+      // The last place that contains the shorter key is in the longer one, too.
+      const std::string key(number.keys[1].empty() || number.keys[0] == "PHI" ? number.keys[0]
+                                                                              : number.keys[1]);
+      if (key.starts_with("DETECTOR_ROT")) continue;
+      const auto value = file.value(key, true);
+      if (!value) continue;
+      try {
+        file.number(key, number.units);
+        if (!std::isfinite(*value)) throw InputError(file.path, 0, key + " is no finite number");
+      } catch (const InputError& error) {
+        request.warnings.push_back(error.what() + std::string(kept));
+      }
+      header.stated.push_back({&number, *value, true});
+      if (key == "TWOTHETA")
+        request.header_two_theta_deg = *value;
+      else
+        set(number, *value);
+      continue;
+    }
+    for (const std::string_view name : number.keys) {
+      const std::string key(name);
+      if (!file.text(key)) continue;
+      const auto value = file.number(key, number.units);
+      const bool possible = *value >= number.least && *value <= number.most;
+      // A flag has the word then.
+      if (!possible && !replaced && !(key == "DISTANCE" && file.text("CLOSE_DISTANCE")))
+        throw InputError(
+            file.path, 0,
+            fmt::format("{}={:g} is not between {:g} and {:g} {}; {} sets it", key, *value,
+                        number.least, number.most, number.units.back(), number.flags[0]));
+      if (possible) header.stated.push_back({&number, *value, !replaced});
+      if (!replaced) set(number, *value);
+      break;
+    }
+  }
+}
+
+void ImageHeaders::apply_frame(const Header& header, Request& request) const {
+  const auto convention = convention_of(header.file);
+  if (!convention) return;
+  if (*convention != Convention::custom) request.experiment.detector.convention = *convention;
+  const auto pivot = header.file.text("PIVOT");
+  if (pivot == "beam" || pivot == "sample")
+    request.implied_pivot = pivot == "beam" ? Pivot::beam : Pivot::sample;
+}
+
+void ImageHeaders::check_missing(const Header& header, Request& request) const {
+  const io::SmvFile& file = header.file;
+  std::vector<std::string> keys, flags;
+  for (const Number& number : numbers()) {
+    const bool stated = std::ranges::any_of(header.stated,
+                                            [&](const Stated& s) { return s.number == &number; });
+    if (!number.needed || stated || last_of(number.flags)) continue;
+    if (number.keys[0] == "DISTANCE" && request.experiment.detector.close_distance_mm) continue;
+    keys.emplace_back(number.keys[0]);
+    flags.emplace_back(number.flags[0]);
+  }
+  const std::vector<std::string> unknown = keys_of_dtrek(file);
+  const std::string dtrek = unknown.empty()
+                                ? std::string()
+                                : "; " + list(unknown) + " (d*TREK) " +
+                                      (unknown.size() > 1 ? "are" : "is") + " not understood";
+  if (!keys.empty() && !header.is_mask() && !is_compat(request.experiment))
+    throw InputError(file.path, 0,
+                     "the header holds no " + list(keys) + ", so give " + list(flags) + dtrek);
+  if (!keys.empty())
+    request.warnings.push_back(file.path + ": the header holds no " + list(keys) +
+                               ", so the program's own is taken; " + list(flags) +
+                               (keys.size() > 1 ? " set them" : " sets it") + dtrek);
+  else if (!unknown.empty())
+    request.warnings.push_back(file.path + ':' + dtrek.substr(1) +
+                               ", and what they say of the geometry is left out");
+
+  const auto holds = [&](std::initializer_list<std::string_view> any_of) {
+    return std::ranges::any_of(header.stated, [&](const Stated& s) {
+      return std::ranges::find(any_of, s.number->keys[0]) != any_of.end();
+    });
+  };
+  static constexpr std::array<std::string_view, 7> centre_flags{
+      "-Xbeam", "-Ybeam", "-ORGX", "-ORGY", "-Xclose", "-Yclose", "-pix0_vector"};
+  const bool centred = (holds({"BEAM_CENTER_X"}) && holds({"BEAM_CENTER_Y"})) ||
+                       (holds({"XDS_ORGX"}) && holds({"XDS_ORGY"}));
+  if (!header.is_mask() && !centred && !last_of(centre_flags))
+    request.warnings.push_back(file.path +
+                               ": the header holds no beam centre (BEAM_CENTER_X, BEAM_CENTER_Y), "
+                               "so the convention's own is taken; -Xbeam and -Ybeam set it");
+}
+
+void ImageHeaders::compare(const Header& header, Request& request) const {
+  const Experiment& e = request.experiment;
+  const io::SmvFile& file = header.file;
+  for (const auto& [number, value, applied] : header.stated) {
+    if (!number->of) continue;
+    const std::string_view key = number->keys[0];
+    const auto got = number->of(e);
+    if (!got) continue;
+    const bool centre = key.starts_with("BEAM_CENTER");
+    double expected = value;
+    if (header.is_mask() && key == "BEAM_CENTER_Y")
+      expected = e.detector.pixel_mm * file.slow_pixels - value;
+    const double edge = e.detector.pixel_mm * std::max(file.fast_pixels, file.slow_pixels);
+    const double off = centre ? std::abs(*got - expected) / edge
+                              : relative_difference(*got, expected);
+    if (!(off > noticed)) continue;
+    const FlagUse* const flag = last_of(number->flags);
+    const std::string says = fmt::format("says {}={:g}", key, value);
+    if (!flag) {
+      if (headers_.size() > 1 && !centre)
+        request.warnings.push_back(
+            fmt::format("{}: {}, and {:g} of the other file counts", file.path, says, *got));
+      continue;
+    }
+    const std::string means = fmt::format("{} means {:g} {}", flag->spelling, *got,
+                                          number->units.back());
+    if (number->certain && off > refused && flag < header.use && !is_compat(e))
+      throw InputError(file.path, 0,
+                       fmt::format("{} where {}, more than 5 % apart; leave one out, or give {} "
+                                   "after {} if it is meant",
+                                   says, means, flag->spelling, header.use->spelling));
+    request.warnings.push_back(fmt::format("{}: {}, and {}, which counts", file.path, says, means));
+  }
+  if (!header.is_mask() &&
+      (e.detector.fast_pixels != file.fast_pixels || e.detector.slow_pixels != file.slow_pixels))
+    request.warnings.push_back(fmt::format(
+        "{}: has {} x {} pixels, and the {} x {} that the flags give it count", file.path,
+        file.fast_pixels, file.slow_pixels, e.detector.fast_pixels, e.detector.slow_pixels));
+  static constexpr std::array<std::string_view, 3> sizes{"-detsize", "-detsize_f", "-detsize_s"};
+  if (const FlagUse* const size = last_of(sizes))
+    request.warnings.push_back(fmt::format(
+        "{}: its number of pixels counts, not {}; -detpixels would", file.path, size->spelling));
+}
+
+void ImageHeaders::check(Request& request) const {
+  const Experiment& e = request.experiment;
+  for (const Header& header : headers_) {
+    const io::SmvFile& file = header.file;
+    check_missing(header, request);
+    compare(header, request);
+    if (is_compat(e)) continue;
+    const auto phi = file.value("PHI", false), start = file.value("OSC_START", false);
+    static constexpr std::array<std::string_view, 1> phi_flag{"-phi"};
+    if (phi && start && *phi != *start && !last_of(phi_flag))
+      request.warnings.push_back(
+          fmt::format("{}: says PHI={:g} and OSC_START={:g}; PHI counts, -phi sets it", file.path,
+                      *phi, *start));
+    const auto written = convention_of(file);
+    if (!written || *written == e.detector.convention) continue;
+    if (*written == Convention::custom)
+      throw InputError(file.path, 0,
+                       "was made with vectors of its own, which the header does not hold; give "
+                       "-fdet_vector and the others that its COMMAND_LINE shows");
+    request.warnings.push_back(
+        fmt::format("{}: was made with -{}, so its beam centre means another point in the "
+                    "convention that the flags choose",
+                    file.path, name_of(*written)));
+  }
+}
+
+// ---- A measured image and its model -----------------------------------------------------------
+
+std::vector<std::string> contradictions(const io::SmvFile& measured, const Experiment& model,
+                                        const Resolved& resolved) {
+  std::vector<std::string> found;
+  const Panel& panel = resolved.panel;
+  const auto stated = [&](const std::string& key, Words units) -> std::optional<double> {
+    try {
+      return measured.number(key, units);
+    } catch (const InputError& error) {
+      found.emplace_back(error.what());
+      return std::nullopt;
+    }
+  };
+  const auto compare = [&](const std::string& key, Words units, double got, bool certain) {
+    const auto value = stated(key, units);
+    if (!value || *value == 0) return;  // 0: not known to who wrote it
+    const double off = relative_difference(*value, got);
+    if (!(off > noticed)) return;
+    const std::string sentence = fmt::format("says {}={:g} where the model has {:g}", key, *value,
+                                             got);
+    if (certain && off > refused && !is_compat(model))
+      throw InputError(measured.path, 0,
+                       sentence + ", more than 5 % apart; give the model what the image says");
+    found.push_back(measured.path + ": " + sentence);
+  };
+  compare("WAVELENGTH", angstrom, resolved.wavelength * 1e10, true);
+  compare("PIXEL_SIZE", mm, panel.pixel * 1000, true);
+  compare("DISTANCE", mm, panel.distance * 1000, false);
+  compare("OSC_RANGE", degree, units::degrees_from_radians(resolved.scan.range), false);
+  if (const auto phi = stated("PHI", degree); phi && std::abs(*phi - model.scan.phi_deg) > noticed)
+    found.push_back(fmt::format("{}: says PHI={:g} where the model has {:g}", measured.path, *phi,
+                                model.scan.phi_deg));
+
+  // Panels of two sizes are refused by who fits them, and have no centre to compare.
+  if (measured.fast_pixels != panel.fast_pixels || measured.slow_pixels != panel.slow_pixels)
+    return found;
+  // Own headers say where the beam meets the panel in every convention, others in one that they do
+  // not name.
+  const double edge_mm = 1000 * std::max(panel.fast_size, panel.slow_size);
+  const auto centre = [&](const char* x_key, const char* y_key, double x_mm, double y_mm,
+                          const char* hint) {
+    const auto x = stated(x_key, mm), y = stated(y_key, mm);
+    if (!x || !y) return false;
+    if (std::max(std::abs(*x - x_mm), std::abs(*y - y_mm)) > noticed * edge_mm)
+      found.push_back(
+          fmt::format("{}: says {}={:g} and {}={:g} where the model has {:g} and {:g}{}",
+                      measured.path, x_key, *x, y_key, *y, x_mm, y_mm, hint));
+    return true;
+  };
+  if (!centre("ADXV_CENTER_X", "ADXV_CENTER_Y", panel.beam_fast * 1000,
+              (panel.slow_size - panel.beam_slow) * 1000, ""))
+    centre("BEAM_CENTER_X", "BEAM_CENTER_Y", panel.named_beam_x * 1000, panel.named_beam_y * 1000,
+           "; the convention flags (-mosflm, -adxv, -denzo, -xds) say what they mean");
+  return found;
+}
+
+}  // namespace nablabragg::flags

@@ -1,0 +1,57 @@
+// The headers of -img and -mask: applied before any flag, and held against the flags afterwards.
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+#include "flags/flags.hpp"    // for FlagUse
+#include "flags/request.hpp"  // for Request
+#include "nablabragg/io.hpp"  // for SmvFile
+#include "nablabragg/resolved.hpp"
+
+namespace nablabragg::flags {
+
+class ImageHeaders {
+ public:
+  /// Reads the last -img and the last -mask and applies what they say.  In corrected mode throws
+  /// InputError, naming the key, for numbers that are none or cannot be meant; in compat mode they
+  /// are noticed.
+  ImageHeaders(std::span<const FlagUse> uses, Request& request);
+
+  /// Once all flags are applied: what no header and no flag says, and where they contradict each
+  /// other.  In corrected mode throws InputError for an image that leaves geometry open, and for a
+  /// wavelength or pixel size more than 5 % off a flag that stands before the file.
+  void check(Request& request) const;
+
+ private:
+  struct Number;
+  struct Stated {
+    const Number* number;
+    double value;
+    bool applied;
+  };
+  struct Header {
+    const FlagUse* use;
+    io::SmvFile file;  ///< without its pixels
+    std::vector<Stated> stated;
+    bool is_mask() const { return use->flag->spellings[0] == "-mask"; }
+  };
+  static std::span<const Number> numbers();
+
+  void apply(Header& header, Request& request) const;
+  void apply_frame(const Header& header, Request& request) const;
+  void check_missing(const Header& header, Request& request) const;
+  void compare(const Header& header, Request& request) const;
+  /// The last of these flags; null: none was given.
+  const FlagUse* last_of(std::span<const std::string_view> flags) const;
+  bool all_given(std::span<const std::string_view> flags) const;
+
+  std::span<const FlagUse> uses_;
+  std::vector<Header> headers_;
+};
+
+/// Where the header of a measured image contradicts the model that is to explain it: a sentence
+/// each.  In corrected mode throws InputError for a wavelength or pixel size more than 5 % off.
+std::vector<std::string> contradictions(const io::SmvFile& measured, const Experiment& model,
+                                        const Resolved& resolved);
+
+}  // namespace nablabragg::flags

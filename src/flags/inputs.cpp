@@ -33,7 +33,6 @@ std::shared_ptr<StructureFactorGrid> read_cache(const std::string& path) {
 void load_table(Request& request) {
   StructureFactors& factors = request.experiment.structure_factors;
   const Quirks& quirks = request.experiment.quirks;
-  const bool may_use_cache = request.cache_allowed && (request.cache_named || quirks.unnamed_files);
 
   if (!request.hkl_file.empty()) {
     const auto reflections = read_table(request);
@@ -45,13 +44,13 @@ void load_table(Request& request) {
       throw InputError(request.hkl_file, 0, error.what());
     }
     request.table_entries = static_cast<std::int64_t>(reflections.size());
-    if (may_use_cache) {
+    if (request.may_use_cache()) {
       request.writes_cache = true;
       request.cache_message = "writing the structure-factor cache " + request.cache_file +
                               " for runs without -hkl";
     }
     factors.grid = std::move(grid);
-  } else if (may_use_cache && std::filesystem::exists(request.cache_file)) {
+  } else if (request.may_use_cache() && std::filesystem::exists(request.cache_file)) {
     auto grid = read_cache(request.cache_file);
     if (!quirks.cache_without_default)
       for (double& value : grid->values())
@@ -101,6 +100,7 @@ void write_cache(const Request& request, std::vector<std::string>& warnings) {
   try {
     io::write_fdump(request.cache_file, *request.experiment.structure_factors.grid);
   } catch (const OutputError& error) {
+    if (request.cache_named) throw;
     warnings.push_back(std::string("the structure-factor cache was not written: ") + error.what());
   }
 }

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "inventory/text.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::inventory {
@@ -63,9 +64,9 @@ Profile parse_chrome_trace(std::string_view text, const std::string& file) {
   } catch (const Json::parse_error& error) {
     const std::string_view before = text.substr(0, error.byte);
     throw InputError(file, 1 + std::count(before.begin(), before.end(), '\n'),
-                     std::string("is no JSON: ") + error.what());
+                     "is no JSON: " + one_line(error.what()));
   } catch (const Json::exception& error) {
-    throw InputError(file, 0, std::string("is no trace in Chrome's format: ") + error.what());
+    throw InputError(file, 0, "is no trace in Chrome's format: " + one_line(error.what()));
   }
   if (profile.spans.empty()) throw InputError(file, 0, "holds no complete events (ph: X)");
   return profile;

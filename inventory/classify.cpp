@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::inventory {
@@ -103,7 +104,7 @@ void classify_alone(Loop& loop, const Annotations& annotations, const std::strin
 Annotations read_annotations(const std::string& file) {
   Annotations annotations;
   try {
-    const YAML::Node root = YAML::LoadFile(file);
+    const YAML::Node root = YAML::Load(io::read_text(file));
     if (root.IsNull()) return annotations;
     if (!root.IsMap()) throw InputError(file, 1, "is no map; it has 'loops', 'cold', 'span_types'");
     for (const auto& entry : root) {
@@ -121,8 +122,6 @@ Annotations read_annotations(const std::string& file) {
       annotations.cold.push_back({text_at(node, "path", file), text_at(node, "reason", file)});
     for (const YAML::Node& node : root["span_types"])
       annotations.span_types.push_back(node.as<std::string>());
-  } catch (const YAML::BadFile&) {
-    throw InputError(file, 0, "cannot be opened");
   } catch (const YAML::Exception& error) {
     throw InputError(file, error.mark.line + 1, error.msg);
   }

@@ -14,6 +14,7 @@
 #include "inventory/correlation.hpp"
 #include "inventory/correlation_report.hpp"
 #include "inventory/text.hpp"
+#include "io/named_files.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::inventory {
@@ -147,6 +148,14 @@ Program program_of(const Profile& profile, const Request& request) {
 int correlate_command(const std::vector<std::string>& arguments, std::ostream& out) {
   const Request request = parse(arguments, out);
   if (request.help) return 0;
+  const fs::path folder = request.outdir;
+  std::vector<io::NamedFile> inputs{{"--inventory", request.inventory},
+                                    {"--profile", request.profile}},
+      outputs;
+  if (!request.program.empty()) inputs.push_back({"--binary", request.program});
+  for (const char* name : {"hot_loops.csv", "correlation.md", "backlog.md"})
+    outputs.push_back({"--outdir", (folder / name).string()});
+  io::check_distinct(inputs, outputs);
   const Inventory inventory = read_inventory(request.inventory);
   const Profile profile = read_profile(request.profile);
   const std::vector<TestSource> tests = request.tests.empty() ? std::vector<TestSource>{}
@@ -163,7 +172,6 @@ int correlate_command(const std::vector<std::string>& arguments, std::ostream& o
   const std::vector<Candidate> candidates = rank_candidates(inventory, correlation, tests,
                                                             request.least_percent);
 
-  const fs::path folder = request.outdir;
   std::error_code error;
   fs::create_directories(folder, error);
   if (error)

@@ -1,11 +1,11 @@
 #include "inventory/inventory.hpp"
 
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "inventory/text.hpp"
+#include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::inventory {
@@ -124,9 +124,7 @@ std::string to_json(const Inventory& inventory) {
 }
 
 Inventory read_inventory(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw InputError(file, 0, "cannot be opened");
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::string text = io::read_text(file);
   try {
     const Json j = Json::parse(text);
     if (!j.is_object() || j.value("schema", "") != schema)
@@ -154,7 +152,7 @@ Inventory read_inventory(const std::string& file) {
         file, 0,
         "is no complete loop inventory: it is no JSON at byte " + std::to_string(error.byte));
   } catch (const std::exception& error) {
-    throw InputError(file, 0, std::string("is no complete loop inventory: ") + error.what());
+    throw InputError(file, 0, "is no complete loop inventory: " + one_line(error.what()));
   }
 }
 

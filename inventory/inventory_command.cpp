@@ -28,6 +28,7 @@
 #include "inventory/scan.hpp"
 #include "inventory/text.hpp"
 #include "inventory/verdicts.hpp"
+#include "io/named_files.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::inventory {
@@ -90,6 +91,20 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
   if (r.records.empty()) r.records = (fs::path(r.build) / "vectorization-records").string();
   if (r.jobs == 0) r.jobs = static_cast<unsigned>(instruments::usable_processors());
   return r;
+}
+
+/// The older inventory that this one is compared with, above all, is still there afterwards.
+void check_files(const Request& request) {
+  std::vector<io::NamedFile> inputs, outputs;
+  for (const auto& [role, path] : {std::pair{"--annotations", request.annotations},
+                                   {"--compare", request.compare},
+                                   {"--hot", request.hot}})
+    if (!path.empty()) inputs.push_back({role, path});
+  inputs.push_back({"--build", (fs::path(request.build) / "compile_commands.json").string()});
+  for (const char* name :
+       {"loop_inventory.json", "loop_inventory.md", "commands.txt", "env.json", "changes.md"})
+    outputs.push_back({"--outdir", (fs::path(request.outdir) / name).string()});
+  io::check_distinct(inputs, outputs);
 }
 
 /// Absolute, without links.
@@ -206,6 +221,7 @@ int inventory_command(const std::vector<std::string>& arguments, std::ostream& o
   if (request.help) return done;
   const auto begin = std::chrono::steady_clock::now();
   const std::string begun = instruments::utc_time();
+  check_files(request);
   const Annotations annotations = request.annotations.empty()
                                       ? Annotations{}
                                       : read_annotations(request.annotations);

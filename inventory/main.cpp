@@ -1,17 +1,39 @@
 // Which loops of a code base became vector instructions, what they cost and what to do about them.
+#include <unistd.h>
+
+#include <csignal>
 #include <exception>
 #include <iostream>
+#include <string_view>
 #include <vector>
 
 #include "inventory/commands.hpp"
+#include "inventory/text.hpp"
+#include "io/stop_signals.hpp"
 #include "nablabragg/error.hpp"
+
+namespace {
+
+constexpr std::string_view
+    stopped = "nablabragg-inventory: error: stopped before all files were written\n";
+
+[[noreturn]] void end_process(int signal) {
+  if (signal != SIGPIPE) static_cast<void>(!write(STDERR_FILENO, stopped.data(), stopped.size()));
+  _exit(128 + signal);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace nablabragg;
   using namespace nablabragg::inventory;
+  io::watch_stop_signals(end_process);
   const auto fail = [](ExitCode code, const std::exception& error) {
+    // What fails then fails because its child was stopped
+    if (const int signal = io::stop_signal()) end_process(signal);
     std::cout.flush();
-    std::cerr << "nablabragg-inventory: error: " << error.what() << '\n';
+    constexpr std::size_t longest = 1000;
+    std::cerr << "nablabragg-inventory: error: " << one_line(error.what(), longest) << '\n';
     return code;
   };
   try {

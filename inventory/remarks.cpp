@@ -15,6 +15,7 @@
 #include "instruments/child_process.hpp"
 #include "inventory/text.hpp"
 #include "inventory/tool_output.hpp"
+#include "io/temporary_files.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::inventory {
@@ -162,7 +163,7 @@ std::vector<Remark> read_clang_record(const std::string& file, const std::string
       reasons.erase(function);
       remarks.push_back(std::move(remark));
     } catch (const YAML::Exception& error) {
-      throw InputError(file, at, std::string("is no optimization record: ") + error.what());
+      throw InputError(file, at, "is no optimization record: " + one_line(error.what()));
     }
   }
   if (!text.empty() && !text.starts_with("---") && text.find("\n---") == std::string::npos)
@@ -277,8 +278,9 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler
     const std::string line = instruments::shell_line(child);
     if (fresh(record, depfile, command.directory)) return {read(record), line};
     fs::create_directories(folder);
-    // g++ would append to what an interrupted run left.
+    // g++ would append to what a killed run left.
     fs::remove(record + ".part");
+    const io::TemporaryName part(record + ".part");
     const auto outcome = instruments::run_child(child);
     if (outcome.exit_code == 0) {
       // g++ makes no file when it has nothing to say.

@@ -16,13 +16,10 @@ namespace fs = std::filesystem;
 
 WorkFolder::WorkFolder() {
   std::string name = (fs::temp_directory_path() / "nablabragg-inventory-XXXXXX").string();
+  const auto held = io::lock_temporary_files();
   if (!mkdtemp(name.data())) throw OutputError("cannot make the folder " + name);
   path_ = name;
-}
-
-WorkFolder::~WorkFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
+  name_ = io::TemporaryName(name, held);
 }
 
 std::string printed_by(const WorkFolder& folder, std::vector<std::string> arguments) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 #include <vector>
+#include "io/temporary_files.hpp"
 
 namespace nablabragg::inventory {
 
@@ -10,7 +11,6 @@ namespace nablabragg::inventory {
 class WorkFolder {
  public:
   WorkFolder();
-  ~WorkFolder();
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
 
@@ -18,6 +18,7 @@ class WorkFolder {
 
  private:
   std::filesystem::path path_;
+  io::TemporaryName name_;
 };
 
 /// Runs the program that `arguments` begin with in the folder and returns its standard output.

@@ -9,10 +9,13 @@
 #include <cstdlib>  // for getenv
 #include <filesystem>
 #include <iterator>
+#include <set>
 #include <sstream>
 
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
 #include "cli/options.hpp"
+#include "cli/stopping.hpp"
 #include "flags/command_line.hpp"
 #include "flags/inputs.hpp"
 #include "instruments/benchmark_report.hpp"
@@ -166,6 +169,7 @@ std::vector<int> chosen_sizes(const BenchRequest& request, const BenchCase& benc
 
 /// One experiment, in this process.
 void measure_experiment(const BenchRequest& request, std::ostream& out) {
+  set_stop_sentence("stopped before the gradient was measured");
   flags::Request experiment = flags::parse_command_line(request.experiment);
   flags::load_inputs(experiment);
   ComputeOptions options;
@@ -198,6 +202,31 @@ void bench_gradients(const BenchRequest& request, const std::vector<const BenchC
   const fs::path folder = request.outdir;
   write_text(folder / "benchmark_results.json", gradient_results_json(results));
   write_text(folder / "summary.md", gradient_summary_markdown(context, results));
+}
+
+/// Everything is known beforehand, and what is in the folders of the runs is removed when they
+/// begin.
+void check_bench_files(const BenchRequest& request) {
+  const fs::path folder = request.outdir;
+  std::vector<io::NamedFile> inputs{
+      {"--ours", request.ours}, {"--reference", request.reference}, {"--hkl", request.hkl_file}},
+      outputs;
+  for (const std::string& word : command_arguments(request.gradient_reference))
+    inputs.push_back({"--gradient-reference", word});
+  std::erase_if(inputs, [](const io::NamedFile& file) { return !fs::exists(file.path); });
+  for (const char* name :
+       {"benchmark_results.json", "summary.md", "env.json", "commands.txt", "scaling.svg"})
+    outputs.push_back({"--outdir", (folder / name).string()});
+  for (const int threads : std::set(request.threads.begin(), request.threads.end()))
+    outputs.push_back({"--outdir", (folder / fmt::format("speed-t{}.svg", threads)).string()});
+  if (request.hkl_file.empty()) outputs.push_back({"--outdir", (folder / benchmark_hkl).string()});
+  check_files(inputs, outputs);
+  std::error_code ignored;
+  const std::string runs = fs::weakly_canonical(folder / "runs", ignored).string() + '/';
+  for (const io::NamedFile& input : inputs)
+    if (fs::weakly_canonical(input.path, ignored).string().starts_with(runs))
+      throw UsageError("--outdir would destroy what " + input.role + " reads, " +
+                       io::quoted_name(input.path) + "; give the output another name");
 }
 
 /// The exit code.
@@ -253,6 +282,10 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out) 
   request.outdir = fs::absolute(request.outdir).lexically_normal().string();
   fs::create_directories(request.outdir, error);
   if (error) throw OutputError("cannot make the folder " + request.outdir + ": " + error.message());
+
+  check_bench_files(request);
+  set_stop_sentence("stopped before the benchmark was complete; what there is is in " +
+                    request.outdir);
 
   const std::vector<const BenchCase*> cases = chosen_cases(request);
   BenchContext context;

@@ -6,7 +6,8 @@
 
 namespace nablabragg::cli {
 
-/// Exit codes: 0 done, 1 internal error, 2 usage, 3 input file, 4 output file, 130 interrupted.
+/// Exit codes: 0 done, 1 internal error, 2 usage, 3 input file, 4 output file, 128 and its
+/// number for a signal (130 for Ctrl-C).
 int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 /// `nablabragg [flags]`
@@ -14,7 +15,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                       std::ostream& err);
 
 /// `nablabragg fcalc MODEL -dmin d -o FILE`
-void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out);
+void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 /// `nablabragg docs flags | differences`: the text of docs/flags.md and docs/differences.md.
 void docs_command(const std::vector<std::string>& arguments, std::ostream& out);
@@ -31,9 +32,5 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out);
 int refine_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 void print_help(std::ostream& out);
-
-/// Set by the signal handler that main() installs; the engine stops at the next row.
-bool interrupted();
-void install_interrupt_handler();
 
 }  // namespace nablabragg::cli

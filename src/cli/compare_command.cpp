@@ -7,11 +7,14 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
 #include "cli/options.hpp"
+#include "cli/stopping.hpp"
 #include "flags/flags.hpp"
 #include "instruments/child_process.hpp"
 #include "instruments/float_files.hpp"
@@ -32,12 +35,11 @@ using namespace instruments;
 /// This subcommand's own, since scripts branch on them.
 enum ExitCode {
   alike = 0,
-  usage = 1,
-  program_failed = 2,
+  program_failed = 1,
+  usage = 2,
   below_threshold = 3,
   shapes_differ = 4,
-  input_or_output = 5,
-  stopped = 130
+  input_or_output = 5
 };
 
 /// What ends a comparison that was asked for properly.
@@ -93,7 +95,8 @@ CompareRequest parse(const std::vector<std::string>& arguments, std::ostream& ou
 struct SharedArguments {
   std::vector<std::string> list;
   std::string float_file = "floatimage.bin", smv_file = "intimage.img";
-  std::vector<fs::path> caches;  ///< structure-factor caches to copy into both folders
+  std::vector<fs::path> caches;        ///< structure-factor caches to copy into both folders
+  std::vector<io::NamedFile> outputs;  ///< what both programs write into their folders
 };
 
 /// Files to read become absolute; files to write keep only their name, so that neither program
@@ -122,6 +125,8 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
                                  "-pngfile",   "-dump",    "-profile"};
     const bool output = std::find(written.begin(), written.end(), flag) != written.end();
     const bool input = !output && takes_file && !flags::is_number(argument) && fs::exists(argument);
+    // A cache is read and written
+    if (output && flag != "-dump") shared.outputs.push_back({flag, name});
     shared.list.push_back(output ? name : input ? fs::absolute(argument).string() : argument);
   }
   if (!names_float) {
@@ -132,6 +137,20 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
   if (!names_hkl && !names_cache && fs::exists("Fdump.bin"))
     shared.caches.emplace_back("Fdump.bin");
   return shared;
+}
+
+/// In the folder of a program all its files lie beside each other, and beside what it prints.
+void check_own_names(const SharedArguments& arguments) {
+  std::map<std::string, std::string> taken{{"stdout.txt", "what a program prints"},
+                                           {"stderr.txt", "what a program complains of"}};
+  for (const io::NamedFile& file : arguments.outputs) {
+    const auto [before, is_new] = taken.try_emplace(file.path, file.role);
+    if (!is_new && before->second != file.role)
+      throw UsageError(
+          fmt::format("{} and {} would both be written to {} in the folder of a run; "
+                      "give them two names",
+                      before->second, file.role, io::quoted_name(file.path)));
+  }
 }
 
 /// FNV-1a, so that runs of different arguments are told apart.
@@ -170,6 +189,8 @@ Run execute(const std::string& whose, const std::string& program, const fs::path
   for (const fs::path& cache : arguments.caches)
     if (!error) fs::copy_file(cache, directory / cache.filename(), error);
   if (error) throw OutputError("cannot fill " + directory.string() + ": " + error.message());
+  set_stop_sentence(fmt::format("stopped while {} program ran; what there is is in {}", whose,
+                                directory.parent_path().string()));
   Run run;
   run.command.arguments = {program};
   run.command.arguments.insert(run.command.arguments.end(), arguments.list.begin(),
@@ -184,9 +205,7 @@ Run execute(const std::string& whose, const std::string& program, const fs::path
   } catch (const InputError& not_started) {
     throw Failure{program_failed, fmt::format("{} program failed: {}", whose, not_started.what())};
   }
-  if (interrupted())
-    throw Failure{stopped, fmt::format("stopped while {} program ran; what there is is in {}",
-                                       whose, directory.parent_path().string())};
+  if (interrupted()) throw Cancelled();
   if (run.outcome.exit_code != 0) {
     // nanoBragg complains on standard output
     std::string last = last_line((directory / "stderr.txt").string());
@@ -292,6 +311,7 @@ void print_table(std::ostream& out, const Run& reference, const Run& ours, const
 
 int compare(const CompareRequest& request, std::ostream& out) {
   const SharedArguments arguments = shared_arguments(request.arguments);
+  check_own_names(arguments);
   const fs::path folder = make_run_directory(request);
   fmt::print(out, "comparison in {}\n", folder.string());
   out.flush();
@@ -299,6 +319,8 @@ int compare(const CompareRequest& request, std::ostream& out) {
                           folder / "reference", arguments, {});
   Run ours = execute("our", request.ours.empty() ? own_program() : resolved_program(request.ours),
                      folder / "ours", arguments, {"-noprogress"});
+  set_stop_sentence(fmt::format("stopped before the images were compared; what there is is in {}",
+                                folder.string()));
   read_image(reference, arguments);
   read_image(ours, arguments);
   const double white = percentile_of_lit(reference.image, request.png_percent);
@@ -370,7 +392,8 @@ int compare(const CompareRequest& request, std::ostream& out) {
 
 int compare_command(const std::vector<std::string>& arguments, std::ostream& out,
                     std::ostream& err) {
-  const auto fail = [&](ExitCode code, const std::string& sentence) {
+  const auto fail = [&](int code, const std::string& sentence) {
+    if (reader_is_gone()) return stop_exit_code();
     out.flush();
     err << "nablabragg: error: " << sentence << '\n';
     return code;
@@ -382,6 +405,8 @@ int compare_command(const std::vector<std::string>& arguments, std::ostream& out
     return fail(usage, error.what());
   } catch (const Failure& failure) {
     return fail(failure.code, failure.sentence);
+  } catch (const Cancelled&) {
+    return fail(stop_exit_code(), stop_sentence());
   } catch (const std::exception& error) {
     return fail(input_or_output, error.what());
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
+#include "cli/stopping.hpp"
 #include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
@@ -60,7 +62,8 @@ FcalcRequest parse(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out) {
+void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
+                   std::ostream& err) {
   if (std::any_of(arguments.begin(), arguments.end(), [](const std::string& w) {
         return w == "-h" || w == "-help" || w == "--help";
       })) {
@@ -68,7 +71,9 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out)
     return;
   }
   const FcalcRequest request = parse(arguments);
-  io::check_writable(request.output);
+  set_stop_sentence("stopped before the structure factors were complete; no file was written");
+  check_files({{"MODEL", request.model}}, {{"-o", request.output}});
+  io::check_writable(io::writable_name(request.output));
   const io::CalculatedFactors factors = io::calculate_structure_factors(
       request.model, request.dmin_A, request.solvent);
   const auto& cell = factors.cell;
@@ -79,15 +84,16 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out)
   append(
       "# structure factors [electrons] of {} to {:g} A, all of P1; nablabragg {} fcalc -ksol {:g} "
       "-bsol {:g}\n",
-      request.model, request.dmin_A, version(), request.solvent.k_e_per_A3, request.solvent.b_A2);
+      io::quoted_name(request.model), request.dmin_A, version(), request.solvent.k_e_per_A3,
+      request.solvent.b_A2);
   append("# cell {:g} {:g} {:g} {:g} {:g} {:g}  space group {}\n", cell[0], cell[1], cell[2],
          cell[3], cell[4], cell[5], factors.space_group);
   for (const Reflection& r : factors.reflections)
     append("{} {} {} {:.4f}\n", r.hkl[0], r.hkl[1], r.hkl[2], r.amplitude);
-  io::AtomicFile file(request.output);
+  io::AtomicFile file(io::writable_name(request.output));
   file.write({text.data(), text.size()});
   file.commit();
-  fmt::print(out,
+  fmt::print(io::is_standard_output(request.output) ? err : out,
              "{}: {} atoms, {}, cell {:g} {:g} {:g} {:g} {:g} {:g}\nwriting {} with {} structure "
              "factors to {:g} A\n",
              request.model, factors.atoms, factors.space_group, cell[0], cell[1], cell[2], cell[3],

@@ -3,9 +3,32 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
+
+namespace {
+
+/// CLI11 would read -hkl as -h -k -l, which is a question for help.
+void refuse_single_dashes(const CLI::App& app, const std::vector<std::string>& arguments) {
+  for (const std::string& word : arguments) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!word.starts_with('-') || word == "-h" || flags::is_number(word) ||
+        (name.starts_with("--") && app.get_option_no_throw(name)))
+      continue;
+    if (!name.starts_with("--") && app.get_option_no_throw('-' + name))
+      throw UsageError(name + " takes two dashes in " + app.get_name() + ": -" + name);
+    if (flags::find_flag(word))
+      throw UsageError(word + " is a flag of the simulator; such flags stand behind --: " +
+                       app.get_name() + " [options] -- " + word + " ...");
+    if (!name.starts_with("--"))
+      throw UsageError(app.get_name() + " has no option " + name + " (" + app.get_name() +
+                       " --help shows those it has)");
+  }
+}
+
+}  // namespace
 
 bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std::ostream& out) {
   app.set_help_flag("-h,--help", "this text");
@@ -14,6 +37,7 @@ bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std
     out << app.help();
     return false;
   }
+  refuse_single_dashes(app, arguments);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {

@@ -12,6 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "cli/files.hpp"
+#include "io/atomic_file.hpp"
 #include "nablabragg/io.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise_rows.hpp"
@@ -19,10 +21,6 @@
 namespace nablabragg::cli {
 
 namespace {
-
-bool wanted(const flags::Request& request, const flags::OutputName& file) {
-  return file.on && (file.named || request.experiment.quirks.unnamed_files);
-}
 
 /// Photons of a white pixel: what 99.9 % of the lit pixels stay below.  Positive floats are in the
 /// order of their bits, so the upper halves are counted first and then the lower halves of those
@@ -88,7 +86,7 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
   std::vector<double> photons(noise.pixels_of_a_row());
   const std::vector<io::PngText> texts = texts_of(made);
   io::write_png(
-      request.png_file, image.fast_pixels, image.slow_pixels, request.png_bits,
+      io::writable_name(request.png_file), image.fast_pixels, image.slow_pixels, request.png_bits,
       [&](int slow, std::span<std::uint16_t> row) {
         for (std::size_t i = 0; i < row.size(); ++i)
           row[i] = grey(request.png_of_noise ? 0 : static_cast<double>(image.row(slow)[i]));
@@ -104,11 +102,11 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
 }  // namespace
 
 void check_outputs(const flags::Request& request) {
-  for (const flags::OutputName* file :
-       {&request.float_file, &request.int_file, &request.pgm_file, &request.noise_file})
-    if (wanted(request, *file)) io::check_writable(file->name);
-  for (const std::string* name : {&request.png_file, &request.profile_file})
-    if (!name->empty()) io::check_writable(*name);
+  for (const io::NamedFile& file : outputs_of(request)) {
+    // The cache that nobody named may stay unwritten
+    if (file.path == request.cache_file && !request.cache_named) continue;
+    io::check_writable(io::writable_name(file.path));
+  }
 }
 
 bool writes_images(const flags::Request& request) {
@@ -139,7 +137,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
 
   if (wanted(request, request.float_file)) {
     const Stage stage(profile, "write ", request.float_file.name);
-    io::write_float_image(request.float_file.name, image);
+    io::write_float_image(io::writable_name(request.float_file.name), image);
     fmt::print(out, "writing {} as {} 4-byte floats\n", request.float_file.name,
                image.pixels.size());
   }
@@ -155,7 +153,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
   if (wanted(request, request.int_file)) {
     const Stage stage(profile, "write ", request.int_file.name);
     fmt::print(out, "intfile_scale = {:g}\n", int_scale);
-    io::write_smv(request.int_file.name, header, width, height,
+    io::write_smv(io::writable_name(request.int_file.name), header, width, height,
                   rows.template operator()<std::uint16_t>(
                       [int_scale, adc = request.adc](std::span<const float> values,
                                                      std::span<std::uint16_t> integers) {
@@ -173,7 +171,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
     const Stage stage(profile, "write ", request.pgm_file.name);
     const double scale = readout::greymap_scale(request.pgm_scale, statistics.rmsd, int_scale);
     fmt::print(out, "pgm_scale = {:g}\n", scale);
-    io::write_pgm(request.pgm_file.name, width, height, scale,
+    io::write_pgm(io::writable_name(request.pgm_file.name), width, height, scale,
                   rows.template operator()<std::uint8_t>(
                       [scale](std::span<const float> values, std::span<std::uint8_t> greys) {
                         readout::to_greys(values, scale, greys);
@@ -193,7 +191,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
     };
     std::vector<Tally> tallies(noise.in_turn() ? 1 : static_cast<std::size_t>(height));
     io::write_smv(
-        request.noise_file.name, header, width, height,
+        io::writable_name(request.noise_file.name), header, width, height,
         [&](int slow, std::span<std::uint16_t> row) {
           if (!noise.visits(slow)) {
             std::fill(row.begin(), row.end(), std::uint16_t{0});

@@ -4,17 +4,23 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <string_view>
 
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
 #include "cli/options.hpp"
+#include "cli/pixel_warnings.hpp"
 #include "cli/refinement_files.hpp"
+#include "cli/stopping.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
 #include "flags/image_headers.hpp"
 #include "flags/inputs.hpp"
+#include "flags/notices.hpp"
 #include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
 #include "io/input_bytes.hpp"
@@ -28,7 +34,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int done = 0, stopped = 130;
+constexpr int done = 0;
 
 struct RefineRequest {
   std::string image, outdir = "refinement", resume;
@@ -146,18 +152,49 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   return request;
 }
 
-/// A float image carries no shape, so that it must be a file whose length tells whether it fits.
-bool is_smv(const std::string& path) {
+/// How files of other formats begin.
+struct Beginning {
+  std::string_view bytes;
+  const char* format;
+};
+using namespace std::string_view_literals;
+constexpr std::array other_formats{
+    Beginning{"\x93NUMPY"sv, "a NumPy array"},  Beginning{"\x89HDF"sv, "an HDF5 (NXmx) file"},
+    Beginning{"###CBF"sv, "a CBF image"},       Beginning{"II*\0"sv, "a TIFF or MarCCD image"},
+    Beginning{"MM\0*"sv, "a TIFF image"},       Beginning{"\x89PNG"sv, "a PNG picture"},
+    Beginning{"PK\x03\x04"sv, "a zip archive"}, Beginning{"\x1f\x8b"sv, "a gzip file"},
+    Beginning{"BZh"sv, "a bzip2 file"},         Beginning{"P5"sv, "a PGM greymap"}};
+
+/// A float image carries no shape, so that it must be a file whose length tells whether it fits:
+/// what comes through a pipe is taken for SMV.
+std::string first_bytes(const std::string& path) {
   std::error_code ignored;
-  return !fs::is_regular_file(path, ignored) || io::begins_as_smv(io::Input(path).head());
+  return fs::is_regular_file(path, ignored) ? std::string(io::Input(path).head()) : "{";
+}
+
+/// Bare floats may begin with any bytes; their number tells.
+void check_is_float_image(const std::string& path, const std::string& begin, const Panel& panel) {
+  const auto pixels = static_cast<std::uint64_t>(panel.fast_pixels) *
+                      static_cast<std::uint64_t>(panel.slow_pixels);
+  const std::uint64_t bytes = io::InputFile(path).size();
+  if (bytes == pixels * sizeof(float)) return;
+  constexpr const char* what_is_read = "refine reads SMV images and raw float32 ones";
+  for (const Beginning& other : other_formats)
+    if (begin.starts_with(other.bytes))
+      throw InputError(path, 0, fmt::format("looks like {}; {}", other.format, what_is_read));
+  throw InputError(
+      path, 0,
+      fmt::format("holds {} bytes, and {} x {} float32 pixels are {}; {}", bytes, panel.fast_pixels,
+                  panel.slow_pixels, pixels * sizeof(float), what_is_read));
 }
 
 Measurement read_measurement(const RefineRequest& request, const flags::Request& model,
-                             std::ostream& err) {
+                             const Panel& panel, std::ostream& err) {
   Measurement m;
   m.counts_per_photon = request.gain;
   m.readout_noise = request.readout_noise;
-  if (is_smv(request.image)) {
+  const std::string begin = first_bytes(request.image);
+  if (begin.starts_with('{')) {
     const io::SmvFile file = io::read_smv(request.image);
     for (const std::string& line :
          flags::contradictions(file, model.experiment, resolve(model.experiment)))
@@ -168,9 +205,8 @@ Measurement read_measurement(const RefineRequest& request, const flags::Request&
     m.overload = request.overload.value_or(file.largest_count);
     return m;
   }
-  const Resolved resolved = resolve(model.experiment);
-  m.counts = instruments::read_float_image(
-      request.image, {resolved.panel.fast_pixels, resolved.panel.slow_pixels});
+  check_is_float_image(request.image, begin, panel);
+  m.counts = instruments::read_float_image(request.image, {panel.fast_pixels, panel.slow_pixels});
   m.offset = request.offset.value_or(0);
   if (request.overload) m.overload = *request.overload;
   return m;
@@ -202,19 +238,42 @@ void print_result(std::ostream& out, const Refinement& r) {
                s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations, s.seconds);
 }
 
+void check_refinement_files(const RefineRequest& request, const flags::Request& model,
+                            const std::string& resume_file) {
+  std::vector<io::NamedFile> inputs = inputs_of(model), outputs;
+  inputs.push_back({"--image", request.image});
+  if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
+  const fs::path folder = request.outdir;
+  for (const char* name : {"refined.json", "experiment.json", "refined.png", "refined.hkl"})
+    outputs.push_back({"--outdir", (folder / name).string()});
+  // What goes on from that file writes it again
+  std::error_code ignored;
+  if (request.resume.empty() || !fs::equivalent(request.resume, resume_file, ignored))
+    outputs.push_back({"--outdir", resume_file});
+  check_files(inputs, outputs);
+}
+
 }  // namespace
 
 int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
                    std::ostream& err) {
   RefineRequest request = parse(arguments, out);
   if (request.help) return done;
+  set_stop_sentence("stopped before the first step; no file was written");
   flags::Request model = flags::parse_command_line(request.model);
-  flags::load_inputs(model);
-  for (const std::string& line : model.warnings) err << "nablabragg: " << line << '\n';
-  const Measurement measurement = read_measurement(request, model, err);
-
   const fs::path folder = request.outdir;
   const std::string resume_file = (folder / "resume.json").string();
+  check_refinement_files(request, model, resume_file);
+  flags::load_inputs(model);
+  const Resolved resolved = resolve(model.experiment);
+  const auto say = [&](const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
+  };
+  say(model.warnings);
+  say(flags::quirk_notices(model, resolved));
+  const Measurement measurement = read_measurement(request, model, resolved.panel, err);
+  say(pixel_warnings(measurement, model.experiment, resolved.roi));
+
   RefineOptions& options = request.options;
   options.compute.threads = model.threads;
   options.compute.engine = model.engine;
@@ -225,28 +284,34 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   fs::create_directories(folder, error);
   if (error)
     throw OutputError("cannot make the folder " + folder.string() + ": " + error.message());
+  const std::string how_to_go_on = "the same command with --resume " + resume_file +
+                                   " goes on from there";
   options.progress = [&](const RefineProgress& p) {
     write_resume_file(resume_file, p.state);
+    set_stop_sentence("stopped; " + how_to_go_on);
     if (!request.quiet) print_progress(err, p);
     return !interrupted();
   };
 
   const Refinement refinement = refine(model.experiment, measurement, options);
   if (refinement.stopped) {
-    err << "nablabragg: error: stopped in the stage '" << name_of(refinement.state.stage)
-        << "'; the same command with --resume " << resume_file << " goes on from there\n";
-    return stopped;
+    set_stop_sentence(fmt::format("stopped in the stage '{}'; {}", name_of(refinement.state.stage),
+                                  how_to_go_on));
+    throw Cancelled();
   }
-  for (const std::string& line : refinement.warnings) err << "nablabragg: " << line << '\n';
+  say(refinement.warnings);
   const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
   for (const std::string& line : refined.not_in_flags)
     err << "nablabragg: not in refined_flags: " << line << '\n';
+  io::FileGroup files;
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
   write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
                            refinement, options.compute);
   if (!refinement.factors.empty())
     write_refined_factors((folder / "refined.hkl").string(), refinement);
+  files.commit();
+  set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
   print_result(out, refinement);
   out << "written to " << folder.string() << ": refined.json, experiment.json, refined.png"

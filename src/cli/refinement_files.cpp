@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <iterator>  // for back_inserter
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_file.hpp"
+#include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
@@ -111,10 +111,9 @@ std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> 
 }  // namespace
 
 RefineState read_resume_file(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw InputError(path, 0, "cannot be read");
+  const std::string text = io::read_text(path);
   try {
-    const Json json = Json::parse(in);
+    const Json json = Json::parse(text);
     RefineState state;
     const std::string stage = json.at("stage");
     const auto* const known = std::find_if(stages.begin(), stages.end(),

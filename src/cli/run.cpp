@@ -1,18 +1,22 @@
+#include <algorithm>
+
 #include "cli/commands.hpp"
+#include "cli/stopping.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
 
-enum ExitCode {
-  done = 0,
-  internal_error = 1,
-  usage_error = 2,
-  input_error = 3,
-  output_error = 4,
-  interrupt = 130
-};
+enum ExitCode { done = 0, internal_error = 1, usage_error = 2, input_error = 3, output_error = 4 };
+
+/// Names of files may hold anything, and a sentence is a line.
+std::string on_one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return text;
+}
 
 #if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE)
 UsageError left_out(const std::string& command, const std::string& option) {
@@ -43,7 +47,7 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   if (arguments[0] == "refine") throw left_out(arguments[0], "NABLA_REFINE");
 #endif
   if (arguments[0] == "fcalc")
-    fcalc_command(rest, out);
+    fcalc_command(rest, out, err);
   else if (arguments[0] == "docs")
     docs_command(rest, out);
   else if (arguments[0].starts_with('-'))
@@ -59,9 +63,10 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
 }  // namespace
 
 int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
-  const auto fail = [&](ExitCode code, const std::exception& error) {
+  const auto fail = [&](int code, const std::string& sentence) {
+    if (reader_is_gone()) return stop_exit_code();
     out.flush();
-    err << "nablabragg: error: " << error.what() << '\n';
+    err << "nablabragg: error: " << on_one_line(sentence) << '\n';
     return code;
   };
   try {
@@ -70,18 +75,18 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     if (!out) throw OutputError("standard output could not be written");
     return code;
   } catch (const UsageError& error) {
-    return fail(usage_error, error);
+    return fail(usage_error, error.what());
   } catch (const InputError& error) {
-    return fail(input_error, error);
+    return fail(input_error, error.what());
   } catch (const OutputError& error) {
-    return fail(output_error, error);
-  } catch (const Cancelled& error) {
-    return fail(interrupt, error);
+    return fail(output_error, error.what());
+  } catch (const Cancelled&) {
+    return fail(stop_exit_code(), stop_sentence());
   } catch (const std::bad_alloc&) {
     return fail(internal_error,
-                Error("out of memory; a smaller detector or structure-factor table needs less"));
+                "out of memory; a smaller detector or structure-factor table needs less");
   } catch (const std::exception& error) {
-    return fail(internal_error, error);
+    return fail(internal_error, error.what());
   }
 }
 

@@ -1,15 +1,17 @@
 #include <tbb/global_control.h>
 
+#include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <iostream>
 #include <optional>
 
 #include "api/run_plan.hpp"
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
 #include "cli/outputs.hpp"
 #include "cli/profile.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/stopping.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
 #include "flags/command_line.hpp"
@@ -23,8 +25,6 @@
 namespace nablabragg::cli {
 
 namespace {
-
-volatile std::sig_atomic_t interrupt_seen = 0;
 
 void say(std::ostream& err, const std::vector<std::string>& lines) {
   for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
@@ -66,19 +66,13 @@ io::Provenance provenance(const flags::Request& request,
 }
 
 void write_profile(std::ostream& out, const std::string& name, const Profile& profile) {
-  io::AtomicFile file(name);
+  io::AtomicFile file(io::writable_name(name));
   file.write(profile.json());
   file.commit();
   out << "writing " << name << " for ui.perfetto.dev or chrome://tracing\n";
 }
 
 }  // namespace
-
-bool interrupted() { return interrupt_seen != 0; }
-
-void install_interrupt_handler() {
-  std::signal(SIGINT, [](int) { interrupt_seen = 1; });
-}
 
 void simulate_command(const std::vector<std::string>& arguments, std::ostream& out,
                       std::ostream& err) {
@@ -91,6 +85,9 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   }
   if (request.quiet) request.progress = false;
   std::ostream nowhere(nullptr);
+  const std::vector<io::NamedFile> outputs = outputs_of(request);
+  check_files(inputs_of(request), outputs);
+  say(err, check_endings(request));
   std::optional<tbb::global_control> limit;  // of the statistics and the files as well
   if (request.threads > 0)
     limit.emplace(tbb::global_control::max_allowed_parallelism,
@@ -112,12 +109,12 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     flags::write_cache(request, request.warnings);
   }
 
-  // JSON has standard output to itself
-  std::ostream& summary = request.quiet ? nowhere
-                          : request.trace_pixel && request.trace_format == flags::TraceFormat::json
-                              ? err
-                              : out;
-  std::ostream& printout = request.quiet ? out : summary;
+  // JSON, or a file that goes to standard output, has it to itself
+  const bool taken = std::any_of(outputs.begin(), outputs.end(), [](const io::NamedFile& file) {
+    return io::is_standard_output(file.path);
+  });
+  std::ostream& summary = request.quiet ? nowhere : taken ? err : out;
+  std::ostream& printout = taken ? err : out;
   {
     const Stage stage(profile, "print setup");
     say(err, request.warnings);
@@ -145,14 +142,19 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                                                           simulation.image.pixels);
   if (!not_finite.empty() && request.experiment.quirks == Quirks::corrected())
     throw UsageError(not_finite + "; nothing was written");
+  io::FileGroup files;
   write_outputs(summary, err, request, resolved, provenance(request, arguments), simulation,
                 profile);
   if (request.trace_pixel) {
     const Stage stage(profile, "trace pixel");
-    print_trace(out, request, plan, simulation.table_miss);
+    print_trace(request.trace_format == flags::TraceFormat::json ? out : printout, request, plan,
+                simulation.table_miss);
   }
   if (profile) write_profile(summary, request.profile_file, *profile);
   if (!not_finite.empty()) say(err, {not_finite});
+  if (interrupted()) throw Cancelled();
+  files.commit();
+  set_stop_sentence("stopped after all files were written");
 }
 
 }  // namespace nablabragg::cli

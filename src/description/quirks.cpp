@@ -195,6 +195,12 @@ constexpr std::array catalogue = {
     QuirkEntry{"Q-47", "SMV header", reproduced, &Quirks::short_smv_header,
                "DIALS_ORIGIN has no semicolon; a header longer than 512 bytes is not padded.",
                "A semicolon, and padding to a multiple of 512."},
+    QuirkEntry{"Q-48", "Outputs that are inputs or other outputs", error_in_both, nullptr,
+               "An error, where nanoBragg destroys the file: no output replaces a file that the "
+               "command reads, or another of its outputs, by "
+               "name, symbolic link or hard link, default names (-img noiseimage.img) included. "
+               "Fdump.bin is read and written again.",
+               "An error."},
 };
 
 }  // namespace

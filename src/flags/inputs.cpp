@@ -110,7 +110,6 @@ void use_cell_of(const io::ReflectionFile& file, Request& request) {
 std::optional<io::ReflectionFile> load_table(Request& request) {
   StructureFactors& factors = request.experiment.structure_factors;
   const Quirks& quirks = request.experiment.quirks;
-  const bool may_use_cache = request.cache_allowed && (request.cache_named || quirks.unnamed_files);
 
   if (!request.hkl_file.empty()) {
     io::ReflectionFile file = read_table(request);
@@ -127,7 +126,7 @@ std::optional<io::ReflectionFile> load_table(Request& request) {
     for (std::string& notice : io::notices_of(file)) request.warnings.push_back(std::move(notice));
     if (const std::string notice = notice_of(repeats); !notice.empty())
       request.warnings.push_back(request.hkl_file + ": " + notice);
-    if (may_use_cache) {
+    if (request.may_use_cache()) {
       request.writes_cache = true;
       request.cache_message = "writing the structure-factor cache " + request.cache_file +
                               " for runs without -hkl";
@@ -136,7 +135,7 @@ std::optional<io::ReflectionFile> load_table(Request& request) {
     file.reflections = {};
     return file;
   }
-  if (may_use_cache && std::filesystem::exists(request.cache_file)) {
+  if (request.may_use_cache() && std::filesystem::exists(request.cache_file)) {
     auto grid = read_cache(request.cache_file);
     if (!quirks.cache_without_default)
       for (double& value : grid->values())
@@ -225,6 +224,7 @@ void write_cache(const Request& request, std::vector<std::string>& warnings) {
   try {
     io::write_fdump(request.cache_file, *request.experiment.structure_factors.grid);
   } catch (const OutputError& error) {
+    if (request.cache_named) throw;
     warnings.push_back(std::string("the structure-factor cache was not written: ") + error.what());
   }
 }

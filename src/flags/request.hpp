@@ -47,6 +47,10 @@ struct Request {
   std::vector<std::string> stol_files;
   std::string cache_file = "Fdump.bin";
   bool cache_named = false, cache_allowed = true, writes_cache = false;
+  /// Read without -hkl, written with it.  Corrected runs have only one that is named.
+  bool may_use_cache() const {
+    return cache_allowed && (cache_named || experiment.quirks.unnamed_files);
+  }
 
   // Files to write
   OutputName float_file{"floatimage.bin"}, int_file{"intimage.img"}, pgm_file{"image.pgm"},

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <system_error>  // for std::generic_category
 
+#include "io/stop_signals.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::instruments {
@@ -108,6 +109,13 @@ ChildOutcome run_child(const ChildCommand& command) {
   if (error != 0)
     throw InputError("cannot start " + arguments[0] + ": " +
                      std::generic_category().message(error));
+  {
+    const io::StoppableChild stoppable(child);
+    siginfo_t ended{};
+    while (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) < 0 &&
+           errno == EINTR) {
+    }
+  }
   int status = 0;
   rusage used{};
   while (wait4(child, &status, 0, &used) < 0)

@@ -24,6 +24,7 @@ struct ChildOutcome {
   std::int64_t peak_bytes = 0;
 };
 
+/// A signal that stops this program stops the child (io/stop_signals.hpp).
 /// Throws InputError when the program cannot be started, OutputError when `out_file` or `err_file`
 /// cannot be made.
 ChildOutcome run_child(const ChildCommand& command);

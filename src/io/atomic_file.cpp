@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>  // for std::rename
 #include <filesystem>
 #include <random>        // for std::random_device
 #include <system_error>  // for std::generic_category
+#include <utility>       // for std::exchange
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"  // for check_writable
@@ -19,6 +21,9 @@ namespace nablabragg::io {
 namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
+constexpr mode_t permissions = 0777;
+
+FileGroup* current_group = nullptr;
 
 [[noreturn]] void cannot_write(const std::string& path, const std::string& why) {
   throw OutputError("cannot write " + path + ": " + why);
@@ -33,9 +38,68 @@ bool may_access(const std::string& path, int mode) {
   return faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0;
 }
 
-/// What rename() should replace: the file behind symbolic links, whether it exists or not.
-/// Empty when the name stands for something that is no regular file, so that it is opened as it is.
-std::string target_of(const std::string& path) {
+/// The number behind /dev/fd/ and the like.
+std::optional<int> descriptor_named(const std::string& path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(folder)) continue;
+    int number = 0;
+    const char* const end = path.data() + path.size();
+    const auto [stop, error] = std::from_chars(path.data() + folder.size(), end, number);
+    if (error == std::errc{} && stop == end && number >= 0) return number;
+  }
+  return std::nullopt;
+}
+
+/// Where symbolic links lead, as far as a descriptor.  Returns what is wrong with them, or 0.
+int follow_links(const std::string& path, Target& target) {
+  std::filesystem::path name = path;
+  constexpr int most_links = 40;  // as the kernel
+  std::error_code error;
+  for (int i = 0;; ++i) {
+    target.descriptor = descriptor_named(name.native());
+    if (target.descriptor) return 0;
+    if (!std::filesystem::is_symlink(name, error)) break;
+    if (i == most_links) return ELOOP;
+    const std::filesystem::path link = std::filesystem::read_symlink(name, error);
+    if (error) return error.value();
+    name = link.is_absolute() ? link : name.parent_path() / link;
+  }
+  target.file = name.native();
+  return 0;
+}
+
+/// Opened anew, a file behind a descriptor would be emptied, and what others write through that
+/// descriptor would land on top of ours.
+int duplicate(const std::string& path, int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) cannot_write(path, errno);
+  if ((flags & O_ACCMODE) == O_RDONLY) cannot_write(path, EACCES);
+  const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) cannot_write(path, errno);
+  return copy;
+}
+
+/// Of fixed length, so that a long target name does not make it too long.
+std::string new_name(const std::string& target) {
+  std::random_device random;
+  const std::filesystem::path folder = std::filesystem::path(target).parent_path();
+  return (folder / (".nablabragg-" + std::to_string(random()) + ".tmp")).native();
+}
+
+constexpr int most_attempts = 100;
+
+[[noreturn]] void no_free_name(const std::string& path) {
+  cannot_write(path, "no free name for a temporary file in its folder");
+}
+
+}  // namespace
+
+Target target_of(const std::string& path) {
+  Target target;
+  if (const int error = follow_links(path, target)) cannot_write(path, error);
+  if (target.descriptor) return target;
   struct stat about {};
   if (stat(path.c_str(), &about) == 0) {
     if (S_ISDIR(about.st_mode)) cannot_write(path, EISDIR);
@@ -43,83 +107,142 @@ std::string target_of(const std::string& path) {
     // rename() would replace a write-protected file without asking.
     if (!may_access(path, W_OK)) cannot_write(path, errno);
   }
-  std::filesystem::path target = path;
-  constexpr int most_links = 40;  // as the kernel
-  std::error_code error;
-  for (int i = 0; std::filesystem::is_symlink(target, error); ++i) {
-    if (i == most_links) cannot_write(path, ELOOP);
-    const std::filesystem::path link = std::filesystem::read_symlink(target, error);
-    if (error) cannot_write(path, error.value());
-    target = link.is_absolute() ? link : target.parent_path() / link;
-    // /dev/stdout redirected to a file: what holds it open should get the bytes.
-    if (target.native().starts_with("/proc/")) return {};
-  }
-  return target.native();
+  return target;
 }
 
-/// A new file next to `target`.  Not mkstemp: that ignores the umask and makes the file private.
-int create_beside(const std::string& path, const std::string& target, std::string& name) {
-  const std::filesystem::path folder = std::filesystem::path(target).parent_path();
-  std::random_device random;
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    // Of fixed length, so that a long target name does not make it too long.
-    name = (folder / (".nablabragg-" + std::to_string(random()) + ".tmp")).native();
-    const int descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor >= 0) return descriptor;
-    if (errno == EINTR || errno == EEXIST) continue;
-    const int error = errno;
-    name.clear();
-    // The folder is at fault, not the name, when the target itself is there and writable.
-    if (may_access(target, F_OK))
-      cannot_write(
-          path, "no new file can be made in its folder: " + std::generic_category().message(error));
-    cannot_write(path, error);
-  }
-  name.clear();
-  cannot_write(path, "no free name for a temporary file in its folder");
+std::optional<int> descriptor_of(const std::string& path) {
+  Target target;
+  return follow_links(path, target) == 0 ? target.descriptor : std::nullopt;
 }
 
-}  // namespace
+// ---- FileAside ---------------------------------------------------------------------------------
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(target_of(path)) {
-  buffer_.reserve(buffer_bytes);
-  if (path.empty()) fail(ENOENT);
-  if (!target_.empty()) {
+FileAside::FileAside(const std::string& path) : path_(path) {
+  const Target target = target_of(path);
+  target_ = target.file;
+  if (target.descriptor) {
+    descriptor_ = duplicate(path, *target.descriptor);
+  } else if (replaces()) {
     // A name that is too long would otherwise show only at the rename.
     struct stat about {};
     if (stat(target_.c_str(), &about) != 0 && errno != ENOENT) fail(errno);
     if (target_.ends_with('/')) fail(EISDIR);
-    descriptor_ = create_beside(path, target_, temporary_);
-    return;
+    create();
+    keep_mode_and_owner();
+  } else {
+    if (path.empty()) fail(ENOENT);
+    do {
+      descriptor_ = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+    } while (descriptor_ < 0 && errno == EINTR);
+    if (descriptor_ < 0) fail(errno);
   }
-  do {
-    descriptor_ = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
-  } while (descriptor_ < 0 && errno == EINTR);
-  if (descriptor_ < 0) fail(errno);
 }
 
-AtomicFile::~AtomicFile() {
+FileAside::FileAside(FileAside&& other) noexcept
+    : path_(std::move(other.path_)),
+      target_(std::exchange(other.target_, {})),
+      temporary_(std::move(other.temporary_)),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+FileAside::~FileAside() {
   if (descriptor_ >= 0) close(descriptor_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
-void AtomicFile::fail(int error) const { cannot_write(path_, error); }
+void FileAside::fail(int error) const { cannot_write(path_, error); }
+
+/// Not mkstemp: that ignores the umask and makes the file private.
+void FileAside::create() {
+  const std::filesystem::path folder = std::filesystem::path(target_).parent_path();
+  // Without a name nothing is left, however the program ends.  make_name() needs /proc.
+  if (may_access("/proc/self/fd", X_OK)) {
+    descriptor_ = open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC,
+                       0666);
+    if (descriptor_ >= 0) return;
+  }
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const auto held = lock_temporary_files();
+    const std::string name = new_name(target_);
+    descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ >= 0) {
+      temporary_ = TemporaryName(name, held);
+      return;
+    }
+    if (errno == EINTR || errno == EEXIST) continue;
+    const int error = errno;
+    // The folder is at fault, not the name, when the target itself is there and writable.
+    if (may_access(target_, F_OK))
+      cannot_write(path_, "no new file can be made in its folder: " +
+                              std::generic_category().message(error));
+    fail(error);
+  }
+  no_free_name(path_);
+}
+
+void FileAside::keep_mode_and_owner() const {
+  struct stat old {
+  }, made{};
+  if (stat(target_.c_str(), &old) != 0 || fstat(descriptor_, &made) != 0) return;
+  mode_t mode = old.st_mode & permissions;
+  if (old.st_uid != made.st_uid) static_cast<void>(fchown(descriptor_, old.st_uid, gid_t(-1)));
+  // What the group of the old file might do, another group may not.
+  if (old.st_gid != made.st_gid && fchown(descriptor_, uid_t(-1), old.st_gid) != 0)
+    mode = (mode & ~mode_t{S_IRWXG}) | ((mode & S_IRWXO) << 3);
+  // A file system without modes refuses, and loses nothing.
+  static_cast<void>(fchmod(descriptor_, mode));
+}
+
+void FileAside::close_descriptor() {
+  // The descriptor is gone even when close fails.
+  const int descriptor = std::exchange(descriptor_, -1);
+  if (descriptor >= 0 && close(descriptor) != 0 && errno != EINTR) fail(errno);
+}
+
+void FileAside::finish() {
+  // Network file systems report a full disk here.
+  if (!replaces() || !temporary_.empty()) close_descriptor();
+}
+
+void FileAside::make_name(const std::unique_lock<std::mutex>& held) {
+  if (!replaces() || !temporary_.empty()) return;
+  const std::string bytes = "/proc/self/fd/" + std::to_string(descriptor_);
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const std::string name = new_name(target_);
+    if (linkat(AT_FDCWD, bytes.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      temporary_ = TemporaryName(name, held);
+      return;
+    }
+    if (errno != EEXIST) fail(errno);
+  }
+  no_free_name(path_);
+}
+
+void FileAside::rename(const std::unique_lock<std::mutex>& held) {
+  if (!replaces()) return;
+  if (std::rename(temporary_.path().c_str(), target_.c_str()) != 0) fail(errno);
+  temporary_.forget(held);
+  close_descriptor();
+}
+
+// ---- AtomicFile --------------------------------------------------------------------------------
+
+AtomicFile::AtomicFile(const std::string& path) : file_(path) { buffer_.reserve(buffer_bytes); }
 
 void AtomicFile::write_through(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    const ssize_t written = ::write(file_.descriptor(), bytes.data(), bytes.size());
     if (written >= 0)
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     else if (errno != EINTR)
-      fail(errno);
+      file_.fail(errno);
   }
 }
 
 void AtomicFile::expect(std::size_t bytes) {
   // Without it ext4 looks for the blocks within rename(), which takes twice as long as writing.  A
   // file system that cannot do this, or is full, says so when it is written to.
-  if (!temporary_.empty())
-    static_cast<void>(fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)));
+  if (file_.replaces())
+    static_cast<void>(
+        fallocate(file_.descriptor(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)));
 }
 
 void AtomicFile::flush() {
@@ -137,14 +260,28 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::commit() {
   flush();
-  // Network file systems report a full disk here.  The descriptor is gone even when close fails.
-  const int descriptor = descriptor_;
-  descriptor_ = -1;
-  if (close(descriptor) != 0 && errno != EINTR) fail(errno);
-  if (temporary_.empty()) return;
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail(errno);
-  temporary_.clear();
+  file_.finish();
+  if (current_group) return current_group->add(std::move(file_));
+  const auto held = lock_temporary_files();
+  file_.make_name(held);
+  file_.rename(held);
 }
+
+// ---- FileGroup ---------------------------------------------------------------------------------
+
+FileGroup::FileGroup() { current_group = this; }
+
+FileGroup::~FileGroup() { current_group = nullptr; }
+
+void FileGroup::commit() {
+  // Not to be ended in the middle
+  const auto held = lock_temporary_files();
+  for (FileAside& file : files_) file.make_name(held);
+  for (FileAside& file : files_) file.rename(held);
+  files_.clear();
+}
+
+// ---- check_writable ----------------------------------------------------------------------------
 
 void check_writable(const std::string& path) {
   struct stat about {};
@@ -154,7 +291,7 @@ void check_writable(const std::string& path) {
     if (!may_access(path, W_OK)) cannot_write(path, errno);
     return;
   }
-  const AtomicFile attempt(path);
+  const FileAside attempt(path);
 }
 
 }  // namespace nablabragg::io

@@ -326,14 +326,6 @@ TEST_F(BadInput, CacheIsNotWrittenByARunThatFails) {
                {"no/f.bin"});
 }
 
-TEST_F(BadInput, CacheThatCannotBeWrittenIsOnlyAWarning) {
-  folder.file("F.hkl", "0 0 0 1\n0 1 0 2\n");
-  const Outcome outcome = run("-cell 100 -hkl F.hkl -N 5 -detpixels 8 -dump no/cache.bin");
-  EXPECT_EQ(outcome.exit_code, 0);
-  EXPECT_THAT(outcome.err, HasSubstr("cannot write no/cache.bin"));
-  EXPECT_EQ(std::filesystem::file_size(folder / "floatimage.bin"), 8u * 8 * 4);
-}
-
 TEST_F(BadInput, FullDeviceIsAnErrorOfItsName) {
   for (const char* flag : {"-floatfile", "-intfile", "-pgmfile", "-noisefile", "-pngfile"})
     expect_error(good + "-corrected " + flag + " /dev/full", output_file,

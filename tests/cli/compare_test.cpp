@@ -16,7 +16,7 @@ using test::Outcome;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr int alike = 0, usage = 1, program_failed = 2, below = 3, shapes_differ = 4, files = 5;
+constexpr int alike = 0, program_failed = 1, usage = 2, below = 3, shapes_differ = 4, files = 5;
 
 const std::string experiment = "-cell 100 -default_F 100 -N 5 -detpixels 32 -distance 500 ";
 

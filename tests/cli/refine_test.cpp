@@ -200,6 +200,119 @@ TEST_F(Refine, ComplainsInOneSentenceAndWritesNothing) {
                   "no file of an interrupted refinement");
 }
 
+TEST_F(Refine, RefusesWhatIsNoFileOfAnInterruptedRun) {
+  fs::create_directory(folder / "d");
+  folder.file("digits", std::string(10'000'000, '1'));
+  folder.file("broken.json", "{\"stage\": ");
+  folder.file("words.json", R"({"stage": "measured spots", "values": {"misset[0]": "x"}})");
+  folder.file("list.json", "[1, 2]");
+  const std::string line = "--image still.img --parameters misset --resume ";
+  for (const char* name : {"d", "digits", "broken.json", "words.json", "list.json", "/dev/zero",
+                           "nothing.json", "still.img"}) {
+    const Outcome outcome = run(line + name);
+    expect_sentence(outcome, 3, name);
+    EXPECT_LT(outcome.err.size(), 200u);
+  }
+}
+
+TEST_F(Refine, SaysWhichFormatAnImageLooksLikeThatItCannotRead) {
+  for (const auto& [begin, format] :
+       {std::pair{std::string("\x93NUMPY\1\0v\0", 10), "a NumPy array"},
+        {std::string("\x89HDF\r\n\x1a\n"), "an HDF5 (NXmx) file"},
+        {std::string("###CBF: VERSION 1.5\n"), "a CBF image"},
+        {std::string("II*\0\x08\0\0\0", 8), "a TIFF or MarCCD image"},
+        {std::string("\x1f\x8b\x08\0", 4), "a gzip file"}}) {
+    folder.file("other", begin + std::string(500, 'x'));
+    expect_sentence(
+        run("--image other --parameters misset"), 3,
+        std::string("other: looks like ") + format + "; refine reads SMV images and raw float32");
+  }
+  folder.file("other", std::string(500, 'x'));
+  expect_sentence(run("--image other --parameters misset"), 3,
+                  "other: holds 500 bytes, and 256 x 256 float32 pixels are 262144; refine reads");
+}
+
+TEST_F(Refine, WantsTheModelsFlagsBehindTwoDashes) {
+  const auto without = [&](const std::string& line) {
+    return test::run_program(folder.path(), "refine --outdir r " + line);
+  };
+  expect_sentence(without("--image still.img --parameters misset -hkl x.hkl -cell 40 45 50"), 2,
+                  "-hkl is a flag of the simulator; such flags stand behind --: nablabragg refine "
+                  "[options] -- -hkl ...");
+  expect_sentence(without("--image still.img --parameters misset -corrected -- -cell 40"), 2,
+                  "-corrected is a flag of the simulator");
+  expect_sentence(without("--image still.img --parameters misset --lambda 1 -- -cell 40"), 2,
+                  "--lambda is a flag of the simulator");
+  expect_sentence(without("-image still.img --parameters misset -- -cell 40"), 2,
+                  "-image takes two dashes in nablabragg refine: --image");
+  expect_sentence(without("-zzz -- -cell 40"), 2, "nablabragg refine has no option -zzz");
+  for (const char* help : {"--help", "-h", "-help"}) {
+    const Outcome outcome = without(help);
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.out, HasSubstr("--parameters"));
+  }
+  EXPECT_EQ(run("--image still.img --parameters misset --offset -5 --iterations 1").exit_code, 0);
+}
+
+TEST_F(Refine, SaysThatACellIsGivenBesideTheMatrix) {
+  folder.file("a.mat", "0.025 0 0\n0 0.022 0\n0 0 0.02\n");
+  expect_sentence(run("--image still.img --parameters cell[0-2]", crystal + "-mat a.mat"), 2,
+                  "a matrix alone states no cell: -cell beside -mat gives it one");
+}
+
+TEST_F(Refine, SaysWhichQuirksTouchTheModel) {
+  const Outcome outcome = test::run_program(
+      folder.path(), "refine --quiet --outdir r --image still.img --parameters misset -- -compat " +
+                         start.substr(start.find(' ')));
+  EXPECT_THAT(outcome.err, HasSubstr("nablabragg: Q-31: "));
+}
+
+TEST_F(Refine, DestroysNothingThatItReads) {
+  fs::create_directory(folder / "r");
+  fs::copy_file(folder / "still.img", folder / "r/refined.png");
+  folder.file("r/refined.hkl", "0 0 1 5\n");
+  const auto expect_refused = [&](const Outcome& outcome, const std::string& part) {
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("--outdir would destroy what " + part));
+  };
+  expect_refused(run("--image r/refined.png --parameters misset"), "--image reads");
+  expect_refused(run("--image still.img --parameters misset", start + "-hkl r/refined.hkl"),
+                 "-hkl reads");
+  folder.file("r/refined.json", "{}");
+  expect_refused(run("--image still.img --parameters misset --resume r/refined.json"),
+                 "--resume reads");
+}
+
+TEST_F(Refine, WarnsOfPixelsBelowTheOffsetBeforeItFits) {
+  const std::string line = "--image still.img --parameters misset --iterations 1 ";
+  const auto pixels = test::read_smv_pixels(folder / "still.img");
+  const auto below = std::count_if(pixels.begin(), pixels.end(), [](auto n) { return n < 1000; });
+  EXPECT_THAT(run(line + "--offset 1000").err,
+              HasSubstr(std::to_string(below) +
+                        " of 65536 pixels are below the 1000 counts of a dark pixel; --offset "
+                        "gives what a dark pixel has, --offset 0 for a detector without pedestal"));
+  EXPECT_THAT(run(line).err, testing::Not(HasSubstr("of a dark pixel")));
+}
+
+TEST_F(Refine, WarnsOfADetectorThatSaturatesBelowTheOverload) {
+  std::string bytes = folder.content("still.img");
+  const auto change = [&](auto&& change_pixel) {
+    std::string changed = bytes;
+    auto* const pixels = reinterpret_cast<std::uint16_t*>(changed.data() + 512);
+    for (std::size_t i = 0; i < 256u * 256; ++i) pixels[i] = change_pixel(i, pixels[i]);
+    folder.file("spoilt.img", changed);
+    return run("--image spoilt.img --parameters misset --iterations 1").err;
+  };
+  EXPECT_THAT(change([](std::size_t, std::uint16_t n) { return std::min<std::uint16_t>(n, 150); }),
+              HasSubstr(" pixels share the largest count, 150, so the detector seems to saturate "
+                        "there; --overload 150 leaves them out"));
+  EXPECT_THAT(change([](std::size_t i, std::uint16_t n) { return i < 768 ? 65534 : n; }),
+              HasSubstr("768 pixels have 65534 counts, which is -2 and marks pixels without a "
+                        "measurement; leave them out with -mask"));
+  EXPECT_THAT(change([](std::size_t, std::uint16_t n) { return n; }),
+              testing::Not(HasSubstr("saturate")));
+}
+
 TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRun) {
   folder.file("resume.json",
               R"({"stage": "measured spots", "values": {"misset[0]": 12.01, "misset[1]": -7.01,

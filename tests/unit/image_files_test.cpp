@@ -1,5 +1,7 @@
 // Image files without a header of their own kind, and that every writer leaves either a whole file
 // or none.
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spng.h>
 #include <sys/mount.h>
@@ -281,6 +283,22 @@ void write_text(const std::string& path, const std::string& text) {
   file.commit();
 }
 
+/// Root may write everything; this makes the thread an ordinary user meanwhile.
+class OrdinaryUser {
+ public:
+  OrdinaryUser() : was_(geteuid()) {
+    if (was_ == 0 && seteuid(65534) != 0) throw std::runtime_error("cannot become another user");
+  }
+  OrdinaryUser(const OrdinaryUser&) = delete;
+  OrdinaryUser& operator=(const OrdinaryUser&) = delete;
+  ~OrdinaryUser() {
+    if (seteuid(was_) != 0) std::abort();
+  }
+
+ private:
+  uid_t was_;
+};
+
 TEST(AtomicFile, WritesSmallAndLargePiecesInOrder) {
   const TempDir dir;
   std::string expected;
@@ -299,7 +317,6 @@ TEST(AtomicFile, LeavesNothingWithoutCommit) {
   {
     AtomicFile file(dir / "a");
     file.write("text");
-    EXPECT_EQ(dir.names().size(), 1u);
     EXPECT_FALSE(fs::exists(dir / "a"));
   }
   EXPECT_EQ(dir.names(), Names{});
@@ -313,6 +330,86 @@ TEST(AtomicFile, HasThePermissionsThatTheUmaskLeaves) {
   struct stat about {};
   ASSERT_EQ(stat((dir / "a").c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 0777, 0640u);
+}
+
+TEST(AtomicFile, KeepsTheModeOfWhatItReplacesAndLeavesItsOtherLinksAlone) {
+  const TempDir dir;
+  dir.file("a", "old");
+  fs::create_hard_link(dir / "a", dir / "other");
+  for (const unsigned mode : {0600U, 0640U, 0666U, 0755U}) {
+    fs::permissions(dir / "a", static_cast<fs::perms>(mode));
+    write_text(dir / "a", "new");
+    EXPECT_EQ(static_cast<unsigned>(fs::status(dir / "a").permissions()), mode);
+  }
+  EXPECT_EQ(dir.content("a"), "new");
+  EXPECT_EQ(dir.content("other"), "old");
+}
+
+TEST(AtomicFile, KeepsTheOwnerOfWhatItReplacesWhereThatIsAllowed) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root may give files away";
+  const TempDir dir;
+  ASSERT_EQ(chown(dir.file("a", "old").c_str(), 65534, 65534), 0);
+  write_text(dir / "a", "new");
+  struct stat about {};
+  ASSERT_EQ(stat((dir / "a").c_str(), &about), 0);
+  EXPECT_EQ(about.st_uid, 65534u);
+  EXPECT_EQ(about.st_gid, 65534u);
+}
+
+TEST(AtomicFile, GivesAnotherGroupNoMoreThanEverybodyHas) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make a file of another group";
+  const TempDir dir;
+  fs::permissions(dir.path(), fs::perms::all);
+  ASSERT_EQ(chown(dir.file("a", "old").c_str(), 65534, 12345), 0);
+  fs::permissions(dir / "a", static_cast<fs::perms>(0664));
+  {
+    const OrdinaryUser user;
+    write_text(dir / "a", "new");
+  }
+  struct stat about {};
+  ASSERT_EQ(stat((dir / "a").c_str(), &about), 0);
+  EXPECT_NE(about.st_gid, 12345u);
+  EXPECT_EQ(about.st_mode & 0777, 0644u);
+}
+
+TEST(AtomicFile, WritesWhereADescriptorStandsAndEmptiesNothing) {
+  const TempDir dir;
+  const int descriptor = open(dir.file("a", "").c_str(), O_WRONLY);
+  ASSERT_EQ(write(descriptor, "before ", 7), 7);
+  write_text("/dev/fd/" + std::to_string(descriptor), "between");
+  ASSERT_EQ(write(descriptor, " after", 6), 6);
+  close(descriptor);
+  EXPECT_EQ(dir.content("a"), "before between after");
+  EXPECT_EQ(message_of<OutputError>([] { write_text("/dev/fd/12345", "x"); }),
+            "cannot write /dev/fd/12345: Bad file descriptor");
+}
+
+TEST(FileGroup, MakesAllFilesNewAtOnce) {
+  const TempDir dir;
+  dir.file("a", "old");
+  FileGroup group;
+  write_text(dir / "a", "new a");
+  write_text(dir / "b", "new b");
+  EXPECT_EQ(dir.content("a"), "old");
+  EXPECT_FALSE(fs::exists(dir / "b"));
+  group.commit();
+  EXPECT_EQ(dir.content("a"), "new a");
+  EXPECT_EQ(dir.content("b"), "new b");
+  EXPECT_THAT(dir.names(), testing::UnorderedElementsAre("a", "b"));
+}
+
+TEST(FileGroup, LeavesAllFilesOldWithoutCommit) {
+  const TempDir dir;
+  dir.file("a", "old");
+  {
+    const FileGroup group;
+    write_text(dir / "a", "new a");
+    write_text(dir / "b", "new b");
+  }
+  EXPECT_EQ(dir.content("a"), "old");
+  EXPECT_EQ(dir.names(), Names{"a"});
+  write_text(dir / "a", "new");
+  EXPECT_EQ(dir.content("a"), "new");
 }
 
 TEST(AtomicFile, ReplacesTheFileBehindALink) {
@@ -377,22 +474,6 @@ TEST(AtomicFile, TakesANameOfTheGreatestLength) {
   write_text(dir / std::string(255, 'x'), "text");
   EXPECT_EQ(dir.content(std::string(255, 'x')), "text");
 }
-
-/// Root may write everything; this makes the thread an ordinary user meanwhile.
-class OrdinaryUser {
- public:
-  OrdinaryUser() : was_(geteuid()) {
-    if (was_ == 0 && seteuid(65534) != 0) throw std::runtime_error("cannot become another user");
-  }
-  OrdinaryUser(const OrdinaryUser&) = delete;
-  OrdinaryUser& operator=(const OrdinaryUser&) = delete;
-  ~OrdinaryUser() {
-    if (seteuid(was_) != 0) std::abort();
-  }
-
- private:
-  uid_t was_;
-};
 
 TEST(AtomicFile, DoesNotReplaceAWriteProtectedFile) {
   const TempDir dir;

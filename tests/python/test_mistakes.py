@@ -339,6 +339,27 @@ def test_ctrl_c_ends_the_wait_for_a_pipe_that_nobody_fills(tmp_path):
         os.close(end)
 
 
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_ctrl_c_stops_expensive_pixels_within_a_second(engine):
+    expensive = nb.Experiment(
+        crystal=nb.Crystal(
+            cell=(50, 60, 70, 90, 90, 90), cells=5, mosaic_spread=0.5, mosaic_domains=100
+        ),
+        beam=nb.Beam(
+            horizontal_divergence=(2, 25), vertical_divergence=(2, 25), dispersion=(1, 9)
+        ),
+        scan=nb.Scan(oscillation=(1, 10)),
+        detector=nb.Detector(pixels=256),
+        sampling=nb.Sampling(oversample=2),
+        structure_factors=1,
+    )
+    options = {"engine": engine}
+    assert interrupted_after(lambda: nb.simulate(expensive, **options)) < 1
+    assert interrupted_after(lambda: nb.value_and_gradient(expensive, 1.0, **options)) < 1
+    names = ["cell", "misset"]
+    assert interrupted_after(lambda: nb.jacobian(expensive, names, **options)) < 1
+
+
 def test_ctrl_c_stops_structure_factors_within_a_second(tmp_path):
     path = tmp_path / "large.pdb"
     path.write_text(

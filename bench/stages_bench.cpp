@@ -60,7 +60,7 @@ void listing_a_tile(benchmark::State& state) {
   const Experiment e = cubic_crystal();
   const Plan plan = make_plan(e, resolve(e));
   const engine::Tiling tiling(plan, {});
-  engine::Tile tile;
+  engine::Tile tile{engine::never_stopped};
   for (auto _ : state) {
     tiling.fill(tiling.count() / 2, tile);
     benchmark::DoNotOptimize(tile.fast.data());
@@ -100,8 +100,9 @@ void looking_for_the_first_miss(benchmark::State& state) {
   e.structure_factors.grid = std::make_shared<StructureFactorGrid>(
       MillerIndex{-most, -most, -most}, MillerIndex{most, most, most}, 100.0);
   const Plan plan = make_plan(e, resolve(e));
-  if (engine::find_first_miss(plan, 0)) return state.SkipWithError("the table is too small");
-  const auto find = [&] { return engine::find_first_miss(plan, 0); };
+  if (engine::find_first_miss(plan, 0, engine::never_stopped))
+    return state.SkipWithError("the table is too small");
+  const auto find = [&] { return engine::find_first_miss(plan, 0, engine::never_stopped); };
   for (auto _ : state) benchmark::DoNotOptimize(engine::with_threads(1, find));
   state.SetItemsProcessed(state.iterations() * side * side);
 }

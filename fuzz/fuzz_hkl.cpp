@@ -1,4 +1,4 @@
-// Bytes that claim to be a list of reflections.
+// Bytes that claim to be reflections, in any of the formats that are told by their content.
 #include <cmath>
 
 #include "nablabragg/io.hpp"
@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   nablabragg::fuzz::read_bytes(data, size, [](const std::string& path) {
-    const auto reflections = nablabragg::io::read_hkl(path);
+    const auto reflections = nablabragg::io::read_reflections(path).reflections;
     if (reflections.empty()) std::abort();
     for (const auto& reflection : reflections)
       if (!std::isfinite(reflection.amplitude)) std::abort();

@@ -3,19 +3,54 @@
 // Kept to C++17, apart from the other file formats (io.hpp): what includes gemmi 0.5's CIF headers
 // is compiled as C++17, because clang rejects them as C++20.
 #pragma once
+#include <array>
+#include <optional>
 #include <string>
 #include <vector>
 #include "nablabragg/reflection.hpp"
 
 namespace nablabragg::io {
 
-/// Amplitudes of an MTZ file, expanded by its space group to the whole P1 sphere with Friedel
-/// mates. `column` is the label of an amplitude column; empty: the first column of type F.
-std::vector<Reflection> read_mtz(const std::string& path, const std::string& column = {});
+/// a b c [Angstrom] alpha beta gamma [degree].
+using CellNumbers = std::array<double, 6>;
 
-/// Amplitudes of an SF-mmCIF file, expanded like read_mtz.  `column` is the item name without
-/// "_refln."; empty: F_meas_au, F_meas, pdbx_F_calc..., the first one present.
-std::vector<Reflection> read_sf_mmcif(const std::string& path, const std::string& column = {});
+/// The reflections of a file, and what the file says of them.
+struct ReflectionFile {
+  std::vector<Reflection> reflections;  ///< of the whole P1 sphere, each (h,k,l) once; a text as it
+                                        ///< lists them
+  std::string path;
+  std::string format;  ///< "MTZ", "SF-mmCIF", "text"...
+  std::string taken;   ///< what the amplitudes are: "column FP (type F, with SIGFP)"; empty: F of a
+                       ///< text
+  bool anomalous = false;   ///< F(+) and F(-) are apart
+  std::string space_group;  ///< by which the file was expanded; empty: not at all
+  std::optional<CellNumbers> cell;
+  double wavelength_A = 0;  ///< 0: the file does not say
+
+  // Rows that do not count, and rows that state the same (h,k,l): the last one counts
+  long missing = 0;        ///< marked as not measured
+  long rejected = 0;       ///< marked as unreliable
+  long negative = 0;       ///< negative intensities
+  long repeated = 0;       ///< reflections, counted once with all equivalents, of several rows
+  long contradicting = 0;  ///< those of them whose rows disagree
+  MillerIndex first_contradiction{};
+
+  std::vector<std::string> remarks;  ///< what else its user should know, in sentences
+};
+
+/// Amplitudes of an MTZ file, expanded by its SYMM records (its space group where it has none) to
+/// the whole P1 sphere.  `column` is the label of a column of amplitudes (type F, G) or intensities
+/// (J, K), whose roots are taken; of F(+) and F(-) both are taken, each for its own half of the
+/// sphere.  Empty: the first of: an F with a sigma; an F without a phase; F(+) and F(-); a
+/// calculated F (FC, F-model) with a phase; an intensity; I(+) and I(-).  Never map coefficients.
+/// Throws InputError.
+ReflectionFile read_mtz(const std::string& path, const std::string& column = {});
+
+/// Amplitudes of an SF-mmCIF file, or of the core CIF that SHELXL writes (.fcf), expanded like
+/// read_mtz, by the file's symmetry operations where it lists them.  `column` is the item name
+/// without "_refln."; empty: F_meas_au, F_meas, pdbx_F_plus and _minus, pdbx_F_calc_with_solvent,
+/// F_calc_au, F_calc, then intensities.  Rows with the status x or - are left out.
+ReflectionFile read_sf_mmcif(const std::string& path, const std::string& column = {});
 
 struct BulkSolvent {
   double k_e_per_A3 = 0.35;  ///< mean solvent electron density [electrons/Angstrom^3]; 0 leaves the

@@ -52,9 +52,13 @@ std::vector<double> photons(const SettledExperiment& experiment,
 std::vector<double> photons(const SettledExperiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options = {});
 
+/// The gradient of a value that is none: NaN for every parameter and every F.
+Gradient undefined_gradient(const SettledExperiment& experiment);
+
 /// Value and gradient of sum(weights x image), in one go.  `weights` has one number for each pixel
 /// of all panels, in the order of the image; those outside the region of interest and the mask do
-/// not count.
+/// not count.  Where one that counts is NaN or infinite, the value is NaN; where the value is not
+/// finite, every derivative is NaN.
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const double> weights,
                                     const ComputeOptions& options = {});
@@ -64,6 +68,7 @@ ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const double> weights,
                                     const ComputeOptions& options = {});
 /// Value and gradient of any function of the image: an image, the function, then the gradient.
+/// Where the loss or a slope that counts is not finite, every derivative is NaN.
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment, const Loss& loss,
                                     const ComputeOptions& options = {});
 /// The same for some pixels.
@@ -83,6 +88,7 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
 
 /// The change of the pixels along one direction in the space of the parameters: Jacobian x
 /// direction. `structure_factors`, where given, is a direction for F(h,k,l) on the table's box.
+/// Along a direction that holds NaN or infinity every change is NaN.
 std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options = {},
                         const StructureFactorGrid* structure_factors = nullptr);

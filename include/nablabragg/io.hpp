@@ -20,14 +20,30 @@ namespace nablabragg::io {
 /// "h k l F" a line, whitespace between; further columns and lines that begin with # are skipped.
 std::vector<Reflection> read_hkl(const std::string& path);
 
-/// A table of text, an MTZ or an SF-mmCIF file, told apart by their content.  `column` as
-/// read_mtz() and read_sf_mmcif() take it.  Throws UsageError where it is named and the file has
-/// none.
-std::vector<Reflection> read_reflections(const std::string& path, const std::string& column = {});
+/// A file of reflections, told by its content: MTZ, SF-mmCIF (or .fcf), a list of XDS (XDS_ASCII),
+/// CrystFEL or SHELX (HKLF 4), whose intensities become amplitudes, or a text as read_hkl() takes
+/// it.  `column` as read_mtz() and read_sf_mmcif() take it; of a SHELX list I or F.  Throws
+/// UsageError where it is named and the file has none, InputError for what cannot be read, by name
+/// where it is a list of another program.
+ReflectionFile read_reflections(const std::string& path, const std::string& column = {});
 
-/// The first nine numbers, row by row: a*x b*x c*x / a*y b*y c*y / a*z b*z c*z, times the
-/// wavelength.
-Mat3d read_mosflm_matrix(const std::string& path);
+/// What the amplitudes are and how they were expanded, in a line that begins with the path; empty
+/// for a text of h k l F.
+std::string origin_of(const ReflectionFile& file);
+
+/// What the user of a file should know, in sentences that begin with its path: rows left out, rows
+/// that disagree, names that the operations contradict.
+std::vector<std::string> notices_of(const ReflectionFile& file);
+
+/// An orientation matrix of MOSFLM.
+struct MatrixFile {
+  Mat3d matrix;  ///< rows a*x b*x c*x / a*y b*y c*y / a*z b*z c*z, times the wavelength
+  std::optional<CellNumbers> cell;  ///< where the file goes on to it, as MOSFLM's do
+};
+
+/// The first nine numbers, row by row, and the cell that may follow them.  Throws InputError for
+/// what is none, and for XPARM.XDS.
+MatrixFile read_mosflm_matrix(const std::string& path);
 
 /// "X Y Z weight wavelength(m)" a line, separated by blanks or , ; : !.  Trailing columns that a
 /// line leaves out come from `defaults`.

@@ -33,7 +33,8 @@ struct WorkSpan {
 
 struct ComputeOptions {
   int threads = 0;  ///< 0: as many as the machine has; the image does not depend on it
-  /// Called now and then with the share of the work that is done; return false to stop.
+  /// Called now and then, by any thread and one at a time, with the share of the work that is
+  /// done; return false to stop.
   std::function<bool(double share)> progress = {};
   Engine engine = Engine::cpu;
   Precision precision = Precision::float32;  ///< of the cpu engine
@@ -103,5 +104,13 @@ Simulation simulate(const Experiment& experiment, const ComputeOptions& options 
 /// pixel that is on no panel.
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options = {});
+
+/// A sentence on the pixels that are NaN or infinite: how many, the first of them, and what may
+/// have led to it; empty where all are finite.  `photons` are those of all pixels, in the order of
+/// the image, or of `pixels`.  Simulation::warnings has it.
+std::string not_finite_warning(const Experiment& experiment, std::span<const float> photons,
+                               std::span<const PixelIndex> pixels = {});
+std::string not_finite_warning(const Experiment& experiment, std::span<const double> photons,
+                               std::span<const PixelIndex> pixels = {});
 
 }  // namespace nablabragg

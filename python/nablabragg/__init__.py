@@ -23,23 +23,21 @@ from nablabragg._core import (
     Experiment,
     InputError,
     OutputError,
+    ReflectionFile,
     SampledRange,
     Sampling,
     Scan,
+    SimulationWarning,
     StructureFactors,
     UsageError,
     __version__,
-    calculate_structure_factors,
-    jvp,
-    simulate,
-    value_and_gradient,
-    vjp,
-    write_png,
 )
 from nablabragg._command_line import parse
+from nablabragg._compute import jvp, simulate, value_and_gradient, vjp, write_png
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
+from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
 __all__ = [
     "Beam",
@@ -52,9 +50,11 @@ __all__ = [
     "InputError",
     "Jacobian",
     "OutputError",
+    "ReflectionFile",
     "SampledRange",
     "Sampling",
     "Scan",
+    "SimulationWarning",
     "StructureFactors",
     "UsageError",
     "calculate_structure_factors",
@@ -62,6 +62,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "parse",
+    "read_reflections",
     "simulate",
     "to_dict",
     "value_and_gradient",

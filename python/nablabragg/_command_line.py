@@ -10,7 +10,8 @@ def parse(command_line, *, notices=None):
 
     command_line : str, split as a shell does, or a sequence of arguments
         flags as `nablabragg -help` lists them; without -corrected the mode is "compat".  The files
-        they name are read; flags of outputs, noise and threads have no effect.
+        they name are read.  Flags of outputs and of how to compute have no effect, which is a
+        SimulationWarning.
     notices : list or None
         what was decided, and the quirks that touch this experiment, are appended as sentences
 

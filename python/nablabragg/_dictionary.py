@@ -3,10 +3,13 @@
 import base64
 import math
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from nablabragg import _core
+
+_SCHEMA, _VERSION = "nablabragg.experiment-dict", 1
 
 _PARTS = {
     "crystal": _core.Crystal,
@@ -28,35 +31,69 @@ def _plain(value):
         }
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and math.isinf(value):
+    if value == math.inf:
         return "inf"
     if hasattr(value, "fields"):
         return {name: _plain(getattr(value, name)) for name in value.fields}
     return value
 
 
-def _value(plain):
-    if isinstance(plain, dict) and "zlib" in plain:
-        data = zlib.decompress(base64.b64decode(plain["zlib"]))
-        return np.frombuffer(data, plain["dtype"]).reshape(plain["shape"])
-    return plain
+def _value(plain, name):
+    if not isinstance(plain, dict) or "zlib" not in plain:
+        return plain
+    try:
+        dtype = np.dtype(plain["dtype"])
+        if dtype.kind not in "biuf":
+            raise ValueError(f"{dtype} are no numbers")
+        data = zlib.decompress(base64.b64decode(plain["zlib"], validate=True))
+        return np.frombuffer(data, dtype).reshape(plain["shape"])
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise _core.InputError(f"{name} is no array that to_dict() wrote: {error}") from None
 
 
 def to_dict(experiment):
     """The experiment as a dict of dicts of numbers, lists, strings and None: json.dumps() takes it.
 
-    Tables and masks are compressed and written in base64.
+    Tables and masks are compressed and written in base64.  A part of an experiment gives its own
+    dict, without "schema" and "version".
     """
-    return _plain(experiment)
+    kind = {"schema": _SCHEMA, "version": _VERSION} if isinstance(experiment, _core.Experiment) else {}
+    return kind | _plain(experiment)
 
 
 def from_dict(dictionary):
     """The experiment of a dict that to_dict() made; what is left out has its default.
 
-    Raises TypeError for names that are no fields, UsageError for what describes no experiment.
+    Raises TypeError for names that are no fields, InputError for another schema and for arrays that
+    cannot be unpacked, UsageError for what describes no experiment.
     """
+    if not isinstance(dictionary, Mapping):
+        raise TypeError(f"from_dict() needs a dict, not a {type(dictionary).__name__}")
     fields = dict(dictionary)
+    for key, known in (("schema", _SCHEMA), ("version", _VERSION)):
+        given = fields.pop(key, known)
+        if given != known:
+            raise _core.InputError(f"{key} is {given!r}, and from_dict() reads {known!r}")
     for name, part in _PARTS.items():
         if isinstance(fields.get(name), dict):
-            fields[name] = part(**{key: _value(value) for key, value in fields[name].items()})
+            fields[name] = part(
+                **{key: _value(value, f"{name}.{key}") for key, value in fields[name].items()}
+            )
     return _core.Experiment(**fields)
+
+
+def _from_json(text, *, structure_factors=None):
+    """The experiment of a text that to_json() made; what is left out has its default.
+
+    structure_factors : StructureFactors
+        whose table F the experiment has, where it has one
+
+    Raises InputError, which names the key, for text that is no experiment and for another table,
+    UsageError for what describes no experiment.
+    """
+    return _core.experiment_from_json(text, structure_factors)
+
+
+_from_json.__name__ = "from_json"
+_from_json.__qualname__ = "Experiment.from_json"
+_core.Experiment.from_json = staticmethod(_from_json)

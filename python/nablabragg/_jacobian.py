@@ -36,7 +36,7 @@ def jacobian(
 
     names : str or sequence of str
         of experiment.parameters
-    pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
+    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
         None: all in the region of interest that are not masked out
     dtype, threads, progress, engine, device, summation
         as value_and_gradient() takes them
@@ -47,12 +47,14 @@ def jacobian(
         *_core.jacobian(
             experiment,
             names,
-            pixels,
-            dtype=dtype,
-            threads=threads,
-            progress=progress,
-            engine=engine,
-            device=device,
-            summation=summation,
+            dict(
+                dtype=dtype,
+                threads=threads,
+                pixels=pixels,
+                progress=progress,
+                engine=engine,
+                device=device,
+                summation=summation,
+            ),
         )
     )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nablabragg import _core
+from nablabragg._compute import simulate, value_and_gradient
 
 _ANGLE = 10.0  # degrees
 _TILT = 5.0  # degrees
@@ -143,7 +144,7 @@ class ExperimentModel:
 
     def simulate(self, x, **options):
         """The image at x; options as nablabragg.simulate() takes them."""
-        return _core.simulate(self.experiment(x), **options)
+        return simulate(self.experiment(x), **options)
 
     def gradient(self, x, named):
         """d(value)/dx, shape (n,), from a gradient by name as value_and_gradient() gives it."""
@@ -158,5 +159,5 @@ class ExperimentModel:
 
         loss and options as nablabragg.value_and_gradient() takes them.
         """
-        value, named = _core.value_and_gradient(self.experiment(x), loss, **options)
+        value, named = value_and_gradient(self.experiment(x), loss, **options)
         return value, self.gradient(x, named)

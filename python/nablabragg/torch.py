@@ -11,9 +11,10 @@ tensors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 import nablabragg as nb
 from nablabragg._model import changes_of
@@ -25,6 +26,25 @@ def _array(tensor):
     return tensor.detach().cpu().double().numpy()
 
 
+class _Slopes(torch.autograd.Function):
+    """The gradient of an image, which depends on its tensors, but has no gradient of its own."""
+
+    @staticmethod
+    def forward(_, image, weights, *_tensors):
+        gradient = nb.vjp(image.experiment, _array(weights), **image.options)
+        return tuple(
+            torch.as_tensor(gradient[name], dtype=dtype, device=device).reshape(shape)
+            for name, (shape, dtype, device) in zip(image.names, image.kinds)
+        )
+
+    @staticmethod
+    def backward(_, *_weights):
+        raise RuntimeError(
+            "nablabragg.torch.simulate() is differentiable once: there is no gradient of a gradient; "
+            "leave create_graph=True out, or take differences of gradients"
+        )
+
+
 class _Image(torch.autograd.Function):
     @staticmethod
     def forward(ctx, experiment, names, options, *tensors):
@@ -32,19 +52,14 @@ class _Image(torch.autograd.Function):
             **{name: _array(tensor) for name, tensor in zip(names, tensors)}
         )
         ctx.names, ctx.options = names, options
+        ctx.tensors = tensors
         ctx.kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
         image = torch.from_numpy(nb.simulate(ctx.experiment, **options))
         return image.to(tensors[0].device)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, weights):
-        gradient = nb.vjp(ctx.experiment, _array(weights), **ctx.options)
-        slopes = [
-            torch.as_tensor(gradient[name], dtype=dtype, device=device).reshape(shape)
-            for name, (shape, dtype, device) in zip(ctx.names, ctx.kinds)
-        ]
-        return (None, None, None, *slopes)
+        return (None, None, None, *_Slopes.apply(ctx, weights, *ctx.tensors))
 
     @staticmethod
     def jvp(ctx, _experiment, _names, _options, *tangents):
@@ -70,14 +85,26 @@ def simulate(
 
     parameters : dict of name to tensor
         of experiment.parameters, or "F", in their shapes and units
-    pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
+    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
         only these, in a tensor of shape (n,)
 
     Returns photons, (slow, fast), on the device of the first tensor; float64, arithmetic included,
     where one of the tensors is float64, else float32.  Raises nablabragg.UsageError for names and
-    shapes that are none.
+    shapes that are none, TypeError for what is no tensor.  A loss that is NaN has NaN gradients; a
+    gradient has no gradient of its own.
     """
+    if not isinstance(experiment, nb.Experiment):
+        raise TypeError(f"experiment needs an Experiment, not a {type(experiment).__name__}")
+    if not isinstance(parameters, (Mapping, type(None))):
+        raise TypeError(
+            f"parameters needs a dict of names to tensors, not a {type(parameters).__name__}"
+        )
     parameters = dict(parameters or {})
+    for name, tensor in parameters.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} needs a tensor, not a {type(tensor).__name__}")
+        if tensor.is_complex():
+            raise TypeError(f"{name} needs real numbers, not complex ones")
     double = any(tensor.dtype == torch.float64 for tensor in parameters.values())
     options = {
         "dtype": "float64" if double else "float32",

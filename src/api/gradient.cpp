@@ -1,6 +1,8 @@
 #include "nablabragg/gradient.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "description/lift.hpp"
 #include "description/parameter_table.hpp"
@@ -163,6 +165,10 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& adjoin
 ValueAndGradient finished(const Prepared& prepared, engine::PlanGradient&& of_plan) {
   ValueAndGradient out;
   out.value = of_plan.value;
+  if (!std::isfinite(out.value)) {
+    out.gradient = undefined_gradient(prepared.experiment);
+    return out;
+  }
   out.gradient.parameters = gradient_of_parameters(prepared.experiment, of_plan.adjoint);
   out.gradient.structure_factors = std::move(of_plan.table);
   return out;
@@ -176,13 +182,28 @@ ValueAndGradient of_weights(const Prepared& prepared, const engine::Pixels& pixe
 ValueAndGradient of_loss(const Prepared& prepared, const engine::Pixels& pixels, const Loss& loss) {
   std::vector<double> photons = prepared.photons(pixels), slopes(photons.size());
   const double value = loss(photons, slopes);
-  ValueAndGradient out = of_weights(prepared, pixels, slopes);
+  ValueAndGradient out;
+  if (std::isfinite(value))
+    out = of_weights(prepared, pixels, slopes);
+  else
+    out.gradient = undefined_gradient(prepared.experiment);
   out.value = value;
   out.photons = std::move(photons);
   return out;
 }
 
 }  // namespace
+
+Gradient undefined_gradient(const SettledExperiment& experiment) {
+  constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+  Gradient gradient;
+  for (const Parameter& p : parameters(experiment))
+    gradient.parameters[p.name].assign(p.values.size(), undefined);
+  if (const auto& grid = experiment.experiment().structure_factors.grid)
+    gradient.structure_factors = std::make_shared<StructureFactorGrid>(grid->min(), grid->max(),
+                                                                       undefined);
+  return gradient;
+}
 
 std::vector<double> photons(const SettledExperiment& experiment, const ComputeOptions& options) {
   return photons_of(*engine::load(plan_of(experiment), options), {});
@@ -317,6 +338,10 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
   Plan tangent = tangent_of(prepared.plan, plan, 0);
   if (const auto found = direction.find(default_F_name); found != direction.end())
     tangent.lattice.default_F = found->second[0];
+  // Also where the image does not depend on the parameter: 0 x NaN is NaN.
+  for (const auto& [name, values] : direction)
+    for (const double x : values)
+      if (!std::isfinite(x)) tangent.scale = std::numeric_limits<double>::quiet_NaN();
   const Plan* const pointer = &tangent;
   std::vector<double> values(pixels.size()), slopes(pixels.size());
   prepared.loaded->push_forward(engine::Pixels(pixels), {&pointer, 1}, structure_factors, values,

@@ -1,5 +1,7 @@
 #include "nablabragg/simulate.hpp"
 
+#include <cmath>
+
 #include "api/run_plan.hpp"
 #include "engine/engine.hpp"
 #include "memory/huge_pages.hpp"
@@ -64,6 +66,8 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
   s.engine = std::move(report.used);
   s.table_miss = report.miss;
   if (report.miss) s.warnings.push_back(table_miss_warning(plan, *report.miss));
+  if (!std::isfinite(s.statistics.sum))
+    s.warnings.push_back(not_finite_warning(experiment, s.image.pixels));
   return s;
 }
 

@@ -1,5 +1,6 @@
 #include <tbb/global_control.h>
 
+#include <cmath>
 #include <csignal>
 #include <iostream>
 #include <optional>
@@ -122,12 +123,19 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   }
   if (request.print_plan) print_plan(summary, request, simulation);
   print_statistics(summary, request, resolved, simulation);
+  const std::string not_finite = std::isfinite(simulation.statistics.sum)
+                                     ? std::string()
+                                     : not_finite_warning(request.experiment,
+                                                          simulation.image.pixels);
+  if (!not_finite.empty() && request.experiment.quirks == Quirks::corrected())
+    throw UsageError(not_finite + "; nothing was written");
   write_outputs(summary, request, resolved, simulation, profile);
   if (request.trace_pixel) {
     const Stage stage(profile, "trace pixel");
     print_trace(out, request, plan, simulation.table_miss);
   }
   if (profile) write_profile(summary, request.profile_file, *profile);
+  if (!not_finite.empty()) say(err, {not_finite});
 }
 
 }  // namespace nablabragg::cli

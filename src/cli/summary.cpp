@@ -148,6 +148,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
 
   fmt::print(out, "  {} initialized hkls (all others ={:g})\n", request.table_entries,
              e.structure_factors.default_F);
+  if (!request.table_origin.empty()) fmt::print(out, "  {}\n", request.table_origin);
   fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", title_of(e.crystal.shape), r.cells.x,
              r.cells.y, r.cells.z);
   fmt::print(out, "  wave={:g} meters +/- {:g}% in {} steps\n", r.wavelength,

@@ -18,6 +18,7 @@ using engine::StepRecord;
 /// Keeps the first records and the last one, and counts them.
 struct Recorder {
   static constexpr bool active = true;
+  static constexpr bool goes_on() { return true; }
   std::size_t limit = 0;
   std::vector<StepRecord> records;
   StepRecord last;

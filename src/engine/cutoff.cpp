@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "engine/driver.hpp"  // for Watch
 #include "engine/pixel_sum.hpp"
 
 namespace nablabragg::engine {
@@ -13,12 +14,14 @@ namespace nablabragg::engine {
 namespace {
 
 /// Does any step of the pixel have a neighbourhood that is not in the table, lit or not?
-bool may_miss(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast, int slow) {
+bool may_miss(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast, int slow,
+              const UntilStopped& until) {
   SubPixel at;
   for (at.layer = 0; at.layer < panel.sensor.layers; ++at.layer)
     for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
       for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
         place(panel, plan.oversample, double(fast), double(slow), at);
+        if (!until.goes_on()) return false;
         for (const PlanRay& ray : plan.light.rays) {
           const Vec3d q = ray.wavenumber * (at.direction - ray.incident);
           for (const Mat3d& axes : plan.lattice.orientations)
@@ -30,10 +33,11 @@ bool may_miss(const Plan& plan, const PlanPanel& panel, const GridView& grid, in
 
 /// Among the pixels of a row.
 std::optional<TableMiss> first_miss_between(const Plan& plan, const PlanPanel& panel,
-                                            const GridView& grid, int begin, int end, int slow) {
+                                            const GridView& grid, int begin, int end, int slow,
+                                            const UntilStopped& until) {
   for (int fast = begin; fast < end; ++fast) {
-    if (!panel.visits(fast, slow) || !may_miss(plan, panel, grid, fast, slow)) continue;
-    const PixelSum pixel = sum_pixel(plan, panel, grid, fast, slow, all_steps, NoVisitor{});
+    if (!panel.visits(fast, slow) || !may_miss(plan, panel, grid, fast, slow, until)) continue;
+    const PixelSum pixel = sum_pixel(plan, panel, grid, fast, slow, all_steps, until);
     if (pixel.first_miss != all_steps) return TableMiss{fast, slow, 0, pixel.first_miss};
   }
   return std::nullopt;
@@ -91,7 +95,8 @@ class SafeSquares {
 
 }  // namespace
 
-std::optional<TableMiss> find_first_miss(const Plan& plan, int panel_number) {
+std::optional<TableMiss> find_first_miss(const Plan& plan, int panel_number,
+                                         const StopFlag& stopped) {
   const PlanPanel& panel = plan.panels[static_cast<std::size_t>(panel_number)];
   const GridView grid(plan.lattice.grid.get());
   const SafeSquares safe(plan, panel, grid);
@@ -109,7 +114,7 @@ std::optional<TableMiss> find_first_miss(const Plan& plan, int panel_number) {
             if (slow > first_row.load(std::memory_order_relaxed)) return;
             if (safe.holds(begin, slow)) continue;
             const int end = std::min(SafeSquares::end_of(begin), roi.fast_max + 1);
-            miss = first_miss_between(plan, panel, grid, begin, end, slow);
+            miss = first_miss_between(plan, panel, grid, begin, end, slow, UntilStopped(stopped));
           }
           if (!miss) continue;
           misses[static_cast<std::size_t>(slow - roi.slow_min)] = miss;
@@ -136,12 +141,15 @@ std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMi
   return miss->lookup;
 }
 
-InterpolationCutoff::InterpolationCutoff(const Plan& plan, bool wants_misses)
+InterpolationCutoff::InterpolationCutoff(const Plan& plan, bool wants_misses,
+                                         const ComputeOptions& options)
     : plan_(plan), misses_(plan.panels.size()) {
   if (!plan.lattice.tricubic) return;
   if (!wants_misses && plan.lattice.out_of_range != OutOfRange::nearest_for_all) return;
+  Watch watch(options, 1);
   for (std::size_t i = 0; i < misses_.size(); ++i)
-    misses_[i] = find_first_miss(plan, static_cast<int>(i));
+    misses_[i] = find_first_miss(plan, static_cast<int>(i), watch.stopped());
+  watch.check();
 }
 
 std::optional<TableMiss> InterpolationCutoff::first_miss() const {

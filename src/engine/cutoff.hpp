@@ -4,14 +4,15 @@
 #include <limits>
 #include <optional>
 #include <vector>
-#include "nablabragg/simulate.hpp"  // for TableMiss
+#include "engine/stopping.hpp"
+#include "nablabragg/simulate.hpp"  // for TableMiss, ComputeOptions
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
 
 /// The first lookup of a panel, in raster order, that asks for a neighbourhood which is not in the
 /// table.
-std::optional<TableMiss> find_first_miss(const Plan& plan, int panel);
+std::optional<TableMiss> find_first_miss(const Plan& plan, int panel, const StopFlag& stopped);
 
 /// How many lookups of a pixel interpolate, given the first miss of its panel.
 std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMiss>& miss,
@@ -21,7 +22,8 @@ std::int64_t interpolating_lookups(const Plan& plan, const std::optional<TableMi
 class InterpolationCutoff {
  public:
   /// Without `wants_misses` they are looked for only where pixels depend on them.
-  InterpolationCutoff(const Plan& plan, bool wants_misses);
+  /// Throws Cancelled when the options' progress returned false.
+  InterpolationCutoff(const Plan& plan, bool wants_misses, const ComputeOptions& options);
 
   /// The first one of all panels.
   std::optional<TableMiss> first_miss() const;

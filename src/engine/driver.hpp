@@ -7,8 +7,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <thread>
 
+#include "engine/stopping.hpp"
 #include "engine/threads.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, WorkSpan
@@ -19,33 +23,68 @@ struct WorkDone {
   std::int64_t steps = 0, skipped = 0;  ///< as in WorkSpan
 };
 
-/// Tells the caller how far the work is and hears from it whether to go on.
+/// Tells the caller how far the work is and hears from it whether to go on: after each part and,
+/// as a part may take long, ten times a second.
 class Watch {
  public:
-  Watch(const ComputeOptions& options, int parts) : options_(options), parts_(parts) {}
+  Watch(const ComputeOptions& options, int parts) : options_(options), parts_(parts) {
+    if (options_.progress) asker_ = std::thread([this] { ask_until_done(); });
+  }
+  ~Watch() {
+    if (!asker_.joinable()) return;
+    {
+      const std::lock_guard lock(asking_);
+      done_ = true;
+    }
+    work_done_.notify_one();
+    asker_.join();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
 
-  bool stopped() const { return stopped_; }
+  const StopFlag& stopped() const { return stopped_; }
   /// A part is done.  Threads do not wait for each other: some of them report nothing.
   void finish_part() {
-    const int now = ++finished_;
+    ++finished_;
     if (!options_.progress) return;
-    const std::unique_lock lock(reporting_, std::try_to_lock);
-    if (lock && !options_.progress(static_cast<double>(now) / parts_)) stopped_ = true;
+    const std::unique_lock lock(asking_, std::try_to_lock);
+    if (lock) ask();
   }
-  /// Throws Cancelled where the caller wanted no more.
-  void check() const {
+  /// Throws what the caller threw, and Cancelled where it wanted no more.
+  void check() {
+    const std::lock_guard lock(asking_);
+    if (failure_) std::rethrow_exception(failure_);
     if (stopped_) throw Cancelled();
   }
 
  private:
+  void ask_until_done() {
+    std::unique_lock lock(asking_);
+    while (!work_done_.wait_for(lock, std::chrono::milliseconds(100), [&] { return done_; })) ask();
+  }
+  void ask() {
+    if (stopped_) return;
+    try {
+      if (options_.progress(finished_ / parts_)) return;
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+    stopped_ = true;
+  }
+
   const ComputeOptions& options_;
   const double parts_;
   std::atomic<int> finished_{0};
-  std::atomic<bool> stopped_{false};
-  std::mutex reporting_;
+  StopFlag stopped_{false};
+  std::mutex asking_;  ///< guards what follows
+  std::condition_variable work_done_;
+  bool done_ = false;
+  std::exception_ptr failure_;
+  std::thread asker_;
 };
 
-/// Calls `compute(part)`, which returns the work that it did, for each part, in any order.
+/// Calls `compute(part, stopped)`, which returns the work that it did, for each part, in any
+/// order.
 template <class Compute>
 WorkDone for_each_part(int parts, const ComputeOptions& options, Compute&& compute) {
   Watch watch(options, parts);
@@ -58,7 +97,7 @@ WorkDone for_each_part(int parts, const ComputeOptions& options, Compute&& compu
           WorkSpan span;
           span.begin = std::chrono::steady_clock::now();
           for (int part = range.begin(); part != range.end() && !watch.stopped(); ++part) {
-            const WorkDone done = compute(part);
+            const WorkDone done = compute(part, watch.stopped());
             span.steps += done.steps;
             span.skipped += done.skipped;
             watch.finish_part();
@@ -74,8 +113,8 @@ WorkDone for_each_part(int parts, const ComputeOptions& options, Compute&& compu
   return {steps, skipped};
 }
 
-/// Calls `compute(first, end)` for batches of parts and `add(result)` for each result in the order
-/// of the parts, one at a time.
+/// Calls `compute(first, end, stopped)` for batches of parts and `add(result)` for each result in
+/// the order of the parts, one at a time.
 template <class Compute, class Add>
 void add_in_order(int parts, int parts_per_batch, const ComputeOptions& options, Compute&& compute,
                   Add&& add) {
@@ -86,10 +125,10 @@ void add_in_order(int parts, int parts_per_batch, const ComputeOptions& options,
     if (next == batches || watch.stopped()) control.stop();
     return next++;
   };
-  using Result = decltype(compute(0, 0));
+  using Result = decltype(compute(0, 0, watch.stopped()));
   const auto compute_batch = [&](int batch) {
     const int first = batch * parts_per_batch;
-    return compute(first, std::min(parts, first + parts_per_batch));
+    return compute(first, std::min(parts, first + parts_per_batch), watch.stopped());
   };
   const auto add_result = [&](const Result& result) {
     add(result);

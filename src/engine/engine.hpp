@@ -51,15 +51,18 @@ class Loaded {
   virtual Report render(const Pixels& pixels, std::span<float> values) = 0;
   virtual Report render(const Pixels& pixels, std::span<double> values) = 0;
 
-  /// One weight for each pixel.  The plan must have no factor that multiplies a running sum.
-  virtual PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) = 0;
+  /// One weight for each pixel.  The plan must have no factor that multiplies a running sum.  Where
+  /// a weight that counts is NaN or infinite, all of the gradient is NaN: dark pixels, which an
+  /// engine passes over, do not make it zero.
+  PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights);
 
   /// The photons of pixels, and their change along each tangent of the plan: slopes has a row of as
   /// many numbers as there are tangents for each pixel.  `table_tangent`, which may be null,
-  /// belongs to the last tangent.  `photons` and `slopes` are zero on entry.
-  virtual void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
-                            const StructureFactorGrid* table_tangent, std::span<double> photons,
-                            std::span<double> slopes) = 0;
+  /// belongs to the last tangent.  `photons` and `slopes` are zero on entry.  Along a tangent that
+  /// holds NaN or infinity every slope is NaN.
+  void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
+                    const StructureFactorGrid* table_tangent, std::span<double> photons,
+                    std::span<double> slopes);
 
   /// Another light, as a shot has its own; scale and background follow its fluence.
   void set_light(PlanLight light, double scale, const PlanBackground& background) {
@@ -80,6 +83,11 @@ class Loaded {
  protected:
   Loaded(Plan plan, ComputeOptions options)
       : plan_(std::move(plan)), options_(std::move(options)) {}
+  /// For finite weights and tangents.
+  virtual PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) = 0;
+  virtual void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                                   const StructureFactorGrid* table_tangent,
+                                   std::span<double> photons, std::span<double> slopes) = 0;
   virtual void forget_light() = 0;
   virtual void forget_lattice(bool same_table) = 0;
 

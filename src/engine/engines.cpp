@@ -1,7 +1,67 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "engine/engine.hpp"
 #include "nablabragg/error.hpp"
+#include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine {
+
+namespace {
+
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+
+bool all_finite(std::span<const double> numbers) {
+  return std::all_of(numbers.begin(), numbers.end(), [](double x) { return std::isfinite(x); });
+}
+
+/// Of the pixels that a call is about.
+bool weights_are_finite(const Plan& plan, const Pixels& pixels, std::span<const double> weights) {
+  if (all_finite(weights)) return true;
+  if (!pixels.all) return false;
+  for (const PlanPanel& panel : plan.panels)
+    for (int slow = panel.roi.slow_min; slow <= panel.roi.slow_max; ++slow)
+      for (int fast = panel.roi.fast_min; fast <= panel.roi.fast_max; ++fast)
+        if (panel.visits(fast, slow) &&
+            !std::isfinite(weights[panel.first_pixel + panel.offset_of(fast, slow)]))
+          return false;
+  return true;
+}
+
+bool is_finite(const Plan& tangent) {
+  bool finite = true;
+  for_each_number_of_plan([&](const double& x) { finite = finite && std::isfinite(x); }, tangent);
+  return finite;
+}
+
+PlanGradient undefined_gradient(const Plan& plan) {
+  PlanGradient gradient;
+  gradient.value = undefined;
+  gradient.adjoint = zero_plan(plan);
+  for_each_number_of_plan([](double& x) { x = undefined; }, gradient.adjoint);
+  if (const auto& grid = plan.lattice.grid)
+    gradient.table = std::make_shared<StructureFactorGrid>(grid->min(), grid->max(), undefined);
+  return gradient;
+}
+
+}  // namespace
+
+PlanGradient Loaded::pull_back(const Pixels& pixels, std::span<const double> weights) {
+  if (!weights_are_finite(plan_, pixels, weights)) return undefined_gradient(plan_);
+  return pull_back_finite(pixels, weights);
+}
+
+void Loaded::push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
+                          const StructureFactorGrid* table_tangent, std::span<double> photons,
+                          std::span<double> slopes) {
+  push_forward_finite(pixels, tangents, table_tangent, photons, slopes);
+  for (std::size_t t = 0; t < tangents.size(); ++t) {
+    const bool has_table = table_tangent && t + 1 == tangents.size();
+    if (is_finite(*tangents[t]) && !(has_table && !all_finite(table_tangent->values()))) continue;
+    for (std::size_t i = t; i < slopes.size(); i += tangents.size()) slopes[i] = undefined;
+  }
+}
 
 std::span<const Engine* const> engines() {
   static const Engine* const all[] = {&reference_engine(), &cpu_engine()};

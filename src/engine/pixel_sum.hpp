@@ -50,6 +50,8 @@ struct StepRecord {
 struct NoVisitor {
   static constexpr bool active = false;
   void operator()(const StepRecord&) const {}
+  /// Asked at each spot of the sensor; false: the sum ends there, and its result is none.
+  NABLA_INLINE static constexpr bool goes_on() { return true; }
 };
 
 inline constexpr std::int64_t all_steps = std::numeric_limits<std::int64_t>::max();
@@ -239,9 +241,9 @@ struct WalkedFactors {
 
 /// Walks over the spots of the sensor at which pixels (fast, slow) of one panel are sampled and
 /// over the rays, in nanoBragg's order, and renews the factors by the rules of a Plan or, on a GPU,
-/// a PlanView.  Calls on_spot(at) at each spot and on_ray(at, number, q, kept) for each ray that
-/// light can come from there: q is the scattering vector [1/m], `kept` where -dmin lets the lattice
-/// scatter it.
+/// a PlanView.  Calls on_spot(at) at each spot, which returns false to end the walk, and
+/// on_ray(at, number, q, kept) for each ray that light can come from there: q is the scattering
+/// vector [1/m], `kept` where -dmin lets the lattice scatter it.
 template <class AnyPlan, class Real, class T, class OnSpot, class OnRay>
 NABLA_INLINE void walk_rays(const AnyPlan& plan, const BasicPanelNumbers<Real>& panel,
                             const T& fast, const T& slow, WalkedFactors<T>& factors,
@@ -274,7 +276,7 @@ NABLA_INLINE void walk_rays(const AnyPlan& plan, const BasicPanelNumbers<Real>& 
                                              as(panel.sensor.absorption_per_m),
                                              obliquity(panel.frame, at.direction));
           });
-        on_spot(at);
+        if (!on_spot(at)) return;
 
         for (std::size_t number = 0; number < rays.size(); ++number) {
           const auto& ray = rays[number];
@@ -310,7 +312,7 @@ NABLA_HOST_DEVICE T background_photons(const AnyPlan& plan, const BasicPanelNumb
   WalkedFactors<T> factors;
   T light(0);
   walk_rays(
-      plan, panel, fast, slow, factors, [](const auto&) {},
+      plan, panel, fast, slow, factors, [](const auto&) { return true; },
       [&](const auto&, std::size_t number, const auto&, const auto&) NABLA_INLINE_LAMBDA {
         light = light + physics::number<T>(plan.light.rays[number].weight) * factors.solid_angle *
                             factors.polarization * factors.capture;
@@ -351,6 +353,7 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
   T sum(plan.background.starting_sum);
   const auto on_spot = [&](const auto&) NABLA_INLINE_LAMBDA {
     out.solid_angle_sum = out.solid_angle_sum + factors.solid_angle;
+    return visit.goes_on();
   };
   const auto on_ray = [&]([[maybe_unused]] const BasicSubPixel<T>& at, std::size_t ray_index,
                           const Vec3<T>& q, const auto& kept) NABLA_INLINE_LAMBDA {

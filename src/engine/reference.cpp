@@ -1,6 +1,5 @@
 // The reference engine: each pixel by the sum as its formulas read.
 #include <algorithm>
-#include <numeric>
 
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
@@ -22,23 +21,26 @@ class ReferenceLoaded final : public Loaded {
     return rendered(pixels, values);
   }
 
-  PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) override {
+ private:
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
     std::vector<double> photons(weights.size());
     rendered(pixels, std::span(photons));
     PlanGradient gradient = derivatives().pull_back(pixels, weights);
-    gradient.value = std::inner_product(weights.begin(), weights.end(), photons.begin(), 0.0);
+    // Where no panel looks, the photons are zero and the weight may be no number.
+    gradient.value = 0;
+    for (std::size_t i = 0; i < photons.size(); ++i)
+      if (photons[i] != 0) gradient.value += weights[i] * photons[i];
     return gradient;
   }
 
-  void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
-                    const StructureFactorGrid* table_tangent, std::span<double> photons,
-                    std::span<double> slopes) override {
+  void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                           const StructureFactorGrid* table_tangent, std::span<double> photons,
+                           std::span<double> slopes) override {
     derivatives().push_forward(pixels, tangents, table_tangent, photons, slopes);
     std::fill(photons.begin(), photons.end(), 0.0);
     rendered(pixels, photons);
   }
 
- private:
   void forget_light() override { derivatives_.reset(); }
   void forget_lattice(bool) override { derivatives_.reset(); }
 
@@ -80,44 +82,48 @@ class ReferenceLoaded final : public Loaded {
   Report rendered(const Pixels& pixels, std::span<Number> values) {
     const GridView grid(plan_.lattice.grid.get());
     const InterpolationCutoff cutoff = with_threads(
-        options_.threads, [&] { return InterpolationCutoff(plan_, pixels.all); });
+        options_.threads, [&] { return InterpolationCutoff(plan_, pixels.all, options_); });
     const std::vector<Part> parts = parts_of(pixels);
     Report report;
     report.solid_angle_sums.resize(plan_.panels.size());
     std::vector<double> solid_angles(parts.size());
 
-    const auto put = [&](const PlanPanel& panel, const PixelIndex& at, Number& value) {
+    const auto put = [&](const PlanPanel& panel, const PixelIndex& at, Number& value,
+                         const StopFlag& stopped) {
       const PixelSum pixel = sum_pixel(plan_, panel, grid, at.fast, at.slow,
-                                       cutoff.interpolating_lookups(at), NoVisitor{});
+                                       cutoff.interpolating_lookups(at), UntilStopped(stopped));
       value = static_cast<Number>(pixel.photons);
       return pixel.solid_angle_sum;
     };
-    const auto render_row = [&](const Part& part, double& solid_angle) {
+    const auto render_row = [&](const Part& part, double& solid_angle, const StopFlag& stopped) {
       const PlanPanel& panel = *part.panel;
       std::int64_t visited = 0;
       for (int fast = panel.roi.fast_min; fast <= panel.roi.fast_max; ++fast) {
         if (!panel.visits(fast, part.slow)) continue;
         ++visited;
         solid_angle += put(panel, {fast, part.slow, part.panel_number},
-                           values[panel.first_pixel + panel.offset_of(fast, part.slow)]);
+                           values[panel.first_pixel + panel.offset_of(fast, part.slow)], stopped);
       }
       return visited * steps_of_pixel(plan_, panel);
     };
-    const auto render_stretch = [&](const Part& part) {
+    const auto render_stretch = [&](const Part& part, const StopFlag& stopped) {
       std::int64_t steps = 0;
       for (std::size_t i = part.first; i < part.last; ++i) {
         const PlanPanel& panel = plan_.panel_of(pixels.list[i]);
-        put(panel, pixels.list[i], values[i]);
+        put(panel, pixels.list[i], values[i], stopped);
         steps += steps_of_pixel(plan_, panel);
       }
       return steps;
     };
-    const WorkDone done = for_each_part(
-        static_cast<int>(parts.size()), options_, [&](int number) -> WorkDone {
-          const auto i = static_cast<std::size_t>(number);
-          const Part& part = parts[i];
-          return {part.panel ? render_row(part, solid_angles[i]) : render_stretch(part), 0};
-        });
+    const WorkDone done = for_each_part(static_cast<int>(parts.size()), options_,
+                                        [&](int number, const StopFlag& stopped) -> WorkDone {
+                                          const auto i = static_cast<std::size_t>(number);
+                                          const Part& part = parts[i];
+                                          return {part.panel
+                                                      ? render_row(part, solid_angles[i], stopped)
+                                                      : render_stretch(part, stopped),
+                                                  0};
+                                        });
     report.miss = cutoff.first_miss();
     report.used = {"reference", "-engine reference", "", done.steps, 0};
     for (std::size_t i = 0; i < parts.size(); ++i)

@@ -109,7 +109,10 @@ void apply_header(const io::SmvFile& file, bool is_mask, Request& request) {
   on("PIXEL_SIZE", [&](double mm) { e.detector.pixel_mm = mm; });
   on("DISTANCE", [&](double mm) { e.detector.distance_mm = mm; });
   on("CLOSE_DISTANCE", [&](double mm) { e.detector.close_distance_mm = mm; });
-  on("WAVELENGTH", [&](double angstrom) { e.beam.wavelength_A = angstrom; });
+  on("WAVELENGTH", [&](double angstrom) {
+    e.beam.wavelength_A = angstrom;
+    request.wavelength_given = true;
+  });
   on("BEAM_CENTER_X", [&](double mm) { e.detector.beam_x_mm = mm; });
   on("BEAM_CENTER_Y", [&](double mm) {
     e.detector.beam_y_mm = is_mask ? e.detector.pixel_mm * file.slow_pixels - mm : mm;
@@ -155,6 +158,14 @@ void apply_headers(std::span<const FlagUse> uses, Request& request) {
   }
 }
 
+/// What a file may hold counts where no flag says it; a -cell behind -hkl is meant for its data.
+void note_what_is_given(const FlagUse& use, Request& request) {
+  const std::string_view flag = use.flag->spellings[0];
+  if (flag == "-lambda" || flag == "-energy") request.wavelength_given = true;
+  if (flag == "-hkl") request.cell_follows_hkl = false;
+  if (flag == "-cell") request.cell_follows_hkl = !request.hkl_file.empty();
+}
+
 /// Flags that act together, once all are known.
 void settle(Request& request) {
   Experiment& e = request.experiment;
@@ -190,7 +201,10 @@ Request parse_command_line(std::span<const std::string> arguments) {
     if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
   apply_headers(uses, request);
-  for (const FlagUse& use : uses) use.flag->apply(request, Values(use.spelling, use.values));
+  for (const FlagUse& use : uses) {
+    use.flag->apply(request, Values(use.spelling, use.values));
+    note_what_is_given(use, request);
+  }
   settle(request);
   return request;
 }

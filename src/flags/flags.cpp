@@ -125,7 +125,7 @@ std::vector<Flag> make_table() {
        NABLA_SET(auto at = [&](int i, double other) { return i < v.count() ? v.real(i) : other; };
                  auto angle = [&](int i) { const double x = at(i, 90); return x > 0 ? x : 90; };
                  e.crystal.cell = UnitCell{v.real(0), at(1, v.real(0)), at(2, v.real(0)), angle(3), angle(4), angle(5)})},
-      {"Crystal", {"-mat"}, prefix, "FILE", 1, 1, "", "MOSFLM A matrix: nine numbers, reciprocal vectors as columns",
+      {"Crystal", {"-mat"}, prefix, "FILE", 1, 1, "", "MOSFLM A matrix: nine numbers, reciprocal vectors [1/Angstrom] as columns, times the wavelength [Angstrom]",
        NABLA_SET(r.matrix_file = v.text(0))},
       {"Crystal", {"-misset"}, exact, "x y z | random", 1, 3, "0 0 0", "rotate the crystal about laboratory x, then y, then z [degree], or at random",
        NABLA_SET(if (v.text(0).find("rand") != std::string::npos) { r.random_misset = true; } else {
@@ -163,9 +163,9 @@ std::vector<Flag> make_table() {
        NABLA_SET(v.real(0))},
 
       // ---- Structure factors
-      {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "h k l F text of the P1 cell, or an MTZ or SF-mmCIF file",
+      {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "structure factors: h k l F text of the P1 cell, MTZ, SF-mmCIF, or a list of XDS, CrystFEL or SHELX (docs/structure-factors.md)",
        NABLA_SET(r.hkl_file = v.text(0))},
-      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "first F", "amplitude column of an MTZ or SF-mmCIF file",
+      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "the measured F", "amplitude or intensity of an MTZ or SF-mmCIF file; I or F of a SHELX list",
        NABLA_SET(r.hkl_column = v.text(0))},
       {"Structure factors", {"-default_F"}, prefix, "F", 1, 1, "0", "amplitude of what the table does not hold [electrons]",
        NABLA_SET(e.structure_factors.default_F = v.real(0))},

@@ -1,20 +1,26 @@
 #include "flags/inputs.hpp"
 
+#include <fmt/format.h>
+
+#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
+#include "description/unit_cells.hpp"
 #include "model/panel.hpp"
 #include "model/rays.hpp"
 #include "model/resolve.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/reflection_table.hpp"
 
 namespace nablabragg::flags {
 
 namespace {
 
-std::vector<Reflection> read_table(const Request& request) {
+io::ReflectionFile read_table(const Request& request) {
   try {
     return io::read_reflections(request.hkl_file, request.hkl_column);
   } catch (const UsageError& error) {
@@ -30,28 +36,106 @@ std::shared_ptr<StructureFactorGrid> read_cache(const std::string& path) {
   }
 }
 
-void load_table(Request& request) {
+bool keeps_nanobraggs_answer(const Request& request) {
+  return request.experiment.quirks == Quirks::compat();
+}
+
+/// A doubt about an input: an error, or, where nanoBragg's answer is kept, a notice.
+void doubt(Request& request, const std::string& path, const std::string& problem) {
+  if (!keeps_nanobraggs_answer(request)) throw InputError(path, 0, problem);
+  request.warnings.push_back(path + ": " + problem);
+}
+
+/// The wavelength that the data were measured at.
+void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
+  constexpr double shortest_A = 0.01, longest_A = 100, notable = 0.01;
+  const double measured_A = file.wavelength_A;
+  double& wavelength_A = request.experiment.beam.wavelength_A;
+  if (!(measured_A >= shortest_A && measured_A <= longest_A)) return;
+  const std::string measured = fmt::format("{}: was measured at {:g} Angstrom", file.path,
+                                           measured_A);
+  if (!request.wavelength_given && request.source_file.empty() &&
+      !keeps_nanobraggs_answer(request)) {
+    wavelength_A = measured_A;
+    request.warnings.push_back(measured +
+                               ", which is taken as the wavelength; -lambda sets another");
+  } else if (std::abs(wavelength_A / measured_A - 1) > notable &&
+             (!request.wavelength_given || file.anomalous) && request.source_file.empty()) {
+    request.warnings.push_back(measured +
+                               fmt::format(", and the wavelength is {:g}", wavelength_A));
+  }
+}
+
+/// That of -cell, or of the matrix.
+UnitCell cell_of(const Experiment& e) {
+  if (e.crystal.cell) return *e.crystal.cell;
+  return unit_cell_of(
+      model::axes_from_reciprocal<double>(
+          model::reciprocal_from_mosflm(*e.crystal.mosflm_matrix, 1e-10 * e.beam.wavelength_A),
+          nullptr, 0)
+          .real_A);
+}
+
+/// The cell that the data are of: taken where no other is given, compared where one is.
+void use_cell_of(const io::ReflectionFile& file, Request& request) {
+  if (!file.cell) return;
+  Crystal& crystal = request.experiment.crystal;
+  const UnitCell held = description::unit_cell(*file.cell);
+  if (!crystal.cell && !crystal.mosflm_matrix) {
+    constexpr double shortest_A = 2, longest_A = 10000;
+    for (const double edge_A : {held.a_A, held.b_A, held.c_A})
+      if (edge_A < shortest_A || edge_A > longest_A)
+        throw InputError(file.path, 0,
+                         "says that its cell is " + description::text_of(held) +
+                             ", which no crystal has; give -cell after -hkl");
+    crystal.cell = held;
+    request.warnings.push_back(file.path + ": its cell is taken, " + description::text_of(held) +
+                               "; -cell or -mat gives another");
+    return;
+  }
+  const UnitCell given = cell_of(request.experiment);
+  const double difference = description::cell_difference(given, held);
+  if (difference <= description::notable_cell_difference) return;
+  const std::string problem = fmt::format(
+      "is of the cell {}, and {} gives {}, {:.1f} % from it", description::text_of(held),
+      crystal.cell ? "-cell" : "-mat", description::text_of(given), 100 * difference);
+  if (difference > description::other_cell_difference && !request.cell_follows_hkl)
+    doubt(request, file.path, problem + "; for isomorphous data give -cell after -hkl");
+  else
+    request.warnings.push_back(file.path + ": " + problem);
+}
+
+/// The file of -hkl, without the reflections that the table has taken.
+std::optional<io::ReflectionFile> load_table(Request& request) {
   StructureFactors& factors = request.experiment.structure_factors;
   const Quirks& quirks = request.experiment.quirks;
   const bool may_use_cache = request.cache_allowed && (request.cache_named || quirks.unnamed_files);
 
   if (!request.hkl_file.empty()) {
-    const auto reflections = read_table(request);
+    io::ReflectionFile file = read_table(request);
     std::shared_ptr<StructureFactorGrid> grid;
+    Repeats repeats;
     try {
       grid = std::make_shared<StructureFactorGrid>(
-          StructureFactorGrid::from_reflections(reflections, factors.default_F));
+          grid_of(file.reflections, factors.default_F, repeats));
     } catch (const InputError& error) {
       throw InputError(request.hkl_file, 0, error.what());
     }
-    request.table_entries = static_cast<std::int64_t>(reflections.size());
+    request.table_entries = static_cast<std::int64_t>(file.reflections.size());
+    request.table_origin = io::origin_of(file);
+    for (std::string& notice : io::notices_of(file)) request.warnings.push_back(std::move(notice));
+    if (const std::string notice = notice_of(repeats); !notice.empty())
+      request.warnings.push_back(request.hkl_file + ": " + notice);
     if (may_use_cache) {
       request.writes_cache = true;
       request.cache_message = "writing the structure-factor cache " + request.cache_file +
                               " for runs without -hkl";
     }
     factors.grid = std::move(grid);
-  } else if (may_use_cache && std::filesystem::exists(request.cache_file)) {
+    file.reflections = {};
+    return file;
+  }
+  if (may_use_cache && std::filesystem::exists(request.cache_file)) {
     auto grid = read_cache(request.cache_file);
     if (!quirks.cache_without_default)
       for (double& value : grid->values())
@@ -65,6 +149,41 @@ void load_table(Request& request) {
         "there are no structure factors; give -hkl FILE, or -default_F for the same amplitude "
         "everywhere");
   }
+  return std::nullopt;
+}
+
+void load_matrix(Request& request) {
+  if (request.matrix_file.empty()) return;
+  const std::string& path = request.matrix_file;
+  const io::MatrixFile file = io::read_mosflm_matrix(path);
+  if (model::is_singular(file.matrix)) throw InputError(path, 0, model::singular_matrix);
+  Experiment& e = request.experiment;
+  e.crystal.mosflm_matrix = file.matrix;
+  if (const std::string problem = model::no_crystals_matrix(file.matrix, e.beam.wavelength_A);
+      !problem.empty())
+    return doubt(request, path, problem);
+  if (!file.cell) return;
+  // The cell follows from the matrix and the wavelength, and the file says which one it should be.
+  Experiment matrix_alone = e;
+  matrix_alone.crystal.cell.reset();
+  const UnitCell held = description::unit_cell(*file.cell), made = cell_of(matrix_alone);
+  const double difference = description::cell_difference(made, held);
+  if (difference <= description::notable_cell_difference) return;
+  std::string problem = fmt::format(
+      "its matrix makes the cell {} at {:g} Angstrom, and the file says {}, {:.1f} % from it",
+      description::text_of(made), e.beam.wavelength_A, description::text_of(held),
+      100 * difference);
+  // A is in units of the wavelength, so that a wrong one scales all edges alike.
+  const double fitting_A = e.beam.wavelength_A *
+                           std::cbrt(description::volume_A3(held) / description::volume_A3(made));
+  matrix_alone.beam.wavelength_A = fitting_A;
+  if (description::cell_difference(cell_of(matrix_alone), held) <=
+      description::notable_cell_difference)
+    problem += fmt::format("; it fits -lambda {:.6g}", fitting_A);
+  if (difference > description::other_cell_difference)
+    doubt(request, path, problem);
+  else
+    request.warnings.push_back(path + ": " + problem);
 }
 
 void load_sources(Request& request) {
@@ -89,13 +208,6 @@ void settle_seeds(Request& request) {
 
 }  // namespace
 
-void load_matrix(Request& request) {
-  if (request.matrix_file.empty()) return;
-  const Mat3d matrix = io::read_mosflm_matrix(request.matrix_file);
-  if (model::is_singular(matrix)) throw InputError(request.matrix_file, 0, model::singular_matrix);
-  request.experiment.crystal.mosflm_matrix = matrix;
-}
-
 void write_cache(const Request& request, std::vector<std::string>& warnings) {
   if (!request.writes_cache) return;
   try {
@@ -106,9 +218,11 @@ void write_cache(const Request& request, std::vector<std::string>& warnings) {
 }
 
 void load_inputs(Request& request) {
-  load_matrix(request);
   for (const std::string& path : request.stol_files) io::check_stol_table(path);
-  load_table(request);
+  const std::optional<io::ReflectionFile> table = load_table(request);
+  if (table) use_wavelength_of(*table, request);
+  load_matrix(request);
+  if (table) use_cell_of(*table, request);
   load_sources(request);
   settle_seeds(request);
 }

@@ -39,6 +39,8 @@ struct Request {
   bool random_misset = false;
   std::optional<std::int64_t> seed, misset_seed;
   bool source_wavelength_from_cli = false;
+  bool wavelength_given = false;  ///< by -lambda, -energy or a header
+  bool cell_follows_hkl = false;  ///< the last -cell stands behind the last -hkl
 
   // Files to read
   std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file;
@@ -77,6 +79,7 @@ struct Request {
   std::string implying_flag;              ///< the last flag that implied a pivot (Q-07)
   double header_two_theta_deg = 0;        ///< TWOTHETA of a header that was read and ignored (Q-24)
   std::int64_t table_entries = 0;         ///< "initialized hkls"
+  std::string table_origin;               ///< what they are in the file of -hkl, in words
   std::uint64_t noise_seed_from_clock = 0;
 };
 

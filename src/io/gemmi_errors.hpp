@@ -13,6 +13,13 @@
 
 namespace nablabragg::io {
 
+/// Without bytes that a terminal would act on or that are no text.
+inline std::string printable(std::string text) {
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
 /// Throws InputError when the file cannot be opened or is empty; gemmi's wording of this varies by
 /// reader.
 inline void require_readable(const std::string& path) {
@@ -27,15 +34,16 @@ inline void require_readable(const std::string& path) {
     throw InputError(path, 0, "is empty");
 }
 
-/// Rethrows what gemmi reported about `path`.  CIF parsers say "PATH:LINE:COLUMN(BYTE): problem",
-/// the PDB reader "Problem in line LINE: problem", zlib's "Error reading PATH: PATH: problem",
-/// others append ": PATH".
+/// Rethrows what gemmi, or a reader around it, reported about `path`.  CIF parsers say
+/// "PATH:LINE:COLUMN(BYTE): problem", the PDB reader "Problem in line LINE: problem", zlib's "Error
+/// reading PATH: PATH: problem", others append ": PATH".
 [[noreturn]] inline void throw_input_error(const std::string& path, std::string what) {
   if (gemmi::ends_with(what, ": " + path)) what.resize(what.size() - path.size() - 2);
   for (const std::string& prefix :
        {"Error reading " + path + ": ", path + ": ", path + ":", std::string("Problem in line ")})
     if (gemmi::starts_with(what, prefix)) what.erase(0, prefix.size());
   std::replace(what.begin(), what.end(), '\n', ' ');
+  what = printable(what);
   long line = 0;
   std::size_t end = 0;
   while (end < what.size() && end < 9 && std::isdigit(static_cast<unsigned char>(what[end])))

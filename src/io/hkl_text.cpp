@@ -9,6 +9,7 @@
 #include <exception>
 #include <limits>
 
+#include "io/reflections.hpp"
 #include "io/text_lines.hpp"
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
@@ -117,10 +118,26 @@ std::optional<Reflection> parse_line(std::string_view line, Refuse&& refuse) {
   return reflection;
 }
 
+/// The comment "# cell a b c alpha beta gamma ...", which fcalc writes.
+std::optional<CellNumbers> cell_comment(std::string_view line) {
+  const std::size_t mark = line.find('#');
+  if (mark == std::string_view::npos) return std::nullopt;
+  std::string_view rest = line.substr(mark + 1);
+  if (next_word(rest) != "cell") return std::nullopt;
+  CellNumbers cell{};
+  for (double& number : cell) {
+    const auto parsed = parse_number<double>(next_word(rest));
+    if (!parsed || !(*parsed > 0) || !std::isfinite(*parsed)) return std::nullopt;
+    number = *parsed;
+  }
+  return cell;
+}
+
 /// Whole lines of a piece of text and their reflections.
 struct Part {
   std::string_view text;
   std::vector<Reflection> reflections;
+  std::optional<CellNumbers> cell;
   std::exception_ptr fault;
 };
 
@@ -141,6 +158,7 @@ void split(std::string_view text, std::vector<Part>& parts) {
 template <class Refuse>
 void parse(Part& part, Refuse&& refuse) {
   part.reflections.clear();
+  part.cell.reset();
   const char* const end = part.text.data() + part.text.size();
   for (const char* begin = part.text.data(); begin < end;) {
     const char* at = begin;
@@ -154,7 +172,10 @@ void parse(Part& part, Refuse&& refuse) {
       one.next();
       const auto other = parse_line(
           one.line(), [&](const std::string& problem) { refuse(one.line(), begin, problem); });
-      if (other) part.reflections.push_back(*other);
+      if (other)
+        part.reflections.push_back(*other);
+      else if (const auto cell = cell_comment(one.line()))
+        part.cell = cell;
     }
     begin = newline + 1;
   }
@@ -163,8 +184,16 @@ void parse(Part& part, Refuse&& refuse) {
 }  // namespace
 
 std::vector<Reflection> read_hkl(const std::string& path) {
-  TextPieces text(path);
-  std::vector<Reflection> reflections;
+  return read_text_table(Input(path)).reflections;
+}
+
+ReflectionFile read_text_table(Input input) {
+  ReflectionFile file;
+  file.path = input.path();
+  file.format = "text";
+  const std::string& path = file.path;
+  TextPieces text(std::move(input));
+  std::vector<Reflection>& reflections = file.reflections;
   std::vector<Part> parts;
   const auto refuse = [&](std::string_view line, const char* where, const std::string& problem) {
     const std::string_view piece = text.piece();
@@ -188,6 +217,7 @@ std::vector<Reflection> read_hkl(const std::string& path) {
     });
     for (const Part& part : parts) {
       if (!fault) fault = part.fault;
+      if (part.cell) file.cell = part.cell;
       if (reflections.empty()) {
         // Lists are even: room for all that may come, of which only what is used becomes memory.
         const double pieces = static_cast<double>(text.known_bytes()) /
@@ -201,7 +231,7 @@ std::vector<Reflection> read_hkl(const std::string& path) {
   }
   if (fault) std::rethrow_exception(fault);
   if (reflections.empty()) throw InputError(path, 0, "holds no reflections");
-  return reflections;
+  return file;
 }
 
 }  // namespace nablabragg::io

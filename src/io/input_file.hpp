@@ -2,6 +2,7 @@
 // What the bytes mean is the readers' business.
 #pragma once
 #include <sys/stat.h>  // for fstat
+#include <unistd.h>    // for isatty
 
 #include <cerrno>
 #include <cstdint>
@@ -23,10 +24,16 @@ class InputFile {
     // Opening a directory succeeds; only reading would not.
     if (S_ISDIR(about.st_mode)) fail(EISDIR);
     regular_ = S_ISREG(about.st_mode);
+    // A terminal is where a person types, and its end comes.
+    device_ = S_ISBLK(about.st_mode) ||
+              (S_ISCHR(about.st_mode) && isatty(fileno(file_.get())) == 0);
     size_ = static_cast<std::uint64_t>(about.st_size);
   }
 
   const std::string& path() const { return path_; }
+
+  /// A disk, or something like /dev/zero.
+  bool is_device() const { return device_; }
 
   /// Throws for pipes and devices, whose length is not known before they end.
   std::uint64_t size() const {
@@ -60,7 +67,7 @@ class InputFile {
 
   std::string path_;
   std::unique_ptr<std::FILE, Close> file_;
-  bool regular_ = false;
+  bool regular_ = false, device_ = false;
   std::uint64_t size_ = 0;
 };
 

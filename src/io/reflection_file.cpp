@@ -1,5 +1,5 @@
-#include <fstream>
-
+// A file of reflections, whatever its format: which one it is, its bytes say.
+#include "io/reflections.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 
@@ -7,37 +7,70 @@ namespace nablabragg::io {
 
 namespace {
 
-enum class TableKind { text, mtz, mmcif };
+/// As much of the beginning as tells what the input is.
+std::string_view telling_head(Input& input) {
+  std::size_t bytes = 4096;
+  constexpr std::size_t most_bytes = std::size_t{1} << 22;
+  while (is_only_comment(input.head(bytes)) && input.head(bytes).size() == bytes &&
+         bytes < most_bytes)
+    bytes *= 4;
+  return input.head(bytes);
+}
 
-/// By content, since downloads lose their extensions; what is compressed goes by its name.
-TableKind kind_of(const std::string& path) {
-  if (path.ends_with(".cif.gz") || path.ends_with(".ent.gz")) return TableKind::mmcif;
-  std::ifstream in(path, std::ios::binary);
-  std::string line;
-  while (std::getline(in, line) && line.size() < 4096) {
-    if (line.starts_with("MTZ ")) return TableKind::mtz;
-    if (line.starts_with("data_")) return TableKind::mmcif;
-    if (!line.empty() && line[0] != '#' && line.find_first_not_of(" \t\r") != std::string::npos)
-      break;
-  }
-  return TableKind::text;
+std::string counted(long count, const char* one, const char* many) {
+  return std::to_string(count) + " " + (count == 1 ? one : many);
 }
 
 }  // namespace
 
-std::vector<Reflection> read_reflections(const std::string& path, const std::string& column) {
-  switch (kind_of(path)) {
-    case TableKind::mtz:
-      return read_mtz(path, column);
-    case TableKind::mmcif:
-      return read_sf_mmcif(path, column);
-    case TableKind::text:
-      break;
-  }
+void fail_as_model(const std::string& path) {
+  throw InputError(path, 0,
+                   "is an atomic model, which holds no reflections; nablabragg fcalc calculates "
+                   "them: nablabragg fcalc " +
+                       path + " -dmin 2 -o F.hkl");
+}
+
+ReflectionFile read_reflections(const std::string& path, const std::string& column) {
+  Input input(path);
+  const std::string_view head = telling_head(input);
+  if (begins_as_mtz(head)) return read_mtz({path, input.read_rest(most_input_bytes)}, column);
+  if (begins_as_cif(head)) return read_sf_mmcif({path, input.read_rest(most_input_bytes)}, column);
+  if (auto list = read_foreign_list(input, column)) return *std::move(list);
   if (!column.empty())
     throw UsageError("a column is named (" + column + "), and " + path +
                      " is neither an MTZ nor an SF-mmCIF file");
-  return read_hkl(path);
+  return read_text_table(std::move(input));
+}
+
+std::string origin_of(const ReflectionFile& file) {
+  if (file.taken.empty()) return {};
+  std::string text = file.path + ": " + file.taken;
+  if (!file.space_group.empty()) text += ", expanded by " + file.space_group;
+  if (file.missing > 0) text += ", " + counted(file.missing, "row", "rows") + " without a value";
+  if (file.repeated > 0)
+    text += ", " + counted(file.repeated, "reflection", "reflections") + " in several rows";
+  return text;
+}
+
+std::vector<std::string> notices_of(const ReflectionFile& file) {
+  std::vector<std::string> notices;
+  if (file.rejected > 0)
+    notices.push_back(counted(file.rejected, "row is", "rows are") +
+                      " left out, marked as unreliable or absent by symmetry");
+  if (file.negative > 0)
+    notices.push_back(
+        counted(file.negative, "negative intensity has", "negative intensities have") +
+        " no root and " + (file.negative == 1 ? "is" : "are") + " left out");
+  if (file.contradicting > 0) {
+    const MillerIndex& hkl = file.first_contradiction;
+    notices.push_back(counted(file.contradicting, "reflection stands", "reflections stand") +
+                      " in several rows that disagree, the first at " + std::to_string(hkl[0]) +
+                      " " + std::to_string(hkl[1]) + " " + std::to_string(hkl[2]) +
+                      "; the last row counts");
+  }
+  notices.insert(notices.end(), file.remarks.begin(), file.remarks.end());
+  for (std::string& notice : notices) notice.insert(0, file.path + ": ");
+  return notices;
 }
 
 }  // namespace nablabragg::io

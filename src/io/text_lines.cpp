@@ -14,7 +14,9 @@ namespace {
 // Enough for some threads to share, and little enough to stay in a cache.
 constexpr std::size_t piece_bytes = std::size_t{1} << 18, chunk_bytes = std::size_t{1} << 16;
 // Ten times the longest list of reflections one can think of; an endless pipe must end somewhere.
-constexpr std::size_t most_bytes = std::size_t{4} << 30;
+constexpr std::size_t most_bytes = most_input_bytes;
+// No line of a list is as long; what is, is something else.
+constexpr std::size_t most_line_bytes = std::size_t{1} << 24;
 
 /// Control bytes other than white space show that a file is binary.  Told without branches, so that
 /// compilers ask many bytes at a time.
@@ -33,11 +35,10 @@ bool holds_rubbish(std::string_view text) {
 }  // namespace
 
 void TextPieces::read_more(std::size_t bytes) {
-  if (bytes_ + bytes > most_bytes)
-    throw InputError(file_.path(), 0, "is longer than 4 GiB of text");
+  if (bytes_ + bytes > most_bytes) throw InputError(path(), 0, "is longer than 4 GiB of text");
   const std::size_t before = buffer_.size();
   buffer_.resize(before + bytes);
-  const std::size_t got = file_.read(buffer_.data() + before, bytes);
+  const std::size_t got = input_.read(buffer_.data() + before, bytes);
   buffer_.resize(before + got);
   bytes_ += got;
   at_end_ = got < bytes;
@@ -45,7 +46,7 @@ void TextPieces::read_more(std::size_t bytes) {
   if (holds_rubbish(std::string_view(buffer_).substr(before))) {
     const auto rubbish = std::find_if(buffer_.begin(), buffer_.end(), is_rubbish);
     throw InputError(
-        file_.path(),
+        path(),
         lines_before_ + line_at(buffer_, static_cast<std::size_t>(rubbish - buffer_.begin())),
         "holds control bytes, so it is not a text file");
   }
@@ -61,6 +62,10 @@ bool TextPieces::next() {
     read_more(chunk_bytes);
     const std::size_t newline = std::string_view(buffer_).substr(before).rfind('\n');
     if (newline != std::string_view::npos) end = before + newline + 1;
+    if (buffer_.size() - end > most_line_bytes)
+      throw InputError(path(), lines_before_ + line_at(buffer_, end),
+                       "is longer than " + std::to_string(most_line_bytes >> 20) +
+                           " MiB, so this is no list with a line for each entry");
   }
   used_ = at_end_ ? buffer_.size() : end;
   if (is_first && buffer_.starts_with("\xEF\xBB\xBF")) {
@@ -73,13 +78,13 @@ bool TextPieces::next() {
     if (at + 1 < text.size() && text[at + 1] != '\n' && text[at + 1] != '\r' && stray_return_ == 0)
       stray_return_ = lines_before_ + line_at(text, at);
   if (used_ == 0 && stray_return_ > 0)
-    throw InputError(file_.path(), stray_return_,
+    throw InputError(path(), stray_return_,
                      "holds a carriage return inside a line; lines must end with LF or CR LF");
   return used_ > 0;
 }
 
 std::string read_text(const std::string& path) {
-  TextPieces pieces(path);
+  TextPieces pieces{Input(path)};
   std::string text;
   while (pieces.next()) text += pieces.piece();
   return text;

@@ -6,19 +6,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include "io/input_file.hpp"
+#include <utility>  // for std::move
+#include "io/input_bytes.hpp"
 
 namespace nablabragg::io {
 
 /// A text file piece by piece: whole lines, as many as a large buffer holds.
 class TextPieces {
  public:
-  /// Throws InputError when the file cannot be opened.
-  explicit TextPieces(const std::string& path) : file_(path) {}
+  explicit TextPieces(Input input) : input_(std::move(input)) {}
 
   /// False after the last piece.  Throws InputError when the file cannot be read or is no text: at
-  /// once where it holds bytes that no text has, behind the last piece where lines do not end as
-  /// they should.
+  /// once where it holds bytes that no text has or a line without end, behind the last piece where
+  /// lines do not end as they should.
   bool next();
 
   /// Ends with a newline or, the last one, before a zero.  A UTF-8 byte order mark is dropped.
@@ -26,12 +26,13 @@ class TextPieces {
   /// Lines before the piece.
   long lines_before() const { return lines_before_; }
   /// Of the file, where it is known beforehand; else 0.
-  std::uint64_t known_bytes() const { return file_.known_bytes(); }
+  std::uint64_t known_bytes() const { return input_.known_bytes(); }
+  const std::string& path() const { return input_.path(); }
 
  private:
   void read_more(std::size_t bytes);
 
-  InputFile file_;
+  Input input_;
   std::string buffer_;     ///< the piece and what was read behind it
   std::size_t used_ = 0;   ///< bytes of the piece
   std::size_t bytes_ = 0;  ///< read so far
@@ -40,7 +41,7 @@ class TextPieces {
   bool at_end_ = false;
 };
 
-/// The whole file.  Throws like TextPieces.
+/// The whole file.  Throws like Input and TextPieces.
 std::string read_text(const std::string& path);
 
 std::size_t count_newlines(std::string_view text);

@@ -30,6 +30,25 @@ bool is_singular(const Mat3<Real>& m) {
   return !(abs(dot(m.a, cross(m.b, m.c))) > Real(1e-9) * scale);
 }
 
+/// Says why no crystal has this A matrix: left-handed axes, or edges [Angstrom] that no cell has.
+/// Empty: one may.
+template <class Real>
+std::string no_crystals_matrix(const Mat3<Real>& matrix, const Real& wavelength_A) {
+  constexpr double shortest_A = 2, longest_A = 10000;
+  const auto axes = axes_from_reciprocal<Real>(
+      reciprocal_from_mosflm(matrix, Real(1e-10) * wavelength_A), nullptr, Real(0));
+  if (!(axes.volume_A3 > Real(0)))
+    return "the axes of the A matrix are left-handed; turn the sign of one of its columns";
+  for (const auto& axis : {axes.real_A.a, axes.real_A.b, axes.real_A.c}) {
+    const double edge_A = value_of(length(axis));
+    if (!(edge_A >= shortest_A && edge_A <= longest_A))
+      return "the A matrix makes a cell with an edge of " + std::to_string(edge_A) +
+             " Angstrom, which no crystal has; its columns are a*, b*, c* [1/Angstrom] times the "
+             "wavelength [Angstrom]";
+  }
+  return {};
+}
+
 /// Throws UsageError for a description that cannot be of an experiment.
 template <class Real>
 void check(const BasicExperiment<Real>& e) {
@@ -67,6 +86,10 @@ void check(const BasicExperiment<Real>& e) {
   }
   if (e.crystal.mosflm_matrix && is_singular(*e.crystal.mosflm_matrix))
     throw UsageError(singular_matrix);
+  if (e.crystal.mosflm_matrix && e.quirks == Quirks::corrected())
+    if (const auto problem = no_crystals_matrix(*e.crystal.mosflm_matrix, e.beam.wavelength_A);
+        !problem.empty())
+      throw UsageError(problem);
   for (const auto& source : e.beam.sources)
     if (!(source.wavelength_A > Real(0)) || !(length(source.position) > Real(0)))
       throw UsageError("every source needs a direction and a positive wavelength");

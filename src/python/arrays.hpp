@@ -21,7 +21,8 @@ py::array_t<Number> array_from(std::vector<Number>&& values,
   return py::array_t<Number>(shape, data, owner);
 }
 
-/// Of an integer array (n, 2) of (slow, fast), or a bool array (slow, fast).  Throws UsageError.
-std::vector<PixelIndex> pixels_of(const py::object& pixels);
+/// Of an integer array (n, 2) of (slow, fast), or a bool array of the image's shape.  Throws
+/// UsageError.
+std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& experiment);
 
 }  // namespace nablabragg::python

@@ -1,12 +1,19 @@
 // What module.cpp puts together.
 #pragma once
 #include <pybind11/pybind11.h>
+#include <string>
 
 namespace nablabragg::python {
 
 namespace py = pybind11;
 
 void bind_errors(py::module_& module);
+/// Warns with SimulationWarning on the line that called the module's Python function.  Throws what
+/// a filter of warnings makes of it.
+void warn(const std::string& sentence);
+
+/// ReflectionFile, read_reflections().
+void bind_reflections(py::module_& module);
 /// SampledRange, Crystal, Beam, Detector, Scan, Sampling, StructureFactors, Experiment; parse().
 void bind_description(py::module_& module);
 /// simulate().

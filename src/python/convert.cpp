@@ -1,7 +1,9 @@
 #include "python/convert.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "nablabragg/error.hpp"
 
@@ -9,20 +11,61 @@ namespace nablabragg::python {
 
 namespace {
 
-[[noreturn]] void fail(const char* field, const std::string& needs, py::handle got) {
-  throw py::type_error(std::string(field) + " needs " + needs + ", not " +
-                       std::string(py::repr(got)));
+/// Of its numbers, as numpy calls it: 'f', 'i', 'b', 'c'...
+char kind_of(const py::array& array) { return array.dtype().kind(); }
+
+}  // namespace
+
+std::string described(py::handle value) {
+  constexpr std::size_t longest = 60;
+  const std::string type = Py_TYPE(value.ptr())->tp_name;
+  if (py::hasattr(value, "shape") && py::hasattr(value, "dtype"))
+    return "an array of " + std::string(py::str(value.attr("dtype"))) + " and shape " +
+           std::string(py::str(py::tuple(value.attr("shape"))));
+  const std::string text = py::repr(value);
+  if (text.size() <= longest && text.find('\n') == std::string::npos) return text;
+  if (py::isinstance<py::sequence>(value))
+    return "a " + type + " of " + std::to_string(py::len(value)) + " items";
+  return "an object of type " + type;
 }
 
-/// A float64 array of anything that numpy takes for one.
-py::array_t<double> array_of(py::handle value, const char* field, const std::string& needs) {
-  auto array = py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(value);
+void fail(const std::string& what_needs, const std::string& kind, py::handle got) {
+  throw py::type_error(what_needs + ' ' + kind + ", not " + described(got));
+}
+
+Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind_of_it) {
+  // numpy would take what is behind the gaps for numbers.
+  if (py::hasattr(value, "filled") && py::hasattr(value, "mask"))
+    throw py::type_error(what_needs +
+                         " an array without gaps, not a masked one; fill them first: "
+                         "array.filled(number)");
+  py::array given;
+  try {
+    given = py::module_::import("numpy").attr("asarray")(value);
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_Exception)) throw;
+    fail(what_needs, kind_of_it, value);
+  }
+  const char kind = kind_of(given);
+  if (kind == 'c')
+    throw py::type_error(what_needs +
+                         " real numbers, not complex ones; numpy.abs() gives their "
+                         "amplitudes");
+  if (std::string_view("biufO").find(kind) == std::string_view::npos)
+    fail(what_needs, kind_of_it, value);
+  // numpy makes NaN of None, and numbers of text.
+  if (kind == 'O')
+    for (const py::handle item : py::object(given.attr("ravel")()))
+      if (!PyNumber_Check(item.ptr())) fail(what_needs, kind_of_it, value);
+  auto array = Doubles::ensure(given);
   if (!array) {
     PyErr_Clear();
-    fail(field, needs, value);
+    fail(what_needs, kind_of_it, value);
   }
   return array;
 }
+
+namespace {
 
 std::string plural(std::size_t count) {
   return count == 1 ? "a number" : std::to_string(count) + " numbers";
@@ -31,24 +74,28 @@ std::string plural(std::size_t count) {
 }  // namespace
 
 std::vector<double> numbers(py::handle value, std::size_t count, const char* field) {
-  if (value.is_none() || py::isinstance<py::str>(value)) fail(field, plural(count), value);
-  const auto array = array_of(value, field, plural(count));
+  if (value.is_none()) fail(needs(field), plural(count), value);
+  const auto array = array_of(value, needs(field), plural(count));
   std::vector<double> values(count);
   if (array.ndim() == 0) {
     std::fill(values.begin(), values.end(), *array.data());
     return values;
   }
-  if (static_cast<std::size_t>(array.size()) != count) fail(field, plural(count), value);
+  if (static_cast<std::size_t>(array.size()) != count) fail(needs(field), plural(count), value);
   std::copy_n(array.data(), count, values.begin());
   return values;
 }
 
 double Convert<double>::from(py::handle x, const char* field) {
-  const double value = PyFloat_AsDouble(x.ptr());
-  if (PyErr_Occurred()) {
-    PyErr_Clear();
-    if (!py::isinstance<py::str>(x) || x.cast<std::string>() != "inf") fail(field, "a number", x);
+  if (py::isinstance<py::str>(x) && text_of(x) == "inf")
     return std::numeric_limits<double>::infinity();  // as JSON has it
+  // float() of a complex number of numpy's leaves its imaginary part out.
+  const bool is_complex = py::hasattr(x, "dtype") && py::hasattr(x.attr("dtype"), "kind") &&
+                          py::object(x.attr("dtype").attr("kind")).equal(py::str("c"));
+  const double value = is_complex ? 0 : PyFloat_AsDouble(x.ptr());
+  if (is_complex || PyErr_Occurred()) {
+    PyErr_Clear();
+    fail(needs(field), "a number", x);
   }
   return value;
 }
@@ -58,7 +105,7 @@ std::int64_t Convert<std::int64_t>::from(py::handle x, const char* field) {
   const long long value = index ? PyLong_AsLongLong(index.ptr()) : -1;
   if (PyErr_Occurred()) {
     PyErr_Clear();
-    fail(field, "a whole number", x);
+    fail(needs(field), "a whole number", x);
   }
   return value;
 }
@@ -66,17 +113,37 @@ std::int64_t Convert<std::int64_t>::from(py::handle x, const char* field) {
 int Convert<int>::from(py::handle x, const char* field) {
   const std::int64_t value = Convert<std::int64_t>::from(x, field);
   if (value < std::numeric_limits<int>::min() || value > std::numeric_limits<int>::max())
-    fail(field, "a smaller number", x);
+    fail(needs(field), "a smaller number", x);
   return static_cast<int>(value);
 }
 
 bool Convert<bool>::from(py::handle x, const char* field) {
-  const int truth = PyObject_IsTrue(x.ptr());
-  if (truth < 0) {
-    PyErr_Clear();
-    fail(field, "True or False", x);
-  }
-  return truth == 1;
+  if (PyBool_Check(x.ptr())) return x.ptr() == Py_True;
+  if (py::isinstance(x, py::module_::import("numpy").attr("bool_")))
+    return PyObject_IsTrue(x.ptr()) == 1;
+  // A text such as "False" has a truth as well, and it is the other one.
+  const auto whole = py::reinterpret_steal<py::object>(PyNumber_Index(x.ptr()));
+  if (!whole) PyErr_Clear();
+  if (!whole || !(whole.equal(py::int_(0)) || whole.equal(py::int_(1))))
+    fail(needs(field), "True or False", x);
+  return whole.equal(py::int_(1));
+}
+
+std::string Convert<std::string>::from(py::handle x, const char* field) {
+  if (!py::isinstance<py::str>(x)) fail(needs(field), "a str", x);
+  return text_of(x);
+}
+
+const Experiment& experiment_of(py::handle x) {
+  if (!py::isinstance<Experiment>(x)) fail("experiment needs", "an Experiment", x);
+  return x.cast<const Experiment&>();
+}
+
+std::string path_of(py::handle path) {
+  const auto bytes = py::module_::import("os").attr("fsencode")(path).cast<std::string>();
+  if (bytes.find('\0') != std::string::npos)
+    throw UsageError("the name of a file holds a zero byte");
+  return bytes;
 }
 
 Vec3d Convert<Vec3d>::from(py::handle x, const char* field) {
@@ -90,14 +157,14 @@ Mat3d Convert<Mat3d>::from(py::handle x, const char* field) {
 }
 
 UnitCell Convert<UnitCell>::from(py::handle x, const char* field) {
-  if (!PySequence_Check(x.ptr())) fail(field, "6 numbers", x);
+  if (!PySequence_Check(x.ptr())) fail(needs(field), "6 numbers", x);
   const auto c = numbers(x, 6, field);
   return {c[0], c[1], c[2], c[3], c[4], c[5]};
 }
 
 RegionOfInterest Convert<RegionOfInterest>::from(py::handle x, const char* field) {
-  const std::string needs = "(fast_min, fast_max, slow_min, slow_max)";
-  if (!PySequence_Check(x.ptr()) || py::len(x) != 4) fail(field, needs, x);
+  const std::string kind = "(fast_min, fast_max, slow_min, slow_max)";
+  if (!PySequence_Check(x.ptr()) || py::len(x) != 4) fail(needs(field), kind, x);
   const auto items = py::reinterpret_borrow<py::sequence>(x);
   const auto at = [&](std::size_t i) { return Convert<int>::from(items[i], field); };
   return {at(0), at(1), at(2), at(3)};
@@ -112,7 +179,7 @@ SampledRange<double> Convert<SampledRange<double>>::from(py::handle x, const cha
   };
   if (py::isinstance<py::dict>(x)) {
     for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(x)) {
-      const auto name = key.cast<std::string>();
+      const std::string name = py::isinstance<py::str>(key) ? text_of(key) : "";
       if (name == "range")
         read(value, range.range);
       else if (name == "step")
@@ -120,7 +187,7 @@ SampledRange<double> Convert<SampledRange<double>>::from(py::handle x, const cha
       else if (name == "steps")
         read(value, range.steps);
       else
-        fail(field, "range, step or steps", key);
+        fail(needs(field), "range, step or steps", key);
     }
   } else if (py::isinstance<py::tuple>(x) && py::len(x) == 2) {
     const auto pair = py::reinterpret_borrow<py::tuple>(x);
@@ -142,10 +209,10 @@ py::object Convert<std::vector<Source>>::to(const std::vector<Source>& sources) 
 std::vector<Source> Convert<std::vector<Source>>::from(py::handle x, const char* field) {
   std::vector<Source> sources;
   if (x.is_none()) return sources;
-  const std::string needs = "rows of five numbers: x, y, z, weight, wavelength";
-  const auto array = array_of(x, field, needs);
+  const std::string kind = "rows of five numbers: x, y, z, weight, wavelength";
+  const auto array = array_of(x, needs(field), kind);
   if (array.size() == 0) return sources;
-  if (array.ndim() != 2 || array.shape(1) != 5) fail(field, needs, x);
+  if (array.ndim() != 2 || array.shape(1) != 5) fail(needs(field), kind, x);
   const auto rows = array.unchecked<2>();
   for (py::ssize_t i = 0; i < rows.shape(0); ++i)
     sources.push_back({{rows(i, 0), rows(i, 1), rows(i, 2)}, rows(i, 3), rows(i, 4)});
@@ -163,11 +230,13 @@ py::object Convert<std::shared_ptr<const Mask>>::to(const std::shared_ptr<const 
 std::shared_ptr<const Mask> Convert<std::shared_ptr<const Mask>>::from(py::handle x,
                                                                        const char* field) {
   if (x.is_none()) return nullptr;
-  const auto array = py::array_t<bool, py::array::c_style | py::array::forcecast>::ensure(x);
-  if (!array || array.ndim() != 2) {
-    PyErr_Clear();
-    fail(field, "an array of two axes, slow x fast", x);
-  }
+  const std::string kind = "a bool array of two axes, slow x fast";
+  array_of(x, needs(field), kind);  // numbers
+  const py::array given = py::module_::import("numpy").attr("asarray")(x);
+  // What a float means here is not for us to say: 0.5, NaN.
+  if (given.ndim() != 2 || std::string_view("biu").find(kind_of(given)) == std::string_view::npos)
+    fail(needs(field), kind, x);
+  const auto array = py::array_t<bool, py::array::c_style | py::array::forcecast>(given);
   auto mask = std::make_shared<Mask>();
   mask->slow_pixels = static_cast<int>(array.shape(0));
   mask->fast_pixels = static_cast<int>(array.shape(1));
@@ -184,14 +253,14 @@ py::object Convert<Quirks>::to(const Quirks& quirks) {
 Quirks Convert<Quirks>::from(py::handle x, const char* field) {
   std::vector<std::string> names;
   if (py::isinstance<py::str>(x))
-    names.push_back(x.cast<std::string>());
+    names.push_back(text_of(x));
   else if (PySequence_Check(x.ptr()))
     for (const py::handle item : py::reinterpret_borrow<py::sequence>(x))
       names.emplace_back(py::str(item));
   else
-    fail(field, description::mode_kind, x);
+    fail(needs(field), description::mode_kind, x);
   const auto quirks = description::quirks_named(names);
-  if (!quirks) fail(field, description::mode_kind, x);
+  if (!quirks) fail(needs(field), description::mode_kind, x);
   return *quirks;
 }
 
@@ -204,11 +273,33 @@ py::array view_of(const std::shared_ptr<const StructureFactorGrid>& grid) {
   return view;
 }
 
+void check_amplitude(double F, const MillerIndex& hkl) {
+  if (std::isfinite(F)) return;
+  throw InputError("F of " + std::to_string(hkl[0]) + ' ' + std::to_string(hkl[1]) + ' ' +
+                   std::to_string(hkl[2]) + " is " + (std::isnan(F) ? "NaN" : "infinite") +
+                   "; give it a finite amplitude, or leave it out with "
+                   "StructureFactors.from_reflections(), where default_F stands for it");
+}
+
+void check_amplitudes(const StructureFactorGrid& grid) {
+  const auto values = grid.values();
+  const auto wrong = std::find_if(values.begin(), values.end(),
+                                  [](double F) { return !std::isfinite(F); });
+  if (wrong == values.end()) return;
+  auto offset = static_cast<int>(wrong - values.begin());
+  MillerIndex hkl = grid.min();
+  for (int axis = 2; axis >= 0; --axis) {
+    hkl[static_cast<std::size_t>(axis)] += offset % grid.extent(axis);
+    offset /= grid.extent(axis);
+  }
+  check_amplitude(*wrong, hkl);
+}
+
 std::shared_ptr<StructureFactorGrid> grid_from(py::handle values, const MillerIndex& min,
                                                const char* field) {
-  const std::string needs = "an array of three axes, h x k x l";
-  const auto array = array_of(values, field, needs);
-  if (array.ndim() != 3 || array.size() == 0) fail(field, needs, values);
+  const std::string kind = "an array of three axes, h x k x l";
+  const auto array = array_of(values, needs(field), kind);
+  if (array.ndim() != 3 || array.size() == 0) fail(needs(field), kind, values);
   MillerIndex max = min;
   for (std::size_t axis = 0; axis < 3; ++axis)
     max[axis] += static_cast<int>(array.shape(static_cast<py::ssize_t>(axis))) - 1;

@@ -17,6 +17,33 @@ namespace nablabragg::python {
 
 namespace py = pybind11;
 
+using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+/// Of a str.
+inline std::string text_of(py::handle x) { return py::reinterpret_borrow<py::str>(x); }
+
+/// What a user gave, in few words: its text where that is short, else its type and size.
+std::string described(py::handle value);
+
+/// Throws py::type_error: "`what_needs` `kind`, not ...", as in "cell needs 6 numbers, not 3".
+[[noreturn]] void fail(const std::string& what_needs, const std::string& kind, py::handle got);
+/// "cell needs"
+inline std::string needs(const char* field) { return std::string(field) + " needs"; }
+
+/// A float64 array of anything that numpy takes for an array of real numbers, without losing
+/// anything: complex numbers, text and gaps of masked arrays are a py::type_error.
+Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind);
+
+/// Throws py::type_error for anything else.
+const Experiment& experiment_of(py::handle x);
+
+/// Of a str, bytes or os.PathLike.  Throws UsageError for one that no file can have.
+std::string path_of(py::handle path);
+
+/// Throw InputError, naming the indices, for an amplitude that is NaN or infinite.
+void check_amplitude(double F, const MillerIndex& hkl);
+void check_amplitudes(const StructureFactorGrid& grid);
+
 /// The numbers of a sequence or an array, or of one number `count` times.  Throws py::type_error
 /// that names the field.
 std::vector<double> numbers(py::handle value, std::size_t count, const char* field);
@@ -42,6 +69,11 @@ template <>
 struct Convert<std::int64_t> {
   static py::object to(std::int64_t x) { return py::int_(x); }
   static std::int64_t from(py::handle x, const char* field);
+};
+
+template <>
+struct Convert<std::string> {
+  static std::string from(py::handle x, const char* field);
 };
 
 template <>
@@ -124,9 +156,7 @@ struct Convert<std::pair<T, T>> {
       return {both, both};
     }
     const auto items = py::reinterpret_borrow<py::sequence>(x);
-    if (items.size() != 2)
-      throw py::type_error(std::string(field) + " needs two values, not " +
-                           std::to_string(items.size()));
+    if (py::isinstance<py::str>(x) || items.size() != 2) fail(needs(field), "two values", x);
     return {Convert<T>::from(items[0], field), Convert<T>::from(items[1], field)};
   }
 };
@@ -143,8 +173,8 @@ struct Convert<std::pair<std::optional<T>, std::optional<T>>> {
   static Pair from(py::handle x, const char* field) {
     if (x.is_none()) return {};
     const auto items = py::reinterpret_borrow<py::sequence>(x);
-    if (!PySequence_Check(x.ptr()) || items.size() != 2)
-      throw py::type_error(std::string(field) + " needs two numbers");
+    if (!PySequence_Check(x.ptr()) || py::isinstance<py::str>(x) || items.size() != 2)
+      fail(needs(field), "two numbers", x);
     return {Convert<std::optional<T>>::from(items[0], field),
             Convert<std::optional<T>>::from(items[1], field)};
   }
@@ -162,9 +192,9 @@ struct Convert<Enum> {
   static Enum from(py::handle x, const char* field) {
     if (py::isinstance<py::str>(x))
       for (const auto& choice : description::Choices<Enum>::all)
-        if (x.cast<std::string>() == choice.name) return choice.value;
+        if (text_of(x) == choice.name) return choice.value;
     throw py::value_error(std::string(field) + " is one of " + description::names_of<Enum>() +
-                          ", not " + std::string(py::repr(x)));
+                          ", not " + described(x));
   }
 };
 
@@ -188,9 +218,7 @@ struct Convert<Part> {
   static constexpr const Part* tag = nullptr;
   static py::object to(const Part& part) { return py::cast(part); }
   static Part from(py::handle x, const char* field) {
-    if (!py::isinstance<Part>(x))
-      throw py::type_error(std::string(field) + " needs a " + class_name(tag) + ", not " +
-                           std::string(py::repr(x)));
+    if (!py::isinstance<Part>(x)) fail(needs(field), std::string("a ") + class_name(tag), x);
     return x.cast<Part>();
   }
 };
@@ -201,6 +229,7 @@ struct Convert<StructureFactors> {
   static py::object to(const StructureFactors& factors) { return py::cast(factors); }
   static StructureFactors from(py::handle x, const char* field) {
     if (py::isinstance<StructureFactors>(x)) return x.cast<StructureFactors>();
+    if (!PyNumber_Check(x.ptr())) fail(needs(field), "StructureFactors or a number", x);
     return {nullptr, Convert<double>::from(x, field)};
   }
 };

@@ -1,19 +1,31 @@
 // The parts of an experiment as Python classes, made from the tables of fields.
 #include <pybind11/numpy.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "description/unit_cells.hpp"
 #include "flags/command_line.hpp"
+#include "flags/flags.hpp"
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/reflection_table.hpp"
 #include "nablabragg/resolved.hpp"
 #include "python/bindings.hpp"
 #include "python/fields.hpp"
+#include "python/interruptible.hpp"
 
 namespace nablabragg::python {
 
 namespace {
+
+/// No Miller index is larger.
+constexpr double largest_index = 1e6;
 
 bool same_value(const py::object& a, const py::object& b) {
   if (py::isinstance<py::array>(a) || py::isinstance<py::array>(b))
@@ -38,6 +50,19 @@ std::string documentation(const char* name, const char* summary) {
          fields;
 }
 
+/// What inspect.signature() says of the class.
+template <class Part>
+py::object signature() {
+  const Part standard{};
+  const py::module_ inspect = py::module_::import("inspect");
+  const py::object parameter = inspect.attr("Parameter");
+  py::list keywords;
+  for (const Field<Part>& field : fields_of<Part>())
+    keywords.append(parameter(field.name, parameter.attr("KEYWORD_ONLY"),
+                              py::arg("default") = field.get(standard)));
+  return inspect.attr("Signature")(keywords);
+}
+
 template <class Part>
 void assign(Part& part, const py::kwargs& keywords, const char* name) {
   set_fields(part, keywords, name);
@@ -48,13 +73,18 @@ void assign(StructureFactors& factors, const py::kwargs& keywords, const char* n
   py::kwargs rest;
   for (const auto& [key, value] : keywords) rest[key] = value;
   if (rest.contains("F") && !rest["F"].is_none()) {
-    const py::object values = py::module_::import("numpy").attr("asarray")(rest["F"]);
+    const py::object given_F = rest["F"];
+    const Doubles values = array_of(given_F, "F needs", "an array of three axes, h x k x l");
+    if (py::hasattr(given_F, "dtype") &&
+        py::object(given_F.attr("dtype")).equal(py::dtype::of<bool>()))
+      fail("F needs", "amplitudes", given_F);
     MillerIndex min{};
     if (rest.contains("min") && !rest["min"].is_none()) {
       const auto given = numbers(rest["min"], 3, "min");
       for (std::size_t axis = 0; axis < 3; ++axis) {
+        if (!(std::abs(given[axis]) <= largest_index) || given[axis] != std::round(given[axis]))
+          throw UsageError("min needs three whole numbers, the indices of F[0, 0, 0]");
         min[axis] = static_cast<int>(given[axis]);
-        if (given[axis] != min[axis]) throw UsageError("min needs three whole numbers");
       }
     } else {
       for (const auto& extent : py::tuple(values.attr("shape")))
@@ -66,7 +96,9 @@ void assign(StructureFactors& factors, const py::kwargs& keywords, const char* n
       for (std::size_t axis = 0; axis < std::min<std::size_t>(3, shape.size()); ++axis)
         min[axis] = -shape[axis].cast<int>() / 2;
     }
-    factors.grid = grid_from(values, min, "F");
+    const auto grid = grid_from(values, min, "F");
+    check_amplitudes(*grid);
+    factors.grid = grid;
   } else if (rest.contains("F")) {
     factors.grid = nullptr;
   }
@@ -89,7 +121,10 @@ void check(const Experiment& experiment) {
 }
 
 template <class Part>
-Part make(const py::kwargs& keywords, const char* name) {
+Part make(const py::args& positional, const py::kwargs& keywords, const char* name) {
+  if (!positional.empty())
+    throw py::type_error(std::string(name) + " takes keywords: " + name + '(' +
+                         fields_of<Part>().front().name + "=...)");
   Part part{};
   assign(part, keywords, name);
   if constexpr (std::is_same_v<Part, Experiment>) check(part);
@@ -122,7 +157,10 @@ std::string representation(const Part& part, const char* name) {
 template <class Part>
 py::class_<Part> bind_part(py::module_& module, const char* name, const char* summary) {
   py::class_<Part> part(module, name, documentation<Part>(name, summary).c_str());
-  part.def(py::init([=](const py::kwargs& keywords) { return make<Part>(keywords, name); }));
+  part.def(py::init([=](const py::args& positional, const py::kwargs& keywords) {
+    return make<Part>(positional, keywords, name);
+  }));
+  part.attr("__signature__") = signature<Part>();
   py::list names;
   for (const Field<Part>& field : fields_of<Part>()) {
     names.append(field.name);
@@ -142,90 +180,176 @@ py::class_<Part> bind_part(py::module_& module, const char* name, const char* su
   part.def("__repr__", [=](const Part& self) { return representation(self, name); });
   part.def(py::pickle([](const Part& self) { return values_of(self); },
                       [=](const py::dict& values) {
-                        return make<Part>(py::kwargs(py::reinterpret_borrow<py::kwargs>(values)),
-                                          name);
+                        return make<Part>({}, py::reinterpret_borrow<py::kwargs>(values), name);
                       }));
   if constexpr (!std::is_same_v<Part, Experiment>)
     part.def(
         "replace",
-        [=](const Part& self, const py::kwargs& keywords) {
+        [=](const Part& self, const py::args& positional, const py::kwargs& keywords) {
           py::kwargs all;
           for (const auto& [key, value] : values_of(self)) all[key] = value;
           for (const auto& [key, value] : keywords) all[key] = value;
-          return make<Part>(all, name);
+          return make<Part>(positional, all, name);
         },
         "A copy with other values of the fields that the keywords name.");
   return part;
 }
 
 StructureFactors factors_of(std::shared_ptr<const StructureFactorGrid> grid, double default_F,
-                            const std::string& interpolation) {
-  return {std::move(grid), default_F,
-          Convert<Interpolation>::from(py::str(interpolation), "interpolation")};
+                            const py::object& interpolation) {
+  return {std::move(grid), default_F, Convert<Interpolation>::from(interpolation, "interpolation")};
 }
 
-StructureFactors read_factors(const py::object& path, const std::string& column, double default_F,
-                              const std::string& interpolation) {
-  const std::string name = py::str(py::module_::import("os").attr("fspath")(path));
-  std::shared_ptr<StructureFactorGrid> grid;
-  {
-    const py::gil_scoped_release release;
-    grid = std::make_shared<StructureFactorGrid>(
-        StructureFactorGrid::from_reflections(io::read_reflections(name, column), default_F));
-  }
-  return factors_of(std::move(grid), default_F, interpolation);
+/// Warns of a cell that is a little off that of the file; throws InputError for another one.
+void compare_cell(const py::object& given, const io::ReflectionFile& file) {
+  if (given.is_none()) return;
+  const UnitCell cell = Convert<UnitCell>::from(given, "cell");
+  if (!file.cell) return;
+  const UnitCell held = description::unit_cell(*file.cell);
+  const double difference = description::cell_difference(cell, held);
+  const std::string problem = "is of the cell " + description::text_of(held) + ", and cell is " +
+                              description::text_of(cell);
+  if (difference > description::other_cell_difference)
+    throw InputError(file.path, 0,
+                     problem + ", more than 5 % from it; for isomorphous data leave cell out");
+  if (difference > description::notable_cell_difference)
+    warn(file.path + ": " + problem + ", more than 1 % from it");
 }
 
-StructureFactors from_reflections(
-    const py::array_t<int, py::array::c_style | py::array::forcecast>& hkl,
-    const py::array_t<double, py::array::c_style | py::array::forcecast>& F, double default_F,
-    const std::string& interpolation) {
-  if (hkl.ndim() != 2 || hkl.shape(1) != 3 || F.ndim() != 1 || F.shape(0) != hkl.shape(0))
-    throw UsageError("hkl needs the shape (n, 3) and F the shape (n,)");
+/// What is taken from a list of reflections.
+struct Table {
+  io::ReflectionFile file;
+  std::shared_ptr<const StructureFactorGrid> grid;
+  Repeats repeats;
+};
+
+StructureFactors read_factors(const py::object& path, const py::object& column,
+                              const py::object& default_F, const py::object& interpolation,
+                              const py::object& cell) {
+  const auto fill = Convert<double>::from(default_F, "default_F");
+  const Table table = result_apart(
+      [name = path_of(path), fill,
+       wanted = Convert<std::string>::from(column, "column")](const auto&) {
+        Table read;
+        read.file = io::read_reflections(name, wanted);
+        try {
+          read.grid = std::make_shared<const StructureFactorGrid>(
+              grid_of(read.file.reflections, fill, read.repeats));
+        } catch (const InputError& error) {
+          throw InputError(read.file.path, 0, error.what());
+        }
+        return read;
+      });
+  compare_cell(cell, table.file);
+  for (const std::string& notice : io::notices_of(table.file)) warn(notice);
+  if (const std::string notice = notice_of(table.repeats); !notice.empty())
+    warn(table.file.path + ": " + notice);
+  return factors_of(table.grid, fill, interpolation);
+}
+
+/// Whole numbers of shape (n, 3).
+std::vector<MillerIndex> indices_of(const py::object& hkl) {
+  const auto given = array_of(hkl, "hkl needs", "whole numbers of shape (n, 3)");
+  if (given.ndim() != 2 || given.shape(1) != 3)
+    throw UsageError("hkl needs the shape (n, 3), not " +
+                     std::string(py::str(given.attr("shape"))));
+  const auto at = given.unchecked<2>();
+  std::vector<MillerIndex> list(static_cast<std::size_t>(given.shape(0)));
+  for (py::ssize_t i = 0; i < given.shape(0); ++i)
+    for (py::ssize_t axis = 0; axis < 3; ++axis) {
+      const double index = at(i, axis);
+      if (!(std::abs(index) <= largest_index) || index != std::round(index))
+        throw UsageError("hkl needs whole numbers; row " + std::to_string(i) + " holds " +
+                         std::string(py::str(py::float_(index))));
+      list[static_cast<std::size_t>(i)][static_cast<std::size_t>(axis)] = static_cast<int>(index);
+    }
+  return list;
+}
+
+StructureFactors from_reflections(const py::object& hkl, const py::object& amplitudes,
+                                  const py::object& default_F, const py::object& interpolation) {
+  const std::vector<MillerIndex> indices = indices_of(hkl);
+  const auto F = array_of(amplitudes, "F needs", "amplitudes of shape (n,)");
+  if (F.ndim() != 1 || static_cast<std::size_t>(F.shape(0)) != indices.size())
+    throw UsageError("F needs the shape (" + std::to_string(indices.size()) +
+                     ",), one amplitude for each row of hkl, not " +
+                     std::string(py::str(F.attr("shape"))));
   std::vector<Reflection> reflections;
-  const auto index = hkl.unchecked<2>();
-  const auto amplitude = F.unchecked<1>();
-  for (py::ssize_t i = 0; i < hkl.shape(0); ++i)
-    reflections.push_back({{index(i, 0), index(i, 1), index(i, 2)}, amplitude(i)});
-  return factors_of(std::make_shared<StructureFactorGrid>(
-                        StructureFactorGrid::from_reflections(reflections, default_F)),
-                    default_F, interpolation);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const double amplitude = F.data()[i];
+    check_amplitude(amplitude, indices[i]);
+    reflections.push_back({indices[i], amplitude});
+  }
+  const auto fill = Convert<double>::from(default_F, "default_F");
+  Repeats repeats;
+  auto grid = std::make_shared<const StructureFactorGrid>(grid_of(reflections, fill, repeats));
+  if (const std::string notice = notice_of(repeats); !notice.empty()) warn(notice);
+  return factors_of(std::move(grid), fill, interpolation);
 }
 
-py::tuple calculate(const py::object& model, double dmin, double k_sol, double b_sol,
-                    double default_F, const std::string& interpolation) {
-  const std::string path = py::str(py::module_::import("os").attr("fspath")(model));
-  if (!(dmin > 0)) throw UsageError("dmin is a resolution limit in Angstrom, above 0");
-  io::CalculatedFactors calculated;
-  std::shared_ptr<StructureFactorGrid> grid;
-  {
-    const py::gil_scoped_release release;
-    calculated = io::calculate_structure_factors(path, dmin, {k_sol, b_sol});
-    grid = std::make_shared<StructureFactorGrid>(
-        StructureFactorGrid::from_reflections(calculated.reflections, default_F));
+py::tuple calculate(const py::object& model, const py::object& dmin, const py::object& k_sol,
+                    const py::object& b_sol, const py::object& default_F,
+                    const py::object& interpolation) {
+  const auto limit = Convert<double>::from(dmin, "dmin");
+  if (!(limit > 0)) throw UsageError("dmin is a resolution limit in Angstrom, above 0");
+  const io::BulkSolvent solvent{Convert<double>::from(k_sol, "k_sol"),
+                                Convert<double>::from(b_sol, "b_sol")};
+  const auto fill = Convert<double>::from(default_F, "default_F");
+  auto [grid, cell] = result_apart([path = path_of(model), limit, solvent, fill](const auto&) {
+    const io::CalculatedFactors calculated = io::calculate_structure_factors(path, limit, solvent);
+    return std::pair(std::make_shared<const StructureFactorGrid>(
+                         StructureFactorGrid::from_reflections(calculated.reflections, fill)),
+                     std::to_array(calculated.cell));
+  });
+  return py::make_tuple(factors_of(std::move(grid), fill, interpolation),
+                        py::tuple(py::cast(cell)));
+}
+
+/// Those of the arguments that ask for what parse() does not give.
+std::string flags_without_effect(const std::vector<std::string>& arguments) {
+  constexpr std::string_view asks_for_nothing[] = {"-corrected", "-compat",     "-nonoise",
+                                                   "-nopgm",     "-noprogress", "-progress"};
+  std::string names;
+  for (const std::string& argument : arguments) {
+    const flags::Flag* const flag = flags::find_flag(argument);
+    if (!flag || (flag->group != "Output" && flag->group != "Running")) continue;
+    if (std::count(std::begin(asks_for_nothing), std::end(asks_for_nothing), flag->spellings[0]))
+      continue;
+    names.append(names.empty() ? "" : ", ").append(argument);
   }
-  const auto& c = calculated.cell;
-  return py::make_tuple(factors_of(std::move(grid), default_F, interpolation),
-                        py::make_tuple(c[0], c[1], c[2], c[3], c[4], c[5]));
+  return names;
 }
 
 Experiment parse(const std::vector<std::string>& arguments, const py::object& notices) {
-  flags::Request request;
-  Resolved resolved;
-  {
-    const py::gil_scoped_release release;
-    request = flags::parse_command_line(arguments);
-    flags::load_inputs(request);
-    resolved = resolve(request.experiment);
-  }
+  auto [request, resolved] = result_apart([arguments](const auto&) {
+    flags::Request read = flags::parse_command_line(arguments);
+    flags::load_inputs(read);
+    Resolved settled = resolve(read.experiment);
+    return std::pair(std::move(read), std::move(settled));
+  });
+  if (const std::string dropped = flags_without_effect(arguments); !dropped.empty())
+    warn("parse() makes an experiment and writes nothing, so that " + dropped +
+         (dropped.find(',') == std::string::npos ? " has" : " have") +
+         " no effect; dtype, threads and engine are arguments of simulate()");
   if (!notices.is_none()) {
     const auto say = [&](const std::string& line) { notices.attr("append")(line); };
+    if (!request.table_origin.empty()) say(request.table_origin);
     for (const std::string& line : request.warnings) say(line);
     if (!request.cache_message.empty() && !request.writes_cache) say(request.cache_message);
     for (const std::string& line : resolved.warnings) say(line);
     for (const std::string& line : flags::quirk_notices(request, resolved)) say(line);
   }
-  return request.experiment;
+  return std::move(request.experiment);
+}
+
+/// The table of structure factors whose box and checksum a text holds.
+Experiment from_json(const py::object& text, const py::object& structure_factors) {
+  std::shared_ptr<const StructureFactorGrid> grid;
+  if (!structure_factors.is_none())
+    grid = Convert<StructureFactors>::from(structure_factors, "structure_factors").grid;
+  Experiment e = experiment_from_json(Convert<std::string>::from(text, "text"), grid);
+  check(e);
+  return e;
 }
 
 }  // namespace
@@ -244,38 +368,11 @@ void bind_description(py::module_& module) {
   bind_part<Scan>(module, "Scan", "The rotation about the spindle during the exposure.");
   bind_part<Sampling>(module, "Sampling", "Which pixels are computed, and how finely.");
 
-  const char* reading =
-      "\n\ndefault_F [electrons] stands for what the table does not hold.  Raises InputError for a "
-      "file that cannot be read.";
   bind_part<StructureFactors>(module, "StructureFactors",
-                              "Amplitudes of the P1 cell on a dense box of Miller indices.")
-      .def_static(
-          "read", &read_factors, py::arg("path"), py::kw_only(), py::arg("column") = "",
-          py::arg("default_F") = 0.0, py::arg("interpolation") = "automatic",
-          (std::string("read(path, *, column='', default_F=0, interpolation='automatic')"
-                       "\n\nOf a text with h k l F in each line, an MTZ or an SF-mmCIF file; "
-                       "column names an amplitude column of the latter two.") +
-           reading)
-              .c_str())
-      .def_static(
-          "from_reflections", &from_reflections, py::arg("hkl"), py::arg("F"), py::kw_only(),
-          py::arg("default_F") = 0.0, py::arg("interpolation") = "automatic",
-          "from_reflections(hkl, F, *, default_F=0, interpolation='automatic')\n\nOf indices, "
-          "shape "
-          "(n, 3), and amplitudes [electrons], shape (n,).  A later duplicate replaces an earlier "
-          "one.  Raises UsageError for other shapes.");
-  module.def("calculate_structure_factors", &calculate, py::arg("path"), py::arg("dmin"),
-             py::kw_only(), py::arg("k_sol") = io::BulkSolvent{}.k_e_per_A3,
-             py::arg("b_sol") = io::BulkSolvent{}.b_A2, py::arg("default_F") = 0.0,
-             py::arg("interpolation") = "automatic",
-             (std::string(
-                  "calculate_structure_factors(path, dmin, *, k_sol=0.35, b_sol=46, default_F=0, "
-                  "interpolation='automatic')\n\n(StructureFactors, cell) of an atomic model (PDB "
-                  "or mmCIF, also gzipped) to the resolution dmin [A] with bulk solvent of density "
-                  "k_sol [electrons/A^3] and temperature factor b_sol [A^2]; cell is for "
-                  "Crystal(cell=...).") +
-              reading)
-                 .c_str());
+                              "Amplitudes of the P1 cell on a dense box of Miller indices.");
+  module.def("read_structure_factors", &read_factors);
+  module.def("structure_factors_from_reflections", &from_reflections);
+  module.def("calculate_structure_factors", &calculate);
 
   bind_part<Experiment>(module, "Experiment",
                         "Everything that makes an image.\n\nRaises UsageError for a description of "
@@ -284,22 +381,6 @@ void bind_description(py::module_& module) {
            "The experiment as JSON text.  Numbers come back to the bit; mask and sources are "
            "inside; of "
            "a table of structure factors only the box and a checksum.  Raises UsageError for NaN.")
-      .def_static(
-          "from_json",
-          [](const std::string& text, const StructureFactors* structure_factors) {
-            Experiment e = experiment_from_json(
-                text, structure_factors ? structure_factors->grid : nullptr);
-            check(e);
-            return e;
-          },
-          py::arg("text"), py::kw_only(), py::arg("structure_factors") = py::none(),
-          "from_json(text, *, structure_factors=None)\n\nThe experiment of a text that to_json() "
-          "made; what is left out has its default.\n\nstructure_factors : StructureFactors\n    "
-          "whose "
-          "table F the experiment has, where it has one\n\nRaises InputError, which names the key, "
-          "for "
-          "text that is no experiment and for another table, UsageError for what describes no "
-          "experiment.")
       .def_property_readonly(
           "shape",
           [](const Experiment& e) {
@@ -316,7 +397,8 @@ void bind_description(py::module_& module) {
           },
           "tuple of str: choices that were made for the user");
 
-  module.def("parse", &parse, py::arg("arguments"), py::arg("notices") = py::none());
+  module.def("experiment_from_json", &from_json);
+  module.def("parse", &parse);
 }
 
 }  // namespace nablabragg::python

@@ -17,10 +17,17 @@ py::handle make_exception(py::module_& module, const char* name, const char* hel
 }
 
 struct Exceptions {
-  py::handle error, usage, input, output, cancelled;
+  py::handle error, usage, input, output, cancelled, warning;
 } exceptions;
 
 }  // namespace
+
+void warn(const std::string& sentence) {
+  // Seen from the module's own Python function, which called: its caller's line.
+  constexpr py::ssize_t callers_caller = 2;
+  if (PyErr_WarnEx(exceptions.warning.ptr(), sentence.c_str(), callers_caller) != 0)
+    throw py::error_already_set();
+}
 
 void bind_errors(py::module_& module) {
   const py::handle exception = PyExc_Exception, value_error = PyExc_ValueError;
@@ -31,14 +38,21 @@ void bind_errors(py::module_& module) {
       module, "UsageError",
       "A parameter, flag or combination of them that describes no experiment; also a ValueError.",
       py::make_tuple(exceptions.error, value_error));
-  exceptions.input = make_exception(module, "InputError",
-                                    "A file that cannot be read or does not hold what it should.",
-                                    py::make_tuple(exceptions.error));
+  exceptions.input = make_exception(
+      module, "InputError",
+      "A file that cannot be read, or a file or table that does not hold what it should.",
+      py::make_tuple(exceptions.error));
   exceptions.output = make_exception(module, "OutputError", "A file that cannot be written.",
                                      py::make_tuple(exceptions.error));
   exceptions.cancelled = make_exception(
       module, "Cancelled", "The progress function returned False.  Ctrl-C is a KeyboardInterrupt.",
       py::make_tuple(exceptions.error));
+
+  const py::handle user_warning = PyExc_UserWarning;
+  exceptions.warning = make_exception(
+      module, "SimulationWarning",
+      "What is worth knowing about an experiment or an image that was made all the same.",
+      py::make_tuple(user_warning));
 
   // NOLINTNEXTLINE(performance-unnecessary-value-param): the type it must have
   py::register_exception_translator([](std::exception_ptr thrown) {

@@ -2,6 +2,7 @@
 #include "nablabragg/gradient.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "description/parameter_table.hpp"
@@ -17,7 +18,6 @@ namespace nablabragg::python {
 namespace {
 
 using Shapes = std::map<std::string, std::vector<std::size_t>, std::less<>>;
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 /// A float, or an array of the parameter's shape.
 py::object value_of(const std::vector<std::size_t>& shape, std::span<const double> values) {
@@ -28,19 +28,17 @@ py::object value_of(const std::vector<std::size_t>& shape, std::span<const doubl
 }
 
 /// An array of `shape` made from what a user gave; one number stands for all.
-Doubles shaped(py::handle given, const std::vector<py::ssize_t>& shape, const std::string& what) {
-  auto array = Doubles::ensure(given);
-  if (!array) {
-    PyErr_Clear();
-    throw py::type_error(what + " needs numbers, not " + std::string(py::repr(given)));
-  }
+/// `what_needs`: "the weights need", "cell [A A A deg deg deg] needs".
+Doubles shaped(py::handle given, const std::vector<py::ssize_t>& shape,
+               const std::string& what_needs) {
+  auto array = array_of(given, what_needs, "numbers");
   if (array.ndim() == 0) {
     Doubles all(shape);
     std::fill_n(all.mutable_data(), all.size(), *array.data());
     return all;
   }
   if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim()))
-    throw UsageError(what + " needs the shape " + std::string(py::str(py::tuple(py::cast(shape)))) +
+    throw UsageError(what_needs + " the shape " + std::string(py::str(py::tuple(py::cast(shape)))) +
                      ", not " + std::string(py::str(array.attr("shape"))));
   return array;
 }
@@ -57,7 +55,7 @@ std::string what_of(const Parameter& p) {
 
 std::vector<double> values_for(const Parameter& parameter, py::handle given) {
   const auto array = shaped(given, {parameter.shape.begin(), parameter.shape.end()},
-                            what_of(parameter));
+                            what_of(parameter) + " needs");
   return {array.data(), array.data() + array.size()};
 }
 
@@ -69,11 +67,12 @@ const StructureFactorGrid& table_of(const Experiment& e) {
 
 /// Other values on the table's box.
 std::shared_ptr<StructureFactorGrid> table_like(const StructureFactorGrid& table, py::handle F) {
-  const auto values = shaped(F, {table.extent(0), table.extent(1), table.extent(2)}, "F");
+  const auto values = shaped(F, {table.extent(0), table.extent(1), table.extent(2)}, "F needs");
   return grid_from(values, table.min(), "F");
 }
 
-py::object get_parameter(const Experiment& e, const std::string& name) {
+py::object get_parameter(const Experiment& e, const py::object& key) {
+  const auto name = Convert<std::string>::from(key, "the name of a parameter");
   if (name == "F") {
     table_of(e);
     return view_of(e.structure_factors.grid);
@@ -82,7 +81,10 @@ py::object get_parameter(const Experiment& e, const std::string& name) {
   return value_of(p.shape, p.values);
 }
 
-Experiment replace(const Experiment& experiment, const py::kwargs& keywords) {
+Experiment replace(const Experiment& experiment, const py::args& positional,
+                   const py::kwargs& keywords) {
+  if (!positional.empty())
+    throw py::type_error("replace() takes keywords: replace(distance=...), replace(crystal=...)");
   Experiment changed = experiment;
   const auto& fields = fields_of<Experiment>();
   const auto field_named = [&](const std::string& name) {
@@ -91,14 +93,16 @@ Experiment replace(const Experiment& experiment, const py::kwargs& keywords) {
   };
   // Whole parts first: a parameter named as well is one of theirs.
   for (const auto& [key, value] : keywords)
-    if (const auto field = field_named(key.cast<std::string>()); field != fields.end())
+    if (const auto field = field_named(text_of(key)); field != fields.end())
       field->set(changed, value);
   std::optional<SettledExperiment> settled;
   for (const auto& [key, value] : keywords) {
-    const auto name = key.cast<std::string>();
+    const auto name = text_of(key);
     if (field_named(name) != fields.end()) continue;
     if (name == "F") {
-      changed.structure_factors.grid = table_like(table_of(changed), value);
+      const auto table = table_like(table_of(changed), value);
+      check_amplitudes(*table);
+      changed.structure_factors.grid = table;
     } else {
       if (!settled) changed = settled.emplace(changed).experiment();
       description::set_parameter(changed, name, values_for(parameter(*settled, name), value));
@@ -120,7 +124,7 @@ Selection selection_of(const SettledExperiment& e, const py::object& pixels) {
     const Panel& panel = e.resolved().panel;
     selection.shape = {panel.slow_pixels, panel.fast_pixels};
   } else {
-    selection.list = pixels_of(pixels);
+    selection.list = pixels_of(pixels, e.experiment());
     selection.shape = {static_cast<py::ssize_t>(selection.list->size())};
   }
   return selection;
@@ -137,10 +141,13 @@ py::dict dict_of(const SettledExperiment& e, Gradient&& gradient) {
   return named;
 }
 
+constexpr const char* the_weights = "the weights need";
+
 ValueAndGradient weighted(const SettledExperiment& e, const Selection& selection,
-                          py::handle weights, const ComputeOptions& options,
-                          const py::object& progress, Part part = {}) {
-  const auto w = shaped(weights, selection.shape, "the weights");
+                          py::handle weights, const char* weights_need,
+                          const ComputeOptions& options, const py::object& progress,
+                          Part part = {}) {
+  const auto w = shaped(weights, selection.shape, weights_need);
   const std::span<const double> numbers(w.data(), static_cast<std::size_t>(w.size()));
   ValueAndGradient result;
   const auto work = [&](const ComputeOptions& all) {
@@ -162,15 +169,30 @@ py::array_t<double> photons_of(const SettledExperiment& e, const Selection& sele
   return array_from(std::move(pixels), selection.shape);
 }
 
-py::tuple py_value_and_gradient(const Experiment& experiment, const py::object& loss,
-                                const py::object& dtype, int threads, const py::object& pixels,
-                                const py::object& progress, const std::string& engine,
-                                const py::object& device, const std::string& summation) {
-  const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
-  const SettledExperiment e(experiment);
+/// An experiment, the pixels that a call is about, and how to compute them.
+struct Call {
+  const SettledExperiment e;
+  const ComputeOptions options;
+  const py::object pixels, progress;
+
+  Call(const py::object& experiment, const py::dict& asked)
+      : e(experiment_of(experiment)),
+        options(options_of(asked)),
+        pixels(asked["pixels"]),
+        progress(asked["progress"]) {}
+
+  std::vector<PixelIndex> listed_or_visited() const {
+    return pixels.is_none() ? visited_pixels(e) : pixels_of(pixels, e.experiment());
+  }
+};
+
+py::tuple py_value_and_gradient(const py::object& experiment, const py::object& loss,
+                                const py::dict& asked) {
+  const Call call(experiment, asked);
+  const auto& [e, options, pixels, progress] = call;
   const Selection selection = selection_of(e, pixels);
   if (!PyCallable_Check(loss.ptr())) {
-    ValueAndGradient result = weighted(e, selection, loss, options, progress);
+    ValueAndGradient result = weighted(e, selection, loss, the_weights, options, progress);
     return py::make_tuple(result.value, dict_of(e, std::move(result.gradient)));
   }
   // The user's function runs here, on the thread that called.
@@ -180,22 +202,34 @@ py::tuple py_value_and_gradient(const Experiment& experiment, const py::object& 
     throw py::type_error("the loss function returns (value, dvalue/dimage)");
   const auto pair = py::reinterpret_borrow<py::tuple>(answer);
   const double value = Convert<double>::from(pair[0], "the loss function's value");
-  ValueAndGradient result = weighted(e, selection, pair[1], options, progress, {image_share, 1});
+  constexpr const char* slopes = "the loss function's derivative needs";
+  if (!std::isfinite(value)) {
+    shaped(pair[1], selection.shape, slopes);
+    return py::make_tuple(value, dict_of(e, undefined_gradient(e)));
+  }
+  ValueAndGradient result = weighted(e, selection, pair[1], slopes, options, progress,
+                                     {image_share, 1});
   return py::make_tuple(value, dict_of(e, std::move(result.gradient)));
 }
 
-py::tuple py_jacobian(const Experiment& experiment, const py::object& names,
-                      const py::object& pixels, const py::object& dtype, int threads,
-                      const py::object& progress, const std::string& engine,
-                      const py::object& device, const std::string& summation) {
-  const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
+py::dict py_vjp(const py::object& experiment, const py::object& weights, const py::dict& asked) {
+  const Call call(experiment, asked);
+  return dict_of(call.e, weighted(call.e, selection_of(call.e, call.pixels), weights, the_weights,
+                                  call.options, call.progress)
+                             .gradient);
+}
+
+py::tuple py_jacobian(const py::object& experiment, const py::object& names,
+                      const py::dict& asked) {
+  const Call call(experiment, asked);
+  const auto& [e, options, pixels, progress] = call;
   std::vector<std::string> wanted;
-  if (py::isinstance<py::str>(names))
-    wanted.push_back(names.cast<std::string>());
+  if (py::isinstance<py::str>(names) || !PySequence_Check(names.ptr()))
+    wanted.push_back(Convert<std::string>::from(names, "names"));
   else
-    wanted = names.cast<std::vector<std::string>>();
-  const SettledExperiment e(experiment);
-  const std::vector<PixelIndex> list = pixels.is_none() ? visited_pixels(e) : pixels_of(pixels);
+    for (const py::handle name : names)
+      wanted.push_back(Convert<std::string>::from(name, "the name of a parameter"));
+  const std::vector<PixelIndex> list = call.listed_or_visited();
   Jacobian result;
   run_interruptible(options, progress,
                     [&](const ComputeOptions& all) { result = jacobian(e, wanted, list, all); });
@@ -212,22 +246,20 @@ py::tuple py_jacobian(const Experiment& experiment, const py::object& names,
                         py::tuple(py::cast(result.columns)), indices);
 }
 
-py::array py_jvp(const Experiment& experiment, const py::dict& direction, const py::object& dtype,
-                 int threads, const py::object& pixels, const py::object& progress,
-                 const std::string& engine, const py::object& device,
-                 const std::string& summation) {
-  const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
-  const SettledExperiment e(experiment);
+py::array py_jvp(const py::object& experiment, const py::object& direction, const py::dict& asked) {
+  const Call call(experiment, asked);
+  const auto& [e, options, pixels, progress] = call;
+  if (!py::isinstance<py::dict>(direction)) fail("direction needs", "a dict of names", direction);
   NamedValues named;
   std::shared_ptr<StructureFactorGrid> table;
-  for (const auto& [key, value] : direction) {
+  for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(direction)) {
     const std::string name = py::str(key);
     if (name == "F")
-      table = table_like(table_of(experiment), value);
+      table = table_like(table_of(e.experiment()), value);
     else
       named[name] = values_for(parameter(e, name), value);
   }
-  const std::vector<PixelIndex> list = pixels.is_none() ? visited_pixels(e) : pixels_of(pixels);
+  const std::vector<PixelIndex> list = call.listed_or_visited();
   std::vector<double> change;
   run_interruptible(options, progress, [&](const ComputeOptions& all) {
     change = jvp(e, named, list, all, table.get());
@@ -240,16 +272,6 @@ py::array py_jvp(const Experiment& experiment, const py::dict& direction, const 
     image[static_cast<std::size_t>(list[i].slow * shape[1] + list[i].fast)] = change[i];
   return array_from(std::move(image), shape);
 }
-
-constexpr const char* common = R"(
-dtype : 'float64' or 'float32'
-    of the arithmetic; results are float64
-pixels : int array (n, 2) of (slow, fast), or bool array (slow, fast)
-    only these, in arrays of shape (n,)
-threads, progress, engine, device, summation
-    as simulate() takes them; by 'reference' the value is that of its own image
-
-Raises what simulate() raises, and UsageError for wrong shapes and names.)";
 
 }  // namespace
 
@@ -272,7 +294,9 @@ void bind_gradients(py::module_& module) {
          "UsageError for other names.");
   method(
       "__contains__",
-      [](const Experiment& e, const std::string& name) {
+      [](const Experiment& e, const py::object& key) {
+        if (!py::isinstance<py::str>(key)) return false;
+        const auto name = text_of(key);
         if (name == "F") return e.structure_factors.grid != nullptr;
         const auto all = parameters(e);
         return std::any_of(all.begin(), all.end(), [&](const auto& p) { return p.name == name; });
@@ -305,55 +329,10 @@ void bind_gradients(py::module_& module) {
       },
       "dict of name to unit (a str), or to a tuple of one for each number of the parameter");
 
-  const auto keywords = [&](const char* name, auto function, const std::string& help,
-                            const auto&... arguments) {
-    module.def(name, function, py::arg("experiment"), arguments..., py::kw_only(),
-               py::arg("dtype") = "float64", py::arg("threads") = 0, py::arg("pixels") = py::none(),
-               py::arg("progress") = py::none(), py::arg("engine") = "cpu",
-               py::arg("device") = py::none(), py::arg("summation") = "auto",
-               (help + common).c_str());
-  };
-  keywords(
-      "value_and_gradient", &py_value_and_gradient,
-      R"(value_and_gradient(experiment, loss, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
-
-A number that depends on the image, and its derivative with respect to all that made the image:
-(value, gradient), gradient a dict of the names, shapes and units of experiment.parameters, and F, an
-array on the box of the table of structure factors, where there is one.
-
-loss : array (slow, fast), or a function
-    the weights w of sum(w * image); or a function image -> (value, dvalue/dimage), called once with
-    the float64 image)",
-      py::arg("loss"));
-  keywords(
-      "vjp",
-      [](const Experiment& described, const py::object& weights, const py::object& dtype,
-         int threads, const py::object& pixels, const py::object& progress,
-         const std::string& engine, const py::object& device, const std::string& summation) {
-        const ComputeOptions options = options_of(dtype, threads, engine, device, summation);
-        const SettledExperiment e(described);
-        return dict_of(e,
-                       weighted(e, selection_of(e, pixels), weights, options, progress).gradient);
-      },
-      R"(vjp(experiment, weights, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
-
-Weights x Jacobian: the gradient of sum(weights * image) as value_and_gradient() gives it.
-
-weights : array (slow, fast))",
-      py::arg("weights"));
-  keywords(
-      "jvp", &py_jvp,
-      R"(jvp(experiment, direction, *, dtype='float64', threads=0, pixels=None, progress=None, engine='cpu', device=None, summation='auto')
-
-Jacobian x direction: how fast every pixel changes along a direction, an array (slow, fast).
-
-direction : dict of name to number or array
-    of some of experiment.parameters, in their shapes and units; F on the table's box)",
-      py::arg("direction"));
-  module.def("jacobian", &py_jacobian, py::arg("experiment"), py::arg("names"),
-             py::arg("pixels") = py::none(), py::kw_only(), py::arg("dtype") = "float64",
-             py::arg("threads") = 0, py::arg("progress") = py::none(), py::arg("engine") = "cpu",
-             py::arg("device") = py::none(), py::arg("summation") = "auto");
+  module.def("value_and_gradient", &py_value_and_gradient);
+  module.def("vjp", &py_vjp);
+  module.def("jvp", &py_jvp);
+  module.def("jacobian", &py_jacobian);
 }
 
 }  // namespace nablabragg::python

@@ -2,6 +2,9 @@
 #pragma once
 #include <pybind11/pybind11.h>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
 #include "nablabragg/simulate.hpp"
 
 namespace nablabragg::python {
@@ -20,13 +23,29 @@ struct Part {
 void run_interruptible(ComputeOptions options, const py::object& progress,
                        const std::function<void(const ComputeOptions&)>& work, Part part = {});
 
+/// Runs `work`, of reading or of preparing, on a thread of its own and waits for it here.  A signal
+/// handler's exception is raised within a second: `work` hears by its argument that it is to stop;
+/// if it does not listen, as what reads from a pipe that nobody fills, it is left to itself.  So it
+/// must own all that it uses.
+void run_apart(std::function<void(const std::function<bool()>& may_go_on)> work);
+
+/// The same for work with a result.
+template <class Work>
+auto result_apart(Work work) {
+  using Result = decltype(work(std::function<bool()>()));
+  const auto result = std::make_shared<std::optional<Result>>();
+  run_apart([result, work = std::move(work)](const std::function<bool()>& may_go_on) {
+    result->emplace(work(may_go_on));
+  });
+  return std::move(**result);
+}
+
 /// "float32" or "float64", as str, numpy.dtype or type.  Throws UsageError.
 Precision precision_of(const py::object& dtype);
 
-/// The options of simulate(), value_and_gradient() and their like.
-/// `device`, unless None, stands for `engine`: "auto" is what is fastest here.  Throws UsageError
-/// for an engine or a summation that this library does not have.
-ComputeOptions options_of(const py::object& dtype, int threads, const std::string& engine,
-                          const py::object& device, const std::string& summation);
+/// From "dtype", "threads", "engine", "device" and "summation", as simulate(), value_and_gradient()
+/// and their like take them.  Throws py::type_error, and UsageError for an engine or a summation
+/// that this library does not have.
+ComputeOptions options_of(const py::dict& asked);
 
 }  // namespace nablabragg::python

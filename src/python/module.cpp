@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The compiled part of nablabragg; import nablabragg instead.";
   module.attr("__version__") = nablabragg::version();
   python::bind_errors(module);
+  python::bind_reflections(module);
   python::bind_description(module);
   python::bind_images(module);
   python::bind_gradients(module);

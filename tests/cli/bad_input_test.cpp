@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>  // for strerror
 #include <random>
 
@@ -103,11 +104,17 @@ TEST_F(BadInput, HklFileWithAmplitudesThatAreNoNumbers) {
   expect_bad_hkl("nan 0 0 10\n", {"F.hkl:1", "h is no whole number"});
 }
 
-TEST_F(BadInput, HklFileWithAStrayIndexNamesTheMemoryItWouldNeed) {
+TEST_F(BadInput, HklFileWithAStrayIndexNamesItAndTheMemoryItWouldNeed) {
   // 1000001^3 values of 8 bytes
   expect_bad_hkl("0 0 0 10\n1000000 1000000 1000000 5\n",
-                 {"F.hkl: ", ": their table would need 7629417419456 MiB of memory and at most ",
-                  " MiB may be used; look for a stray index\n"});
+                 {"F.hkl: the table of structure factors would need 7629417419456 MiB for 2 "
+                  "reflections, nearly all of it empty: ",
+                  " lies far from the others; look for a stray index\n"});
+  // 2 GB, which would be taken on a machine that has them.
+  std::string text;
+  for (int h = 0; h < 30; ++h) text += std::to_string(h) + " 1 2 5\n";
+  expect_bad_hkl(text + "0 3000 3000 7\n1 2 3 4\n" + "0 -20 700 8\n",
+                 {"F.hkl: ", "MiB", "0 3000 3000 lies far from the others"});
 }
 
 TEST_F(BadInput, HklFileWithIndicesAtTheEndsOfTheNumberRange) {
@@ -389,6 +396,42 @@ TEST_F(BadInput, StrayArgumentsAreNamedAndDoNoHarm) {
   EXPECT_EQ(outcome.err,
             "nablabragg: 'stray' belongs to no flag and is ignored\n"
             "nablabragg: 'words' belongs to no flag and is ignored\n");
+}
+
+// An image that holds numbers that are none: refused by -corrected, kept and named by compat.
+
+const std::string finite_until =
+    "-cell 50 60 70 90 90 90 -N 5 -detpixels 32 -pixel 0.05 -oversample 1 "
+    "-seed 1 -nocache -noprogress ";
+
+TEST_F(BadInput, AnImageThatIsNotFiniteIsRefusedWithItsFirstPixelAndWhatMayHaveLedToIt) {
+  for (const auto& [flags, cause] : std::vector<std::pair<std::string, std::string>>{
+           {"-default_F 1e30", "the largest is 1e+30 electrons"},
+           {"-default_F 1e200", "the largest is 1e+200 electrons"},
+           {"-default_F 1 -fluence 1e300", "the fluence (1e+300 photons/m^2)"}})
+    expect_error(
+        finite_until + "-corrected -floatfile a.bin -noisefile b.img -pngfile c.png " + flags,
+        usage, {"pixels are NaN or infinite, first at pixel fast ", cause, "nothing was written"});
+}
+
+TEST_F(BadInput, AnImageOfNanoBraggsThatIsNotFiniteIsWrittenAndNamedOnStandardError) {
+  const Outcome outcome = run(finite_until + "-default_F 1e30 -floatfile a.bin -nonoise -nopgm");
+  EXPECT_EQ(outcome.exit_code, 0);
+  const std::vector<float> photons = test::read_floats(folder.path() / "a.bin");
+  const auto wrong = [](float x) { return !std::isfinite(x); };
+  const auto first = std::find_if(photons.begin(), photons.end(), wrong) - photons.begin();
+  const auto count = std::count_if(photons.begin(), photons.end(), wrong);
+  ASSERT_GT(count, 0);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("nablabragg: " + std::to_string(count) +
+                        " of 1024 pixels are NaN or infinite, first at pixel fast " +
+                        std::to_string(first % 32) + " slow " + std::to_string(first / 32) + "; "));
+}
+
+TEST_F(BadInput, AFiniteImageIsNotNamed) {
+  const Outcome outcome = run(finite_until + "-corrected -default_F 100 -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, IsEmpty());
 }
 
 }  // namespace

@@ -5,12 +5,15 @@
 #include <rapidcheck/gtest.h>
 
 #include <fstream>
+#include <limits>
 #include <numeric>
 
 #include "engine/engine.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
+#include "plan/make_plan.hpp"
 #include "plan/plan_calculus.hpp"
+#include "support/engines.hpp"
 #include "support/experiment.hpp"
 #include "support/message_of.hpp"
 #include "support/random_experiment.hpp"
@@ -529,6 +532,140 @@ TEST(Gradients, OfRunningProductsAreRefused) {
       "-cell 70 80 90 85 95 105 -default_F 100 -N 5 -detpixels 16 -oversample_omega");
   EXPECT_THAT(message_of<UsageError>([&] { value_and_gradient(e, std::vector<double>(256, 1.0)); }),
               testing::HasSubstr("give -corrected"));
+}
+
+// ---- Weights, losses and directions that are no numbers -----------------------------------------
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Narrow spots: most tiles are dark, and passed over.
+Experiment mostly_dark() {
+  return experiment_with_table(
+      "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -N 40 -lambda 1 -distance 100 "
+      "-detpixels 48 -pixel 0.4 -oversample 1 -gauss_xtal -dispersion 1 -dispsteps 3 ");
+}
+
+std::vector<ComputeOptions> every_engine() {
+  return {reference_engine(), cpu_engine(Precision::float32), cpu_engine(Precision::float64)};
+}
+
+void expect_nan(const Gradient& gradient, const Experiment& e) {
+  for (const Parameter& p : parameters(e)) {
+    const auto& slopes = gradient.parameters.at(p.name);
+    EXPECT_EQ(slopes.size(), p.values.size()) << p.name;
+    for (const double slope : slopes) EXPECT_TRUE(std::isnan(slope)) << p.name;
+  }
+  ASSERT_EQ(gradient.structure_factors != nullptr, e.structure_factors.grid != nullptr);
+  if (!gradient.structure_factors) return;
+  EXPECT_THAT(gradient.structure_factors->values(), testing::Each(testing::IsNan()));
+}
+
+TEST(NoNumbers, AmongTheWeightsMakeEveryDerivativeNaNHoweverDarkTheImageIs) {
+  const Experiment e = mostly_dark();
+  const auto light = photons(e);
+  const auto darkest = static_cast<std::size_t>(std::min_element(light.begin(), light.end()) -
+                                                light.begin());
+  ASSERT_EQ(light[darkest], 0);
+  for (const ComputeOptions& options : every_engine())
+    for (const double wrong : {nan, infinity, -infinity}) {
+      std::vector<double> weights(light.size(), 1.0);
+      weights[darkest] = wrong;
+      const auto one = value_and_gradient(e, weights, options);
+      EXPECT_TRUE(std::isnan(one.value));
+      expect_nan(one.gradient, e);
+      weights.assign(light.size(), wrong);
+      const auto all = value_and_gradient(e, weights, options);
+      EXPECT_TRUE(std::isnan(all.value));
+      expect_nan(all.gradient, e);
+      const std::vector<PixelIndex> pixels{{1, 2}, {3, 4}};
+      expect_nan(value_and_gradient(e, pixels, std::vector{1.0, wrong}, options).gradient, e);
+    }
+}
+
+TEST(NoNumbers, AreTheDerivativesOfSourcesWhoseWeightsAreIgnoredToo) {
+  Experiment e = experiment_of(
+      "-cell 70 80 90 85 95 105 -default_F 100 -N 5 -detpixels 16 -pixel 0.8 -oversample 1");
+  e.beam.sources = {{{-1, 0, 0}, 1, 1.0}, {{-1, 0.01, 0}, 2, 1.1}};
+  expect_nan(value_and_gradient(e, std::vector<double>(256, nan)).gradient, e);
+}
+
+TEST(NoNumbers, OutsideTheRegionOfInterestAndTheMaskHaveNoEffect) {
+  Experiment e = mostly_dark();
+  auto mask = std::make_shared<Mask>();
+  mask->fast_pixels = mask->slow_pixels = 48;
+  mask->keep.assign(48 * 48, 1);
+  mask->keep[5 * 48 + 7] = 0;
+  e.sampling.mask = mask;
+  e.sampling.roi = RegionOfInterest{2, 40, 3, 45};
+  for (const ComputeOptions& options : every_engine()) {
+    std::vector<double> weights(48 * 48, 1.0);
+    const auto plain = value_and_gradient(e, weights, options);
+    weights[5 * 48 + 7] = nan;                              // masked out
+    weights[2 * 48 + 7] = weights[5 * 48 + 41] = infinity;  // beside the region of interest
+    const auto same = value_and_gradient(e, weights, options);
+    EXPECT_EQ(same.value, plain.value);
+    EXPECT_EQ(same.gradient.parameters, plain.gradient.parameters);
+    weights[5 * 48 + 8] = nan;
+    expect_nan(value_and_gradient(e, weights, options).gradient, e);
+  }
+}
+
+TEST(NoNumbers, ThatALossReturnsMakeEveryDerivativeNaN) {
+  const Experiment e = mostly_dark();
+  for (const ComputeOptions& options : every_engine())
+    for (const double wrong : {nan, infinity, -infinity}) {
+      // The loss without its slopes: also where there is no pixel at all.
+      const auto loss = [&](auto, auto) { return wrong; };
+      const auto value = value_and_gradient(e, loss, options);
+      EXPECT_FALSE(std::isfinite(value.value));
+      EXPECT_EQ(value.photons.size(), 48u * 48u);
+      expect_nan(value.gradient, e);
+      expect_nan(value_and_gradient(e, std::span<const PixelIndex>(), loss, options).gradient, e);
+      // The slopes without the loss.
+      const auto slopes = [&](auto, std::span<double> to) {
+        to[0] = wrong;
+        return 3.0;
+      };
+      const auto by_slopes = value_and_gradient(e, slopes, options);
+      EXPECT_EQ(by_slopes.value, 3);
+      expect_nan(by_slopes.gradient, e);
+    }
+}
+
+TEST(NoNumbers, InADirectionMakeEveryChangeNaN) {
+  const Experiment e = mostly_dark();
+  const auto pixels = visited_pixels(e);
+  for (const ComputeOptions& options : every_engine())
+    for (const double wrong : {nan, infinity}) {
+      for (const auto& [name, values] :
+           NamedValues{{"misset", {0, wrong, 0}}, {"default_F", {wrong}}, {"phi", {wrong}}})
+        EXPECT_THAT(jvp(e, {{name, values}}, pixels, options), testing::Each(testing::IsNan()))
+            << name;
+      StructureFactorGrid table = *e.structure_factors.grid;
+      table.values()[3] = wrong;
+      EXPECT_THAT(jvp(e, {}, pixels, options, &table), testing::Each(testing::IsNan()));
+    }
+}
+
+TEST(NoNumbers, InAnEnginesOwnHandsLeaveNothingFinite) {
+  const Experiment e = mostly_dark();
+  const Plan plan = make_plan(e, resolve(e));
+  for (const ComputeOptions& options : every_engine()) {
+    const auto loaded = engine::load(plan, options);
+    const auto gradient = loaded->pull_back({}, std::vector<double>(plan.pixels(), nan));
+    EXPECT_TRUE(std::isnan(gradient.value));
+    for_each_number_of_plan([](const double& x) { EXPECT_TRUE(std::isnan(x)); }, gradient.adjoint);
+    // Of two tangents only the one that is none.
+    Plan good = zero_plan(plan), bad = zero_plan(plan);
+    good.scale = 1;
+    bad.panels[0].frame.origin.x = nan;
+    const std::vector<const Plan*> tangents{&good, &bad};
+    std::vector<double> light(plan.pixels()), slopes(2 * plan.pixels());
+    loaded->push_forward({}, tangents, nullptr, light, slopes);
+    for (std::size_t i = 0; i < slopes.size(); ++i)
+      EXPECT_EQ(std::isnan(slopes[i]), i % 2 == 1) << i;
+  }
 }
 
 TEST(Gradients, WantAWeightForEveryPixel) {

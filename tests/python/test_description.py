@@ -1,8 +1,10 @@
 """Experiments as objects, dictionaries and command lines."""
 
 import json
+import pathlib
 import pickle
 import subprocess
+import warnings
 
 import numpy as np
 import pytest
@@ -55,7 +57,7 @@ def test_a_range_is_a_number_a_pair_or_a_dict():
         (lambda: nb.Crystal(shape="cube"), ValueError, ["shape is one of", "gauss", "'cube'"]),
         (lambda: nb.Detector(pixels=(1, 2, 3)), TypeError, ["pixels needs two values"]),
         (lambda: nb.Detector(beam_center=3), TypeError, ["beam_center needs two numbers"]),
-        (lambda: nb.Sampling(mask=3), TypeError, ["mask needs an array of two axes"]),
+        (lambda: nb.Sampling(mask=3), TypeError, ["mask needs a bool array of two axes"]),
         (lambda: nb.Beam(sources=[1, 2]), TypeError, ["sources needs rows of five numbers"]),
         (lambda: nb.Beam(dispersion={"width": 1}), TypeError, ["dispersion needs range, step or steps"]),
         (lambda: nb.StructureFactors(F=np.ones(3)), TypeError, ["F needs an array of three axes"]),
@@ -181,6 +183,27 @@ def test_every_field_of_a_part_comes_through_keywords_pickle_and_dictionaries(pa
     assert set(plain) == set(part.fields)
 
 
+def test_a_dictionary_names_its_schema_and_another_one_is_refused(small):
+    plain = nb.to_dict(small)
+    assert plain["schema"] == "nablabragg.experiment-dict" and plain["version"] == 1
+    assert nb.from_dict(plain) == small
+    for change in ({"version": 2}, {"schema": "nablabragg.experiment"}):
+        (key,) = change
+        with pytest.raises(nb.InputError, match=f"^{key} is .*, and from_dict.. reads"):
+            nb.from_dict(plain | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"zlib": "no base64"}, {"zlib": "AAAA"}, {"shape": [3, 3, 3]}, {"dtype": "O"}, {"dtype": "what"}],
+)
+def test_an_array_that_cannot_be_unpacked_is_named(small, change):
+    plain = nb.to_dict(small)
+    plain["structure_factors"]["F"] |= change
+    with pytest.raises(nb.InputError, match="structure_factors.F is no array that to_dict.. wrote"):
+        nb.from_dict(plain)
+
+
 def test_a_dictionary_may_leave_fields_out():
     short = {"crystal": {"cell": [50, 60, 70, 90, 90, 90]}, "structure_factors": 10}
     assert nb.from_dict(short) == nb.Experiment(
@@ -215,6 +238,63 @@ def test_structure_factors_come_from_reflections_and_from_text(tmp_path):
         nb.StructureFactors.read(path, column="FP")
     with pytest.raises(nb.InputError, match="nothing.hkl"):
         nb.StructureFactors.read(tmp_path / "nothing.hkl")
+
+
+DATA = pathlib.Path(__file__).parents[1] / "data" / "reflections"
+
+
+def test_a_file_of_reflections_says_what_was_taken_and_what_it_is_of():
+    file = nb.read_reflections(DATA / "bijvoet_pairs.mtz")
+    assert (file.format, file.taken) == ("MTZ", "columns F(+) and F(-) (type G)")
+    assert file.anomalous and file.space_group == "P 21 21 21"
+    assert file.cell == (30, 40, 50, 90, 90, 90)
+    assert file.hkl.shape == (len(file.F), 3) and len(np.unique(file.hkl, axis=0)) == len(file.F)
+    assert file.notices == () and file.contradicting == 0
+    made = nb.StructureFactors.from_reflections(file.hkl, file.F)
+    assert nb.StructureFactors.read(DATA / "bijvoet_pairs.mtz") == made
+    assert nb.read_reflections(DATA / "p2111_as_P21.mtz").notices[0].endswith("the records count")
+
+
+def test_the_cell_of_a_file_is_compared_with_the_one_that_is_given():
+    read, path = nb.StructureFactors.read, DATA / "round_values.mtz"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(path, cell=(40.2, 50, 60, 90, 90, 90))
+    with pytest.warns(nb.SimulationWarning, match="more than 1 % from it"):
+        read(path, cell=(40.8, 50, 60, 90, 90, 90))
+    with pytest.raises(nb.InputError, match="is of the cell 40 50 60 90 90 90, and cell is 55 55"):
+        read(path, cell=(55, 55, 90, 90, 90, 120))
+
+
+def test_a_command_line_takes_the_cell_and_the_wavelength_of_its_file_and_says_so():
+    notices = []
+    line = f"-corrected -nocache -hkl {DATA / 'round_values.mtz'} -N 5 -detpixels 16"
+    e = nb.parse(line, notices=notices)
+    assert e.crystal.cell == (40, 50, 60, 90, 90, 90)
+    assert any("column FP (type F, with SIGFP)" in notice for notice in notices)
+    assert any("its cell is taken" in notice for notice in notices)
+    with pytest.raises(nb.InputError, match="isomorphous"):
+        nb.parse("-cell 55 55 90 90 90 120 " + line)
+
+
+def test_reflections_that_disagree_are_a_warning():
+    hkl = np.array([[0, 0, 1], [1, 1, 1], [0, 0, 1]])
+    with pytest.warns(nb.SimulationWarning, match="disagree, the first at 0 0 1; the last one counts"):
+        made = nb.StructureFactors.from_reflections(hkl, np.array([1.0, 2.0, 3.0]))
+    assert made.F[0, 0, 0] == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nb.StructureFactors.from_reflections(hkl, np.array([1.0, 2.0, 1.0]))
+
+
+def test_a_matrix_that_is_no_crystals_is_refused():
+    factors = nb.StructureFactors(default_F=100)
+    for matrix, problem in [
+        (np.diag([0.025, 0.02, -0.02]), "left-handed"),
+        (np.diag([40.0, 50.0, 60.0]), "an edge of 0.025"),
+    ]:
+        with pytest.raises(nb.UsageError, match=problem):
+            nb.Experiment(crystal=nb.Crystal(a_matrix=matrix), structure_factors=factors)
 
 
 def test_structure_factors_come_from_an_atomic_model(tmp_path):

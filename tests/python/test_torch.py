@@ -111,3 +111,40 @@ def test_torch_is_imported_by_its_own_module_only():
         [sys.executable, "-c", "import sys, nablabragg; assert 'torch' not in sys.modules"],
         check=True,
     )
+
+
+def test_a_loss_that_is_nan_gives_nan_gradients(tiny):
+    for dtype in (torch.float32, torch.float64):
+        misset = torch.tensor(tiny["misset"], dtype=dtype, requires_grad=True)
+        (nbt.simulate(tiny, {"misset": misset}) * float("nan")).sum().backward()
+        assert misset.grad.isnan().all()
+        model = nbt.ExperimentModel(tiny, dtype=dtype)
+        (model() * float("inf")).sum().backward()
+        assert all(x.grad.isnan().all() for x in model.parameters())
+
+
+def test_what_is_no_tensor_is_a_type_error(tiny):
+    with pytest.raises(TypeError, match="misset needs a tensor, not a list"):
+        nbt.simulate(tiny, {"misset": [1.0, 2.0, 3.0]})
+    with pytest.raises(TypeError, match="parameters needs a dict of names to tensors, not a Tensor"):
+        nbt.simulate(tiny, torch.zeros(3))
+    with pytest.raises(TypeError, match="experiment needs an Experiment, not a dict"):
+        nbt.simulate({}, {"misset": torch.zeros(3)})
+    with pytest.raises(TypeError, match="misset needs real numbers"):
+        nbt.simulate(tiny, {"misset": torch.zeros(3, dtype=torch.complex64)})
+
+
+def test_a_gradient_of_a_gradient_is_refused_in_plain_words(tiny):
+    misset = torch.tensor(tiny["misset"], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(
+        nbt.simulate(tiny, {"misset": misset}).sum(), misset, create_graph=True
+    )
+    _, expected = nb.value_and_gradient(tiny, np.ones((3, 4)))
+    assert np.allclose(slope.detach(), expected["misset"])
+    with pytest.raises(RuntimeError, match="differentiable once: .* no gradient of a gradient"):
+        slope.sum().backward()
+    (slope,) = torch.autograd.grad(
+        (nbt.simulate(tiny, {"misset": misset}) ** 2).sum(), misset, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="differentiable once"):
+        slope.sum().backward()

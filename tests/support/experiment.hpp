@@ -91,6 +91,7 @@ struct WatchedPixel {
 
 struct StepRecorder {
   static constexpr bool active = true;
+  static constexpr bool goes_on() { return true; }
   std::vector<engine::StepRecord>& steps;
   void operator()(const engine::StepRecord& step) const { steps.push_back(step); }
 };

@@ -39,6 +39,8 @@ Amplitudes by_index(const std::vector<Reflection>& reflections) {
   return map;
 }
 
+Amplitudes by_index(const io::ReflectionFile& file) { return by_index(file.reflections); }
+
 std::string temp_path(const std::string& name) {
   const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
@@ -125,22 +127,38 @@ TEST(ReadMtz, SkipsMissingValues) {
   EXPECT_EQ(f.count({1, 0, 0}), 0u);
 }
 
-TEST(ReadMtz, KeepsTheFirstOfContradictingReflections) {
+TEST(ReadMtz, KeepsTheAmplitudesOfFriedelMatesThatAreBothListed) {
   const Amplitudes f = by_index(
       io::read_mtz(write_mtz("a.mtz", "P 1", {{{1, 0, 0}, 3, 0}, {{-1, 0, 0}, 4, 0}})));
-  EXPECT_EQ(f.at({-1, 0, 0}), 3.0);
+  EXPECT_EQ(f.at({1, 0, 0}), 3.0);
+  EXPECT_EQ(f.at({-1, 0, 0}), 4.0);
+}
+
+TEST(ReadMtz, KeepsTheLastOfContradictingRowsAndCountsThem) {
+  // 1 2 3 and -1 -2 3 are one reflection of P 21 21 21.
+  const io::ReflectionFile file = io::read_mtz(
+      write_mtz("a.mtz", "P 21 21 21",
+                {{{1, 2, 3}, 3, 0}, {{4, 0, 0}, 5, 0}, {{-1, -2, 3}, 4, 0}, {{-4, 0, 0}, 5, 0}}));
+  EXPECT_EQ(by_index(file).at({1, 2, 3}), 4.0);
+  EXPECT_EQ(by_index(file).at({-1, -2, -3}), 4.0);
+  EXPECT_EQ(file.repeated, 2);
+  EXPECT_EQ(file.contradicting, 1);
+  EXPECT_EQ(file.first_contradiction, (MillerIndex{-1, -2, 3}));
 }
 
 TEST(ReadMtz, NamesTheColumnsWhenTheOneIsNotThere) {
   const std::string path = write_mtz("a.mtz", "P 1", {{{1, 0, 0}, 3, 4}});
   EXPECT_EQ(message_of([&] { io::read_mtz(path, "FP"); }),
-            path + ": no column FP of type F; the columns of type F are: FOBS, FC");
-  const std::string intensities = write_mtz("i.mtz", "P 1", {{{1, 0, 0}, 3, 4}}, 'J');
-  EXPECT_EQ(
-      message_of([&] { io::read_mtz(intensities); }),
-      intensities +
-          ": no column of type F (it has: H of type H, K of type H, L of type H, FOBS of type J, "
-          "SIGFOBS of type Q, FC of type J)");
+            path + ": has no column FP; these can be taken: FOBS of type F, FC of type F");
+  EXPECT_EQ(message_of([&] { io::read_mtz(path, "SIGFOBS"); }),
+            path +
+                ": column SIGFOBS of type Q holds neither amplitudes nor intensities; these can be "
+                "taken: FOBS of type F, FC of type F");
+  const std::string phases = write_mtz("i.mtz", "P 1", {{{1, 0, 0}, 3, 4}}, 'P');
+  EXPECT_EQ(message_of([&] { io::read_mtz(phases); }),
+            phases +
+                ": no column of amplitudes or intensities (it has: H of type H, K of type H, L of "
+                "type H, FOBS of type P, SIGFOBS of type Q, FC of type P)");
 }
 
 TEST(ReadMtz, RefusesFilesThatAreNotWholeMtzFiles) {
@@ -152,8 +170,8 @@ TEST(ReadMtz, RefusesFilesThatAreNotWholeMtzFiles) {
                  "Not an MTZ file");
   EXPECT_MESSAGE(io::read_mtz(write_text("c.mtz", "")), "is empty");
   EXPECT_MESSAGE(io::read_mtz(write_text("d.mtz", "MTZ ")), "Could not read the MTZ file");
-  EXPECT_MESSAGE(io::read_mtz(temp_path("absent.mtz")), "cannot be opened: No such file");
-  EXPECT_MESSAGE(io::read_mtz(testing::TempDir()), "is a directory");
+  EXPECT_MESSAGE(io::read_mtz(temp_path("absent.mtz")), "absent.mtz: No such file");
+  EXPECT_MESSAGE(io::read_mtz(testing::TempDir()), "Is a directory");
   EXPECT_THROW(io::read_mtz(temp_path("absent.mtz")), InputError);
 }
 
@@ -217,28 +235,26 @@ TEST(ReadSfMmcif, ReadsGzippedFiles) {
   gzFile file = gzopen(path.c_str(), "wb");
   gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
   gzclose(file);
-  EXPECT_EQ(io::read_sf_mmcif(path).size(), 8u);
+  EXPECT_EQ(io::read_sf_mmcif(path).reflections.size(), 8u);
 }
 
 TEST(ReadSfMmcif, FindsTheSpaceGroupByNumberWhenItHasNoName) {
   const std::string path = write_text(
       "a.cif", sf_mmcif("F_meas_au", "1 2 3 12.5\n", "_symmetry.Int_Tables_number 19\n"));
-  EXPECT_EQ(io::read_sf_mmcif(path).size(), 8u);
+  EXPECT_EQ(io::read_sf_mmcif(path).reflections.size(), 8u);
 }
 
 TEST(ReadSfMmcif, SaysWhatIsThereWhenThereAreNoAmplitudes) {
   const std::string path = write_text("a.cif",
-                                      sf_mmcif("intensity_meas intensity_sigma", "1 2 3 12.5 1\n"));
+                                      sf_mmcif("phase_calc intensity_sigma", "1 2 3 12.5 1\n"));
   EXPECT_EQ(message_of([&] { io::read_sf_mmcif(path); }),
-            path +
-                ": only intensities, no amplitudes (it has: intensity_meas, intensity_sigma); "
-                "convert them to amplitudes first");
+            path + ": no amplitudes (it has: phase_calc, intensity_sigma)");
   EXPECT_EQ(message_of([&] { io::read_sf_mmcif(path, "F_meas"); }),
-            path + ": no item _refln.F_meas with values (it has: intensity_meas, intensity_sigma)");
+            path + ": no item _refln.F_meas with values (it has: phase_calc, intensity_sigma)");
   EXPECT_MESSAGE(io::read_sf_mmcif(write_text("b.cif", "data_x\n_cell.length_a 5\n")),
                  "not a structure-factor mmCIF file");
   EXPECT_MESSAGE(io::read_sf_mmcif(write_text("c.cif", sf_mmcif("F_meas_au", "1 2 3 4\n", ""))),
-                 "no known space group");
+                 "names no space group; it needs symmetry operations");
 }
 
 TEST(ReadSfMmcif, NamesTheLineOfASyntaxError) {

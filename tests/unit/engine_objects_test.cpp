@@ -2,11 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <numeric>
 #include <tuple>
 
 #include "engine/cutoff.hpp"
 #include "engine/engine.hpp"
+#include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "plan/plan_calculus.hpp"
 #include "support/engines.hpp"
@@ -124,6 +126,59 @@ TEST(EngineObjects, AnotherLatticeGivesTheBitsOfAPlanLoadedAnew) {
   }
 }
 
+// ---- Stopping ---------------------------------------------------------------------------------
+
+/// Work of minutes in a single tile: 4 x 4 pixels.
+const std::string expensive_pixels =
+    "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -N 5 -lambda 1 -distance 100 "
+    "-detpixels 4 -pixel 9 -mosaic 0.3 ";
+
+TEST(Stopping, EndsWorkWithinExpensivePixelsForEveryEngineImageAndGradient) {
+  // Many orientations, many sub-pixels, interpolated and not
+  for (const char* way : {"-oversample 40 -mosaic_domains 100000 -interpolate",
+                          "-oversample 40 -mosaic_domains 100000 -nointerpolate",
+                          "-oversample 3000 -mosaic_domains 30 -nointerpolate -gauss_xtal"}) {
+    const Experiment e = experiment_with_table(expensive_pixels + way);
+    for (ComputeOptions options : all_options()) {
+      using Clock = std::chrono::steady_clock;
+      Clock::time_point asked;
+      options.threads = 1;
+      options.progress = [&](double) {
+        asked = Clock::now();
+        return false;
+      };
+      const auto ends_soon = [&](auto&& work) {
+        EXPECT_THROW(work(), Cancelled) << way;
+        EXPECT_LT(Clock::now() - asked, std::chrono::seconds(5)) << way;
+      };
+      ends_soon([&] { simulate(e, options); });
+      ends_soon([&] { value_and_gradient(e, weights_of(4 * 4), options); });
+    }
+  }
+}
+
+TEST(Stopping, PassesOnWhatTheProgressFunctionThrows) {
+  const Experiment e = experiment_with_table(any_experiment);
+  for (ComputeOptions options : all_options()) {
+    options.progress = [](double) -> bool { throw InputError("reactor", 0, "scrammed"); };
+    EXPECT_THROW(simulate(e, options), InputError);
+    EXPECT_THROW(value_and_gradient(e, weights_of(40 * 40), options), InputError);
+  }
+}
+
+TEST(Stopping, AsksWhileTheFirstPartIsNotYetDone) {
+  const Experiment e = experiment_with_table(expensive_pixels +
+                                             "-oversample 40 -mosaic_domains 100000");
+  ComputeOptions options = cpu_engine(Precision::float32);
+  int asked = 0;
+  options.progress = [&](double share) {
+    EXPECT_EQ(share, 0);
+    return ++asked < 3;
+  };
+  EXPECT_THROW(simulate(e, options), Cancelled);
+  EXPECT_EQ(asked, 3);
+}
+
 // ---- Where interpolation ends -------------------------------------------------------------------
 
 TEST(InterpolationCutoff, IsTheFirstMissOfAllPixelsInRasterOrder) {
@@ -142,7 +197,7 @@ TEST(InterpolationCutoff, IsTheFirstMissOfAllPixelsInRasterOrder) {
         if (pixel.first_miss != engine::all_steps)
           first = TableMiss{fast, slow, 0, pixel.first_miss};
       }
-    const auto found = engine::find_first_miss(plan, 0);
+    const auto found = engine::find_first_miss(plan, 0, engine::never_stopped);
     ASSERT_TRUE(first && found) << misset;
     EXPECT_EQ(std::tie(found->fast, found->slow, found->lookup),
               std::tie(first->fast, first->slow, first->lookup))

@@ -79,6 +79,15 @@ TEST(TextFiles, AreRefusedAtOnceWhenTheyAreEndlessDevices) {
     EXPECT_THROW(reader.read("/dev/zero"), InputError) << reader.name;
 }
 
+TEST(TextFiles, AreRefusedAtALineThatDoesNotEnd) {
+  const TempDir dir;
+  const std::string path = dir.file("long", "# one\n" + std::string(20 << 20, ' '));
+  for (const Reader& reader : readers)
+    EXPECT_EQ(message_of<InputError>([&] { reader.read(path); }),
+              path + ":2: is longer than 16 MiB, so this is no list with a line for each entry")
+        << reader.name;
+}
+
 TEST(TextFiles, AreInputErrorsWhenTheyAreEmpty) {
   const TempDir dir;
   for (const std::string text : {"", "\n\n", " \r\n", "# only a comment"})
@@ -300,15 +309,40 @@ TEST(ReadMosflmMatrix, ReadsNineNumbersRowByRowAndIgnoresTheRest) {
   const std::string path = dir.file("a.mat",
                                     " -0.01  0.02  0.03\r\n 4 5\n\n6 7e0 +8 9\n"
                                     "   0.000   0.000   0.000\n  a cell and words\n");
-  const Mat3d m = read_mosflm_matrix(path);
+  const Mat3d m = read_mosflm_matrix(path).matrix;
   EXPECT_EQ(m.a, (Vec3d{-0.01, 0.02, 0.03}));
   EXPECT_EQ(m.b, (Vec3d{4, 5, 6}));
   EXPECT_EQ(m.c, (Vec3d{7, 8, 9}));
 }
 
+TEST(ReadMosflmMatrix, ReadsTheCellThatMosflmWritesBehindTheMatrix) {
+  const TempDir dir;
+  const std::string matrix = "0.025 0 0\n0 0.02 0\n0 0 0.0125\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n";
+  EXPECT_EQ(read_mosflm_matrix(dir.file("a.mat", matrix + "40 50 80 90 91 90\n0 0 0\n")).cell,
+            (CellNumbers{40, 50, 80, 90, 91, 90}));
+  EXPECT_EQ(read_mosflm_matrix(dir.file("b.mat", matrix)).cell, std::nullopt);
+  EXPECT_EQ(read_mosflm_matrix(dir.file("c.mat", matrix + "0 0 0 0 0 0\n")).cell, std::nullopt);
+  EXPECT_EQ(read_mosflm_matrix(dir.file("d.mat", matrix + "40 50 80 90 x 90\n")).cell,
+            std::nullopt);
+}
+
+TEST(ReadMosflmMatrix, NamesTheGeometryFileOfXds) {
+  const TempDir dir;
+  const std::string numbers =
+      "1 0.0 0.5 0.99 -0.002 0.001\n0.9795 -0.001 0.002 1.02\n"
+      "96 40 50 60 90 90 90\n1 2 3\n";
+  for (const std::string& text : {numbers, " XPARM.XDS    VERSION Jan 10, 2022\n" + numbers}) {
+    const std::string path = dir.file("a.mat", text);
+    EXPECT_EQ(message_of<InputError>([&] { read_mosflm_matrix(path); }),
+              path +
+                  ": is XPARM.XDS or GXPARM.XDS of XDS, not a matrix of MOSFLM; its axes stand in "
+                  "another frame and another order");
+  }
+}
+
 TEST(ReadMosflmMatrix, NeedsNoNewlineAtTheEnd) {
   const TempDir dir;
-  EXPECT_EQ(read_mosflm_matrix(dir.file("a.mat", "1 2 3 4 5 6 7 8 9")).c, (Vec3d{7, 8, 9}));
+  EXPECT_EQ(read_mosflm_matrix(dir.file("a.mat", "1 2 3 4 5 6 7 8 9")).matrix.c, (Vec3d{7, 8, 9}));
 }
 
 TEST(ReadMosflmMatrix, SaysHowManyNumbersAreThere) {

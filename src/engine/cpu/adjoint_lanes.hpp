@@ -27,10 +27,9 @@ NABLA_INLINE Wide<T> widened(const T& x) {
 template <class T>
 NABLA_INLINE double lane_sum(const T& x) {
   const Wide<T> wide = widened(x);
-  double sum = 0;
-  for (const auto& part : wide.part)
-    sum += hn::GetLane(hn::SumOfLanes(hn::ScalableTag<double>(), part));
-  return sum;
+  auto sum = wide.part[0];
+  for (size_t i = 1; i < std::size(wide.part); ++i) sum = hn::Add(sum, wide.part[i]);
+  return hn::GetLane(hn::SumOfLanes(hn::ScalableTag<double>(), sum));
 }
 
 /// Room for numbers that are written before they are read, one chunk's at a time: to begin with

@@ -40,16 +40,16 @@ class CpuLoaded final : public Loaded {
     return rendered(pixels, values);
   }
 
-  PlanGradient pull_back(const Pixels& pixels, std::span<const double> weights) override {
+ private:
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
     return derivatives().pull_back(pixels, weights);
   }
-  void push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
-                    const StructureFactorGrid* table_tangent, std::span<double> photons,
-                    std::span<double> slopes) override {
+  void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                           const StructureFactorGrid* table_tangent, std::span<double> photons,
+                           std::span<double> slopes) override {
     derivatives().push_forward(pixels, tangents, table_tangent, photons, slopes);
   }
 
- private:
   struct LoadedPanel {
     CpuPlan plan;
     std::string obstacle;  ///< why it is in double precision; empty: it is not
@@ -75,7 +75,7 @@ class CpuLoaded final : public Loaded {
   }
   const InterpolationCutoff& cutoff(bool wants_misses) {
     if (!cutoff_ || (wants_misses && !knows_misses_))
-      with_threads(options_.threads, [&] { cutoff_.emplace(plan_, wants_misses); });
+      with_threads(options_.threads, [&] { cutoff_.emplace(plan_, wants_misses, options_); });
     knows_misses_ = knows_misses_ || wants_misses;
     return *cutoff_;
   }
@@ -108,15 +108,16 @@ class CpuLoaded final : public Loaded {
     const Tiling tiling(plan_, pixels);
     std::vector<double> solid_angles(static_cast<std::size_t>(tiling.count()));
     anchored_ = others_ = 0;
-    const WorkDone done = for_each_part(tiling.count(), options_, [&](int index) {
-      Tile tile;
+    const auto render = [&](int index, const StopFlag& stopped) {
+      Tile tile{stopped};
       tiling.fill(index, tile);
       TileSums sums;
       const WorkDone work = render_tile(ends, tile, sums);
       solid_angles[static_cast<std::size_t>(index)] = write_pixels(tiling, index, tile, sums,
                                                                    values);
       return work;
-    });
+    };
+    const WorkDone done = for_each_part(tiling.count(), options_, render);
     Report report;
     report.miss = ends.first_miss();
     report.solid_angle_sums.resize(plan_.panels.size());
@@ -171,7 +172,7 @@ class CpuLoaded final : public Loaded {
         if (steps == 0) continue;
         sums.photons[i] = sum_pixel(plan_, *panel.plan.panel, panel.plan.grid,
                                     static_cast<int>(tile.fast[i]), static_cast<int>(tile.slow[i]),
-                                    steps, NoVisitor{})
+                                    steps, UntilStopped(tile.stopped))
                               .photons;
       }
     }

@@ -121,13 +121,13 @@ PlanGradient CpuDerivatives::pull_back(const Pixels& pixels, std::span<const dou
     std::shared_ptr<GradientSink> sink = std::make_shared<GradientSink>();
     std::shared_ptr<Plan> adjoint;
   };
-  const auto compute = [&](int first, int end) {
+  const auto compute = [&](int first, int end, const StopFlag& stopped) {
     Part part;
     part.adjoint = std::make_shared<Plan>(zero_plan(plan_));
     part.sink->adjoints = part.adjoint.get();
     part.sink->wants_table = plan_.lattice.grid != nullptr;
     for (int index = first; index < end; ++index) {
-      Tile tile;
+      Tile tile{stopped};
       Weights tile_weights{};
       bool lit = false;
       tiling.fill(index, tile);
@@ -162,8 +162,8 @@ void CpuDerivatives::push_forward(const Pixels& pixels, std::span<const Plan* co
     for (const Plan* tangent : tangents)
       directions[i].push_back(
           {tangent, turns_crystal(*tangent), band_tangent(panels_[i].plan, *tangent)});
-  for_each_part(tiling.count(), options_, [&](int index) -> WorkDone {
-    Tile tile;
+  for_each_part(tiling.count(), options_, [&](int index, const StopFlag& stopped) -> WorkDone {
+    Tile tile{stopped};
     Weights ones{};
     std::vector<std::pair<std::size_t, std::size_t>> places;
     tiling.fill(index, tile);

@@ -15,7 +15,7 @@ void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
   for (size_t first = 0; first < pixels; first += lanes) {
     const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
         *p.plan, *p.panel, p.grid, widen(load<1>(tile.fast, first)),
-        widen(load<1>(tile.slow, first)), all_steps, NoVisitor{});
+        widen(load<1>(tile.slow, first)), all_steps, UntilStopped(tile.stopped));
     sums.photons.store(out.photons.data() + first);
     sums.solid_angle_sum.store(out.solid_angle.data() + first);
   }
@@ -361,7 +361,9 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   BeamFactors<Parts> beam_factors;
   const size_t orientations = plan.lattice.orientations.size(),
                pairs = p.beams.size() * orientations;
-  for (size_t begin = 0; begin < pairs; begin += static_cast<size_t>(chunk.count)) {
+  const UntilStopped until(tile.stopped);
+  for (size_t begin = 0; begin < pairs && until.goes_on();
+       begin += static_cast<size_t>(chunk.count)) {
     fill_chunk<lookup>(p, anchors, tile.blocks, begin / orientations, begin % orientations, chunk);
     const bool first_chunk = begin == 0,
                last_chunk = begin + static_cast<size_t>(chunk.count) == pairs;
@@ -386,6 +388,7 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
       Phase phase(p, tile, anchors, first);
       Wide sum(0);
       for (const Sample& at : p.samples) {
+        if (at.sub_fast == 0 && !until.goes_on()) return;
         const Spot<Parts> spot = phase.place(p, tile, first, at);
 
         // Solid angle, capture and polarization of this spot of the sensor

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 #include "engine/cpu/cpu_plan.hpp"
+#include "engine/stopping.hpp"
 
 namespace nablabragg::engine {
 
@@ -13,7 +14,8 @@ inline constexpr int block_pixels = block_side * block_side, tile_blocks = 16,
 
 /// Pixels that are computed together, in blocks whose pixels lie close to each other.
 struct Tile {
-  int panel = 0;  ///< that all its pixels belong to
+  const StopFlag& stopped;  ///< where it is set, sums and derivatives are none
+  int panel = 0;            ///< that all its pixels belong to
   int blocks = 0;
   int wanted = 0;  ///< pixels; the blocks' others are computed with them
   alignas(64) std::array<float, tile_pixels> fast, slow;

@@ -157,7 +157,8 @@ class SpotWalk {
   NABLA_INLINE void for_each_spot(Phase& phase, size_t first, int layer, Work&& work) {
     SubPixel at;
     at.layer = layer;
-    for (at.sub_slow = 0; at.sub_slow < plan_.oversample; ++at.sub_slow)
+    const UntilStopped until(tile_.stopped);
+    for (at.sub_slow = 0; at.sub_slow < plan_.oversample && until.goes_on(); ++at.sub_slow)
       for (at.sub_fast = 0; at.sub_fast < plan_.oversample; ++at.sub_fast)
         work(phase.see(p_, first, at), at);
   }

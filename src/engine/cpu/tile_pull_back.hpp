@@ -53,7 +53,9 @@ class TilePullBack {
                  pairs = p_.beams.size() * orientations,
                  pixels = static_cast<size_t>(tile_.blocks) * block_pixels;
     const bool has_background = plan_.background.per_sr != 0;
-    for (size_t begin = 0; begin < pairs; begin += static_cast<size_t>(chunk_.count)) {
+    const UntilStopped until(tile_.stopped);
+    for (size_t begin = 0; begin < pairs && until.goes_on();
+         begin += static_cast<size_t>(chunk_.count)) {
       begin_ = begin;
       // A table that single precision cannot index has no dark entries here.
       fill_chunk<is_wide<T> ? Lookup::constant : lookup, true>(

@@ -1,0 +1,180 @@
+"""Images and their derivatives: what the functions take, and what they give."""
+
+from nablabragg import _core
+
+_OPTIONS = """
+    dtype : 'float64' or 'float32'
+        of the arithmetic; results are float64
+    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
+        only these, in arrays of shape (n,)
+    threads, progress, engine, device, summation
+        as simulate() takes them; by 'reference' the value is that of its own image
+
+    Raises what simulate() raises, and UsageError for wrong shapes and names.
+    """
+
+
+def _with_options(function):
+    function.__doc__ = (function.__doc__ or "") + _OPTIONS  # python -OO leaves none
+    return function
+
+
+def simulate(
+    experiment,
+    *,
+    dtype="float32",
+    threads=0,
+    pixels=None,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
+):
+    """The image: photons of every pixel, an array (slow, fast) that owns its memory.
+
+    dtype : 'float32' or 'float64'
+        of the arithmetic and of the array
+    threads : int
+        0: as many as the machine has; the image does not depend on it
+    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
+        only these; the result has the shape (n,), and the region of interest and the mask do not
+        matter
+    progress : function of the share that is done, a float
+        called ten times a second; stops the work by returning False (Cancelled) or by raising
+    engine : 'cpu' or 'reference'
+        what computes; 'reference': double precision, plain loops
+    device : 'cpu' or 'auto'
+        another name for engine, which it overrides; 'auto': what is fastest here
+    summation : 'auto' or 'sampled'
+        how steps are summed: one by one is all that there is
+
+    Other Python threads run meanwhile, and Ctrl-C stops it.  Pixels that are NaN or infinite are a
+    SimulationWarning.  Raises UsageError for a description of no experiment and for a pixel that is
+    not on the panel.
+    """
+    return _core.simulate(
+        experiment,
+        dict(
+            dtype=dtype,
+            threads=threads,
+            pixels=pixels,
+            progress=progress,
+            engine=engine,
+            device=device,
+            summation=summation,
+        ),
+    )
+
+
+@_with_options
+def value_and_gradient(
+    experiment,
+    loss,
+    *,
+    dtype="float64",
+    threads=0,
+    pixels=None,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
+):
+    """A number that depends on the image, and its derivative with respect to all that made the image.
+
+    Returns (value, gradient); gradient is a dict of the names, shapes and units of
+    experiment.parameters, and F, an array on the box of the table of structure factors, where there
+    is one.  Where the value, a weight or a slope of a pixel that counts is NaN or infinite, every
+    derivative is NaN; pixels that are masked out or outside the region of interest do not count.
+
+    loss : array (slow, fast), or a function
+        the weights w of sum(w * image); or a function image -> (value, dvalue/dimage), called once
+        with the float64 image"""
+    return _core.value_and_gradient(
+        experiment,
+        loss,
+        dict(
+            dtype=dtype,
+            threads=threads,
+            pixels=pixels,
+            progress=progress,
+            engine=engine,
+            device=device,
+            summation=summation,
+        ),
+    )
+
+
+@_with_options
+def vjp(
+    experiment,
+    weights,
+    *,
+    dtype="float64",
+    threads=0,
+    pixels=None,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
+):
+    """Weights x Jacobian: the gradient of sum(weights * image) as value_and_gradient() gives it.
+
+    weights : array (slow, fast)"""
+    return _core.vjp(
+        experiment,
+        weights,
+        dict(
+            dtype=dtype,
+            threads=threads,
+            pixels=pixels,
+            progress=progress,
+            engine=engine,
+            device=device,
+            summation=summation,
+        ),
+    )
+
+
+@_with_options
+def jvp(
+    experiment,
+    direction,
+    *,
+    dtype="float64",
+    threads=0,
+    pixels=None,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
+):
+    """Jacobian x direction: how fast every pixel changes along a direction, an array (slow, fast).
+
+    Along a direction that holds NaN or infinity every change is NaN.
+
+    direction : dict of name to number or array
+        of some of experiment.parameters, in their shapes and units; F on the table's box"""
+    return _core.jvp(
+        experiment,
+        direction,
+        dict(
+            dtype=dtype,
+            threads=threads,
+            pixels=pixels,
+            progress=progress,
+            engine=engine,
+            device=device,
+            summation=summation,
+        ),
+    )
+
+
+def write_png(path, greys):
+    """Writes a grey picture, slow axis downwards.
+
+    greys : uint8 or uint16 array (slow, fast)
+        0 is black
+
+    Raises OutputError for a file that cannot be written, UsageError for another array.
+    """
+    _core.write_png(path, greys)

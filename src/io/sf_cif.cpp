@@ -1,0 +1,347 @@
+// Amplitudes of SF-mmCIF files, and of the core CIF (.fcf) that programs of small molecules write.
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <exception>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gemmi/cif.hpp>
+#include <gemmi/numb.hpp>
+
+#include "io/gemmi_errors.hpp"
+#include "io/reflections.hpp"
+#include "io/symmetry.hpp"
+#include "nablabragg/crystallography.hpp"
+
+namespace nablabragg::io {
+
+namespace {
+
+namespace cif = gemmi::cif;
+
+/// One spelling for both dictionaries: "_refln.F_meas_au" and "_refln_F_meas", in any case.
+std::string plain(std::string tag) {
+  for (char& c : tag)
+    c = c == '.' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return tag;
+}
+
+/// A block of the file: its single values and its loops, by plain tags.
+struct Block {
+  std::map<std::string, std::string> values;
+  struct Column {
+    const cif::Loop* loop;
+    std::size_t index;
+  };
+  std::map<std::string, Column> columns;
+  const cif::Loop* reflections = nullptr;
+  bool has_atoms = false;
+
+  explicit Block(const cif::Block& block) {
+    for (const cif::Item& item : block.items) {
+      if (item.type == cif::ItemType::Pair && !cif::is_null(item.pair[1]))
+        values.emplace(plain(item.pair[0]), cif::as_string(item.pair[1]));
+      if (item.type != cif::ItemType::Loop) continue;
+      for (std::size_t i = 0; i < item.loop.tags.size(); ++i) {
+        const std::string tag = plain(item.loop.tags[i]);
+        columns.emplace(tag, Column{&item.loop, i});
+        if (tag == "_refln_index_h") reflections = &item.loop;
+        has_atoms = has_atoms || gemmi::starts_with(tag, "_atom_site_");
+      }
+    }
+  }
+
+  /// The value, also of a loop with one row; empty where there is none.
+  std::string value(const std::string& tag) const {
+    if (const auto at = values.find(tag); at != values.end()) return at->second;
+    if (const auto at = columns.find(tag); at != columns.end()) {
+      const auto& [loop, index] = at->second;
+      if (loop->length() == 1 && !cif::is_null(loop->val(0, index)))
+        return cif::as_string(loop->val(0, index));
+    }
+    return {};
+  }
+
+  std::optional<std::size_t> refln_column(const std::string& item) const {
+    const auto at = columns.find("_refln_" + plain(item));
+    if (at == columns.end() || at->second.loop != reflections) return std::nullopt;
+    return at->second.index;
+  }
+};
+
+std::optional<CellNumbers> cell_of(const Block& block) {
+  CellNumbers cell{};
+  std::size_t i = 0;
+  for (const char* tag : {"_cell_length_a", "_cell_length_b", "_cell_length_c", "_cell_angle_alpha",
+                          "_cell_angle_beta", "_cell_angle_gamma"}) {
+    const double number = cif::as_number(block.value(tag));
+    if (!(number > 0) || !std::isfinite(number)) return std::nullopt;
+    cell[i++] = number;
+  }
+  return cell;
+}
+
+// ---- Symmetry ----------------------------------------------------------------------------------
+
+std::vector<std::string> operations_of(const Block& block) {
+  std::vector<std::string> operations;
+  for (const char* tag : {"_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"}) {
+    if (const auto at = block.columns.find(tag); at != block.columns.end())
+      for (std::size_t row = 0; row < at->second.loop->length(); ++row)
+        operations.push_back(cif::as_string(at->second.loop->val(row, at->second.index)));
+    else if (const auto one = block.values.find(tag); one != block.values.end())
+      operations.push_back(one->second);
+    if (!operations.empty()) break;
+  }
+  return operations;
+}
+
+/// By the first of the items that name the group, as far as it is known.  Keeps the items it met.
+std::optional<Symmetry> named_symmetry(const Block& block, const std::optional<CellNumbers>& cell,
+                                       std::string& met) {
+  const auto try_items = [&](std::initializer_list<const char*> tags,
+                             auto&& find) -> std::optional<Symmetry> {
+    for (const char* tag : tags) {
+      const std::string text = block.value(tag);
+      if (text.empty()) continue;
+      met += (met.empty() ? "'" : ", '") + text + "'";
+      if (auto symmetry = find(text)) return symmetry;
+    }
+    return std::nullopt;
+  };
+  if (auto symmetry = try_items({"_symmetry_space_group_name_hall", "_space_group_name_hall"},
+                                [](const std::string& s) { return symmetry_of_hall_symbol(s); }))
+    return symmetry;
+  if (auto symmetry = try_items(
+          {"_symmetry_space_group_name_h-m", "_space_group_name_h-m_full",
+           "_space_group_name_h-m_alt", "_symmetry_pdbx_full_space_group_name_h-m",
+           "_space_group_name_h-m_ref", "_space_group_name_h-m"},
+          [&](const std::string& s) { return symmetry_of_name(s, cell); }))
+    return symmetry;
+  return try_items(
+      {"_symmetry_int_tables_number", "_space_group_it_number"},
+      [&](const std::string& s) { return symmetry_of_number(cif::as_int(s, 0), cell); });
+}
+
+std::optional<Symmetry> symmetry_of(const Block& block, ReflectionFile& file, std::string& met) {
+  const std::optional<Symmetry> named = named_symmetry(block, file.cell, met);
+  const std::vector<std::string> operations = operations_of(block);
+  if (operations.empty()) return named;
+  const Symmetry listed = symmetry_of_operations(operations);
+  if (named && !same_rotations(*named, listed))
+    file.remarks.push_back("its symmetry operations are those of space group " + listed.name +
+                           ", not of " + named->name +
+                           ", as which it is named; the operations count");
+  return listed;
+}
+
+/// Of this block, else of the first that says.
+Symmetry symmetry_of(const std::vector<Block>& blocks, const Block& block, ReflectionFile& file) {
+  std::string met;
+  if (auto symmetry = symmetry_of(block, file, met)) return *symmetry;
+  for (const Block& other : blocks)
+    if (&other != &block)
+      if (auto symmetry = symmetry_of(other, file, met)) return *symmetry;
+  throw InputError(
+      file.path, 0,
+      (met.empty() ? "names no space group" : "the space group " + met + " is not known") +
+          std::string(
+              "; it needs symmetry operations (_symmetry_equiv.pos_as_xyz), a Hall symbol, "
+              "a Hermann-Mauguin symbol like 'P 21 21 21' "
+              "(_symmetry.space_group_name_H-M) or a number (_symmetry.Int_Tables_number)"));
+}
+
+// ---- Which item --------------------------------------------------------------------------------
+
+enum class Kind { amplitude, intensity };
+
+/// An item that can be taken, in the order in which they are: observations before models, of the
+/// models the one with solvent first, amplitudes before intensities.
+struct Item {
+  const char* name;
+  Kind kind;
+  const char* mate = nullptr;  ///< of the other hand
+};
+
+constexpr Item items[] = {{"F_meas_au", Kind::amplitude},
+                          {"F_meas", Kind::amplitude},
+                          {"pdbx_F_plus", Kind::amplitude, "pdbx_F_minus"},
+                          {"pdbx_F_calc_with_solvent", Kind::amplitude},
+                          {"F_calc_au", Kind::amplitude},
+                          {"F_calc", Kind::amplitude},
+                          {"intensity_meas", Kind::intensity},
+                          {"F_squared_meas", Kind::intensity},
+                          {"pdbx_I_plus", Kind::intensity, "pdbx_I_minus"},
+                          {"intensity_calc", Kind::intensity},
+                          {"F_squared_calc", Kind::intensity}};
+
+const Item* item_named(const std::string& name) {
+  for (const Item& item : items)
+    if (plain(item.name) == plain(name) || (item.mate && plain(item.mate) == plain(name)))
+      return &item;
+  return nullptr;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+/// What the loops of reflections hold beside the indices.
+std::vector<std::string> labels_of(const std::vector<Block>& blocks, bool usable_only) {
+  std::vector<std::string> labels;
+  constexpr std::size_t category = std::string_view("_refln.").size();
+  for (const Block& block : blocks)
+    if (block.reflections)
+      for (const std::string& tag : block.reflections->tags) {
+        if (tag.size() <= category) continue;
+        const std::string label = tag.substr(category);
+        if (gemmi::starts_with(plain(label), "index_") || (usable_only && !item_named(label)) ||
+            std::find(labels.begin(), labels.end(), label) != labels.end())
+          continue;
+        labels.push_back(label);
+      }
+  return labels;
+}
+
+std::string description(const Item& item, bool has_mate) {
+  std::string text = has_mate ? std::string("items ") + item.name + " and " + item.mate
+                              : std::string("item ") + item.name;
+  return item.kind == Kind::intensity ? "roots of the intensities in " + text : text;
+}
+
+// ---- Rows --------------------------------------------------------------------------------------
+
+double number_in(const std::string& value, const std::string& path, std::size_t row,
+                 const std::string& name) {
+  const double number = cif::as_number(cif::as_string(value));
+  if (!std::isfinite(number))
+    throw InputError(path, 0,
+                     "reflection " + std::to_string(row + 1) + ": " + name +
+                         " is no finite number: " + value.substr(0, 60));
+  return number;
+}
+
+std::vector<StatedAmplitude> stated_amplitudes(const Block& block, const Item& item,
+                                               ReflectionFile& file) {
+  const cif::Loop& loop = *block.reflections;
+  std::array<std::size_t, 3> index_columns{};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::string name = std::string("index_") + "hkl"[i];
+    const auto column = block.refln_column(name);
+    if (!column) throw InputError(file.path, 0, "its reflections have no _refln." + name);
+    index_columns[i] = *column;
+  }
+  const auto first = block.refln_column(item.name);
+  const auto mate = item.mate ? block.refln_column(item.mate) : std::nullopt;
+  auto status = block.refln_column("status");
+  for (const char* name : {"include_status", "observed_status"})
+    if (!status) status = block.refln_column(name);
+
+  std::vector<StatedAmplitude> stated;
+  for (std::size_t row = 0; row < loop.length(); ++row) {
+    MillerIndex hkl{};
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double index = cif::as_number(loop.val(row, index_columns[i]));
+      if (!(std::abs(index) <= max_index) || index != std::trunc(index))
+        throw InputError(file.path, 0,
+                         "reflection " + std::to_string(row + 1) + " has no sensible Miller index");
+      hkl[i] = static_cast<int>(index);
+    }
+    // By the dictionary x is an unreliable measurement, and - absent by symmetry.
+    const std::string mark = status ? cif::as_string(loop.val(row, *status)) : std::string();
+    bool any = false;
+    const auto take = [&](const std::optional<std::size_t>& column, const char* name,
+                          const MillerIndex& index) {
+      if (!column || cif::is_null(loop.val(row, *column))) return;
+      const double value = number_in(loop.val(row, *column), file.path, row, name);
+      any = true;
+      if (mark == "x" || mark == "-") return;
+      if (item.kind == Kind::amplitude)
+        stated.push_back({index, value, row});
+      else if (value < 0)
+        ++file.negative;
+      else
+        stated.push_back({index, std::sqrt(value), row});
+    };
+    take(first, item.name, hkl);
+    take(mate, item.mate, {-hkl[0], -hkl[1], -hkl[2]});
+    file.missing += !any;
+    file.rejected += any && (mark == "x" || mark == "-");
+  }
+  return stated;
+}
+
+[[noreturn]] void fail_without_item(const std::vector<Block>& blocks, const std::string& path,
+                                    const std::string& name) {
+  const auto any = [&](auto&& is) { return std::any_of(blocks.begin(), blocks.end(), is); };
+  if (!any([](const Block& block) { return block.reflections != nullptr; })) {
+    if (any([](const Block& block) { return block.has_atoms; })) fail_as_model(path);
+    throw InputError(path, 0, "no loop of _refln.index_h: not a structure-factor mmCIF file");
+  }
+  const std::string all = joined(labels_of(blocks, false)),
+                    usable = joined(labels_of(blocks, true));
+  const std::string others = usable.empty() ? " (it has: " + all + ")"
+                                            : "; these can be taken: " + usable;
+  if (name.empty()) throw InputError(path, 0, "no amplitudes (it has: " + all + ")");
+  if (!item_named(name))
+    throw InputError(
+        path, 0, "the item _refln." + name + " is neither an amplitude nor an intensity" + others);
+  throw InputError(path, 0, "no item _refln." + name + " with values" + others);
+}
+
+}  // namespace
+
+ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column) {
+  ReflectionFile file;
+  file.path = input.path;
+  file.format = "CIF";
+  if (input.bytes.empty()) throw InputError(file.path, 0, "is empty");
+  try {
+    const cif::Document document = cif::read_memory(input.bytes.data(), input.bytes.size(),
+                                                    file.path.c_str());
+    const std::vector<Block> blocks(document.blocks.begin(), document.blocks.end());
+    const Item* const named = column.empty() ? nullptr : item_named(column);
+    if (!column.empty() && !named) fail_without_item(blocks, file.path, column);
+    for (const Item& item : items)
+      for (const Block& block : blocks) {
+        // A file may also hold unmerged data (_diffrn_refln), which are never amplitudes.
+        if ((named && named != &item) || !block.reflections) continue;
+        const bool has_mate = item.mate && block.refln_column(item.mate);
+        if (!block.refln_column(item.name) && !has_mate) continue;
+        ReflectionFile found = file;
+        const std::vector<StatedAmplitude> stated = stated_amplitudes(block, item, found);
+        if (stated.empty()) continue;
+        file = std::move(found);
+        file.taken = description(item, has_mate);
+        file.anomalous = has_mate;
+        file.cell = cell_of(block);
+        for (const Block& other : blocks)
+          if (!file.cell) file.cell = cell_of(other);
+        for (const char* tag :
+             {"_diffrn_radiation_wavelength_wavelength", "_diffrn_radiation_wavelength",
+              "_diffrn_radiation_wavelength_value"})
+          if (const double A = cif::as_number(block.value(tag)); A > 0 && std::isfinite(A))
+            file.wavelength_A = A;
+        const Symmetry symmetry = symmetry_of(blocks, block, file);
+        file.space_group = symmetry.name;
+        file.reflections = expand_to_p1(stated, symmetry, file);
+        return file;
+      }
+    fail_without_item(blocks, file.path, column);
+  } catch (const std::exception& e) {
+    throw_input_error(file.path, e.what());
+  }
+}
+
+ReflectionFile read_sf_mmcif(const std::string& path, const std::string& column) {
+  return read_sf_mmcif(read_input(path), column);
+}
+
+}  // namespace nablabragg::io

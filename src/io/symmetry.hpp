@@ -1,0 +1,65 @@
+// What amplitudes ask of a space group: which indices are equivalent.  gemmi's tables of groups
+// stay behind this header.
+//
+// Kept to C++17, as crystallography.hpp.
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+#include "nablabragg/crystallography.hpp"
+#include "nablabragg/reflection.hpp"
+
+namespace nablabragg::io {
+
+/// The rotational parts of a space group's operations, without an inversion that it does not have.
+struct Symmetry {
+  using Rotation = std::array<std::array<int, 3>, 3>;
+  std::vector<Rotation> rotations;
+  std::string name;  ///< Hermann-Mauguin symbol, or the operations where it has none
+};
+
+/// The index as a row vector times the rotation.
+MillerIndex image_of(const MillerIndex& hkl, const Symmetry::Rotation& rotation);
+
+/// From operations in the manner of "x+1/2,-y,-z".  Throws Error where one cannot be read or where
+/// they are not the whole of a group.
+Symmetry symmetry_of_operations(const std::vector<std::string>& operations);
+
+/// Empty where nothing of this name is known.  The cell tells the hexagonal setting of a trigonal
+/// group from the rhombohedral one where the name does not.
+std::optional<Symmetry> symmetry_of_name(const std::string& hermann_mauguin,
+                                         const std::optional<CellNumbers>& cell);
+std::optional<Symmetry> symmetry_of_hall_symbol(const std::string& hall);
+/// As CCP4 counts: 1 to 230 in the usual settings, others with thousands before them.
+std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellNumbers>& cell);
+
+/// Whether both make the same indices equivalent.
+bool same_rotations(const Symmetry& a, const Symmetry& b);
+
+/// An amplitude as a row of a file states it for one index.
+struct StatedAmplitude {
+  MillerIndex hkl;
+  double amplitude;
+  std::size_t row;  ///< a row with F(+) and F(-) states two
+};
+
+/// Every equivalent of what is stated, each (h,k,l) once.  Of rows that state the same index the
+/// last one counts; a Friedel mate takes the amplitude of the other where no row states its own.
+/// Counts repeated rows in `file`.  Throws InputError where nothing is stated.
+std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
+                                     const Symmetry& symmetry, ReflectionFile& file);
+
+/// An intensity as it was measured, once of several times.
+struct Observation {
+  MillerIndex hkl;
+  double intensity, sigma;
+};
+
+/// The means of equivalent observations, weighted by 1/sigma^2, as amplitudes; negative means are
+/// left out and counted.  `friedel`: mates are equivalent.
+std::vector<StatedAmplitude> merge_observations(const std::vector<Observation>& observations,
+                                                const Symmetry& symmetry, bool friedel,
+                                                ReflectionFile& file);
+
+}  // namespace nablabragg::io

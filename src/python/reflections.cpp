@@ -1,0 +1,89 @@
+// Files of reflections as Python sees them: indices and amplitudes, and what the file says.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <vector>
+
+#include "nablabragg/io.hpp"
+#include "python/arrays.hpp"
+#include "python/bindings.hpp"
+#include "python/convert.hpp"
+#include "python/interruptible.hpp"
+
+namespace nablabragg::python {
+
+namespace {
+
+io::ReflectionFile read_reflections(const py::object& path, const py::object& column) {
+  return result_apart([name = path_of(path), wanted = Convert<std::string>::from(column, "column")](
+                          const auto&) { return io::read_reflections(name, wanted); });
+}
+
+}  // namespace
+
+void bind_reflections(py::module_& module) {
+  using File = io::ReflectionFile;
+  py::class_<File>(module, "ReflectionFile",
+                   "What read_reflections() found in a file: the reflections, and what the file "
+                   "says of them.")
+      .def_property_readonly(
+          "hkl",
+          [](const File& file) {
+            std::vector<int> indices;
+            indices.reserve(3 * file.reflections.size());
+            for (const Reflection& r : file.reflections)
+              indices.insert(indices.end(), r.hkl.begin(), r.hkl.end());
+            const auto count = static_cast<py::ssize_t>(file.reflections.size());
+            return array_from(std::move(indices), {count, 3});
+          },
+          "int array (n, 3): Miller indices of the whole P1 sphere, each once; of a text as it "
+          "lists them")
+      .def_property_readonly(
+          "F",
+          [](const File& file) {
+            std::vector<double> amplitudes;
+            amplitudes.reserve(file.reflections.size());
+            for (const Reflection& r : file.reflections) amplitudes.push_back(r.amplitude);
+            const auto count = static_cast<py::ssize_t>(amplitudes.size());
+            return array_from(std::move(amplitudes), {count});
+          },
+          "float array (n,): amplitudes [electrons]")
+      .def_readonly("path", &File::path, "str: the file")
+      .def_readonly("format", &File::format, "str: MTZ, CIF, XDS_ASCII, CrystFEL, SHELX or text")
+      .def_readonly("taken", &File::taken,
+                    "str: the column or item that the amplitudes are; empty: F of a text")
+      .def_readonly("anomalous", &File::anomalous, "bool: F(+) and F(-) are apart")
+      .def_readonly("space_group", &File::space_group,
+                    "str: by which the reflections were expanded; empty: not at all")
+      .def_property_readonly(
+          "cell",
+          [](const File& file) -> py::object {
+            if (!file.cell) return py::none();
+            const io::CellNumbers& c = *file.cell;
+            return py::make_tuple(c[0], c[1], c[2], c[3], c[4], c[5]);
+          },
+          "6 numbers or None: a, b, c [A], alpha, beta, gamma [degree] where the file says them")
+      .def_property_readonly(
+          "wavelength",
+          [](const File& file) -> py::object {
+            if (!(file.wavelength_A > 0)) return py::none();
+            return py::float_(file.wavelength_A);
+          },
+          "number or None: the wavelength [A] of the measurement where the file says it")
+      .def_readonly("missing", &File::missing, "int: rows without a value")
+      .def_readonly("rejected", &File::rejected, "int: rows marked as unreliable or absent")
+      .def_readonly("negative", &File::negative, "int: negative intensities, which are left out")
+      .def_readonly("repeated", &File::repeated,
+                    "int: reflections of several rows, the last of which counts")
+      .def_readonly("contradicting", &File::contradicting, "int: those of them whose rows disagree")
+      .def_property_readonly(
+          "notices", [](const File& file) { return py::tuple(py::cast(io::notices_of(file))); },
+          "strings: what else a user should know")
+      .def("__repr__", [](const File& file) {
+        return "<ReflectionFile " + file.path + ": " + std::to_string(file.reflections.size()) +
+               " reflections, " + (file.taken.empty() ? file.format : file.taken) + ">";
+      });
+  module.def("read_reflections", &read_reflections);
+}
+
+}  // namespace nablabragg::python

@@ -10,8 +10,9 @@ namespace nablabragg::inventory {
 enum ExitCode { done = 0, usage_error = 1, not_parsed = 2, refused = 3 };
 
 /// Writes loop_inventory.json, loop_inventory.md, commands.txt and env.json, with --compare also
-/// changes.md.  Returns `refused` for what --fail-on names.  Throws UsageError for the arguments,
-/// InputError for a source or record that cannot be read, OutputError.
+/// changes.md.  Returns `refused` for what --fail-on names.  A source that cannot be read, or
+/// not by one of the compilers, is named on `err` and in the files.  Throws UsageError for the
+/// arguments, InputError where no source or not the compilation database can be read, OutputError.
 int inventory_command(const std::vector<std::string>& arguments, std::ostream& out,
                       std::ostream& err);
 

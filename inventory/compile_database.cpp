@@ -88,6 +88,14 @@ std::vector<std::string> flags_of(const CompileCommand& command) {
   return flags;
 }
 
+std::vector<std::string> language_flags(const CompileCommand& command) {
+  if (fs::path(command.file).extension() != ".c") return {};
+  for (const std::string& argument : command.arguments)
+    if (argument.starts_with("-x")) return {};
+  const std::string program = fs::path(command.arguments.front()).filename().string();
+  return {"-x", program.find("++") == std::string::npos ? "c" : "c++"};
+}
+
 std::vector<CompileCommand> commands_of_package(const std::vector<CompileCommand>& all,
                                                 const std::vector<std::string>& folders) {
   std::vector<CompileCommand> commands;

@@ -19,6 +19,10 @@ std::vector<CompileCommand> read_compile_database(const std::string& build);
 /// the source itself.
 std::vector<std::string> flags_of(const CompileCommand& command);
 
+/// What tells another compiler that a .c file is C, or C++ where g++ or clang++ compiles it;
+/// nothing for files of other names, or where the flags say it.
+std::vector<std::string> language_flags(const CompileCommand& command);
+
 /// The command of one file for each set of flags: a file compiled twice alike is read once.
 std::vector<CompileCommand> commands_of_package(const std::vector<CompileCommand>& all,
                                                 const std::vector<std::string>& folders);

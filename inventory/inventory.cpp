@@ -101,7 +101,8 @@ const char* name_of(LoopClass loop_class) {
 }
 
 std::string to_json(const Inventory& inventory) {
-  Json loops = Json::array(), functions = Json::array(), spans = Json::array();
+  Json loops = Json::array(), functions = Json::array(), spans = Json::array(),
+       unread = Json::array();
   for (const Loop& l : inventory.loops) loops.push_back(as_json(l));
   for (const Function& f : inventory.functions)
     functions.push_back({{"name", f.name},
@@ -112,13 +113,16 @@ std::string to_json(const Inventory& inventory) {
   for (const TraceSpan& s : inventory.spans)
     spans.push_back(
         {{"name", s.name}, {"file", s.file}, {"line", s.line}, {"end_line", s.end_line}});
+  for (const Unread& u : inventory.unread)
+    unread.push_back({{"file", u.file}, {"reason", u.reason}});
   const Json document{{"schema", schema},
                       {"version", schema_version},
                       {"package", inventory.package},
                       {"compilers", inventory.compilers},
                       {"loops", loops},
                       {"functions", functions},
-                      {"spans", spans}};
+                      {"spans", spans},
+                      {"unread", unread}};
   // ASCII only: other characters of source text become \u escapes.
   return document.dump(1, ' ', true, Json::error_handler_t::replace) + '\n';
 }
@@ -144,6 +148,10 @@ Inventory read_inventory(const std::string& file) {
           {f.at("name"), f.at("file"), f.at("line"), f.at("end_line"), f.at("explicit_simd")});
     for (const Json& s : j.at("spans"))
       inventory.spans.push_back({s.at("name"), s.at("file"), s.at("line"), s.at("end_line")});
+    // Files of programs that could not go on without a source have none.
+    if (j.contains("unread"))
+      for (const Json& u : j.at("unread"))
+        inventory.unread.push_back({u.at("file"), u.at("reason")});
     return inventory;
   } catch (const InputError&) {
     throw;

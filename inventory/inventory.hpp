@@ -65,12 +65,19 @@ struct TraceSpan {
   bool operator==(const TraceSpan&) const = default;
 };
 
+/// A source that was not read, or a compiler that could not be asked about it.
+struct Unread {
+  std::string file, reason;
+  bool operator==(const Unread&) const = default;
+};
+
 struct Inventory {
   std::string package;                 ///< relative to the root
   std::vector<std::string> compilers;  ///< asked, the build's first
   std::vector<Loop> loops;             ///< by file, line, column
   std::vector<Function> functions;
   std::vector<TraceSpan> spans;
+  std::vector<Unread> unread;
   bool operator==(const Inventory&) const = default;
 };
 

@@ -131,31 +131,56 @@ bool in_path(const std::string& program) {
   return false;
 }
 
-/// Asks each compiler about each command, several at a time.
+/// What the build compiles with.  One that is not here, or is neither g++ nor clang (nvcc, say), is
+/// of the kind `other`.
+std::map<std::string, Compiler> compilers_of(const std::vector<CompileCommand>& commands,
+                                             std::ostream& err) {
+  std::map<std::string, Compiler> compilers;
+  for (const CompileCommand& command : commands) {
+    const std::string& program = command.arguments.front();
+    if (compilers.contains(program)) continue;
+    try {
+      const Compiler compiler = compilers.emplace(program, compiler_of(program)).first->second;
+      if (compiler.kind == CompilerKind::other)
+        fmt::print(err, "nablabragg-inventory: {} is neither g++ nor clang: it is not asked\n",
+                   program);
+    } catch (const Error& error) {
+      compilers.emplace(program, Compiler{program, program, "", CompilerKind::other});
+      fmt::print(err, "nablabragg-inventory: {}: it is not asked\n", error.what());
+    }
+  }
+  return compilers;
+}
+
+/// What a compiler is asked about a command, and what it says.
 struct Said {
-  std::vector<Remark> remarks;
-  std::string command, compiler;
   std::size_t index;  ///< of the compile command
+  Compiler compiler;
+  std::vector<Remark> remarks{};
+  std::string command{};
+  std::string problem{};  ///< why it could not be asked; empty: it was
 };
 
-std::vector<Said> ask(const std::vector<CompileCommand>& commands,
-                      const std::vector<Compiler>& compilers, const Request& request) {
-  std::vector<Said> all(commands.size() * compilers.size());
+/// Asks several at a time.
+void ask(std::vector<Said>& all, const std::vector<CompileCommand>& commands,
+         const Request& request) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::map<std::size_t, std::exception_ptr> errors;
   const auto work = [&] {
     for (std::size_t i = next++; i < all.size(); i = next++) {
-      const Compiler& compiler = compilers[i % compilers.size()];
-      const std::size_t index = i / compilers.size();
+      const Compiler& compiler = all[i].compiler;
       try {
         // What one version says is not what the next one does.
         std::string folder = compiler.version;
         std::replace(folder.begin(), folder.end(), ' ', '-');
         auto unit = remarks_of(
-            commands[index], compiler,
+            commands[all[i].index], compiler,
             (fs::absolute(request.records) / folder).lexically_normal().string());
-        all[i] = {std::move(unit.remarks), std::move(unit.command), compiler.name, index};
+        all[i].remarks = std::move(unit.remarks);
+        all[i].command = std::move(unit.command);
+      } catch (const InputError& error) {
+        all[i].problem = error.what();
       } catch (...) {
         const std::scoped_lock lock(mutex);
         errors[i] = std::current_exception();
@@ -168,7 +193,13 @@ std::vector<Said> ask(const std::vector<CompileCommand>& commands,
       threads.emplace_back(work);
   }
   if (!errors.empty()) std::rethrow_exception(errors.begin()->second);
-  return all;
+}
+
+/// "FILE: PROBLEM", as errors have it, in its two parts.
+Unread unread(const CompileCommand& command, std::string problem, const std::string& root) {
+  if (problem.starts_with(command.file + ": ")) problem.erase(0, command.file.size() + 2);
+  const std::string canonical = fs::weakly_canonical(command.file).string();
+  return {fs::path(canonical).lexically_relative(root).string(), problem};
 }
 
 /// Commands that can be read on another machine.
@@ -198,6 +229,13 @@ int judge(const Request& request, const Inventory& inventory,
     write_text((fs::path(request.outdir) / "changes.md").string(), changes_text(changes));
     out << changes_text(changes);
     if (asked("lost") && changes.lost_in_hot_loop()) code = refused;
+    // Whether a loop of a source that could be read then has lost anything is not known.
+    const auto was_read = [&](const Unread& u) {
+      return std::any_of(before->loops.begin(), before->loops.end(),
+                         [&](const Loop& loop) { return loop.file == u.file; });
+    };
+    if (asked("lost") && std::any_of(inventory.unread.begin(), inventory.unread.end(), was_read))
+      code = refused;
     // The profile names loops as the older inventory does.
     if (hot)
       for (const MovedLoop& moved : changes.moved)
@@ -239,24 +277,9 @@ int inventory_command(const std::vector<std::string>& arguments, std::ostream& o
     throw InputError((fs::path(request.build) / "compile_commands.json").string(), 0,
                      "compiles nothing in " + request.packages.front());
 
-  std::vector<Compiler> compilers{compiler_of(commands.front().arguments.front())};
-  if (compilers[0].kind == CompilerKind::other) {
-    fmt::print(err, "nablabragg-inventory: {} is neither g++ nor clang: it is not asked\n",
-               compilers[0].program);
-    compilers.clear();
-  }
   const bool automatic = request.second == "auto";
-  std::string second = request.second;
-  if (automatic)
-    second = !compilers.empty() && compilers[0].kind == CompilerKind::clang ? "g++" : "clang++";
-  if (second != "none") {
-    if (in_path(second))
-      compilers.push_back(compiler_of(second));
-    else if (automatic)
-      fmt::print(err, "nablabragg-inventory: there is no {}: no second opinion\n", second);
-    else
-      throw UsageError("--second-opinion " + second + ": there is no such program");
-  }
+  if (request.second != "none" && !automatic && !in_path(request.second))
+    throw UsageError("--second-opinion " + request.second + ": there is no such program");
 
   std::error_code failed;
   fs::create_directories(request.outdir, failed);
@@ -264,18 +287,56 @@ int inventory_command(const std::vector<std::string>& arguments, std::ostream& o
 
   ScanOptions options{fs::canonical(".").string(), folders, annotations.span_types, request.jobs};
   Scan scan = scan_sources(commands, options);
-  std::string asked;
-  int lost = 0;
-  if (!compilers.empty()) {
-    for (const Said& said : ask(commands, compilers, request)) {
-      lost += add_verdicts(scan.loops, said.remarks, options.root, scan.targets[said.index],
-                           said.compiler);
-      asked += said.command + '\n';
-    }
-    rank_reasons(scan.loops);
-  }
+  if (std::none_of(scan.problems.begin(), scan.problems.end(),
+                   [](const std::string& problem) { return problem.empty(); }))
+    throw InputError("none of the sources could be read; " + scan.problems.front());
 
   Inventory inventory;
+  std::vector<Said> conversation;
+  const auto of_build = compilers_of(commands, err);
+  std::map<std::string, std::pair<int, Compiler>> by_name;  // and how many sources it compiles
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    if (!scan.problems[i].empty()) {
+      inventory.unread.push_back(unread(commands[i], scan.problems[i], options.root));
+      continue;
+    }
+    const Compiler& own = of_build.at(commands[i].arguments.front());
+    if (own.kind == CompilerKind::other) continue;
+    conversation.push_back({i, own});
+    ++by_name.try_emplace(own.name, 0, own).first->second.first;
+  }
+  std::vector<Compiler> compilers;  // the build's, the one of most sources first
+  for (const auto& [name, counted] : by_name) compilers.push_back(counted.second);
+  std::stable_sort(compilers.begin(), compilers.end(), [&](const auto& a, const auto& b) {
+    return by_name.at(a.name).first > by_name.at(b.name).first;
+  });
+  std::string second = request.second;
+  if (automatic)
+    second = !compilers.empty() && compilers[0].kind == CompilerKind::clang ? "g++" : "clang++";
+  if (automatic && !in_path(second)) {
+    fmt::print(err, "nablabragg-inventory: there is no {}: no second opinion\n", second);
+  } else if (second != "none") {
+    const Compiler opinion = compiler_of(second);
+    if (!by_name.contains(opinion.name)) compilers.push_back(opinion);
+    for (std::size_t i = 0; i < commands.size(); ++i)
+      if (scan.problems[i].empty() &&
+          of_build.at(commands[i].arguments.front()).name != opinion.name)
+        conversation.push_back({i, opinion});
+  }
+  ask(conversation, commands, request);
+  std::string asked;
+  int lost = 0;
+  for (const Said& said : conversation) {
+    if (!said.problem.empty()) {
+      inventory.unread.push_back(unread(commands[said.index], said.problem, options.root));
+      continue;
+    }
+    lost += add_verdicts(scan.loops, said.remarks, options.root, scan.targets[said.index],
+                         said.compiler.name);
+    asked += said.command + '\n';
+  }
+  rank_reasons(scan.loops);
+
   inventory.package = request.packages.front();
   for (std::size_t i = 1; i < request.packages.size(); ++i)
     inventory.package += " " + request.packages[i];
@@ -306,7 +367,10 @@ int inventory_command(const std::vector<std::string>& arguments, std::ostream& o
   write("commands.txt", "ROOT=$PWD\n" + below_root(instruments::quoted(own), options.root) +
                             "\n\n" + below_root(asked, options.root));
   write("env.json", environment.dump(2, ' ', true) + '\n');
-  fmt::print(out, "{} loops in {} sources: {}\n", inventory.loops.size(), commands.size(),
+  for (const Unread& source : inventory.unread)
+    fmt::print(err, "nablabragg-inventory: not read: {}: {}\n", source.file, source.reason);
+  fmt::print(out, "{} loops in {} sources: {}\n", inventory.loops.size(),
+             std::count(scan.problems.begin(), scan.problems.end(), ""),
              counts_by_class(inventory));
   fmt::print(out, "{}/loop_inventory.json, loop_inventory.md, commands.txt, env.json; {:.1f} s\n",
              request.outdir, seconds.count());

@@ -252,7 +252,9 @@ RemarksOfUnit remarks_of(const CompileCommand& command, const Compiler& compiler
   if (!own.empty() && compiler.program == command.arguments[0] && of_this_source(own, command.file))
     return {read(own), "# the build wrote " + own};
 
-  std::vector<std::string> flags = flags_of(command);
+  std::vector<std::string> flags = language_flags(command);
+  const auto own_flags = flags_of(command);
+  flags.insert(flags.end(), own_flags.begin(), own_flags.end());
   std::vector<std::string> key = flags;
   key.insert(key.end(), {compiler.program, command.directory, command.file});
   const fs::path base = fs::path(folder) /

@@ -52,6 +52,12 @@ std::string to_markdown(const Inventory& inventory) {
       "# Loops of {}\n\n{} loops: {}. What the classes and rules mean: docs/vectorization.md.\n\n",
       inventory.package, inventory.loops.size(), counts_by_class(inventory));
   auto out = std::back_inserter(text);
+  if (!inventory.unread.empty()) {
+    text += "Not read:\n\n";
+    for (const Unread& u : inventory.unread)
+      fmt::format_to(out, "- {}: {}\n", u.file, one_line(u.reason, 400));
+    text += '\n';
+  }
   std::map<std::string, Counts> modules;
   Counts total{};
   for (const Loop& loop : inventory.loops)

@@ -402,6 +402,8 @@ using Unit = std::unique_ptr<std::remove_pointer_t<CXTranslationUnit>,
 
 Unit parse(CXIndex index, const CompileCommand& command) {
   std::vector<std::string> flags = absolute_includes(flags_of(command), command.directory);
+  const auto language = language_flags(command);
+  flags.insert(flags.begin(), language.begin(), language.end());
   for (const char* more : {"-w", "-Wno-error", "-Qunused-arguments"}) flags.emplace_back(more);
   for (;;) {
     std::vector<const char*> arguments;
@@ -414,7 +416,9 @@ Unit parse(CXIndex index, const CompileCommand& command) {
         0, CXTranslationUnit_Incomplete, &parsed);
     Unit unit(parsed, clang_disposeTranslationUnit);
     if (code != CXError_Success || !parsed)
-      throw InputError(command.file, 0, "cannot be parsed at the flags of the build");
+      throw InputError(command.file, 0,
+                       fs::exists(command.file) ? "cannot be parsed at the flags of the build"
+                                                : "does not exist");
     std::string file = command.file;
     unsigned line = 0;
     const std::string error = first_error(parsed, file, line);
@@ -472,6 +476,7 @@ Scan scan_sources(const std::vector<CompileCommand>& commands, const ScanOptions
   Findings all;
   Scan scan;
   scan.targets.resize(commands.size());
+  scan.problems.resize(commands.size());
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::map<std::size_t, std::exception_ptr> errors;
@@ -482,6 +487,8 @@ Scan scan_sources(const std::vector<CompileCommand>& commands, const ScanOptions
         const std::scoped_lock lock(mutex);
         scan.targets[i] = target_of(commands[i], findings.targets);
         merge(all, std::move(findings));
+      } catch (const InputError& error) {
+        scan.problems[i] = error.what();
       } catch (...) {
         const std::scoped_lock lock(mutex);
         errors[i] = std::current_exception();

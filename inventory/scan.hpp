@@ -18,7 +18,8 @@ struct Scan {
   std::vector<FoundLoop> loops;  ///< by file, line, column; ids and parents filled
   std::vector<Function> functions;
   std::vector<TraceSpan> spans;
-  std::vector<std::string> targets;  ///< of each command: Highway's, or -march, or "baseline"
+  std::vector<std::string> targets;   ///< of each command: Highway's, or -march, or "baseline"
+  std::vector<std::string> problems;  ///< of each command: why it could not be read; empty: it was
 };
 
 struct ScanOptions {
@@ -28,7 +29,7 @@ struct ScanOptions {
   unsigned jobs = 1;
 };
 
-/// Throws InputError with file and line for a source that has an error.
+/// A source that has an error is left out, and `problems` says which.
 Scan scan_sources(const std::vector<CompileCommand>& commands, const ScanOptions& options);
 
 }  // namespace nablabragg::inventory

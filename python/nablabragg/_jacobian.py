@@ -41,7 +41,7 @@ def jacobian(
     dtype, threads, progress, engine, device, summation
         as value_and_gradient() takes them
 
-    The columns are in the order of the names.  Raises UsageError for names and pixels that are none.
+    The columns are in the order of the names.  Raises UsageError for names and pixels that do not exist.
     """
     return Jacobian(
         *_core.jacobian(

@@ -90,7 +90,7 @@ def simulate(
 
     Returns photons, (slow, fast), on the device of the first tensor; float64, arithmetic included,
     where one of the tensors is float64, else float32.  Raises nablabragg.UsageError for names and
-    shapes that are none, TypeError for what is no tensor.  A loss that is NaN has NaN gradients; a
+    shapes that do not fit, TypeError for what is no tensor.  A loss that is NaN has NaN gradients; a
     gradient has no gradient of its own.
     """
     if not isinstance(experiment, nb.Experiment):

@@ -322,14 +322,128 @@ TEST(Inventory, ExitsWithThreeForLostVectorisationInAHotLoop) {
   EXPECT_EQ(package.run("--fail-on lost").exit_code, 1);
 }
 
-TEST(Inventory, ExitsWithTwoAndNamesTheSourceThatCannotBeParsed) {
+constexpr const char*
+    doubling = "void f(float* x, int n) {\n  for (int i = 0; i < n; ++i) x[i] *= 2;\n}\n";
+
+TEST(Inventory, ListsWhatItCouldReadAndNamesTheSourcesThatItCouldNot) {
   Package package;
-  package.add("good.cpp", "int a;\n");
+  package.add("good.cpp", doubling);
   package.add("bad.cpp", "int a;\nint b = c;\n");
+  package.compile("gone.cpp", {"g++", "-O3"});
+  const Outcome outcome = package.run();
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("not read: src/bad.cpp: "));
+  EXPECT_THAT(outcome.err, HasSubstr("bad.cpp:2: use of undeclared identifier 'c'"));
+  EXPECT_THAT(outcome.err, HasSubstr("not read: src/gone.cpp: does not exist"));
+  EXPECT_THAT(outcome.out, HasSubstr("1 loops in 1 sources"));
+  const Inventory inventory = read_inventory(package.path() / "out/loop_inventory.json");
+  EXPECT_EQ(loop_at(inventory, 2).loop_class, LoopClass::vectorized);
+  ASSERT_EQ(inventory.unread.size(), 2U);
+  EXPECT_EQ(inventory.unread[0].file, "src/bad.cpp");
+  EXPECT_EQ(inventory.unread[1], (Unread{"src/gone.cpp", "does not exist"}));
+  const std::string table = read_file(package.path() / "out/loop_inventory.md");
+  EXPECT_THAT(table, HasSubstr("- src/gone.cpp: does not exist\n"));
+}
+
+TEST(Inventory, ExitsWithTwoWhereNoSourceCanBeRead) {
+  Package package;
+  package.add("bad.cpp", "int a;\nint b = c;\n");
+  package.compile("gone.cpp", {"g++", "-O3"});
   const Outcome outcome = package.run();
   EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("none of the sources could be read"));
   EXPECT_THAT(outcome.err, HasSubstr("bad.cpp:2: use of undeclared identifier 'c'"));
   EXPECT_TRUE(std::filesystem::is_empty(package.path() / "out"));
+}
+
+TEST(Inventory, ReadsCAndCxxOfOneBuildEachAsWhatItIs) {
+  if (std::system("clang++ --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no clang++ here";
+  Package package;
+  // Not C++: a word of it is a name, and a pointer to anything becomes one to float.
+  package.add("plain.c",
+              "#include <stdlib.h>\nfloat* f(int n) {\n  float* new = malloc(n * sizeof(float));\n"
+              "  for (int i = 0; i < n; ++i) new[i] = i;\n  return new;\n}\n");
+  package.compile("plain.c", {"gcc", "-std=c11", "-O3"});
+  package.add("good.cpp", doubling);
+  // C++ by the name of the compiler
+  package.add("other.c",
+              "template <class T> void f(T* x) {\n  for (int i = 0; i < 64; ++i) x[i] *= 2;\n}\n"
+              "template void f(float*);\n");
+  package.compile("other.c", {"g++", "-O3"});
+  const Outcome outcome = test::run_program(package.path(), "--build . --outdir out");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, testing::Not(HasSubstr("not read")));
+  const Inventory inventory = read_inventory(package.path() / "out/loop_inventory.json");
+  ASSERT_EQ(inventory.loops.size(), 3U);
+  EXPECT_EQ(inventory.compilers, (std::vector<std::string>{"g++", "clang++"}));
+  for (const Loop& loop : inventory.loops) EXPECT_EQ(loop.verdicts.size(), 2U) << loop.id;
+}
+
+TEST(Inventory, SurvivesCudaSourcesAndCompilersThatAreNotHere) {
+  Package package;
+  package.add(
+      "kernel.cu",
+      "__global__ void f(float* x, int n) {\n  for (int i = 0; i < n; ++i) x[i] *= 2;\n}\n");
+  package.compile("kernel.cu", {"nvcc-that-is-not-here", "-forward-unknown-to-host-compiler", "-O3",
+                                "-std=c++17", "--generate-code=arch=compute_80,code=[sm_80]",
+                                "-Xcompiler=-Wall", "-x", "cu"});
+  package.add("good.cpp", doubling);
+  package.add("lost.cpp", doubling);
+  package.compile("lost.cpp", {"no-such-compiler", "-O3"});
+  const Outcome outcome = package.run();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("nvcc-that-is-not-here"));
+  EXPECT_THAT(outcome.err, HasSubstr("not read: src/kernel.cu: "));
+  const Inventory inventory = read_inventory(package.path() / "out/loop_inventory.json");
+  EXPECT_EQ(inventory.compilers, std::vector<std::string>{"g++"});
+  ASSERT_EQ(inventory.loops.size(), 2U);
+  EXPECT_EQ(inventory.loops[0].verdicts.size(), 1U);
+  ASSERT_EQ(inventory.unread.size(), 1U);
+  EXPECT_EQ(inventory.unread[0].file, "src/kernel.cu");
+}
+
+TEST(Inventory, TakesTheCompilerOfMostSourcesForTheBuilds) {
+  if (std::system("clang++ --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no clang++ here";
+  Package package;
+  package.add("other.cc", doubling);
+  package.compile("other.cc", {"clang++", "-O1"});
+  package.add("a.cpp", doubling);
+  package.add("b.cpp", doubling);
+  EXPECT_EQ(test::run_program(package.path(), "--build . --outdir out").exit_code, 0);
+  const Inventory inventory = read_inventory(package.path() / "out/loop_inventory.json");
+  EXPECT_EQ(inventory.compilers, (std::vector<std::string>{"g++", "clang++"}));
+  ASSERT_EQ(inventory.loops.size(), 3U);
+  EXPECT_EQ(inventory.loops[0].rule, "V2");
+  EXPECT_EQ(inventory.loops[0].verdicts.size(), 2U);
+  EXPECT_EQ(inventory.loops[2].verdicts.size(), 1U);  // not asked twice
+}
+
+TEST(Inventory, NamesTheSourcesThatOneOfTheCompilersDoesNotCompile) {
+  if (std::system("clang++ --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no clang++ here";
+  Package package;
+  package.add("a.cpp",
+              std::string("#ifndef __clang__\nint x = no_such_name;\n#endif\n") + doubling);
+  const Outcome outcome = test::run_program(package.path(), "--build . --outdir out");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("not read: src/a.cpp: is not compiled by g++; its messages are in "));
+  const Inventory inventory = read_inventory(package.path() / "out/loop_inventory.json");
+  ASSERT_EQ(inventory.loops.size(), 1U);
+  ASSERT_EQ(inventory.loops[0].verdicts.size(), 1U);
+  EXPECT_EQ(inventory.loops[0].verdicts[0].compiler, "clang++");
+}
+
+TEST(Inventory, ExitsWithThreeForALossThatCannotBeSeenBecauseTheSourceIsNotRead) {
+  Package package;
+  package.add("a.cpp", doubling);
+  package.add("b.cpp", "int b;\n");
+  inventory_of(package);
+  std::filesystem::rename(package.path() / "out/loop_inventory.json", package.path() / "old.json");
+  package.add("b.cpp", "int b = c;\n");
+  EXPECT_EQ(package.run("--compare old.json --fail-on lost").exit_code, 0);
+  package.add("a.cpp", "int a = c;\nint b;\n");
+  package.add("b.cpp", "int b;\n");
+  EXPECT_EQ(package.run("--compare old.json --fail-on lost").exit_code, 3);
 }
 
 TEST(Inventory, ExitsWithOneForArgumentsThatItDoesNotKnow) {

@@ -18,12 +18,17 @@ class Package {
     std::filesystem::create_directories(path.parent_path());
     write_file(path, text);
     if (path.extension() != ".cpp") return;
-    nlohmann::json arguments{"g++", "-std=c++20", "-O3"};
-    for (const std::string& flag : flags) arguments.push_back(flag);
-    for (const char* argument : {"-o", "x.o", "-c"}) arguments.push_back(argument);
-    arguments.push_back(path.string());
+    std::vector<std::string> command{"g++", "-std=c++20", "-O3"};
+    command.insert(command.end(), flags.begin(), flags.end());
+    compile(name, command);
+  }
+
+  /// Has the build compile a file below src/, which may not exist, by this command.
+  void compile(const std::string& name, std::vector<std::string> command) {
+    const std::string path = (dir_.path() / "src" / name).string();
+    command.insert(command.end(), {"-o", "x.o", "-c", path});
     commands_.push_back(
-        {{"directory", dir_.path().string()}, {"file", path.string()}, {"arguments", arguments}});
+        {{"directory", dir_.path().string()}, {"file", path}, {"arguments", command}});
     write_file(dir_.path() / "compile_commands.json", commands_.dump());
   }
 

@@ -14,7 +14,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                       std::ostream& err);
 
 /// `nablabragg fcalc MODEL -dmin d -o FILE`
-void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out);
+void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 /// `nablabragg docs flags | differences`: the text of docs/flags.md and docs/differences.md.
 void docs_command(const std::vector<std::string>& arguments, std::ostream& out);

@@ -43,7 +43,7 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   if (arguments[0] == "refine") throw left_out(arguments[0], "NABLA_REFINE");
 #endif
   if (arguments[0] == "fcalc")
-    fcalc_command(rest, out);
+    fcalc_command(rest, out, err);
   else if (arguments[0] == "docs")
     docs_command(rest, out);
   else if (arguments[0].starts_with('-'))

@@ -1,10 +1,13 @@
 // Structure factors of a crystallographic model, to seed a simulation without measured data:
 // density of the atoms on a grid, FFT, plus a flat bulk solvent.  No anomalous scattering, no
 // overall scale, no anisotropic correction.  Measured amplitudes are reflections.cpp's.
-#include <algorithm>  // for max, min
-#include <cmath>      // for exp, sqrt
+#include <algorithm>  // for copy, max, min
+#include <array>
+#include <cmath>  // for exp, lround, sqrt
 #include <complex>
 #include <cstdint>
+#include <cstdio>   // for snprintf
+#include <cstdlib>  // for abs
 #include <exception>
 #include <functional>  // for function
 #include <limits>
@@ -169,8 +172,8 @@ MaskGrid mask_grid_of(const gemmi::UnitCell& cell, double dmin_A) {
   const double points = cell.volume / (mask_spacing_A * mask_spacing_A * mask_spacing_A);
   if (points < max_fine_mask_points) return {std::min(dmin_A / 3, mask_spacing_A), 1};
   const double spacing_A = dmin_A / mask_points_per_dmin;
-  int finer = 1;
-  while (spacing_A / finer > coarsest_edge_A) finer += 2;
+  int finer = 1 + 2 * static_cast<int>(std::lround((spacing_A / mask_spacing_A - 1) / 2));
+  if (spacing_A / finer > coarsest_edge_A) finer += 2;
   return {spacing_A, finer};
 }
 

@@ -1,11 +1,10 @@
 #include "io/crystal_model.hpp"
 
-#include <algorithm>  // for find_if, max, min
+#include <algorithm>  // for any_of, find_if, max, min
 #include <cmath>
 #include <cstddef>
 #include <cstdio>  // for snprintf
 #include <exception>
-#include <limits>
 #include <string_view>
 #include <utility>  // for move
 
@@ -159,13 +158,11 @@ gemmi::Structure read_pdb(const InputBytes& input, std::vector<std::string>& not
 
 // ---- mmCIF -----------------------------------------------------------------------------------
 
-bool has_tag(const gemmi::cif::Block& block, const char* tag) { return block.has_tag(tag); }
-
 /// gemmi reads no atom at all where one of these is not there.
 void check_mmcif(gemmi::cif::Block& block, const std::string& path) {
   for (const char* item : {"id", "type_symbol", "label_alt_id", "label_asym_id", "Cartn_x",
                            "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv", "auth_seq_id"})
-    if (!has_tag(block, (std::string("_atom_site.") + item).c_str()))
+    if (!block.has_tag(std::string("_atom_site.") + item))
       throw InputError(path, 0, std::string("_atom_site.") + item + " is missing");
   for (auto row : block.find("_atom_site.", {"id", "occupancy", "B_iso_or_equiv"})) {
     const bool no_occupancy = !gemmi::cif::is_null(row[1]) && !gemmi::cif::is_numb(row[1]);
@@ -175,11 +172,6 @@ void check_mmcif(gemmi::cif::Block& block, const std::string& path) {
           "atom " + in_quotes(row.str(0)) + " has " + in_quotes(row[no_occupancy ? 1 : 2]) +
               " for " + (no_occupancy ? "occupancy" : "B_iso_or_equiv") + ", which is no number");
   }
-}
-
-gemmi::Structure read_mmcif(gemmi::cif::Document& document, const std::string& path) {
-  check_mmcif(document.blocks.front(), path);
-  return gemmi::make_structure(document);
 }
 
 // ---- all formats -----------------------------------------------------------------------------
@@ -198,32 +190,34 @@ ReadModel read_cif(const InputBytes& input, std::vector<std::string>& notes) {
   const std::string& path = input.path;
   gemmi::cif::Document document = gemmi::cif::read_memory(input.bytes.data(), input.bytes.size(),
                                                           path.c_str());
-  const auto block_with = [&](const char* tag) {
-    return std::find_if(document.blocks.begin(), document.blocks.end(),
-                        [tag](const gemmi::cif::Block& block) { return block.has_tag(tag); });
-  };
   const auto end = document.blocks.end();
-  if (block_with("_atom_site.Cartn_x") != end) {
+  const auto block_with = [&](const char* tag) {
+    const auto has_it = [tag](const gemmi::cif::Block& block) { return block.has_tag(tag); };
+    const auto found = std::find_if(document.blocks.begin(), end, has_it);
+    if (found != end && std::any_of(found + 1, end, has_it))
+      notes.push_back("of several blocks with atoms the first is used, data_" + found->name);
+    return found;
+  };
+  auto block = block_with("_atom_site.Cartn_x");
+  if (block != end) {
     read.format = Format::mmcif;
-    read.structure = read_mmcif(document, path);
-    undot_tags(document.blocks.front());
-    read.symmetry = symmetry_of(document.blocks.front(), read.structure.cell, path, notes);
-    return read;
+    check_mmcif(*block, path);
+    read.structure = gemmi::make_structure_from_block(*block);
+    undot_tags(*block);
+  } else {
+    for (gemmi::cif::Block& each : document.blocks) undot_tags(each);
+    block = block_with("_atom_site_fract_x");
+    if (block == end) {
+      const bool reflections = std::any_of(
+          document.blocks.begin(), end,
+          [](const gemmi::cif::Block& each) { return each.has_tag("_refln_index_h"); });
+      throw InputError(path, 0,
+                       std::string("holds no atoms (_atom_site)") +
+                           (reflections ? ", but reflections: -hkl reads them" : ""));
+    }
+    read.format = Format::core_cif;
+    read.structure = read_small_structure(*block, path, notes);
   }
-  for (gemmi::cif::Block& block : document.blocks) undot_tags(block);
-  auto block = block_with("_atom_site_fract_x");
-  if (block == end) {
-    const bool reflections = block_with("_refln_index_h") != end;
-    throw InputError(path, 0,
-                     std::string("holds no atoms (_atom_site)") +
-                         (reflections ? ", but reflections: -hkl reads them" : ""));
-  }
-  const auto other = std::find_if(
-      block + 1, end, [](const gemmi::cif::Block& b) { return b.has_tag("_atom_site_fract_x"); });
-  if (other != end)
-    notes.push_back("of several blocks with atoms the first is used, data_" + block->name);
-  read.format = Format::core_cif;
-  read.structure = read_small_structure(*block, path, notes);
   read.symmetry = symmetry_of(*block, read.structure.cell, path, notes);
   return read;
 }
@@ -250,12 +244,16 @@ void add_ncs_copies(gemmi::Structure& structure) {
 /// Leaves out what is no atom that scatters; throws InputError for atoms without sense.
 void take_scatterers(gemmi::Model& model, const std::string& path,
                      std::vector<std::string>& notes) {
-  Tally unknown, charged, crowded;
+  Tally dummies, unknown, charged, crowded;
   double largest_b = 0;
   const auto examine = [&](const gemmi::Residue& residue, const gemmi::Atom& atom) {
     const auto problem = [&](const std::string& text) {
       throw InputError(path, 0, "atom " + name_of(residue, atom) + text);
     };
+    if (atom.calc_flag == gemmi::CalcFlag::Dummy) {
+      dummies.add(residue, atom);
+      return false;
+    }
     constexpr double max_coordinate_A = 1e5;
     for (const double x : {atom.pos.x, atom.pos.y, atom.pos.z})
       if (!(std::abs(x) < max_coordinate_A)) problem(" has no sensible coordinates");
@@ -291,6 +289,7 @@ void take_scatterers(gemmi::Model& model, const std::string& path,
                               [&](const gemmi::Atom& atom) { return !examine(residue, atom); });
       any = any || !residue.atoms.empty();
     }
+  dummies.tell(notes, " atom of calc_flag dum is", " atoms of calc_flag dum are", " left out");
   unknown.tell(notes, " atom of unknown element is", " atoms of unknown element are", " left out");
   charged.tell(notes, " ion scatters", " ions scatter",
                " like neutral atoms, because no factors of ions are tabulated");

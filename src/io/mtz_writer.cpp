@@ -1,5 +1,6 @@
 // Calculated structure factors as an MTZ file.
 #include <algorithm>  // for sort
+#include <cstddef>
 #include <string>
 #include <vector>
 

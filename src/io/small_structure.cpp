@@ -103,7 +103,7 @@ gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::strin
   }
 
   gemmi::Residue residue;
-  int dummies = 0, at_rest = 0, with_hydrogens = 0;
+  int at_rest = 0, with_hydrogens = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const gemmi::SmallStructure::Site& site = small.sites[i];
     const SiteRow& row = rows[i];
@@ -117,12 +117,14 @@ gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::strin
                               : in_quotes(word) + " for " + name + ", which is no number"));
       return value;
     };
-    if (row.dummy) {
-      ++dummies;
-      continue;
-    }
     gemmi::Atom atom;
     atom.name = site.label;
+    if (row.dummy) {
+      // Its numbers mean nothing.
+      atom.calc_flag = gemmi::CalcFlag::Dummy;
+      residue.atoms.push_back(std::move(atom));
+      continue;
+    }
     atom.element = site.element;
     atom.charge = site.charge;
     atom.serial = row.order;
@@ -148,7 +150,6 @@ gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::strin
     if (count > 0)
       notes.push_back(std::to_string(count) + (count == 1 ? " atom " : " atoms ") + text);
   };
-  tell(dummies, "of calc_flag dum left out");
   tell(at_rest, "without a displacement parameter, counted as at rest");
   tell(with_hydrogens, "with attached hydrogens that have no coordinates and are left out");
   gemmi::Chain chain("");

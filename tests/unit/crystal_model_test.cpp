@@ -282,6 +282,16 @@ TEST_F(CrystalModels, InMmcifHaveTheirGroupByEveryItemThatNamesIt) {
                                       "operators of P 21 21 21; the operators are used"));
 }
 
+TEST_F(CrystalModels, InOneOfSeveralBlocksAreFound) {
+  const std::string atoms = mmcif(zinc_row, p212121);
+  const io::CalculatedFactors alone = factors_of(atoms);
+  expect_equal(factors_of("data_global\n_journal.year 2026\n" + atoms), alone);
+  const io::CalculatedFactors first = factors_of(
+      atoms + mmcif("HETATM 1 C C . LIG A . 5 10 7 1 20 1 A", p212121).replace(0, 6, "data_y"));
+  expect_equal(first, alone);
+  EXPECT_THAT(first.notes, ElementsAre("of several blocks with atoms the first is used, data_x"));
+}
+
 // ---- core CIF --------------------------------------------------------------------------------
 
 const std::string small_cell =
@@ -375,9 +385,9 @@ TEST_F(CrystalModels, OfSmallMoleculesSayWhatIsUnusual) {
   EXPECT_THAT(factors_of(start + "Fe1 Fe3+ 0.1 0.2 0.3 0.04 1\n").notes,
               ElementsAre(HasSubstr("1 ion scatters like neutral atoms")));
   EXPECT_THAT(factors_of(small_cell + p21c_name + sites + "_atom_site_calc_flag\n" +
-                         "C1 C 0.1 0.2 0.3 0.04 1 d\nX1 X 0 0 0 0 1 dum\n")
+                         "C1 C 0.1 0.2 0.3 0.04 1 d\nX1 X ? 0 0 0 1 dum\n")
                   .notes,
-              ElementsAre("1 atom of calc_flag dum left out"));
+              ElementsAre("1 atom of calc_flag dum is left out: X1"));
   EXPECT_THAT(error_of(start + "Q1 Cval 0.1 0.2 0.3 0.04 1\n"),
               HasSubstr(": atom Q1 has no known element"));
   EXPECT_THAT(error_of(start + "C1 C ? 0.2 0.3 0.04 1\n"),

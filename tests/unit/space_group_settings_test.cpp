@@ -2,6 +2,7 @@
 // a name.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 #include <string>
 
@@ -45,6 +46,25 @@ TEST_F(SpaceGroupSettings, AllGiveDirectSumsFromTheirNamesAndFromTheirOperators)
   }
   EXPECT_GE(settings, 559);
   EXPECT_GT(special, settings) << "too few atoms on special positions";
+}
+
+TEST_F(SpaceGroupSettings, AllAreReadBackFromMtzFiles) {
+  std::mt19937 random(1);
+  for (const gemmi::SpaceGroup& group : gemmi::spacegroup_tables::main) {
+    SCOPED_TRACE(group.xhm());
+    const io::CalculatedFactors factors = factors_of(mmcif_of(random_crystal(group, 9, random)), 4);
+    const std::string path = folder.file("model.mtz", io::mtz_of(factors, "", {}));
+    std::map<MillerIndex, double> read;
+    for (const Reflection& r : io::read_mtz(path, "FC")) read[r.hkl] = r.amplitude;
+    for (const Reflection& r : factors.reflections) {
+      const auto found = read.find(r.hkl);
+      ASSERT_TRUE(found != read.end() || r.amplitude == 0);
+      if (found != read.end()) {
+        ASSERT_NEAR(found->second, r.amplitude, 1e-6 * r.amplitude);
+      }
+    }
+    ASSERT_LE(read.size(), factors.reflections.size());
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 // is compiled as C++17, because clang rejects them as C++20.
 #pragma once
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,15 +59,47 @@ struct BulkSolvent {
   double b_A2 = 46.0;        ///< its temperature factor [Angstrom^2]
 };
 
-struct CalculatedFactors {
-  std::vector<Reflection> reflections;  ///< every (h,k,l) of the sphere in P1, electrons
-  double cell[6];                       ///< a b c [Angstrom] alpha beta gamma [degree]
-  std::string space_group;              ///< Hermann-Mauguin symbol
-  int atoms = 0;                        ///< atoms of the asymmetric unit that were used
+struct CalculatedReflection {
+  MillerIndex hkl;
+  double amplitude;  ///< |F| [electrons]
+  double phase_deg;  ///< -180 to 180
 };
 
-/// Structure factors of a PDB or mmCIF model (also gzipped) to the resolution limit, all of P1.
+struct CalculatedFactors {
+  std::vector<Reflection> reflections;  ///< every (h,k,l) of the sphere in P1, electrons
+  /// The reflections that are not equivalent by symmetry, without the systematic absences.
+  std::vector<CalculatedReflection> asymmetric_unit;
+  double cell[6];           ///< a b c [Angstrom] alpha beta gamma [degree]
+  std::string space_group;  ///< Hermann-Mauguin symbol
+  int atoms = 0;            ///< atoms of the asymmetric unit that were used
+  int hydrogens = 0;        ///< how many of them are hydrogen or deuterium
+  /// What was decided where the model leaves a choice or is unusual (atoms on special positions or
+  /// of unknown element, ions, several models...), a sentence each.
+  std::vector<std::string> notes;
+};
+
+/// Asked now and then, by the calling thread, with the share of the work that is done; false stops
+/// the calculation.
+using StructureFactorProgress = std::function<bool(double share)>;
+
+/// Structure factors of a model to the resolution limit, all of P1.  The model is a PDB, an mmCIF
+/// or a core CIF (small molecules) file, told by its content, also gzipped.
+///
+/// An atom on a special position counts once: in a core CIF its occupancy is divided by the number
+/// of operators that leave it in place; in PDB and mmCIF files it is so divided already, and is
+/// divided here where it would count more than one atom.  All elements scatter as neutral atoms,
+/// without anomalous scattering.  `notes` of the result says to how many atoms this happened.
+///
+/// Throws InputError for a model that cannot be read or makes no sense, UsageError for a resolution
+/// without sense or a calculation that does not fit into memory, Cancelled where `progress` asks
+/// for it.
 CalculatedFactors calculate_structure_factors(const std::string& model_path, double dmin_A,
-                                              const BulkSolvent& solvent = {});
+                                              const BulkSolvent& solvent = {},
+                                              const StructureFactorProgress& progress = {});
+
+/// The bytes of an MTZ file with the asymmetric unit: H K L FC PHIC.  The title is cut after 70
+/// characters, lines of the history after 80.
+std::string mtz_of(const CalculatedFactors& factors, const std::string& title,
+                   const std::vector<std::string>& history);
 
 }  // namespace nablabragg::io

@@ -3,12 +3,17 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
+#include <filesystem>
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "cli/progress_bar.hpp"
 #include "cli/stopping.hpp"
 #include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
@@ -19,9 +24,10 @@ namespace {
 
 constexpr const char* usage =
     "usage: nablabragg fcalc MODEL -dmin d -o FILE [-ksol k] [-bsol B]\n"
-    "  MODEL      PDB or mmCIF file, also gzipped\n"
+    "  MODEL      PDB, mmCIF or core CIF (small molecules) file, also gzipped\n"
     "  -dmin d    resolution limit [Angstrom]\n"
-    "  -o FILE    h k l F text, electrons, every reflection of the P1 sphere\n"
+    "  -o FILE    h k l F text, electrons, every reflection of the P1 sphere;\n"
+    "             FILE.mtz: an MTZ file with FC and PHIC of the asymmetric unit\n"
     "  -ksol k    electron density of the bulk solvent [e/A^3] (0.35; 0: none)\n"
     "  -bsol B    its temperature factor [A^2] (46)\n";
 
@@ -30,6 +36,35 @@ struct FcalcRequest {
   double dmin_A = 0;
   io::BulkSolvent solvent;
 };
+
+std::string extension_of(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
+}
+
+bool is_mtz(const std::string& path) { return extension_of(path) == ".mtz"; }
+
+/// A file whose name promises another format would mislead whoever opens it.
+void check_format(const std::string& output) {
+  constexpr std::array others{".cif", ".mmcif", ".pdb", ".ent", ".gz",  ".bz2", ".xz",  ".zip",
+                              ".sca", ".fcf",   ".ins", ".res", ".img", ".cbf", ".png", ".pgm",
+                              ".h5",  ".nxs",   ".npy", ".bin", ".mat", ".json"};
+  const std::string extension = extension_of(output);
+  if (std::find(others.begin(), others.end(), extension) != others.end())
+    throw UsageError("fcalc writes no " + extension + " file, only text (h k l F) and .mtz: " +
+                     "give -o " + io::in_quotes(output) + " another name");
+}
+
+/// Names of the PDB's entries: 1UBQ, pdb_00001ubq.
+bool is_pdb_id(const std::string& name) {
+  const auto alphanumeric = [](std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; });
+  };
+  if (name.size() == 4) return name[0] >= '1' && name[0] <= '9' && alphanumeric(name);
+  return name.size() == 12 && name.starts_with("pdb_") && alphanumeric(name.substr(4));
+}
 
 FcalcRequest parse(const std::vector<std::string>& arguments) {
   FcalcRequest request;
@@ -53,11 +88,54 @@ FcalcRequest parse(const std::vector<std::string>& arguments) {
     if (argument == "-bsol") request.solvent.b_A2 = values.real(0);
   }
   if (request.model.empty())
-    throw UsageError("fcalc needs a PDB or mmCIF model; nablabragg fcalc -help shows how");
+    throw UsageError(
+        "fcalc needs a PDB, mmCIF or core CIF model; nablabragg fcalc -help shows how");
   if (request.output.empty()) throw UsageError("fcalc needs -o FILE for the structure factors");
+  check_format(request.output);
   if (!(request.dmin_A > 0))
     throw UsageError("fcalc needs -dmin with a positive resolution limit in Angstrom");
   return request;
+}
+
+/// Two lines that say what the list holds and how it was made.
+std::array<std::string, 2> description_of(const FcalcRequest& request,
+                                          const io::CalculatedFactors& factors) {
+  const auto& cell = factors.cell;
+  return {fmt::format("structure factors [electrons] of {} to {:g} A, all of P1; nablabragg {} "
+                      "fcalc -ksol {:g} -bsol {:g}",
+                      io::in_quotes(request.model), request.dmin_A, version(),
+                      request.solvent.k_e_per_A3, request.solvent.b_A2),
+          fmt::format("cell {:g} {:g} {:g} {:g} {:g} {:g}  space group {}", cell[0], cell[1],
+                      cell[2], cell[3], cell[4], cell[5], factors.space_group)};
+}
+
+/// The description stands behind the reflections, because nanoBragg reads no further than to the
+/// first line that is no reflection.
+void write_list(const FcalcRequest& request, const io::CalculatedFactors& factors) {
+  io::AtomicFile file(io::writable_name(request.output));
+  fmt::memory_buffer text;
+  constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+  for (const Reflection& r : factors.reflections) {
+    fmt::format_to(std::back_inserter(text), "{} {} {} {:.4f}\n", r.hkl[0], r.hkl[1], r.hkl[2],
+                   r.amplitude);
+    if (text.size() < piece_bytes) continue;
+    if (interrupted()) throw Cancelled();
+    file.write({text.data(), text.size()});
+    text.clear();
+  }
+  for (const std::string& line : description_of(request, factors))
+    fmt::format_to(std::back_inserter(text), "# {}\n", line);
+  file.write({text.data(), text.size()});
+  file.commit();
+}
+
+void write_mtz(const FcalcRequest& request, const io::CalculatedFactors& factors) {
+  io::AtomicFile file(io::writable_name(request.output));
+  file.write(
+      io::mtz_of(factors, "Structure factors of " + io::in_quotes(request.model),
+                 {fmt::format("nablabragg {} fcalc -dmin {:g} -ksol {:g} -bsol {:g}", version(),
+                              request.dmin_A, request.solvent.k_e_per_A3, request.solvent.b_A2)}));
+  file.commit();
 }
 
 }  // namespace
@@ -73,31 +151,37 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
   const FcalcRequest request = parse(arguments);
   set_stop_sentence("stopped before the structure factors were complete; no file was written");
   check_files({{"MODEL", request.model}}, {{"-o", request.output}});
+  if (is_pdb_id(request.model) && !std::filesystem::exists(request.model))
+    throw InputError(request.model, 0,
+                     "no such file; this entry of the Protein Data Bank can be downloaded: "
+                     "https://files.rcsb.org/download/" +
+                         request.model + ".cif.gz");
   io::check_writable(io::writable_name(request.output));
-  const io::CalculatedFactors factors = io::calculate_structure_factors(
-      request.model, request.dmin_A, request.solvent);
+  io::CalculatedFactors factors;
+  {
+    ProgressBar bar(0, true);
+    factors = io::calculate_structure_factors(request.model, request.dmin_A, request.solvent,
+                                              [&](double share) {
+                                                bar.show(share);
+                                                return !interrupted();
+                                              });
+  }
+  for (const std::string& note : factors.notes)
+    err << "nablabragg: " << request.model << ": " << note << '\n';
+  if (is_mtz(request.output))
+    write_mtz(request, factors);
+  else
+    write_list(request, factors);
+  std::ostream& summary = io::is_standard_output(request.output) ? err : out;
   const auto& cell = factors.cell;
-  fmt::memory_buffer text;
-  const auto append = [&]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
-  };
-  append(
-      "# structure factors [electrons] of {} to {:g} A, all of P1; nablabragg {} fcalc -ksol {:g} "
-      "-bsol {:g}\n",
-      io::quoted_name(request.model), request.dmin_A, version(), request.solvent.k_e_per_A3,
-      request.solvent.b_A2);
-  append("# cell {:g} {:g} {:g} {:g} {:g} {:g}  space group {}\n", cell[0], cell[1], cell[2],
-         cell[3], cell[4], cell[5], factors.space_group);
-  for (const Reflection& r : factors.reflections)
-    append("{} {} {} {:.4f}\n", r.hkl[0], r.hkl[1], r.hkl[2], r.amplitude);
-  io::AtomicFile file(io::writable_name(request.output));
-  file.write({text.data(), text.size()});
-  file.commit();
-  fmt::print(io::is_standard_output(request.output) ? err : out,
-             "{}: {} atoms, {}, cell {:g} {:g} {:g} {:g} {:g} {:g}\nwriting {} with {} structure "
-             "factors to {:g} A\n",
-             request.model, factors.atoms, factors.space_group, cell[0], cell[1], cell[2], cell[3],
-             cell[4], cell[5], request.output, factors.reflections.size(), request.dmin_A);
+  fmt::print(summary, "{}: {} atoms, {}, cell {:g} {:g} {:g} {:g} {:g} {:g}\n", request.model,
+             factors.atoms, factors.space_group, cell[0], cell[1], cell[2], cell[3], cell[4],
+             cell[5]);
+  fmt::print(summary, "{} of the atoms are hydrogens\n",
+             factors.hydrogens == 0 ? "none" : std::to_string(factors.hydrogens));
+  fmt::print(summary, "writing {} with {} structure factors to {:g} A\n", request.output,
+             is_mtz(request.output) ? factors.asymmetric_unit.size() : factors.reflections.size(),
+             request.dmin_A);
 }
 
 }  // namespace nablabragg::cli

@@ -26,9 +26,11 @@ void ProgressBar::show(double share) {
   const double seconds = std::chrono::duration<double>(now - start_).count();
   constexpr int width = 30;
   const auto filled = static_cast<std::size_t>(share * width);
-  const std::string line = fmt::format("\r\033[K[{:<{}}] {:3.0f} %  {:.3g} steps/s  {:.0f} s left",
-                                       std::string(filled, '='), width, share * 100,
-                                       share * steps_ / seconds, seconds * (1 - share) / share);
+  const std::string rate = steps_ > 0 ? fmt::format("{:.3g} steps/s  ", share * steps_ / seconds)
+                                      : std::string();
+  const std::string line = fmt::format("\r\033[K[{:<{}}] {:3.0f} %  {}{:.0f} s left",
+                                       std::string(filled, '='), width, share * 100, rate,
+                                       seconds * (1 - share) / share);
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
 }

@@ -6,8 +6,8 @@ namespace nablabragg::cli {
 
 class ProgressBar {
  public:
-  /// `steps`: what the whole image takes.  Draws only when `enabled` and standard error is a
-  /// terminal.
+  /// `steps`: what the whole image takes, whose rate is shown; 0: none.  Draws only when `enabled`
+  /// and standard error is a terminal.
   ProgressBar(double steps, bool enabled);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;

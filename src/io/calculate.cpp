@@ -1,19 +1,21 @@
 // Structure factors of a crystallographic model, to seed a simulation without measured data:
 // density of the atoms on a grid, FFT, plus a flat bulk solvent.  No anomalous scattering, no
 // overall scale, no anisotropic correction.  Measured amplitudes are reflections.cpp's.
-#include <algorithm>  // for max, min
-#include <cmath>      // for exp, sqrt
+#include <algorithm>  // for copy, max, min
+#include <array>
+#include <cmath>  // for exp, lround, sqrt
 #include <complex>
+#include <cstdint>
+#include <cstdio>   // for snprintf
+#include <cstdlib>  // for abs
 #include <exception>
 #include <functional>  // for function
 #include <limits>
 #include <new>  // for bad_alloc
 #include <string>
-#include <string_view>
 #include <utility>  // for move
 #include <vector>
 
-#include <gemmi/cif.hpp>      // for cif::read_memory
 #include <gemmi/dencalc.hpp>  // for DensityCalculator
 // With vectors, pocketfft calls aligned_alloc with sizes that the standard forbids and
 // AddressSanitizer refuses; the transforms are a few per cent of the time.
@@ -27,15 +29,15 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
-#include <gemmi/gz.hpp>       // for MaybeGzipped
-#include <gemmi/it92.hpp>     // for IT92
-#include <gemmi/mmcif.hpp>    // for make_structure
-#include <gemmi/pdb.hpp>      // for read_pdb_from_memory
-#include <gemmi/sfcalc.hpp>   // for StructureFactorCalculator
-#include <gemmi/solmask.hpp>  // for SolventMasker
+#include <gemmi/it92.hpp>    // for IT92
+#include <gemmi/sfcalc.hpp>  // for StructureFactorCalculator
 
+#include "io/crystal_model.hpp"
 #include "io/gemmi_errors.hpp"  // for throw_input_error
+#include "io/solvent_mask.hpp"
+#include "memory/available.hpp"
 #include "nablabragg/crystallography.hpp"
+#include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
 namespace {
@@ -43,7 +45,6 @@ namespace {
 using Table = gemmi::IT92<double>;
 using Density = gemmi::DensityCalculator<Table, float>;
 using Complex = std::complex<double>;
-using StructureFactor = std::function<Complex(const MillerIndex&)>;
 
 // The Gaussian fits of International Tables (1992) hold for sin(theta)/lambda < 2/A.
 constexpr double min_dmin_A = 0.25;
@@ -57,106 +58,50 @@ constexpr double blurred_b_per_dmin2 = 5.0;
 // 2e-6 for 1UBQ to 1.8 A, and would be 2e-5 with 1e-5, for a quarter less time.
 constexpr float density_cutoff = 1e-6F;
 
-// The solvent mask needs a grid of its own: its edge is rounded to grid points whatever dmin is.
-// For 1UBQ the solvent fraction is 0.240 in the limit, 0.232 with 0.3 A and 0.198 with 0.6 A. Cells
-// beyond some 10^7 A^3 get a coarser mask, to bound the memory.
-constexpr double mask_spacing_A = 0.3;
-constexpr double max_mask_points = 1 << 28;
+// The solvent's edge is rounded to points.  For 1UBQ the solvent fraction is 0.240 in the limit,
+// 0.232 with 0.3 A and 0.198 with 0.6 A.  Cells to some 450 000 A^3 have a grid of 0.3 A, whatever
+// dmin is; those of larger ones are no finer than dmin asks for, and their points are shares of
+// finer ones.
+constexpr double mask_spacing_A = 0.3, coarsest_edge_A = 0.5;
+constexpr double max_fine_mask_points = 1 << 24;
+constexpr double mask_points_per_dmin = 4.0;
 
-// No displacement gives B < 0.  Slightly negative ones come out of refinements; below this, undoing
-// the blur would amplify rounding.
-constexpr double min_b_A2 = -10.0;
+/// Where a calculation is, and whether it goes on.
+class Course {
+ public:
+  explicit Course(const StructureFactorProgress& progress) : progress_(progress) {}
 
-/// By content, because downloads lose their extensions: CIF starts with comments and "data_".
-bool is_cif(std::string_view text) {
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    const std::size_t first = line.find_first_not_of(" \t\r");
-    if (first != std::string_view::npos && line[first] != '#')
-      return line.compare(first, 5, "data_") == 0;
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  /// What is told next are shares of the part of all work from `begin` to `end`.
+  void enter(double begin, double end) {
+    begin_ = begin;
+    end_ = end;
+    at(0);
   }
-  return false;
-}
-
-gemmi::Structure read_model(const std::string& path) {
-  require_readable(path);
-  try {
-    // Whole, because reading a damaged .gz line by line would end quietly at the damage.
-    const gemmi::CharArray file = gemmi::read_into_buffer(gemmi::MaybeGzipped(path));
-    if (is_cif({file.data(), file.size()}))
-      return gemmi::make_structure(gemmi::cif::read_memory(file.data(), file.size(), path.c_str()));
-    return gemmi::read_pdb_from_memory(file.data(), file.size(), path);
-  } catch (const std::exception& e) {
-    throw_input_error(path, e.what());
+  /// Throws Cancelled where the caller does not want to go on.
+  void at(double share) const {
+    if (progress_ && !progress_(begin_ + (end_ - begin_) * share)) throw Cancelled();
   }
-}
 
-template <typename Func>
-void for_each_atom(const gemmi::Model& model, Func&& func) {
-  for (const gemmi::Chain& chain : model.chains)
-    for (const gemmi::Residue& residue : chain.residues)
-      for (const gemmi::Atom& atom : residue.atoms) func(residue, atom);
-}
+ private:
+  const StructureFactorProgress& progress_;
+  double begin_ = 0, end_ = 1;
+};
 
-/// Unoccupied atoms neither scatter nor keep the solvent out.
-void remove_unoccupied_atoms(gemmi::Model& model) {
-  for (gemmi::Chain& chain : model.chains)
-    for (gemmi::Residue& residue : chain.residues)
-      gemmi::vector_remove_if(residue.atoms, [](const gemmi::Atom& atom) { return atom.occ == 0; });
-}
-
-/// Strict non-crystallographic symmetry (virus capsids) is stored as operators without the atoms.
-void add_ncs_copies(gemmi::Structure& structure) {
-  std::vector<gemmi::Chain>& chains = structure.models.front().chains;
-  const std::size_t deposited = chains.size();
-  for (const gemmi::NcsOp& op : structure.ncs) {
-    if (op.given) continue;
-    for (std::size_t i = 0; i < deposited; ++i) {
-      gemmi::Chain copy = chains[i];
-      for (gemmi::Residue& residue : copy.residues)
-        for (gemmi::Atom& atom : residue.atoms) {
-          atom.pos = op.apply(atom.pos);
-          atom.aniso = atom.aniso.transformed_by<float>(op.tr.mat);
-        }
-      chains.push_back(std::move(copy));
+/// Every operator but the identity, for a grid.  gemmi's own list forgets the centring of A 1, B 1,
+/// C 1, I 1 and F 1.
+template <typename T>
+std::vector<gemmi::GridOp> operators_of(const gemmi::Grid<T>& grid) {
+  std::vector<gemmi::GridOp> operators;
+  const int points[3] = {grid.nu, grid.nv, grid.nw};
+  for (gemmi::Op op : grid.spacegroup->operations()) {
+    if (op == gemmi::Op::identity()) continue;
+    for (std::size_t i = 0; i < 3; ++i) {
+      op.tran[i] = op.tran[i] * points[i] / gemmi::Op::DEN;
+      for (std::size_t j = 0; j < 3; ++j) op.rot[i][j] /= gemmi::Op::DEN;
     }
+    operators.push_back({op});
   }
-  structure.ncs.clear();
-}
-
-double min_b(const gemmi::Atom& atom) {
-  if (!atom.aniso.nonzero()) return static_cast<double>(atom.b_iso);
-  const auto u = atom.aniso.calculate_eigenvalues();
-  return gemmi::u_to_b() * std::min({u[0], u[1], u[2]});
-}
-
-/// The largest B along any direction; the sum of the semi-axes bounds it.
-double max_b(const gemmi::Atom& atom) {
-  if (!atom.aniso.nonzero()) return static_cast<double>(atom.b_iso);
-  return gemmi::u_to_b() * static_cast<double>(atom.aniso.trace());
-}
-
-/// Throws InputError for an atom that has no density; returns the number of atoms.
-int check_atoms(const gemmi::Model& model, const std::string& path) {
-  int count = 0;
-  for_each_atom(model, [&](const gemmi::Residue& residue, const gemmi::Atom& atom) {
-    const auto problem = [&](const std::string& text) {
-      throw InputError(
-          path, 0, "atom " + atom.name + " of " + residue.name + " " + residue.seqid.str() + text);
-    };
-    constexpr double max_coordinate_A = 1e5;
-    for (const double x : {atom.pos.x, atom.pos.y, atom.pos.z})
-      if (!(std::abs(x) < max_coordinate_A)) problem(" has no sensible coordinates");
-    if (!std::isfinite(atom.occ)) problem(" has no occupancy");
-    if (!(min_b(atom) >= min_b_A2) || !std::isfinite(max_b(atom)))
-      problem(" has an impossible temperature factor (below -10 A^2)");
-    if (!Table::has(atom.element.elem))
-      problem(std::string(" is ") + atom.element.name() +
-              ", which has no tabulated scattering factor");
-    ++count;
-  });
-  return count;
+  return operators;
 }
 
 double smallest_b(const gemmi::Model& model) {
@@ -179,172 +124,252 @@ bool atoms_fit_grid(const Density& density, const gemmi::Model& model) {
          radius < grid.spacing[2] * (grid.nw - 1);
 }
 
-/// F of the atoms.  By FFT, or atom by atom where the cell is smaller than a blurred atom.
-StructureFactor atoms_of(const gemmi::Structure& structure, const gemmi::SpaceGroup& group,
-                         double dmin_A) {
-  const gemmi::Model& model = structure.models.front();
+/// F of the atoms, by FFT or, where the cell is smaller than a blurred atom, atom by atom.
+void add_atoms(const CrystalModel& model, double dmin_A, const std::vector<MillerIndex>& indices,
+               std::vector<Complex>& factors, Course& course) {
   Density density;
   density.d_min = dmin_A;
   density.rate = grid_rate;
   density.cutoff = density_cutoff;
-  density.grid.unit_cell = structure.cell;
-  density.grid.spacegroup = &group;
-  density.blur = std::max(0.0, blurred_b_per_dmin2 * dmin_A * dmin_A - smallest_b(model));
+  density.grid.unit_cell = model.cell;
+  density.grid.spacegroup = model.group;
+  density.blur = std::max(0.0, blurred_b_per_dmin2 * dmin_A * dmin_A - smallest_b(model.atoms));
   density.initialize_grid();
-  if (!atoms_fit_grid(density, model))
-    return [&structure, &model](const MillerIndex& hkl) {
-      gemmi::StructureFactorCalculator<Table> calculator(structure.cell);
-      return calculator.calculate_sf_from_model(model, hkl);
-    };
-  density.add_model_density_to_grid(model);
-  density.grid.symmetrize_sum();
-  auto f = gemmi::transform_map_to_f_phi(density.grid, /*half_l=*/true);
-  return [f = std::move(f), blur = density.blur](const MillerIndex& hkl) {
-    return Complex(f.get_value_by_hkl(hkl)) *
-           std::exp(0.25 * blur * f.unit_cell.calculate_1_d2(hkl));
-  };
-}
-
-/// F of a flat solvent: one electron/A^3 wherever no atom is near.
-StructureFactor solvent_mask_of(const gemmi::Structure& structure, const gemmi::SpaceGroup& group,
-                                double dmin_A) {
-  gemmi::Grid<float> mask;
-  mask.spacegroup = &group;
-  mask.set_unit_cell(structure.cell);
-  const double coarsest_A = std::cbrt(structure.cell.volume / max_mask_points);
-  mask.set_size_from_spacing(std::min(dmin_A / 3, std::max(mask_spacing_A, coarsest_A)),
-                             /*denser=*/true);
-  // Radii for which 0.35 electrons/A^3 and 46 A^2 are the customary mean values
-  // (Fokine and Urzhumtsev, 2002, Acta Cryst. D58, 1387).
-  const gemmi::SolventMasker masker(gemmi::AtomicRadiiSet::Cctbx);
-  masker.clear(mask);
-  // Not masker.mask_points(), which refuses cells narrower than two atoms.
-  for_each_atom(structure.models.front(), [&](const gemmi::Residue&, const gemmi::Atom& atom) {
-    const double radius = static_cast<double>(gemmi::cctbx_vdw_radius(atom.element.elem)) +
-                          masker.rprobe;
-    mask.use_points_around<true>(
-        mask.unit_cell.fractionalize(atom.pos), radius, [](float& point, double) { point = 0; },
-        /*fail_on_too_large_radius=*/false);
+  if (!atoms_fit_grid(density, model.atoms)) {
+    gemmi::StructureFactorCalculator<Table> calculator(model.cell);
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      course.at(static_cast<double>(i) / static_cast<double>(indices.size()));
+      factors[i] = calculator.calculate_sf_from_model(model.atoms, indices[i]);
+    }
+    return;
+  }
+  std::size_t atoms = 0, done = 0;
+  for_each_atom(model.atoms, [&](const gemmi::Residue&, const gemmi::Atom&) { ++atoms; });
+  for_each_atom(model.atoms, [&](const gemmi::Residue&, const gemmi::Atom& atom) {
+    course.at(0.6 * static_cast<double>(done++) / static_cast<double>(atoms));
+    density.add_atom_density_to_grid(atom);
   });
-  masker.symmetrize(mask);
-  masker.shrink(mask);
-  auto f = gemmi::transform_map_to_f_phi(mask, /*half_l=*/true);
-  return [f = std::move(f)](const MillerIndex& hkl) { return Complex(f.get_value_by_hkl(hkl)); };
+  constexpr std::uint32_t sums_at_a_time = 1 << 20;
+  std::uint32_t sums = 0;
+  density.grid.symmetrize_using_ops(operators_of(density.grid), [&](float a, float b) {
+    if (++sums % sums_at_a_time == 0) course.at(0.65);
+    return a + b;
+  });
+  course.at(0.7);
+  const auto f = gemmi::transform_map_to_f_phi(density.grid, /*half_l=*/true);
+  course.at(0.9);
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    factors[i] = Complex(f.get_value_by_hkl(indices[i])) *
+                 std::exp(0.25 * density.blur * f.unit_cell.calculate_1_d2(indices[i]));
 }
 
-/// Amplitudes on the whole sphere; symmetry-equivalent ones are equal to the last bit.
-std::vector<Reflection> amplitudes_in_p1(const gemmi::UnitCell& cell,
-                                         const gemmi::SpaceGroup& group, double dmin_A,
-                                         const StructureFactor& factor) {
-  const gemmi::GroupOps operations = group.operations();
-  const gemmi::ReciprocalAsu asu(&group);
-  constexpr double rounding = 1e-9;  // keeps a reflection that lies on the limit
-  const double max_inv_d2 = (1 + rounding) / (dmin_A * dmin_A);
-  const gemmi::Miller limit = cell.get_hkl_limits(dmin_A * (1 - rounding));
+struct MaskGrid {
+  double spacing_A;
+  int finer;
+};
 
-  // The unique ones first, on a dense box, so that each is computed once.
-  std::vector<double> box;
-  const auto extent = [&](std::size_t axis) {
-    return 2 * static_cast<std::size_t>(limit[axis]) + 1;
-  };
-  const auto offset = [&](const MillerIndex& hkl) {
+MaskGrid mask_grid_of(const gemmi::UnitCell& cell, double dmin_A) {
+  const double points = cell.volume / (mask_spacing_A * mask_spacing_A * mask_spacing_A);
+  if (points < max_fine_mask_points) return {std::min(dmin_A / 3, mask_spacing_A), 1};
+  const double spacing_A = dmin_A / mask_points_per_dmin;
+  int finer = 1 + 2 * static_cast<int>(std::lround((spacing_A / mask_spacing_A - 1) / 2));
+  if (spacing_A / finer > coarsest_edge_A) finer += 2;
+  return {spacing_A, finer};
+}
+
+/// F of a flat solvent: `k_e_per_A3` wherever no atom is near.
+void add_solvent(const CrystalModel& model, double dmin_A, const BulkSolvent& solvent,
+                 const std::vector<MillerIndex>& indices, std::vector<Complex>& factors,
+                 Course& course) {
+  const MaskGrid resolution = mask_grid_of(model.cell, dmin_A);
+  gemmi::Grid<float> mask;
+  mask.spacegroup = model.group;
+  mask.set_unit_cell(model.cell);
+  mask.set_size_from_spacing(resolution.spacing_A, /*denser=*/true);
+  fill_with_solvent(mask, model.atoms, resolution.finer,
+                    [&](double share) { course.at(0.7 * share); });
+  const auto f = gemmi::transform_map_to_f_phi(mask, /*half_l=*/true);
+  course.at(0.9);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const MillerIndex& hkl = indices[i];
+    const double box = transform_of_box(hkl[0], mask.nu, resolution.finer) *
+                       transform_of_box(hkl[1], mask.nv, resolution.finer) *
+                       transform_of_box(hkl[2], mask.nw, resolution.finer);
+    factors[i] += solvent.k_e_per_A3 * std::exp(-solvent.b_A2 * model.cell.calculate_stol_sq(hkl)) *
+                  Complex(f.get_value_by_hkl(hkl)) / box;
+  }
+}
+
+/// The reflections of P1 to a resolution, and which of them are equivalent.
+class Sphere {
+ public:
+  Sphere(const gemmi::UnitCell& cell, double dmin_A)
+      : cell_(cell),
+        max_inv_d2_((1 + rounding) / (dmin_A * dmin_A)),
+        limit_(cell.get_hkl_limits(dmin_A * (1 - rounding))) {}
+
+  /// Of a box around the sphere.
+  double indices() const { return extent(0) * extent(1) * extent(2); }
+
+  /// Returns the unique reflections, in the asymmetric unit of the group.
+  std::vector<MillerIndex> find_unique(const gemmi::SpaceGroup& group, Course& course) {
+    const gemmi::GroupOps operations = group.operations();
+    const gemmi::ReciprocalAsu asu(&group);
+    // A dense box, so that each is found once.
+    unique_.assign(static_cast<std::size_t>(indices()), -1);
+    std::vector<MillerIndex> found;
+    for_each(
+        [&](const MillerIndex& hkl) {
+          if (unique_[offset(hkl)] >= 0) return;
+          const auto number = static_cast<std::int32_t>(found.size());
+          found.push_back(asu.to_asu(hkl, operations).first);
+          for (const gemmi::Op& op : operations.sym_ops) {
+            const MillerIndex image = op.apply_to_hkl(hkl);
+            for (const int sign : {1, -1}) {
+              const MillerIndex mate{sign * image[0], sign * image[1], sign * image[2]};
+              // Outside only where the cell does not quite obey its space group.
+              if (std::abs(mate[0]) <= limit_[0] && std::abs(mate[1]) <= limit_[1] &&
+                  std::abs(mate[2]) <= limit_[2])
+                unique_[offset(mate)] = number;
+            }
+          }
+        },
+        course);
+    return found;
+  }
+
+  /// Amplitudes on the whole sphere; symmetry-equivalent ones are equal to the last bit.
+  std::vector<Reflection> expand(const std::vector<Complex>& factors, Course& course) const {
+    std::vector<double> amplitudes;
+    amplitudes.reserve(factors.size());
+    for (const Complex& f : factors) amplitudes.push_back(std::abs(f));
+    std::vector<Reflection> all;
+    for_each(
+        [&](const MillerIndex& hkl) {
+          all.push_back({hkl, amplitudes[static_cast<std::size_t>(unique_[offset(hkl)])]});
+        },
+        course);
+    return all;
+  }
+
+ private:
+  static constexpr double rounding = 1e-9;  // keeps a reflection that lies on the limit
+
+  double extent(std::size_t axis) const { return 2.0 * limit_[axis] + 1; }
+
+  std::size_t offset(const MillerIndex& hkl) const {
     const auto index = [&](std::size_t axis) {
-      const int from_corner = hkl[axis] + limit[axis];
+      const int from_corner = hkl[axis] + limit_[axis];
       return static_cast<std::size_t>(from_corner);
     };
-    return (index(0) * extent(1) + index(1)) * extent(2) + index(2);
-  };
-  box.assign(extent(0) * extent(1) * extent(2), -1.0);
-  const auto for_each_in_sphere = [&](auto&& func) {
-    MillerIndex hkl;
-    for (hkl[0] = -limit[0]; hkl[0] <= limit[0]; ++hkl[0])
-      for (hkl[1] = -limit[1]; hkl[1] <= limit[1]; ++hkl[1])
-        for (hkl[2] = -limit[2]; hkl[2] <= limit[2]; ++hkl[2])
-          if (cell.calculate_1_d2(hkl) <= max_inv_d2) func(hkl);
-  };
+    const auto size = [&](std::size_t axis) { return static_cast<std::size_t>(extent(axis)); };
+    return (index(0) * size(1) + index(1)) * size(2) + index(2);
+  }
 
-  std::vector<Reflection> all;
-  for_each_in_sphere([&](const MillerIndex& hkl) {
-    if (box[offset(hkl)] < 0) {
-      // Absences are zero by symmetry; a computed value would be rounding.
-      const bool absent = operations.is_systematically_absent(hkl);
-      const double amplitude = absent ? 0.0 : std::abs(factor(asu.to_asu(hkl, operations).first));
-      for (const gemmi::Op& op : operations.sym_ops) {
-        const MillerIndex image = op.apply_to_hkl(hkl);
-        for (const int sign : {1, -1}) {
-          const MillerIndex mate{sign * image[0], sign * image[1], sign * image[2]};
-          // Outside only where the cell does not obey its space group.
-          if (std::abs(mate[0]) <= limit[0] && std::abs(mate[1]) <= limit[1] &&
-              std::abs(mate[2]) <= limit[2])
-            box[offset(mate)] = amplitude;
-        }
-      }
+  template <typename Func>
+  void for_each(Func&& func, Course& course) const {
+    MillerIndex hkl;
+    for (hkl[0] = -limit_[0]; hkl[0] <= limit_[0]; ++hkl[0]) {
+      course.at((hkl[0] + limit_[0]) / extent(0));
+      for (hkl[1] = -limit_[1]; hkl[1] <= limit_[1]; ++hkl[1])
+        for (hkl[2] = -limit_[2]; hkl[2] <= limit_[2]; ++hkl[2])
+          if (cell_.calculate_1_d2(hkl) <= max_inv_d2_) func(hkl);
     }
-    all.push_back({hkl, box[offset(hkl)]});
-  });
-  return all;
+  }
+
+  const gemmi::UnitCell& cell_;
+  double max_inv_d2_;
+  gemmi::Miller limit_;
+  std::vector<std::int32_t> unique_;  ///< of each index of the box
+};
+
+/// Points of gemmi's grid, before it is made.
+double grid_points(const CrystalModel& model, double spacing_A) {
+  const gemmi::UnitCell& cell = model.cell;
+  // Longer axes would not be counted in an int.
+  constexpr double longest = 1e6;
+  const std::array<double, 3> least{1 / (cell.ar * spacing_A), 1 / (cell.br * spacing_A),
+                                    1 / (cell.cr * spacing_A)};
+  if (std::max({least[0], least[1], least[2]}) > longest) return longest * longest;
+  const std::array<int, 3> size = gemmi::good_grid_size(least, /*denser=*/true, model.group);
+  return 1.0 * size[0] * size[1] * size[2];
 }
 
-/// gemmi counts grid points in int, and a mistyped dmin should not be answered by swapping.
-void check_grid_size(const gemmi::UnitCell& cell, double dmin_A) {
-  const double spacing_A = dmin_A / (2 * grid_rate);
-  const double points = cell.volume / (spacing_A * spacing_A * spacing_A);
-  if (points > 0.5 * std::numeric_limits<int>::max())
-    throw UsageError("a cell of " + std::to_string(std::lround(cell.volume)) + " A^3 to " +
-                     std::to_string(dmin_A) +
-                     " A is too large for the density grid: choose a larger dmin");
+std::string with_two_digits(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", value);
+  return text;
+}
+
+/// A mistyped dmin should not be answered by swapping, and gemmi counts points in int.
+void check_memory(const CrystalModel& model, double dmin_A, const BulkSolvent& solvent,
+                  const Sphere& sphere) {
+  double points = grid_points(model, dmin_A / (2 * grid_rate));
+  if (solvent.k_e_per_A3 > 0)
+    points = std::max(points, grid_points(model, mask_grid_of(model.cell, dmin_A).spacing_A));
+  // A map, half of its complex transform, and a mark for each point.
+  constexpr double bytes_a_point = 4 + 4 + 0.125;
+  // Of the box around the sphere, half is in it; twice what a growing list needs.
+  constexpr double bytes_an_index = sizeof(std::int32_t) + 0.52 * 2 * sizeof(Reflection);
+  const double bytes = points * bytes_a_point + sphere.indices() * bytes_an_index;
+  const double free = memory::available_bytes();
+  if (bytes <= free && points <= 0.5 * std::numeric_limits<int>::max() &&
+      sphere.indices() <= std::numeric_limits<std::int32_t>::max())
+    return;
+  throw UsageError("structure factors of a cell of " + with_two_digits(model.cell.volume) +
+                   " A^3 to " + with_two_digits(dmin_A) + " A take about " +
+                   with_two_digits(bytes / 1e9) + " GB of memory, and " +
+                   with_two_digits(free / 1e9) + " GB are free: choose a larger dmin");
 }
 
 }  // namespace
 
 CalculatedFactors calculate_structure_factors(const std::string& model_path, double dmin_A,
-                                              const BulkSolvent& solvent) {
+                                              const BulkSolvent& solvent,
+                                              const StructureFactorProgress& progress) {
   if (!(dmin_A >= min_dmin_A) || !std::isfinite(dmin_A))
     throw UsageError(
         "the resolution limit dmin must be at least 0.25 Angstrom, where the scattering factors "
         "are tabulated; it is " +
         std::to_string(dmin_A));
-  if (!(solvent.k_e_per_A3 >= 0) || !(solvent.b_A2 >= 0) || !std::isfinite(solvent.k_e_per_A3))
+  if (!(solvent.k_e_per_A3 >= 0) || !(solvent.b_A2 >= 0) || !std::isfinite(solvent.k_e_per_A3) ||
+      !std::isfinite(solvent.b_A2))
     throw UsageError(
         "the density and the temperature factor of the bulk solvent must not be negative");
 
-  gemmi::Structure structure = read_model(model_path);
-  if (!structure.models.empty()) remove_unoccupied_atoms(structure.models.front());
-  const int atoms = structure.models.empty() ? 0
-                                             : check_atoms(structure.models.front(), model_path);
-  if (atoms == 0) throw InputError(model_path, 0, "no occupied atoms: not a PDB or mmCIF model");
-  if (!structure.cell.is_crystal() || !(structure.cell.volume > 0))
-    throw InputError(model_path, 0,
-                     "no unit cell (CRYST1 or _cell): a model without one has no crystal");
-  if (structure.spacegroup_hm.empty())
-    throw InputError(model_path, 0,
-                     "no space group (CRYST1 or _symmetry): a model without one has no crystal");
-  const gemmi::SpaceGroup* group = structure.find_spacegroup();
-  if (!group)
-    throw InputError(model_path, 0, "unknown space group '" + structure.spacegroup_hm + "'");
-  check_grid_size(structure.cell, dmin_A);
-
+  Course course(progress);
+  CrystalModel model = read_crystal_model(model_path);
+  const gemmi::UnitCell& cell = model.cell;
+  Sphere sphere(cell, dmin_A);
+  check_memory(model, dmin_A, solvent, sphere);
   try {
-    add_ncs_copies(structure);
-    structure.cell.set_cell_images_from_spacegroup(group);
-    const gemmi::UnitCell& cell = structure.cell;
-    const StructureFactor f_atoms = atoms_of(structure, *group, dmin_A);
-    const StructureFactor f_mask = solvent.k_e_per_A3 > 0
-                                       ? solvent_mask_of(structure, *group, dmin_A)
-                                       : StructureFactor();
-    const auto f_total = [&](const MillerIndex& hkl) {
-      Complex f = f_atoms(hkl);
-      if (f_mask)
-        f += solvent.k_e_per_A3 * std::exp(-solvent.b_A2 * cell.calculate_stol_sq(hkl)) *
-             f_mask(hkl);
-      return f;
-    };
-    CalculatedFactors result{amplitudes_in_p1(cell, *group, dmin_A, f_total),
-                             {cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma},
-                             group->xhm(),
-                             0};
-    for_each_atom(structure.models.front(),
-                  [&](const gemmi::Residue&, const gemmi::Atom&) { ++result.atoms; });
+    course.enter(0, 0.05);
+    const std::vector<MillerIndex> unique = sphere.find_unique(*model.group, course);
+    std::vector<Complex> factors(unique.size());
+    course.enter(0.05, 0.5);
+    add_atoms(model, dmin_A, unique, factors, course);
+    course.enter(0.5, 0.95);
+    if (solvent.k_e_per_A3 > 0) add_solvent(model, dmin_A, solvent, unique, factors, course);
+    // Absences are zero by symmetry; a computed value would be rounding.
+    const gemmi::GroupOps operations = model.group->operations();
+    for (std::size_t i = 0; i < unique.size(); ++i)
+      if (operations.is_systematically_absent(unique[i])) factors[i] = 0;
+
+    course.enter(0.95, 1);
+    CalculatedFactors result;
+    result.reflections = sphere.expand(factors, course);
+    for (std::size_t i = 0; i < unique.size(); ++i)
+      if (!operations.is_systematically_absent(unique[i]))
+        result.asymmetric_unit.push_back(
+            {unique[i], std::abs(factors[i]), gemmi::deg(std::arg(factors[i]))});
+    const double parameters[] = {cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma};
+    std::copy(std::begin(parameters), std::end(parameters), result.cell);
+    result.space_group = model.group->xhm();
+    for_each_atom(model.atoms, [&](const gemmi::Residue&, const gemmi::Atom& atom) {
+      ++result.atoms;
+      result.hydrogens += atom.element.is_hydrogen();
+    });
+    result.notes = std::move(model.notes);
     return result;
   } catch (const Error&) {
     throw;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>  // for std::move
 #include "io/input_bytes.hpp"
+#include "io/quotes.hpp"
 
 namespace nablabragg::io {
 
@@ -106,8 +107,5 @@ std::optional<Number> parse_number(std::string_view word) {
 /// A finite number; throws InputError for anything else, calling it `name`.
 double finite_number(const std::string& path, long line, const std::string& name,
                      std::string_view word);
-
-/// For messages: in quotation marks, shortened, without bytes that a terminal would act on.
-std::string in_quotes(std::string_view text);
 
 }  // namespace nablabragg::io

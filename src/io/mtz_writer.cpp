@@ -1,0 +1,43 @@
+// Calculated structure factors as an MTZ file.
+#include <algorithm>  // for sort
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#define GEMMI_WRITE_IMPLEMENTATION
+#include <gemmi/mtz.hpp>  // for Mtz
+
+#include "nablabragg/crystallography.hpp"
+
+namespace nablabragg::io {
+
+std::string mtz_of(const CalculatedFactors& factors, const std::string& title,
+                   const std::vector<std::string>& history) {
+  constexpr std::size_t longest_title = 70, longest_line = 80;
+  gemmi::Mtz mtz(/*with_base=*/true);
+  mtz.title = title.substr(0, longest_title);
+  for (const std::string& line : history) mtz.history.push_back(line.substr(0, longest_line));
+  mtz.spacegroup = gemmi::find_spacegroup_by_name(factors.space_group);
+  const double* const c = factors.cell;
+  mtz.set_cell_for_all(gemmi::UnitCell(c[0], c[1], c[2], c[3], c[4], c[5]));
+  mtz.add_dataset("calculated");
+  mtz.add_column("FC", 'F', -1, -1, false);
+  mtz.add_column("PHIC", 'P', -1, -1, false);
+  mtz.nreflections = static_cast<int>(factors.asymmetric_unit.size());
+  mtz.sort_order = {{1, 2, 3, 0, 0}};
+  mtz.data.reserve(mtz.columns.size() * factors.asymmetric_unit.size());
+  std::vector<CalculatedReflection> sorted = factors.asymmetric_unit;
+  std::sort(
+      sorted.begin(), sorted.end(),
+      [](const CalculatedReflection& a, const CalculatedReflection& b) { return a.hkl < b.hkl; });
+  for (const CalculatedReflection& r : sorted) {
+    for (const int index : r.hkl) mtz.data.push_back(static_cast<float>(index));
+    mtz.data.push_back(static_cast<float>(r.amplitude));
+    mtz.data.push_back(static_cast<float>(r.phase_deg));
+  }
+  std::string bytes;
+  mtz.write_to_string(bytes);
+  return bytes;
+}
+
+}  // namespace nablabragg::io

@@ -1,4 +1,5 @@
 #include "engine/engine.hpp"
+#include "engine/threads.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::engine {
@@ -15,6 +16,7 @@ const Engine& engine_of(nablabragg::Engine id) {
 }
 
 std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) {
+  check_threads(options.threads);
   const Engine& engine = engine_of(options.engine);
   if (const std::string reason = engine.why_not(plan, options.precision); !reason.empty())
     throw UsageError(reason);

@@ -34,6 +34,11 @@ struct BasicCrystal {
 
   Vec3<Real> cells{Real(1), Real(1), Real(1)};  ///< Na, Nb, Nc: cells along a, b, c
   Vec3<Real> size_mm;                           ///< where positive, replaces the number of cells
+  /// Mosaic blocks of so many cells: their spots add up, backgrounds stay what they are.
+  Real blocks{1};
+  /// Edge of a block.  Where positive, `cells` follow from it and `blocks` from the part of the
+  /// crystal (size_mm) that is in the beam.
+  Real block_size_mm{0};
   CrystalShape shape = CrystalShape::square;
   Real fudge{1};  ///< scales the squared spot radius of the round, gauss and top-hat shapes
 

@@ -45,7 +45,11 @@ struct Quirks {
   bool cache_without_default = false;  ///< Q-43 default_F does not fill a grid read from a cache
   bool phi_at_slice_start = false;     ///< Q-45 phi steps at the start of their slices
   bool clip_by_default_beam = false;   ///< Q-46 crystal clipped by a beam size nobody gave
-  bool short_smv_header = false;  ///< Q-47 DIALS_ORIGIN without semicolon, long headers unpadded
+  bool implausible_numbers = false;    ///< Q-48 numbers without sense are taken, with a notice
+  bool cells_by_last_bit = false;  ///< Q-49 a length that is a multiple of an edge counts one cell
+                                   ///< more or not by the last bit of a quotient
+  bool any_cost = false;           ///< Q-51 automatic oversampling, however long it takes
+  bool short_smv_header = false;   ///< Q-47 DIALS_ORIGIN without semicolon, long headers unpadded
 
   static constexpr Quirks corrected() { return {}; }
   static Quirks compat();

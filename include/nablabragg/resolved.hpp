@@ -79,6 +79,7 @@ struct BasicResolved {
   BasicCrystalAxes<Real> axes;
   Vec3<Real> misset;      ///< [rad], drawn or given
   Vec3<Real> cells;       ///< Na, Nb, Nc
+  Real blocks{1};         ///< whose spots add up
   std::vector<Real> phi;  ///< spindle angle of each step [rad]
   BasicGrid<Real> scan;
   Real mosaic_spread{0};                             ///< [rad]

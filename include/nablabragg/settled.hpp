@@ -16,8 +16,11 @@ class SettledExperiment {
   const Experiment& experiment() const { return experiment_; }
   /// The same in SI units, as resolve() gives it for the experiment as its user stated it.
   const Resolved& resolved() const { return resolved_; }
+  /// Whether the number of sub-pixels was left open.
+  bool oversample_is_automatic() const { return oversample_is_automatic_; }
 
  private:
+  bool oversample_is_automatic_;
   Resolved resolved_;
   Experiment experiment_;
 };

@@ -56,6 +56,8 @@ class Crystal:
         misset_seed: int | None = None,
         cells: Vector | float = ...,
         size: Vector | float = ...,
+        blocks: float = 1.0,
+        block_size: float = 0.0,
         shape: Shape = "square",
         fudge: float = 1.0,
         mosaic_spread: float | None = None,
@@ -74,6 +76,10 @@ class Crystal:
     def cells(self) -> Triple: ...
     @property
     def size(self) -> Triple: ...
+    @property
+    def blocks(self) -> float: ...
+    @property
+    def block_size(self) -> float: ...
     @property
     def shape(self) -> Shape: ...
     @property

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "api/cost.hpp"
 #include "description/lift.hpp"
 #include "description/parameter_table.hpp"
 #include "engine/engine.hpp"
@@ -45,9 +46,11 @@ struct Prepared {
   Plan plan;
   std::unique_ptr<engine::Loaded> loaded;
 
-  Prepared(const SettledExperiment& e, const ComputeOptions& options)
+  Prepared(const SettledExperiment& e, const engine::Pixels& pixels, const ComputeOptions& options)
       : experiment(e.experiment()), plan(plan_of(e)) {
     check_differentiable(plan);
+    if (!pixels.all) check_pixels(plan, pixels.list);
+    check_cost(e, plan, pixels, options);
     loaded = engine::load(plan, options);
   }
   std::vector<double> photons(const engine::Pixels& pixels) const {
@@ -206,20 +209,23 @@ Gradient undefined_gradient(const SettledExperiment& experiment) {
 }
 
 std::vector<double> photons(const SettledExperiment& experiment, const ComputeOptions& options) {
-  return photons_of(*engine::load(plan_of(experiment), options), {});
+  const Plan plan = plan_of(experiment);
+  check_cost(experiment, plan, {}, options);
+  return photons_of(*engine::load(plan, options), {});
 }
 
 std::vector<double> photons(const SettledExperiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options) {
   const Plan plan = plan_of(experiment);
   check_pixels(plan, pixels);
+  check_cost(experiment, plan, engine::Pixels(pixels), options);
   return photons_of(*engine::load(plan, options), engine::Pixels(pixels));
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const double> weights,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment, options);
+  const Prepared prepared(experiment, {}, options);
   check_weights(prepared.plan.pixels(), weights.size(), "panel");
   return of_weights(prepared, {}, weights);
 }
@@ -228,22 +234,20 @@ ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels,
                                     std::span<const double> weights,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment, options);
-  check_pixels(prepared.plan, pixels);
+  const Prepared prepared(experiment, engine::Pixels(pixels), options);
   check_weights(pixels.size(), weights.size(), "list");
   return of_weights(prepared, engine::Pixels(pixels), weights);
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment, const Loss& loss,
                                     const ComputeOptions& options) {
-  return of_loss(Prepared(experiment, options), {}, loss);
+  return of_loss(Prepared(experiment, {}, options), {}, loss);
 }
 
 ValueAndGradient value_and_gradient(const SettledExperiment& experiment,
                                     std::span<const PixelIndex> pixels, const Loss& loss,
                                     const ComputeOptions& options) {
-  const Prepared prepared(experiment, options);
-  check_pixels(prepared.plan, pixels);
+  const Prepared prepared(experiment, engine::Pixels(pixels), options);
   return of_loss(prepared, engine::Pixels(pixels), loss);
 }
 
@@ -263,8 +267,7 @@ Plan tangent_of(const Plan& like, const BasicPlan<Real>& plan, std::size_t direc
 
 Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options) {
-  const Prepared prepared(experiment, options);
-  check_pixels(prepared.plan, pixels);
+  const Prepared prepared(experiment, engine::Pixels(pixels), options);
   // In the order of the names
   std::vector<Place> places;
   for (const std::string& name : names) {
@@ -314,8 +317,7 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
 std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options,
                         const StructureFactorGrid* structure_factors) {
-  const Prepared prepared(experiment, options);
-  check_pixels(prepared.plan, pixels);
+  const Prepared prepared(experiment, engine::Pixels(pixels), options);
   for (const auto& [name, values] : direction) {
     const Parameter known = parameter(experiment, name);
     if (known.values.size() != values.size())

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "api/cost.hpp"
 #include "api/run_plan.hpp"
 #include "engine/engine.hpp"
 #include "memory/huge_pages.hpp"
@@ -74,6 +75,7 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options) {
   Resolved resolved = resolve(experiment);
   const Plan plan = make_plan(experiment, resolved);
+  check_cost(experiment, plan, {}, options);
   Simulation s = run_plan(experiment, resolved, plan, options);
   s.resolved = std::move(resolved);
   return s;
@@ -102,6 +104,7 @@ std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const
                                    const ComputeOptions& options) {
   const Plan plan = make_plan(experiment, resolve(experiment));
   check_pixels(plan, pixels);
+  check_cost(experiment, plan, engine::Pixels(pixels), options);
   std::vector<float> values(pixels.size());
   engine::load(plan, options)->render(engine::Pixels(pixels), std::span(values));
   return values;

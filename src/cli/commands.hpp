@@ -17,7 +17,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
 /// `nablabragg fcalc MODEL -dmin d -o FILE`
 void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
-/// `nablabragg docs flags | differences`: the text of docs/flags.md and docs/differences.md.
+/// `nablabragg docs flags | differences | checks`: the text of docs/flags.md and so on.
 void docs_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 /// `nablabragg compare --reference PROGRAM -- ARGS`.  Reports its own errors and has exit codes of
@@ -31,6 +31,13 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out);
 /// `nablabragg refine --image FILE --parameters LIST -- FLAGS`: 0, or 130 when it was interrupted.
 int refine_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
+inline constexpr const char*
+    first_image = "nablabragg -cell 100 100 100 90 90 90 -default_F 100 -N 5 -pngfile image.png";
+
 void print_help(std::ostream& out);
+void print_short_help(std::ostream& out);
+
+/// `nablabragg help [FLAG...]`
+void help_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 }  // namespace nablabragg::cli

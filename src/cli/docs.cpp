@@ -1,8 +1,14 @@
-// The texts that are made from tables: -help, docs/flags.md, docs/differences.md.
+// The texts that are made from tables: help, docs/flags.md, docs/differences.md, docs/checks.md.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <iterator>
+#include <sstream>
+
+#include "api/cost.hpp"
 #include "cli/commands.hpp"
+#include "description/ranges.hpp"
+#include "flags/command_line.hpp"
 #include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/quirks.hpp"
@@ -81,9 +87,58 @@ void write_differences(std::ostream& out) {
                  flag.help);
 }
 
+/// What a command line is told, in one mode.
+std::string told(const std::string& line, const char* mode) {
+  std::istringstream words("-cell 70 80 90 90 90 90 -default_F 100 " + line + mode);
+  const std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
+  std::vector<std::string> all;
+  try {
+    const flags::Request request = flags::parse_command_line(arguments);
+    all = request.warnings;
+    for (const std::string& warning : resolve(request.experiment).warnings) all.push_back(warning);
+  } catch (const UsageError& error) {
+    all = {std::string("error: ") + error.what()};
+  }
+  return fmt::format("{}", fmt::join(all, "<br>"));
+}
+
+void write_checks(std::ostream& out) {
+  out << "# What is checked\n\n"
+         "Made from the program's tables by `nablabragg docs checks`.\n\n"
+         "A number that no experiment has is an error with `-corrected` and in Python (exit code "
+         "2, `UsageError`). The command line's default,\n"
+         "*compat*, takes it as nanoBragg does, with the same sentence on standard error (Q-48). "
+         "Python's names of the fields are the first\n"
+         "column; NaN and infinity are outside of every range that does not say otherwise.\n\n"
+         "| field | sentence | and a warning outside |\n|---|---|---|\n";
+  for (const description::FieldChecks& checks : description::all_checks())
+    fmt::print(out, "| `{}` | {} | {} |\n", checks.field, checks.wrong, checks.unusual);
+  out << "\n## Checks of several numbers, and of words\n\n"
+         "What command lines are told after `-cell 70 80 90 90 90 90 -default_F 100`:\n\n"
+         "| command line | with -corrected | compat |\n|---|---|---|\n";
+  for (const char* line :
+       {"-energy 12.4", "-energy_keV 12.4", "-distance_eV 100", "-pixel 172",
+        "-Xbeam 1536 -Ybeam 1536", "-detector_thick 0.45 -detector_abs 234", "-roi 0 2000 0 100",
+        "-cell 70 80 90 90 90", "-phi 0 90", "--lambda=1.2 3", "-N 0",
+        "-N 200 -oversample 20 -osc 10", "-block_size 0.001", "-xtalsize 0.001 -block_size 0.01"})
+    fmt::print(out, "| `{}` | {} | {} |\n", line, told(line, " -corrected"), told(line, ""));
+  fmt::print(out,
+             "\n## What it costs\n\n"
+             "Where the number of sub-pixels was left to the program (no `-oversample`), and the "
+             "image would take more than {:g} s, `-corrected`\n"
+             "and Python stop with the number of steps, the time and the ways out; compat says "
+             "the same and goes on (Q-51). The time is an estimate:\n"
+             "steps x time of a step, which is measured on 16 patches of 4 x 4 pixels with fewer "
+             "sub-pixels, where steps that can be skipped are skipped.\n"
+             "It follows what else the machine does, and may be wrong by a factor of two.\n",
+             longest_unasked_s);
+}
+
 }  // namespace
 
-void print_help(std::ostream& out) {
+namespace {
+
+void print_usage(std::ostream& out) {
   out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n"
          "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
          "atomic model\n"
@@ -91,31 +146,65 @@ void print_help(std::ostream& out) {
          "image\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
          "       nablabragg bench                                  how fast it is\n"
+         "       nablabragg help FLAG                              what a flag does\n"
          "       nablabragg --version\n\n"
-         "An image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n"
-         "options:\n";
+         "An image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n";
+}
+
+void print_flag(const flags::Flag& flag, std::ostream& out) {
+  const std::string left = joined(flag.spellings, " ") +
+                           (flag.values.empty() ? "" : ' ' + std::string(flag.values));
+  const std::string standard = flag.standard.empty() ? ""
+                                                     : fmt::format(" (default: {})", flag.standard);
+  if (left.size() <= 30)
+    fmt::print(out, "\t{:<30} {}{}\n", left, flag.help, standard);
+  else
+    fmt::print(out, "\t{}\n\t{:<30} {}{}\n", left, "", flag.help, standard);
+}
+
+}  // namespace
+
+void print_help(std::ostream& out) {
+  print_usage(out);
+  out << "options:\n";
   std::string_view group;
   for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.group != group) {
       group = flag.group;
       fmt::print(out, "\n{}\n", group);
     }
-    const std::string left = joined(flag.spellings, " ") +
-                             (flag.values.empty() ? "" : ' ' + std::string(flag.values));
-    const std::string standard = flag.standard.empty()
-                                     ? ""
-                                     : fmt::format(" (default: {})", flag.standard);
-    if (left.size() <= 30)
-      fmt::print(out, "\t{:<30} {}{}\n", left, flag.help, standard);
-    else
-      fmt::print(out, "\t{}\n\t{:<30} {}{}\n", left, "", flag.help, standard);
+    print_flag(flag, out);
+  }
+}
+
+void print_short_help(std::ostream& out) {
+  print_usage(out);
+  fmt::print(out,
+             "A first image: {}\n"
+             "All flags: nablabragg -help\n",
+             first_image);
+}
+
+void help_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  if (arguments.empty()) return print_short_help(out);
+  for (const std::string& argument : arguments) {
+    const std::string word = argument.starts_with('-') ? argument : '-' + argument;
+    if (const flags::Flag* flag = flags::find_flag(word)) {
+      print_flag(*flag, out);
+      continue;
+    }
+    const std::string_view near = flags::nearest_spelling(word);
+    throw UsageError("there is no flag " + word + " to help with" +
+                     (near.empty() ? std::string("; nablabragg -help lists all flags")
+                                   : "; did you mean " + std::string(near) + '?'));
   }
 }
 
 void docs_command(const std::vector<std::string>& arguments, std::ostream& out) {
   if (arguments.size() == 1 && arguments[0] == "flags") return write_flags(out);
   if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
-  throw UsageError("docs needs one of: flags, differences");
+  if (arguments.size() == 1 && arguments[0] == "checks") return write_checks(out);
+  throw UsageError("docs needs one of: flags, differences, checks");
 }
 
 }  // namespace nablabragg::cli

@@ -28,10 +28,8 @@ UsageError left_out(const std::string& command, const std::string& option) {
 
 int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
   if (arguments.empty()) {
-    print_help(out);
-    throw UsageError(
-        "no flags were given; a first image: nablabragg -cell 100 100 100 90 90 90 -default_F 100 "
-        "-N 5 -pngfile image.png");
+    print_short_help(out);
+    throw UsageError(std::string("no flags were given; a first image: ") + first_image);
   }
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
 #ifdef NABLA_INSTRUMENTS
@@ -48,6 +46,8 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
 #endif
   if (arguments[0] == "fcalc")
     fcalc_command(rest, out, err);
+  else if (arguments[0] == "help")
+    help_command(rest, out);
   else if (arguments[0] == "docs")
     docs_command(rest, out);
   else if (arguments[0].starts_with('-'))
@@ -55,7 +55,7 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else
     throw UsageError(
         "'" + arguments[0] +
-        "' is no subcommand; there are fcalc, refine, compare, bench and docs, and flags "
+        "' is no subcommand; there are fcalc, refine, compare, bench, docs and help, and flags "
         "begin with - (nablabragg -help)");
   return done;
 }

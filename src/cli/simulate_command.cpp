@@ -5,6 +5,7 @@
 #include <iostream>
 #include <optional>
 
+#include "api/cost.hpp"
 #include "api/run_plan.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
@@ -14,6 +15,7 @@
 #include "cli/stopping.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
+#include "engine/threads.hpp"
 #include "flags/command_line.hpp"
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
@@ -30,17 +32,22 @@ void say(std::ostream& err, const std::vector<std::string>& lines) {
   for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
 }
 
+ComputeOptions compute_options(const flags::Request& request) {
+  ComputeOptions options;
+  options.threads = request.threads;
+  options.engine = request.engine;
+  options.precision = request.precision.value_or(options.precision);
+  options.skip_below = request.skip_below;
+  return options;
+}
+
 Simulation run_engine(const flags::Request& request, const Resolved& resolved, const Plan& plan,
                       Profile* profile) {
   ProgressBar bar(static_cast<double>(resolved.steps) * resolved.sensor.layers *
                       (resolved.roi.fast_max - resolved.roi.fast_min + 1.0) *
                       (resolved.roi.slow_max - resolved.roi.slow_min + 1.0),
                   request.progress);
-  ComputeOptions options;
-  options.threads = request.threads;
-  options.engine = request.engine;
-  options.precision = request.precision.value_or(options.precision);
-  options.skip_below = request.skip_below;
+  ComputeOptions options = compute_options(request);
   options.progress = [&](double share) {
     bar.show(share);
     return !interrupted();
@@ -88,6 +95,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   const std::vector<io::NamedFile> outputs = outputs_of(request);
   check_files(inputs_of(request), outputs);
   say(err, check_endings(request));
+  engine::check_threads(request.threads);
   std::optional<tbb::global_control> limit;  // of the statistics and the files as well
   if (request.threads > 0)
     limit.emplace(tbb::global_control::max_allowed_parallelism,
@@ -103,6 +111,9 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   const Plan plan = make_plan(request.experiment, resolved);
   planning.reset();
   check_pixels(request, plan);
+  const std::string cost = costly_oversampling(request.experiment, plan, {},
+                                               compute_options(request));
+  if (!cost.empty() && !request.experiment.quirks.any_cost) throw UsageError(cost);
   check_outputs(request);
   {
     const Stage stage(request.writes_cache ? profile : nullptr, "write ", request.cache_file);
@@ -123,6 +134,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     if (!writes_images(request) && !request.printout && !request.print_plan && !request.trace_pixel)
       say(err, {"nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
                 "or -pngfile FILE names one"});
+    if (!cost.empty()) say(err, {"Q-51: " + cost + "; -corrected stops here"});
     print_setup(summary, request, resolved);
     summary.flush();
   }

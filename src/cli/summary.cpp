@@ -134,6 +134,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   if (!request.table_origin.empty()) fmt::print(out, "  {}\n", request.table_origin);
   fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", title_of(e.crystal.shape), r.cells.x,
              r.cells.y, r.cells.z);
+  if (r.blocks != 1) fmt::print(out, "  {:g} mosaic blocks of so many cells\n", r.blocks);
   fmt::print(out, "  wave={:g} meters +/- {:g}% in {} steps\n", r.wavelength,
              r.dispersion.range * 100, r.dispersion.steps);
   if (e.beam.polarization_correction)

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,6 +31,26 @@ struct Units {
   }
   constexpr const char* of(std::size_t number) const { return list[count == 1 ? 0 : number]; }
 };
+
+/// Which numbers a field takes; NaN never is one.  The words say what a number outside may be.
+struct Range {
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+  double from = -infinity, to = infinity;
+  bool without_from = false;  ///< from itself is outside
+  bool or_infinity = false;
+  bool direction = false;  ///< of vectors: any but that of length zero
+  const char *below = "", *above = "";
+
+  constexpr bool holds(double x) const {
+    if (x == infinity || x == -infinity) return or_infinity && x > 0;
+    return (without_from ? x > from : x >= from) && x <= to;
+  }
+  constexpr bool bounded() const { return from > -infinity || to < infinity; }
+};
+inline constexpr Range positive{.from = 0, .without_from = true};
+inline constexpr Range not_negative{.from = 0};
+inline constexpr Range at_least_one{.from = 1};
+inline constexpr Range a_direction{.direction = true};
 
 /// What has to hold for a flag to say a field.
 enum class FlagRule {
@@ -62,7 +83,20 @@ struct Field {
   FieldFlags flags{};
   const char* parameter = nullptr;                ///< null: images have no derivative by it
   bool (*exists)(const Experiment& e) = nullptr;  ///< as a parameter; null: where it has a value
+  Range range{};                                  ///< outside, no experiment
+  Range usual{};                                  ///< outside, most likely a mistake of the unit
 
+  /// The numbers that it takes; of a range that is sampled, its width and step.
+  constexpr Field within(const Range& range_of_it) const {
+    Field out = *this;
+    out.range = range_of_it;
+    return out;
+  }
+  constexpr Field usually(const Range& range_of_it) const {
+    Field out = *this;
+    out.usual = range_of_it;
+    return out;
+  }
   /// The flags that set it.
   constexpr Field by(std::initializer_list<std::string_view> flags_of_it,
                      FlagRule rule = FlagRule::always) const {

@@ -41,6 +41,15 @@ inline bool sensor_absorbs(const Experiment& e) {
 }
 inline bool has_water(const Experiment& e) { return e.water_um != 0; }
 
+inline bool has_blocks(const Experiment& e) { return e.crystal.blocks != 1; }
+
+/// [Angstrom]
+inline constexpr Range wavelengths{
+    .from = 0.01,
+    .to = 100,
+    .below = "did you mean metres? wavelengths are in Angstrom",
+    .above = "did you mean keV? energies are in eV, wavelengths in Angstrom"};
+
 // ---- The rows -----------------------------------------------------------------------------------
 
 template <class Real>
@@ -48,7 +57,7 @@ struct Fields<SampledRange<Real>> {
   using P = SampledRange<Real>;
   static constexpr std::tuple rows{field("range", &P::range, "", "full width"),
                                    field("step", &P::step, "", "between two steps"),
-                                   field("steps", &P::steps, "", "how many")};
+                                   field("steps", &P::steps, "", "how many").within(not_negative)};
 };
 
 template <class Real>
@@ -58,6 +67,7 @@ struct Fields<BasicCrystal<Real>> {
   static constexpr std::tuple rows{
       field("cell", &P::cell, {"A", "A", "A", "deg", "deg", "deg"},
             "edges and angles; needed where there is no matrix")
+          .within(positive)
           .by({"-cell"})
           .differentiable(),
       field("a_matrix", &P::mosflm_matrix, "",
@@ -71,19 +81,34 @@ struct Fields<BasicCrystal<Real>> {
             "seed of a random orientation, which replaces misset")
           .by({"-misset random -misset_seed"}),
       field("cells", &P::cells, "", "unit cells along a, b, c, or one number for all")
+          .within(at_least_one)
           .by({"-Na", "-Nb", "-Nc"}, whole_numbers)
           .differentiable(),
       field("size", &P::size_mm, "mm",
             "where positive, replaces the number of cells; one number for all or three")
+          .within(not_negative)
+          .usually({.to = 10, .above = "is it in micrometres?"})
           .by({"-sample_x", "-sample_y", "-sample_z"}),
+      field("blocks", &P::blocks, "",
+            "mosaic blocks whose light adds up: the spots of one times this number")
+          .within(positive)
+          .by({"-blocks"})
+          .differentiable(has_blocks),
+      field("block_size", &P::block_size_mm, "mm",
+            "edge of a block, where positive: gives cells from it, and blocks from size")
+          .within(not_negative)
+          .by({"-block_size"}),
       field("shape", &P::shape, "", "what a spot looks like").by(flags_of_shapes),
       field("fudge", &P::fudge, "", "scales the squared radius of round, gauss and tophat spots")
+          .within(positive)
           .by({"-fudge"})
           .differentiable(has_fudge),
       field("mosaic_spread", &P::mosaic_spread_deg, "deg", "largest rotation of a mosaic domain")
+          .within({.from = 0, .to = 180})
           .by({"-mosaic"})
           .differentiable(has_mosaicity),
       field("mosaic_domains", &P::mosaic_domains, "", "domains to average; 10 with a spread")
+          .within(at_least_one)
           .by({"-mosaic_domains"}),
       field("mosaic_seed", &P::mosaic_seed, "", "seed of their rotations").by({"-mosaic_seed"})};
 };
@@ -94,9 +119,13 @@ struct Fields<BasicSource<Real>> {
   using P = BasicSource<Real>;
   static constexpr std::tuple rows{
       field("position", &P::position, "", "from the sample towards the source; any length")
+          .within(a_direction)
           .differentiable_as("source_directions"),
-      field("weight", &P::weight, "", "relative intensity").differentiable_as("source_weights"),
+      field("weight", &P::weight, "", "relative intensity")
+          .within(not_negative)
+          .differentiable_as("source_weights"),
       field("wavelength", &P::wavelength_A, "A", "of the ray")
+          .within(wavelengths)
           .differentiable_as("source_wavelengths")};
 };
 
@@ -106,9 +135,11 @@ struct Fields<BasicBeam<Real>> {
   using enum FlagRule;
   static constexpr std::tuple rows{
       field("wavelength", &P::wavelength_A, "A", "central wavelength")
+          .within(wavelengths)
           .by({"-lambda"})
           .differentiable(has_no_source_list),
       field("direction", &P::direction, "", "of propagation; None: the convention's")
+          .within(a_direction)
           .by({"-beam_vector"}, custom_frame)
           .differentiable_as("beam_direction"),
       field("polarization_correction", &P::polarization_correction, "",
@@ -116,33 +147,46 @@ struct Fields<BasicBeam<Real>> {
           .by({"-nopolar", ""}),
       field("polarization", &P::polarization_fraction, "",
             "Kahn factor: 0 unpolarized, 1 fully polarized")
+          .within({.from = -1, .to = 1, .above = "is it in percent?"})
           .by({"-polar"})
           .differentiable(is_polarized),
       field("polarization_axis", &P::polarization_axis, "",
             "of the E vector; None: the convention's")
+          .within(a_direction)
           .by({"-polar_vector"}, custom_frame)
           .differentiable(),
       field("fluence", &P::fluence_per_m2, "photons/m^2", "ignored when a flux is given")
+          .within(not_negative)
           .by({"-fluence"})
           .differentiable(fluence_counts),
       field("flux", &P::flux_per_s, "photons/s", "with exposure and size replaces the fluence")
+          .within(positive)
           .by({"-flux"})
           .differentiable(flux_counts),
       field("exposure", &P::exposure_s, "s", "exposure time")
+          .within(positive)
           .by({"-exposure"})
           .differentiable(flux_counts),
       field("size", &P::size_mm, "mm", "edge of the square beam; 0.1 where a number is needed")
+          .within(positive)
+          .usually({.from = 1e-6,
+                    .to = 100,
+                    .below = "is it in metres?",
+                    .above = "is it in micrometres?"})
           .by({"-beamsize"})
           .differentiable_as("beam_size", flux_counts),
       field("horizontal_divergence", &P::horizontal_divergence_mrad, "mrad", "full width")
+          .within(not_negative)
           .by({"-hdivrange", "-hdivstep", "-hdivsteps"})
           .differentiable(has_no_source_list),
       field("vertical_divergence", &P::vertical_divergence_mrad, "mrad", "full width")
+          .within(not_negative)
           .by({"-vdivrange", "-vdivstep", "-vdivsteps"})
           .differentiable(has_no_source_list),
       field("round_divergence", &P::round_divergence, "", "only grid points inside the ellipse")
           .by({"-square_div", "-round_div"}),
       field("dispersion", &P::dispersion_percent, "percent", "full width of the spectrum")
+          .within({.from = 0, .to = 200})
           .by({"-dispersion", "", "-dispsteps"})
           .differentiable(has_no_source_list),
       field("sources", &P::sources, "A",
@@ -158,14 +202,29 @@ struct Fields<BasicDetector<Real>> {
       field("convention", &P::convention, "", "whose frame and beam centre the numbers are in")
           .by({"-adxv", "-mosflm", "-denzo", "-xds", "-dials", "-spindle_axis 0 0 1"}),
       field("pixels", &P::fast_pixels, &P::slow_pixels, "", "0: from the size")
+          .within(not_negative)
           .by({"-detpixels_f", "-detpixels_s"}),
       field("size", &P::fast_size_mm, &P::slow_size_mm, "mm", "used where pixels is 0")
+          .within(positive)
           .by({"-detsize_f", "-detsize_s"}),
-      field("pixel_size", &P::pixel_mm, "mm", "edge of a pixel").by({"-pixel"}).differentiable(),
+      field("pixel_size", &P::pixel_mm, "mm", "edge of a pixel")
+          .within(positive)
+          .usually({.from = 0.001,
+                    .to = 10,
+                    .below = "is it in metres?",
+                    .above = "is it in micrometres?"})
+          .by({"-pixel"})
+          .differentiable(),
       field("distance", &P::distance_mm, "mm", "from the sample along the beam")
+          .within(positive)
+          .usually(
+              {.from = 1, .to = 1e5, .below = "is it in metres?", .above = "is it in micrometres?"})
           .by({"-distance"})
           .differentiable(distance_counts),
       field("close_distance", &P::close_distance_mm, "mm", "along the normal; beats distance")
+          .within(positive)
+          .usually(
+              {.from = 1, .to = 1e5, .below = "is it in metres?", .above = "is it in micrometres?"})
           .by({"-close_distance"})
           .differentiable(centres_count),
       field("beam_center", &P::beam_x_mm, &P::beam_y_mm, "mm",
@@ -184,14 +243,18 @@ struct Fields<BasicDetector<Real>> {
           .by({"-pix0_vector"}, custom_frame)
           .differentiable(origin_counts),
       field("fast_axis", &P::fast_axis, "", "of the custom convention")
+          .within(a_direction)
           .by({"-fdet_vector"}, custom_frame)
           .differentiable(),
       field("slow_axis", &P::slow_axis, "", "of the custom convention")
+          .within(a_direction)
           .by({"-sdet_vector"}, custom_frame)
           .differentiable(),
       field("normal", &P::normal, "", "of the custom convention")
+          .within(a_direction)
           .by({"-odet_vector"}, custom_frame),
       field("two_theta_axis", &P::two_theta_axis, "", "None: the convention's")
+          .within(a_direction)
           .by({"-twotheta_axis"}, custom_frame)
           .differentiable(),
       field("rotation", &P::rotation_deg, "deg", "about laboratory x, then y, then z")
@@ -206,13 +269,20 @@ struct Fields<BasicDetector<Real>> {
           .by({"", "-point_pixel"}),
       field("sensor_thickness", &P::sensor_thickness_um, "um",
             "0: everything is captured at the surface")
+          .within(not_negative)
+          .usually({.from = 1,
+                    .to = 1e5,
+                    .below = "is it in millimetres?",
+                    .above = "is it in nanometres?"})
           .by({"-detector_thick"})
           .differentiable(sensor_absorbs),
       field("attenuation_depth", &P::attenuation_depth_um, "um",
             "1/e depth; None with a thickness: the thickness")
+          .within({.from = 0, .or_infinity = true})
           .by({"-detector_abs"})
           .differentiable(sensor_absorbs),
       field("sensor_layers", &P::sensor_layers, "", "layers of the sensor")
+          .within(at_least_one)
           .by({"-detector_thicksteps"}),
       // After the flags that choose it by the way
       field("pivot", &P::pivot, "",
@@ -231,6 +301,7 @@ struct Fields<BasicScan<Real>> {
           .by({"-osc", "-phistep", "-phisteps"})
           .differentiable(),
       field("spindle_axis", &P::spindle_axis, "", "None: the convention's")
+          .within(a_direction)
           .by({"-spindle_axis"}, FlagRule::custom_frame)
           .differentiable()};
 };
@@ -241,6 +312,7 @@ struct Fields<Sampling> {
   static constexpr std::tuple rows{
       field("oversample", &P::oversample, "",
             "sub-pixels along each edge; 0: as many as the crystal needs")
+          .within({.from = 0, .to = 30000})
           .by({"-oversample"}),
       field("oversample_thick", &P::oversample_thick, "",
             R"(nanoBragg's flag; changes nothing in mode "corrected")")
@@ -248,6 +320,7 @@ struct Fields<Sampling> {
       field("oversample_polar", &P::oversample_polar, "", "likewise").by({"", "-oversample_polar"}),
       field("oversample_omega", &P::oversample_omega, "", "likewise").by({"", "-oversample_omega"}),
       field("dmin", &P::dmin_A, "A", "leave out what scatters beyond this d-spacing; 0: nothing")
+          .within(not_negative)
           .by({"-dmin"}),
       field("roi", &P::roi, "", "pixels to compute, both ends included").by({"-roi"}),
       field("mask", &P::mask, "", "True: compute this pixel").by({"-mask"}, FlagRule::file)};
@@ -290,6 +363,7 @@ struct Fields<BasicExperiment<Real>> {
       field("sampling", &P::sampling, "", "which pixels, and how finely"),
       field("structure_factors", &P::structure_factors, "", "what the cell scatters"),
       field("water", &P::water_um, "um", "edge of the cube of water around the crystal")
+          .within(not_negative)
           .by({"-water"})
           .differentiable(has_water),
       field("mode", &P::quirks, "",

@@ -68,7 +68,9 @@ Experiment settled(const Experiment& experiment, const Resolved& r) {
     e.crystal.random_misset_seed.reset();
   }
   e.crystal.cells = r.cells;
+  e.crystal.blocks = r.blocks;
   e.crystal.size_mm = {};
+  e.crystal.block_size_mm = 0;
   if (e.structure_factors.grid)
     e.structure_factors.interpolation = r.tricubic ? Interpolation::tricubic
                                                    : Interpolation::nearest;
@@ -147,7 +149,9 @@ void set_parameter(Experiment& e, std::string_view name, std::span<const double>
 }  // namespace description
 
 SettledExperiment::SettledExperiment(const Experiment& experiment)
-    : resolved_(resolve(experiment)), experiment_(description::settled(experiment, resolved_)) {}
+    : oversample_is_automatic_(experiment.sampling.oversample <= 0),
+      resolved_(resolve(experiment)),
+      experiment_(description::settled(experiment, resolved_)) {}
 
 std::vector<Parameter> parameters(const SettledExperiment& experiment) {
   return description::parameters_of(experiment.experiment());

@@ -195,7 +195,27 @@ constexpr std::array catalogue = {
     QuirkEntry{"Q-47", "SMV header", reproduced, &Quirks::short_smv_header,
                "DIALS_ORIGIN has no semicolon; a header longer than 512 bytes is not padded.",
                "A semicolon, and padding to a multiple of 512."},
-    QuirkEntry{"Q-48", "Outputs that are inputs or other outputs", error_in_both, nullptr,
+    QuirkEntry{"Q-48", "Numbers without sense", reproduced, &Quirks::implausible_numbers,
+               "A negative fluence, a polarization of 95, a wavelength of 1000 Angstrom are taken "
+               "as they are, with a line on standard error (docs/checks.md has all ranges).",
+               "An error that says which numbers would be taken."},
+    QuirkEntry{"Q-49", "Cells counted from a length", reproduced, &Quirks::cells_by_last_bit,
+               "A length that is a multiple of a cell edge takes that many cells or one more, by "
+               "the last bit of the quotient.",
+               "A length that is a multiple of an edge to nine digits takes that many cells."},
+    QuirkEntry{
+        "Q-50", "-round_xtal in the middle of a spot", right_in_both, nullptr,
+        "Exactly where a reflection is in its Bragg condition nanoBragg's 3 (sin x / x - cos "
+        "x) / x^2 "
+        "loses its digits when x is small, 1e-8 of the direct beam say: it gives 0 or is off "
+        "by per cents there. The value is right here.",
+        "As compat."},
+    QuirkEntry{
+        "Q-51", "Automatic oversampling of large crystals", reproduced, &Quirks::any_cost,
+        "As fine as the crystal's fringes, whether it takes seconds or years; the estimate is "
+        "on standard error where it is above two minutes.",
+        "An error above two minutes, which says the steps, the time and the ways out."},
+    QuirkEntry{"Q-52", "Outputs that are inputs or other outputs", error_in_both, nullptr,
                "An error, where nanoBragg destroys the file: no output replaces a file that the "
                "command reads, or another of its outputs, by "
                "name, symbolic link or hard link, default names (-img noiseimage.img) included. "

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "engine/engine.hpp"
+#include "engine/threads.hpp"
 #include "nablabragg/error.hpp"
 #include "plan/plan_calculus.hpp"
 
@@ -77,6 +78,7 @@ const Engine& engine_of(nablabragg::Engine id) {
 }
 
 std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) {
+  check_threads(options.threads);
   const Engine& engine = engine_of(options.engine);
   if (const std::string reason = engine.why_not(plan, options.precision); !reason.empty())
     throw UsageError(reason);

@@ -3,8 +3,20 @@
 #include <tbb/task_arena.h>
 
 #include <optional>
+#include <string>
+
+#include "nablabragg/error.hpp"
 
 namespace nablabragg::engine {
+
+/// More than any machine has: each costs memory of its own.
+inline constexpr int most_threads = 4096;
+inline void check_threads(int threads) {
+  if (threads < 0 || threads > most_threads)
+    throw UsageError("the number of threads (-threads) is " + std::to_string(threads) +
+                     "; it must be between 0, for as many as the machine has, and " +
+                     std::to_string(most_threads));
+}
 
 /// Runs `work` where parallel loops use this many threads; 0: as many as the machine has.
 template <class Work>

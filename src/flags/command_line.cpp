@@ -5,6 +5,7 @@
 
 #include "flags/flags.hpp"
 #include "flags/image_headers.hpp"
+#include "flags/unit_words.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::flags {
@@ -63,12 +64,86 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> arguments
   return taken;
 }
 
+/// `--flag=value` as two arguments.
+std::vector<std::string> with_values_apart(std::span<const std::string> arguments) {
+  std::vector<std::string> apart;
+  for (const std::string& argument : arguments) {
+    const std::size_t equals = argument.starts_with('-') ? argument.find('=') : std::string::npos;
+    const Flag* const flag = equals == std::string::npos ? nullptr
+                                                         : find_flag(argument.substr(0, equals));
+    if (!flag) {
+      apart.push_back(argument);
+      continue;
+    }
+    if (flag->most == 0)
+      throw UsageError(argument.substr(0, equals) + " takes no value, and '" +
+                       argument.substr(equals) + "' is given");
+    apart.push_back(argument.substr(0, equals));
+    apart.push_back(argument.substr(equals + 1));
+  }
+  return apart;
+}
+
+/// Where nanoBragg, which takes the next argument for the value of `--flag=value`, would have read
+/// another number.
+void say_what_nanobragg_reads(std::span<const std::string> arguments, Request& request) {
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+    const std::size_t equals = arguments[i].find('=');
+    if (!arguments[i].starts_with('-') || equals == std::string::npos) continue;
+    const Flag* const flag = find_flag(arguments[i].substr(0, equals));
+    if (flag && flag->most == 1 && flag->match == Match::prefix && is_number(arguments[i + 1]))
+      request.warnings.push_back("nanoBragg would have read " + arguments[i + 1] +
+                                 ", which follows, as the value of " + arguments[i] +
+                                 "; the value behind the = is taken");
+  }
+}
+
+/// Of the word's unit and the flag's. As nanoBragg, a word is the flag that it begins with,
+/// whatever follows.
+double unit_of(const FlagUse& use, Request& request) {
+  const auto unit = unit_in_word(*use.flag, use.spelling);
+  if (!unit) return 1;
+  const std::string problem = unit_problem(*unit, use.spelling);
+  if (problem.empty()) return 1;
+  if (request.experiment.quirks.implausible_numbers) {
+    request.warnings.push_back("Q-48: " + problem +
+                               ": the number is taken as it is, as nanoBragg does; -corrected " +
+                               (unit->factor ? "converts it" : "refuses it"));
+    return 1;
+  }
+  if (!unit->factor) throw UsageError(problem + "; write " + std::string(unit->flag));
+  return *unit->factor;
+}
+
+/// What a number that belongs to no flag was most likely meant for.
+std::string stray_hint(const std::vector<FlagUse>& uses, const std::string& argument) {
+  if (uses.empty() || !is_number(argument)) return {};
+  const std::string_view before = uses.back().flag->spellings[0];
+  return before == "-phi" ? "; the width of a scan is -osc" : "";
+}
+
+/// Three or all six numbers, or one of a cube, leave nothing open that a crystal could want.
+void say_what_cell_is_taken(const FlagUse& use, Request& request) {
+  const std::size_t count = use.values.size();
+  if (use.flag->spellings[0] != "-cell" || count == 1 || count == 3 || count == 6) return;
+  constexpr std::array names{"a", "b", "c", "alpha", "beta", "gamma"};
+  const std::size_t end = count < 3 ? 3 : names.size();
+  std::string missing;
+  for (std::size_t i = count; i < end; ++i)
+    missing.append(missing.empty() ? "" : ", ").append(names[i]);
+  request.warnings.push_back("-cell has " + std::to_string(count) + " numbers: " + missing +
+                             (count < 3    ? " is taken as a"
+                              : count == 5 ? " is taken as 90 degrees"
+                                           : " are taken as 90 degrees"));
+}
+
 std::vector<FlagUse> find_flag_uses(std::span<const std::string> arguments, Request& request) {
   std::vector<FlagUse> uses;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (!argument.starts_with('-') || is_number(argument)) {
-      request.warnings.push_back("'" + argument + "' belongs to no flag and is ignored");
+      request.warnings.push_back("'" + argument + "' belongs to no flag and is ignored" +
+                                 stray_hint(uses, argument));
       continue;
     }
     const auto* ignored = std::find_if(ignored_flags.begin(), ignored_flags.end(),
@@ -124,16 +199,19 @@ void settle(Request& request) {
 
 Request parse_command_line(std::span<const std::string> arguments) {
   Request request;
-  const std::vector<FlagUse> uses = find_flag_uses(arguments, request);
+  const std::vector<std::string> apart = with_values_apart(arguments);
+  const std::vector<FlagUse> uses = find_flag_uses(apart, request);
 
   request.experiment.quirks = Quirks::compat();
   for (const FlagUse& use : uses) {
     if (use.flag->spellings[0] == "-corrected") request.experiment.quirks = Quirks::corrected();
     if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
+  if (request.experiment.quirks.implausible_numbers) say_what_nanobragg_reads(arguments, request);
   const ImageHeaders headers(uses, request);
   for (const FlagUse& use : uses) {
-    use.flag->apply(request, Values(use.spelling, use.values));
+    say_what_cell_is_taken(use, request);
+    use.flag->apply(request, Values(use.spelling, use.values, unit_of(use, request)));
     note_what_is_given(use, request);
   }
   headers.check(request);

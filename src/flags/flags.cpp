@@ -47,9 +47,7 @@ void set_custom(Request& r, std::optional<Vec3d>& axis, const Values& v) {
 }
 
 void set_cells(Request& r, double Vec3d::*axis, const Values& v) {
-  const int n = v.whole(0);
-  if (n < 1) r.warnings.emplace_back("a crystal has at least one cell along each axis: 1 is taken");
-  r.experiment.crystal.cells.*axis = n;
+  r.experiment.crystal.cells.*axis = v.whole(0);
 }
 
 void set_depth(Request& r, const Values& v) {
@@ -149,6 +147,10 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.crystal.size_mm.y = v.real(0))},
       {"Crystal", {"-sample_heigh", "-sample_z", "-xtal_heigh", "-xtal_z", "-heigh"}, prefix, "mm", 1, 1, "", "size along c",
        NABLA_SET(e.crystal.size_mm.z = v.real(0))},
+      {"Crystal", {"-blocks"}, own, "n", 1, 1, "1", "mosaic blocks: multiplies the spots of one, and no background",
+       NABLA_SET(e.crystal.blocks = v.real(0))},
+      {"Crystal", {"-block_size"}, own, "mm", 1, 1, "", "edge of a block; -xtalsize then gives the number of blocks, and no cells",
+       NABLA_SET(e.crystal.block_size_mm = v.real(0))},
       {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
        NABLA_SET(e.crystal.fudge = v.real(0))},
       {"Crystal", {"-mosaic", "-mosaici", "-mosaic_spr"}, prefix, "degree", 1, 1, "0", "mosaic spread: the largest rotation of a domain",
@@ -464,6 +466,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return lower;
+}
+
 std::string_view without_double_dash(std::string_view argument) {
   return argument.starts_with("--") ? argument.substr(1) : argument;
 }
@@ -485,7 +494,7 @@ double Values::real(int i) const {
   bool ok = false;
   const double value = parsed_real(text(i), ok);
   if (!ok) throw UsageError(std::string(flag_) + " needs a number, not '" + text(i) + "'");
-  return value;
+  return value * unit_;
 }
 
 int Values::whole(int i) const {
@@ -504,6 +513,8 @@ std::int64_t Values::seed(int i) const {
   std::int64_t value = 0;
   const auto [stop, problem] = std::from_chars(after_plus(digits), digits.data() + digits.size(),
                                                value);
+  if (problem == std::errc::result_out_of_range)
+    throw UsageError(std::string(flag_) + ": " + text(i) + " is too large");
   if (problem != std::errc{} || stop != digits.data() + digits.size())
     throw UsageError(std::string(flag_) + " needs a whole number, not '" + text(i) + "'");
   return value;
@@ -529,13 +540,30 @@ const Flag* find_flag(std::string_view argument) {
 
 std::string_view nearest_spelling(std::string_view argument) {
   argument = without_double_dash(argument);
-  std::string_view best;
-  std::size_t best_distance = std::max<std::size_t>(2, argument.size() / 3) + 1;
+  const std::string typed = lower_case(argument);
+  // The only flag that begins so
+  const Flag* only = nullptr;
+  std::string_view spelling;
+  bool several = false;
   for (const Flag& flag : table())
-    for (const std::string_view spelling : flag.spellings) {
-      const std::size_t distance = edit_distance(argument, spelling);
+    for (const std::string_view each : flag.spellings) {
+      if (typed.size() < 4 || !lower_case(each).starts_with(typed)) continue;
+      several |= only && only != &flag;
+      if (!only || (only == &flag && each.size() < spelling.size())) spelling = each;
+      only = &flag;
+    }
+  if (only && !several) return spelling;
+
+  // A short word is near to many flags, so that every change of it counts.
+  const std::size_t letters = argument.size() - argument.starts_with('-');
+  const std::size_t most = letters < 4 ? 0 : letters < 8 ? 1 : letters / 4;
+  std::string_view best;
+  std::size_t best_distance = letters > 1 ? most + 1 : 0;
+  for (const Flag& flag : table())
+    for (const std::string_view each : flag.spellings) {
+      const std::size_t distance = edit_distance(typed, lower_case(each));
       if (distance < best_distance) {
-        best = spelling;
+        best = each;
         best_distance = distance;
       }
     }

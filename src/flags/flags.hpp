@@ -12,8 +12,9 @@ namespace nablabragg::flags {
 /// names the flag.
 class Values {
  public:
-  Values(std::string_view flag, std::span<const std::string> arguments)
-      : flag_(flag), arguments_(arguments) {}
+  /// `unit`: what the numbers are in, as a multiple of the flag's own unit.
+  Values(std::string_view flag, std::span<const std::string> arguments, double unit = 1)
+      : flag_(flag), arguments_(arguments), unit_(unit) {}
   std::string_view flag() const { return flag_; }
   int count() const { return static_cast<int>(arguments_.size()); }
   const std::string& text(int i) const { return arguments_[static_cast<std::size_t>(i)]; }
@@ -26,6 +27,7 @@ class Values {
  private:
   std::string_view flag_;
   std::span<const std::string> arguments_;
+  double unit_;
 };
 
 enum class Match {
@@ -62,7 +64,8 @@ const Flag* find_flag(std::string_view argument);
 /// A finite number and nothing else.
 bool is_number(const std::string& text);
 
-/// The spelling nearest to what was typed; empty when nothing is near.
+/// The spelling that was most likely meant: the only flag that begins so, else the one with fewest
+/// changes; empty when none is near.
 std::string_view nearest_spelling(std::string_view argument);
 
 }  // namespace nablabragg::flags

@@ -194,9 +194,13 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
             !can_be_given(row.flags, value, target) || fills_table(row.name, target))
           return;
         const std::vector<std::string> of_field = arguments_of(row.flags, value);
-        // A size replaces the numbers of cells.
-        if (row.name == std::string_view("cells") && !(given.crystal.size_mm == Vec3d{}))
+        // Sizes replace the numbers of cells and of blocks.
+        const bool of_blocks = given.crystal.block_size_mm != 0;
+        const std::string_view name = row.name;
+        if ((name == "cells" || (name == "blocks" && of_blocks)) &&
+            !(given.crystal.size_mm == Vec3d{}))
           append({"-xtal_size", "0"});
+        if ((name == "cells" || name == "blocks") && of_blocks) append({"-block_size", "0"});
         append(of_field);
         changed |= !of_field.empty();
       }

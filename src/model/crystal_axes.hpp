@@ -40,9 +40,11 @@ ReciprocalBasis<Real> reciprocal_basis(const BasicUnitCell<Real>& cell, bool sho
   Real volume = 2.0 * a * b * c * sqrt(skew);
   if (!(volume > Real(0))) volume = smallest;
 
-  const Real a_star = b * c * sin(alpha) / volume;
-  const Real b_star = c * a * sin(beta) / volume;
-  const Real c_star = a * b * sin(gamma) / volume;
+  // In nanoBragg's order: what counts cells from a length hangs on the last bit.
+  const Real volume_star = Real(1) / volume;
+  const Real a_star = b * c * sin(alpha) * volume_star;
+  const Real b_star = c * a * sin(beta) * volume_star;
+  const Real c_star = a * b * sin(gamma) * volume_star;
 
   struct Angle {
     Real s, c;
@@ -51,13 +53,13 @@ ReciprocalBasis<Real> reciprocal_basis(const BasicUnitCell<Real>& cell, bool sho
     return {std::clamp(sine, Real(-1), Real(1)), abs(cosine) > Real(1) ? Real(1) : cosine};
   };
   const Angle alpha_star = clamped(
-      a / (volume * b_star * c_star),
+      a * volume_star / b_star / c_star,
       (cos(beta) * cos(gamma) - cos(alpha)) / (sin(beta) * sin(gamma)));
   const Angle beta_star = clamped(
-      b / (volume * a_star * c_star),
+      b * volume_star / a_star / c_star,
       (cos(gamma) * cos(alpha) - cos(beta)) / (sin(gamma) * sin(alpha)));
   const Angle gamma_star = clamped(
-      c / (volume * a_star * b_star),
+      c * volume_star / a_star / b_star,
       (cos(alpha) * cos(beta) - cos(gamma)) / (sin(alpha) * sin(beta)));
 
   const Real c_star_z = short_c_star ? c_star * volume / (a * b * c * gamma_star.s) : Real(1) / c;

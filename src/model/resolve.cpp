@@ -2,8 +2,6 @@
 
 namespace nablabragg {
 
-Resolved resolve(const Experiment& experiment) { return model::resolve(experiment); }
-
 UnitCell unit_cell_of(const Mat3d& axes) {
   const double a = length(axes.a), b = length(axes.b), c = length(axes.c);
   const auto angle = [](const Vec3d& u, const Vec3d& v) {

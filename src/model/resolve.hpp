@@ -114,11 +114,25 @@ Real resolved_fluence(const BasicBeam<Real>& beam) {
   return beam.fluence_per_m2;
 }
 
-/// Na, Nb, Nc from the numbers or sizes given; clips the crystal by the beam, saying so.
+/// How many cells a length takes.  As meant, a length that is a multiple of the edge but for its
+/// last digits takes no cell more than that.
 template <class Real>
-Vec3<Real> resolved_cells(const BasicExperiment<Real>& e, const Mat3<Real>& axes_m,
-                          std::vector<std::string>& warnings) {
+Real cells_along(const Real& length_m, const Real& edge_m, bool by_last_bit) {
   using std::ceil;
+  const Real cells = length_m / edge_m;
+  return by_last_bit ? ceil(cells) : ceil(cells * Real(1 - 1e-9));
+}
+
+template <class Real>
+struct CrystalSize {
+  Vec3<Real> cells;  ///< of a block: Na, Nb, Nc
+  Real blocks;
+};
+
+/// From the numbers or sizes given; clips the crystal by the beam, saying so.
+template <class Real>
+CrystalSize<Real> resolved_size(const BasicExperiment<Real>& e, const Mat3<Real>& axes_m,
+                                std::vector<std::string>& warnings) {
   Vec3<Real> size{units::metres_from_mm(e.crystal.size_mm.x),
                   units::metres_from_mm(e.crystal.size_mm.y),
                   units::metres_from_mm(e.crystal.size_mm.z)};
@@ -133,12 +147,37 @@ Vec3<Real> resolved_cells(const BasicExperiment<Real>& e, const Mat3<Real>& axes
     clip(size.y, "higher");
     clip(size.z, "wider");
   }
-  const auto count = [&](const Real& edge, const Real& given, const Vec3<Real>& axis) {
-    const Real n = edge > Real(0) ? ceil(edge / length(axis)) : given;
+  const Vec3<Real> edges{length(axes_m.a), length(axes_m.b), length(axes_m.c)};
+  const auto count = [&](const Real& of_size, const Real& given, const Real& edge) {
+    const Real n = of_size > Real(0) ? cells_along(of_size, edge, e.quirks.cells_by_last_bit)
+                                     : given;
     return n < Real(1) ? Real(1) : n;
   };
-  return {count(size.x, e.crystal.cells.x, axes_m.a), count(size.y, e.crystal.cells.y, axes_m.b),
-          count(size.z, e.crystal.cells.z, axes_m.c)};
+  const Real block = units::metres_from_mm(e.crystal.block_size_mm);
+  if (!(block > Real(0)))
+    return {{count(size.x, e.crystal.cells.x, edges.x), count(size.y, e.crystal.cells.y, edges.y),
+             count(size.z, e.crystal.cells.z, edges.z)},
+            e.crystal.blocks};
+
+  if (!(e.crystal.blocks == Real(1)))
+    throw UsageError(
+        "both the number of blocks (-blocks) and their size (-block_size) are given; the size "
+        "gives the number: leave -blocks out");
+  if (!(size.x > Real(0)) || !(size.y > Real(0)) || !(size.z > Real(0)))
+    throw UsageError(
+        "a size of the blocks (-block_size) needs the size of the crystal along a, b and c "
+        "(-xtalsize)");
+  const Vec3<Real> cells{count(block, Real(1), edges.x), count(block, Real(1), edges.y),
+                         count(block, Real(1), edges.z)};
+  // Block and crystal are parallelepipeds of the same angles.
+  const Vec3<Real> along{size.x / (cells.x * edges.x), size.y / (cells.y * edges.y),
+                         size.z / (cells.z * edges.z)};
+  const Real whole(1 - 1e-9);
+  if (along.x < whole || along.y < whole || along.z < whole)
+    throw UsageError(
+        "a block (-block_size), in whole cells, is larger than the part of the crystal (-xtalsize) "
+        "that is in the beam; give a smaller block, or leave -block_size out");
+  return {cells, along.x * along.y * along.z};
 }
 
 /// One rotation for each mosaic domain; the first is the identity but draws all the same.
@@ -204,11 +243,11 @@ int recommended_oversample(const Vec3<Real>& cells, const Mat3<Real>& axes_m,
       {cells.x * length(axes_m.a), cells.y * length(axes_m.b), cells.z * length(axes_m.c)});
   const Real reciprocal_pixel = wavelength * distance / pixel;
   const double n = value_of(ceil(Real(3.0) * largest / reciprocal_pixel));
-  return static_cast<int>(std::clamp(n, 1.0, 1e9));
+  return n > 1 ? static_cast<int>(std::min(n, 1e9)) : 1;  // NaN is 1, too
 }
 
 inline RegionOfInterest resolved_roi(const std::optional<RegionOfInterest>& asked, int fast_pixels,
-                                     int slow_pixels) {
+                                     int slow_pixels, std::vector<std::string>& warnings) {
   const RegionOfInterest full{0, fast_pixels - 1, 0, slow_pixels - 1};
   if (!asked) return full;
   RegionOfInterest roi = *asked;
@@ -222,6 +261,12 @@ inline RegionOfInterest resolved_roi(const std::optional<RegionOfInterest>& aske
                      std::to_string(asked->slow_max) + ") holds no pixel of the " +
                      std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
                      " detector");
+  if (asked->fast_max > full.fast_max || asked->slow_max > full.slow_max)
+    warnings.push_back("the region of interest (-roi) goes beyond the " +
+                       std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
+                       " pixels of the detector: " + std::to_string(roi.fast_min) + ' ' +
+                       std::to_string(roi.fast_max) + ' ' + std::to_string(roi.slow_min) + ' ' +
+                       std::to_string(roi.slow_max) + " is taken");
   return roi;
 }
 
@@ -258,7 +303,7 @@ BasicResolvedPanel<Real> resolved_panel(const BasicExperiment<Real>& e,
     warnings.emplace_back(
         "the detector normal that was given is replaced by the cross product of its axes");
   r.sensor = resolved_sensor(d, e.quirks, warnings);
-  r.roi = resolved_roi(roi, r.panel.fast_pixels, r.panel.slow_pixels);
+  r.roi = resolved_roi(roi, r.panel.fast_pixels, r.panel.slow_pixels, warnings);
   if (mask &&
       (mask->fast_pixels != r.panel.fast_pixels || mask->slow_pixels != r.panel.slow_pixels))
     throw UsageError("the mask is " + std::to_string(mask->fast_pixels) + " x " +
@@ -311,7 +356,9 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   r.axes = axes_from_reciprocal(basis.rows, e.crystal.cell ? &*e.crystal.cell : nullptr,
                                 basis.volume_A3);
   const Mat3<Real> axes_m = axes_in_metres(r.axes);
-  r.cells = resolved_cells(e, axes_m, r.warnings);
+  const auto crystal_size = resolved_size(e, axes_m, r.warnings);
+  r.cells = crystal_size.cells;
+  r.blocks = crystal_size.blocks;
 
   // Structure-factor lookup
   const Vec3<Real>& decisive = quirks.interpolation_from_flags ? e.crystal.cells : r.cells;
@@ -395,6 +442,12 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.warnings.push_back("the crystal's fringes are finer than the sub-pixels: -oversample " +
                          std::to_string(r.recommended_oversample) + " would resolve them");
 
+  if (!(double(r.rays.size()) * double(r.domains.size()) * double(r.phi.size()) * r.oversample *
+            r.oversample <
+        9e18))
+    throw UsageError(
+        "more steps are asked for than can be counted; check -oversample, -mosaic_domains, "
+        "-phisteps, -divsteps and -dispsteps");
   r.steps = static_cast<std::int64_t>(r.rays.size()) * static_cast<std::int64_t>(r.domains.size()) *
             static_cast<std::int64_t>(r.phi.size()) * r.oversample * r.oversample;
   return r;

@@ -160,9 +160,14 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;
   plan.dmin = e.sampling.dmin_A * 1e-10;
-  plan.scale = plan_detail::thomson_m2 * r.fluence / Real(static_cast<double>(r.steps));
+  // The blocks multiply the lattice's light alone, at no price a step: the sum's scale has them,
+  // and what every sum begins with gives them back.
+  plan.scale = plan_detail::thomson_m2 * r.fluence / Real(static_cast<double>(r.steps)) * r.blocks;
   const Real water = plan_detail::water_photons_per_sr(e.water_um, r.fluence);
-  (e.quirks.water_scaled_twice ? plan.background.starting_sum : plan.background.per_sr) = water;
+  if (e.quirks.water_scaled_twice)
+    plan.background.starting_sum = water / r.blocks;
+  else
+    plan.background.per_sr = water;
   return plan;
 }
 

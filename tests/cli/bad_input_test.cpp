@@ -199,20 +199,29 @@ TEST_F(BadInput, MatrixFileThatIsSingular) {
   }
 }
 
-TEST_F(BadInput, FewerThanOneCellIsTakenForOneWithAWarningAsInNanoBragg) {
-  const Outcome outcome = run("-cell 100 -default_F 10 -detpixels 16 -N 0 -oversample 1");
+TEST_F(BadInput, FewerThanOneCellIsTakenForOneAsInNanoBraggAndRefusedWhenCorrected) {
+  const std::string rest = "-cell 100 -default_F 10 -detpixels 16 -oversample 1 ";
+  for (const char* flags : {"-N 0", "-N -5", "-Nb 0"})
+    expect_error(rest + flags + " -corrected", usage, {"the cells (-N", "must be at least 1"});
+  const Outcome outcome = run(rest + "-Na 0");
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err,
-            "nablabragg: a crystal has at least one cell along each axis: 1 is taken\n");
+            "nablabragg: Q-48: the cells (-Na) are 0; they must be at least 1; it is taken all the "
+            "same, and -corrected refuses it\n");
   EXPECT_THAT(outcome.out, HasSubstr("1x1x1 cells"));
 }
 
 // ---- Beam ------------------------------------------------------------------------------------
 
 TEST_F(BadInput, WavelengthOrEnergyThatIsNotPositive) {
-  for (const char* flags : {"-lambda 0", "-lambda -1", "-energy 0", "-energy -12000"})
+  for (const char* flags : {"-lambda 0", "-lambda -1"}) {
+    expect_error(good + flags, usage, {"positive", "-lambda"});
+    expect_error(good + flags + " -corrected", usage,
+                 {"(-lambda) is ", "must be between 0.01 and 100 Angstrom\n"});
+  }
+  for (const char* flags : {"-energy 0", "-energy -12000"})
     for (const char* mode : {"", " -corrected"})
-      expect_error(good + flags + mode, usage, {"positive", std::string(flags).substr(0, 7)});
+      expect_error(good + flags + mode, usage, {"positive", "-energy"});
 }
 
 TEST_F(BadInput, SourceFileThatIsMissingOrEmpty) {
@@ -370,7 +379,7 @@ TEST_F(BadInput, PictureWithAScaleBitsOrWhiteThatDoNotExist) {
 
 TEST_F(BadInput, UnknownSubcommand) {
   expect_error("simulate -cell 100", usage, {"'simulate' is no subcommand", "fcalc", "docs"});
-  expect_error("docs nothing", usage, {"flags, differences"});
+  expect_error("docs nothing", usage, {"flags, differences, checks"});
   expect_error("docs", usage, {"flags, differences"});
 }
 

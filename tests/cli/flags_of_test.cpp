@@ -74,7 +74,10 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
   for (const Parameter& p : parameters(start)) {
     seen.insert(p.name);
     std::vector<double> values = p.values;
-    for (double& value : values) value = 1.0009765625 * value + 0.0078125;
+    // Upwards, but for a polarization that would leave its range
+    const bool down = p.name == "polarization" && values[0] > 0.5;
+    for (double& value : values)
+      value = down ? value - 0.0078125 : 1.0009765625 * value + 0.0078125;
     const SettledExperiment changed(with_parameter(start, p.name, values));
     const flags::FlagsOf out = flags::flags_of(changed, original, start);
     if (!can_be_said(p.name, start)) {
@@ -105,7 +108,7 @@ RC_GTEST_PROP(FlagsOf, AChangeOfAnyParameterBringItBackOrSayThatTheyCannot, ()) 
 std::vector<Experiment> experiments_with_all_parameters() {
   Experiment e = experiment_of(
       "-corrected -cell 70 80 90 85 95 105 -default_F 100 -N 5 -gauss_xtal -mosaic 0.3 "
-      "-mosaic_domains 3 -osc 1 -phisteps 2 -detpixels 16 -pixel 2 -detector_thick 300 "
+      "-mosaic_domains 3 -blocks 50 -osc 1 -phisteps 2 -detpixels 16 -pixel 2 -detector_thick 300 "
       "-detector_abs 200 -water 2 -oversample 1 -twotheta 5 -dispersion 1 -dispsteps 2 "
       "-divergence 1 -divsteps 2 -square_div");
   std::vector<Experiment> all{e};
@@ -162,6 +165,19 @@ TEST(FlagsOf, AnExperimentWithWholeNumbersOfCellsSayThem) {
   EXPECT_THAT(out.flags,
               testing::ElementsAre("-xtal_size", "0", "-Na", "3", "-Nb", "4", "-Nc", "5"));
   EXPECT_THAT(out.not_in_flags, testing::IsEmpty());
+}
+
+TEST(FlagsOf, BlocksThatCameFromTheirSizeAreSaidByTheirNumber) {
+  const Arguments model = {"-corrected",  "-cell",  "50",          "50", "50",         "90",
+                           "90",          "90",     "-default_F",  "1",  "-xtal_size", "0.01",
+                           "-block_size", "0.0001", "-oversample", "1"};
+  const Experiment start = stated(model, {});
+  const flags::FlagsOf out = flags::flags_of(with_parameter(start, "blocks", std::vector{1234.5}),
+                                             model, start);
+  EXPECT_THAT(out.not_in_flags, testing::IsEmpty());
+  const Resolved again = resolve(stated(joined(model, out.flags), start));
+  EXPECT_EQ(again.blocks, 1234.5);
+  EXPECT_EQ(again.cells, (Vec3d{20, 20, 20}));
 }
 
 TEST(FlagsOf, ADistanceKeepThePivot) {

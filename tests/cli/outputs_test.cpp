@@ -675,6 +675,8 @@ TEST_F(Outputs, OfDocsAreTheTrackedFiles) {
       << "write it again: nablabragg docs flags > docs/flags.md";
   EXPECT_EQ(good_run("docs differences").out, test::read_file(docs / "differences.md"))
       << "write it again: nablabragg docs differences > docs/differences.md";
+  EXPECT_EQ(good_run("docs checks").out, test::read_file(docs / "checks.md"))
+      << "write it again: nablabragg docs checks > docs/checks.md";
 }
 
 // MTZ and SF-mmCIF files themselves are tested where they are read (tests/unit); here that -hkl

@@ -181,6 +181,7 @@ Experiment in_other_words(Experiment e) {
   if (*any_choice()) e.scan.spindle_axis = 2.0 * *any_direction();
   if (*any_choice()) e.beam.polarization_axis = 3.0 * *any_direction();
   if (*any_choice()) detector.two_theta_axis = *any_direction();
+  if (*any_choice()) e.crystal.blocks = *any_between(0.5, 50);
   switch (*any_count(0, 4)) {
     case 0:
       detector.close_distance_mm = detector.distance_mm;

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
 #include "support/engines.hpp"
 #include "support/experiment.hpp"
 #include "support/message_of.hpp"
@@ -75,6 +76,33 @@ TEST(Engine, EveryInstructionSetOfTheMachineIsUsedWhenItIsAskedFor) {
       EXPECT_EQ(simulate(e, cpu_engine(precision)).engine.instruction_set, in_words.at(name));
   }
   EXPECT_FALSE(engine::instruction_sets().empty());
+}
+
+TEST(Engine, OneStructureFactorFarAboveTheOthersLeavesTheirLight) {
+  Experiment e = experiment_of(odd_edges);
+  const auto table = [](double largest) {
+    auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -40, -40},
+                                                      MillerIndex{40, 40, 40}, 100.0);
+    grid->at(40, 40, 40) = largest;  // beyond the panel's resolution
+    return grid;
+  };
+  e.structure_factors.grid = table(100);
+  const std::vector<float> usual = simulate(e, cpu_engine(Precision::float32)).image.pixels;
+  const float brightest = *std::max_element(usual.begin(), usual.end());
+  for (const double largest : {1e10, 1e17, 1e26}) {
+    e.structure_factors.grid = table(largest);
+    const Simulation got = simulate(e, cpu_engine(Precision::float32));
+    EXPECT_EQ(got.engine.kernel.find("double precision") != std::string::npos, largest > 1e17);
+    for (std::size_t i = 0; i < usual.size(); ++i)
+      EXPECT_NEAR(got.image.pixels[i], usual[i], 1e-5 * brightest) << largest << ' ' << i;
+    const std::vector<double> weights(usual.size(), 1);
+    const auto gradient = value_and_gradient(e, weights, cpu_engine(Precision::float32));
+    double sum = 0;
+    for (const float x : usual) sum += x;
+    EXPECT_NEAR(gradient.value, sum, 1e-5 * sum);
+    EXPECT_NEAR(gradient.gradient.parameters.at("fluence")[0] * e.beam.fluence_per_m2, sum,
+                1e-5 * sum);
+  }
 }
 
 TEST(Engine, WithoutARequestTheBestInstructionSetIsUsed) {

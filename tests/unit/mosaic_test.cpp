@@ -117,10 +117,10 @@ TEST(Mosaic, DomainCountAndSpreadFillInForEachOther) {
       {"", 1, 0, 0},
       {"-mosaic 0", 1, 0, 0},
       {"-mosaic 0.5", 10, 0.5, 1},
-      {"-mosaic 0.5 -mosaic_domains 0", 10, 0.5, 1},
+      {"-mosaic 0.5 -mosaic_domains 0", 10, 0.5, 2},  // no domain is a number without sense, too
       {"-mosaic_domains 7", 1, 0, 1},
       {"-mosaic 0 -mosaic_domains 7", 1, 0, 1},
-      {"-mosaic -1 -mosaic_domains 7", 1, 0, 1},
+      {"-mosaic -1 -mosaic_domains 7", 1, 0, 2},
       {"-mosaic 0.5 -mosaic_domains 7", 7, 0.5, 0},
   };
   for (const Row& expected : table) {

@@ -98,7 +98,7 @@ testing::Matcher<std::vector<double>> near(std::initializer_list<double> values)
 
 TEST(Quirks, CatalogueHoldsEveryIdentifierOnceInOrder) {
   const auto catalogue = quirk_catalogue();
-  ASSERT_EQ(catalogue.size(), 48U);
+  ASSERT_EQ(catalogue.size(), 52U);
   for (std::size_t i = 0; i < catalogue.size(); ++i) {
     const std::string number = std::to_string(i + 1);
     EXPECT_EQ(catalogue[i].id, (i < 9 ? "Q-0" : "Q-") + number);

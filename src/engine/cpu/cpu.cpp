@@ -6,6 +6,7 @@
 
 #include "engine/cpu/derivatives.hpp"
 #include "engine/cpu/kernels.hpp"
+#include "engine/cpu/table_spread.hpp"
 #include "engine/cpu/tiles.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
@@ -90,6 +91,7 @@ class CpuLoaded final : public Loaded {
     for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
       std::string obstacle = options_.precision == Precision::float64 ? "-dtype float64"
                                                                       : needs_wide(plan_);
+      if (obstacle.empty()) obstacle = why_table_needs_double(plan_.lattice, table());
       const auto kernel = obstacle.empty() ? kernels_.single : kernels_.wide;
       panels_.push_back(
           {make_cpu_plan(plan_, i, table(), options_.skip_below), obstacle,

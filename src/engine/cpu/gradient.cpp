@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/cpu/gradient_kernels.hpp"
+#include "engine/cpu/table_spread.hpp"
 #include "engine/driver.hpp"
 #include "nablabragg/error.hpp"
 #include "plan/plan_calculus.hpp"
@@ -74,7 +75,8 @@ CpuDerivatives::CpuDerivatives(const Plan& plan, const SingleTable& table,
         "-DNABLA_GRADIENTS=ON)");
   const auto shape = plan.lattice.shape;
   for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
-    const bool wide = options.precision == Precision::float64 || !needs_wide(plan_).empty();
+    const bool wide = options.precision == Precision::float64 || !needs_wide(plan_).empty() ||
+                      !why_table_needs_double(plan_.lattice, table).empty();
     const auto kernel = wide ? kernels.wide_gradient : kernels.single_gradient;
     panels_.push_back(
         {make_cpu_plan(plan_, i, table, options.skip_below, !wide && plan_.light.shared_directions),

@@ -1,0 +1,184 @@
+#include "api/cost.hpp"
+
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "nablabragg/error.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+/// Steps a second on one thread that every kernel of every instruction set reaches.
+constexpr double slowest_rate = 5e6;
+
+double pixels_of(const PlanPanel& panel) {
+  const RegionOfInterest& roi = panel.roi;
+  if (!panel.mask) return (roi.fast_max - roi.fast_min + 1.0) * (roi.slow_max - roi.slow_min + 1.0);
+  double count = 0;
+  for (int slow = roi.slow_min; slow <= roi.slow_max; ++slow)
+    for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) count += panel.visits(fast, slow);
+  return count;
+}
+
+double count_of(const Plan& plan, const engine::Pixels& pixels) {
+  if (!pixels.all) return double(pixels.list.size());
+  double count = 0;
+  for (const PlanPanel& panel : plan.panels) count += pixels_of(panel);
+  return count;
+}
+
+double steps_of(const Plan& plan, const engine::Pixels& pixels) {
+  double steps = 0;
+  if (!pixels.all) {
+    for (const PixelIndex& p : pixels.list)
+      steps += double(engine::steps_of_pixel(plan, plan.panels[static_cast<std::size_t>(p.panel)]));
+    return steps;
+  }
+  for (const PlanPanel& panel : plan.panels)
+    steps += double(engine::steps_of_pixel(plan, panel)) * pixels_of(panel);
+  return steps;
+}
+
+constexpr int patch_side = 4, patches = 16;
+
+/// Patches of neighbours, which share work as those of an image do.
+std::vector<PixelIndex> some_of(const Plan& plan, const engine::Pixels& pixels) {
+  std::vector<PixelIndex> some;
+  constexpr std::size_t per_patch = patch_side * patch_side;
+  if (!pixels.all) {
+    const std::size_t count = pixels.list.size();
+    for (std::size_t i = 0; i < patches; ++i)
+      for (std::size_t k = 0; k < per_patch; ++k)
+        some.push_back(pixels.list[(i * count / patches + k) % count]);
+    return some;
+  }
+  for (int i = 0; i < patches; ++i) {
+    const std::size_t which = static_cast<std::size_t>(i) % plan.panels.size();
+    const RegionOfInterest& roi = plan.panels[which].roi;
+    // Spread over the panel: in rows along one edge, by the golden section along the other
+    const double along = (i + 0.5) / patches, across = std::fmod(0.6180339887 * (i + 1), 1.0);
+    const auto place = [](int from, int to, double share) {
+      const int last = std::max(from, to - patch_side + 1);
+      return from + static_cast<int>(share * (last - from));
+    };
+    const int fast = place(roi.fast_min, roi.fast_max, along),
+              slow = place(roi.slow_min, roi.slow_max, across);
+    for (int y = 0; y < patch_side; ++y)
+      for (int x = 0; x < patch_side; ++x)
+        some.push_back({std::min(fast + x, roi.fast_max), std::min(slow + y, roi.slow_max),
+                        static_cast<int>(which)});
+  }
+  return some;
+}
+
+/// The plan with fewer sub-pixels, and where those do not suffice fewer orientations, so that the
+/// pixels take about `most_steps`.
+Plan thinned(const Plan& plan, std::size_t pixels, double most_steps) {
+  Plan thin = plan;
+  double layers = 1;
+  for (const PlanPanel& panel : plan.panels) layers = std::max(layers, double(panel.sensor.layers));
+  const double others = double(pixels) * layers * double(plan.light.rays.size());
+  auto& orientations = thin.lattice.orientations;
+  const double affordable = std::max(1.0, std::floor(most_steps / others));
+  if (double(orientations.size()) > affordable) {
+    const auto stride = static_cast<std::size_t>(
+        std::ceil(double(orientations.size()) / affordable));
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < orientations.size(); i += stride)
+      orientations[kept++] = orientations[i];
+    orientations.resize(kept);
+    thin.lattice.domains = 1;
+  }
+  const double of_subpixel = others * double(orientations.size());
+  thin.oversample = std::clamp(static_cast<int>(std::sqrt(most_steps / of_subpixel)), 1,
+                               plan.oversample);
+  for (PlanPanel& panel : thin.panels)
+    panel.frame.subpixel = panel.frame.pixel / double(thin.oversample);
+  return thin;
+}
+
+std::string in_words(double seconds) {
+  struct Unit {
+    double seconds;
+    const char* name;
+  };
+  constexpr Unit units[] = {{31557600, "years"}, {86400, "days"}, {3600, "hours"}, {60, "minutes"}};
+  for (const Unit& unit : units) {
+    if (seconds < 2 * unit.seconds) continue;
+    char text[40];
+    std::snprintf(text, sizeof text, "%.*g %s", seconds < 10 * unit.seconds ? 1 : 2,
+                  seconds / unit.seconds, unit.name);
+    return text;
+  }
+  return std::to_string(static_cast<int>(seconds)) + " seconds";
+}
+
+}  // namespace
+
+std::optional<Cost> cost_of(const Plan& plan, const engine::Pixels& pixels,
+                            const ComputeOptions& options, double longest_s) {
+  const int machine = tbb::this_task_arena::max_concurrency();
+  const double asked = options.threads > 0 ? std::min(options.threads, machine) : machine;
+  // A thread takes a tile of 256 pixels at a time.
+  const double threads = std::clamp(count_of(plan, pixels) / 256, 1.0, asked);
+  Cost cost{steps_of(plan, pixels), 0};
+  if (cost.steps < slowest_rate * longest_s * threads) return std::nullopt;
+
+  ComputeOptions alone = options;
+  alone.threads = 1;
+  alone.progress = {};
+  alone.on_work = {};
+  const std::vector<PixelIndex> some = some_of(plan, pixels);
+  const Plan thin = thinned(plan, some.size(), 2e6);
+  const auto loaded = engine::load(thin, alone);
+  std::vector<float> values(some.size());
+  const auto seconds_of_one = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    loaded->render(engine::Pixels(some), std::span(values));
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  seconds_of_one();  // prepares what the plan needs once
+  double seconds = seconds_of_one();
+  // The shorter one: other programs run, too.
+  seconds = std::min(seconds, seconds_of_one());
+  cost.seconds = cost.steps * seconds / steps_of(thin, engine::Pixels(some)) / threads;
+  return cost;
+}
+
+std::string costly_oversampling(const Experiment& experiment, const Plan& plan,
+                                const engine::Pixels& pixels, const ComputeOptions& options) {
+  const bool automatic = experiment.sampling.oversample <= 0 && plan.oversample > 1;
+  if (!automatic || (!pixels.all && pixels.list.empty())) return {};
+  const std::optional<Cost> cost = cost_of(plan, pixels, options);
+  if (!cost || cost->seconds <= longest_unasked_s) return {};
+  char steps[32];
+  std::snprintf(steps, sizeof steps, "%.2g", cost->steps);
+  const bool fringes = experiment.crystal.shape != CrystalShape::gauss;
+  return "the automatic oversampling (" + std::to_string(plan.oversample) + "-fold) asks for " +
+         steps + " steps, about " + in_words(cost->seconds) +
+         " on this machine; give the sub-pixels (-oversample)" +
+         (fringes ? ", spots without fringes (-gauss_xtal)" : "") +
+         ", or the number of mosaic blocks and the cells of one (-blocks and -N, or -block_size)";
+}
+
+void check_cost(const Experiment& experiment, const Plan& plan, const engine::Pixels& pixels,
+                const ComputeOptions& options) {
+  if (experiment.quirks.any_cost) return;
+  const std::string problem = costly_oversampling(experiment, plan, pixels, options);
+  if (!problem.empty()) throw UsageError(problem);
+}
+
+void check_cost(const SettledExperiment& settled, const Plan& plan, const engine::Pixels& pixels,
+                const ComputeOptions& options) {
+  if (!settled.oversample_is_automatic()) return;
+  Experiment as_stated = settled.experiment();
+  as_stated.sampling.oversample = 0;
+  check_cost(as_stated, plan, pixels, options);
+}
+
+}  // namespace nablabragg

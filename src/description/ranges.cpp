@@ -1,0 +1,246 @@
+#include "description/ranges.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <string_view>
+
+#include "description/fields.hpp"
+
+namespace nablabragg::description {
+
+namespace {
+
+std::string digits(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", x);
+  return text;
+}
+
+std::string_view in_words(std::string_view unit) {
+  if (unit == "A") return "Angstrom";
+  if (unit == "deg") return "degrees";
+  return unit;
+}
+std::string with_unit(double x, const char* unit) {
+  const std::string_view words = in_words(unit);
+  return digits(x) + (words.empty() ? "" : " ") + std::string(words);
+}
+
+/// What the numbers of a vector or cell are called.
+template <class T>
+std::string name_of_number(std::size_t number) {
+  if constexpr (is_optional<T>)
+    return name_of_number<typename T::value_type>(number);
+  else if constexpr (is_range<T>)
+    return std::array{" range", " step", " steps"}[number];
+  else if constexpr (std::is_same_v<T, UnitCell>)
+    return std::array{" a", " b", " c", " alpha", " beta", " gamma"}[number];
+  else if constexpr (std::is_same_v<T, Vec3d>)
+    return std::array{" x", " y", " z"}[number];
+  else if constexpr (std::is_same_v<T, Mat3d>)
+    return " entry " + std::to_string(number + 1);
+  else
+    return {};
+}
+
+constexpr std::size_t every_number = 9;
+
+/// Calls f(x, number, range) with each number of a value, whose own range is `range`.
+template <class T, class F>
+void for_each_checked(const T& value, const Range& range, std::size_t number, F&& f) {
+  if constexpr (is_optional<T>) {
+    if (value) for_each_checked(*value, range, number, f);
+  } else if constexpr (is_range<T>) {
+    for_each_checked(value.range, range, 0, f);
+    for_each_checked(value.step, range, 1, f);
+    if (value.steps) f(double(*value.steps), 2, std::get<2>(rows_of<SampledRange<double>>()).range);
+  } else if constexpr (std::is_same_v<T, double> || std::is_same_v<T, int>) {
+    f(double(value), number, range);
+  } else if constexpr (std::is_same_v<T, Vec3d> || std::is_same_v<T, Mat3d> ||
+                       std::is_same_v<T, UnitCell>) {
+    for_each_number(value, [&](const double& x) { f(x, number++, range); });
+  }
+}
+
+template <class T>
+inline constexpr bool is_sampled = is_range<T>;
+template <class T>
+inline constexpr bool is_sampled<std::optional<T>> = is_range<T>;
+
+template <class T>
+bool is_null_vector(const T& value) {
+  if constexpr (is_optional<T>)
+    return value && is_null_vector(*value);
+  else if constexpr (std::is_same_v<T, Vec3d>)
+    return value == Vec3d{};
+  else
+    return false;
+}
+
+/// "panel 1: the pixel size (-pixel)"; for a number that there is not, of all of them.
+template <class Row>
+std::string subject(const Row& row, const std::string& where, std::size_t number) {
+  std::string name(row.name);
+  for (char& c : name)
+    if (c == '_') c = ' ';
+  using Member = typename Row::Member;
+  const bool of_all = number >= every_number;
+  // A flag of its own names a number already.
+  if (row.flags.count <= 1 && !Row::is_pair && !of_all) name += name_of_number<Member>(number);
+  std::string text = where + "the " + name;
+  const FieldFlags& flags = row.flags;
+  if (of_all) number = 0;
+  const std::string_view flag = flags.count == 0 ? ""
+                                                 : flags.list[flags.count > number ? number : 0];
+  if (!flag.empty() && flags.rule != FlagRule::file) text.append(" (").append(flag).append(")");
+  return text;
+}
+
+/// "the cells (-Na) are", "the phi (-phi) is"
+template <class Row>
+bool is_plural(const Row& row) {
+  const std::string_view name = row.name;
+  return name.ends_with('s') && !name.ends_with("is") && !name.ends_with("ss");
+}
+
+/// Calls said(what, range, unit, x) for each number of a part, and of the parts in it, that is
+/// outside the range which `of(row)` names.
+template <class Part, class Of, class Said>
+void look_at(const Part& part, const std::string& where, const Of& of, const Said& said) {
+  for_each_field<Part>([&](const auto& row) {
+    using Row = std::remove_cvref_t<decltype(row)>;
+    using Member = typename Row::Member;
+    if constexpr (is_vector<Member>) {
+      const auto& list = part.*row.members[0];
+      const bool panels = std::is_same_v<Member, std::vector<FurtherPanel>>;
+      for (std::size_t i = 0; i < list.size(); ++i)
+        look_at(list[i], (panels ? "panel " : "source ") + std::to_string(i + 1) + ": ", of, said);
+    } else if constexpr (HasFields<Member> && !is_range<Member>) {
+      look_at(part.*row.members[0], where, of, said);
+    } else {
+      std::size_t member_number = 0;
+      for (const auto member : row.members) {
+        const auto look = [&](double x, std::size_t number, const Range& range) {
+          if (range.holds(x)) return;
+          const char* unit = !is_sampled<Member> ? row.units.of(number)
+                             : number < 2        ? row.units.of(0)
+                                                 : "";
+          said(subject(row, where, number) + (is_plural(row) ? " are " : " is ") +
+                   with_unit(x, unit) + (is_plural(row) ? "; they " : "; it "),
+               range, unit, x);
+        };
+        const Range& range = of(row);
+        for_each_checked(part.*member, range, member_number++, look);
+        if (range.direction && is_null_vector(part.*member))
+          said(subject(row, where, every_number) + " has length zero; it ", range, "", 0.0);
+      }
+    }
+  });
+}
+
+/// "must be between -1 and 1"
+std::string what_must_be(const Range& range, const char* unit) {
+  if (range.direction) return "must be a direction";
+  const bool has_from = range.from > -Range::infinity, has_to = range.to < Range::infinity;
+  if (has_from && has_to)
+    return "must be between " + digits(range.from) + " and " + with_unit(range.to, unit);
+  if (range.or_infinity) return "must be at least " + with_unit(range.from, unit) + ", or infinite";
+  if (has_to) return "must be at most " + with_unit(range.to, unit);
+  if (!has_from) return "must be a finite number";
+  if (range.from == 0) return range.without_from ? "must be positive" : "must not be negative";
+  return "must be at least " + with_unit(range.from, unit);
+}
+
+const char* hint_of(const Range& range, double x) {
+  // What is negative or zero is so in every unit.
+  if (!std::isfinite(x) || (x <= 0 && range.from >= 0)) return "";
+  return x < range.from ? range.below : range.above;
+}
+
+/// Whether a value has numbers that a range is about.
+template <class T>
+constexpr bool has_numbers() {
+  if constexpr (is_optional<T>)
+    return has_numbers<typename T::value_type>();
+  else
+    return is_range<T> || std::is_same_v<T, double> || std::is_same_v<T, int> ||
+           std::is_same_v<T, Vec3d> || std::is_same_v<T, Mat3d> || std::is_same_v<T, UnitCell>;
+}
+
+std::string with_hints(const std::string& sentence, const Range& range) {
+  const std::string below = range.below, above = range.above;
+  if (below.empty() && above.empty()) return sentence;
+  if (below.empty() || above.empty()) return sentence + " (" + below + above + ")";
+  return sentence + " (below: " + below + " above: " + above + ")";
+}
+
+template <class Part>
+void list_checks(const std::string& path, std::vector<FieldChecks>& all) {
+  for_each_field<Part>([&](const auto& row) {
+    using Member = typename std::remove_cvref_t<decltype(row)>::Member;
+    if constexpr (std::is_same_v<Member, std::vector<Source>>) {
+      list_checks<Source>(path + row.name + "[].", all);
+    } else if constexpr (is_vector<Member>) {
+      return;  // panels, whose fields are those of the detector
+    } else if constexpr (HasFields<Member> && !is_range<Member>) {
+      list_checks<Member>(path + row.name + '.', all);
+    } else if constexpr (has_numbers<Member>()) {
+      const char* unit = row.units.of(0);
+      FieldChecks checks{path + row.name, "", ""};
+      checks.wrong = row.range.direction
+                         ? subject(row, "", every_number) +
+                               " has length zero; it must be a direction"
+                         : with_hints(subject(row, "", every_number) +
+                                          (is_plural(row) ? " are ...; they " : " is ...; it ") +
+                                          what_must_be(row.range, unit),
+                                      row.range);
+      if (row.usual.bounded())
+        checks.unusual = with_hints(what_must_be(row.usual, unit).substr(8), row.usual);
+      all.push_back(std::move(checks));
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<FieldChecks> all_checks() {
+  std::vector<FieldChecks> all;
+  list_checks<Experiment>("", all);
+  return all;
+}
+
+template <class Part>
+std::vector<std::string> out_of_range(const Part& part) {
+  std::vector<std::string> all;
+  look_at(
+      part, "", [](const auto& row) -> const Range& { return row.range; },
+      [&](const std::string& what, const Range& range, const char* unit, double x) {
+        const std::string hint = hint_of(range, x);
+        all.push_back(what + what_must_be(range, unit) + (hint.empty() ? "" : " (" + hint + ")"));
+      });
+  return all;
+}
+
+std::vector<std::string> unusual_numbers(const Experiment& experiment) {
+  std::vector<std::string> all;
+  look_at(
+      experiment, "", [](const auto& row) -> const Range& { return row.usual; },
+      [&](const std::string& what, const Range& range, const char*, double x) {
+        // Zero says that there is none.
+        if (std::isfinite(x) && x != 0)
+          all.push_back(what.substr(0, what.rfind(';')) + "; " + hint_of(range, x));
+      });
+  return all;
+}
+
+template std::vector<std::string> out_of_range(const SampledRange<double>&);
+template std::vector<std::string> out_of_range(const Crystal&);
+template std::vector<std::string> out_of_range(const Beam&);
+template std::vector<std::string> out_of_range(const Detector&);
+template std::vector<std::string> out_of_range(const Scan&);
+template std::vector<std::string> out_of_range(const Sampling&);
+template std::vector<std::string> out_of_range(const StructureFactors&);
+template std::vector<std::string> out_of_range(const Experiment&);
+
+}  // namespace nablabragg::description

@@ -1,0 +1,532 @@
+// Numbers without sense, units in the wrong place, words that are nearly a flag: what -corrected
+// refuses, what compat says and takes as nanoBragg does.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "flags/command_line.hpp"
+#include "flags/flags.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/resolved.hpp"
+#include "nablabragg/units.hpp"
+#include "support/message_of.hpp"
+#include "support/program.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nablabragg {
+namespace {
+
+using testing::AnyOf;
+using testing::Contains;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::IsSupersetOf;
+using testing::Not;
+using testing::StartsWith;
+
+const std::string
+    small = "-cell 40 50 60 90 90 90 -default_F 100 -N 5 -detpixels 32 -pixel 3 -oversample 1 ";
+
+flags::Request parse(const std::string& line) {
+  return flags::parse_command_line(test::split_arguments(line));
+}
+
+/// What the description of a command line is told.
+std::vector<std::string> warnings(const std::string& line) {
+  const flags::Request request = parse(small + line);
+  std::vector<std::string> all = request.warnings;
+  for (const std::string& warning : resolve(request.experiment).warnings) all.push_back(warning);
+  return all;
+}
+
+std::string error(const std::string& line) {
+  return test::message_of<UsageError>([&] { warnings(line); });
+}
+
+class NumbersOnTheCommandLine : public testing::Test {
+ protected:
+  test::Outcome run(const std::string& line) const {
+    return test::run_program(folder.path(), line);
+  }
+  test::TempDir folder;
+};
+
+// ---- Ranges ----------------------------------------------------------------------------------
+
+TEST(NumbersWithoutSense, AreRefusedWhenCorrectedAndTakenWithANoticeInCompat) {
+  struct Case {
+    const char *flags, *sentence;
+  };
+  for (const Case& c :
+       {Case{"-fluence -1e20",
+             "the fluence (-fluence) is -1e+20 photons/m^2; it must not be "
+             "negative"},
+        Case{"-water -1", "the water (-water) is -1 um; it must not be negative"},
+        Case{"-polar 95",
+             "the polarization (-polar) is 95; it must be between -1 and 1 (is it in "
+             "percent?)"},
+        Case{"-polar 5",
+             "the polarization (-polar) is 5; it must be between -1 and 1 (is it in "
+             "percent?)"},
+        Case{"-gauss_xtal -fudge -1", "the fudge (-fudge) is -1; it must be positive"},
+        Case{"-flux 1e12 -exposure -1", "the exposure (-exposure) is -1 s; it must be positive"},
+        Case{"-flux -1e12", "the flux (-flux) is -1e+12 photons/s; it must be positive"},
+        Case{"-beamsize -1", "the size (-beamsize) is -1 mm; it must be positive"},
+        Case{"-mosaic -0.5",
+             "the mosaic spread (-mosaic) is -0.5 degrees; it must be between 0 "
+             "and 180 degrees"},
+        Case{"-detector_thick -300 -detector_abs 50",
+             "the sensor thickness (-detector_thick) is -300 um; it must not be negative"},
+        Case{"-dmin -2", "the dmin (-dmin) is -2 Angstrom; it must not be negative"},
+        Case{"-divergence -1",
+             "the horizontal divergence (-hdivrange) is -1 mrad; it must "
+             "not be negative"},
+        Case{"-dispersion 201",
+             "the dispersion (-dispersion) is 201 percent; it must be "
+             "between 0 and 200 percent"},
+        Case{"-energy 12.4",
+             "the wavelength (-lambda) is 999.873 Angstrom; it must be between 0.01 and 100 "
+             "Angstrom (did you mean keV? energies are in eV, wavelengths in Angstrom)"},
+        Case{"-lambda 12398",
+             "the wavelength (-lambda) is 12398 Angstrom; it must be between 0.01 and 100 "
+             "Angstrom (did you mean keV? energies are in eV, wavelengths in Angstrom)"},
+        Case{"-lambda 0.9795e-10",
+             "the wavelength (-lambda) is 9.795e-11 Angstrom; it must be between 0.01 and 100 "
+             "Angstrom (did you mean metres? wavelengths are in Angstrom)"},
+        Case{"-N 0", "the cells (-Na) are 0; they must be at least 1"},
+        Case{"-N -5", "the cells (-Na) are -5; they must be at least 1"}}) {
+    EXPECT_EQ(error(std::string(c.flags) + " -corrected"), c.sentence);
+    if (std::string(c.flags).find("-dispersion") == std::string::npos) {
+      EXPECT_THAT(warnings(c.flags), Contains("Q-48: " + std::string(c.sentence) +
+                                              "; it is taken all the same, and -corrected refuses "
+                                              "it"));
+    }
+  }
+}
+
+TEST_F(NumbersOnTheCommandLine, ThatAreRefusedLeaveNothingBehind) {
+  for (const char* flags :
+       {"-fluence -1e20", "-polar 95", "-energy 12.4", "-flux 1e12 -exposure -1"}) {
+    const test::Outcome outcome = run(small + flags + " -corrected -floatfile f.bin");
+    EXPECT_EQ(outcome.exit_code, 2) << flags;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(folder.names(), IsEmpty());
+  }
+}
+
+TEST_F(NumbersOnTheCommandLine, OfASourceListAreNamedWithTheirLine) {
+  folder.file("negative.src", "-10 0 0 1 1e-10\n-10 0 0.1 -2 1e-10\n");
+  const test::Outcome outcome = run(small + "-corrected -sourcefile negative.src");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(outcome.err,
+            "nablabragg: error: source 2: the weight is -2; it must not be negative\n");
+}
+
+TEST(NumbersOfAnExperiment, OfNoFieldAreNaNOrInfinityExceptTheAttenuationDepth) {
+  const Experiment good = parse(small + "-corrected").experiment;
+  const double nan = std::nan(""), infinity = HUGE_VAL;
+  for (const double x : {nan, infinity, -infinity}) {
+    const auto refused = [&](auto&& change) {
+      Experiment e = good;
+      change(e);
+      EXPECT_THAT(test::message_of<UsageError>([&] { resolve(e); }),
+                  AnyOf(HasSubstr("; it must "), HasSubstr("; they must ")))
+          << x;
+    };
+    refused([&](Experiment& e) { e.crystal.misset_deg.y = x; });
+    refused([&](Experiment& e) { e.crystal.cell->beta_deg = x; });
+    refused([&](Experiment& e) { e.crystal.cells.z = x; });
+    refused([&](Experiment& e) { e.crystal.size_mm.x = x; });
+    refused([&](Experiment& e) { e.crystal.fudge = x; });
+    refused([&](Experiment& e) { e.crystal.blocks = x; });
+    refused([&](Experiment& e) { e.crystal.block_size_mm = x; });
+    refused([&](Experiment& e) { e.crystal.mosaic_spread_deg = x; });
+    refused([&](Experiment& e) {
+      e.crystal.mosflm_matrix = Mat3d{{x, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    });
+    refused([&](Experiment& e) { e.beam.wavelength_A = x; });
+    refused([&](Experiment& e) { e.beam.direction = Vec3d{1, x, 0}; });
+    refused([&](Experiment& e) { e.beam.polarization_fraction = x; });
+    refused([&](Experiment& e) { e.beam.polarization_axis = Vec3d{x, 0, 0}; });
+    refused([&](Experiment& e) { e.beam.fluence_per_m2 = x; });
+    refused([&](Experiment& e) { e.beam.flux_per_s = x; });
+    refused([&](Experiment& e) { e.beam.exposure_s = x; });
+    refused([&](Experiment& e) { e.beam.size_mm = x; });
+    refused([&](Experiment& e) { e.beam.horizontal_divergence_mrad.range = x; });
+    refused([&](Experiment& e) { e.beam.vertical_divergence_mrad.step = x; });
+    refused([&](Experiment& e) { e.beam.dispersion_percent.range = x; });
+    refused([&](Experiment& e) { e.beam.sources = {{{1, 0, x}, 1, 1}}; });
+    refused([&](Experiment& e) { e.beam.sources = {{{1, 0, 0}, x, 1}}; });
+    refused([&](Experiment& e) { e.beam.sources = {{{1, 0, 0}, 1, x}}; });
+    refused([&](Experiment& e) { e.detector.fast_size_mm = x; });
+    refused([&](Experiment& e) { e.detector.pixel_mm = x; });
+    refused([&](Experiment& e) { e.detector.distance_mm = x; });
+    refused([&](Experiment& e) { e.detector.close_distance_mm = x; });
+    refused([&](Experiment& e) { e.detector.beam_y_mm = x; });
+    refused([&](Experiment& e) { e.detector.close_x_mm = x; });
+    refused([&](Experiment& e) { e.detector.org_x_px = x; });
+    refused([&](Experiment& e) { e.detector.origin_m = Vec3d{0, 0, x}; });
+    refused([&](Experiment& e) { e.detector.fast_axis = Vec3d{0, 0, x}; });
+    refused([&](Experiment& e) { e.detector.rotation_deg.z = x; });
+    refused([&](Experiment& e) { e.detector.two_theta_deg = x; });
+    refused([&](Experiment& e) { e.detector.sensor_thickness_um = x; });
+    if (!(x > 0)) refused([&](Experiment& e) { e.detector.attenuation_depth_um = x; });
+    refused([&](Experiment& e) { e.scan.phi_deg = x; });
+    refused([&](Experiment& e) { e.scan.oscillation_deg.range = x; });
+    refused([&](Experiment& e) { e.scan.oscillation_deg.step = x; });
+    refused([&](Experiment& e) { e.scan.spindle_axis = Vec3d{x, 0, 0}; });
+    refused([&](Experiment& e) { e.sampling.dmin_A = x; });
+    refused([&](Experiment& e) { e.structure_factors.default_F = x; });
+    refused([&](Experiment& e) { e.water_um = x; });
+    refused([&](Experiment& e) {
+      e.more_panels.resize(1);
+      e.more_panels[0].detector.rotation_deg.x = x;
+    });
+  }
+  Experiment e = good;
+  e.detector.attenuation_depth_um = infinity;
+  EXPECT_NO_THROW(resolve(e));
+}
+
+TEST(NumbersOfAnExperiment, OfADirectionAreNotAllZero) {
+  Experiment e = parse(small + "-corrected").experiment;
+  e.beam.direction = Vec3d{};
+  EXPECT_EQ(test::message_of<UsageError>([&] { resolve(e); }),
+            "the direction (-beam_vector) has length zero; it must be a direction");
+}
+
+// ---- Warnings --------------------------------------------------------------------------------
+
+TEST(Warnings, NameWhatIsMostLikelyInAnotherUnit) {
+  const std::string mode = "-corrected ";
+  EXPECT_THAT(warnings(mode + "-Xbeam 1536 -Ybeam 1536"),
+              Contains("the direct beam is at 1.54e+03 and 1.54e+03 mm along the edges of a "
+                       "panel of 96 x 96 mm; beam centres (-Xbeam, -Ybeam) are in mm: are they "
+                       "in pixels?"));
+  EXPECT_THAT(warnings(mode + "-detector_thick 0.45 -detector_abs 234"),
+              Contains("the sensor thickness (-detector_thick) is 0.45 um; is it in "
+                       "millimetres?"));
+  EXPECT_THAT(warnings(mode + "-pixel 75e-6 -detpixels 8"),
+              Contains("the pixel size (-pixel) is 7.5e-05 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-pixel 172 -distance 1000"),
+              Contains("the pixel size (-pixel) is 172 mm; is it in micrometres?"));
+  EXPECT_THAT(warnings(mode + "-distance 0.2"),
+              Contains("the distance (-distance) is 0.2 mm; is it in metres?"));
+}
+
+TEST(Warnings, AreNoneForWhatIsUsual) {
+  for (const char* line : {"", "-Xbeam -40 -Ybeam 120", "-detector_thick 450 -detector_abs 234",
+                           "-pixel 0.075 -distance 300", "-xtalsize 0.0001",
+                           "-twotheta 40 -Xbeam 500", "-mosaic 0.5 -mosaic_domains 10"})
+    EXPECT_THAT(warnings(std::string(line) + " -corrected"), Each(Not(HasSubstr("?")))) << line;
+}
+
+TEST(Warnings, SayThatAScanIsCoarserThanItsSpots) {
+  EXPECT_THAT(warnings("-corrected -osc 10 -N 200 -oversample 40"),
+              Contains(HasSubstr("phi steps of 5 degrees are wider than")));
+  EXPECT_THAT(warnings("-corrected -osc 10 -phisteps 4000 -N 200 -oversample 40"),
+              Not(Contains(HasSubstr("phi steps"))));
+}
+
+TEST(Warnings, SayThatARegionGoesBeyondThePanel) {
+  EXPECT_THAT(warnings("-corrected -roi 0 100 0 20"),
+              Contains("the region of interest (-roi) goes beyond the 32 x 32 pixels of the "
+                       "detector: 0 31 0 20 is taken"));
+  EXPECT_THAT(warnings("-corrected -roi 0 31 -1 -1"), Not(Contains(HasSubstr("region"))));
+}
+
+// ---- Units in words --------------------------------------------------------------------------
+
+TEST(UnitsInWords, AreConvertedWhenCorrected) {
+  const auto given = [](const std::string& line) { return parse(line + " -corrected").experiment; };
+  EXPECT_DOUBLE_EQ(given("-energy_keV 12.39842").beam.wavelength_A, 1);
+  EXPECT_DOUBLE_EQ(given("-energykeV 12.39842").beam.wavelength_A, 1);
+  EXPECT_DOUBLE_EQ(given("-lambda_nm 0.1").beam.wavelength_A, 1);
+  EXPECT_DOUBLE_EQ(given("-lambda_A 1.5").beam.wavelength_A, 1.5);
+  EXPECT_DOUBLE_EQ(given("-pixel_um 75").detector.pixel_mm, 0.075);
+  EXPECT_DOUBLE_EQ(given("-pixel_mm 0.1").detector.pixel_mm, 0.1);
+  EXPECT_DOUBLE_EQ(given("-distance_cm 20").detector.distance_mm, 200);
+  EXPECT_DOUBLE_EQ(given("--distance_m 0.2").detector.distance_mm, 200);
+  EXPECT_DOUBLE_EQ(given("-xtalsize_um 50").crystal.size_mm.x, 0.05);
+  EXPECT_DOUBLE_EQ(given("-exposure_ms 10").beam.exposure_s, 0.01);
+  EXPECT_DOUBLE_EQ(*given("-hdivrange_urad 500").beam.horizontal_divergence_mrad.range, 0.5);
+  EXPECT_NEAR(given("-detector_rotx_rad 0.1").detector.rotation_deg.x,
+              units::degrees_from_radians(0.1), 1e-12);
+  EXPECT_THAT(parse("-pixel_um 75 -corrected").warnings, IsEmpty());
+}
+
+TEST(UnitsInWords, OfAnotherKindAreRefusedWhenCorrected) {
+  const auto complaint = [](const std::string& line) {
+    return test::message_of<UsageError>([&] { parse(line + " -corrected"); });
+  };
+  EXPECT_EQ(complaint("-distance_eV 100"),
+            "-distance_eV says eV, and -distance takes mm; write -distance");
+  EXPECT_EQ(complaint("-cell_nm 7 8 9 90 90 90"),
+            "-cell_nm says nm, and -cell takes Angstrom; write -cell");
+  EXPECT_EQ(complaint("-Xbeam_px 512"), "-Xbeam_px says px, and -Xbeam takes mm; write -Xbeam");
+  EXPECT_EQ(complaint("-pix0_vector_um 1 2 3"),
+            "-pix0_vector_um says um, and -pix0_vector takes m; write -pix0_vector");
+}
+
+TEST(UnitsInWords, LeaveNanoBraggsNumberAndASentenceInCompat) {
+  const flags::Request request = parse("-energy_keV 12.4 -pixel_um 75 -distance_eV 100");
+  EXPECT_NEAR(request.experiment.beam.wavelength_A, 999.873, 1e-3);
+  EXPECT_EQ(request.experiment.detector.pixel_mm, 75);
+  EXPECT_EQ(request.experiment.detector.distance_mm, 100);
+  EXPECT_THAT(
+      request.warnings,
+      ElementsAre("Q-48: -energy_keV says keV, and -energy takes eV: the number is taken as it is, "
+                  "as nanoBragg does; -corrected converts it",
+                  "Q-48: -pixel_um says um, and -pixel takes mm: the number is taken as it is, as "
+                  "nanoBragg does; -corrected converts it",
+                  "Q-48: -distance_eV says eV, and -distance takes mm: the number is taken as it "
+                  "is, as nanoBragg does; -corrected refuses it"));
+}
+
+TEST(UnitsInWords, AreNoneWhereAFlagIsWrittenLonger) {
+  for (const char* line : {"-mosaic_domains 3", "-wavelength 1.2", "-oversamples 2", "-lambda_A 1",
+                           "-samplesize 1", "-detpixels_f 5", "-fudge_factor 1"})
+    for (const char* mode : {"", " -corrected"})
+      EXPECT_THAT(parse(std::string(line) + mode).warnings, IsEmpty()) << line;
+}
+
+// ---- Words -----------------------------------------------------------------------------------
+
+TEST(EqualsSigns, StandBetweenAFlagAndItsValueInBothModes) {
+  for (const char* mode : {"", " -corrected"}) {
+    const Experiment e = parse(std::string("--lambda=1.2 -N=7 --cell=70 80 90 90 90 90 "
+                                           "-detector_rotx=-3") +
+                               mode)
+                             .experiment;
+    EXPECT_EQ(e.beam.wavelength_A, 1.2);
+    EXPECT_EQ(e.crystal.cells, (Vec3d{7, 7, 7}));
+    EXPECT_EQ(e.crystal.cell->b_A, 80);
+    EXPECT_EQ(e.detector.rotation_deg.x, -3);
+  }
+  EXPECT_EQ(parse("-floatfile=a=b.bin").float_file.name, "a=b.bin");
+  EXPECT_EQ(parse("-floatfile a=b.bin").float_file.name, "a=b.bin");
+  EXPECT_EQ(test::message_of<UsageError>([] { parse("-nonoise=1"); }),
+            "-nonoise takes no value, and '=1' is given");
+}
+
+TEST(EqualsSigns, AreSaidWhereNanoBraggWouldReadTheNumberThatFollows) {
+  EXPECT_THAT(parse("--lambda=1.2 3").warnings,
+              Contains("nanoBragg would have read 3, which follows, as the value of --lambda=1.2; "
+                       "the value behind the = is taken"));
+  EXPECT_THAT(parse("--lambda=1.2 -N 3").warnings, IsEmpty());
+}
+
+TEST(Suggestions, AreTheOnlyFlagThatBeginsSo) {
+  EXPECT_EQ(flags::nearest_spelling("-gauss"), "-gauss_xtal");
+  EXPECT_EQ(flags::nearest_spelling("-dist"), "-distance");
+  EXPECT_EQ(flags::nearest_spelling("--dist"), "-distance");
+  EXPECT_EQ(flags::nearest_spelling("-Distance"), "-distance");
+  EXPECT_EQ(flags::nearest_spelling("-HKL"), "-hkl");
+}
+
+TEST(Suggestions, AreNotMadeForLittleLikeness) {
+  for (const char* word :
+       {"-v", "-q", "-o", "-psf", "-foo", "-nxs", "-pdb", "-mtz", "-x", "-bar", "-cif"})
+    EXPECT_EQ(flags::nearest_spelling(word), "") << word;
+}
+
+TEST(StrayNumbers, AfterPhiPointToTheWidthOfAScan) {
+  EXPECT_THAT(parse("-phi 0 90").warnings,
+              ElementsAre("'90' belongs to no flag and is ignored; the width of a scan is -osc"));
+}
+
+TEST(CellFlagOfSomeNumbers, SaysWhichNumbersItTakesForThoseThatAreNotThere) {
+  EXPECT_THAT(parse("-cell 70 80 90 90 90").warnings,
+              ElementsAre("-cell has 5 numbers: gamma is taken as 90 degrees"));
+  EXPECT_THAT(parse("-cell 70 80 90 90").warnings,
+              ElementsAre("-cell has 4 numbers: beta, gamma are taken as 90 degrees"));
+  EXPECT_THAT(parse("-cell 70 80").warnings, ElementsAre("-cell has 2 numbers: c is taken as a"));
+  for (const char* line : {"-cell 70", "-cell 70 80 90", "-cell 70 80 90 75 85 95"})
+    EXPECT_THAT(parse(line).warnings, IsEmpty()) << line;
+}
+
+TEST_F(NumbersOnTheCommandLine, OfThreadsAreAtMostWhatAMachineCouldHave) {
+  for (const char* threads : {"4097", "2147483647"}) {
+    const test::Outcome outcome = run(small + "-corrected -threads " + threads);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("the number of threads (-threads) is " +
+                                       std::string(threads) + "; it must be between 0"));
+  }
+  EXPECT_EQ(test::message_of<UsageError>([] { parse("-threads 5000000000"); }),
+            "-threads: 5000000000 is too large");
+  EXPECT_EQ(test::message_of<UsageError>([] { parse("-seed 99999999999999999999"); }),
+            "-seed: 99999999999999999999 is too large");
+}
+
+TEST_F(NumbersOnTheCommandLine, OfStepsThatCannotBeCountedAreRefused) {
+  EXPECT_THAT(error("-corrected -oversample 30000 -mosaic 1 -mosaic_domains 10000000 -divergence 1 "
+                    "-divsteps 4000"),
+              HasSubstr("more steps are asked for than can be counted"));
+}
+
+// ---- Help ------------------------------------------------------------------------------------
+
+TEST_F(NumbersOnTheCommandLine, AndEverythingElseOfAFlagAreInItsHelp) {
+  const test::Outcome one = run("help -pixel"), bare = run("help pixel");
+  EXPECT_EQ(one.exit_code, 0);
+  EXPECT_EQ(one.out, bare.out);
+  EXPECT_THAT(one.out, HasSubstr("-pixel mm"));
+  EXPECT_EQ(std::count(one.out.begin(), one.out.end(), '\n'), 1);
+  const std::string help = run("help").out;
+  EXPECT_THAT(help, StartsWith("usage: nablabragg"));
+  EXPECT_LT(std::count(help.begin(), help.end(), '\n'), 20);
+  const test::Outcome none = run("help -pixle");
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_EQ(none.err,
+            "nablabragg: error: there is no flag -pixle to help with; did you mean -pixel?\n");
+}
+
+// ---- Cost ------------------------------------------------------------------------------------
+
+const std::string large =
+    "-default_F 100 -cell 78 78 37 90 90 90 -xtalsize 0.1 -detpixels 64 -pixel "
+    "0.172 -distance 200 -lambda 0.9795 ";
+
+TEST_F(NumbersOnTheCommandLine, OfAutomaticSubPixelsAreRefusedWhereTheyTakeLongerThanTwoMinutes) {
+  const test::Outcome outcome = run(large + "-detpixels 1024 -corrected -floatfile f.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, StartsWith("nablabragg: error: the automatic oversampling (2635-fold) "
+                                      "asks for 7.3e+12 steps, about "));
+  for (const char* way_out : {"-oversample", "-gauss_xtal", "-blocks", "-block_size"})
+    EXPECT_THAT(outcome.err, HasSubstr(way_out));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST_F(NumbersOnTheCommandLine, OfSubPixelsThatWereAskedForAreNotRefused) {
+  for (const char* asked : {"-oversample 1", "-block_size 0.0005"}) {
+    const test::Outcome outcome = run(large + asked + " -corrected -floatfile f.bin");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+}
+
+// ---- Blocks ----------------------------------------------------------------------------------
+
+TEST(Blocks, FollowFromTheirSizeAndTheCrystals) {
+  const Experiment
+      e = parse(
+              "-cell 50 40 80 90 100 90 -default_F 1 -xtalsize 0.01 -block_size 0.0002 "
+              "-corrected")
+              .experiment;
+  const Resolved r = resolve(e);
+  EXPECT_EQ(r.cells, (Vec3d{40, 50, 25}));
+  EXPECT_NEAR(r.blocks, 50.0 * 50 * 50, 1e-6);
+  const Experiment clipped = parse(
+                                 "-cell 50 40 80 90 100 90 -default_F 1 -xtalsize 0.01 -block_size "
+                                 "0.0002 -beamsize 0.005 -corrected")
+                                 .experiment;
+  EXPECT_NEAR(resolve(clipped).blocks, 50.0 * 25 * 25, 1e-6);
+}
+
+TEST(Blocks, AreRefusedWhereTheyContradictTheCrystal) {
+  EXPECT_THAT(error("-corrected -block_size 0.001"),
+              HasSubstr("(-block_size) needs the size of the crystal"));
+  EXPECT_THAT(error("-corrected -block_size 0.01 -xtalsize 0.001"), HasSubstr("is larger than"));
+  EXPECT_THAT(error("-corrected -block_size 0.0001 -xtalsize 0.001 -blocks 7"),
+              HasSubstr("leave -blocks out"));
+  EXPECT_THAT(error("-corrected -blocks 0"),
+              HasSubstr("the blocks (-blocks) are 0; they must be positive"));
+}
+
+TEST_F(NumbersOnTheCommandLine, OfBlocksMultiplyTheSpotsAndNoBackground) {
+  for (const char* mode : {"-corrected ", "-nonoise -nopgm -nocache -intfile i.img "}) {
+    const auto image = [&](const std::string& flags) {
+      const test::Outcome outcome = run(small + mode + flags + " -floatfile f.bin");
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      return test::read_floats(folder / "f.bin");
+    };
+    const auto spots = image(""), both = image("-water 30"), many = image("-water 30 -blocks 50");
+    for (std::size_t i = 0; i < spots.size(); ++i)
+      EXPECT_NEAR(many[i], both[i] + 49.0 * spots[i], 1e-5 * many[i]);
+  }
+}
+
+TEST_F(NumbersOnTheCommandLine, OfBlocksAndCellsFromSizesAreThoseThatWereTyped) {
+  const auto image = [&](const std::string& flags) {
+    EXPECT_EQ(run("-cell 40 50 60 90 90 90 -default_F 10 -detpixels 32 -pixel 0.2 -corrected "
+                  "-floatfile f.bin " +
+                  flags)
+                  .exit_code,
+              0);
+    return test::read_file(folder / "f.bin");
+  };
+  EXPECT_EQ(image("-xtalsize 0.0012 -block_size 0.00012"),
+            image("-Na 30 -Nb 24 -Nc 20 -blocks 1000"));
+}
+
+TEST_F(NumbersOnTheCommandLine, OfABeamlineMakeThePictureOfItsPage) {
+  std::istringstream page(test::read_file(NABLA_SOURCE_DIR "/docs/beamline.md"));
+  std::string out;
+  int commands = 0;
+  for (std::string line; std::getline(page, line);) {
+    const std::string prompt = "    nablabragg ";
+    if (!line.starts_with(prompt)) continue;
+    line.erase(0, prompt.size());
+    if (const auto at = line.find("examples/"); at != std::string::npos)
+      line.insert(at, NABLA_SOURCE_DIR "/");
+    const test::Outcome outcome = run(line);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, Not(HasSubstr("error")));
+    out = outcome.out;
+    ++commands;
+  }
+  EXPECT_EQ(commands, 2);
+  EXPECT_THAT(out, HasSubstr("40x47x70 cells\n  1.5089e+07 mosaic blocks"));
+  EXPECT_THAT(folder.names(), IsSupersetOf({"picture.img", "picture.png"}));
+  // Spots stand out of the water, and do not drown the detector.
+  const std::vector<std::uint16_t> counts = test::read_smv_pixels(folder / "picture.img");
+  EXPECT_GT(*std::max_element(counts.begin(), counts.end()), 1000);
+}
+
+// ---- Cells from a length ---------------------------------------------------------------------
+
+/// nanoBragg's numbers, built with gcc 12 -O3 for x86-64.
+TEST(CellsFromALength, AreNanoBraggsToTheLastBitInCompat) {
+  struct Case {
+    const char *crystal, *length, *misset;
+    Vec3d cells;
+  };
+  for (const Case& c : {Case{"60 60 60 90 90 90", "3e-05", "0 0 0", {5, 5, 5}},
+                        Case{"33 45.51 96.1 80 95 110", "1.32e-05", "33.3 -21.7 5.5", {4, 3, 2}},
+                        Case{"83 63 49.25 90 90 90", "1.97e-05", "0 0 0", {3, 4, 5}},
+                        Case{"36 52 35.83 90 90 120", "2.52e-05", "0 0 0", {7, 5, 8}},
+                        Case{"26.08 110 65 90 100 90", "2.8688e-05", "0 0 0", {11, 3, 5}},
+                        Case{"62 70 53 80 95 110", "7e-05", "0 0 0", {12, 11, 14}},
+                        Case{"45 115.98 78 90 90 120", "2.25e-05", "10 20 30", {6, 2, 3}},
+                        Case{"56 43 54.8 90 90 90", "3.87e-05", "10 20 30", {7, 10, 8}},
+                        Case{"38 76 118 80 95 110", "4.56e-05", "0 0 0", {13, 7, 4}},
+                        Case{"37.15 50.97 35.4 80 95 110", "7.43e-06", "0 0 0", {3, 2, 3}},
+                        Case{"95 23.1 112 90 100 90", "9.5e-06", "10 20 30", {1, 5, 1}},
+                        Case{"73 97.85 56.11 90 90 120", "1.1222e-05", "10 20 30", {2, 2, 3}}})
+    EXPECT_EQ(resolve(parse(std::string("-cell ") + c.crystal + " -default_F 1 -samplesize " +
+                            c.length + " -misset " + c.misset)
+                          .experiment)
+                  .cells,
+              c.cells)
+        << c.crystal;
+}
+
+TEST(CellsFromALength, AreThoseOfTheMultipleWhenCorrected) {
+  for (int n = 1; n <= 60; ++n)
+    for (const double edge : {33.0, 45.51, 60.0, 78.9, 104.03}) {
+      Experiment e = parse("-cell 60 60 60 80 95 110 -default_F 1 -misset 10 20 30 -corrected")
+                         .experiment;
+      e.crystal.cell->a_A = edge;
+      e.crystal.size_mm.x = edge * n * 1e-7;
+      EXPECT_EQ(resolve(e).cells.x, n) << edge;
+      e.crystal.size_mm.x = edge * (n + 1e-6) * 1e-7;
+      EXPECT_EQ(resolve(e).cells.x, n + 1) << edge;
+    }
+}
+
+}  // namespace
+}  // namespace nablabragg

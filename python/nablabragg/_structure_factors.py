@@ -61,7 +61,7 @@ for _function in (_read, _from_reflections):
 def calculate_structure_factors(
     path, dmin, *, k_sol=0.35, b_sol=46.0, default_F=0.0, interpolation="automatic"
 ):
-    """(StructureFactors, cell) of an atomic model, PDB or mmCIF, also gzipped.
+    """(StructureFactors, cell) of an atomic model: PDB, mmCIF or core CIF, also gzipped.
 
     dmin : number [A]
         the resolution
@@ -70,7 +70,8 @@ def calculate_structure_factors(
     default_F : number [electrons]
         stands for what the table does not hold
 
-    The cell is for Crystal(cell=...).  Ctrl-C stops it.  Raises InputError for a file that cannot be
-    read.
+    The cell is for Crystal(cell=...).  What was decided where the model leaves a choice is a
+    SimulationWarning, a sentence each.  Ctrl-C stops it.  Raises InputError for a file that cannot
+    be read.
     """
     return _core.calculate_structure_factors(path, dmin, k_sol, b_sol, default_F, interpolation)

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <string_view>
+#include <tuple>
 
 #include "description/unit_cells.hpp"
 #include "flags/command_line.hpp"
@@ -295,12 +296,15 @@ py::tuple calculate(const py::object& model, const py::object& dmin, const py::o
   const io::BulkSolvent solvent{Convert<double>::from(k_sol, "k_sol"),
                                 Convert<double>::from(b_sol, "b_sol")};
   const auto fill = Convert<double>::from(default_F, "default_F");
-  auto [grid, cell] = result_apart([path = path_of(model), limit, solvent, fill](const auto&) {
-    const io::CalculatedFactors calculated = io::calculate_structure_factors(path, limit, solvent);
-    return std::pair(std::make_shared<const StructureFactorGrid>(
-                         StructureFactorGrid::from_reflections(calculated.reflections, fill)),
-                     std::to_array(calculated.cell));
-  });
+  auto [grid, cell, notes] = result_apart(
+      [path = path_of(model), limit, solvent, fill](const std::function<bool()>& may_go_on) {
+        const io::CalculatedFactors calculated = io::calculate_structure_factors(
+            path, limit, solvent, [&](double) { return may_go_on(); });
+        return std::tuple(std::make_shared<const StructureFactorGrid>(
+                              StructureFactorGrid::from_reflections(calculated.reflections, fill)),
+                          std::to_array(calculated.cell), calculated.notes);
+      });
+  for (const std::string& note : notes) warn(path_of(model) + ": " + note);
   return py::make_tuple(factors_of(std::move(grid), fill, interpolation),
                         py::tuple(py::cast(cell)));
 }

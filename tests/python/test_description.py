@@ -312,6 +312,17 @@ def test_structure_factors_come_from_an_atomic_model(tmp_path):
         nb.calculate_structure_factors(path, 0)
 
 
+def test_what_is_decided_about_a_model_is_a_warning(tmp_path):
+    path = tmp_path / "cold.pdb"
+    path.write_text(
+        "CRYST1   20.000   25.000   30.000  90.00  90.00  90.00 P 1           1\n"
+        "ATOM      1  O   HOH A   1       0.000   0.000   0.000  1.00  0.00           O\n"
+        "END\n"
+    )
+    with pytest.warns(nb.SimulationWarning, match="cold.pdb: all temperature factors are 0"):
+        nb.calculate_structure_factors(path, 5.0)
+
+
 def test_a_command_line_gives_the_program_s_image(program, tmp_path):
     line = (
         "-cell 70 80 90 75 95 105 -default_F 100 -N 5 -detpixels 64 -pixel 0.8 -misset 10 20 30 "

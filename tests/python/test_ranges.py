@@ -1,0 +1,112 @@
+"""No field of an experiment takes NaN or infinity, however it comes in."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import nablabragg as nb
+
+PARTS = {
+    "crystal": nb.Crystal, "beam": nb.Beam, "detector": nb.Detector, "scan": nb.Scan,
+    "sampling": nb.Sampling, "structure_factors": nb.StructureFactors,
+}  # fmt: skip
+
+
+@pytest.fixture
+def plain():
+    return nb.Experiment(
+        crystal=nb.Crystal(cell=(50.8, 42.8, 28.9, 90, 90, 90), misset=(10, 20, 30), cells=5),
+        detector=nb.Detector(pixels=8, pixel_size=4, distance=100),
+        sampling=nb.Sampling(oversample=1),
+        structure_factors=100,
+    )
+
+
+def spoiled(value, wrong):
+    """The value with each of its numbers replaced by `wrong`, one after the other."""
+    if isinstance(value, bool) or value is None:
+        return
+    if isinstance(value, float):
+        yield wrong
+    if isinstance(value, nb.SampledRange):
+        for name in ("range", "step"):
+            yield value.replace(**{name: wrong})
+    if isinstance(value, tuple):
+        for i, item in enumerate(value):
+            for other in spoiled(item, wrong):
+                yield (*value[:i], other, *value[i + 1 :])
+
+
+# What fields hold that are open by default.
+OPEN = {
+    "a_matrix": ((0.02, 0.0, 0.0), (0.0, 0.02, 0.0), (0.0, 0.0, 0.02)), "mosaic_spread": 0.5,
+    "direction": (1.0, 0.0, 0.0), "polarization_axis": (0.0, 0.0, 1.0), "flux": 1e12, "size": 0.1,
+    "horizontal_divergence": nb.SampledRange(range=1.0, step=0.5),
+    "vertical_divergence": nb.SampledRange(range=1.0, step=0.5),
+    "dispersion": nb.SampledRange(range=1.0, step=0.5), "oscillation": nb.SampledRange(range=1.0, step=0.5),
+    "sources": ((-1.0, 0.0, 0.0, 1.0, 1.0),), "close_distance": 100.0, "beam_center": (10.0, 10.0),
+    "near_point": (10.0, 10.0), "org": (4.5, 4.5), "origin": (0.1, 0.0, 0.0),
+    "fast_axis": (0.0, 0.0, 1.0), "slow_axis": (0.0, -1.0, 0.0), "normal": (1.0, 0.0, 0.0),
+    "two_theta_axis": (0.0, 1.0, 0.0), "attenuation_depth": 100.0, "spindle_axis": (0.0, 0.0, 1.0),
+}  # fmt: skip
+
+
+def wrong_parts(experiment):
+    for part in PARTS:
+        good = getattr(experiment, part)
+        for name in good.fields:
+            value = getattr(good, name)
+            if part != "beam" or name != "size":
+                value = OPEN.get(name, value) if value is None or value == () else value
+            else:
+                value = OPEN[name]
+            for wrong in (math.nan, math.inf, -math.inf):
+                if name == "attenuation_depth" and wrong == math.inf:
+                    continue  # nothing is absorbed
+                for other in spoiled(value, wrong):
+                    yield part, name, other
+
+
+def test_no_field_takes_nan_or_infinity(plain):
+    seen = set()
+    for part, name, value in wrong_parts(plain):
+        seen.add((part, name))
+        good = getattr(plain, part)
+        with pytest.raises(nb.UsageError):
+            plain.replace(**{part: good.replace(**{name: value})})
+            pytest.fail(f"{part}.{name} = {value}")
+    assert len(seen) > 36
+    for wrong in (math.nan, math.inf, -math.inf):
+        with pytest.raises(nb.UsageError):
+            plain.replace(water=wrong)
+
+
+def test_no_parameter_takes_nan_or_infinity(plain):
+    for name, value in plain.parameters.items():
+        for wrong in (math.nan, math.inf):
+            spoilt = np.array(value, float)
+            spoilt.flat[0] = wrong
+            with pytest.raises(nb.UsageError):
+                plain.replace(**{name: spoilt})
+                pytest.fail(f"{name} = {spoilt}")
+
+
+def test_neither_json_nor_a_dictionary_brings_nan_or_infinity_in(plain):
+    text = json.loads(plain.to_json())
+    text["beam"]["fluence"] = "inf"
+    with pytest.raises(nb.Error):
+        nb.Experiment.from_json(json.dumps(text))
+    for wrong in (math.nan, "inf"):
+        dictionary = nb.to_dict(plain)
+        dictionary["beam"]["fluence"] = wrong
+        with pytest.raises(nb.UsageError):
+            nb.from_dict(dictionary)
+
+
+@pytest.mark.parametrize("field, value", [("wavelength", 1e-10), ("wavelength", 12398), ("fluence", -1.0)])
+def test_a_unit_that_cannot_be_meant_is_refused_with_a_hint(plain, field, value):
+    hint = {1e-10: "metres", 12398: "keV", -1.0: "must not be negative"}[value]
+    with pytest.raises(nb.UsageError, match=hint):
+        plain.replace(beam=nb.Beam(**{field: value}))

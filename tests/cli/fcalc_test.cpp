@@ -138,7 +138,7 @@ TEST_F(Fcalc, WritesAnMtzFileWhoseAmplitudesAreReadBack) {
     EXPECT_THAT(bytes, HasSubstr(part));
   std::map<MillerIndex, double> text;
   for (const Reflection& r : io::read_hkl(folder / "ubq.hkl")) text[r.hkl] = r.amplitude;
-  const std::vector<Reflection> read = io::read_mtz(folder / "ubq.MTZ", "FC");
+  const std::vector<Reflection> read = io::read_mtz(folder / "ubq.MTZ", "FC").reflections;
   for (const Reflection& r : read)
     ASSERT_NEAR(text.at(r.hkl), r.amplitude, 1e-4 + 1e-6 * r.amplitude);
   // All but the absences, which an MTZ file leaves out.

@@ -55,7 +55,7 @@ TEST_F(SpaceGroupSettings, AllAreReadBackFromMtzFiles) {
     const io::CalculatedFactors factors = factors_of(mmcif_of(random_crystal(group, 9, random)), 4);
     const std::string path = folder.file("model.mtz", io::mtz_of(factors, "", {}));
     std::map<MillerIndex, double> read;
-    for (const Reflection& r : io::read_mtz(path, "FC")) read[r.hkl] = r.amplitude;
+    for (const Reflection& r : io::read_mtz(path, "FC").reflections) read[r.hkl] = r.amplitude;
     for (const Reflection& r : factors.reflections) {
       const auto found = read.find(r.hkl);
       ASSERT_TRUE(found != read.end() || r.amplitude == 0);

@@ -162,8 +162,8 @@ constexpr std::array other_formats{
     Beginning{"\x93NUMPY"sv, "a NumPy array"},  Beginning{"\x89HDF"sv, "an HDF5 (NXmx) file"},
     Beginning{"###CBF"sv, "a CBF image"},       Beginning{"II*\0"sv, "a TIFF or MarCCD image"},
     Beginning{"MM\0*"sv, "a TIFF image"},       Beginning{"\x89PNG"sv, "a PNG picture"},
-    Beginning{"PK\x03\x04"sv, "a zip archive"}, Beginning{"\x1f\x8b"sv, "a gzip file"},
-    Beginning{"BZh"sv, "a bzip2 file"},         Beginning{"P5"sv, "a PGM greymap"}};
+    Beginning{"PK\x03\x04"sv, "a zip archive"}, Beginning{"BZh"sv, "a bzip2 file"},
+    Beginning{"P5"sv, "a PGM greymap"}};
 
 /// A float image carries no shape, so that it must be a file whose length tells whether it fits:
 /// what comes through a pipe is taken for SMV.

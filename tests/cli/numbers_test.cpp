@@ -122,9 +122,11 @@ TEST_F(NumbersOnTheCommandLine, ThatAreRefusedLeaveNothingBehind) {
 TEST_F(NumbersOnTheCommandLine, OfASourceListAreNamedWithTheirLine) {
   folder.file("negative.src", "-10 0 0 1 1e-10\n-10 0 0.1 -2 1e-10\n");
   const test::Outcome outcome = run(small + "-corrected -sourcefile negative.src");
-  EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_EQ(outcome.err,
-            "nablabragg: error: source 2: the weight is -2; it must not be negative\n");
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_EQ(
+      outcome.err,
+      "nablabragg: error: negative.src:2: the weight is negative; a source gives no less than "
+      "nothing\n");
 }
 
 TEST(NumbersOfAnExperiment, OfNoFieldAreNaNOrInfinityExceptTheAttenuationDepth) {

@@ -52,7 +52,7 @@ std::vector<double> photons(const SettledExperiment& experiment,
 std::vector<double> photons(const SettledExperiment& experiment, std::span<const PixelIndex> pixels,
                             const ComputeOptions& options = {});
 
-/// The gradient of a value that is none: NaN for every parameter and every F.
+/// The gradient of a value that is NaN or infinite: NaN for every parameter and every F.
 Gradient undefined_gradient(const SettledExperiment& experiment);
 
 /// Value and gradient of sum(weights x image), in one go.  `weights` has one number for each pixel

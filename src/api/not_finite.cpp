@@ -1,4 +1,4 @@
-// What is said of an image that holds numbers that are none.
+// What is said of an image that holds NaN or infinity.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>  // for snprintf

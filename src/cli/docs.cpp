@@ -32,8 +32,8 @@ std::string in_table(std::string_view text) {
 void write_flags(std::ostream& out) {
   out << "# Flags\n\n"
          "Made from the program's flag table by `nablabragg docs flags`.\n\n"
-         "A flag may be written longer than here (`-lambda_A`, `-mosaic_domains`) and with two "
-         "dashes; the longest flag that\n"
+         "A flag may have a longer spelling (`-lambda_A`, `-mosaic_domains`) and two dashes; the "
+         "longest flag that\n"
          "the argument begins with is meant. Flags marked *whole* must be written as they stand. "
          "The last occurrence of a flag counts.\n";
   std::string_view group;

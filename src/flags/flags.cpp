@@ -199,7 +199,7 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.detector.fast_size_mm = v.real(0))},
       {"Detector", {"-detsize_s"}, prefix, "mm", 1, 1, "", "slow edge",
        NABLA_SET(e.detector.slow_size_mm = v.real(0))},
-      {"Detector", {"-Xbeam"}, prefix, "mm", 1, 1, "middle", "direct-beam position, in the meaning of the convention",
+      {"Detector", {"-Xbeam"}, prefix, "mm", 1, 1, "middle", "direct-beam position, counted as the convention does (docs/geometry.md)",
        NABLA_SET(e.detector.beam_x_mm = v.real(0); imply_pivot(r, Pivot::beam, "-Xbeam"))},
       {"Detector", {"-Ybeam"}, prefix, "mm", 1, 1, "middle", "the other coordinate",
        NABLA_SET(e.detector.beam_y_mm = v.real(0); imply_pivot(r, Pivot::beam, "-Ybeam"))},

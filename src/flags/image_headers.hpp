@@ -13,7 +13,7 @@ namespace nablabragg::flags {
 class ImageHeaders {
  public:
   /// Reads the last -img and the last -mask and applies what they say.  In corrected mode throws
-  /// InputError, naming the key, for numbers that are none or cannot be meant; in compat mode they
+  /// InputError, naming the key, for what is not a number or cannot be meant; in compat mode they
   /// are noticed.
   ImageHeaders(std::span<const FlagUse> uses, Request& request);
 

@@ -257,7 +257,7 @@ std::string description(const gemmi::Mtz& mtz, const Choice& choice) {
 
 // ---- Symmetry and rows -------------------------------------------------------------------------
 
-/// Empty where the file holds none, or numbers that are none of a cell.
+/// Empty where the file holds none, or numbers that make no cell.
 std::optional<CellNumbers> cell_of(const gemmi::UnitCell& cell) {
   const CellNumbers numbers{cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma};
   return is_cell(numbers) && cell.is_crystal() ? std::optional(numbers) : std::nullopt;

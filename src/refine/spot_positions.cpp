@@ -280,7 +280,7 @@ StageReport fit_spot_positions(
         (round.share == 1 && static_cast<double>(indexed.size()) < least_share * found))
       throw InputError(std::to_string(spots.size()) + " spots were found in the image and " +
                        std::to_string(indexed.size()) +
-                       " of them fit the starting lattice, which is too few to go by; check "
+                       " of them fit the starting lattice, which are too few; check "
                        "wavelength, cell, orientation and beam centre, or begin with the pixels");
 
     auto* cost = new SpotCost(free, SpotResiduals(free, indexed, widths), values);

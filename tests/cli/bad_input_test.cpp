@@ -399,7 +399,7 @@ TEST_F(BadInput, StrayArgumentsAreNamedAndDoNoHarm) {
             "nablabragg: 'words' belongs to no flag and is ignored\n");
 }
 
-// An image that holds numbers that are none: refused by -corrected, kept and named by compat.
+// An image that holds NaN or infinity: refused by -corrected, kept and named by compat.
 
 const std::string finite_until =
     "-cell 50 60 70 90 90 90 -N 5 -detpixels 32 -pixel 0.05 -oversample 1 "

@@ -92,7 +92,7 @@ using SourceLists = ImageHeaders;
 // ---- Braces, scans ---------------------------------------------------------------------------
 
 TEST_F(ImageHeaders, AreReadToTheirEndWhereAValueHoldsBraces) {
-  for (const std::string keys :
+  for (const std::string& keys :
        {"HYPX_NAMES={ Z X Y };\n" + geometry, geometry + "HYPX_NAMES={ Z X Y };\nTWOTHETA=0;\n"}) {
     image(keys);
     const Outcome outcome = run(corrected + "-img a.img");
@@ -391,7 +391,7 @@ TEST_F(WrittenImages, SayHowTheyWereMadeWhenCorrected) {
                            "-corrected -detpixels 16 -noisefile n.img -intfile i.img -pngfile "
                            "p.png -seed 7";
   ASSERT_EQ(run(line).exit_code, 0);
-  for (const std::string name : {"n.img", "i.img"}) {
+  for (const std::string& name : {"n.img", "i.img"}) {
     const io::SmvFile file = io::read_smv(folder / name);
     EXPECT_EQ(file.text("PROGRAM"), "nablaBragg " + std::string(version()));
     EXPECT_EQ(file.text("COMMAND_LINE"), "nablabragg " + line);
@@ -416,7 +416,7 @@ TEST_F(WrittenImages, SayNothingOfTheKindInCompatMode) {
 }
 
 TEST_F(WrittenImages, CannotBeBrokenByTheNameOfAFile) {
-  for (const std::string name :
+  for (const std::string& name :
        {std::string("a};\nPHI=90;\n}.img"), std::string("b=c.img"), std::string("d'\\e.img"),
         std::string("\xc3\xa9\t.img"), std::string(200, 'x'), std::string("sp ace.img")}) {
     SCOPED_TRACE(name);

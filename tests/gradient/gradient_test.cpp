@@ -679,7 +679,7 @@ TEST(NoNumbers, InAnEnginesOwnHandsLeaveNothingFinite) {
     const auto gradient = loaded->pull_back({}, std::vector<double>(plan.pixels(), nan));
     EXPECT_TRUE(std::isnan(gradient.value));
     for_each_number_of_plan([](const double& x) { EXPECT_TRUE(std::isnan(x)); }, gradient.adjoint);
-    // Of two tangents only the one that is none.
+    // Of two tangents only the one that is NaN.
     Plan good = zero_plan(plan), bad = zero_plan(plan);
     good.scale = 1;
     bad.panels[0].frame.origin.x = nan;

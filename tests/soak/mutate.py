@@ -319,7 +319,7 @@ def kinds(build, scratch):
         Kind("PDB", pdb(), fcalc("damaged.pdb")),
         Kind("PDB.gz", gzip.compress(pdb(), mtime=0), fcalc("damaged.pdb.gz"), binary=True),
         Kind("model mmCIF", model_mmcif(), fcalc("damaged.cif")),
-        Kind("core CIF", core_cif(), fcalc("damaged.cif"), is_read=False),
+        Kind("core CIF", core_cif(), fcalc("damaged.cif")),
     ]
 
     # A small still, to be refined and compared

@@ -17,6 +17,8 @@ constexpr std::size_t piece_bytes = std::size_t{1} << 18, chunk_bytes = std::siz
 constexpr std::size_t most_bytes = most_input_bytes;
 // No line of a list is as long; what is, is something else.
 constexpr std::size_t most_line_bytes = std::size_t{1} << 24;
+// Matrices, sources and what refine left behind: a million sources are 100 MiB.
+constexpr std::size_t most_whole_bytes = std::size_t{1} << 29;
 
 /// Control bytes other than white space show that a file is binary.  Told without branches, so that
 /// compilers ask many bytes at a time.
@@ -86,7 +88,13 @@ bool TextPieces::next() {
 std::string read_text(const std::string& path) {
   TextPieces pieces{Input(path)};
   std::string text;
-  while (pieces.next()) text += pieces.piece();
+  while (pieces.next()) {
+    text += pieces.piece();
+    if (text.size() > most_whole_bytes)
+      throw InputError(path, 0,
+                       "is longer than " + std::to_string(most_whole_bytes >> 20) +
+                           " MiB, which no file of this kind is");
+  }
   return text;
 }
 

@@ -391,7 +391,7 @@ TEST_F(WrittenImages, SayHowTheyWereMadeWhenCorrected) {
                            "-corrected -detpixels 16 -noisefile n.img -intfile i.img -pngfile "
                            "p.png -seed 7";
   ASSERT_EQ(run(line).exit_code, 0);
-  for (const std::string& name : {"n.img", "i.img"}) {
+  for (const char* const name : {"n.img", "i.img"}) {
     const io::SmvFile file = io::read_smv(folder / name);
     EXPECT_EQ(file.text("PROGRAM"), "nablaBragg " + std::string(version()));
     EXPECT_EQ(file.text("COMMAND_LINE"), "nablabragg " + line);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <string>
@@ -86,6 +87,17 @@ TEST(TextFiles, AreRefusedAtALineThatDoesNotEnd) {
     EXPECT_EQ(message_of<InputError>([&] { reader.read(path); }),
               path + ":2: is longer than 16 MiB, so this is no list with a line for each entry")
         << reader.name;
+}
+
+TEST(TextFiles, ThatAreReadAsAWholeAreRefusedWhereTheyWouldFillTheMemory) {
+  const TempDir dir;
+  std::string lines;
+  while (lines.size() < std::size_t{1} << 20) lines += "1 0 0 1 1e-10\n";
+  std::ofstream out(dir / "long", std::ios::binary);
+  for (int i = 0; i < 520; ++i) out << lines;
+  out.close();
+  EXPECT_EQ(message_of<InputError>([&] { read_mosflm_matrix(dir / "long"); }),
+            dir / "long" + ": is longer than 512 MiB, which no file of this kind is");
 }
 
 TEST(TextFiles, AreInputErrorsWhenTheyAreEmpty) {

@@ -60,7 +60,7 @@ void listing_a_tile(benchmark::State& state) {
   const Experiment e = cubic_crystal();
   const Plan plan = make_plan(e, resolve(e));
   const engine::Tiling tiling(plan, {});
-  engine::Tile tile{engine::never_stopped};
+  engine::Tile tile(engine::never_stopped);
   for (auto _ : state) {
     tiling.fill(tiling.count() / 2, tile);
     benchmark::DoNotOptimize(tile.fast.data());

@@ -20,7 +20,7 @@ struct ReflectionFile {
   std::vector<Reflection> reflections;  ///< of the whole P1 sphere, each (h,k,l) once; a text as it
                                         ///< lists them
   std::string path;
-  std::string format;  ///< "MTZ", "SF-mmCIF", "text"...
+  std::string format;  ///< "MTZ", "CIF", "text"...
   std::string taken;   ///< what the amplitudes are: "column FP (type F, with SIGFP)"; empty: F of a
                        ///< text
   bool anomalous = false;   ///< F(+) and F(-) are apart

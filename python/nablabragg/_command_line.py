@@ -13,7 +13,8 @@ def parse(command_line, *, notices=None):
         they name are read.  Flags of outputs and of how to compute have no effect, which is a
         SimulationWarning.
     notices : list or None
-        what was decided, and the quirks that touch this experiment, are appended as sentences
+        what was decided, and the quirks that touch this experiment, are appended as sentences; without
+        it, doubts about flags and files are each a SimulationWarning
 
     Raises UsageError for unknown flags and their like, InputError for files.
     """

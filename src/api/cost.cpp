@@ -131,7 +131,7 @@ std::optional<Cost> cost_of(const Plan& plan, const engine::Pixels& pixels,
 
   ComputeOptions alone = options;
   alone.threads = 1;
-  alone.progress = {};
+  if (options.progress) alone.progress = [&](double) { return options.progress(0); };
   alone.on_work = {};
   const std::vector<PixelIndex> some = some_of(plan, pixels);
   const Plan thin = thinned(plan, some.size(), 2e6);

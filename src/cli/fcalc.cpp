@@ -172,6 +172,7 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
     write_mtz(request, factors);
   else
     write_list(request, factors);
+  set_stop_sentence("stopped after all files were written");
   std::ostream& summary = io::is_standard_output(request.output) ? err : out;
   const auto& cell = factors.cell;
   fmt::print(summary, "{}: {} atoms, {}, cell {:g} {:g} {:g} {:g} {:g} {:g}\n", request.model,

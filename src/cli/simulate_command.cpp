@@ -115,11 +115,6 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                                                compute_options(request));
   if (!cost.empty() && !request.experiment.quirks.any_cost) throw UsageError(cost);
   check_outputs(request);
-  {
-    const Stage stage(request.writes_cache ? profile : nullptr, "write ", request.cache_file);
-    flags::write_cache(request, request.warnings);
-  }
-
   // JSON, or a file that goes to standard output, has it to itself
   const bool taken = std::any_of(outputs.begin(), outputs.end(), [](const io::NamedFile& file) {
     return io::is_standard_output(file.path);
@@ -152,9 +147,15 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                                      ? std::string()
                                      : not_finite_warning(request.experiment,
                                                           simulation.image.pixels);
-  if (!not_finite.empty() && request.experiment.quirks == Quirks::corrected())
+  if (!not_finite.empty() && !request.experiment.quirks.implausible_numbers)
     throw UsageError(not_finite + "; nothing was written");
   io::FileGroup files;
+  {
+    const Stage stage(request.writes_cache ? profile : nullptr, "write ", request.cache_file);
+    std::vector<std::string> unwritten;
+    flags::write_cache(request, unwritten);
+    say(err, unwritten);
+  }
   write_outputs(summary, err, request, resolved, provenance(request, arguments), simulation,
                 profile);
   if (request.trace_pixel) {

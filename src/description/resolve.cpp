@@ -66,11 +66,22 @@ void look_at_scan(const Experiment& e, const Resolved& r, std::vector<std::strin
                  digits(steps) + " would find all");
 }
 
+/// Edges that lie along each other span no panel.
+void check_axes(const Detector& d) {
+  if (!d.fast_axis || !d.slow_axis) return;
+  const Vec3d fast = unit(*d.fast_axis), slow = unit(*d.slow_axis);
+  if (length(cross(fast, slow)) < 1e-6)
+    throw UsageError(
+        "the fast and slow axes of the detector (-fdet_vector, -sdet_vector) are parallel; a panel "
+        "needs two directions");
+}
+
 }  // namespace
 
 Resolved resolve(const Experiment& experiment) {
   const std::vector<std::string> wrong = description::out_of_range(experiment);
   if (!wrong.empty() && !experiment.quirks.implausible_numbers) throw UsageError(wrong.front());
+  if (!experiment.quirks.implausible_numbers) check_axes(experiment.detector);
   Resolved r = model::resolve(experiment);
   for (const std::string& sentence : wrong)
     r.warnings.push_back("Q-48: " + sentence +

@@ -50,14 +50,15 @@ class SafeSquares {
   /// Where the square of a pixel ends.
   static int end_of(int pixel) { return (pixel / side + 1) * side; }
 
-  SafeSquares(const Plan& plan, const PlanPanel& panel, const GridView& grid)
+  SafeSquares(const Plan& plan, const PlanPanel& panel, const GridView& grid,
+              const UntilStopped& until)
       : across_(panel.frame.fast_pixels / side + 1),
         safe_(static_cast<std::size_t>(across_) *
               static_cast<std::size_t>(panel.frame.slow_pixels / side + 1)) {
     if (panel.frame.curvature != Curvature::flat) return;
     tbb::parallel_for(std::size_t{0}, safe_.size(), [&](std::size_t index) {
       safe_[index] = is_safe(plan, panel, grid, static_cast<int>(index) % across_ * side,
-                             static_cast<int>(index) / across_ * side);
+                             static_cast<int>(index) / across_ * side, until);
     });
   }
 
@@ -68,7 +69,7 @@ class SafeSquares {
 
  private:
   static bool is_safe(const Plan& plan, const PlanPanel& panel, const GridView& grid, int fast,
-                      int slow) {
+                      int slow, const UntilStopped& until) {
     const PlanFrame& f = panel.frame;
     const double half_depth = panel.sensor.layer_step * (panel.sensor.layers - 1) / 2;
     const Vec3d middle = (f.pixel * (fast + side / 2.0)) * f.fast +
@@ -79,6 +80,7 @@ class SafeSquares {
     const double spread = reach / (distance - reach);
     const Vec3d direction = (1 / distance) * middle;
     for (const PlanRay& ray : plan.light.rays) {
+      if (!until.goes_on()) return false;
       const Vec3d q = ray.wavenumber * (direction - ray.incident);
       for (const Mat3d& axes : plan.lattice.orientations) {
         const Vec3d h = axes * q, edges{length(axes.a), length(axes.b), length(axes.c)};
@@ -99,7 +101,8 @@ std::optional<TableMiss> find_first_miss(const Plan& plan, int panel_number,
                                          const StopFlag& stopped) {
   const PlanPanel& panel = plan.panels[static_cast<std::size_t>(panel_number)];
   const GridView grid(plan.lattice.grid.get());
-  const SafeSquares safe(plan, panel, grid);
+  const UntilStopped until(stopped);
+  const SafeSquares safe(plan, panel, grid, until);
   const RegionOfInterest& roi = panel.roi;
   std::vector<std::optional<TableMiss>> misses(
       static_cast<std::size_t>(roi.slow_max - roi.slow_min + 1));
@@ -114,7 +117,7 @@ std::optional<TableMiss> find_first_miss(const Plan& plan, int panel_number,
             if (slow > first_row.load(std::memory_order_relaxed)) return;
             if (safe.holds(begin, slow)) continue;
             const int end = std::min(SafeSquares::end_of(begin), roi.fast_max + 1);
-            miss = first_miss_between(plan, panel, grid, begin, end, slow, UntilStopped(stopped));
+            miss = first_miss_between(plan, panel, grid, begin, end, slow, until);
           }
           if (!miss) continue;
           misses[static_cast<std::size_t>(slow - roi.slow_min)] = miss;

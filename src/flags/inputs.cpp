@@ -38,7 +38,7 @@ std::shared_ptr<StructureFactorGrid> read_cache(const std::string& path) {
 }
 
 bool keeps_nanobraggs_answer(const Request& request) {
-  return request.experiment.quirks == Quirks::compat();
+  return request.experiment.quirks.implausible_numbers;
 }
 
 /// A doubt about an input: an error, or, where nanoBragg's answer is kept, a notice.
@@ -196,8 +196,11 @@ void load_sources(Request& request) {
   beam.sources = io::read_source_list(
       request.source_file, {model::source_distance * unit(towards), 1, beam.wavelength_A},
       compat ? &implausible : nullptr);
-  for (const std::string& sentence : implausible)
-    request.warnings.push_back(sentence + "; it counts as in nanoBragg, -corrected refuses it");
+  if (!implausible.empty())
+    request.warnings.push_back(
+        implausible.front() + "; it counts as in nanoBragg, -corrected refuses it" +
+        (implausible.size() > 1 ? " (and " + std::to_string(implausible.size() - 1) + " more)"
+                                : ""));
   if (request.source_wavelength_from_cli)
     for (Source& source : beam.sources) source.wavelength_A = beam.wavelength_A;
 }

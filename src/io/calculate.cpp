@@ -1,6 +1,6 @@
 // Structure factors of a crystallographic model, to seed a simulation without measured data:
 // density of the atoms on a grid, FFT, plus a flat bulk solvent.  No anomalous scattering, no
-// overall scale, no anisotropic correction.  Measured amplitudes are reflections.cpp's.
+// overall scale, no anisotropic correction.  Measured amplitudes are reflection_file.cpp's.
 #include <algorithm>  // for copy, max, min
 #include <array>
 #include <cmath>  // for exp, lround, sqrt
@@ -9,7 +9,6 @@
 #include <cstdio>   // for snprintf
 #include <cstdlib>  // for abs
 #include <exception>
-#include <functional>  // for function
 #include <limits>
 #include <new>  // for bad_alloc
 #include <string>

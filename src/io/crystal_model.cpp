@@ -313,6 +313,14 @@ void check_cell(gemmi::UnitCell& cell, const std::string& path) {
                          " is impossible");
 }
 
+/// A file's own matrix of fractional coordinates must be that of its cell.
+void check_fractions(const gemmi::UnitCell& cell, const std::string& path) {
+  if (std::abs(cell.frac.mat.determinant() * cell.volume - 1) < 0.01) return;
+  throw InputError(path, 0,
+                   "its matrix of fractional coordinates (SCALE records, fract_transf_matrix) does "
+                   "not fit its unit cell: correct it or leave it out");
+}
+
 /// How far the operators turn the cell into another one.
 void check_cell_symmetry(const CrystalModel& model, const gemmi::GroupOps& operators,
                          const std::string& group, const std::string& path,
@@ -446,6 +454,7 @@ CrystalModel assemble(ReadModel read, const std::string& path, std::vector<std::
       model.cell.images.push_back(
           gemmi::Transform{gemmi::rot_as_mat33(op), gemmi::tran_as_vec3(op)});
   model.cell.cs_count = static_cast<short>(model.cell.images.size());
+  check_fractions(model.cell, path);
   check_cell_symmetry(model, read.symmetry.operators,
                       model.group ? model.group->xhm() : std::string("its operators"), path,
                       model.notes);
@@ -489,6 +498,8 @@ CrystalModel read_crystal_model(const std::string& path) {
       read.structure = read_pdb(input, notes);
     return assemble(std::move(read), path, std::move(notes));
   } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& e) {
     throw_input_error(path, e.what());

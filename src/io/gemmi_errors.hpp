@@ -1,12 +1,8 @@
 // How failures of gemmi become ours: one InputError that starts with the file and, when gemmi
 // knows it, the line.  Strings only: no gemmi type passes through here.
 #pragma once
-#include <algorithm>  // for replace
-#include <cctype>     // for isdigit
-#include <cerrno>
-#include <cstring>     // for strerror
-#include <filesystem>  // for is_directory
-#include <fstream>
+#include <algorithm>       // for replace
+#include <cctype>          // for isdigit
 #include <gemmi/util.hpp>  // for starts_with, ends_with
 #include <string>
 #include "nablabragg/error.hpp"  // for InputError
@@ -18,20 +14,6 @@ inline std::string printable(std::string text) {
   for (char& c : text)
     if (c < ' ' || c > '~') c = '?';
   return text;
-}
-
-/// Throws InputError when the file cannot be opened or is empty; gemmi's wording of this varies by
-/// reader.
-inline void require_readable(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored))
-    throw InputError(path, 0, "is a directory, not a file");
-  errno = 0;
-  if (!std::ifstream(path, std::ios::binary))
-    throw InputError(path, 0, std::string("cannot be opened: ") + std::strerror(errno));
-  if (std::filesystem::is_regular_file(path, ignored) &&
-      std::filesystem::file_size(path, ignored) == 0)
-    throw InputError(path, 0, "is empty");
 }
 
 /// Rethrows what gemmi, or a reader around it, reported about `path`.  CIF parsers say

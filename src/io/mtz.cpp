@@ -1,9 +1,10 @@
 // Amplitudes of MTZ files.
-#include <algorithm>
+#include <algorithm>  // for any_of
 #include <cctype>
 #include <cmath>
 #include <cstdint>
 #include <exception>
+#include <new>  // for bad_alloc
 #include <optional>
 #include <string>
 #include <string_view>
@@ -137,13 +138,15 @@ const Column* phase_of(const gemmi::Mtz& mtz, const Column& column) {
 }
 
 /// Coefficients of an electron density map have the type of amplitudes and are none of the crystal.
-/// What has a sigma was measured, be it on a wild type called WT.
+/// Where the name leaves a doubt, what has a sigma was measured, be it on a wild type called WT.
 bool is_map_coefficient(const gemmi::Mtz& mtz, const Column& column) {
-  if (column.type != 'F' || sigma_of(mtz, column)) return false;
+  if (column.type != 'F') return false;
   const std::string label = capitals(column.label);
-  for (const char* part : {"WT", "DELF", "FDEL", "FOFC", "FO-FC", "FODFC", "FO-DFC", "MFO", "FEM"})
-    if (contains(label, part)) return true;
-  return false;
+  const auto holds = [&](const char* part) { return contains(label, part); };
+  constexpr const char* sure[] = {"DELF", "FDEL", "FOFC", "FO-FC", "FODFC", "FO-DFC"};
+  if (label == "FWT" || std::any_of(std::begin(sure), std::end(sure), holds)) return true;
+  constexpr const char* likely[] = {"WT", "MFO", "FEM"};
+  return !sigma_of(mtz, column) && std::any_of(std::begin(likely), std::end(likely), holds);
 }
 
 /// The column of the other hand: "(+)" and "(-)", "plus" and "minus", "+" and "-" change places.
@@ -293,7 +296,8 @@ std::vector<StatedAmplitude> stated_amplitudes(const gemmi::Mtz& mtz, const Choi
     MillerIndex hkl{};
     for (std::size_t i = 0; i < 3; ++i) {
       const float index = mtz.data[at + i];
-      if (!(std::abs(index) <= static_cast<float>(max_index)))
+      if (!(std::abs(index) <= static_cast<float>(max_index)) ||
+          std::abs(index - std::round(index)) > 0.01F)
         throw InputError(file.path, 0,
                          "reflection " + std::to_string(row + 1) + " has no sensible Miller index");
       hkl[i] = static_cast<int>(std::lround(index));
@@ -350,6 +354,8 @@ ReflectionFile read_mtz(const InputBytes& input, const std::string& column) {
       throw InputError(file.path, 0, "no value is given in " + file.taken);
     file.reflections = expand_to_p1(stated, symmetry, file);
     return file;
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& e) {
     throw_input_error(file.path, e.what());
   }

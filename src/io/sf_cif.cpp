@@ -4,6 +4,7 @@
 #include <cmath>
 #include <exception>
 #include <map>
+#include <new>  // for bad_alloc
 #include <optional>
 #include <string>
 #include <string_view>
@@ -335,6 +336,8 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
         return file;
       }
     fail_without_item(blocks, file.path, column);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& e) {
     throw_input_error(file.path, e.what());
   }

@@ -3,7 +3,6 @@
 #include <array>
 #include <bit>  // for std::endian
 #include <cctype>
-#include <cmath>    // for std::isfinite
 #include <cstring>  // for memcpy
 #include <limits>
 

@@ -60,11 +60,18 @@ int stop_signal() { return first_signal; }
 
 void watch_stop_signals(void (*end)(int signal)) {
   if (pipe2(wake.data(), O_CLOEXEC | O_NONBLOCK) != 0) return;  // signals end it as ever
+  // Signals are for the other threads: a wait that one of them interrupts would not last.
+  sigset_t all, usual;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &usual);
+  bool watched = true;
   try {
     std::thread(wait_and_end, end).detach();
   } catch (const std::system_error&) {
-    return;
+    watched = false;
   }
+  pthread_sigmask(SIG_SETMASK, &usual, nullptr);
+  if (!watched) return;
   struct sigaction action {};
   action.sa_handler = handle;
   action.sa_flags = SA_RESTART;

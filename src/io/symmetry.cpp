@@ -175,6 +175,11 @@ std::vector<StatedAmplitude> merge_observations(const std::vector<Observation>& 
   std::vector<StatedAmplitude> means;
   for (const auto& [hkl, sum] : sums) {
     const double mean = sum.weighted / sum.weight;
+    if (!std::isfinite(mean))
+      throw InputError(file.path, 0,
+                       "its intensities and sigmas at " + std::to_string(hkl[0]) + ' ' +
+                           std::to_string(hkl[1]) + ' ' + std::to_string(hkl[2]) +
+                           " have no finite mean weighted by 1/sigma^2");
     if (mean < 0)
       ++file.negative;
     else

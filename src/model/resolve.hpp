@@ -86,7 +86,7 @@ void check(const BasicExperiment<Real>& e) {
   }
   if (e.crystal.mosflm_matrix && is_singular(*e.crystal.mosflm_matrix))
     throw UsageError(singular_matrix);
-  if (e.crystal.mosflm_matrix && e.quirks == Quirks::corrected())
+  if (e.crystal.mosflm_matrix && !e.quirks.implausible_numbers)
     if (const auto problem = no_crystals_matrix(*e.crystal.mosflm_matrix, e.beam.wavelength_A);
         !problem.empty())
       throw UsageError(problem);

@@ -342,6 +342,9 @@ Experiment parse(const std::vector<std::string>& arguments, const py::object& no
     if (!request.cache_message.empty() && !request.writes_cache) say(request.cache_message);
     for (const std::string& line : resolved.warnings) say(line);
     for (const std::string& line : flags::quirk_notices(request, resolved)) say(line);
+  } else {
+    // What was doubtful about the flags and files; the experiment itself knows the rest.
+    for (const std::string& line : request.warnings) warn(line);
   }
   return std::move(request.experiment);
 }

@@ -108,6 +108,16 @@ TEST(NumbersWithoutSense, AreRefusedWhenCorrectedAndTakenWithANoticeInCompat) {
   }
 }
 
+TEST_F(NumbersOnTheCommandLine, OfParallelAxesSpanNoPanel) {
+  const test::Outcome outcome = run(small +
+                                    "-corrected -fdet_vector 0 0 1 -sdet_vector 0 0 1 "
+                                    "-odet_vector 1 0 0 -floatfile f.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(outcome.err,
+            "nablabragg: error: the fast and slow axes of the detector (-fdet_vector, "
+            "-sdet_vector) are parallel; a panel needs two directions\n");
+}
+
 TEST_F(NumbersOnTheCommandLine, ThatAreRefusedLeaveNothingBehind) {
   for (const char* flags :
        {"-fluence -1e20", "-polar 95", "-energy 12.4", "-flux 1e12 -exposure -1"}) {

@@ -150,8 +150,8 @@ TEST_F(Stopping, IsAtOnceAtTheSecondControlC) {
     once = std::min(once, stop(line).seconds);
     twice = std::min(twice, stop(line, {SIGINT, SIGINT}).seconds);
   }
-  EXPECT_GT(once, 0.5);
-  EXPECT_LT(twice, 0.4);
+  // The first one is given 0.7 s to end the run in an orderly way.
+  EXPECT_LT(twice + 0.2, once);
 }
 
 TEST_F(Stopping, IsQuietWhenNobodyReadsTheOutputAnyMore) {

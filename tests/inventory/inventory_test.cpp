@@ -476,7 +476,7 @@ TEST(InventoryFile, OfAnotherKindOrVersionIsRefused) {
       }),
       HasSubstr("another version"));
   EXPECT_THAT(message_of<InputError>([&] { read_inventory(dir / "none"); }),
-              HasSubstr("cannot be opened"));
+              HasSubstr("none: No such file or directory"));
 }
 
 }  // namespace

@@ -277,6 +277,15 @@ def test_a_command_line_takes_the_cell_and_the_wavelength_of_its_file_and_says_s
         nb.parse("-cell 55 55 90 90 90 120 " + line)
 
 
+def test_doubts_of_a_command_line_are_warnings_unless_notices_are_asked_for():
+    line = "-cell 50 60 70 90 90 90 -default_F 10 -N 3 -detpixels 8 -energy_keV 12"
+    with pytest.warns(nb.SimulationWarning, match="-energy_keV says keV"):
+        nb.parse(line)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nb.parse(line, notices=[])
+
+
 def test_reflections_that_disagree_are_a_warning():
     hkl = np.array([[0, 0, 1], [1, 1, 1], [0, 0, 1]])
     with pytest.warns(nb.SimulationWarning, match="disagree, the first at 0 0 1; the last one counts"):

@@ -302,6 +302,9 @@ def test_parse_says_which_flags_have_no_effect():
 # ---- Ctrl-C
 
 
+SOON = 3  # seconds, on a machine that does much else; the work would take minutes
+
+
 def interrupted_after(call):
     """Seconds between Ctrl-C, pressed after 0.3, and the KeyboardInterrupt."""
     pressed = []
@@ -330,7 +333,7 @@ def test_ctrl_c_ends_the_wait_for_a_pipe_that_nobody_fills(tmp_path):
             lambda: nb.parse(f"-corrected -cell 50 60 70 90 90 90 -nocache -hkl {path}"),
             lambda: nb.calculate_structure_factors(path, 3),
         ):
-            assert interrupted_after(call) < 1
+            assert interrupted_after(call) < SOON
     finally:
         # Let the abandoned readers go.
         end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
@@ -354,10 +357,10 @@ def test_ctrl_c_stops_expensive_pixels_within_a_second(engine):
         structure_factors=1,
     )
     options = {"engine": engine}
-    assert interrupted_after(lambda: nb.simulate(expensive, **options)) < 1
-    assert interrupted_after(lambda: nb.value_and_gradient(expensive, 1.0, **options)) < 1
+    assert interrupted_after(lambda: nb.simulate(expensive, **options)) < SOON
+    assert interrupted_after(lambda: nb.value_and_gradient(expensive, 1.0, **options)) < SOON
     names = ["cell", "misset"]
-    assert interrupted_after(lambda: nb.jacobian(expensive, names, **options)) < 1
+    assert interrupted_after(lambda: nb.jacobian(expensive, names, **options)) < SOON
 
 
 def test_ctrl_c_stops_structure_factors_within_a_second(tmp_path):
@@ -367,7 +370,7 @@ def test_ctrl_c_stops_structure_factors_within_a_second(tmp_path):
         "ATOM      1  O   HOH A   1       0.000   0.000   0.000  1.00 10.00           O\n"
         "END\n"
     )
-    assert interrupted_after(lambda: nb.calculate_structure_factors(path, 0.8)) < 1
+    assert interrupted_after(lambda: nb.calculate_structure_factors(path, 0.8)) < SOON
 
 
 # ---- Every field

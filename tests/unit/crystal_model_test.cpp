@@ -194,6 +194,14 @@ TEST_F(CrystalModels, SayWhatOccupanciesAndTemperatureFactorsAreUnusual) {
               ElementsAre("all temperature factors are 0"));
 }
 
+TEST_F(CrystalModels, RefuseAMatrixOfFractionsThatIsNotOfTheCell) {
+  std::string scale;
+  for (const char* n : {"1", "2", "3"})
+    scale += "SCALE" + std::string(n) + "      0.000000  0.000000  0.000000        0.00000\n";
+  EXPECT_THAT(error_of(orthogonal + "P 1\n" + scale + zinc(axial)),
+              HasSubstr("its matrix of fractional coordinates (SCALE records"));
+}
+
 TEST_F(CrystalModels, RefuseACellWithoutTheSymmetryOfItsGroup) {
   EXPECT_EQ(error_of("CRYST1   30.000   32.000   34.000  90.00  95.00  90.00 P 21 21 21\n" +
                      zinc(general)),

@@ -239,6 +239,20 @@ TEST_F(ReflectionFiles, OfMtzWhoseSymmRecordsAreNoGroupAreRefused) {
             path + ": its 4 symmetry operations are not the whole of a group");
 }
 
+TEST_F(ReflectionFiles, OfMtzWithFractionalIndicesAreRefused) {
+  const std::string path = mtz({{"FP", 'F'}}, {{1.5, 2, 3, 7}});
+  EXPECT_EQ(message_of<InputError>([&] { read_mtz(path); }),
+            path + ": reflection 1 has no sensible Miller index");
+}
+
+TEST_F(ReflectionFiles, OfMtzNeverGiveMapCoefficientsWhateverStandsBehindThem) {
+  for (const char* label : {"FWT", "2FOFCWT", "DELFWT"})
+    EXPECT_THROW(read_mtz(mtz({{label, 'F'}, {"SIG", 'Q'}}, {{1, 2, 3, 7, 1}})), InputError)
+        << label;
+  EXPECT_EQ(read_mtz(mtz({{"F_WT", 'F'}, {"SIGF_WT", 'Q'}}, {{1, 2, 3, 7, 1}})).reflections.size(),
+            8u);
+}
+
 TEST_F(ReflectionFiles, OfMtzShowNoBytesThatATerminalWouldActOn) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "COLUMN FP", "COLUMN F\x1b[1m\xff       F 0 1 1");
@@ -449,6 +463,12 @@ TEST_F(ReflectionFiles, OfXdsKeepFriedelMatesApartWhereTheLawIsFalse) {
   EXPECT_TRUE(file.anomalous);
   EXPECT_EQ(by_index(file).at({1, -2, -3}), 10);
   EXPECT_EQ(by_index(file).at({-1, 2, 3}), 20);
+}
+
+TEST_F(ReflectionFiles, OfXdsWhoseMeansAreNotFiniteAreRefused) {
+  const std::string xds = dir.file("a", xds_header + "1 2 3 100 1e-200\n!END_OF_DATA\n");
+  EXPECT_NE(message_of<InputError>([&] { read_reflections(xds); }).find("no finite mean"),
+            std::string::npos);
 }
 
 TEST_F(ReflectionFiles, OfNegativeIntensitiesAloneAreRefused) {

@@ -111,7 +111,7 @@ class CpuLoaded final : public Loaded {
     std::vector<double> solid_angles(static_cast<std::size_t>(tiling.count()));
     anchored_ = others_ = 0;
     const auto render = [&](int index, const StopFlag& stopped) {
-      Tile tile{stopped};
+      Tile tile(stopped);
       tiling.fill(index, tile);
       TileSums sums;
       const WorkDone work = render_tile(ends, tile, sums);

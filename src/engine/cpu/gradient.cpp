@@ -129,7 +129,7 @@ PlanGradient CpuDerivatives::pull_back(const Pixels& pixels, std::span<const dou
     part.sink->adjoints = part.adjoint.get();
     part.sink->wants_table = plan_.lattice.grid != nullptr;
     for (int index = first; index < end; ++index) {
-      Tile tile{stopped};
+      Tile tile(stopped);
       Weights tile_weights{};
       bool lit = false;
       tiling.fill(index, tile);
@@ -165,7 +165,7 @@ void CpuDerivatives::push_forward(const Pixels& pixels, std::span<const Plan* co
       directions[i].push_back(
           {tangent, turns_crystal(*tangent), band_tangent(panels_[i].plan, *tangent)});
   for_each_part(tiling.count(), options_, [&](int index, const StopFlag& stopped) -> WorkDone {
-    Tile tile{stopped};
+    Tile tile(stopped);
     Weights ones{};
     std::vector<std::pair<std::size_t, std::size_t>> places;
     tiling.fill(index, tile);

@@ -22,6 +22,9 @@ struct Tile {
   // Of each block: the middle, how far its pixels lie from it, how many are wanted
   alignas(64) std::array<double, tile_blocks> middle_fast, middle_slow, half_fast, half_slow;
   std::array<int, tile_blocks> pixels;
+
+  /// Only the numbers above are set: what is filled is not filled twice.
+  explicit Tile(const StopFlag& stop) : stopped(stop) {}
 };
 
 struct TileSums {

@@ -387,66 +387,62 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 
       Phase phase(p, tile, anchors, first);
       Wide sum(0);
-      // In pieces, so that a look at whether to stop costs the loop over few samples nothing.
-      constexpr size_t piece = 4096;
-      for (size_t next = 0; next < p.samples.size(); next += piece) {
-        if (!until.goes_on()) return;
-        for (const Sample& at :
-             std::span(p.samples).subspan(next, std::min(piece, p.samples.size() - next))) {
-          const Spot<Parts> spot = phase.place(p, tile, first, at);
+      for (const Sample& at : p.samples) {
+        // A pixel with one sub-pixel is soon done.
+        if (at.sub_slow != 0 && at.sub_fast == 0 && !until.goes_on()) [[unlikely]]
+          return;
+        const Spot<Parts> spot = phase.place(p, tile, first, at);
 
-          // Solid angle, capture and polarization of this spot of the sensor
-          const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
-          const bool very_first = first_chunk && first_spot && at.layer == 0;
-          Narrow omega(1.0f), capture(1.0f);
-          if (very_first) {
-            Narrow once(1.0f);
-            if (!factors.each_omega) {
-              once = factors.solid_angle_of(spot, 0);
-              (Wide(static_cast<double>(samples)) * widen(once))
-                  .store(out.solid_angle.data() + first);
-            }
-            if (factors.one_polarization) once = once * factors.first_polarization_of(spot);
-            once.store(gathered.once.data() + first);
+        // Solid angle, capture and polarization of this spot of the sensor
+        const bool first_spot = at.sub_slow == 0 && at.sub_fast == 0;
+        const bool very_first = first_chunk && first_spot && at.layer == 0;
+        Narrow omega(1.0f), capture(1.0f);
+        if (very_first) {
+          Narrow once(1.0f);
+          if (!factors.each_omega) {
+            once = factors.solid_angle_of(spot, 0);
+            (Wide(static_cast<double>(samples)) * widen(once))
+                .store(out.solid_angle.data() + first);
           }
-          if (factors.each_omega) {
-            omega = factors.solid_angle_of(spot, at.layer);
-            if (first_chunk) keep(widen(omega), very_first, out.solid_angle, first);
-          }
-          if (factors.each_capture) {
-            capture = factors.capture_of(spot, at.layer);
-          } else if (factors.one_capture && first_chunk && first_spot &&
-                     at.layer == factors.sensor.layers - 1) {
-            factors.capture_of(spot, at.layer).store(gathered.captures.data() + first);
-          }
-          if (p.ray_factors) {
-            for (int i = 0; i < chunk.beams; ++i) {
-              const Beam&
-                  beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
-              Narrow factor(1.0f);
-              if (factors.each_polarization)
-                factor = factors.polarization_of(spot, single<Parts>(beam.incident),
-                                                 single<Parts>(beam.magnetic));
-              factor = single<Parts>(beam.weight) * factor;
-              if constexpr (phases == Phases::wide)
-                if (plan.dmin > 0)
-                  factor = factor *
-                           narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
-              factor.store(beam_factors.values[i]);
-            }
-          }
-
-          const LitSpot lit{p, tile, first, at, chunk};
-          Narrow terms;
-          if constexpr (rays == Rays::in_bands)
-            terms = sum_of_bands<lookup>(lit, phase, reached, beam_factors,
-                                         wanted_pixels(tile, blocks), out.skipped);
-          else
-            terms = sum_of_steps<Shape, lookup>(lit, phase, reached, beam_factors);
-          if (factors.each_omega) terms = terms * omega;
-          if (factors.each_capture) terms = terms * capture;
-          sum = sum + widen(terms);
+          if (factors.one_polarization) once = once * factors.first_polarization_of(spot);
+          once.store(gathered.once.data() + first);
         }
+        if (factors.each_omega) {
+          omega = factors.solid_angle_of(spot, at.layer);
+          if (first_chunk) keep(widen(omega), very_first, out.solid_angle, first);
+        }
+        if (factors.each_capture) {
+          capture = factors.capture_of(spot, at.layer);
+        } else if (factors.one_capture && first_chunk && first_spot &&
+                   at.layer == factors.sensor.layers - 1) {
+          factors.capture_of(spot, at.layer).store(gathered.captures.data() + first);
+        }
+        if (p.ray_factors) {
+          for (int i = 0; i < chunk.beams; ++i) {
+            const Beam&
+                beam = p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(i)];
+            Narrow factor(1.0f);
+            if (factors.each_polarization)
+              factor = factors.polarization_of(spot, single<Parts>(beam.incident),
+                                               single<Parts>(beam.magnetic));
+            factor = single<Parts>(beam.weight) * factor;
+            if constexpr (phases == Phases::wide)
+              if (plan.dmin > 0)
+                factor = factor * narrow(select(phase.within_dmin(p, beam), Double(1), Double(0)));
+            factor.store(beam_factors.values[i]);
+          }
+        }
+
+        const LitSpot lit{p, tile, first, at, chunk};
+        Narrow terms;
+        if constexpr (rays == Rays::in_bands)
+          terms = sum_of_bands<lookup>(lit, phase, reached, beam_factors,
+                                       wanted_pixels(tile, blocks), out.skipped);
+        else
+          terms = sum_of_steps<Shape, lookup>(lit, phase, reached, beam_factors);
+        if (factors.each_omega) terms = terms * omega;
+        if (factors.each_capture) terms = terms * capture;
+        sum = sum + widen(terms);
       }
       if (!first_chunk) sum = sum + Wide::load(gathered.sums.data() + first);
       if (last_chunk)

@@ -14,6 +14,12 @@ _OPTIONS = """
     """
 
 
+def options_of(arguments):
+    """Those of a function's arguments that say how to compute, in a dict."""
+    names = ("dtype", "threads", "pixels", "progress", "engine", "device", "summation")
+    return {name: arguments[name] for name in names}
+
+
 def _with_options(function):
     function.__doc__ = (function.__doc__ or "") + _OPTIONS  # python -OO leaves none
     return function
@@ -52,18 +58,7 @@ def simulate(
     SimulationWarning.  Raises UsageError for a description of no experiment and for a pixel that is
     not on the panel.
     """
-    return _core.simulate(
-        experiment,
-        dict(
-            dtype=dtype,
-            threads=threads,
-            pixels=pixels,
-            progress=progress,
-            engine=engine,
-            device=device,
-            summation=summation,
-        ),
-    )
+    return _core.simulate(experiment, options_of(locals()))
 
 
 @_with_options
@@ -89,19 +84,7 @@ def value_and_gradient(
     loss : array (slow, fast), or a function
         the weights w of sum(w * image); or a function image -> (value, dvalue/dimage), called once
         with the float64 image"""
-    return _core.value_and_gradient(
-        experiment,
-        loss,
-        dict(
-            dtype=dtype,
-            threads=threads,
-            pixels=pixels,
-            progress=progress,
-            engine=engine,
-            device=device,
-            summation=summation,
-        ),
-    )
+    return _core.value_and_gradient(experiment, loss, options_of(locals()))
 
 
 @_with_options
@@ -120,19 +103,7 @@ def vjp(
     """Weights x Jacobian: the gradient of sum(weights * image) as value_and_gradient() gives it.
 
     weights : array (slow, fast)"""
-    return _core.vjp(
-        experiment,
-        weights,
-        dict(
-            dtype=dtype,
-            threads=threads,
-            pixels=pixels,
-            progress=progress,
-            engine=engine,
-            device=device,
-            summation=summation,
-        ),
-    )
+    return _core.vjp(experiment, weights, options_of(locals()))
 
 
 @_with_options
@@ -154,19 +125,7 @@ def jvp(
 
     direction : dict of name to number or array
         of some of experiment.parameters, in their shapes and units; F on the table's box"""
-    return _core.jvp(
-        experiment,
-        direction,
-        dict(
-            dtype=dtype,
-            threads=threads,
-            pixels=pixels,
-            progress=progress,
-            engine=engine,
-            device=device,
-            summation=summation,
-        ),
-    )
+    return _core.jvp(experiment, direction, options_of(locals()))
 
 
 def write_png(path, greys):

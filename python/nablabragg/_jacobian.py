@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nablabragg import _core
+from nablabragg._compute import options_of
 
 
 class Jacobian(NamedTuple):
@@ -43,18 +44,4 @@ def jacobian(
 
     The columns are in the order of the names.  Raises UsageError for names and pixels that do not exist.
     """
-    return Jacobian(
-        *_core.jacobian(
-            experiment,
-            names,
-            dict(
-                dtype=dtype,
-                threads=threads,
-                pixels=pixels,
-                progress=progress,
-                engine=engine,
-                device=device,
-                summation=summation,
-            ),
-        )
-    )
+    return Jacobian(*_core.jacobian(experiment, names, options_of(locals())))

@@ -150,15 +150,17 @@ std::optional<Cost> cost_of(const Plan& plan, const engine::Pixels& pixels,
   return cost;
 }
 
-std::string costly_oversampling(const Experiment& experiment, const Plan& plan,
-                                const engine::Pixels& pixels, const ComputeOptions& options) {
-  const bool automatic = experiment.sampling.oversample <= 0 && plan.oversample > 1;
-  if (!automatic || (!pixels.all && pixels.list.empty())) return {};
+namespace {
+
+/// Of oversampling that was left to the program.
+std::string costly_oversampling(const Plan& plan, const engine::Pixels& pixels,
+                                const ComputeOptions& options) {
+  if (plan.oversample <= 1 || (!pixels.all && pixels.list.empty())) return {};
   const std::optional<Cost> cost = cost_of(plan, pixels, options);
   if (!cost || cost->seconds <= longest_unasked_s) return {};
   char steps[32];
   std::snprintf(steps, sizeof steps, "%.2g", cost->steps);
-  const bool fringes = experiment.crystal.shape != CrystalShape::gauss;
+  const bool fringes = plan.lattice.shape != CrystalShape::gauss;
   return "the automatic oversampling (" + std::to_string(plan.oversample) + "-fold) asks for " +
          steps + " steps, about " + in_words(cost->seconds) +
          " on this machine; give the sub-pixels (-oversample)" +
@@ -166,19 +168,30 @@ std::string costly_oversampling(const Experiment& experiment, const Plan& plan,
          ", or the number of mosaic blocks and the cells of one (-blocks and -N, or -block_size)";
 }
 
+void check(bool automatic, const Quirks& quirks, const Plan& plan, const engine::Pixels& pixels,
+           const ComputeOptions& options) {
+  if (!automatic || quirks.any_cost) return;
+  const std::string problem = costly_oversampling(plan, pixels, options);
+  if (!problem.empty()) throw UsageError(problem);
+}
+
+bool is_automatic(const Experiment& experiment) { return experiment.sampling.oversample <= 0; }
+
+}  // namespace
+
+std::string costly_oversampling(const Experiment& experiment, const Plan& plan,
+                                const engine::Pixels& pixels, const ComputeOptions& options) {
+  return is_automatic(experiment) ? costly_oversampling(plan, pixels, options) : std::string();
+}
+
 void check_cost(const Experiment& experiment, const Plan& plan, const engine::Pixels& pixels,
                 const ComputeOptions& options) {
-  if (experiment.quirks.any_cost) return;
-  const std::string problem = costly_oversampling(experiment, plan, pixels, options);
-  if (!problem.empty()) throw UsageError(problem);
+  check(is_automatic(experiment), experiment.quirks, plan, pixels, options);
 }
 
 void check_cost(const SettledExperiment& settled, const Plan& plan, const engine::Pixels& pixels,
                 const ComputeOptions& options) {
-  if (!settled.oversample_is_automatic()) return;
-  Experiment as_stated = settled.experiment();
-  as_stated.sampling.oversample = 0;
-  check_cost(as_stated, plan, pixels, options);
+  check(settled.oversample_is_automatic(), settled.experiment().quirks, plan, pixels, options);
 }
 
 }  // namespace nablabragg

@@ -1,20 +1,16 @@
 // What is said of an image that holds NaN or infinity.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>  // for snprintf
 #include <limits>
 
+#include "description/digits.hpp"
 #include "nablabragg/simulate.hpp"
 
 namespace nablabragg {
 
 namespace {
 
-std::string digits(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", x);
-  return text;
-}
+using description::digits;
 
 double largest_amplitude(const StructureFactors& factors) {
   double largest = std::abs(factors.default_F);

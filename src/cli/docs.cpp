@@ -193,10 +193,7 @@ void help_command(const std::vector<std::string>& arguments, std::ostream& out) 
       print_flag(*flag, out);
       continue;
     }
-    const std::string_view near = flags::nearest_spelling(word);
-    throw UsageError("there is no flag " + word + " to help with" +
-                     (near.empty() ? std::string("; nablabragg -help lists all flags")
-                                   : "; did you mean " + std::string(near) + '?'));
+    throw UsageError("there is no flag " + word + " to help with" + flags::suggestion(word));
   }
 }
 

@@ -37,20 +37,14 @@ struct FcalcRequest {
   io::BulkSolvent solvent;
 };
 
-std::string extension_of(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
-
-bool is_mtz(const std::string& path) { return extension_of(path) == ".mtz"; }
+bool is_mtz(const std::string& path) { return ending_of(path) == ".mtz"; }
 
 /// A file whose name promises another format would mislead whoever opens it.
 void check_format(const std::string& output) {
   constexpr std::array others{".cif", ".mmcif", ".pdb", ".ent", ".gz",  ".bz2", ".xz",  ".zip",
                               ".sca", ".fcf",   ".ins", ".res", ".img", ".cbf", ".png", ".pgm",
                               ".h5",  ".nxs",   ".npy", ".bin", ".mat", ".json"};
-  const std::string extension = extension_of(output);
+  const std::string extension = ending_of(output);
   if (std::find(others.begin(), others.end(), extension) != others.end())
     throw UsageError("fcalc writes no " + extension + " file, only text (h k l F) and .mtz: " +
                      "give -o " + io::in_quotes(output) + " another name");

@@ -23,13 +23,6 @@ struct Written {
   std::string name;
 };
 
-std::string ending_of(const std::string& name) {
-  std::string ending = fs::path(name).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return ending;
-}
-
 bool promises_another_format(const Written& file) {
   const std::string ending = ending_of(file.name);
   return ending != file.ending &&
@@ -44,6 +37,13 @@ std::string sentence(const Written& file) {
 }
 
 }  // namespace
+
+std::string ending_of(const std::string& name) {
+  std::string ending = fs::path(name).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return ending;
+}
 
 bool wanted(const flags::Request& request, const flags::OutputName& file) {
   return file.on && (file.named || request.experiment.quirks.unnamed_files);

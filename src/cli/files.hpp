@@ -19,6 +19,9 @@ bool wanted(const flags::Request& request, const flags::OutputName& file);
 /// io::check_distinct(), also of what standard output and standard error are redirected to.
 void check_files(const std::vector<io::NamedFile>& inputs, std::vector<io::NamedFile> outputs);
 
+/// ".mtz" of "A.MTZ".
+std::string ending_of(const std::string& name);
+
 /// A name whose ending promises another format than the file will have: an error, or with compat a
 /// line for each of nanoBragg's own outputs.
 std::vector<std::string> check_endings(const flags::Request& request);

@@ -6,6 +6,7 @@
 // docs/gradients.md and python/nablabragg/__init__.pyi are held against them by tests.
 #pragma once
 #include "description/field.hpp"
+#include "nablabragg/plausible.hpp"
 
 namespace nablabragg::description {
 
@@ -45,8 +46,8 @@ inline bool has_blocks(const Experiment& e) { return e.crystal.blocks != 1; }
 
 /// [Angstrom]
 inline constexpr Range wavelengths{
-    .from = 0.01,
-    .to = 100,
+    .from = plausible::shortest_wavelength_A,
+    .to = plausible::longest_wavelength_A,
     .below = "did you mean metres? wavelengths are in Angstrom",
     .above = "did you mean keV? energies are in eV, wavelengths in Angstrom"};
 

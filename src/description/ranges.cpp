@@ -2,20 +2,14 @@
 
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <string_view>
 
+#include "description/digits.hpp"
 #include "description/fields.hpp"
 
 namespace nablabragg::description {
 
 namespace {
-
-std::string digits(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", x);
-  return text;
-}
 
 std::string_view in_words(std::string_view unit) {
   if (unit == "A") return "Angstrom";
@@ -24,7 +18,7 @@ std::string_view in_words(std::string_view unit) {
 }
 std::string with_unit(double x, const char* unit) {
   const std::string_view words = in_words(unit);
-  return digits(x) + (words.empty() ? "" : " ") + std::string(words);
+  return digits(x, 6) + (words.empty() ? "" : " ") + std::string(words);
 }
 
 /// What the numbers of a vector or cell are called.
@@ -144,7 +138,7 @@ std::string what_must_be(const Range& range, const char* unit) {
   if (range.direction) return "must be a direction";
   const bool has_from = range.from > -Range::infinity, has_to = range.to < Range::infinity;
   if (has_from && has_to)
-    return "must be between " + digits(range.from) + " and " + with_unit(range.to, unit);
+    return "must be between " + digits(range.from, 6) + " and " + with_unit(range.to, unit);
   if (range.or_infinity) return "must be at least " + with_unit(range.from, unit) + ", or infinite";
   if (has_to) return "must be at most " + with_unit(range.to, unit);
   if (!has_from) return "must be a finite number";

@@ -2,19 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
+#include "description/digits.hpp"
 #include "description/ranges.hpp"
 
 namespace nablabragg {
 
 namespace {
 
-std::string digits(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", x);
-  return text;
-}
+using description::digits;
 
 /// A beam centre in pixels or micrometres is far off a panel that nobody turned away.
 void look_at_beam_spot(const Experiment& e, const Resolved& r, std::vector<std::string>& said) {

@@ -6,9 +6,6 @@
 
 namespace nablabragg::description {
 
-/// Differences that are worth a word, and those of another crystal.
-constexpr double notable_cell_difference = 0.01, other_cell_difference = 0.05;
-
 /// a b c [Angstrom] alpha beta gamma [degree].
 UnitCell unit_cell(const std::array<double, 6>& numbers);
 

@@ -32,10 +32,7 @@ constexpr std::array ignored_flags = {IgnoredFlag{"-hdiv", "-hdivrange"},
                                       IgnoredFlag{"-dispstep", "-dispsteps"}};
 
 [[noreturn]] void fail_unknown(const std::string& argument) {
-  const std::string_view near = nearest_spelling(argument);
-  throw UsageError("unknown flag " + argument +
-                   (near.empty() ? std::string("; nablabragg -help lists all flags")
-                                 : "; did you mean " + std::string(near) + '?'));
+  throw UsageError("unknown flag " + argument + suggestion(argument));
 }
 
 /// How many arguments after position `at` belong to the flag there.

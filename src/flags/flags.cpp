@@ -570,4 +570,10 @@ std::string_view nearest_spelling(std::string_view argument) {
   return best;
 }
 
+std::string suggestion(std::string_view argument) {
+  const std::string_view near = nearest_spelling(argument);
+  return near.empty() ? "; nablabragg -help lists all flags"
+                      : "; did you mean " + std::string(near) + '?';
+}
+
 }  // namespace nablabragg::flags

@@ -68,4 +68,8 @@ bool is_number(const std::string& text);
 /// changes; empty when none is near.
 std::string_view nearest_spelling(std::string_view argument);
 
+/// "; did you mean -lambda?", or where all flags are listed: the end of a sentence about a word
+/// that is no flag.
+std::string suggestion(std::string_view argument);
+
 }  // namespace nablabragg::flags

@@ -11,6 +11,7 @@
 
 #include "nablabragg/conventions.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/plausible.hpp"
 #include "nablabragg/units.hpp"
 
 namespace nablabragg::flags {
@@ -25,7 +26,7 @@ constexpr std::array<std::string_view, 3> degree{"deg", "degree", "degrees"};
 constexpr std::array<std::string_view, 3> px{"px", "pixel", "pixels"};
 // No instrument reaches these; what lies beyond them makes images of infinities.
 constexpr double most_mm = 1e6, most_px = 1e7, most_degrees = 1e6;
-constexpr double noticed = 0.01, refused = 0.05;
+using plausible::notable_difference, plausible::refused_difference;
 const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
 
 bool is_compat(const Experiment& e) { return e.quirks.header_keys_by_substring; }
@@ -116,8 +117,8 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        [](const E& e) { return e.detector.close_distance_mm; }},
       {{"WAVELENGTH"},
        angstrom,
-       0.01,
-       100,
+       plausible::shortest_wavelength_A,
+       plausible::longest_wavelength_A,
        {"-lambda", "-energy"},
        {},
        [](E& e, double x, const File&, bool) { e.beam.wavelength_A = x; },
@@ -346,7 +347,7 @@ void ImageHeaders::compare(const Header& header, Request& request) const {
     const double edge = e.detector.pixel_mm * std::max(file.fast_pixels, file.slow_pixels);
     const double off = centre ? std::abs(*got - expected) / edge
                               : relative_difference(*got, expected);
-    if (!(off > noticed)) continue;
+    if (!(off > notable_difference)) continue;
     const FlagUse* const flag = last_of(number->flags);
     const std::string says = fmt::format("says {}={:g}", key, value);
     if (!flag) {
@@ -357,7 +358,7 @@ void ImageHeaders::compare(const Header& header, Request& request) const {
     }
     const std::string means = fmt::format("{} means {:g} {}", flag->spelling, *got,
                                           number->units.back());
-    if (number->certain && off > refused && flag < header.use && !is_compat(e))
+    if (number->certain && off > refused_difference && flag < header.use && !is_compat(e))
       throw InputError(file.path, 0,
                        fmt::format("{} where {}, more than 5 % apart; leave one out, or give {} "
                                    "after {} if it is meant",
@@ -419,10 +420,10 @@ std::vector<std::string> contradictions(const io::SmvFile& measured, const Exper
     const auto value = stated(key, units);
     if (!value || *value == 0) return;  // 0: not known to who wrote it
     const double off = relative_difference(*value, got);
-    if (!(off > noticed)) return;
+    if (!(off > notable_difference)) return;
     const std::string sentence = fmt::format("says {}={:g} where the model has {:g}", key, *value,
                                              got);
-    if (certain && off > refused && !is_compat(model))
+    if (certain && off > refused_difference && !is_compat(model))
       throw InputError(measured.path, 0,
                        sentence + ", more than 5 % apart; give the model what the image says");
     found.push_back(measured.path + ": " + sentence);
@@ -431,7 +432,8 @@ std::vector<std::string> contradictions(const io::SmvFile& measured, const Exper
   compare("PIXEL_SIZE", mm, panel.pixel * 1000, true);
   compare("DISTANCE", mm, panel.distance * 1000, false);
   compare("OSC_RANGE", degree, units::degrees_from_radians(resolved.scan.range), false);
-  if (const auto phi = stated("PHI", degree); phi && std::abs(*phi - model.scan.phi_deg) > noticed)
+  if (const auto phi = stated("PHI", degree);
+      phi && std::abs(*phi - model.scan.phi_deg) > notable_difference)
     found.push_back(fmt::format("{}: says PHI={:g} where the model has {:g}", measured.path, *phi,
                                 model.scan.phi_deg));
 
@@ -445,7 +447,7 @@ std::vector<std::string> contradictions(const io::SmvFile& measured, const Exper
                           const char* hint) {
     const auto x = stated(x_key, mm), y = stated(y_key, mm);
     if (!x || !y) return false;
-    if (std::max(std::abs(*x - x_mm), std::abs(*y - y_mm)) > noticed * edge_mm)
+    if (std::max(std::abs(*x - x_mm), std::abs(*y - y_mm)) > notable_difference * edge_mm)
       found.push_back(
           fmt::format("{}: says {}={:g} and {}={:g} where the model has {:g} and {:g}{}",
                       measured.path, x_key, *x, y_key, *y, x_mm, y_mm, hint));

@@ -15,6 +15,7 @@
 #include "model/resolve.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 
 namespace nablabragg::flags {
@@ -49,10 +50,11 @@ void doubt(Request& request, const std::string& path, const std::string& problem
 
 /// The wavelength that the data were measured at.
 void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
-  constexpr double shortest_A = 0.01, longest_A = 100, notable = 0.01;
   const double measured_A = file.wavelength_A;
   double& wavelength_A = request.experiment.beam.wavelength_A;
-  if (!(measured_A >= shortest_A && measured_A <= longest_A)) return;
+  if (!(measured_A >= plausible::shortest_wavelength_A &&
+        measured_A <= plausible::longest_wavelength_A))
+    return;
   const std::string measured = fmt::format("{}: was measured at {:g} Angstrom", file.path,
                                            measured_A);
   if (!request.wavelength_given && request.source_file.empty() &&
@@ -60,7 +62,7 @@ void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
     wavelength_A = measured_A;
     request.warnings.push_back(measured +
                                ", which is taken as the wavelength; -lambda sets another");
-  } else if (std::abs(wavelength_A / measured_A - 1) > notable &&
+  } else if (std::abs(wavelength_A / measured_A - 1) > plausible::notable_difference &&
              (!request.wavelength_given || file.anomalous) && request.source_file.empty()) {
     request.warnings.push_back(measured +
                                fmt::format(", and the wavelength is {:g}", wavelength_A));
@@ -83,9 +85,8 @@ void use_cell_of(const io::ReflectionFile& file, Request& request) {
   Crystal& crystal = request.experiment.crystal;
   const UnitCell held = description::unit_cell(*file.cell);
   if (!crystal.cell && !crystal.mosflm_matrix) {
-    constexpr double shortest_A = 2, longest_A = 10000;
     for (const double edge_A : {held.a_A, held.b_A, held.c_A})
-      if (edge_A < shortest_A || edge_A > longest_A)
+      if (edge_A < plausible::shortest_edge_A || edge_A > plausible::longest_edge_A)
         throw InputError(file.path, 0,
                          "says that its cell is " + description::text_of(held) +
                              ", which no crystal has; give -cell after -hkl");
@@ -96,11 +97,11 @@ void use_cell_of(const io::ReflectionFile& file, Request& request) {
   }
   const UnitCell given = cell_of(request.experiment);
   const double difference = description::cell_difference(given, held);
-  if (difference <= description::notable_cell_difference) return;
+  if (difference <= plausible::notable_difference) return;
   const std::string problem = fmt::format(
       "is of the cell {}, and {} gives {}, {:.1f} % from it", description::text_of(held),
       crystal.cell ? "-cell" : "-mat", description::text_of(given), 100 * difference);
-  if (difference > description::other_cell_difference && !request.cell_follows_hkl)
+  if (difference > plausible::refused_difference && !request.cell_follows_hkl)
     doubt(request, file.path, problem + "; for isomorphous data give -cell after -hkl");
   else
     request.warnings.push_back(file.path + ": " + problem);
@@ -168,7 +169,7 @@ void load_matrix(Request& request) {
   matrix_alone.crystal.cell.reset();
   const UnitCell held = description::unit_cell(*file.cell), made = cell_of(matrix_alone);
   const double difference = description::cell_difference(made, held);
-  if (difference <= description::notable_cell_difference) return;
+  if (difference <= plausible::notable_difference) return;
   std::string problem = fmt::format(
       "its matrix makes the cell {} at {:g} Angstrom, and the file says {}, {:.1f} % from it",
       description::text_of(made), e.beam.wavelength_A, description::text_of(held),
@@ -177,10 +178,9 @@ void load_matrix(Request& request) {
   const double fitting_A = e.beam.wavelength_A *
                            std::cbrt(description::volume_A3(held) / description::volume_A3(made));
   matrix_alone.beam.wavelength_A = fitting_A;
-  if (description::cell_difference(cell_of(matrix_alone), held) <=
-      description::notable_cell_difference)
+  if (description::cell_difference(cell_of(matrix_alone), held) <= plausible::notable_difference)
     problem += fmt::format("; it fits -lambda {:.6g}", fitting_A);
-  if (difference > description::other_cell_difference)
+  if (difference > plausible::refused_difference)
     doubt(request, path, problem);
   else
     request.warnings.push_back(path + ": " + problem);

@@ -18,6 +18,7 @@
 #include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
 #include "io/small_structure.hpp"
+#include "io/trimmed.hpp"
 
 namespace nablabragg::io {
 namespace {
@@ -78,12 +79,6 @@ constexpr Columns anisou_columns[] = {{28, 35, "U11"}, {35, 42, "U22"}, {42, 49,
                                       {49, 56, "U12"}, {56, 63, "U13"}, {63, 70, "U23"}};
 constexpr Columns matrix_columns[] = {
     {10, 20, "column 1"}, {20, 30, "column 2"}, {30, 40, "column 3"}, {45, 55, "shift"}};
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
-}
 
 std::string_view columns_of(std::string_view line, std::size_t begin, std::size_t end) {
   return begin < line.size() ? trimmed(line.substr(begin, end - begin)) : std::string_view();

@@ -11,6 +11,7 @@
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "io/text_lines.hpp"
+#include "io/trimmed.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
@@ -245,30 +246,24 @@ struct ShelxLine {
   int batch;
 };
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(' ');
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
-}
-
 std::optional<ShelxLine> parse_shelx(std::string_view line) {
   constexpr std::size_t index_width = 4, value_width = 8, least = 3 * index_width + 2 * value_width;
   if (line.size() < least) return std::nullopt;
   ShelxLine result{};
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::string_view field = line.substr(axis * index_width, index_width);
-    const auto index = parse_number<int>(trimmed(field));
+    const auto index = parse_number<int>(trimmed(field, " "));
     if (!index || field.back() == ' ') return std::nullopt;
     result.hkl[axis] = *index;
   }
   for (std::size_t i = 0; i < 2; ++i) {
     const std::string_view field = line.substr(3 * index_width + i * value_width, value_width);
-    const auto number = parse_number<double>(trimmed(field));
+    const auto number = parse_number<double>(trimmed(field, " "));
     if (!number || field.back() == ' ' || field.find('.') == std::string_view::npos)
       return std::nullopt;
     (i == 0 ? result.value : result.sigma) = *number;
   }
-  const std::string_view batch = trimmed(line.substr(least, index_width));
+  const std::string_view batch = trimmed(line.substr(least, index_width), " ");
   if (!batch.empty()) {
     const auto number = parse_number<int>(batch);
     if (!number) return std::nullopt;
@@ -297,7 +292,7 @@ std::optional<ReflectionFile> read_shelx(const std::string& path, std::string_vi
   while (lines.next()) {
     const auto line = parse_shelx(lines.line());
     // A line of zeros ends the list, and so does a blank one; what follows is SHELXL's own.
-    if (!line && (ended || (trimmed(lines.line()).empty() && rows > 0))) break;
+    if (!line && (ended || (trimmed(lines.line(), " ").empty() && rows > 0))) break;
     if (!line) return std::nullopt;
     ended = line->hkl == MillerIndex{};
     if (ended && (line->value != 0 || line->sigma != 0)) return std::nullopt;

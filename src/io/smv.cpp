@@ -9,6 +9,7 @@
 #include "io/atomic_file.hpp"
 #include "io/input_bytes.hpp"
 #include "io/text_lines.hpp"
+#include "io/trimmed.hpp"
 #include "io/write_rows.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
@@ -20,14 +21,7 @@ static_assert(std::endian::native == std::endian::little,
 
 namespace {
 
-constexpr std::string_view blanks = " \t\r\n\v\f";
 constexpr std::size_t usual_header_bytes = 512, most_header_bytes = std::size_t{1} << 20;
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(blanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
-}
 
 /// Without what pads it: a brace closes the header where an entry would begin, the last such one,
 /// since values may hold braces, on lines of their own, too.

@@ -7,6 +7,7 @@
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/plausible.hpp"
 #include "nablabragg/units.hpp"
 
 namespace nablabragg::io {
@@ -82,7 +83,8 @@ std::vector<Source> read_source_list(const std::string& path, const Source& defa
       source.wavelength_A = to_angstrom(metres);
       if (!(metres > 0) || !std::isfinite(source.wavelength_A))
         throw InputError(path, lines.number(), in_metres);
-      if (source.wavelength_A < 0.01 || source.wavelength_A > 100)
+      if (source.wavelength_A < plausible::shortest_wavelength_A ||
+          source.wavelength_A > plausible::longest_wavelength_A)
         refuse(in_metres + meant(metres), wavelength_said);
     }
     sources.push_back(source);

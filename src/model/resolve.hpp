@@ -15,6 +15,7 @@
 #include "model/value_of.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment.hpp"
+#include "nablabragg/plausible.hpp"
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/units.hpp"
 
@@ -34,14 +35,13 @@ bool is_singular(const Mat3<Real>& m) {
 /// Empty: one may.
 template <class Real>
 std::string no_crystals_matrix(const Mat3<Real>& matrix, const Real& wavelength_A) {
-  constexpr double shortest_A = 2, longest_A = 10000;
   const auto axes = axes_from_reciprocal<Real>(
       reciprocal_from_mosflm(matrix, Real(1e-10) * wavelength_A), nullptr, Real(0));
   if (!(axes.volume_A3 > Real(0)))
     return "the axes of the A matrix are left-handed; turn the sign of one of its columns";
   for (const auto& axis : {axes.real_A.a, axes.real_A.b, axes.real_A.c}) {
     const double edge_A = value_of(length(axis));
-    if (!(edge_A >= shortest_A && edge_A <= longest_A))
+    if (!(edge_A >= plausible::shortest_edge_A && edge_A <= plausible::longest_edge_A))
       return "the A matrix makes a cell with an edge of " + std::to_string(edge_A) +
              " Angstrom, which no crystal has; its columns are a*, b*, c* [1/Angstrom] times the "
              "wavelength [Angstrom]";

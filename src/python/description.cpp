@@ -15,6 +15,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/resolved.hpp"
 #include "python/bindings.hpp"
@@ -210,10 +211,10 @@ void compare_cell(const py::object& given, const io::ReflectionFile& file) {
   const double difference = description::cell_difference(cell, held);
   const std::string problem = "is of the cell " + description::text_of(held) + ", and cell is " +
                               description::text_of(cell);
-  if (difference > description::other_cell_difference)
+  if (difference > plausible::refused_difference)
     throw InputError(file.path, 0,
                      problem + ", more than 5 % from it; for isomorphous data leave cell out");
-  if (difference > description::notable_cell_difference)
+  if (difference > plausible::notable_difference)
     warn(file.path + ": " + problem + ", more than 1 % from it");
 }
 

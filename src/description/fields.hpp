@@ -340,7 +340,13 @@ struct Fields<StructureFactors> {
       field("interpolation", &P::interpolation, "",
             "how F is found between the lattice points; automatic: tricubic where an edge has two "
             "cells or fewer")
-          .by({"", "-nointerpolate", "-interpolate"})};
+          .by({"", "-nointerpolate", "-interpolate"}),
+      field("stated_cell", &P::stated_cell, {"A", "A", "A", "deg", "deg", "deg"},
+            "of the crystal that F is of, where its file says it; compared with the crystal's cell")
+          .within(positive),
+      field("stated_wavelength", &P::stated_wavelength_A, "A",
+            "of the measurement of F, where its file says it; compared with the beam's")
+          .within(wavelengths)};
 };
 
 template <class Real>

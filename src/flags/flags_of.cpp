@@ -155,6 +155,8 @@ Experiment stated(std::span<const std::string> arguments, const Experiment& file
   if (request.random_misset) e.crystal.random_misset_seed = request.misset_seed;
   e.crystal.mosflm_matrix = files.crystal.mosflm_matrix;
   e.structure_factors.grid = files.structure_factors.grid;
+  e.structure_factors.stated_cell = files.structure_factors.stated_cell;
+  e.structure_factors.stated_wavelength_A = files.structure_factors.stated_wavelength_A;
   e.beam.sources = files.beam.sources;
   return e;
 }

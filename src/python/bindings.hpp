@@ -2,6 +2,7 @@
 #pragma once
 #include <pybind11/pybind11.h>
 #include <string>
+#include "nablabragg/experiment.hpp"
 
 namespace nablabragg::python {
 
@@ -11,6 +12,13 @@ void bind_errors(py::module_& module);
 /// Warns with SimulationWarning on the line that called the module's Python function.  Throws what
 /// a filter of warnings makes of it.
 void warn(const std::string& sentence);
+
+/// Cell beside matrix, cell and wavelength beside those of the structure factors: warns beyond 1 %,
+/// throws UsageError for a cell beyond 5 %, but not in compat mode.
+void check_statements(const Experiment& experiment);
+/// A cell that parameters have moved beyond 5 % from that of the structure factors wins over it,
+/// with a warning: an optimiser may go where it goes.
+void drop_stated_cell(Experiment& experiment);
 
 /// ReflectionFile, read_reflections().
 void bind_reflections(py::module_& module);

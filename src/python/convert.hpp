@@ -31,7 +31,7 @@ std::string described(py::handle value);
 inline std::string needs(const char* field) { return std::string(field) + " needs"; }
 
 /// A float64 array of anything that numpy takes for an array of real numbers, without losing
-/// anything: complex numbers, text and gaps of masked arrays are a py::type_error.
+/// anything: complex numbers, truths, text and gaps of masked arrays are a py::type_error.
 Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind);
 
 /// Throws py::type_error for anything else.
@@ -151,7 +151,9 @@ struct Convert<std::pair<T, T>> {
     return py::make_tuple(Convert<T>::to(p.first), Convert<T>::to(p.second));
   }
   static std::pair<T, T> from(py::handle x, const char* field) {
-    if (!py::isinstance<py::sequence>(x) && !py::isinstance<py::array>(x)) {
+    const bool is_array = py::isinstance<py::array>(x);
+    if (is_array ? py::reinterpret_borrow<py::array>(x).ndim() == 0
+                 : !py::isinstance<py::sequence>(x)) {
       const T both = Convert<T>::from(x, field);
       return {both, both};
     }
@@ -230,7 +232,9 @@ struct Convert<StructureFactors> {
   static StructureFactors from(py::handle x, const char* field) {
     if (py::isinstance<StructureFactors>(x)) return x.cast<StructureFactors>();
     if (!PyNumber_Check(x.ptr())) fail(needs(field), "StructureFactors or a number", x);
-    return {nullptr, Convert<double>::from(x, field)};
+    StructureFactors factors;
+    factors.default_F = Convert<double>::from(x, field);
+    return factors;
   }
 };
 

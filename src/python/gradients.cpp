@@ -92,9 +92,12 @@ Experiment replace(const Experiment& experiment, const py::args& positional,
                         [&](const auto& field) { return name == field.name; });
   };
   // Whole parts first: a parameter named as well is one of theirs.
+  bool parts = false;
   for (const auto& [key, value] : keywords)
-    if (const auto field = field_named(text_of(key)); field != fields.end())
+    if (const auto field = field_named(text_of(key)); field != fields.end()) {
       field->set(changed, value);
+      parts = true;
+    }
   std::optional<SettledExperiment> settled;
   for (const auto& [key, value] : keywords) {
     const auto name = text_of(key);
@@ -109,6 +112,10 @@ Experiment replace(const Experiment& experiment, const py::args& positional,
     }
   }
   resolve(changed);
+  if (parts)
+    check_statements(changed);
+  else
+    drop_stated_cell(changed);
   return changed;
 }
 

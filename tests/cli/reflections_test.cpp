@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -193,6 +194,30 @@ TEST_F(Reflections, ThatAMatrixTurnsHaveTheCellThatItsFileSays) {
   EXPECT_THAT(good_run(compat + lit + "-lambda 1.1").err, HasSubstr("12.3 % from it"));
   expect_refused(corrected + lit + "-lambda 1.1",
                  "at 1.1 Angstrom" + fits + "12.3 % from it; it fits -lambda 0.9795");
+}
+
+TEST_F(Reflections, OfAMatrixAndACellThatContradictAreRefusedOrNoticed) {
+  folder.file("A.mat", "0.02448750 0 0\n0 0.01959000 0\n0 0 0.01632500\n");
+  const std::string mat = "-default_F 100 -mat A.mat -lambda 0.9795 ",
+                    at = "A.mat: its matrix "
+                         "makes the cell 40 50 60 90 90 90 at 0.9795 Angstrom, and -cell says ";
+  const auto with = [](const std::string& a, const std::string& b) {
+    return std::array{a + b, b + a};
+  };
+  for (const std::string& mode : {corrected, compat})
+    for (const std::string& line : with("-cell 40.2 50 60 90 90 90 ", mat))
+      EXPECT_THAT(good_run(mode + line).err, Not(HasSubstr("A.mat")));
+  for (const std::string& mode : {corrected, compat})
+    for (const std::string& line : with("-cell 40.8 50 60 90 90 90 ", mat))
+      EXPECT_THAT(good_run(mode + line).err, HasSubstr(at + "40.8 50 60 90 90 90, 2.0 % from it"));
+  for (const std::string& line : with("-cell 55 55 90 90 90 120 ", mat)) {
+    expect_refused(corrected + line, at + "55 55 90 90 90 120, 33.3 % from it");
+    EXPECT_THAT(good_run(compat + line).err, HasSubstr(at + "55 55 90 90 90 120"));
+  }
+  // The three edges alike are a matter of the wavelength.
+  expect_refused(corrected + "-default_F 100 -mat A.mat -lambda 1.1 " + cell,
+                 "at 1.1 Angstrom, and -cell says 40 50 60 90 90 90, 12.3 % from it; it fits "
+                 "-lambda 0.9795");
 }
 
 TEST_F(Reflections, OfALeftHandedOrImpossibleCrystalAreRefusedOrNoticed) {

@@ -146,13 +146,34 @@ def test_gaps_and_truths_are_no_amplitudes():
     F = np.ma.masked_greater(np.arange(27.0).reshape(3, 3, 3), 20)
     with pytest.raises(TypeError, match="F needs an array without gaps"):
         nb.StructureFactors(F=F)
-    with pytest.raises(TypeError, match="F needs amplitudes"):
+    with pytest.raises(TypeError, match="F needs an array of three axes, .* not an array of bool"):
         nb.StructureFactors(F=np.ones((3, 3, 3), bool))
     for F in (["12"], [None], np.array(["12"], object)):
         with pytest.raises(TypeError, match="F needs amplitudes"):
             nb.StructureFactors.from_reflections([(1, 2, 3)], F)
     with pytest.raises(TypeError, match="misset needs 3 numbers"):
         nb.Crystal(misset=(1, None, 3))
+
+
+@pytest.mark.parametrize("truth", [True, np.bool_(False), np.array(True)])
+def test_truths_are_no_numbers(small, truth):
+    for name, make in {
+        "fudge": lambda: nb.Crystal(fudge=truth),
+        "cells": lambda: nb.Crystal(cells=truth),
+        "misset": lambda: nb.Crystal(misset=[1, 2.5, truth]),
+        "cell": lambda: nb.Crystal(cell=(50, 60, 70, 90, 90, truth)),
+        "distance": lambda: nb.Detector(distance=truth),
+        "pixels": lambda: nb.Detector(pixels=truth),
+        "mosaic_domains": lambda: nb.Crystal(mosaic_domains=truth),
+        "default_F": lambda: nb.StructureFactors(default_F=truth),
+        "structure_factors": lambda: small.replace(structure_factors=truth),
+        "F": lambda: nb.StructureFactors.from_reflections([(1, 2, 3)], [truth]),
+        "threads": lambda: nb.simulate(small, threads=truth),
+    }.items():
+        with pytest.raises(TypeError, match=f"{name} .*needs? "):
+            make()
+    with pytest.raises(TypeError, match="distance .*needs? numbers"):
+        small.replace(distance=truth)
 
 
 @pytest.mark.parametrize("hkl", [[(0.5, 0, 0)], [(NAN, 0, 0)], [(2**40, 0, 0)], [(1, 2)], [(1j, 0, 0)]])

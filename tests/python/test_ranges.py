@@ -49,6 +49,7 @@ OPEN = {
     "sources": ((-1.0, 0.0, 0.0, 1.0, 1.0),), "close_distance": 100.0, "beam_center": (10.0, 10.0),
     "near_point": (10.0, 10.0), "org": (4.5, 4.5), "origin": (0.1, 0.0, 0.0),
     "fast_axis": (0.0, 0.0, 1.0), "slow_axis": (0.0, -1.0, 0.0), "normal": (1.0, 0.0, 0.0),
+    "stated_cell": (50.0, 60.0, 70.0, 90.0, 90.0, 90.0), "stated_wavelength": 1.0,
     "two_theta_axis": (0.0, 1.0, 0.0), "attenuation_depth": 100.0, "spindle_axis": (0.0, 0.0, 1.0),
 }  # fmt: skip
 

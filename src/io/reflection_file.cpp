@@ -68,6 +68,13 @@ std::vector<std::string> notices_of(const ReflectionFile& file) {
                       " " + std::to_string(hkl[1]) + " " + std::to_string(hkl[2]) +
                       "; the last row counts");
   }
+  if (file.hands_differ > 0) {
+    const MillerIndex& hkl = file.first_differing_hands;
+    notices.push_back(
+        counted(file.hands_differ, "centric reflection has", "centric reflections have") +
+        " an F(+) and an F(-) that disagree, the first at " + std::to_string(hkl[0]) + " " +
+        std::to_string(hkl[1]) + " " + std::to_string(hkl[2]) + "; F(-) counts");
+  }
   notices.insert(notices.end(), file.remarks.begin(), file.remarks.end());
   for (std::string& notice : notices) notice.insert(0, file.path + ": ");
   return notices;

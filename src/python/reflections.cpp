@@ -76,6 +76,8 @@ void bind_reflections(py::module_& module) {
       .def_readonly("repeated", &File::repeated,
                     "int: reflections of several rows, the last of which counts")
       .def_readonly("contradicting", &File::contradicting, "int: those of them whose rows disagree")
+      .def_readonly("hands_differ", &File::hands_differ,
+                    "int: centric reflections with an F(+) and another F(-), which counts")
       .def_property_readonly(
           "notices", [](const File& file) { return py::tuple(py::cast(io::notices_of(file))); },
           "strings: what else a user should know")

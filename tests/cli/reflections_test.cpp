@@ -170,6 +170,27 @@ TEST_F(Reflections, OfAnAtomicModelAreToBeCalculated) {
   expect_refused(corrected + cell + "-hkl m.pdb", "nablabragg fcalc m.pdb -dmin 2 -o F.hkl");
 }
 
+std::string sf_block(const std::string& name, const std::string& item, const std::string& rows) {
+  return "data_" + name +
+         "\n_symmetry.space_group_name_H-M 'P 1'\nloop_\n_refln.index_h\n"
+         "_refln.index_k\n_refln.index_l\n_refln." +
+         item + "\n" + rows;
+}
+
+TEST_F(Reflections, OfSeveralBlocksAreThoseOfTheFirstAndNameIt) {
+  folder.file("F.cif", sf_block("first", "intensity_meas", "0 0 1 100\n0 1 0 400\n") +
+                           sf_block("second", "F_meas_au", "0 0 1 7\n"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.cif").out,
+              HasSubstr("F.cif: roots of the intensities in item intensity_meas of data_first, one "
+                        "of 2 blocks with reflections, expanded by P 1\n"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.cif -hkl_column F_meas_au").out,
+              HasSubstr("F.cif: item F_meas_au of data_second, one of 2 blocks with reflections"));
+  // What holds no value is not used.
+  folder.file("F.cif", sf_block("first", "F_meas_au", "0 0 1 ?\n") +
+                           sf_block("second", "F_meas_au", "0 0 1 7\n"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.cif").out, HasSubstr("F_meas_au of data_second"));
+}
+
 // ---- Matrices ----------------------------------------------------------------------------------
 
 const std::string lit = "-default_F 100 -mat A.mat ";

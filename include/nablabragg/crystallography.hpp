@@ -39,6 +39,9 @@ struct ReflectionFile {
   MillerIndex first_differing_hands{};
 
   std::vector<std::string> remarks;  ///< what else its user should know, in sentences
+  /// Why these may be no amplitudes at all, in sentences: who does not want what nanoBragg would
+  /// make of them refuses the file.
+  std::vector<std::string> doubts;
 };
 
 /// Amplitudes of an MTZ file, expanded by its SYMM records (its space group where it has none) to

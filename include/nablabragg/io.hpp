@@ -23,9 +23,9 @@ std::vector<Reflection> read_hkl(const std::string& path);
 
 /// A file of reflections, told by its content: MTZ, SF-mmCIF (or .fcf), a list of XDS (XDS_ASCII),
 /// CrystFEL or SHELX (HKLF 4), whose intensities become amplitudes, or a text as read_hkl() takes
-/// it.  `column` as read_mtz() and read_sf_mmcif() take it; of a SHELX list I or F.  Throws
-/// UsageError where it is named and the file has none, InputError for what cannot be read, by name
-/// where it is a list of another program.
+/// it.  `column` as read_mtz() and read_sf_mmcif() take it; of a SHELX list or a text I or F.
+/// Throws UsageError where it is named and the file has none, InputError for what cannot be read,
+/// by name where it is a list of another program.
 ReflectionFile read_reflections(const std::string& path, const std::string& column = {});
 
 /// What the amplitudes are and how they were expanded, in a line that begins with the path; empty

@@ -11,10 +11,10 @@ def read_reflections(path, *, column=""):
         line, also gzipped
     column : str
         names an amplitude or intensity of MTZ and mmCIF; F(+) and F(-) are taken together,
-        intensities as their roots
+        intensities as their roots; of SHELX lists and texts I or F
 
-    Ctrl-C stops it.  Raises InputError for a file that cannot be read, UsageError for a column of a
-    file that has none.
+    Ctrl-C stops it.  Raises InputError for a file that cannot be read or may hold no amplitudes,
+    UsageError for a column of a file that has none.
     """
     return _core.read_reflections(path, column)
 

@@ -167,7 +167,7 @@ std::vector<Flag> make_table() {
       // ---- Structure factors
       {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "structure factors: h k l F text of the P1 cell, MTZ, SF-mmCIF, or a list of XDS, CrystFEL or SHELX (docs/structure-factors.md)",
        NABLA_SET(r.hkl_file = v.text(0))},
-      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "the measured F", "amplitude or intensity of an MTZ or SF-mmCIF file; I or F of a SHELX list",
+      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "the measured F", "amplitude or intensity of an MTZ or SF-mmCIF file; I or F of a SHELX list or a text",
        NABLA_SET(r.hkl_column = v.text(0))},
       {"Structure factors", {"-default_F"}, prefix, "F", 1, 1, "0", "amplitude of what the table does not hold [electrons]",
        NABLA_SET(e.structure_factors.default_F = v.real(0))},

@@ -106,6 +106,7 @@ std::optional<io::ReflectionFile> load_table(Request& request) {
 
   if (!request.hkl_file.empty()) {
     io::ReflectionFile file = read_table(request);
+    for (const std::string& sentence : file.doubts) doubt(request, file.path, sentence);
     std::shared_ptr<StructureFactorGrid> grid;
     Repeats repeats;
     try {

@@ -515,6 +515,11 @@ CrystalModel read_crystal_model(const std::string& path) {
   if (input.bytes.empty()) throw InputError(path, 0, "is empty");
   if (begins_as_mtz(input.text()))
     throw InputError(path, 0, "is an MTZ file, which holds reflections: -hkl reads them");
+  if (begins_as_shelx(input.text()))
+    throw InputError(
+        path, 0,
+        "is an .ins or .res file of SHELX, which is not read; give the CIF that SHELXL "
+        "writes with ACTA");
   std::vector<std::string> notes;
   try {
     ReadModel read;

@@ -36,10 +36,10 @@ ReflectionFile read_reflections(const std::string& path, const std::string& colu
   if (begins_as_mtz(head)) return read_mtz({path, input.read_rest(most_input_bytes)}, column);
   if (begins_as_cif(head)) return read_sf_mmcif({path, input.read_rest(most_input_bytes)}, column);
   if (auto list = read_foreign_list(input, column)) return *std::move(list);
-  if (!column.empty())
+  if (!column.empty() && column != "I" && column != "F")
     throw UsageError("a column is named (" + column + "), and " + path +
-                     " is neither an MTZ nor an SF-mmCIF file");
-  return read_text_table(std::move(input));
+                     " is neither an MTZ nor an SF-mmCIF file; of a text I or F may be named");
+  return read_text_table(std::move(input), column);
 }
 
 std::string origin_of(const ReflectionFile& file) {

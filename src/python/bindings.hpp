@@ -2,6 +2,7 @@
 #pragma once
 #include <pybind11/pybind11.h>
 #include <string>
+#include "nablabragg/crystallography.hpp"
 #include "nablabragg/experiment.hpp"
 
 namespace nablabragg::python {
@@ -19,6 +20,9 @@ void check_statements(const Experiment& experiment);
 /// A cell that parameters have moved beyond 5 % from that of the structure factors wins over it,
 /// with a warning: an optimiser may go where it goes.
 void drop_stated_cell(Experiment& experiment);
+
+/// Throws InputError for what may be no list of amplitudes.
+void refuse_doubtful(const io::ReflectionFile& file);
 
 /// ReflectionFile, read_reflections().
 void bind_reflections(py::module_& module);

@@ -288,6 +288,7 @@ StructureFactors read_factors(const py::object& path, const py::object& column,
        wanted = Convert<std::string>::from(column, "column")](const auto&) {
         Table read;
         read.file = io::read_reflections(name, wanted);
+        refuse_doubtful(read.file);
         try {
           read.grid = std::make_shared<const StructureFactorGrid>(
               grid_of(read.file.reflections, fill, read.repeats));

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
@@ -15,11 +16,19 @@ namespace nablabragg::python {
 namespace {
 
 io::ReflectionFile read_reflections(const py::object& path, const py::object& column) {
-  return result_apart([name = path_of(path), wanted = Convert<std::string>::from(column, "column")](
-                          const auto&) { return io::read_reflections(name, wanted); });
+  return result_apart(
+      [name = path_of(path), wanted = Convert<std::string>::from(column, "column")](const auto&) {
+        io::ReflectionFile file = io::read_reflections(name, wanted);
+        refuse_doubtful(file);
+        return file;
+      });
 }
 
 }  // namespace
+
+void refuse_doubtful(const io::ReflectionFile& file) {
+  if (!file.doubts.empty()) throw InputError(file.path, 0, file.doubts.front());
+}
 
 void bind_reflections(py::module_& module) {
   using File = io::ReflectionFile;

@@ -344,6 +344,18 @@ def test_a_matrix_and_a_cell_that_contradict_are_refused():
         of((40, 50, 60, 90, 90, 90), wavelength=1.1)
 
 
+def test_a_list_that_may_hold_intensities_is_refused_until_told(tmp_path):
+    path = tmp_path / "F.hkl"
+    path.write_text("0 0 1 400 9\n0 1 0 -12.5 8\n1 0 0 900 10\n")
+    for read in (nb.StructureFactors.read, nb.read_reflections):
+        with pytest.raises(nb.InputError, match="line 2, .* has a negative value and a sigma"):
+            read(path)
+    with pytest.warns(nb.SimulationWarning, match="1 negative intensity has no root"):
+        roots = nb.StructureFactors.read(path, column="I")
+    assert roots.F.max() == 30
+    assert nb.StructureFactors.read(path, column="F").F.min() == -12.5
+
+
 def test_a_command_line_takes_the_cell_and_the_wavelength_of_its_file_and_says_so():
     notices = []
     line = f"-corrected -nocache -hkl {DATA / 'round_values.mtz'} -N 5 -detpixels 16"

@@ -519,9 +519,12 @@ TEST_F(ReflectionFiles, OfTextMayTellTheirCellInAComment) {
   EXPECT_EQ(file.cell, (CellNumbers{40, 50, 60, 90, 91.5, 90}));
   EXPECT_EQ(read_reflections(dir.file("G.hkl", "1 2 3 4\n# cell 40 50 60 90 90 90")).cell,
             (CellNumbers{40, 50, 60, 90, 90, 90}));
-  for (const std::string comment :
-       {"# cell 40 50", "# a cell 40 50 60 90 90 90", "# cell 40 50 60 90 90 x"})
-    EXPECT_EQ(read_reflections(dir.file("H.hkl", comment + "\n1 2 3 4\n")).cell, std::nullopt);
+  for (const std::string comment : {"# cell 40 50", "# a cell 40 50 60 90 90 90",
+                                    "# cell 40 50 60 90 90 x", "# cell of the crystal"}) {
+    const auto without = read_reflections(dir.file("H.hkl", comment + "\n1 2 3 4\n"));
+    EXPECT_EQ(without.cell, std::nullopt);
+    EXPECT_EQ(without.doubts.size(), comment.starts_with("# cell 40") ? 1u : 0u) << comment;
+  }
 }
 
 const std::string shelx_line = "   1   2   3 2500.00   85.05   1\n",

@@ -99,10 +99,16 @@ Input::Input(const std::string& path) : file_(path) {
     throw InputError(path, 0,
                      "is packed by " + std::string(*program) +
                          ", and only gzip's files are unpacked here; unpack it first");
-  if (is_wide_text(raw_head_))
-    throw InputError(path, 0,
-                     "is text in UTF-16, two bytes a character; save it as UTF-8 or plain text, "
-                     "perhaps by iconv -f UTF-16 -t UTF-8");
+  if (is_wide_text(raw_head_)) {
+    using namespace std::string_view_literals;
+    const bool four_bytes = raw_head_.starts_with("\xFF\xFE\0\0"sv);
+    const std::string name = four_bytes ? "UTF-32" : "UTF-16";
+    throw InputError(
+        path, 0,
+        "is text in " + name + ", " + (four_bytes ? "four" : "two") +
+            " bytes a character; save it as UTF-8 or plain text, perhaps by iconv -f " + name +
+            " -t UTF-8");
+  }
   if (raw_head_.starts_with("\x1F\x8B")) unpacker_ = std::make_unique<Unpacker>();
 }
 

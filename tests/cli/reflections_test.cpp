@@ -233,6 +233,10 @@ TEST_F(Reflections, OfAFileOfAnotherKindAreRefusedByItsName) {
     folder.file("A.mat", text);
     expect_refused(corrected + "-default_F 100 -mat A.mat", "A.mat: is text in UTF-16");
   }
+  folder.file("F.hkl", std::string("\xFF\xFE\0\0"
+                                   "0\0\0\0",
+                                   8));
+  expect_refused(corrected + cell + "-hkl F.hkl", "is text in UTF-32, four bytes a character");
   const std::string shelx =
       "TITL quartz in P3221\nCELL 0.71073 4.91 4.91 5.40 90 90 120\nZERR 3 .001 .001 .001 0 0 0\n"
       "LATT -1\nSFAC SI O\nUNIT 3 6\nFVAR 1.0\nSI1 1 0.47 0 0.333 10.5 0.01\nHKLF 4\nEND\n";

@@ -55,8 +55,9 @@ def simulate(
         how steps are summed: one by one is all that there is
 
     Other Python threads run meanwhile, and Ctrl-C stops it.  Pixels that are NaN or infinite are a
-    SimulationWarning.  Raises UsageError for a description of no experiment and for a pixel that is
-    not on the panel.
+    SimulationWarning, and so are numbers that are most likely in another unit or contradict each
+    other.  Raises UsageError for a description of no experiment and for a pixel that is not on the
+    panel.
     """
     return _core.simulate(experiment, options_of(locals()))
 

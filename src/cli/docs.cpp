@@ -116,11 +116,30 @@ void write_checks(std::ostream& out) {
   out << "\n## Checks of several numbers, and of words\n\n"
          "What command lines are told after `-cell 70 80 90 90 90 90 -default_F 100`:\n\n"
          "| command line | with -corrected | compat |\n|---|---|---|\n";
-  for (const char* line :
-       {"-energy 12.4", "-energy_keV 12.4", "-distance_eV 100", "-pixel 172",
-        "-Xbeam 1536 -Ybeam 1536", "-detector_thick 0.45 -detector_abs 234", "-roi 0 2000 0 100",
-        "-cell 70 80 90 90 90", "-phi 0 90", "--lambda=1.2 3", "-N 0",
-        "-N 200 -oversample 20 -osc 10", "-block_size 0.001", "-xtalsize 0.001 -block_size 0.01"})
+  for (const char* line : {"-energy 12.4",
+                           "-energy_keV 12.4",
+                           "-distance_eV 100",
+                           "-pixel 172",
+                           "-Xbeam 1536 -Ybeam 1536",
+                           "-detector_thick 0.45 -detector_abs 234",
+                           "-roi 0 2000 0 100",
+                           "-cell 70 80 90 90 90",
+                           "-phi 0 90",
+                           "--lambda=1.2 3",
+                           "-N 0",
+                           "-N 200 -oversample 20 -osc 10",
+                           "-block_size 0.001",
+                           "-xtalsize 0.001 -block_size 0.01",
+                           "-xtalsize 1e-5",
+                           "-xtalsize 5e-6",
+                           "-distance 10 cm",
+                           "-energy 12398 -lambda 2",
+                           "-xds -polar_vector 0 1 0",
+                           "-polar 0.9 -polar_vector 1 0 0",
+                           "-fdet_vector 0 0 1 -sdet_vector 0 -0.94 0.342",
+                           "-exposure 10",
+                           "-flux 1e12",
+                           "-phisteps 10"})
     fmt::print(out, "| `{}` | {} | {} |\n", line, told(line, " -corrected"), told(line, ""));
   fmt::print(out,
              "\n## What it costs\n\n"

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
@@ -87,10 +88,10 @@ std::vector<io::NamedFile> outputs_of(const flags::Request& request) {
   return files;
 }
 
-void check_files(const std::vector<io::NamedFile>& inputs, std::vector<io::NamedFile> outputs) {
-  outputs.push_back({"standard output", "/dev/stdout"});
-  outputs.push_back({"standard error", "/dev/stderr"});
+void check_files(const std::vector<io::NamedFile>& inputs,
+                 const std::vector<io::NamedFile>& outputs) {
   io::check_distinct(inputs, outputs);
+  io::check_apart_from_streams(inputs, outputs);
 }
 
 std::vector<std::string> check_endings(const flags::Request& request) {

@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "cli/files.hpp"
+#include "cli/say.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/io.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise_rows.hpp"
@@ -62,10 +64,9 @@ std::vector<io::PngText> texts_of(const io::Provenance& made) {
 /// Pixels that hold more than 16 bits.
 void say_overloads(std::ostream& err, const std::string& file, std::int64_t overloads) {
   if (overloads > 0)
-    fmt::print(err,
-               "nablabragg: {} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
-               "(overloads)\n",
-               overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s");
+    say(err, fmt::format("{} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
+                         "(overloads)",
+                         overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s"));
 }
 
 void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
@@ -95,8 +96,8 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
         std::transform(photons.begin(), photons.end(), row.begin() + noise.first_pixel(), grey);
       },
       texts);
-  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", request.png_file,
-             request.png_bits, white);
+  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n",
+             io::printable(request.png_file), request.png_bits, white);
 }
 
 }  // namespace
@@ -138,7 +139,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
   if (wanted(request, request.float_file)) {
     const Stage stage(profile, "write ", request.float_file.name);
     io::write_float_image(io::writable_name(request.float_file.name), image);
-    fmt::print(out, "writing {} as {} 4-byte floats\n", request.float_file.name,
+    fmt::print(out, "writing {} as {} 4-byte floats\n", io::printable(request.float_file.name),
                image.pixels.size());
   }
   fmt::print(out, "max_I = {:g}  at {:g} {:g}", statistics.max, statistics.max_fast_m,
@@ -160,7 +161,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
                         readout::to_integers(values, int_scale, adc, integers);
                       }),
                   io::RowOrder::any);
-    fmt::print(out, "writing {} as 2-byte integers\n", request.int_file.name);
+    fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.int_file.name));
     const auto overloaded = [&](float photons) {
       return static_cast<double>(photons) * int_scale + request.adc >= 65535.5;
     };
@@ -177,7 +178,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
                         readout::to_greys(values, scale, greys);
                       }),
                   io::RowOrder::any);
-    fmt::print(out, "writing {} as 1-byte integers\n", request.pgm_file.name);
+    fmt::print(out, "writing {} as 1-byte integers\n", io::printable(request.pgm_file.name));
   }
   if (wanted(request, request.noise_file)) {
     // Rows are drawn while the file is written.
@@ -220,7 +221,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
     }
     fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", total.photons,
                total.overloads);
-    fmt::print(out, "writing {} as 2-byte integers\n", request.noise_file.name);
+    fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.noise_file.name));
     say_overloads(err, request.noise_file.name, total.overloads);
   }
   if (!request.png_file.empty()) {

@@ -15,6 +15,7 @@
 #include "cli/options.hpp"
 #include "cli/pixel_warnings.hpp"
 #include "cli/refinement_files.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
@@ -24,6 +25,7 @@
 #include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
 #include "io/input_bytes.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
@@ -198,7 +200,7 @@ Measurement read_measurement(const RefineRequest& request, const flags::Request&
     const io::SmvFile file = io::read_smv(request.image);
     for (const std::string& line :
          flags::contradictions(file, model.experiment, resolve(model.experiment)))
-      err << "nablabragg: " << line << '\n';
+      say(err, line);
     m.counts = {file.fast_pixels, file.slow_pixels, {}};
     m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
     m.offset = request.offset.value_or(model.adc);
@@ -266,13 +268,10 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   check_refinement_files(request, model, resume_file);
   flags::load_inputs(model);
   const Resolved resolved = resolve(model.experiment);
-  const auto say = [&](const std::vector<std::string>& lines) {
-    for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
-  };
-  say(model.warnings);
-  say(flags::quirk_notices(model, resolved));
+  say(err, model.warnings);
+  say(err, flags::quirk_notices(model, resolved));
   const Measurement measurement = read_measurement(request, model, resolved.panel, err);
-  say(pixel_warnings(measurement, model.experiment, resolved.roi));
+  say(err, pixel_warnings(measurement, model.experiment, resolved.roi));
 
   RefineOptions& options = request.options;
   options.compute.threads = model.threads;
@@ -299,10 +298,9 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
                                   how_to_go_on));
     throw Cancelled();
   }
-  say(refinement.warnings);
+  say(err, refinement.warnings);
   const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
-  for (const std::string& line : refined.not_in_flags)
-    err << "nablabragg: not in refined_flags: " << line << '\n';
+  for (const std::string& line : refined.not_in_flags) say(err, "not in refined_flags: " + line);
   io::FileGroup files;
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
@@ -314,7 +312,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
   print_result(out, refinement);
-  out << "written to " << folder.string() << ": refined.json, experiment.json, refined.png"
+  out << "written to " << io::printable(folder.string())
+      << ": refined.json, experiment.json, refined.png"
       << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
   return done;
 }

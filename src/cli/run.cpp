@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "cli/commands.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "nablabragg/error.hpp"
 
@@ -9,14 +8,6 @@ namespace nablabragg::cli {
 namespace {
 
 enum ExitCode { done = 0, internal_error = 1, usage_error = 2, input_error = 3, output_error = 4 };
-
-/// Names of files may hold anything, and a sentence is a line.
-std::string on_one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return text;
-}
 
 #if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE)
 UsageError left_out(const std::string& command, const std::string& option) {
@@ -66,7 +57,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   const auto fail = [&](int code, const std::string& sentence) {
     if (reader_is_gone()) return stop_exit_code();
     out.flush();
-    err << "nablabragg: error: " << on_one_line(sentence) << '\n';
+    say(err, "error: " + sentence);
     return code;
   };
   try {

@@ -12,6 +12,7 @@
 #include "cli/outputs.hpp"
 #include "cli/profile.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
@@ -20,6 +21,7 @@
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/version.hpp"
 #include "plan/make_plan.hpp"
@@ -27,10 +29,6 @@
 namespace nablabragg::cli {
 
 namespace {
-
-void say(std::ostream& err, const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
-}
 
 ComputeOptions compute_options(const flags::Request& request) {
   ComputeOptions options;
@@ -76,7 +74,7 @@ void write_profile(std::ostream& out, const std::string& name, const Profile& pr
   io::AtomicFile file(io::writable_name(name));
   file.write(profile.json());
   file.commit();
-  out << "writing " << name << " for ui.perfetto.dev or chrome://tracing\n";
+  out << "writing " << io::printable(name) << " for ui.perfetto.dev or chrome://tracing\n";
 }
 
 }  // namespace
@@ -127,16 +125,17 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     say(err, resolved.warnings);
     say(err, flags::quirk_notices(request, resolved));
     if (!writes_images(request) && !request.printout && !request.print_plan && !request.trace_pixel)
-      say(err, {"nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
-                "or -pngfile FILE names one"});
-    if (!cost.empty()) say(err, {"Q-51: " + cost + "; -corrected stops here"});
+      say(err,
+          "nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
+          "or -pngfile FILE names one");
+    if (!cost.empty()) say(err, "Q-51: " + cost + "; -corrected stops here");
     print_setup(summary, request, resolved);
     summary.flush();
   }
 
   const Simulation simulation = run_engine(request, resolved, plan, profile);
   if (simulation.table_miss)
-    say(err, {flags::table_miss_notice(request, plan, *simulation.table_miss)});
+    say(err, flags::table_miss_notice(request, plan, *simulation.table_miss));
   if (request.printout) {
     const Stage stage(profile, "print pixels");
     print_pixels(printout, request, plan, simulation.table_miss);
@@ -164,7 +163,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                 simulation.table_miss);
   }
   if (profile) write_profile(summary, request.profile_file, *profile);
-  if (!not_finite.empty()) say(err, {not_finite});
+  if (!not_finite.empty()) say(err, not_finite);
   if (interrupted()) throw Cancelled();
   files.commit();
   set_stop_sentence("stopped after all files were written");

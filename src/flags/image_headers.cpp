@@ -24,9 +24,8 @@ constexpr std::array<std::string_view, 1> mm{"mm"};
 constexpr std::array<std::string_view, 4> angstrom{"A", "angstrom", "Angstroms", "Angstrom"};
 constexpr std::array<std::string_view, 3> degree{"deg", "degree", "degrees"};
 constexpr std::array<std::string_view, 3> px{"px", "pixel", "pixels"};
-// No instrument reaches these; what lies beyond them makes images of infinities.
-constexpr double most_mm = 1e6, most_px = 1e7, most_degrees = 1e6;
-using plausible::notable_difference, plausible::refused_difference;
+constexpr double most_mm = plausible::farthest_mm, most_px = plausible::most_pixels;
+using plausible::most_degrees, plausible::notable_difference, plausible::refused_difference;
 const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
 
 bool is_compat(const Experiment& e) { return e.quirks.header_keys_by_substring; }
@@ -88,8 +87,8 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
   static const std::vector<Number> table{
       {{"PIXEL_SIZE"},
        mm,
-       1e-4,
-       100,
+       plausible::smallest_pixel_mm,
+       plausible::largest_pixel_mm,
        {"-pixel"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.pixel_mm = x; },
@@ -98,7 +97,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        true},
       {{"DISTANCE"},
        mm,
-       1e-3,
+       plausible::nearest_mm,
        most_mm,
        {"-distance", "-close_distance"},
        {},
@@ -317,19 +316,25 @@ void ImageHeaders::check_missing(const Header& header, Request& request) const {
     request.warnings.push_back(file.path + ':' + dtrek.substr(1) +
                                ", and what they say of the geometry is left out");
 
-  const auto holds = [&](std::initializer_list<std::string_view> any_of) {
-    return std::ranges::any_of(header.stated, [&](const Stated& s) {
-      return std::ranges::find(any_of, s.number->keys[0]) != any_of.end();
-    });
-  };
-  static constexpr std::array<std::string_view, 7> centre_flags{
-      "-Xbeam", "-Ybeam", "-ORGX", "-ORGY", "-Xclose", "-Yclose", "-pix0_vector"};
-  const bool centred = (holds({"BEAM_CENTER_X"}) && holds({"BEAM_CENTER_Y"})) ||
-                       (holds({"XDS_ORGX"}) && holds({"XDS_ORGY"}));
-  if (!header.is_mask() && !centred && !last_of(centre_flags))
-    request.warnings.push_back(file.path +
-                               ": the header holds no beam centre (BEAM_CENTER_X, BEAM_CENTER_Y), "
-                               "so the convention's own is taken; -Xbeam and -Ybeam set it");
+  check_centre(header, request);
+}
+
+void ImageHeaders::check_centre(const Header& header, Request& request) const {
+  static constexpr std::array<std::string_view, 1> origin{"-pix0_vector"};
+  if (header.is_mask() || last_of(origin)) return;
+  const Detector& d = request.experiment.detector;
+  // These count their X along the slow edge.
+  const bool swapped = d.convention == Convention::mosflm || d.convention == Convention::denzo;
+  const bool fast_known = d.org_x_px || d.close_x_mm, slow_known = d.org_y_px || d.close_y_mm;
+  const bool x_known = d.beam_x_mm || (swapped ? slow_known : fast_known);
+  const bool y_known = d.beam_y_mm || (swapped ? fast_known : slow_known);
+  if (x_known && y_known) return;
+  const char* const
+      missing = x_known   ? "BEAM_CENTER_Y, so the convention's own is taken; -Ybeam sets it"
+                : y_known ? "BEAM_CENTER_X, so the convention's own is taken; -Xbeam sets it"
+                          : "beam centre (BEAM_CENTER_X, BEAM_CENTER_Y), so the convention's own "
+                            "is taken; -Xbeam and -Ybeam set it";
+  request.warnings.push_back(header.file.path + ": the header holds no " + missing);
 }
 
 void ImageHeaders::compare(const Header& header, Request& request) const {

@@ -40,6 +40,7 @@ class ImageHeaders {
   void apply(Header& header, Request& request) const;
   void apply_frame(const Header& header, Request& request) const;
   void check_missing(const Header& header, Request& request) const;
+  void check_centre(const Header& header, Request& request) const;
   void compare(const Header& header, Request& request) const;
   /// The last of these flags; null: none was given.
   const FlagUse* last_of(std::span<const std::string_view> flags) const;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <filesystem>
@@ -172,6 +173,38 @@ void load_matrix(Request& request) {
   if (e.crystal.cell) compare(*e.crystal.cell, "-cell says");
 }
 
+/// Where no flag says a wavelength, the mean of the list; another experiment's is refused.
+void use_wavelength_of_sources(Request& request) {
+  Beam& beam = request.experiment.beam;
+  double sum = 0, weights = 0, shortest_A = beam.sources[0].wavelength_A, longest_A = shortest_A;
+  for (const Source& source : beam.sources) {
+    sum += source.weight * source.wavelength_A;
+    weights += source.weight;
+    shortest_A = std::min(shortest_A, source.wavelength_A);
+    longest_A = std::max(longest_A, source.wavelength_A);
+  }
+  const bool other = beam.wavelength_A < shortest_A || beam.wavelength_A > longest_A;
+  if (!other || !(weights > 0)) return;
+  const double mean_A = sum / weights;
+  if (!request.wavelength_given && !keeps_nanobraggs_answer(request)) {
+    beam.wavelength_A = mean_A;
+    request.warnings.push_back(fmt::format(
+        "{}: its sources have {:.6g} Angstrom in the mean, which is taken as the wavelength; "
+        "-lambda sets another",
+        request.source_file, mean_A));
+    return;
+  }
+  const double nearest_A = std::clamp(beam.wavelength_A, shortest_A, longest_A);
+  if (std::abs(nearest_A / beam.wavelength_A - 1) > plausible::refused_difference &&
+      !keeps_nanobraggs_answer(request))
+    throw InputError(
+        request.source_file, 0,
+        fmt::format(
+            "its sources have {:.6g} Angstrom in the mean, and the wavelength is {:.6g}, more than "
+            "5 % apart; leave out -lambda, or give -source_lambda cli if it counts",
+            mean_A, beam.wavelength_A));
+}
+
 void load_sources(Request& request) {
   if (request.source_file.empty()) return;
   Beam& beam = request.experiment.beam;
@@ -189,6 +222,8 @@ void load_sources(Request& request) {
                                 : ""));
   if (request.source_wavelength_from_cli)
     for (Source& source : beam.sources) source.wavelength_A = beam.wavelength_A;
+  else
+    use_wavelength_of_sources(request);
 }
 
 /// Of a run that names none: the time in seconds as in nanoBragg, or another one in every
@@ -222,9 +257,9 @@ void load_inputs(Request& request) {
   for (const std::string& path : request.stol_files) io::check_stol_table(path);
   const std::optional<io::ReflectionFile> table = load_table(request);
   if (table) use_wavelength_of(*table, request);
+  load_sources(request);
   load_matrix(request);
   if (table) use_cell_of(*table, request);
-  load_sources(request);
   settle_seeds(request);
 }
 

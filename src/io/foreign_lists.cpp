@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "io/quotes.hpp"
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "io/text_lines.hpp"

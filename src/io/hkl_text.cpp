@@ -9,6 +9,7 @@
 #include <exception>
 #include <limits>
 
+#include "io/quotes.hpp"
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "io/text_lines.hpp"

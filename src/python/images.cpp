@@ -1,4 +1,5 @@
 // simulate(), and pictures.
+#include "description/doubts.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/io.hpp"
@@ -58,6 +59,9 @@ py::array simulate_pixels_or_image(const py::object& experiment, const py::dict&
   const Experiment& e = experiment_of(experiment);
   const ComputeOptions options = options_of(asked);
   const py::object pixels = asked["pixels"], progress = asked["progress"];
+  for (const auto& doubts :
+       {description::doubts_about(e), description::doubts_about(e, resolve(e))})
+    for (const std::string& sentence : doubts.unlikely) warn(sentence);
   if (pixels.is_none()) return simulate_image(e, options, progress);
   return simulate_list(e, options, pixels_of(pixels, e), progress);
 }

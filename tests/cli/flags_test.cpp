@@ -463,12 +463,12 @@ TEST(FlagsOfBothNanoBraggVersions, AreAccepted) {
 // ---- Numbers ---------------------------------------------------------------------------------
 
 TEST(Numbers, OfWholeNumberFlagsMustBeWhole) {
-  for (const char* value : {"1e3", "5.7", "abc", "nan", "inf", "3px", "0x10", "1,000", ""})
+  for (const char* value : {"1e3", "5.7", "abc", "nan", "inf", "3px", "0x10", "1,000"})
     for (const char* flag : {"-N", "-detpixels", "-oversample", "-mosaic_dom", "-phisteps",
                              "-hdivsteps", "-thicksteps", "-seed", "-threads", "-trace_steps"}) {
       const std::vector<std::string> line = {flag, value};
-      EXPECT_EQ(test::message_of<UsageError>([&] { flags::parse_command_line(line); }),
-                std::string(flag) + " needs a whole number, not '" + value + "'");
+      EXPECT_THAT(test::message_of<UsageError>([&] { flags::parse_command_line(line); }),
+                  StartsWith(std::string(flag) + " needs a whole number, not '" + value + "'"));
     }
   EXPECT_EQ(parse("-detpixels 1024.0").experiment.detector.fast_pixels, 1024);
   EXPECT_EQ(parse("-seed +7").seed, 7);
@@ -485,8 +485,8 @@ TEST(Numbers, OfRealFlagsMustBeFiniteAndComplete) {
   for (const char* value : {"abc", "nan", "inf", "-inf", "0.1mm", "1.2.3", "1e", "0x1p3", "+-5"})
     for (const char* flag : {"-distance", "-lambda", "-pixel", "-phi", "-osc", "-mosaic", "-scale",
                              "-default_F", "-detector_rotx", "-fluence"})
-      EXPECT_EQ(complaint_about(std::string(flag) + ' ' + value),
-                std::string(flag) + " needs a number, not '" + value + "'");
+      EXPECT_THAT(complaint_about(std::string(flag) + ' ' + value),
+                  StartsWith(std::string(flag) + " needs a number, not '" + value + "'"));
   EXPECT_EQ(parse("-phi -12.5").experiment.scan.phi_deg, -12.5);
   EXPECT_EQ(parse("-phi -.5").experiment.scan.phi_deg, -0.5);
   EXPECT_EQ(parse("-phi +.5e1").experiment.scan.phi_deg, 5);
@@ -498,7 +498,7 @@ TEST(Numbers, OfVectorsAreCheckedOneByOne) {
   EXPECT_EQ(complaint_about("-spindle_axis 0 0 z"), "-spindle_axis needs a number, not 'z'");
   EXPECT_EQ(complaint_about("-roi 1 2 3 4.5"), "-roi needs a whole number, not '4.5'");
   EXPECT_THAT(complaint_about("-pix0_vector 0.1 0.2"),
-              AllOf(StartsWith("-pix0_vector needs "), EndsWith("and nothing follows")));
+              AllOf(StartsWith("-pix0_vector needs "), EndsWith("and only 2 follow")));
 }
 
 TEST(Numbers, NamedChoicesMustBeAmongThoseOffered) {

@@ -211,11 +211,27 @@ TEST_F(ImageHeaders, OfMasksThatLeaveGeometryOpenAreSaid) {
 }
 
 TEST_F(ImageHeaders, WithoutABeamCentreSayWhatIsTaken) {
-  image(without("BEAM_CENTER_Y"));
+  image("PIXEL_SIZE=0.1;\nDISTANCE=50;\nWAVELENGTH=1;\n");
   expect_said(corrected + "-img a.img",
               "a.img: the header holds no beam centre (BEAM_CENTER_X, BEAM_CENTER_Y), so the "
               "convention's own is taken; -Xbeam and -Ybeam set it");
   EXPECT_EQ(run(corrected + "-img a.img -Xbeam 1.6 -Ybeam 1").err, "");
+}
+
+TEST_F(ImageHeaders, WithHalfABeamCentreNameTheHalfThatIsMissing) {
+  for (const std::string& mode : {corrected, compat}) {
+    image(without("BEAM_CENTER_Y"));
+    expect_said(mode + "-img a.img",
+                "a.img: the header holds no BEAM_CENTER_Y, so the convention's own is taken; "
+                "-Ybeam sets it");
+    EXPECT_THAT(run(mode + "-img a.img -Ybeam 1").err, Not(HasSubstr("the header holds no")));
+    image(without("BEAM_CENTER_X"));
+    expect_said(mode + "-img a.img",
+                "a.img: the header holds no BEAM_CENTER_X, so the convention's own is taken; "
+                "-Xbeam sets it");
+    // A flag for the half that the header holds leaves the other one open.
+    EXPECT_THAT(run(mode + "-img a.img -Ybeam 1").err, HasSubstr("holds no BEAM_CENTER_X"));
+  }
 }
 
 TEST_F(ImageHeaders, OfDtrekNameTheKeysThatAreNotUnderstood) {

@@ -217,7 +217,7 @@ def test_an_image_that_is_not_finite_is_a_warning_with_the_first_pixel(dtype):
         image = nb.simulate(bright, dtype=dtype)
     wrong = np.argwhere(~np.isfinite(image))
     assert len(wrong) > 0
-    words = str(caught[0].message)
+    words = str(caught[-1].message)
     assert words.startswith(f"{len(wrong)} of 1024 pixels are NaN or infinite, first at pixel fast "
                             f"{wrong[0][1]} slow {wrong[0][0]};")  # fmt: skip
     assert "the largest is 1e+" in words and "fluence (1.26e+29" in words
@@ -428,3 +428,9 @@ def test_strange_options_are_taken_or_refused_in_a_short_sentence(small, name):
         except (TypeError, ValueError, nb.Error) as error:
             text = str(error)
             assert 0 < len(text) < 300 and "\n" not in text and "Invoked with" not in text, repr(value)
+
+
+def test_a_name_that_is_no_utf8_is_shown_in_the_sentence(tmp_path):
+    name = os.fsencode(tmp_path) + b"/caf\xe9.hkl"
+    with pytest.raises(nb.InputError, match=r"caf\\xe9\.hkl"):
+        nb.read_reflections(os.fsdecode(name))

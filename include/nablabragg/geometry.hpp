@@ -5,9 +5,11 @@
 // and x along the spindle.  A frame of its own is as good: nothing but a file's format asks for
 // one.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+#include "nablabragg/settled.hpp"
 #include "nablabragg/vec3.hpp"  // for Vec3d, Mat3d
 
 namespace nablabragg {
@@ -77,5 +79,25 @@ struct Geometry {
   std::string detector_name;         ///< "EIGER2 16M"; empty: not stated
   std::vector<std::string> notices;  ///< what a reader left out or decided, one sentence each
 };
+
+/// Where everything of an experiment is, in its own laboratory frame.
+Geometry geometry_of(const SettledExperiment& experiment);
+
+/// The experiment with the panels of a geometry, and with the beam, spindle and crystal where it
+/// states them; the beam and the spindle of other ones are turned into nothing: they stay those of
+/// the experiment.  Panels become those of the custom convention, whose shifts and turns are
+/// parameters; the crystal's matrix replaces cell and misset.  Throws UsageError for what is no
+/// detector.
+Experiment with_geometry(const Experiment& experiment, const Geometry& geometry);
+
+/// The same turned into imgCIF's frame: the beam runs along -z, the spindle, made normal to it, is
+/// x; where there is no spindle, or it runs along the beam, the electric vector is.
+Geometry in_imgcif_frame(const Geometry& geometry);
+
+/// What the rectangles leave of a panel; empty where there is none.
+std::shared_ptr<const Mask> mask_of(const GeometryPanel& panel);
+
+/// The pixels that a mask leaves out, as rectangles that do not overlap.
+std::vector<PixelRectangle> masked_rectangles(const Mask& mask);
 
 }  // namespace nablabragg

@@ -11,15 +11,17 @@
 #include <utility>  // for std::pair
 #include <vector>
 #include "nablabragg/geometry.hpp"
+#include "nablabragg/image.hpp"  // for gap_pixel, masked_pixel
 
 namespace nablabragg::io {
 
 /// How images were made: what their files repeat.
 struct Provenance {
-  std::string program;       ///< "nablaBragg 0.1.0"
-  std::string command_line;  ///< empty: none
-  std::string experiment;    ///< JSON; empty: none
-  std::string date;          ///< ISO 8601, UTC
+  std::string program;       ///< with its version; empty: nothing is said
+  std::string command_line;  ///< as command_line_text() makes it
+  std::int64_t seed = 0;
+  std::string experiment;  ///< JSON; empty: none
+  std::string date;        ///< ISO 8601, UTC
 };
 
 /// What an image of a series has for itself.
@@ -36,9 +38,6 @@ struct ImageSeries {
   bool counts = true;              ///< int32 counts; false: float32 photons
   Provenance provenance;
 };
-
-/// Pixels that hold no count.
-inline constexpr std::int32_t gap_pixel = -1, masked_pixel = -2;
 
 /// A file of images that is being written.  Nothing stands under its name before close().
 class ImageWriter {
@@ -82,12 +81,7 @@ ImageFile read_image(const std::string& path, int image = 0);
 /// .geom.  `experiment` is which one of an .expt, from 0.
 Geometry read_geometry(const std::string& path, int experiment = 0);
 
+/// Whether the file has an SMV header.  Throws InputError where it cannot be read.
+bool is_smv(const std::string& path);
+
 }  // namespace nablabragg::io
-
-namespace nablabragg {
-
-/// The same turned into imgCIF's frame: the beam runs along -z, the spindle, made normal to it, is
-/// x; where there is no spindle, or it runs along the beam, the polarization's plane holds x.
-Geometry in_imgcif_frame(const Geometry& geometry);
-
-}  // namespace nablabragg

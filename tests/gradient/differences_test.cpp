@@ -166,7 +166,7 @@ void expect_gradients_of(Experiment drawn) {
 }
 
 RC_GTEST_PROP(Gradient, EqualsDifferencesForAnyExperiment, ()) {
-  expect_gradients_of(differentiable(*any_experiment_of_either_mode()));
+  expect_gradients_of(differentiable(*any_experiment_of_any_panel()));
 }
 
 /// The same crystal, beam and detector in other words, which have parameters of their own.

@@ -105,6 +105,17 @@ Simulation simulate(const Experiment& experiment, const ComputeOptions& options 
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options = {});
 
+/// An image as a counting detector records it.
+struct CountedImage {
+  /// Panel by panel; where nothing is counted, masked_pixel or gap_pixel.
+  std::vector<std::int32_t> counts;
+  std::int64_t saturated = 0;  ///< pixels that would hold more than they can
+};
+
+/// Photons drawn at random about those of the image, which is of this experiment, times the gain of
+/// their panel; no more than its saturation.  The same `seed` gives the same counts.
+CountedImage count_photons(const Experiment& experiment, const Image& image, std::int64_t seed);
+
 /// A sentence on the pixels that are NaN or infinite: how many, the first of them, and what may
 /// have led to it; empty where all are finite.  `photons` are those of all pixels, in the order of
 /// the image, or of `pixels`.  Simulation::warnings has it.

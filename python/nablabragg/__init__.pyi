@@ -147,10 +147,13 @@ class Detector:
     def __init__(
         self,
         *,
+        name: str = "",
+        group: str = "",
         convention: Convention = "mosflm",
         pixels: tuple[int, int] | int = ...,
         size: tuple[float, float] | float = ...,
         pixel_size: float = 0.1,
+        slow_pixel_size: float | None = None,
         distance: float = 100.0,
         close_distance: float | None = None,
         beam_center: Sequence[float | None] | NDArray[Any] | None = None,
@@ -163,13 +166,22 @@ class Detector:
         two_theta_axis: Vector | float | None = None,
         rotation: Vector | float = ...,
         two_theta: float = 0.0,
+        shift: Vector | float | None = None,
+        turn: Vector | float | None = None,
         curved: bool = False,
         point_pixel: bool = False,
+        sensor_material: str = "",
         sensor_thickness: float = 0.0,
         attenuation_depth: float | None = None,
         sensor_layers: int | None = None,
+        trusted: Sequence[float | None] | NDArray[Any] | None = None,
+        gain: float = 1.0,
         pivot: Pivot | None = None,
     ) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def group(self) -> str: ...
     @property
     def convention(self) -> Convention: ...
     @property
@@ -178,6 +190,8 @@ class Detector:
     def size(self) -> tuple[float, float]: ...
     @property
     def pixel_size(self) -> float: ...
+    @property
+    def slow_pixel_size(self) -> float | None: ...
     @property
     def distance(self) -> float: ...
     @property
@@ -203,9 +217,15 @@ class Detector:
     @property
     def two_theta(self) -> float: ...
     @property
+    def shift(self) -> Triple | None: ...
+    @property
+    def turn(self) -> Triple | None: ...
+    @property
     def curved(self) -> bool: ...
     @property
     def point_pixel(self) -> bool: ...
+    @property
+    def sensor_material(self) -> str: ...
     @property
     def sensor_thickness(self) -> float: ...
     @property
@@ -213,8 +233,58 @@ class Detector:
     @property
     def sensor_layers(self) -> int | None: ...
     @property
+    def trusted(self) -> tuple[float | None, float | None] | None: ...
+    @property
+    def gain(self) -> float: ...
+    @property
     def pivot(self) -> Pivot | None: ...
     def replace(self, **fields: Any) -> Detector: ...
+
+class FurtherPanel:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        detector: Detector = ...,
+        roi: tuple[int, int, int, int] | None = None,
+        mask: ArrayLike | None = None,
+    ) -> None: ...
+    @property
+    def detector(self) -> Detector: ...
+    @property
+    def roi(self) -> tuple[int, int, int, int] | None: ...
+    @property
+    def mask(self) -> NDArray[np.bool_] | None: ...
+    def replace(self, **fields: Any) -> FurtherPanel: ...
+
+class DetectorGroup:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        name: str = "",
+        parent: str = "",
+        origin: Vector | float = ...,
+        fast_axis: Vector | float = ...,
+        slow_axis: Vector | float = ...,
+        shift: Vector | float = ...,
+        rotation: Vector | float = ...,
+    ) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def parent(self) -> str: ...
+    @property
+    def origin(self) -> Triple: ...
+    @property
+    def fast_axis(self) -> Triple: ...
+    @property
+    def slow_axis(self) -> Triple: ...
+    @property
+    def shift(self) -> Triple: ...
+    @property
+    def rotation(self) -> Triple: ...
+    def replace(self, **fields: Any) -> DetectorGroup: ...
 
 class Scan:
     fields: tuple[str, ...]
@@ -343,6 +413,8 @@ class Experiment:
         crystal: Crystal = ...,
         beam: Beam = ...,
         detector: Detector = ...,
+        more_panels: Sequence[FurtherPanel] = ...,
+        detector_groups: Sequence[DetectorGroup] = ...,
         scan: Scan = ...,
         sampling: Sampling = ...,
         structure_factors: StructureFactors | float = ...,
@@ -355,6 +427,10 @@ class Experiment:
     def beam(self) -> Beam: ...
     @property
     def detector(self) -> Detector: ...
+    @property
+    def more_panels(self) -> tuple[FurtherPanel, ...]: ...
+    @property
+    def detector_groups(self) -> tuple[DetectorGroup, ...]: ...
     @property
     def scan(self) -> Scan: ...
     @property
@@ -378,7 +454,9 @@ class Experiment:
         text: str, *, structure_factors: StructureFactors | None = ...
     ) -> Experiment: ...
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def panel_shapes(self) -> tuple[tuple[int, int], ...]: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
 

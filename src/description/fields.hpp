@@ -266,6 +266,8 @@ struct Fields<BasicDetector<Real>> {
   using P = BasicDetector<Real>;
   using enum FlagRule;
   static constexpr std::tuple rows{
+      field("name", &P::name, "", "of the panel, for files"),
+      field("group", &P::group, "", "of detector_groups, with which it moves; empty: none"),
       field("convention", &P::convention, "", "whose frame and beam centre the numbers are in")
           .by({"-adxv", "-mosflm", "-denzo", "-xds", "-dials", "-spindle_axis 0 0 1"}),
       field("pixels", &P::fast_pixels, &P::slow_pixels, "", "0: from the size")
@@ -287,6 +289,14 @@ struct Fields<BasicDetector<Real>> {
           // From what a scintillator resolves to wire chambers
           .usually({.from = 0.001, .to = 10, .below = in_metres, .above = in_micrometres})
           .by({"-pixel"})
+          .differentiable(),
+      field("slow_pixel_size", &P::slow_pixel_mm, "mm",
+            "edge of a pixel along slow; None: pixels are square")
+          .within(positive)
+          .usually({.from = 0.001,
+                    .to = 10,
+                    .below = "is it in metres?",
+                    .above = "is it in micrometres?"})
           .differentiable(),
       field("distance", &P::distance_mm, "mm", "from the sample along the beam")
           .within(distances)
@@ -345,10 +355,20 @@ struct Fields<BasicDetector<Real>> {
           .within(turns)
           .by({"-twotheta"})
           .differentiable(),
+      field("shift", &P::shift_mm, "mm",
+            "along its own axes and their cross product; None: it is no parameter")
+          .differentiable(),
+      field(
+          "turn", &P::turn_deg, "deg",
+          "about its own axes and their cross product, in turn, through the panel's middle; None: "
+          "it is no parameter")
+          .differentiable_as("rotation"),
       field("curved", &P::curved, "", "every pixel at the same distance from the sample")
           .by({"", "-curved_det"}),
       field("point_pixel", &P::point_pixel, "", "leave the obliquity out of the solid angle")
           .by({"", "-point_pixel"}),
+      field("sensor_material", &P::sensor_material, "",
+            "Si, CdTe...: gives the attenuation depth where none is given"),
       field("sensor_thickness", &P::sensor_thickness_um, "um",
             "0: everything is captured at the surface")
           .within({.from = 0, .to = 1e7})
@@ -366,6 +386,9 @@ struct Fields<BasicDetector<Real>> {
       field("sensor_layers", &P::sensor_layers, "", "layers of the sensor")
           .within({.from = 1, .to = 1e6})
           .by({"-detector_thicksteps"}),
+      field("trusted", &P::underload, &P::saturation, "counts",
+            "smallest and largest count that can be trusted, for files"),
+      field("gain", &P::gain, "counts/photon", "of the detector, for files").within(positive),
       // After the flags that choose it by the way
       field("pivot", &P::pivot, "",
             "what stays put when the detector is rotated; None: the convention's")
@@ -449,6 +472,20 @@ struct Fields<BasicFurtherPanel<Real>> {
 };
 
 template <class Real>
+struct Fields<BasicDetectorGroup<Real>> {
+  using P = BasicDetectorGroup<Real>;
+  static constexpr std::tuple rows{
+      field("name", &P::name, "", "that its panels state"),
+      field("parent", &P::parent, "",
+            "group that it moves with, before it in the list; empty: none"),
+      field("origin", &P::origin_mm, "mm", "about which it turns"),
+      field("fast_axis", &P::fast_axis, "", "of its frame").within(a_direction),
+      field("slow_axis", &P::slow_axis, "", "of its frame").within(a_direction),
+      field("shift", &P::shift_mm, "mm", "along its axes and their cross product").differentiable(),
+      field("rotation", &P::rotation_deg, "deg", "about the same, in turn").differentiable()};
+};
+
+template <class Real>
 struct Fields<BasicExperiment<Real>> {
   using P = BasicExperiment<Real>;
   static constexpr std::tuple rows{
@@ -456,6 +493,7 @@ struct Fields<BasicExperiment<Real>> {
       field("beam", &P::beam, "", "spectrum, divergence, polarization, fluence"),
       field("detector", &P::detector, "", "the panel and where it is"),
       field("more_panels", &P::more_panels, "", "panels in addition to it"),
+      field("detector_groups", &P::detector_groups, "", "panels that move together"),
       field("scan", &P::scan, "", "the rotation of the crystal"),
       field("sampling", &P::sampling, "", "which pixels, and how finely"),
       field("structure_factors", &P::structure_factors, "", "what the cell scatters"),

@@ -116,9 +116,12 @@ void look_at(const Part& part, const std::string& where, const Of& of, const Sai
     using Member = typename Row::Member;
     if constexpr (is_vector<Member>) {
       const auto& list = part.*row.members[0];
-      const bool panels = std::is_same_v<Member, std::vector<FurtherPanel>>;
+      const std::string one_of = std::is_same_v<Member, std::vector<FurtherPanel>> ? "panel "
+                                 : std::is_same_v<Member, std::vector<DetectorGroup>>
+                                     ? "detector group "
+                                     : "source ";
       for (std::size_t i = 0; i < list.size(); ++i)
-        look_at(list[i], (panels ? "panel " : "source ") + std::to_string(i + 1) + ": ", of, said);
+        look_at(list[i], one_of + std::to_string(i + 1) + ": ", of, said);
     } else if constexpr (HasFields<Member> && !is_range<Member>) {
       look_at(part.*row.members[0], where, of, said);
     } else {

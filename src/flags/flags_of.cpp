@@ -80,7 +80,7 @@ inline constexpr bool
     flags_can_hold = !description::is_vector<T> &&
                      !std::is_same_v<T, std::shared_ptr<const Mask>> &&
                      !std::is_same_v<T, std::shared_ptr<const StructureFactorGrid>> &&
-                     !std::is_same_v<T, Quirks>;
+                     !std::is_same_v<T, Quirks> && !std::is_same_v<T, std::string>;
 
 template <class T>
 bool are_whole(const T&) {

@@ -1,17 +1,10 @@
 #pragma once
-#include <cstdint>
 #include <span>
 #include <string>
+#include "nablabragg/image_files.hpp"  // for Provenance
 #include "nablabragg/resolved.hpp"
 
 namespace nablabragg::io {
-
-/// How an image was made.  What nanoBragg would write does not hold it.
-struct Provenance {
-  std::string program;       ///< with its version; empty: nothing is said
-  std::string command_line;  ///< as command_line_text() makes it
-  std::int64_t seed = 0;
-};
 
 /// Arguments in one line of printable ASCII that a shell takes apart again.  Characters that end a
 /// value, a line or a header somewhere ( ; = { } and control bytes) stand as \xNN between $' and '.

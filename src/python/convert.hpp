@@ -73,6 +73,7 @@ struct Convert<std::int64_t> {
 
 template <>
 struct Convert<std::string> {
+  static py::object to(const std::string& x) { return py::str(x); }
   static std::string from(py::handle x, const char* field);
 };
 
@@ -211,6 +212,8 @@ struct Convert<Quirks> {
 inline const char* class_name(const Crystal*) { return "Crystal"; }
 inline const char* class_name(const Beam*) { return "Beam"; }
 inline const char* class_name(const Detector*) { return "Detector"; }
+inline const char* class_name(const FurtherPanel*) { return "FurtherPanel"; }
+inline const char* class_name(const DetectorGroup*) { return "DetectorGroup"; }
 inline const char* class_name(const Scan*) { return "Scan"; }
 inline const char* class_name(const Sampling*) { return "Sampling"; }
 
@@ -222,6 +225,22 @@ struct Convert<Part> {
   static Part from(py::handle x, const char* field) {
     if (!py::isinstance<Part>(x)) fail(needs(field), std::string("a ") + class_name(tag), x);
     return x.cast<Part>();
+  }
+};
+
+/// Lists of parts: tuples.
+template <class Part>
+requires requires { class_name(static_cast<const Part*>(nullptr)); }
+struct Convert<std::vector<Part>> {
+  static py::object to(const std::vector<Part>& parts) { return py::tuple(py::cast(parts)); }
+  static std::vector<Part> from(py::handle x, const char* field) {
+    std::vector<Part> parts;
+    if (x.is_none()) return parts;
+    if (!py::isinstance<py::sequence>(x) || py::isinstance<py::str>(x))
+      fail(needs(field), "a list of " + std::string(class_name(static_cast<const Part*>(nullptr))),
+           x);
+    for (const py::handle item : x) parts.push_back(Convert<Part>::from(item, field));
+    return parts;
   }
 };
 

@@ -18,6 +18,7 @@
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/resolved.hpp"
+#include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/fields.hpp"
 #include "python/interruptible.hpp"
@@ -146,10 +147,6 @@ void check(const Experiment& experiment) {
     throw UsageError(
         "there are no structure factors; give structure_factors=StructureFactors.read(FILE), or "
         "structure_factors=100 for the same amplitude everywhere");
-  if (!experiment.more_panels.empty())
-    throw UsageError("the experiment has " + std::to_string(experiment.more_panels.size() + 1) +
-                     " panels, and an image in Python is one: leave more_panels out, and make an "
-                     "experiment for each");
   resolve(experiment);
 }
 
@@ -428,7 +425,10 @@ void bind_description(py::module_& module) {
                                   "also take a number (the range), (range, steps) or a dict.");
   bind_part<Crystal>(module, "Crystal", "One crystal block and its mosaic domains.");
   bind_part<Beam>(module, "Beam", "The incident beam.");
-  bind_part<Detector>(module, "Detector", "A flat (or curved) panel of square pixels.");
+  bind_part<Detector>(module, "Detector", "A flat (or curved) panel of pixels.");
+  bind_part<FurtherPanel>(module, "FurtherPanel", "A panel in addition to the first.");
+  bind_part<DetectorGroup>(module, "DetectorGroup",
+                           "Panels that move together: a frame, and how it has moved from there.");
   bind_part<Scan>(module, "Scan", "The rotation about the spindle during the exposure.");
   bind_part<Sampling>(module, "Sampling", "Which pixels are computed, and how finely.");
 
@@ -446,12 +446,20 @@ void bind_description(py::module_& module) {
            "inside; of "
            "a table of structure factors only the box and a checksum.  Raises UsageError for NaN.")
       .def_property_readonly(
-          "shape",
+          "shape", [](const Experiment& e) { return py::tuple(py::cast(image_shape(resolve(e)))); },
+          "of the image: (slow, fast) of one panel, (panels, slow, fast) of several of one size,\n"
+          "(pixels,) of others, panel by panel")
+      .def_property_readonly(
+          "panel_shapes",
           [](const Experiment& e) {
             const Resolved resolved = resolve(e);
-            return py::make_tuple(resolved.panel.slow_pixels, resolved.panel.fast_pixels);
+            py::list shapes;
+            shapes.append(py::make_tuple(resolved.panel.slow_pixels, resolved.panel.fast_pixels));
+            for (const ResolvedPanel& further : resolved.more_panels)
+              shapes.append(py::make_tuple(further.panel.slow_pixels, further.panel.fast_pixels));
+            return py::tuple(shapes);
           },
-          "(slow, fast): pixels of the image")
+          "tuple of (slow, fast): pixels of each panel")
       .def_property_readonly(
           "warnings",
           [](const Experiment& e) {

@@ -128,8 +128,7 @@ struct Selection {
 Selection selection_of(const SettledExperiment& e, const py::object& pixels) {
   Selection selection;
   if (pixels.is_none()) {
-    const Panel& panel = e.resolved().panel;
-    selection.shape = {panel.slow_pixels, panel.fast_pixels};
+    selection.shape = image_shape(e.resolved());
   } else {
     selection.list = pixels_of(pixels, e.experiment());
     selection.shape = {static_cast<py::ssize_t>(selection.list->size())};

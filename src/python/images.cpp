@@ -28,14 +28,13 @@ py::array simulate_image(const Experiment& e, const ComputeOptions& options,
     run_interruptible(options, progress,
                       [&](const ComputeOptions& all) { pixels = photons(e, all); });
     warn_of_what_is_not_finite(e, pixels);
-    const auto panel = resolve(e).panel;
-    return array_from(std::move(pixels), {panel.slow_pixels, panel.fast_pixels});
+    return array_from(std::move(pixels), image_shape(resolve(e)));
   }
-  Image image;
+  Simulation simulation;
   run_interruptible(options, progress,
-                    [&](const ComputeOptions& all) { image = simulate(e, all).image; });
-  warn_of_what_is_not_finite(e, image.pixels);
-  return array_from(std::move(image.pixels), {image.slow_pixels, image.fast_pixels});
+                    [&](const ComputeOptions& all) { simulation = simulate(e, all); });
+  warn_of_what_is_not_finite(e, simulation.image.pixels);
+  return array_from(std::move(simulation.image.pixels), image_shape(simulation.resolved));
 }
 
 py::array simulate_list(const Experiment& e, const ComputeOptions& options,

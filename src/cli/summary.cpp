@@ -123,6 +123,8 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   if (e.structure_factors.interpolation == Interpolation::automatic)
     fmt::print(out, "auto-selected {}\n",
                r.tricubic ? "tricubic interpolation of structure factors" : "no interpolation");
+  if (!request.geometry_origin.empty())
+    fmt::print(out, "{}\n", io::printable(request.geometry_origin));
   if (!request.matrix_file.empty())
     fmt::print(out, "reading {}\n", io::printable(request.matrix_file));
   print_crystal(out, request, r);

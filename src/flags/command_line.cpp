@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "flags/flags.hpp"
+#include "flags/geometry_files.hpp"
 #include "flags/image_headers.hpp"
 #include "flags/unit_words.hpp"
 #include "nablabragg/conventions.hpp"
@@ -299,6 +300,7 @@ Request parse_command_line(std::span<const std::string> arguments) {
   }
   look_at_strays(strays, request);
   if (request.experiment.quirks.implausible_numbers) say_what_nanobragg_reads(arguments, request);
+  StatedGeometry geometry(uses, request);
   const ImageHeaders headers(uses, request);
   for (const FlagUse& use : uses) {
     say_what_cell_is_taken(use, request);
@@ -307,6 +309,7 @@ Request parse_command_line(std::span<const std::string> arguments) {
   }
   look_at_contradictions(uses, request);
   headers.check(request);
+  geometry.check(request);
   settle(request);
   return request;
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "flags/geometry_files.hpp"
 #include "nablabragg/conventions.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/plausible.hpp"
@@ -218,7 +219,7 @@ bool ImageHeaders::all_given(Words flags) const {
 ImageHeaders::ImageHeaders(std::span<const FlagUse> uses, Request& request) : uses_(uses) {
   std::vector<const FlagUse*> files;
   for (const std::string_view kind : {"-mask", "-img"})
-    if (const FlagUse* use = last_of({&kind, 1})) files.push_back(use);
+    if (const FlagUse* use = last_of({&kind, 1}); use && is_smv_image(*use)) files.push_back(use);
   if (!request.experiment.quirks.image_header_wins) std::sort(files.begin(), files.end());
   for (const FlagUse* use : files) {
     Header header{use, io::read_smv(use->values[0]), {}};

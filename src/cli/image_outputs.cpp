@@ -1,0 +1,111 @@
+#include "cli/image_outputs.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "cli/files.hpp"
+#include "cli/say.hpp"
+#include "io/expt.hpp"
+#include "io/poni.hpp"
+#include "io/quotes.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
+#include "nablabragg/geometry.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+/// What describes the images of a run and holds no pixels.
+bool is_description(std::string_view name) {
+  return name.ends_with(".expt") || name.ends_with(".poni");
+}
+
+std::string now_in_utc() {
+  return fmt::format(
+      "{:%Y-%m-%dT%H:%M:%SZ}",
+      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+}
+
+/// The image of this run, in the frame that the formats have.
+io::ImageSeries series_of(const flags::Request& request, const io::Provenance& made) {
+  const SettledExperiment settled(request.experiment);
+  io::ImageSeries series;
+  series.geometry = in_imgcif_frame(geometry_of(settled));
+  const double phi = series.geometry.scan ? series.geometry.scan->start_deg : 0;
+  series.images = {{phi, 0}};
+  series.counts = request.noise_file.on;
+  series.provenance = made;
+  series.provenance.experiment = to_json(request.experiment);
+  series.provenance.date = now_in_utc();
+  return series;
+}
+
+/// The file of this run that holds pixels which a description can point to; empty: none.
+std::string image_beside(const flags::Request& request) {
+  for (const std::string& name : request.output_files)
+    if (!is_description(name)) return name;
+  return {};
+}
+
+void write_description(const std::string& name, const flags::Request& request,
+                       const io::ImageSeries& series) {
+  const std::string path = io::writable_name(name);
+  if (name.ends_with(".poni"))
+    io::write_poni(path, series.geometry);
+  else
+    io::write_expt(path, series, image_beside(request));
+}
+
+}  // namespace
+
+void check_image_outputs(const flags::Request& request) {
+  if (request.output_files.empty()) return;
+  const io::ImageSeries series = series_of(request, {});
+  for (const std::string& name : request.output_files) {
+    if (is_description(name)) continue;
+    const io::ImageFormat& format = io::image_format_of(name);
+    if (const std::string why = format.why_not(series); !why.empty())
+      throw UsageError("-o " + name + ": " + why);
+  }
+}
+
+void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
+                         const io::Provenance& made, const Simulation& simulation,
+                         Profile* profile) {
+  if (request.output_files.empty()) return;
+  const io::ImageSeries series = series_of(request, made);
+  std::optional<CountedImage> counted;
+  for (const std::string& name : request.output_files) {
+    const Stage stage(profile, "write ", name);
+    if (is_description(name)) {
+      write_description(name, request, series);
+      fmt::print(out, "writing {}\n", io::printable(name));
+      continue;
+    }
+    const io::ImageFormat& format = io::image_format_of(name);
+    const auto file = format.open(io::writable_name(name), series);
+    if (series.counts) {
+      if (!counted) counted = count_photons(request.experiment, simulation.image, *request.seed);
+      file->add(std::span<const std::int32_t>(counted->counts));
+    } else {
+      file->add(std::span<const float>(simulation.image.pixels));
+    }
+    file->close();
+    fmt::print(out, "writing {} as {} {}\n", io::printable(name), format.name,
+               series.counts ? "counts" : "photons");
+  }
+  if (counted && counted->saturated > 0)
+    say(err, fmt::format("{} pixel{} would hold more counts than the detector can and hold{} its "
+                         "saturation (overloads)",
+                         counted->saturated, counted->saturated > 1 ? "s" : "",
+                         counted->saturated > 1 ? "" : "s"));
+}
+
+}  // namespace nablabragg::cli

@@ -94,6 +94,27 @@ std::optional<Symmetry> symmetry_of_hall_symbol(const std::string& hall) {
   }
 }
 
+std::string group_name_of_hall_symbol(const std::string& hall) {
+  try {
+    const gemmi::SpaceGroup* const known =
+        gemmi::find_spacegroup_by_ops(gemmi::symops_from_hall(hall.c_str()));
+    return known ? known->xhm() : hall;
+  } catch (const std::exception&) {
+    return hall;
+  }
+}
+
+std::optional<std::string> hall_symbol_of_group(const std::string& group) {
+  if (const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_name(group))
+    return known->hall;
+  try {
+    static_cast<void>(gemmi::symops_from_hall(group.c_str()));
+    return group;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellNumbers>& cell) {
   const gemmi::SpaceGroup* const group = number > 0 ? gemmi::find_spacegroup_by_number(number)
                                                     : nullptr;

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -366,3 +367,93 @@ def test_a_crystfel_geometry_is_where_its_manual_puts_it(tmp_path):
     for fast, slow in [(0, 0), (100, 80), (12.5, 60)]:
         there = crystfel_position(fs, ss, (-33.25, 12.5), 9090.91, 0.246, fast, slow)
         assert at(panel, fast, slow) == pytest.approx(there, abs=1e-9)
+
+
+def write_nxmx(path, images, scan):
+    """A small NXmx by hand (docs of the format: NXmx.nxdl.xml); pixel values name their image."""
+    h5py = pytest.importorskip("h5py")
+    import numpy
+
+    def group(parent, name, kind):
+        made = parent.create_group(name)
+        made.attrs["NX_class"] = kind
+        return made
+
+    def axis(parent, name, value, vector, before, kind="translation", unit="mm"):
+        made = parent.create_dataset(name, data=value)
+        made.attrs.update(dict(transformation_type=kind, vector=vector, units=unit, depends_on=before, offset=[0.0] * 3))
+        return made
+
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = group(file, "entry", "NXentry")
+        entry["definition"] = "NXmx"
+        data = group(entry, "data", "NXdata")
+        data.attrs["signal"] = "data"
+        pixels = numpy.arange(images, dtype=numpy.int32)[:, None, None] + numpy.zeros((1, 40, 50), dtype=numpy.int32)
+        data.create_dataset("data", data=pixels, chunks=(1, 40, 50))
+        sample = group(entry, "sample", "NXsample")
+        sample["depends_on"] = "/entry/sample/transformations/omega" if scan else "."
+        if scan:
+            turns = group(sample, "transformations", "NXtransformations")
+            angles = numpy.arange(images) * 0.5
+            axis(turns, "omega", angles, [-1.0, 0.0, 0.0], ".", "rotation", "deg")
+            turns.create_dataset("omega_end", data=angles + 0.5).attrs["units"] = "deg"
+        instrument = group(entry, "instrument", "NXinstrument")
+        beam = group(instrument, "beam", "NXbeam")
+        beam.create_dataset("incident_wavelength", data=1.0).attrs["units"] = "angstrom"
+        detector = group(instrument, "detector", "NXdetector")
+        detector["sensor_material"] = "Si"
+        detector.create_dataset("sensor_thickness", data=0.45).attrs["units"] = "mm"
+        detector["saturation_value"] = 1000
+        detector["underload_value"] = 0
+        module = group(detector, "module0", "NXdetector_module")
+        module["data_origin"] = [0, 0]
+        module["data_size"] = [40, 50]
+        axis(module, "module_offset", 100.0, [0.0, 0.0, 1.0], ".")
+        here = "/entry/instrument/detector/module0/module_offset"
+        axis(module, "fast_pixel_direction", 0.1, [-1.0, 0.0, 0.0], here)
+        axis(module, "slow_pixel_direction", 0.1, [0.0, -1.0, 0.0], here)
+
+
+@pytest.mark.parametrize("kind", ["scan", "still"])
+def test_images_are_found_from_an_experiment(dxtbx, tmp_path, kind):
+    from dxtbx.model.scan import ScanFactory
+
+    images = 3
+    write_nxmx(tmp_path / "images_master.h5", images, kind == "scan")
+    detector = dxtbx.Detector()
+    panel = detector.add_panel()
+    panel.set_image_size((50, 40))
+    panel.set_pixel_size((0.1, 0.1))
+    panel.set_local_frame((1, 0, 0), (0, -1, 0), (-2, 2, -150))
+    panel.set_trusted_range((0, 1000))
+    experiments = dxtbx.ExperimentList()
+    scan = ScanFactory.make_scan((1, images), 0.1, (10, 0.5), [0] * images, deg=True)
+    models = dict(goniometer=goniometers(dxtbx)["single"], scan=scan) if kind == "scan" else {}
+    experiments.append(dxtbx.Experiment(beam=dxtbx.Beam((0, 0, 1), 1.3), detector=detector, **models))
+    experiments.as_file(str(tmp_path / "theirs.expt"))
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "elsewhere" / "ours.expt"
+    ours("rewrite", tmp_path / "theirs.expt", 0, path, tmp_path / "images_master.h5")
+
+    (experiment,) = dxtbx.ExperimentList.from_file(str(path), check_format=True)
+    assert len(experiment.imageset) == (images if kind == "scan" else 1)
+    for i in range(len(experiment.imageset)):
+        (pixels,) = experiment.imageset.get_raw_data(i)
+        assert set(pixels) == {i}
+    # Its models and not those of the images
+    assert experiment.beam.get_wavelength() == 1.3
+    assert experiment.detector[0].get_origin() == pytest.approx((-2, 2, -150))
+
+
+@needs_real
+def test_an_image_of_its_own_file_is_found_from_an_experiment(dxtbx, tmp_path):
+    image = tmp_path / "frame_00001.cbf"
+    shutil.copy(REAL / "pilatus300k-one-degree.cbf", image)
+    header = dxtbx.experiment_list.ExperimentListFactory.from_filenames([str(image)])
+    header.as_file(str(tmp_path / "theirs.expt"))
+    ours("rewrite", tmp_path / "theirs.expt", 0, tmp_path / "ours.expt", tmp_path / "frame_#####.cbf")
+    (experiment,) = dxtbx.ExperimentList.from_file(str(tmp_path / "ours.expt"), check_format=True)
+    assert list(experiment.imageset.get_raw_data(0)[0]) == list(header[0].imageset.get_raw_data(0)[0])
+    assert_same_experiment(ours("read", tmp_path / "theirs.expt"), experiment)

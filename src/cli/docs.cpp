@@ -161,6 +161,7 @@ void print_usage(std::ostream& out) {
   out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n"
          "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
          "atomic model\n"
+         "       nablabragg detectors [NAME]                       detectors that have names\n"
          "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
          "image\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
@@ -220,7 +221,8 @@ void docs_command(const std::vector<std::string>& arguments, std::ostream& out) 
   if (arguments.size() == 1 && arguments[0] == "flags") return write_flags(out);
   if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
   if (arguments.size() == 1 && arguments[0] == "checks") return write_checks(out);
-  throw UsageError("docs needs one of: flags, differences, checks");
+  if (arguments.size() == 1 && arguments[0] == "detectors") return write_detectors_page(out);
+  throw UsageError("docs needs one of: flags, differences, checks, detectors");
 }
 
 }  // namespace nablabragg::cli

@@ -37,6 +37,8 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
 #endif
   if (arguments[0] == "fcalc")
     fcalc_command(rest, out, err);
+  else if (arguments[0] == "detectors")
+    detectors_command(rest, out, err);
   else if (arguments[0] == "help")
     help_command(rest, out);
   else if (arguments[0] == "docs")
@@ -44,10 +46,10 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0].starts_with('-'))
     simulate_command(arguments, out, err);
   else
-    throw UsageError(
-        "'" + arguments[0] +
-        "' is no subcommand; there are fcalc, refine, compare, bench, docs and help, and flags "
-        "begin with - (nablabragg -help)");
+    throw UsageError("'" + arguments[0] +
+                     "' is no subcommand; there are fcalc, detectors, refine, compare, bench, docs "
+                     "and help, and flags "
+                     "begin with - (nablabragg -help)");
   return done;
 }
 

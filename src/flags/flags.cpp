@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "description/edit_distance.hpp"
 #include "flags/unit_words.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/units.hpp"
@@ -528,21 +529,6 @@ bool exact_only(const Flag& flag, std::string_view spelling) {
   return flag.match != Match::prefix || spelling == "-mosaic";
 }
 
-/// Edits (insert, delete, replace, swap neighbours) from one text to the other.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
-  for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i)
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      d[i][j] = std::min(
-          {d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-    }
-  return d[a.size()][b.size()];
-}
-
 std::string lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower)
@@ -646,7 +632,7 @@ std::string_view nearest_spelling(std::string_view argument) {
   std::size_t best_distance = letters > 1 ? most + 1 : 0;
   for (const Flag& flag : table())
     for (const std::string_view each : flag.spellings) {
-      const std::size_t distance = edit_distance(typed, lower_case(each));
+      const std::size_t distance = description::edit_distance(typed, lower_case(each));
       if (distance < best_distance) {
         best = each;
         best_distance = distance;

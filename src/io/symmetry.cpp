@@ -128,6 +128,27 @@ void note_negative_amplitudes(long count, ReflectionFile& file) {
                "intensities?"));
 }
 
+std::string group_name_of_hall_symbol(const std::string& hall) {
+  try {
+    const gemmi::SpaceGroup* const known =
+        gemmi::find_spacegroup_by_ops(gemmi::symops_from_hall(hall.c_str()));
+    return known ? known->xhm() : hall;
+  } catch (const std::exception&) {
+    return hall;
+  }
+}
+
+std::optional<std::string> hall_symbol_of_group(const std::string& group) {
+  if (const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_name(group))
+    return known->hall;
+  try {
+    static_cast<void>(gemmi::symops_from_hall(group.c_str()));
+    return group;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 bool same_rotations(const Symmetry& a, const Symmetry& b) {
   return std::is_permutation(a.rotations.begin(), a.rotations.end(), b.rotations.begin(),
                              b.rotations.end());

@@ -30,6 +30,11 @@ Symmetry symmetry_of_operations(const std::vector<std::string>& operations);
 /// group from the rhombohedral one where the name does not.
 std::optional<Symmetry> symmetry_of_name(const std::string& hermann_mauguin,
                                          const std::optional<CellNumbers>& cell);
+/// The Hermann-Mauguin symbol; where the setting has none, the Hall symbol itself.
+std::string group_name_of_hall_symbol(const std::string& hall);
+/// Of a Hermann-Mauguin symbol, or of a Hall symbol that no such one is written as.  Empty where it
+/// is neither.
+std::optional<std::string> hall_symbol_of_group(const std::string& group);
 /// As CCP4 counts: 1 to 230 in the usual settings, others with thousands before them.
 std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellNumbers>& cell);
 

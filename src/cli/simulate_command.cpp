@@ -64,7 +64,7 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
 }
 
 /// What a corrected run writes into its images of how it was made; nanoBragg's say nothing.
-io::Provenance provenance(const flags::Request& request,
+io::SmvProvenance provenance(const flags::Request& request,
                           const std::vector<std::string>& arguments) {
   if (request.experiment.quirks.unnamed_files) return {};
   std::vector<std::string> words{"nablabragg"};

@@ -23,7 +23,7 @@ std::string number(double value) {
   return text;
 }
 
-std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
+std::string body(const Experiment& e, const Resolved& r, const SmvProvenance& made,
                  std::size_t header_bytes) {
   const Panel& p = r.panel;
   std::string text = "{\n";
@@ -112,7 +112,7 @@ std::string command_line_text(std::span<const std::string> arguments) {
   return line.size() > most ? line.substr(0, most) + " ... (shortened)" : line;
 }
 
-std::string smv_header(const Experiment& e, const Resolved& r, const Provenance& made) {
+std::string smv_header(const Experiment& e, const Resolved& r, const SmvProvenance& made) {
   std::size_t bytes = 512;
   std::string text = body(e, r, made, bytes);
   while (text.size() > bytes && !e.quirks.short_smv_header) {

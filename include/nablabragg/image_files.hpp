@@ -47,6 +47,8 @@ class ImageWriter {
   virtual void add(std::span<const std::int32_t> counts) = 0;
   virtual void add(std::span<const float> photons) = 0;
   virtual void close() = 0;
+  /// Pixels so far that held more than the format can, and got the most it can.
+  virtual std::int64_t clipped() const { return 0; }
 };
 
 /// A format that images are written in.
@@ -57,6 +59,8 @@ struct ImageFormat {
   /// Why it cannot hold the series, as a sentence that names a format that can; empty: it can.
   std::string (*why_not)(const ImageSeries& series);
   std::unique_ptr<ImageWriter> (*open)(const std::string& path, const ImageSeries& series);
+  /// What of the series programs will not find in the file, a sentence each; null: nothing.
+  std::vector<std::string> (*notices)(const ImageSeries& series) = nullptr;
 };
 
 /// All of them; a format is one file of src/io and one row.

@@ -267,6 +267,29 @@ void AtomicFile::commit() {
   file_.rename(held);
 }
 
+void AtomicFile::commit_with(FileSeries& series) {
+  flush();
+  series.add(std::move(file_));
+}
+
+// ---- FileSeries --------------------------------------------------------------------------------
+
+void FileSeries::add(FileAside file) {
+  file.make_name(lock_temporary_files());
+  file.finish();
+  files_.push_back(std::move(file));
+}
+
+void FileSeries::commit() {
+  if (current_group) {
+    for (FileAside& file : files_) current_group->add(std::move(file));
+  } else {
+    const auto held = lock_temporary_files();
+    for (FileAside& file : files_) file.rename(held);
+  }
+  files_.clear();
+}
+
 // ---- FileGroup ---------------------------------------------------------------------------------
 
 FileGroup::FileGroup() { current_group = this; }

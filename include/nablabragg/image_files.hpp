@@ -24,6 +24,9 @@ struct Provenance {
   std::string date;        ///< ISO 8601, UTC
 };
 
+/// Now, as Provenance::date takes it.
+std::string date_now();
+
 /// What an image of a series has for itself.
 struct ImageState {
   double phi_deg = 0;       ///< spindle angle where it begins; of stills 0

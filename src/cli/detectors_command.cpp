@@ -10,6 +10,7 @@
 #include "cli/files.hpp"
 #include "cli/stopping.hpp"
 #include "io/named_files.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/detector_presets.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"

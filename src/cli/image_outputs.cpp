@@ -4,7 +4,6 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -27,12 +26,6 @@ bool is_description(std::string_view name) {
   return name.ends_with(".expt") || name.ends_with(".poni");
 }
 
-std::string now_in_utc() {
-  return fmt::format(
-      "{:%Y-%m-%dT%H:%M:%SZ}",
-      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
-}
-
 /// The image of this run, in the frame that the formats have.
 io::ImageSeries series_of(const flags::Request& request, const io::Provenance& made) {
   const SettledExperiment settled(request.experiment);
@@ -43,7 +36,7 @@ io::ImageSeries series_of(const flags::Request& request, const io::Provenance& m
   series.counts = request.noise_file.on;
   series.provenance = made;
   series.provenance.experiment = to_json(request.experiment);
-  series.provenance.date = now_in_utc();
+  series.provenance.date = io::date_now();
   return series;
 }
 
@@ -98,6 +91,12 @@ void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Requ
       file->add(std::span<const float>(simulation.image.pixels));
     }
     file->close();
+    if (format.notices)
+      for (const std::string& notice : format.notices(series)) say(err, name + ": " + notice);
+    if (const std::int64_t clipped = file->clipped(); clipped > 0)
+      say(err, fmt::format("{} pixel{} of {} would hold more than the format can and hold{} the "
+                           "most that it can (overloads)",
+                           clipped, clipped > 1 ? "s" : "", name, clipped > 1 ? "" : "s"));
     fmt::print(out, "writing {} as {} {}\n", io::printable(name), format.name,
                series.counts ? "counts" : "photons");
   }

@@ -33,7 +33,10 @@ struct Plane {
 }  // namespace
 
 PanelCanvas::PanelCanvas(const Resolved& resolved, const Image& image, int most) {
-  if (image.panels() > 1) return place_panels(resolved, image, most);
+  if (image.panels() > 1) {
+    place_panels(resolved, image, most);
+    return;
+  }
   width = image.fast_pixels;
   height = image.slow_pixels;
 }

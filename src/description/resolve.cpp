@@ -1,10 +1,13 @@
 #include "model/resolve.hpp"
 
 #include "description/doubts.hpp"
+#include "description/sensors.hpp"
 
 namespace nablabragg {
 
-Resolved resolve(const Experiment& experiment) {
+Resolved resolve(const Experiment& stated) {
+  Experiment experiment = stated;
+  description::set_attenuation_depths(experiment);
   const auto refuse = [&](const description::Doubts& doubts) {
     if (!doubts.wrong.empty() && !experiment.quirks.implausible_numbers)
       throw UsageError(doubts.wrong.front());

@@ -211,8 +211,11 @@ void StatedGeometry::check(Request& request) const {
       request.warnings.push_back(fmt::format(
           "{}: was measured at {:g} Angstrom, and the wavelength is {:g}", name_, stated, given));
     // The lattice stays; its matrix is in units of the wavelength.
-    if (!placed_->crystals.empty() && request.matrix_file.empty())
-      e.crystal.mosflm_matrix = (given / stated) * *e.crystal.mosflm_matrix;
+    if (!placed_->crystals.empty() && request.matrix_file.empty()) {
+      Mat3d& matrix = *e.crystal.mosflm_matrix;
+      const double change = given / stated;
+      matrix = {change * matrix.a, change * matrix.b, change * matrix.c};
+    }
   }
   if (!placed_->crystals.empty() && e.crystal.cell && request.matrix_file.empty()) {
     // A cell that was typed replaces the crystal.

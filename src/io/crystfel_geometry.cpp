@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "io/trimmed.hpp"
 #include "nablabragg/error.hpp"

@@ -1,13 +1,16 @@
 #include "nablabragg/image_files.hpp"
 
 #include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <ctime>
 #include <string_view>
+#include <vector>
 
 #include "io/cbf.hpp"
 #include "io/crystfel_geometry.hpp"
 #include "io/expt.hpp"
 #include "io/input_bytes.hpp"
-#include "io/nxmx.hpp"
 #include "io/smv_images.hpp"
 #include "io/tiff.hpp"
 #include "nablabragg/error.hpp"
@@ -24,7 +27,6 @@ struct ReadableFormat {
 };
 
 const ReadableFormat readable[] = {
-    {is_nxmx, read_nxmx, [](const std::string& path, int) { return read_nxmx_geometry(path); }},
     {is_cbf, read_cbf, [](const std::string& path, int) { return read_cbf_geometry(path); }},
     {begins_as_smv, [](const std::string& path, int) { return read_smv_image(path); },
      [](const std::string& path, int) { return read_smv_geometry(path); }},
@@ -53,8 +55,17 @@ bool ends_with(std::string_view name, std::string_view ending) {
 
 }  // namespace
 
+std::string date_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
 std::span<const ImageFormat> image_formats() {
-  static const std::vector<ImageFormat> formats{nxmx_format(), cbf_format(), smv_format()};
+  static const std::vector<ImageFormat> formats{cbf_format(), smv_format()};
   return formats;
 }
 

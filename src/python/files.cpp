@@ -2,8 +2,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <chrono>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,15 +58,6 @@ py::array count_image(const py::object& experiment, const py::object& photons,
   return array_from(std::move(counted.counts), shape);
 }
 
-std::string now_in_utc() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 /// What a file's images begin at: an image each, `width` apart.
 std::vector<io::ImageState> states_of(const Geometry& geometry, std::int64_t images,
                                       const py::object& wavelengths) {
@@ -99,7 +88,7 @@ class Writer {
     series_.images = states_of(series_.geometry, number, wavelengths);
     if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
     series_.counts = Convert<bool>::from(counts, "counts");
-    series_.provenance = {"nablaBragg " + std::string(version()), {}, 0, to_json(e), now_in_utc()};
+    series_.provenance = {"nablaBragg " + std::string(version()), {}, 0, to_json(e), io::date_now()};
     name_ = path_of(path);
     const io::ImageFormat& format = io::image_format_of(name_);
     if (const std::string why = format.why_not(series_); !why.empty())

@@ -77,7 +77,7 @@ ImageSeries series_of(const Json& json) {
   }
   for (int i = 0; i < images; ++i) series.images.push_back({start + i * width, 0});
   series.counts = json.value("counts", true);
-  series.provenance = {"nablaBragg test", "nablabragg -o x.cbf", "", "2026-11-28T18:50:08Z"};
+  series.provenance = {"nablaBragg test", "nablabragg -o x.cbf", 0, "", "2026-11-28T18:50:08Z"};
   return series;
 }
 

@@ -99,7 +99,7 @@ ImageSeries flat_series(int images = 1) {
   scan.first_image = 7;
   scan.exposure_s = 0.5;
   for (int i = 0; i < images; ++i) series.images.push_back({10 + 0.25 * i, 0});
-  series.provenance = {"nablaBragg 0", "nablabragg -o a.cbf", "", "2026-11-28T18:50:08Z"};
+  series.provenance = {"nablaBragg 0", "nablabragg -o a.cbf", 0, "", "2026-11-28T18:50:08Z"};
   return series;
 }
 

@@ -5,24 +5,11 @@
 #include <string>
 #include <string_view>
 #include <vector>
-#include "nablabragg/image_files.hpp"  // for ImageSeries
-#include "nablabragg/reflection.hpp"   // for MillerIndex
+#include "nablabragg/image_files.hpp"      // for ImageSeries
+#include "nablabragg/predicted_spots.hpp"  // for PredictedSpot
+#include "nablabragg/reflection.hpp"       // for MillerIndex
 
 namespace nablabragg::io {
-
-/// Where a simulated reflection is and how strong it is.
-struct PredictedSpot {
-  MillerIndex hkl{};
-  int experiment = 0;  ///< of write_expt(): of stills image x crystals + crystal
-  int panel = 0;
-  double fast_px = 0, slow_px = 0;  ///< centroid; 0 is the outer edge of pixel 0
-  double frame = 0;                 ///< images since the scan began, 0.5 in the middle of the
-                                    ///< first; of stills not used
-  double photons = 0;               ///< of the whole spot
-  double partiality = 1;            ///< what share of the reflection they are
-  double wavelength_A = 0;          ///< mean of its photons
-  double phi_deg = 0;               ///< spindle angle of its middle
-};
 
 /// A reflection of a file.  What the file has no column of is 0.
 struct MeasuredSpot {

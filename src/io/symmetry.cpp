@@ -130,8 +130,8 @@ void note_negative_amplitudes(long count, ReflectionFile& file) {
 
 std::string group_name_of_hall_symbol(const std::string& hall) {
   try {
-    const gemmi::SpaceGroup* const known =
-        gemmi::find_spacegroup_by_ops(gemmi::symops_from_hall(hall.c_str()));
+    const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_ops(
+        gemmi::symops_from_hall(hall.c_str()));
     return known ? known->xhm() : hall;
   } catch (const std::exception&) {
     return hall;

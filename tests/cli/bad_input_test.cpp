@@ -377,7 +377,8 @@ TEST_F(BadInput, PictureWithAScaleBitsOrWhiteThatDoNotExist) {
 // -----------------------------------------------------------------------------------
 
 TEST_F(BadInput, UnknownSubcommand) {
-  expect_error("simulate -cell 100", usage, {"'simulate' is no subcommand", "fcalc", "detectors", "docs"});
+  expect_error("simulate -cell 100", usage,
+               {"'simulate' is no subcommand", "fcalc", "detectors", "docs"});
   expect_error("docs nothing", usage, {"flags, differences, checks, detectors"});
   expect_error("docs", usage, {"flags, differences"});
 }

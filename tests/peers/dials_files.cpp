@@ -8,6 +8,7 @@
 //                                   partiality, wavelength, phi]
 //   list FILE                       the reflections of a .refl as JSON
 //   geom FILE [CLEN_MM [EV]]        a CrystFEL geometry as JSON
+//   predict EXPT MIN_D OUT          where its reflections are, as a .refl
 //   preset NAME DISTANCE_MM         a detector's geometry as JSON
 #include <cstdio>
 #include <fstream>
@@ -84,10 +85,10 @@ io::ImageSeries series_of(const Geometry& geometry) {
   return series;
 }
 
-std::vector<io::PredictedSpot> spots_of(const json& rows) {
-  std::vector<io::PredictedSpot> spots;
+std::vector<PredictedSpot> spots_of(const json& rows) {
+  std::vector<PredictedSpot> spots;
   for (const json& r : rows) {
-    io::PredictedSpot spot;
+    PredictedSpot spot;
     spot.hkl = {r[0], r[1], r[2]};
     spot.experiment = r[3];
     spot.panel = r[4];
@@ -118,6 +119,12 @@ std::string run(const std::vector<std::string>& words) {
     std::ifstream rows(words.at(2));
     io::write_refl(words.at(3), spots_of(json::parse(rows)),
                    series_of(io::read_expt_geometry(words.at(1), 0)));
+    return "";
+  }
+  if (command == "predict") {
+    const Geometry geometry = io::read_expt_geometry(words.at(1));
+    io::write_refl(words.at(3), predicted_spots(geometry, std::stod(words.at(2))),
+                   series_of(geometry));
     return "";
   }
   if (command == "list") {

@@ -457,3 +457,58 @@ def test_an_image_of_its_own_file_is_found_from_an_experiment(dxtbx, tmp_path):
     (experiment,) = dxtbx.ExperimentList.from_file(str(tmp_path / "ours.expt"), check_format=True)
     assert list(experiment.imageset.get_raw_data(0)[0]) == list(header[0].imageset.get_raw_data(0)[0])
     assert_same_experiment(ours("read", tmp_path / "theirs.expt"), experiment)
+
+
+@pytest.mark.parametrize("kind", ["kappa", "middle", "single"])
+@pytest.mark.parametrize("sensor", ["thin", "silicon"])
+def test_reflections_of_a_scan_are_where_dials_predicts_them(dxtbx, flex, tmp_path, kind, sensor):
+    from dxtbx.model.scan import ScanFactory
+
+    scan = ScanFactory.make_scan((5, 64), 0.1, (30, 0.5), [0] * 60, deg=True)
+    experiments = tilted_experiment(dxtbx, goniometers(dxtbx)[kind], scan)
+    experiments[0].crystal = dxtbx.Crystal((80, 6, 4), (-8, 120, 2), (4, -10, 140), "P 1")
+    for panel in experiments[0].detector:
+        panel.set_mask(type(panel.get_mask())())
+        if sensor == "thin":
+            panel.set_px_mm_strategy(dxtbx.SimplePxMmStrategy())
+            panel.set_thickness(0)
+    experiments.as_file(str(tmp_path / "a.expt"))
+    ours("predict", tmp_path / "a.expt", 4, tmp_path / "ours.refl")
+    mine = flex.reflection_table.from_file(str(tmp_path / "ours.refl"))
+    # Without images from_predictions() takes a scan for a still.
+    from dials.algorithms.spot_prediction import ScanStaticReflectionPredictor
+
+    predictor = ScanStaticReflectionPredictor(experiments[0], dmin=4)
+    theirs = predictor.for_ub(experiments[0].crystal.get_A())
+    # A reflection may cross the sphere twice.
+    found = {}
+    for hkl, panel, px in zip(mine["miller_index"], mine["panel"], mine["xyzcal.px"]):
+        found.setdefault((hkl, panel), []).append(px)
+    # With mu t of 1.9, DIALS' depth differs from the mean of the captured photons, which is ours.
+    tolerance = 1e-6 if sensor == "thin" else 0.6
+    assert len(theirs) > 100 and len(mine) == pytest.approx(len(theirs), rel=1e-9 if sensor == "thin" else 0.03)
+    matched = 0
+    for hkl, panel, px in zip(theirs["miller_index"], theirs["panel"], theirs["xyzcal.px"]):
+        nearest = [spot for spot in found.get((hkl, panel), []) if abs(spot[2] - px[2]) < 1e-6]
+        matched += bool(nearest) and max(abs(a - b) for a, b in zip(nearest[0], px)) < tolerance
+    assert matched >= len(theirs) * (1 if sensor == "thin" else 0.97)
+
+
+@needs_real
+def test_reflections_of_a_still_are_near_those_that_were_measured(flex, tmp_path):
+    """Of the real CSPAD stills: 502 integrated spots."""
+    path = REAL / "cspad-64-panels-stills.expt"
+    measured = flex.reflection_table.from_file(str(REAL / "cspad-64-panels-stills.refl"))
+    from dxtbx.model import ExperimentList
+
+    ExperimentList.from_file(str(path), check_format=False)[0:1].as_file(str(tmp_path / "first.expt"))
+    ours("predict", tmp_path / "first.expt", 1.8, tmp_path / "ours.refl")
+    mine = flex.reflection_table.from_file(str(tmp_path / "ours.refl"))
+    places = {(h, p): xyz for h, p, xyz in zip(mine["miller_index"], mine["panel"], mine["xyzcal.px"])}
+    first = measured.select(measured["id"] == 0)
+    misses = []
+    for hkl, panel, px in zip(first["miller_index"], first["panel"], first["xyzcal.px"]):
+        if (hkl, panel) in places:
+            misses.append(math.dist(places[hkl, panel][:2], px[:2]))
+    assert len(misses) > 0.9 * len(first)
+    assert sorted(misses)[len(misses) // 2] < 0.5

@@ -20,8 +20,8 @@ struct Provenance {
   std::string program;       ///< with its version; empty: nothing is said
   std::string command_line;  ///< as command_line_text() makes it
   std::int64_t seed = 0;
-  std::string experiment;  ///< JSON; empty: none
-  std::string date;        ///< ISO 8601, UTC
+  std::string experiment = {};  ///< JSON; empty: none
+  std::string date = {};        ///< ISO 8601, UTC
 };
 
 /// Now, as Provenance::date takes it.

@@ -10,6 +10,7 @@
 #include <vector>
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/image.hpp"
+#include "nablabragg/predicted_spots.hpp"  // for PredictedSpot
 #include "nablabragg/resolved.hpp"
 
 namespace nablabragg {
@@ -115,6 +116,11 @@ struct CountedImage {
 /// Photons drawn at random about those of the image, which is of this experiment, times the gain of
 /// their panel; no more than its saturation.  The same `seed` gives the same counts.
 CountedImage count_photons(const Experiment& experiment, const Image& image, std::int64_t seed);
+
+/// The reflections that an image of this experiment shows: those that are predicted for its
+/// geometry, with the photons of the pixels that are nearer to them than to others, at most four
+/// pixels away.  What is not the lattice's (water) should not be in the image.
+std::vector<PredictedSpot> true_spots(const SettledExperiment& experiment, const Image& image);
 
 /// A sentence on the pixels that are NaN or infinite: how many, the first of them, and what may
 /// have led to it; empty where all are finite.  `photons` are those of all pixels, in the order of

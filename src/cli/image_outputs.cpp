@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "cli/files.hpp"
+#include "cli/outputs.hpp"
 #include "cli/say.hpp"
 #include "io/expt.hpp"
 #include "io/poni.hpp"
 #include "io/quotes.hpp"
+#include "io/refl.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
@@ -23,7 +25,7 @@ namespace {
 
 /// What describes the images of a run and holds no pixels.
 bool is_description(std::string_view name) {
-  return name.ends_with(".expt") || name.ends_with(".poni");
+  return name.ends_with(".expt") || name.ends_with(".refl") || name.ends_with(".poni");
 }
 
 /// The image of this run, in the frame that the formats have.
@@ -47,11 +49,21 @@ std::string image_beside(const flags::Request& request) {
   return {};
 }
 
+/// Those of the lattice's light alone.
+std::vector<PredictedSpot> reflections_of(const flags::Request& request, const Image& image) {
+  if (request.experiment.water_um == 0) return true_spots(request.experiment, image);
+  Experiment dry = request.experiment;
+  dry.water_um = 0;
+  return true_spots(dry, simulate(dry, compute_options(request)).image);
+}
+
 void write_description(const std::string& name, const flags::Request& request,
-                       const io::ImageSeries& series) {
+                       const io::ImageSeries& series, const Image& image) {
   const std::string path = io::writable_name(name);
   if (name.ends_with(".poni"))
     io::write_poni(path, series.geometry);
+  else if (name.ends_with(".refl"))
+    io::write_refl(path, reflections_of(request, image), series);
   else
     io::write_expt(path, series, image_beside(request));
 }
@@ -78,7 +90,7 @@ void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Requ
   for (const std::string& name : request.output_files) {
     const Stage stage(profile, "write ", name);
     if (is_description(name)) {
-      write_description(name, request, series);
+      write_description(name, request, series, simulation.image);
       fmt::print(out, "writing {}\n", io::printable(name));
       continue;
     }

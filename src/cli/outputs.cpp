@@ -130,6 +130,15 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
 
 }  // namespace
 
+ComputeOptions compute_options(const flags::Request& request) {
+  ComputeOptions options;
+  options.threads = request.threads;
+  options.engine = request.engine;
+  options.precision = request.precision.value_or(options.precision);
+  options.skip_below = request.skip_below;
+  return options;
+}
+
 void check_outputs(const flags::Request& request) {
   check_image_outputs(request);
   if (!request.experiment.more_panels.empty())

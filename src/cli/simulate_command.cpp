@@ -30,15 +30,6 @@ namespace nablabragg::cli {
 
 namespace {
 
-ComputeOptions compute_options(const flags::Request& request) {
-  ComputeOptions options;
-  options.threads = request.threads;
-  options.engine = request.engine;
-  options.precision = request.precision.value_or(options.precision);
-  options.skip_below = request.skip_below;
-  return options;
-}
-
 Simulation run_engine(const flags::Request& request, const Resolved& resolved, const Plan& plan,
                       Profile* profile) {
   ProgressBar bar(static_cast<double>(resolved.steps) * resolved.sensor.layers *

@@ -155,14 +155,13 @@ void FileAside::create() {
   const std::filesystem::path folder = std::filesystem::path(target_).parent_path();
   // Without a name nothing is left, however the program ends.  make_name() needs /proc.
   if (may_access("/proc/self/fd", X_OK)) {
-    descriptor_ = open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC,
-                       0666);
+    descriptor_ = open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) return;
   }
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const auto held = lock_temporary_files();
     const std::string name = new_name(target_);
-    descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) {
       temporary_ = TemporaryName(name, held);
       return;
@@ -260,11 +259,15 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::commit() {
   flush();
-  file_.finish();
-  if (current_group) return current_group->add(std::move(file_));
+  put_in_place(std::move(file_));
+}
+
+void put_in_place(FileAside file) {
+  file.finish();
+  if (current_group) return current_group->add(std::move(file));
   const auto held = lock_temporary_files();
-  file_.make_name(held);
-  file_.rename(held);
+  file.make_name(held);
+  file.rename(held);
 }
 
 void AtomicFile::commit_with(FileSeries& series) {

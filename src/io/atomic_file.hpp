@@ -67,6 +67,9 @@ class FileSeries {
   std::vector<FileAside> files_;
 };
 
+/// Nothing more is written to it: it gets its name now, or with its FileGroup.
+void put_in_place(FileAside file);
+
 /// Bytes go to a new file in the target's folder, without a name where the file system can do that;
 /// commit() gives it the target's.  It then has the mode and, where that is allowed, the owner of
 /// what it replaces; other hard links to that keep the old bytes.  A target that exists and is no

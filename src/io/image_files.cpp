@@ -11,6 +11,7 @@
 #include "io/crystfel_geometry.hpp"
 #include "io/expt.hpp"
 #include "io/input_bytes.hpp"
+#include "io/nxmx.hpp"
 #include "io/smv_images.hpp"
 #include "io/tiff.hpp"
 #include "nablabragg/error.hpp"
@@ -27,6 +28,7 @@ struct ReadableFormat {
 };
 
 const ReadableFormat readable[] = {
+    {is_nxmx, read_nxmx, [](const std::string& path, int) { return read_nxmx_geometry(path); }},
     {is_cbf, read_cbf, [](const std::string& path, int) { return read_cbf_geometry(path); }},
     {begins_as_smv, [](const std::string& path, int) { return read_smv_image(path); },
      [](const std::string& path, int) { return read_smv_geometry(path); }},
@@ -65,7 +67,7 @@ std::string date_now() {
 }
 
 std::span<const ImageFormat> image_formats() {
-  static const std::vector<ImageFormat> formats{cbf_format(), smv_format()};
+  static const std::vector<ImageFormat> formats{nxmx_format(), cbf_format(), smv_format()};
   return formats;
 }
 

@@ -140,10 +140,10 @@ void StatedGeometry::apply_preset(Request& request) {
 
 void StatedGeometry::apply_placed(Request& request) {
   const std::string_view flag = use_->flag->spellings[0];
+  if (!placed_) placed_ = io::read_geometry(name_);
   if (request.experiment.quirks.pix0_ignored)
     throw UsageError(std::string(flag) + " " + name_ +
                      " places panels as nanoBragg's detector cannot be placed; give -corrected");
-  if (!placed_) placed_ = io::read_geometry(name_);
   if (placed_->panels.empty())
     throw InputError(name_, 0, "states no detector; give a file that does");
   Experiment& e = request.experiment;
@@ -171,12 +171,37 @@ void StatedGeometry::apply_placed(Request& request) {
     request.warnings.push_back(name_ + ": " + notice);
 }
 
+/// A mask that is no SMV image, panel by panel: zeros and what holds no count are skipped.
+void StatedGeometry::apply_mask(Request& request) const {
+  const FlagUse* const use = last_of(uses_, "-mask");
+  if (!use || is_smv_image(*use)) return;
+  const std::string& path = use->values[0];
+  const io::ImageFile file = io::read_image(path);
+  Experiment& e = request.experiment;
+  const auto& panels = file.geometry.panels;
+  if (panels.size() != 1 + e.more_panels.size())
+    throw InputError(path, 0,
+                     "masks " + std::to_string(panels.size()) + " panels, and the detector has " +
+                         std::to_string(1 + e.more_panels.size()));
+  auto pixel = file.pixels.begin();
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    auto mask = std::make_shared<Mask>(Mask{panels[i].fast_pixels, panels[i].slow_pixels, {}});
+    const auto count = static_cast<std::size_t>(panels[i].fast_pixels) *
+                       static_cast<std::size_t>(panels[i].slow_pixels);
+    mask->keep.reserve(count);
+    for (std::size_t k = 0; k < count; ++k, ++pixel)
+      mask->keep.push_back(*pixel != 0 && !std::isnan(*pixel));
+    (i == 0 ? e.sampling.mask : e.more_panels[i - 1].mask) = std::move(mask);
+  }
+}
+
 void StatedGeometry::refuse(const FlagUse& flag) const {
   throw UsageError(flag.spelling + " and " + std::string(use_->flag->spellings[0]) + " " + name_ +
                    " both state the detector; leave one of them out");
 }
 
 void StatedGeometry::check(Request& request) const {
+  apply_mask(request);
   if (!use_) return;
   const bool is_preset = use_->flag->spellings[0] == "-detector" && !is_file(name_);
   for (const FlagUse& use : uses_) {

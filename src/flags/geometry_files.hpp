@@ -27,6 +27,7 @@ class StatedGeometry {
  private:
   void apply_preset(Request& request);
   void apply_placed(Request& request);
+  void apply_mask(Request& request) const;
   std::optional<double> distance_mm() const;
   [[noreturn]] void refuse(const FlagUse& flag) const;
 

@@ -67,7 +67,7 @@ io::ImageSeries series_of(const json& j) {
   for (std::size_t i = 0; i < wavelengths.size(); ++i)
     series.images.at(i).wavelength_A = wavelengths[i];
   series.counts = j.value("counts", true);
-  series.provenance = {"nablaBragg 0.0.0", "a command", "{}", "2026-11-28T12:00:00Z"};
+  series.provenance = {"nablaBragg 0.0.0", "a command", 0, "{}", "2026-11-28T12:00:00Z"};
   return series;
 }
 

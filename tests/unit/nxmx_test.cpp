@@ -71,7 +71,7 @@ ImageSeries still() {
   series.geometry.beam = GeometryBeam{};
   series.geometry.beam->wavelength_A = 0.97625;
   series.images = {{}};
-  series.provenance = {"nablaBragg 1.2.3", "nablabragg -a \"b c\"", R"({"key": 1})",
+  series.provenance = {"nablaBragg 1.2.3", "nablabragg -a \"b c\"", 0, R"({"key": 1})",
                        "2026-02-28T23:59:58Z"};
   return series;
 }

@@ -25,7 +25,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::string_view list_mark = "ExperimentList";
-constexpr std::size_t most_bytes = std::size_t{1} << 30;
+constexpr std::size_t most_bytes = std::size_t{512} << 20;
 /// What dxtbx writes where a limit of the trusted range is not known.
 constexpr double no_limit = 0x7FFFFFFF;
 /// Cosine of an angle that is a right one but for rounding.

@@ -1,8 +1,6 @@
 // What is taken of files of reflections: which column, which rows, which symmetry; and the lists of
 // other programs.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -12,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "io/symmetry.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/reflection_table.hpp"
@@ -239,9 +236,7 @@ TEST_F(ReflectionFiles, OfMtzWhoseSymmRecordsAreNoGroupAreRefused) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "SYMM -X,", "SYMM Y,X,Z");
   EXPECT_EQ(message_of<InputError>([&] { read_mtz(path); }),
-            path +
-                ": its 4 symmetry operators are no group: -y+1/2,-x,z+1/2 is missing, the product "
-                "of -x+1/2,-y,z+1/2 and y,x,z");
+            path + ": its 4 symmetry operations are not the whole of a group");
 }
 
 TEST_F(ReflectionFiles, OfMtzWithFractionalIndicesAreRefused) {
@@ -261,7 +256,7 @@ TEST_F(ReflectionFiles, OfMtzNeverGiveMapCoefficientsWhateverStandsBehindThem) {
 TEST_F(ReflectionFiles, OfMtzShowNoBytesThatATerminalWouldActOn) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "COLUMN FP", "COLUMN F\x1b[1m\xff       F 0 1 1");
-  EXPECT_EQ(read_mtz(path).taken, R"(column F\x1b[1m\xff (type F))");
+  EXPECT_EQ(read_mtz(path).taken, "column F\\x1b[1m\\xff (type F)");
   replace_record(path, "SYMM -X,", "SYMM X,Y,\xff");
   const std::string message = message_of<InputError>([&] { read_mtz(path); });
   EXPECT_EQ(message.find('\xff'), std::string::npos) << message;
@@ -384,98 +379,10 @@ TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
                                   "1 2 3 10\n");
   EXPECT_EQ(message_of<InputError>([&] { read_sf_mmcif(unknown); }),
             unknown +
-                ": the space group \"P 7 7 7\" is not known; it needs symmetry operators "
-                "(_space_group_symop.operation_xyz, _symmetry_equiv.pos_as_xyz), a Hall symbol, a "
-                "Hermann-Mauguin symbol like 'P 21 21 21' (_space_group.name_H-M_alt, "
-                "_symmetry.space_group_name_H-M) or a number alone (_space_group.IT_number, "
-                "_symmetry.Int_Tables_number)");
-}
-
-TEST_F(ReflectionFiles, OfMmcifTellTheirGroupAsModelsDo) {
-  const auto remarks_of = [&](const std::string& head) {
-    return read_sf_mmcif(cif(head, "F_meas_au", "1 2 3 10\n")).remarks;
-  };
-  using Remarks = std::vector<std::string>;
-  EXPECT_EQ(
-      remarks_of("_symmetry.Int_Tables_number 19\n"),
-      (Remarks{"the file gives its space group as the number 19 only; it is taken for P 21 21 "
-               "21"}));
-  EXPECT_EQ(remarks_of("_symmetry.space_group_name_H-M 'P 2 2 2'\n"
-                       "_symmetry.space_group_name_Hall 'P 2ac 2ab'\n"),
-            (Remarks{"the file calls its space group \"P 2 2 2\" and \"P 2ac 2ab\", which differ; "
-                     "the latter is used"}));
-  EXPECT_EQ(remarks_of("_symmetry.space_group_name_H-M 'P 21 21 21'\n"
-                       "_symmetry.Int_Tables_number 18\n"),
-            (Remarks{"the file gives its space group the number 18, and P 21 21 21 is number 19; "
-                     "the number is not used"}));
-  // A symbol says nothing of origins.
-  EXPECT_EQ(remarks_of("_symmetry.space_group_name_H-M 'P n n n'\n"
-                       "_symmetry.space_group_name_Hall '-P 2ab 2bc'\n"),
-            Remarks());
-  // A name that is not known is not replaced by a number, which leaves the setting open.
-  EXPECT_THROW(remarks_of("_symmetry.space_group_name_H-M 'P 7 7 7'\n"
-                          "_symmetry.Int_Tables_number 19\n"),
-               InputError);
-  // Translations are a part of the group.
-  EXPECT_THROW(remarks_of("loop_\n_symmetry_equiv.pos_as_xyz\nx,y,z\nx,y+1/4,z\n"), InputError);
-  std::string many = "loop_\n_symmetry_equiv.pos_as_xyz\n";
-  for (int i = 0; i < 24; ++i)
-    for (int j = 0; j < 24; ++j)
-      many += "x+" + std::to_string(i) + "/24,y+" + std::to_string(j) + "/24,z\n";
-  EXPECT_NE(message_of<InputError>([&] {
-              remarks_of(many);
-            }).find("its 576 symmetry operators are no group: none has more than 192"),
-            std::string::npos);
-}
-
-TEST_F(ReflectionFiles, WithNegativeAmplitudesSaySo) {
-  const std::string says =
-      "2 of its amplitudes are negative, and count by their squares; are they "
-      "intensities?";
-  EXPECT_EQ(read_mtz(mtz({{"FP", 'F'}}, {{1, 2, 3, -7}, {1, 2, 4, 7}, {1, 2, 5, -1}})).remarks,
-            std::vector<std::string>{says});
-  EXPECT_EQ(read_sf_mmcif(cif(primitive, "F_meas_au", "1 2 3 -7\n1 2 4 7\n1 2 5 -1\n")).remarks,
-            std::vector<std::string>{says});
-}
-
-TEST_F(ReflectionFiles, OfMmcifCountCentricReflectionsWhoseHandsDisagree) {
-  // In P 21 21 21 a zero index makes a reflection centric.
-  const std::string path = cif("_symmetry.space_group_name_H-M 'P 21 21 21'\n",
-                               "pdbx_F_plus pdbx_F_minus",
-                               "1 1 1 101 99\n1 2 0 102 102\n2 1 0 50 60\n0 2 4 70 80\n");
-  const auto file = read_sf_mmcif(path);
-  EXPECT_EQ(file.hands_differ, 2);
-  EXPECT_EQ(file.repeated, 0);
-  EXPECT_EQ(by_index(file).at({2, 1, 0}), 60);
-  EXPECT_EQ(notices_of(file),
-            (std::vector<std::string>{
-                path +
-                ": 2 centric reflections have an F(+) and an F(-) that disagree, the first "
-                "at " +
-                std::to_string(file.first_differing_hands[0]) + " " +
-                std::to_string(file.first_differing_hands[1]) + " " +
-                std::to_string(file.first_differing_hands[2]) + "; F(-) counts"}));
-}
-
-TEST_F(ReflectionFiles, WhoseEquivalentsDoNotFitIntoMemoryAreRefused) {
-  const Symmetry cubic = *symmetry_of_name("F m -3 m", std::nullopt);
-  ReflectionFile file;
-  file.path = "F.mtz";
-  const std::vector<StatedAmplitude> stated(1000000, {{1, 2, 3}, 5, 0});
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
-  rlimit tight = before;
-  long pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  tight.rlim_cur = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE)) + (rlim_t{1} << 30);
-  ASSERT_EQ(setrlimit(RLIMIT_AS, &tight), 0);
-  const std::string message = message_of<InputError>([&] { expand_to_p1(stated, cubic, file); });
-  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
-  EXPECT_EQ(
-      message.find("F.mtz: 1000000 amplitudes, expanded by the 48 operators of F m -3 m, take "
-                   "about "),
-      0u)
-      << message;
+                ": the space group 'P 7 7 7' is not known; it needs symmetry operations "
+                "(_symmetry_equiv.pos_as_xyz), a Hall symbol, a Hermann-Mauguin symbol like "
+                "'P 21 21 21' (_symmetry.space_group_name_H-M) or a number "
+                "(_symmetry.Int_Tables_number)");
 }
 
 TEST_F(ReflectionFiles, OfMmcifMayBeginWithAByteOrderMark) {
@@ -519,12 +426,9 @@ TEST_F(ReflectionFiles, OfTextMayTellTheirCellInAComment) {
   EXPECT_EQ(file.cell, (CellNumbers{40, 50, 60, 90, 91.5, 90}));
   EXPECT_EQ(read_reflections(dir.file("G.hkl", "1 2 3 4\n# cell 40 50 60 90 90 90")).cell,
             (CellNumbers{40, 50, 60, 90, 90, 90}));
-  for (const std::string comment : {"# cell 40 50", "# a cell 40 50 60 90 90 90",
-                                    "# cell 40 50 60 90 90 x", "# cell of the crystal"}) {
-    const auto without = read_reflections(dir.file("H.hkl", comment + "\n1 2 3 4\n"));
-    EXPECT_EQ(without.cell, std::nullopt);
-    EXPECT_EQ(without.doubts.size(), comment.starts_with("# cell 40") ? 1u : 0u) << comment;
-  }
+  for (const std::string comment :
+       {"# cell 40 50", "# a cell 40 50 60 90 90 90", "# cell 40 50 60 90 90 x"})
+    EXPECT_EQ(read_reflections(dir.file("H.hkl", comment + "\n1 2 3 4\n")).cell, std::nullopt);
 }
 
 const std::string shelx_line = "   1   2   3 2500.00   85.05   1\n",

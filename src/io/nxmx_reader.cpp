@@ -1222,11 +1222,18 @@ Contents read_contents(const Reader& reader, std::optional<int> image) {
       for (GeometryPanel& panel : geometry.panels) panel.pedestal = -reader.number(offset);
   }
 
-  contents.masks = read_masks(reader, detector, contents.blocks, index);
+  try {
+    contents.masks = read_masks(reader, detector, contents.blocks, index);
+  } catch (const InputError& error) {
+    // Panels are where they are without it: masters of beamlines have it in a file of its own.
+    if (image) throw;
+    geometry.notices.push_back(std::string("no pixel is taken to be masked: ") + error.what());
+  }
   for (std::size_t i = 0; i < contents.masks.size(); ++i)
     geometry.panels[i].masked = rectangles_of(contents.masks[i], geometry.panels[i].fast_pixels);
-  if (const auto bits = reader.number(detector, "bit_depth_readout"))
-    if (*bits >= 1 && *bits <= 64) contents.bit_depth = static_cast<int>(*bits);
+  if (image)
+    if (const auto bits = reader.number(detector, "bit_depth_readout"))
+      if (*bits >= 1 && *bits <= 64) contents.bit_depth = static_cast<int>(*bits);
   return contents;
 }
 
@@ -1243,7 +1250,7 @@ bool is_mark(double value, int bits, bool has_sign) {
 bool is_nxmx(std::string_view head) {
   constexpr std::string_view mark = "\x89HDF\r\n\x1a\n";
   // HDF5 may begin behind what somebody put before it, at powers of two.
-  for (const std::size_t at : {0, 512, 1024, 2048})
+  for (const std::size_t at : {0u, 512u, 1024u, 2048u})
     if (at <= head.size() && head.substr(at).starts_with(mark)) return true;
   return false;
 }

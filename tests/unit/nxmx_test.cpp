@@ -948,6 +948,21 @@ TEST_F(Nxmx, NamesTheFilterThatIsNotThere) {
   }
 }
 
+TEST_F(Nxmx, AMaskInAFileThatIsNotThereLeavesTheGeometryAsItIs) {
+  const std::string said = problem([](Changed& f) {
+    H5Lcreate_external("meta.h5", "mask", f.id(), (detector + "/pixel_mask").c_str(), H5P_DEFAULT,
+                       H5P_DEFAULT);
+  });
+  EXPECT_EQ(said,
+            "\"" + detector +
+                "/pixel_mask\" is a link to \"mask\" of the file \"meta.h5\", which cannot be "
+                "opened; put that file beside this one");
+  const Geometry geometry = read_nxmx_geometry(folder / "image.nxs");
+  expect_same_panels(geometry, still().geometry);
+  EXPECT_THAT(geometry.notices, ElementsAre(AllOf(HasSubstr("no pixel is taken to be masked"),
+                                                  HasSubstr("meta.h5"))));
+}
+
 TEST_F(Nxmx, APixelMaskThatWasNeverWrittenMasksNothing) {
   const ImageFile file = read_after(still(), [](Changed& f) {
     const hsize_t shape[2] = {5, 7};

@@ -51,7 +51,7 @@ const std::vector<std::int32_t>& eiger_counts() {
     for (const PixelRectangle& gap : eiger_series(1).geometry.panels[0].masked)
       for (int slow = gap.slow_begin; slow < gap.slow_end; ++slow)
         std::fill_n(all.begin() + slow * fast_pixels + gap.fast_begin,
-                    gap.fast_end - gap.fast_begin, io::gap_pixel);
+                    gap.fast_end - gap.fast_begin, gap_pixel);
     return all;
   }();
   return counts;

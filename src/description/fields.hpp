@@ -71,6 +71,18 @@ inline constexpr Range places{.from = -plausible::farthest_mm,
                               .to = plausible::farthest_mm,
                               .below = in_micrometres,
                               .above = in_micrometres};
+/// [mm] An edge of a pixel.
+inline constexpr Range pixels{.from = plausible::smallest_pixel_mm,
+                              .to = plausible::largest_pixel_mm,
+                              .below = in_metres,
+                              .above = in_micrometres};
+/// [mm] From what a scintillator resolves to wire chambers.
+inline constexpr Range usual_pixels{
+    .from = 0.001, .to = 10, .below = in_metres, .above = in_micrometres};
+/// Counts of a file are integers of 32 bits; an integrating detector's are down to minus noise.
+inline constexpr Range counts{.from = -4294967296.0, .to = 4294967296.0};
+/// [counts/photon]
+inline constexpr Range gains{.from = 1e-6, .to = 1e6};
 /// [mm]
 inline constexpr Range distances{.from = plausible::nearest_mm,
                                  .to = plausible::farthest_mm,
@@ -282,21 +294,14 @@ struct Fields<BasicDetector<Real>> {
           .usually({.from = 1, .to = 1e4, .below = in_metres, .above = in_micrometres})
           .by({"-detsize_f", "-detsize_s"}),
       field("pixel_size", &P::pixel_mm, "mm", "edge of a pixel")
-          .within({.from = plausible::smallest_pixel_mm,
-                   .to = plausible::largest_pixel_mm,
-                   .below = in_metres,
-                   .above = in_micrometres})
-          // From what a scintillator resolves to wire chambers
-          .usually({.from = 0.001, .to = 10, .below = in_metres, .above = in_micrometres})
+          .within(pixels)
+          .usually(usual_pixels)
           .by({"-pixel"})
           .differentiable(),
       field("slow_pixel_size", &P::slow_pixel_mm, "mm",
             "edge of a pixel along slow; None: pixels are square")
-          .within(positive)
-          .usually({.from = 0.001,
-                    .to = 10,
-                    .below = "is it in metres?",
-                    .above = "is it in micrometres?"})
+          .within(pixels)
+          .usually(usual_pixels)
           .differentiable(),
       field("distance", &P::distance_mm, "mm", "from the sample along the beam")
           .within(distances)
@@ -357,11 +362,13 @@ struct Fields<BasicDetector<Real>> {
           .differentiable(),
       field("shift", &P::shift_mm, "mm",
             "along its own axes and their cross product; None: it is no parameter")
+          .within(places)
           .differentiable(),
       field(
           "turn", &P::turn_deg, "deg",
           "about its own axes and their cross product, in turn, through the panel's middle; None: "
           "it is no parameter")
+          .within(turns)
           .differentiable_as("rotation"),
       field("curved", &P::curved, "", "every pixel at the same distance from the sample")
           .by({"", "-curved_det"}),
@@ -387,8 +394,9 @@ struct Fields<BasicDetector<Real>> {
           .within({.from = 1, .to = 1e6})
           .by({"-detector_thicksteps"}),
       field("trusted", &P::underload, &P::saturation, "counts",
-            "smallest and largest count that can be trusted, for files"),
-      field("gain", &P::gain, "counts/photon", "of the detector, for files").within(positive),
+            "smallest and largest count that can be trusted, for files")
+          .within(counts),
+      field("gain", &P::gain, "counts/photon", "of the detector, for files").within(gains),
       // After the flags that choose it by the way
       field("pivot", &P::pivot, "",
             "what stays put when the detector is rotated; None: the convention's")
@@ -478,11 +486,15 @@ struct Fields<BasicDetectorGroup<Real>> {
       field("name", &P::name, "", "that its panels state"),
       field("parent", &P::parent, "",
             "group that it moves with, before it in the list; empty: none"),
-      field("origin", &P::origin_mm, "mm", "about which it turns"),
+      field("origin", &P::origin_mm, "mm", "about which it turns").within(places),
       field("fast_axis", &P::fast_axis, "", "of its frame").within(a_direction),
       field("slow_axis", &P::slow_axis, "", "of its frame").within(a_direction),
-      field("shift", &P::shift_mm, "mm", "along its axes and their cross product").differentiable(),
-      field("rotation", &P::rotation_deg, "deg", "about the same, in turn").differentiable()};
+      field("shift", &P::shift_mm, "mm", "along its axes and their cross product")
+          .within(places)
+          .differentiable(),
+      field("rotation", &P::rotation_deg, "deg", "about the same, in turn")
+          .within(turns)
+          .differentiable()};
 };
 
 template <class Real>

@@ -192,17 +192,7 @@ void use_wavelength_of_sources(Request& request) {
         "{}: its sources have {:.6g} Angstrom in the mean, which is taken as the wavelength; "
         "-lambda sets another",
         request.source_file, mean_A));
-    return;
   }
-  const double nearest_A = std::clamp(beam.wavelength_A, shortest_A, longest_A);
-  if (std::abs(nearest_A / beam.wavelength_A - 1) > plausible::refused_difference &&
-      !keeps_nanobraggs_answer(request))
-    throw InputError(
-        request.source_file, 0,
-        fmt::format(
-            "its sources have {:.6g} Angstrom in the mean, and the wavelength is {:.6g}, more than "
-            "5 % apart; leave out -lambda, or give -source_lambda cli if it counts",
-            mean_A, beam.wavelength_A));
 }
 
 void load_sources(Request& request) {

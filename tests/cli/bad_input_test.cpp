@@ -293,7 +293,7 @@ TEST_F(BadInput, ImageOrMaskThatIsNotSmv) {
   folder.file("short.img", "{\nHEADER_BYTES=512;\nSIZE1=16;\n");
   for (const char* flag : {"-img ", "-mask "}) {
     expect_error(good + flag + "no.img", input_file, {"no.img", "No such file"});
-    expect_error(good + flag + "text.img", input_file, {"text.img", "no SMV image"});
+    expect_error(good + flag + "text.img", input_file, {"text.img", "is no image"});
     expect_error(good + flag + "short.img", input_file, {"short.img", "ends within its header"});
   }
 }

@@ -110,6 +110,7 @@ std::string state_of(const flags::Request& r) {
                              d.two_theta_deg,
                              d.curved,
                              d.point_pixel,
+                             d.sensor_material,
                              d.sensor_thickness_um,
                              d.attenuation_depth_um ? std::to_string(*d.attenuation_depth_um) : "",
                              text_of(d.sensor_layers)};
@@ -133,6 +134,8 @@ std::string state_of(const flags::Request& r) {
                           r.source_file,
                           r.image_file,
                           r.mask_file,
+                          r.geometry_file,
+                          r.output_files,
                           r.stol_files,
                           r.cache_file,
                           r.cache_named,
@@ -203,6 +206,8 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"a b c al be ga", "70 80 90 91 92 93"},
       {"FILE", "some.file"},
       {"NAME", "FWT"},
+      {"NAME | FILE.geom", "EIGER2-1M"},
+      {"MATERIAL um", "Si 450"},
       {"x y z | random", "1 2 3"},
       {"x y z", "0.6 0.8 0"},
       {"xmin xmax ymin ymax", "1 2 3 4"},
@@ -241,8 +246,19 @@ const std::map<std::string_view, std::string>& plausible_values() {
   return values;
 }
 
-/// The values after the flag; -img and -mask are read at once, so they need a file.
+/// The values after the flag; -img, -mask and -expt are read at once, so they need a file.
 std::string values_for(const flags::Flag& flag, const std::string& image) {
+  if (flag.spellings[0] == "-expt") {
+    const std::string file = image + ".expt";
+    std::ofstream(file) << R"({"__id__": "ExperimentList",
+      "experiment": [{"__id__": "Experiment", "beam": 0, "detector": 0}],
+      "beam": [{"direction": [0, 0, 1], "wavelength": 1.5}],
+      "detector": [{"panels": [{"name": "p", "fast_axis": [1, 0, 0], "slow_axis": [0, -1, 0],
+        "origin": [-1, 1, -100], "image_size": [4, 3], "pixel_size": [0.1, 0.1],
+        "trusted_range": [-0.5, 100.5]}]}]})";
+    // nanoBragg's detector cannot be placed so
+    return file + " -corrected";
+  }
   if (flag.spellings[0] == "-img" || flag.spellings[0] == "-mask") return image;
   const auto found = plausible_values().find(flag.values);
   if (found != plausible_values().end()) return found->second;

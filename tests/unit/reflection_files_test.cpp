@@ -236,7 +236,9 @@ TEST_F(ReflectionFiles, OfMtzWhoseSymmRecordsAreNoGroupAreRefused) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "SYMM -X,", "SYMM Y,X,Z");
   EXPECT_EQ(message_of<InputError>([&] { read_mtz(path); }),
-            path + ": its 4 symmetry operations are not the whole of a group");
+            path +
+                ": its 4 symmetry operators are no group: -y+1/2,-x,z+1/2 is missing, the product "
+                "of -x+1/2,-y,z+1/2 and y,x,z");
 }
 
 TEST_F(ReflectionFiles, OfMtzWithFractionalIndicesAreRefused) {
@@ -379,7 +381,11 @@ TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
                                   "1 2 3 10\n");
   EXPECT_EQ(message_of<InputError>([&] { read_sf_mmcif(unknown); }),
             unknown +
-                ": the space group 'P 7 7 7' is not known; it needs symmetry operations "
+                ": the space group \"P 7 7 7\" is not known; it needs symmetry operators "
+                "(_space_group_symop.operation_xyz, _symmetry_equiv.pos_as_xyz), a Hall symbol, a "
+                "Hermann-Mauguin symbol like 'P 21 21 21' (_space_group.name_H-M_alt, "
+                "_symmetry.space_group_name_H-M) or a number alone (_space_group.IT_number, "
+                "_symmetry.Int_Tables_number)"); it needs symmetry operations "
                 "(_symmetry_equiv.pos_as_xyz), a Hall symbol, a Hermann-Mauguin symbol like "
                 "'P 21 21 21' (_symmetry.space_group_name_H-M) or a number "
                 "(_symmetry.Int_Tables_number)");

@@ -11,6 +11,7 @@ struct SmvProvenance {
   std::string program;       ///< with its version; empty: nothing is said
   std::string command_line;  ///< as command_line_text() makes it
   std::int64_t seed = 0;
+  double pedestal = 0;  ///< counts of a pixel without photons
 };
 
 /// Arguments in one line of printable ASCII that a shell takes apart again.  Characters that end a

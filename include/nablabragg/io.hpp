@@ -92,6 +92,22 @@ struct SmvFile {
 /// what is no SMV image, is too short for its pixels, or holds pixels that cannot be read.
 SmvFile read_smv(const std::string& path);
 
+/// Where the beam meets the panel, in millimetres from the outer corner of pixel (0,0).
+struct BeamSpot {
+  double fast_mm = 0, slow_mm = 0;
+};
+
+/// How an ADSC header's beam centre is meant: ADSC counts BEAM_CENTER_X along fast and
+/// BEAM_CENTER_Y from the far end of slow, DENZO_XBEAM along slow and DENZO_YBEAM along fast; DIALS
+/// and others take BEAM_CENTER as DENZO's.
+struct AdscCentre {
+  std::optional<BeamSpot> spot;  ///< empty: the header does not tell
+  std::string how;               ///< how it was told, or why it cannot be, as the end of a sentence
+};
+
+/// Throws InputError for numbers that are none.
+AdscCentre adsc_centre(const SmvFile& file);
+
 /// Fills one row.
 template <class Pixel>
 using FillRow = std::function<void(int slow, std::span<Pixel> row)>;

@@ -18,6 +18,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
+#include "nablabragg/image_files.hpp"
 
 namespace nablabragg::cli {
 
@@ -29,14 +30,14 @@ bool is_description(std::string_view name) {
 }
 
 /// The image of this run, in the frame that the formats have.
-io::ImageSeries series_of(const flags::Request& request, const io::Provenance& made) {
+io::ImageSeries series_of(const flags::Request& request, const io::SmvProvenance& made) {
   const SettledExperiment settled(request.experiment);
   io::ImageSeries series;
   series.geometry = in_imgcif_frame(geometry_of(settled));
   const double phi = series.geometry.scan ? series.geometry.scan->start_deg : 0;
   series.images = {{phi, 0}};
   series.counts = request.noise_file.on;
-  series.provenance = made;
+  series.provenance = {made.program, made.command_line, made.seed};
   series.provenance.experiment = to_json(request.experiment);
   series.provenance.date = io::date_now();
   return series;
@@ -82,7 +83,7 @@ void check_image_outputs(const flags::Request& request) {
 }
 
 void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                         const io::Provenance& made, const Simulation& simulation,
+                         const io::SmvProvenance& made, const Simulation& simulation,
                          Profile* profile) {
   if (request.output_files.empty()) return;
   const io::ImageSeries series = series_of(request, made);

@@ -3,7 +3,7 @@
 #include <ostream>
 #include "cli/profile.hpp"
 #include "flags/request.hpp"
-#include "nablabragg/image_files.hpp"
+#include "io/smv_header.hpp"  // for SmvProvenance
 #include "nablabragg/settled.hpp"
 #include "nablabragg/simulate.hpp"
 
@@ -15,7 +15,7 @@ void check_image_outputs(const flags::Request& request);
 
 /// What is worth a warning goes to `err`.
 void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                         const io::Provenance& made, const Simulation& simulation,
+                         const io::SmvProvenance& made, const Simulation& simulation,
                          Profile* profile);
 
 }  // namespace nablabragg::cli

@@ -57,7 +57,7 @@ double white_level(const Image& image) {
   return static_cast<double>(std::bit_cast<float>(upper << 16 | find(rank)));
 }
 
-std::vector<io::PngText> texts_of(const io::Provenance& made) {
+std::vector<io::PngText> texts_of(const io::SmvProvenance& made) {
   if (made.program.empty()) return {};
   return {{"Software", made.program},
           {"Comment", made.command_line},
@@ -95,7 +95,7 @@ std::vector<float> drawn_photons(const flags::Request& request, const Resolved& 
 }
 
 void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
-                   const io::Provenance& made, const Image& image) {
+                   const io::SmvProvenance& made, const Image& image) {
   const double white = request.png_white > 0 ? request.png_white : white_level(image);
   const double top = request.png_bits == 16 ? 65535 : 255;
   const auto grey = [&](double photons) {
@@ -162,7 +162,7 @@ bool writes_images(const flags::Request& request) {
 }
 
 void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                   const Resolved& resolved, const io::Provenance& made,
+                   const Resolved& resolved, const io::SmvProvenance& made,
                    const Simulation& simulation, Profile* profile) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;

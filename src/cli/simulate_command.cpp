@@ -53,12 +53,13 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
 }
 
 /// What a corrected run writes into its images of how it was made; nanoBragg's say nothing.
-io::Provenance provenance(const flags::Request& request,
-                          const std::vector<std::string>& arguments) {
+io::SmvProvenance provenance(const flags::Request& request,
+                             const std::vector<std::string>& arguments) {
   if (request.experiment.quirks.unnamed_files) return {};
   std::vector<std::string> words{"nablabragg"};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed};
+  return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed,
+          request.adc};
 }
 
 void write_profile(std::ostream& out, const std::string& name, const Profile& profile) {

@@ -125,7 +125,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        [](const E& e) { return std::optional(e.beam.wavelength_A); },
        true,
        true},
-      {{"BEAM_CENTER_X"},
+      {{"CONVENTION_XBEAM", "BEAM_CENTER_X"},
        mm,
        -most_mm,
        most_mm,
@@ -133,7 +133,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        {"-ORGX", "-ORGY"},
        [](E& e, double x, const File&, bool) { e.detector.beam_x_mm = x; },
        [](const E& e) { return e.detector.beam_x_mm; }},
-      {{"BEAM_CENTER_Y"},
+      {{"CONVENTION_YBEAM", "BEAM_CENTER_Y"},
        mm,
        -most_mm,
        most_mm,
@@ -245,8 +245,10 @@ void ImageHeaders::apply(Header& header, Request& request) const {
     const bool replaced = last_of(number.flags) || all_given(number.others);
     if (is_compat(e)) {
       // The last place that contains the shorter key is in the longer one, too.
-      const std::string key(number.keys[1].empty() || number.keys[0] == "PHI" ? number.keys[0]
-                                                                              : number.keys[1]);
+      const std::string_view name = number.keys[1].empty() || number.keys[0] == "PHI"
+                                        ? number.keys[0]
+                                        : number.keys[1];
+      const std::string key(name);
       if (key.starts_with("DETECTOR_ROT")) continue;
       const auto value = file.value(key, true);
       if (!value) continue;
@@ -256,7 +258,7 @@ void ImageHeaders::apply(Header& header, Request& request) const {
       } catch (const InputError& error) {
         request.warnings.push_back(error.what() + std::string(kept));
       }
-      header.stated.push_back({&number, *value, true});
+      header.stated.push_back({&number, name, *value, true});
       if (key == "TWOTHETA")
         request.header_two_theta_deg = *value;
       else
@@ -274,11 +276,31 @@ void ImageHeaders::apply(Header& header, Request& request) const {
             file.path, 0,
             fmt::format("{}={:g} is not between {:g} and {:g} {}; {} sets it", key, *value,
                         number.least, number.most, number.units.back(), number.flags[0]));
-      if (possible) header.stated.push_back({&number, *value, !replaced});
+      if (possible) header.stated.push_back({&number, name, *value, !replaced});
       if (!replaced) set(number, *value);
       break;
     }
   }
+  if (!is_compat(e) && !header.is_mask()) apply_adsc_centre(header, request);
+}
+
+void ImageHeaders::apply_adsc_centre(const Header& header, Request& request) const {
+  static constexpr std::array<std::string_view, 19> meant{
+      "-mosflm",       "-adxv",        "-denzo",       "-xds",         "-dials",
+      "-fdet_vector",  "-sdet_vector", "-odet_vector", "-beam_vector", "-polar_vector",
+      "-spindle_axis", "-pix0_vector", "-Xbeam",       "-Ybeam",       "-ORGX",
+      "-ORGY",         "-Xclose",      "-Yclose",      "-pixel"};
+  const io::SmvFile& file = header.file;
+  for (const char* const key : {"BEAM_CENTER_X", "BEAM_CENTER_Y", "DENZO_XBEAM", "DENZO_YBEAM"})
+    if (!file.text(key)) return;
+  if (file.text("CONVENTION") || !file.text("PIXEL_SIZE") || last_of(meant)) return;
+  const io::AdscCentre centre = io::adsc_centre(file);
+  if (!centre.spot) throw InputError(file.path, 0, "the beam centre " + centre.how);
+  // MOSFLM's numbers, which count where no convention is chosen
+  Detector& detector = request.experiment.detector;
+  detector.beam_x_mm = centre.spot->slow_mm - 0.5 * detector.pixel_mm;
+  detector.beam_y_mm = centre.spot->fast_mm - 0.5 * detector.pixel_mm;
+  request.warnings.push_back(file.path + ": the beam centre " + centre.how);
 }
 
 void ImageHeaders::apply_frame(const Header& header, Request& request) const {
@@ -341,14 +363,13 @@ void ImageHeaders::check_centre(const Header& header, Request& request) const {
 void ImageHeaders::compare(const Header& header, Request& request) const {
   const Experiment& e = request.experiment;
   const io::SmvFile& file = header.file;
-  for (const auto& [number, value, applied] : header.stated) {
+  for (const auto& [number, key, value, applied] : header.stated) {
     if (!number->of) continue;
-    const std::string_view key = number->keys[0];
     const auto got = number->of(e);
     if (!got) continue;
-    const bool centre = key.starts_with("BEAM_CENTER");
+    const bool centre = number->keys[1].starts_with("BEAM_CENTER");
     double expected = value;
-    if (header.is_mask() && key == "BEAM_CENTER_Y")
+    if (header.is_mask() && number->keys[1] == "BEAM_CENTER_Y")
       expected = e.detector.pixel_mm * file.slow_pixels - value;
     const double edge = e.detector.pixel_mm * std::max(file.fast_pixels, file.slow_pixels);
     const double off = centre ? std::abs(*got - expected) / edge

@@ -278,7 +278,9 @@ void AtomicFile::commit_with(FileSeries& series) {
 // ---- FileSeries --------------------------------------------------------------------------------
 
 void FileSeries::add(FileAside file) {
-  file.make_name(lock_temporary_files());
+  // A file without a name is gone however the program ends, and needs a descriptor.
+  constexpr std::size_t most_descriptors = 64;
+  if (files_.size() >= most_descriptors) file.make_name(lock_temporary_files());
   file.finish();
   files_.push_back(std::move(file));
 }
@@ -288,6 +290,7 @@ void FileSeries::commit() {
     for (FileAside& file : files_) current_group->add(std::move(file));
   } else {
     const auto held = lock_temporary_files();
+    for (FileAside& file : files_) file.make_name(held);
     for (FileAside& file : files_) file.rename(held);
   }
   files_.clear();

@@ -11,6 +11,7 @@
 #include "io/text_lines.hpp"
 #include "nablabragg/conventions.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/io.hpp"  // for SmvFile, AdscCentre
 #include "nablabragg/plausible.hpp"
 
 namespace nablabragg::io {

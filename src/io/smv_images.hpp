@@ -1,10 +1,8 @@
 // SMV images with the geometry that their headers state: d*TREK's, ADSC's, nanoBragg's and our own.
 #pragma once
-#include <optional>
 #include <string>
 #include <vector>
 #include "nablabragg/image_files.hpp"
-#include "nablabragg/io.hpp"  // for SmvFile
 
 namespace nablabragg::io {
 
@@ -18,22 +16,6 @@ inline constexpr int smv_largest_count = 65535 - smv_pedestal;
 
 /// What of the series programs will not find in the files, a sentence each.
 std::vector<std::string> smv_notices(const ImageSeries& series);
-
-/// Where the beam meets the panel, in millimetres from the outer corner of pixel (0,0).
-struct BeamSpot {
-  double fast_mm = 0, slow_mm = 0;
-};
-
-/// How an ADSC header's beam centre is meant: ADSC counts BEAM_CENTER_X along fast and
-/// BEAM_CENTER_Y from the far end of slow, DENZO_XBEAM along slow and DENZO_YBEAM along fast; DIALS
-/// and others take BEAM_CENTER as DENZO's.
-struct AdscCentre {
-  std::optional<BeamSpot> spot;  ///< empty: the header does not tell
-  std::string how;               ///< how it was told, or why it cannot be, as the end of a sentence
-};
-
-/// Throws InputError for numbers that are none.
-AdscCentre adsc_centre(const SmvFile& file);
 
 /// The pixels of an SMV file and its geometry; a header that does not say where the detector is
 /// leaves the panel without a place, with a notice that names what is missing.  Zeros of a file

@@ -421,6 +421,64 @@ def test_what_smv_cannot_say_is_refused_with_a_format_that_can(tmp_path):
         "both")
 
 
+PIXEL, FAST, SLOW = 0.1, 600, 400
+
+
+def simulate(flags, path):
+    """A noise image of -corrected; the beam is at fast 250.5, slow 120.25 unless flags say else."""
+    import os
+    import subprocess
+    program = os.environ.get("NABLA_PROGRAM")
+    if not program:
+        pytest.skip("NABLA_PROGRAM does not name the program that the test runs")
+    subprocess.run([program, "-corrected", "-cell", "50", "60", "70", "90", "90", "90", "-N", "5",
+                    "-default_F", "100", "-oversample", "1", "-lambda", "1.1", "-distance", "100",
+                    "-detpixels_f", str(FAST), "-detpixels_s", str(SLOW), "-pixel", str(PIXEL),
+                    "-phi", "3", "-osc", "0.5", "-seed", "1", "-roi", "0", "9", "0", "9",
+                    *flags.split(), "-noisefile", str(path)], check=True, capture_output=True)
+    return path
+
+
+def named(convention, fast, slow):
+    """-Xbeam and -Ybeam of a spot in pixels."""
+    return {
+        "mosflm": f"-mosflm -Xbeam {PIXEL * (slow - 0.5):.6f} -Ybeam {PIXEL * (fast - 0.5):.6f}",
+        "denzo": f"-denzo -Xbeam {PIXEL * slow:.6f} -Ybeam {PIXEL * fast:.6f}",
+        "xds": f"-xds -Xbeam {PIXEL * fast:.6f} -Ybeam {PIXEL * slow:.6f}",
+        "adxv": f"-adxv -Xbeam {PIXEL * fast:.6f} -Ybeam {PIXEL * (SLOW - slow):.6f}",
+        "dials": f"-dials -Xbeam {PIXEL * fast:.6f} -Ybeam {PIXEL * slow:.6f}",
+    }[convention]
+
+
+@pytest.mark.parametrize("spot", ((300, 200), (250.5, 120.25), (-35, 460)))
+@pytest.mark.parametrize("convention", ("mosflm", "denzo", "xds"))
+def test_dxtbx_has_the_beam_of_a_corrected_noise_image(convention, spot, tmp_path):
+    """Where it had it 1.4 to 280 pixels off, by BEAMLINE=fake and the convention's numbers."""
+    path = simulate(named(convention, *spot), tmp_path / "noise_001.img")
+    experiment = dxtbx_experiment([path])
+    detector, beam = experiment.detector, experiment.beam
+    assert np.allclose(detector[0].get_beam_centre_px(beam.get_s0()), spot, atol=1e-6)
+    assert detector[0].get_distance() == pytest.approx(100)
+    assert detector[0].get_pedestal() == 40 and detector[0].get_gain() == 1
+    assert beam.get_wavelength() == pytest.approx(1.1)
+    assert np.allclose(experiment.scan.get_oscillation(), (3, 0.5))
+    geometry, _ = read(path, tmp_path)
+    assert_same_geometry(geometry, experiment)
+
+
+@pytest.mark.parametrize("flags", (
+    named("mosflm", 250.5, 120.25) + " -twotheta 15", named("xds", 250.5, 120.25) + " -twotheta 15",
+    named("mosflm", 250.5, 120.25) + " -detector_rotx 1 -detector_roty 2 -detector_rotz 3",
+    named("xds", 250.5, 120.25) + " -detector_rotx 1 -detector_roty 2 -detector_rotz 3",
+    named("adxv", 250.5, 120.25), named("dials", 250.5, 120.25),
+    named("mosflm", 250.5, 120.25) + " -curved_det"))
+def test_dxtbx_has_no_geometry_of_a_corrected_image_that_it_would_misread(flags, tmp_path):
+    registry = pytest.importorskip("dxtbx.format.Registry", reason="dxtbx is absent")
+    path = simulate(flags, tmp_path / "noise_001.img")
+    known = registry.get_format_class_for_file(str(path))
+    assert known is None or known.__name__ == "FormatSMV"
+
+
 DTREK = """{
 HEADER_BYTES=  4096;
 DIM=2;

@@ -166,12 +166,17 @@ Experiment experiment_with_detector(const py::object& experiment, const py::obje
   }
   Geometry geometry = detector_geometry(preset, Convert<double>::from(distance, "distance"), beam);
   Experiment e = experiment_of(experiment);
-  // The panels stand in the frame whose beam runs along -z; so does all else from here on.
-  const Geometry own = in_imgcif_frame(geometry_of(e));
+  // The panels stand in the frame whose beam runs along -z; so does all else from here on, the
+  // spindle of a still as well.
+  Experiment turning = e;
+  const bool is_still = e.scan.oscillation_deg.range.value_or(0) == 0;
+  if (is_still) turning.scan.oscillation_deg = {1.0, {}, {}};
+  const Geometry own = in_imgcif_frame(geometry_of(turning));
   geometry.beam = own.beam;
-  geometry.scan = own.scan;
+  if (!is_still) geometry.scan = own.scan;
   geometry.crystals = own.crystals;
   e = with_geometry(e, geometry);
+  e.scan.spindle_axis = own.scan->spindle_axis;
   resolve(e);
   return e;
 }

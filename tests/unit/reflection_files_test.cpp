@@ -385,10 +385,7 @@ TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
                 "(_space_group_symop.operation_xyz, _symmetry_equiv.pos_as_xyz), a Hall symbol, a "
                 "Hermann-Mauguin symbol like 'P 21 21 21' (_space_group.name_H-M_alt, "
                 "_symmetry.space_group_name_H-M) or a number alone (_space_group.IT_number, "
-                "_symmetry.Int_Tables_number)"); it needs symmetry operations "
-                "(_symmetry_equiv.pos_as_xyz), a Hall symbol, a Hermann-Mauguin symbol like "
-                "'P 21 21 21' (_symmetry.space_group_name_H-M) or a number "
-                "(_symmetry.Int_Tables_number)");
+                "_symmetry.Int_Tables_number)");
 }
 
 TEST_F(ReflectionFiles, OfMmcifMayBeginWithAByteOrderMark) {

@@ -178,7 +178,7 @@ ImageSeries flat_series() {
   scan.start_deg = 5;
   scan.width_deg = 1;
   series.images = {{5, 0}};
-  series.provenance = {"nablaBragg 0", "nablabragg -o 'a=b;{}' HEADER_BYTES=9", "", ""};
+  series.provenance = {"nablaBragg 0", "nablabragg -o 'a=b;{}' HEADER_BYTES=9", 0, "", ""};
   return series;
 }
 

@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, 1> mm{"mm"};
 constexpr std::array<std::string_view, 4> angstrom{"A", "angstrom", "Angstroms", "Angstrom"};
 constexpr std::array<std::string_view, 3> degree{"deg", "degree", "degrees"};
 constexpr std::array<std::string_view, 3> px{"px", "pixel", "pixels"};
+// A pixel of an instrument, finer than which no emulsion is; a calculation may have smaller ones.
+constexpr double finest_detector_mm = 1e-4;
 constexpr double most_mm = plausible::farthest_mm, most_px = plausible::most_pixels;
 using plausible::most_degrees, plausible::notable_difference, plausible::refused_difference;
 const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
@@ -88,7 +90,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
   static const std::vector<Number> table{
       {{"PIXEL_SIZE"},
        mm,
-       plausible::smallest_pixel_mm,
+       finest_detector_mm,
        plausible::largest_pixel_mm,
        {"-pixel"},
        {},

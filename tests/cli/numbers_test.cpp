@@ -110,11 +110,11 @@ TEST(NumbersWithoutSense, AreRefusedWhenCorrectedAndTakenWithANoticeInCompat) {
         Case{"-xtalsize 4.5e-6",
              "the crystal (-xtalsize) is 4.5e-06 mm along b, and a unit cell 5e-06 mm; it must "
              "hold one cell or more (is it in metres?)"},
-        Case{"-pixel 1e-5",
-             "the pixel size (-pixel) is 1e-05 mm; it must be between 0.0001 and 100 mm (is it in "
+        Case{"-pixel 1e-7",
+             "the pixel size (-pixel) is 1e-07 mm; it must be between 1e-06 and 100 mm (is it in "
              "metres?)"},
         Case{"-pixel 172",
-             "the pixel size (-pixel) is 172 mm; it must be between 0.0001 and 100 mm (is it in "
+             "the pixel size (-pixel) is 172 mm; it must be between 1e-06 and 100 mm (is it in "
              "micrometres?)"},
         Case{"-distance 1e30",
              "the distance (-distance) is 1e+30 mm; it must be between 0.001 and 1e+06 mm (is it "

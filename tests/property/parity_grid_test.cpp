@@ -51,8 +51,6 @@ Experiment experiment_of_cell(const Cell& c, CrystalShape shape) {
   e.detector.distance_mm = 1000 * distance_m;
   e.detector.fast_pixels = e.detector.slow_pixels = pixels;
   e.sampling.oversample = 1;
-  // Pixels as small as a quarter of a fringe, which no detector has
-  e.quirks.implausible_numbers = true;
   return e;
 }
 

@@ -464,7 +464,7 @@ struct Fields<StructureFactors> {
           .by({"", "-nointerpolate", "-interpolate"}),
       field("stated_cell", &P::stated_cell, {"A", "A", "A", "deg", "deg", "deg"},
             "of the crystal that F is of, where its file says it; compared with the crystal's cell")
-          .within(positive),
+          .within(cell_edges),
       field("stated_wavelength", &P::stated_wavelength_A, "A",
             "of the measurement of F, where its file says it; compared with the beam's")
           .within(wavelengths)};

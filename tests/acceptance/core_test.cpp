@@ -767,9 +767,9 @@ class AcceptanceHeaders : public AcceptanceFiles {
  protected:
   void SetUp() override {
     run("-cell 100 -default_F 1 -detpixels 16 -distance 150 -lambda 1.5 -Xbeam 0.7 -Ybeam 0.4 "
-        "-corrected -intfile a.img");
+        "-nocache -nonoise -nopgm -intfile a.img");
     run("-cell 100 -default_F 1 -detpixels 16 -distance 90 -lambda 0.9 -Xbeam 0.6 -Ybeam 0.5 "
-        "-corrected -intfile m.img");
+        "-nocache -nonoise -nopgm -intfile m.img");
   }
   Detector detector(const std::string& flags) const {
     return test::request_of(flags).experiment.detector;

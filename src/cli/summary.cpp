@@ -168,8 +168,10 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
              e.sampling.oversample_thick ? " +thick" : "",
              e.sampling.oversample_polar ? " +polar" : "",
              e.sampling.oversample_omega ? " +omega" : "");
-  if (e.sampling.mask)
+  if (!request.mask_file.empty())
     fmt::print(out, "  skipping zero-flagged pixels in {}\n", io::printable(request.mask_file));
+  else if (e.sampling.mask)
+    fmt::print(out, "  skipping pixels in gaps\n");
   fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
              -*request.seed, e.water_um * 1e-6);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "description/sensors.hpp"
 #include "model/crystal_axes.hpp"
 #include "model/panel.hpp"
 #include "nablabragg/error.hpp"
@@ -66,10 +67,6 @@ std::vector<GeometryGroup> groups_of(const Experiment& e) {
   return groups;
 }
 
-/// As many layers as make none thicker than this: positions of spots follow a thick sensor's
-/// depth to a few hundredths of a pixel.
-constexpr double thickest_layer_mm = 0.05;
-
 Detector detector_of(const GeometryPanel& p, const Geometry& geometry) {
   if (p.fast_pixels <= 0 || p.slow_pixels <= 0 || !(p.fast_pixel_mm > 0) || !(p.slow_pixel_mm > 0))
     throw UsageError("the panel '" + p.name +
@@ -91,8 +88,7 @@ Detector detector_of(const GeometryPanel& p, const Geometry& geometry) {
     d.sensor_material = p.sensor_material;
     d.sensor_thickness_um = p.sensor_thickness_mm * 1000;
     if (p.attenuation_per_mm > 0) d.attenuation_depth_um = 1000 / p.attenuation_per_mm;
-    d.sensor_layers = static_cast<int>(
-        std::clamp(std::ceil(p.sensor_thickness_mm / thickest_layer_mm), 1.0, 1000.0));
+    d.sensor_layers = description::layers_of(d.sensor_thickness_um);
   }
   d.underload = p.underload;
   d.saturation = p.saturation;

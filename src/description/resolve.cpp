@@ -7,7 +7,7 @@ namespace nablabragg {
 
 Resolved resolve(const Experiment& stated) {
   Experiment experiment = stated;
-  description::set_attenuation_depths(experiment);
+  description::settle_sensors(experiment);
   const auto refuse = [&](const description::Doubts& doubts) {
     if (!doubts.wrong.empty() && !experiment.quirks.implausible_numbers)
       throw UsageError(doubts.wrong.front());

@@ -4,8 +4,12 @@
 
 namespace nablabragg::description {
 
-/// Sets the attenuation depths of panels that state a material and a thickness and no depth, at the
-/// experiment's wavelength.  Throws UsageError for a material that nobody knows.
-void set_attenuation_depths(Experiment& e);
+/// As many layers as make none thicker than 50 um: positions of spots follow a thick sensor's depth
+/// to a few hundredths of a pixel.
+int layers_of(double thickness_um);
+
+/// Sets what panels that state a material and a thickness leave open: the attenuation depth, at the
+/// experiment's wavelength, and the layers.  Throws UsageError for a material that nobody knows.
+void settle_sensors(Experiment& e);
 
 }  // namespace nablabragg::description

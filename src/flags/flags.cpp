@@ -333,7 +333,7 @@ std::vector<Flag> make_table() {
        set_depth},
       {"Detector", {"-detector_thick"}, exact, "um", 1, 1, "0", "thickness of the sensor",
        NABLA_SET(e.detector.sensor_thickness_um = v.real(0))},
-      {"Detector", {"-detector_thicksteps", "-thicksteps"}, prefix, "n", 1, 1, "2 with a thickness", "layers of the sensor",
+      {"Detector", {"-detector_thicksteps", "-thicksteps"}, prefix, "n", 1, 1, "2 with a thickness, of a material one each 50 um", "layers of the sensor",
        NABLA_SET(e.detector.sensor_layers = v.whole(0))},
       {"Detector", {"-roi"}, prefix, "xmin xmax ymin ymax", 4, 4, "all", "pixels to compute, both ends included; negative: to the edge",
        NABLA_SET(e.sampling.roi = RegionOfInterest{v.whole(0), v.whole(1), v.whole(2), v.whole(3)})},

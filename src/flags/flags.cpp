@@ -442,7 +442,7 @@ std::vector<Flag> make_table() {
       {"Output", {"-pgmfile", "-pgmimage"}, prefix, "FILE", 1, 1, "image.pgm", "8-bit portable greymap",
        NABLA_SET(r.pgm_file.set(v.text(0)))},
       {"Output", {"-o"}, own, "FILE", 1, 1, "", "an image in the format of the name's ending, with its geometry (docs/files.md): counts with noise, or with -nonoise photons; may be given again",
-       NABLA_SET(r.output_files.push_back(v.text(0)))},
+       NABLA_SET(if (v.text(0).ends_with(".png")) r.png_file = v.text(0); else r.output_files.push_back(v.text(0)))},
       {"Output", {"-nonoise"}, prefix, "", 0, 0, "", "no noise image",
        NABLA_SET(r.noise_file.on = false)},
       {"Output", {"-nopgm"}, prefix, "", 0, 0, "", "no greymap",

@@ -83,7 +83,7 @@ const ImageFormat& image_format_of(const std::string& path) {
           .append(")");
     }
   throw UsageError("no format of images is known by the ending of '" + path + "'; known are " +
-                   endings);
+                   endings + ", and what describes them: .expt, .refl, .poni, .png");
 }
 
 ImageFile read_image(const std::string& path, int image) {

@@ -59,9 +59,7 @@ TEST_F(GeometryFiles, AnImageThatIsWrittenGivesItsGeometryBack) {
       const Outcome turned = good_run(crystal + panel + "-sensor Si 320 -o x.expt -o " + name);
       EXPECT_THAT(turned.out, HasSubstr("writing x.expt"));
       good_run(
-          "-corrected -default_F 100 -N 5 -oversample 1 -seed 7 -expt x.expt -detector_thicksteps "
-          "2 "
-          "-floatfile c.bin");
+          "-corrected -default_F 100 -N 5 -oversample 1 -seed 7 -expt x.expt -floatfile c.bin");
       expect_same_floats("a.bin", "c.bin", 2e-4);
     }
   }

@@ -1,6 +1,7 @@
 #include "io/cif_symmetry.hpp"
 
 #include <algorithm>  // for sort, unique, binary_search, replace
+#include <cmath>      // for floor
 #include <exception>
 #include <optional>
 
@@ -72,22 +73,30 @@ std::optional<gemmi::GroupOps> from_hall(const std::string& symbol) {
   }
 }
 
-}  // namespace
-
-void undot_tags(gemmi::cif::Block& block) {
-  const auto undot = [](std::string& tag) { std::replace(tag.begin(), tag.end(), '.', '_'); };
-  for (gemmi::cif::Item& item : block.items) {
-    if (item.type == gemmi::cif::ItemType::Pair) undot(item.pair[0]);
-    if (item.type == gemmi::cif::ItemType::Loop)
-      for (std::string& tag : item.loop.tags) undot(tag);
-  }
+/// Empty for what is none of the 230.
+const gemmi::SpaceGroup* group_of_number(const std::string& text) {
+  const double number = gemmi::cif::as_number(text);
+  const bool is_one = number >= 1 && number <= 230 && number == std::floor(number);
+  return is_one ? gemmi::find_spacegroup_by_number(static_cast<int>(number)) : nullptr;
 }
 
-CifSymmetry symmetry_of(gemmi::cif::Block& block, const gemmi::UnitCell& cell,
-                        const std::string& path, std::vector<std::string>& notes) {
+/// The number changes nothing where something else tells the group.
+void compare_number(const std::string& text, const CifSymmetry& taken,
+                    std::vector<std::string>& notes) {
+  if (text.empty() || !taken.group) return;
+  const gemmi::SpaceGroup* const other = group_of_number(text);
+  if (other && other->number == taken.group->number) return;
+  notes.push_back("the file numbers its space group " + in_quotes(text) +
+                  (other ? ", which is " + other->xhm() : std::string(", which is none")) +
+                  ", and names " + taken.group->xhm() + ", number " +
+                  std::to_string(taken.group->number) + "; the latter is used");
+}
+
+CifSymmetry find_symmetry(gemmi::cif::Block& block, const gemmi::UnitCell& cell,
+                          const std::string& number, const std::string& path,
+                          std::vector<std::string>& notes) {
   const std::string symbol = first_value(block, symbol_tags);
   const std::string hall = first_value(block, hall_tags);
-  const std::string number = first_value(block, number_tags);
   const gemmi::SpaceGroup* const named = gemmi::find_spacegroup_by_name(symbol, cell.alpha,
                                                                         cell.gamma);
   const std::vector<gemmi::Op> operators = operators_in(block, path);
@@ -115,12 +124,7 @@ CifSymmetry symmetry_of(gemmi::cif::Block& block, const gemmi::UnitCell& cell,
   }
   if (named) return {named, named->operations()};
   if (symbol.empty() && !number.empty()) {
-    const double value = gemmi::cif::as_number(number);
-    const gemmi::SpaceGroup* const standard = value >= 1 && value <= 230
-                                                  ? gemmi::find_spacegroup_by_number(
-                                                        static_cast<int>(value))
-                                                  : nullptr;
-    if (standard) {
+    if (const auto* standard = group_of_number(number)) {
       notes.push_back("the file gives its space group as the number " + number +
                       " only; it is taken for " + standard->xhm());
       return {standard, standard->operations()};
@@ -132,6 +136,25 @@ CifSymmetry symmetry_of(gemmi::cif::Block& block, const gemmi::UnitCell& cell,
       (wrong.empty() ? "no space group" : "unknown space group " + in_quotes(wrong)) +
           " (_space_group_symop_operation_xyz lists its operators, _space_group_name_H-M_alt, "
           "_space_group_name_Hall or _space_group_IT_number names it)");
+}
+
+}  // namespace
+
+void undot_tags(gemmi::cif::Block& block) {
+  const auto undot = [](std::string& tag) { std::replace(tag.begin(), tag.end(), '.', '_'); };
+  for (gemmi::cif::Item& item : block.items) {
+    if (item.type == gemmi::cif::ItemType::Pair) undot(item.pair[0]);
+    if (item.type == gemmi::cif::ItemType::Loop)
+      for (std::string& tag : item.loop.tags) undot(tag);
+  }
+}
+
+CifSymmetry symmetry_of(gemmi::cif::Block& block, const gemmi::UnitCell& cell,
+                        const std::string& path, std::vector<std::string>& notes) {
+  const std::string number = first_value(block, number_tags);
+  CifSymmetry symmetry = find_symmetry(block, cell, number, path, notes);
+  compare_number(number, symmetry, notes);
+  return symmetry;
 }
 
 }  // namespace nablabragg::io

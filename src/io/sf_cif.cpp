@@ -102,6 +102,27 @@ std::vector<std::string> operations_of(const Block& block) {
   return operations;
 }
 
+const std::initializer_list<const char*> number_tags{"_symmetry_int_tables_number",
+                                                     "_space_group_it_number"};
+
+std::optional<Symmetry> numbered(const std::string& text, const std::optional<CellNumbers>& cell) {
+  const double number = cif::as_number(text);
+  const bool is_one = number >= 1 && number <= 230 && number == std::floor(number);
+  return is_one ? symmetry_of_number(static_cast<int>(number), cell) : std::nullopt;
+}
+
+/// The number changes nothing where something else tells the group.
+void compare_number(const Block& block, const Symmetry& taken, ReflectionFile& file) {
+  for (const char* tag : number_tags) {
+    const std::string text = block.value(tag);
+    const std::optional<Symmetry> other = numbered(text, file.cell);
+    if (!other || same_rotations(*other, taken)) continue;
+    file.remarks.push_back("it numbers its space group " + text + ", which is " + other->name +
+                           ", and names " + taken.name + "; the latter counts");
+    return;
+  }
+}
+
 /// By the first of the items that name the group, as far as it is known.  Keeps the items it met.
 std::optional<Symmetry> named_symmetry(const Block& block, const std::optional<CellNumbers>& cell,
                                        std::string& met) {
@@ -124,9 +145,7 @@ std::optional<Symmetry> named_symmetry(const Block& block, const std::optional<C
            "_space_group_name_h-m_ref", "_space_group_name_h-m"},
           [&](const std::string& s) { return symmetry_of_name(s, cell); }))
     return symmetry;
-  return try_items(
-      {"_symmetry_int_tables_number", "_space_group_it_number"},
-      [&](const std::string& s) { return symmetry_of_number(cif::as_int(s, 0), cell); });
+  return try_items(number_tags, [&](const std::string& s) { return numbered(s, cell); });
 }
 
 std::optional<Symmetry> symmetry_of(const Block& block, ReflectionFile& file, std::string& met) {
@@ -144,10 +163,15 @@ std::optional<Symmetry> symmetry_of(const Block& block, ReflectionFile& file, st
 /// Of this block, else of the first that says.
 Symmetry symmetry_of(const std::vector<Block>& blocks, const Block& block, ReflectionFile& file) {
   std::string met;
-  if (auto symmetry = symmetry_of(block, file, met)) return *symmetry;
+  const auto of = [&](const Block& one) {
+    auto symmetry = symmetry_of(one, file, met);
+    if (symmetry) compare_number(one, *symmetry, file);
+    return symmetry;
+  };
+  if (auto symmetry = of(block)) return *symmetry;
   for (const Block& other : blocks)
     if (&other != &block)
-      if (auto symmetry = symmetry_of(other, file, met)) return *symmetry;
+      if (auto symmetry = of(other)) return *symmetry;
   throw InputError(
       file.path, 0,
       (met.empty() ? "names no space group" : "the space group " + met + " is not known") +

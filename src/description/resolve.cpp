@@ -27,6 +27,26 @@ void look_at_beam_spot(const Experiment& e, const Resolved& r, std::vector<std::
                  " mm; beam centres (-Xbeam, -Ybeam) are in mm: are they in pixels?");
 }
 
+/// What is finer than the steps from sub-pixel to sub-pixel is in the image by chance.
+void look_at_subpixels(const Resolved& r, std::vector<std::string>& said) {
+  if (r.oversample >= r.recommended_oversample) return;
+  const bool spots = r.oversample < model::least_share_of_subpixels * r.recommended_oversample;
+  constexpr int most = 30000;
+  const std::string number = r.recommended_oversample <= most
+                                 ? "-oversample " + std::to_string(r.recommended_oversample)
+                                 : "no -oversample";
+  if (spots)
+    said.push_back(
+        "the crystal's spots are finer than the steps of the sub-pixels, so that light falls "
+        "between these and the image may miss spots: " +
+        number +
+        " would resolve them, and smaller mosaic blocks need fewer (-block_size with -xtalsize, or "
+        "-N with -blocks)");
+  else
+    said.push_back("the crystal's fringes are finer than the sub-pixels: " + number +
+                   " would resolve them");
+}
+
 /// The largest |q| = 1/d [1/m] at a corner of the panel.
 double largest_q(const Resolved& r) {
   const Panel& p = r.panel;
@@ -84,6 +104,7 @@ Resolved resolve(const Experiment& experiment) {
                          "; it is taken all the same, and -corrected refuses it");
   for (std::string& sentence : description::unusual_numbers(experiment))
     r.warnings.push_back(std::move(sentence));
+  look_at_subpixels(r, r.warnings);
   look_at_beam_spot(experiment, r, r.warnings);
   look_at_scan(experiment, r, r.warnings);
   return r;

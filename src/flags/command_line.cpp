@@ -102,7 +102,7 @@ double unit_of(const FlagUse& use, Request& request) {
   if (!unit) return 1;
   const std::string problem = unit_problem(*unit, use.spelling);
   if (problem.empty()) return 1;
-  if (request.experiment.quirks.implausible_numbers) {
+  if (keeps_nanobraggs_answer(request.experiment)) {
     request.warnings.push_back("Q-48: " + problem +
                                ": the number is taken as it is, as nanoBragg does; -corrected " +
                                (unit->factor ? "converts it" : "refuses it"));
@@ -204,7 +204,7 @@ Request parse_command_line(std::span<const std::string> arguments) {
     if (use.flag->spellings[0] == "-corrected") request.experiment.quirks = Quirks::corrected();
     if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
-  if (request.experiment.quirks.implausible_numbers) say_what_nanobragg_reads(arguments, request);
+  if (keeps_nanobraggs_answer(request.experiment)) say_what_nanobragg_reads(arguments, request);
   const ImageHeaders headers(uses, request);
   for (const FlagUse& use : uses) {
     say_what_cell_is_taken(use, request);

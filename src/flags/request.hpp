@@ -86,4 +86,10 @@ struct Request {
   std::string table_origin;               ///< what they are in the file of -hkl, in words
 };
 
+/// Whether what makes no sense keeps nanoBragg's answer, with a notice, instead of being refused
+/// the one question by which the modes differ in what they accept.
+inline bool keeps_nanobraggs_answer(const Experiment& experiment) {
+  return experiment.quirks.implausible_numbers;
+}
+
 }  // namespace nablabragg::flags

@@ -209,6 +209,14 @@ def test_an_image_that_is_not_finite_is_a_warning_with_the_first_pixel(dtype):
             nb.simulate(bright, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_dark_image_is_a_warning_with_its_reason(small, dtype):
+    dark = small.replace(beam=nb.Beam(fluence=0))
+    with pytest.warns(nb.SimulationWarning) as caught:
+        assert not nb.simulate(dark, dtype=dtype).any()
+    assert [str(w.message) for w in caught] == ["every pixel of the image is 0: the fluence is 0"]
+
+
 def test_finite_images_are_made_without_a_word(small):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

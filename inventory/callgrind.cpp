@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 

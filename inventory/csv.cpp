@@ -1,5 +1,6 @@
 #include "inventory/csv.hpp"
 
+#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 
@@ -27,20 +28,11 @@ std::vector<std::string> fields_of(std::string_view line, const std::string& fil
 
 }  // namespace
 
-std::string ascii(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (static_cast<unsigned char>(c) >= 0x7F) c = '?';
-  return result;
-}
-
 std::string csv_line(const std::vector<std::string>& fields) {
   std::string line;
   for (const std::string& field : fields) {
     if (&field != fields.data()) line += ',';
-    std::string text = ascii(field);
-    for (char& c : text)
-      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    const std::string text = io::printable(field);
     if (text.find_first_of(",\"") == std::string::npos) {
       line += text;
       continue;

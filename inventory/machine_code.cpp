@@ -14,6 +14,7 @@
 
 #include "inventory/text.hpp"
 #include "inventory/tool_output.hpp"
+#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "inventory/text.hpp"
+#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 

@@ -4,21 +4,20 @@
 #include <charconv>
 
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 
 namespace nablabragg::inventory {
 
 std::string one_line(const std::string& text, std::size_t limit) {
   std::string line;
   for (const char c : text) {
-    if (std::isspace(static_cast<unsigned char>(c)) != 0) {
-      if (!line.empty() && line.back() != ' ') line.push_back(' ');
-    } else {
-      line.push_back(c >= ' ' && c <= '~' ? c : '?');
-    }
+    if (std::isspace(static_cast<unsigned char>(c)) == 0)
+      line.push_back(c);
+    else if (!line.empty() && line.back() != ' ')
+      line.push_back(' ');
   }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  if (line.size() > limit) line = line.substr(0, limit - 3) + "...";
-  return line;
+  if (line.ends_with(' ')) line.pop_back();
+  return io::shortened(io::printable(line), limit);
 }
 
 std::string cell(const std::string& text, std::size_t limit) {

@@ -8,7 +8,8 @@
 
 namespace nablabragg::inventory {
 
-/// Blanks and line ends become one blank; what is no ASCII becomes '?'; at most `limit` characters.
+/// Blanks and line ends become one blank, the rest is printable (io/quotes.hpp); at most `limit`
+/// bytes.
 std::string one_line(const std::string& text, std::size_t limit = 120);
 
 /// The same for a cell of a Markdown table, which a bar would end.

@@ -35,8 +35,13 @@ struct ReflectionFile {
   long repeated = 0;       ///< reflections, counted once with all equivalents, of several rows
   long contradicting = 0;  ///< those of them whose rows disagree
   MillerIndex first_contradiction{};
+  long hands_differ = 0;  ///< rows of a centric reflection with an F(+) and another F(-)
+  MillerIndex first_differing_hands{};
 
   std::vector<std::string> remarks;  ///< what else its user should know, in sentences
+  /// Why these may be no amplitudes at all, in sentences: who does not want what nanoBragg would
+  /// make of them refuses the file.
+  std::vector<std::string> doubts;
 };
 
 /// Amplitudes of an MTZ file, expanded by its SYMM records (its space group where it has none) to
@@ -48,9 +53,10 @@ struct ReflectionFile {
 ReflectionFile read_mtz(const std::string& path, const std::string& column = {});
 
 /// Amplitudes of an SF-mmCIF file, or of the core CIF that SHELXL writes (.fcf), expanded like
-/// read_mtz, by the file's symmetry operations where it lists them.  `column` is the item name
-/// without "_refln."; empty: F_meas_au, F_meas, pdbx_F_plus and _minus, pdbx_F_calc_with_solvent,
-/// F_calc_au, F_calc, then intensities.  Rows with the status x or - are left out.
+/// read_mtz, by the file's symmetry operations where it lists them.  The first block with usable
+/// reflections is taken.  `column` is the item name without "_refln."; empty: F_meas_au, F_meas,
+/// pdbx_F_plus and _minus, pdbx_F_calc_with_solvent, F_calc_au, F_calc, then intensities.  Rows
+/// with the status x or - are left out.
 ReflectionFile read_sf_mmcif(const std::string& path, const std::string& column = {});
 
 struct BulkSolvent {

@@ -1,6 +1,8 @@
-// A flat (or curved) panel of square pixels, as beamline conventions describe it.
+// A flat (or curved) panel, as beamline conventions describe it, and groups of panels that move
+// together.
 #pragma once
 #include <optional>
+#include <string>
 #include "nablabragg/vec3.hpp"  // for Vec3
 
 namespace nablabragg {
@@ -16,12 +18,16 @@ enum class Pivot {
 
 template <class Real>
 struct BasicDetector {
+  std::string name;   ///< of the panel, for files; may be empty
+  std::string group;  ///< of Experiment::detector_groups, with which it moves; empty: none
+
   Convention convention = Convention::mosflm;
 
   int fast_pixels = 0;  ///< 0: from the size
   int slow_pixels = 0;
   Real fast_size_mm{102.4}, slow_size_mm{102.4};
   Real pixel_mm{0.1};
+  std::optional<Real> slow_pixel_mm;  ///< edge along slow; empty: the pixels are square
 
   Real distance_mm{100};                  ///< along the beam
   std::optional<Real> close_distance_mm;  ///< along the normal; beats distance_mm
@@ -42,15 +48,38 @@ struct BasicDetector {
   Vec3<Real> rotation_deg;  ///< about laboratory x, then y, then z
   Real two_theta_deg{0};    ///< about its axis, after the rotations
 
+  /// From where all that put it, in its own frame: along its fast and slow axes and their cross
+  /// product.  Empty: it is no parameter.
+  std::optional<Vec3<Real>> shift_mm;
+  std::optional<Vec3<Real>> turn_deg;  ///< about the same, in turn, through its middle
+
   bool curved = false;       ///< every pixel at the same distance from the sample
   bool point_pixel = false;  ///< leave the obliquity out of the solid angle
 
+  std::string sensor_material;  ///< "Si", "CdTe"...: gives the attenuation depth where none is
+                                ///< given
   Real sensor_thickness_um{0};
   /// 1/e depth; infinity or empty: see sensor_thickness_um.  Empty with a thickness: the thickness.
   std::optional<Real> attenuation_depth_um;
   std::optional<int> sensor_layers;
+
+  // What the counts of a file mean
+  std::optional<double> underload, saturation;  ///< smallest and largest count to be trusted
+  double gain = 1;                              ///< counts a photon
+};
+
+/// Panels that move together: a frame, and how it has moved from there.
+template <class Real>
+struct BasicDetectorGroup {
+  std::string name;
+  std::string parent;  ///< the group, before this one in the list, that it moves with; empty: none
+  Vec3<Real> origin_mm;  ///< about which it turns, in the laboratory frame as are the axes
+  Vec3<Real> fast_axis{Real(1), Real(0), Real(0)}, slow_axis{Real(0), Real(1), Real(0)};
+  Vec3<Real> shift_mm;      ///< along its fast and slow axes and their cross product
+  Vec3<Real> rotation_deg;  ///< about the same, in turn
 };
 
 using Detector = BasicDetector<double>;
+using DetectorGroup = BasicDetectorGroup<double>;
 
 }  // namespace nablabragg

@@ -30,6 +30,7 @@ struct BasicExperiment {
   BasicCrystal<Real> crystal;
   BasicDetector<Real> detector;  ///< the only panel of most experiments
   std::vector<BasicFurtherPanel<Real>> more_panels;
+  std::vector<BasicDetectorGroup<Real>> detector_groups;
   BasicScan<Real> scan;
   Sampling sampling;
   StructureFactors structure_factors;

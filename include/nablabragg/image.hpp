@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>  // for std::size_t
+#include <cstdint>  // for std::int32_t
 #include <span>
 #include <vector>
 
@@ -9,6 +10,10 @@ struct PixelIndex {
   int fast = 0, slow = 0;
   int panel = 0;  ///< 0: Experiment::detector; i: Experiment::more_panels[i - 1]
 };
+
+/// What integer images hold where there is no count: outside the region of interest, where the
+/// mask leaves a pixel out.
+inline constexpr std::int32_t masked_pixel = -2, gap_pixel = -1;
 
 /// Photons per pixel of one panel, fast axis contiguous; the pixels are those of an Image.
 struct PanelImage {

@@ -23,9 +23,9 @@ std::vector<Reflection> read_hkl(const std::string& path);
 
 /// A file of reflections, told by its content: MTZ, SF-mmCIF (or .fcf), a list of XDS (XDS_ASCII),
 /// CrystFEL or SHELX (HKLF 4), whose intensities become amplitudes, or a text as read_hkl() takes
-/// it.  `column` as read_mtz() and read_sf_mmcif() take it; of a SHELX list I or F.  Throws
-/// UsageError where it is named and the file has none, InputError for what cannot be read, by name
-/// where it is a list of another program.
+/// it.  `column` as read_mtz() and read_sf_mmcif() take it; of a SHELX list or a text I or F.
+/// Throws UsageError where it is named and the file has none, InputError for what cannot be read,
+/// by name where it is a list of another program.
 ReflectionFile read_reflections(const std::string& path, const std::string& column = {});
 
 /// What the amplitudes are and how they were expanded, in a line that begins with the path; empty
@@ -91,6 +91,22 @@ struct SmvFile {
 /// Integers of 8, 16 and 32 bits, float and double, in either byte order.  Throws InputError for
 /// what is no SMV image, is too short for its pixels, or holds pixels that cannot be read.
 SmvFile read_smv(const std::string& path);
+
+/// Where the beam meets the panel, in millimetres from the outer corner of pixel (0,0).
+struct BeamSpot {
+  double fast_mm = 0, slow_mm = 0;
+};
+
+/// How an ADSC header's beam centre is meant: ADSC counts BEAM_CENTER_X along fast and
+/// BEAM_CENTER_Y from the far end of slow, DENZO_XBEAM along slow and DENZO_YBEAM along fast; DIALS
+/// and others take BEAM_CENTER as DENZO's.
+struct AdscCentre {
+  std::optional<BeamSpot> spot;  ///< empty: the header does not tell
+  std::string how;               ///< how it was told, or why it cannot be, as the end of a sentence
+};
+
+/// Throws InputError for numbers that are none.
+AdscCentre adsc_centre(const SmvFile& file);
 
 /// Fills one row.
 template <class Pixel>

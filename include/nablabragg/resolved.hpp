@@ -19,8 +19,9 @@ struct BasicPanel {
   Vec3<Real> fast, slow, normal;           ///< after all rotations
   Vec3<Real> polarization_axis, vertical;  ///< E vector; beam x E
   Vec3<Real> spindle, two_theta_axis;
-  Vec3<Real> origin;  ///< outer corner of pixel (0,0)
-  Real pixel{}, fast_size{}, slow_size{};
+  Vec3<Real> origin;           ///< outer corner of pixel (0,0)
+  Real pixel{}, slow_pixel{};  ///< edges along fast and along slow
+  Real fast_size{}, slow_size{};
   int fast_pixels = 0, slow_pixels = 0;
   Real distance{}, close_distance{};      ///< along the beam; along the normal
   Real beam_fast{}, beam_slow{};          ///< direct-beam spot on the panel (Fbeam, Sbeam)

@@ -10,6 +10,7 @@
 #include <vector>
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/image.hpp"
+#include "nablabragg/predicted_spots.hpp"  // for PredictedSpot
 #include "nablabragg/resolved.hpp"
 
 namespace nablabragg {
@@ -106,6 +107,22 @@ Simulation simulate(const Experiment& experiment, const ComputeOptions& options 
 /// pixel that is on no panel.
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options = {});
+
+/// An image as a counting detector records it.
+struct CountedImage {
+  /// Panel by panel; where nothing is counted, masked_pixel or gap_pixel.
+  std::vector<std::int32_t> counts;
+  std::int64_t saturated = 0;  ///< pixels that would hold more than they can
+};
+
+/// Photons drawn at random about those of the image, which is of this experiment, times the gain of
+/// their panel; no more than its saturation.  The same `seed` gives the same counts.
+CountedImage count_photons(const Experiment& experiment, const Image& image, std::int64_t seed);
+
+/// The reflections that an image of this experiment shows: those that are predicted for its
+/// geometry, with the photons of the pixels that are nearer to them than to others, at most four
+/// pixels away.  What is not the lattice's (water) should not be in the image.
+std::vector<PredictedSpot> true_spots(const SettledExperiment& experiment, const Image& image);
 
 /// A sentence on the pixels that are NaN or infinite: how many, the first of them, and what may
 /// have led to it; empty where all are finite.  `photons` are those of all pixels, in the order of

@@ -3,8 +3,10 @@
 #pragma once
 #include <cstddef>  // for std::size_t
 #include <memory>   // for std::shared_ptr
+#include <optional>
 #include <span>
 #include <vector>
+#include "nablabragg/crystal.hpp"     // for UnitCell
 #include "nablabragg/reflection.hpp"  // for MillerIndex, Reflection
 
 namespace nablabragg {
@@ -63,6 +65,9 @@ struct StructureFactors {
   std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty: default_F everywhere
   double default_F = 0;                             ///< [electrons] for what the grid does not hold
   Interpolation interpolation = Interpolation::automatic;
+  /// Of the crystal that the grid's amplitudes are of, where their file says it.
+  std::optional<UnitCell> stated_cell;
+  std::optional<double> stated_wavelength_A;  ///< at which they were measured, likewise
 };
 
 }  // namespace nablabragg

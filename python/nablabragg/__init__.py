@@ -19,8 +19,10 @@ from nablabragg._core import (
     Cancelled,
     Crystal,
     Detector,
+    DetectorGroup,
     Error,
     Experiment,
+    FurtherPanel,
     InputError,
     OutputError,
     ReflectionFile,
@@ -35,6 +37,7 @@ from nablabragg._core import (
 from nablabragg._command_line import parse
 from nablabragg._compute import jvp, simulate, value_and_gradient, vjp, write_png
 from nablabragg._dictionary import from_dict, to_dict
+from nablabragg._files import ImageWriter, count_photons, read_image, write_image
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
@@ -44,9 +47,12 @@ __all__ = [
     "Cancelled",
     "Crystal",
     "Detector",
+    "DetectorGroup",
     "Error",
     "Experiment",
     "ExperimentModel",
+    "FurtherPanel",
+    "ImageWriter",
     "InputError",
     "Jacobian",
     "OutputError",
@@ -58,14 +64,17 @@ __all__ = [
     "StructureFactors",
     "UsageError",
     "calculate_structure_factors",
+    "count_photons",
     "from_dict",
     "jacobian",
     "jvp",
     "parse",
+    "read_image",
     "read_reflections",
     "simulate",
     "to_dict",
     "value_and_gradient",
     "vjp",
+    "write_image",
     "write_png",
 ]

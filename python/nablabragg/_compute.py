@@ -5,7 +5,8 @@ from nablabragg import _core
 _OPTIONS = """
     dtype : 'float64' or 'float32'
         of the arithmetic; results are float64
-    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
+    pixels : int array (n, 2) of (slow, fast), of several panels (n, 3) of (panel, slow, fast), or bool
+        array of the image's shape
         only these, in arrays of shape (n,)
     threads, progress, engine, device, summation
         as simulate() takes them; by 'reference' the value is that of its own image
@@ -36,13 +37,15 @@ def simulate(
     device=None,
     summation="auto",
 ):
-    """The image: photons of every pixel, an array (slow, fast) that owns its memory.
+    """The image: photons of every pixel, an array (slow, fast) that owns its memory; of several
+    panels (panels, slow, fast), or, where their sizes differ, (pixels,), panel by panel.
 
     dtype : 'float32' or 'float64'
         of the arithmetic and of the array
     threads : int
         0: as many as the machine has; the image does not depend on it
-    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
+    pixels : int array (n, 2) of (slow, fast), of several panels (n, 3) of (panel, slow, fast), or bool
+        array of the image's shape
         only these; the result has the shape (n,), and the region of interest and the mask do not
         matter
     progress : function of the share that is done, a float
@@ -55,8 +58,9 @@ def simulate(
         how steps are summed: one by one is all that there is
 
     Other Python threads run meanwhile, and Ctrl-C stops it.  Pixels that are NaN or infinite are a
-    SimulationWarning.  Raises UsageError for a description of no experiment and for a pixel that is
-    not on the panel.
+    SimulationWarning, and so are numbers that are most likely in another unit or contradict each
+    other.  Raises UsageError for a description of no experiment and for a pixel that is not on the
+    panel.
     """
     return _core.simulate(experiment, options_of(locals()))
 
@@ -81,7 +85,7 @@ def value_and_gradient(
     is one.  Where the value, a weight or a slope of a pixel that counts is NaN or infinite, every
     derivative is NaN; pixels that are masked out or outside the region of interest do not count.
 
-    loss : array (slow, fast), or a function
+    loss : array of the image's shape, or a function
         the weights w of sum(w * image); or a function image -> (value, dvalue/dimage), called once
         with the float64 image"""
     return _core.value_and_gradient(experiment, loss, options_of(locals()))
@@ -102,7 +106,7 @@ def vjp(
 ):
     """Weights x Jacobian: the gradient of sum(weights * image) as value_and_gradient() gives it.
 
-    weights : array (slow, fast)"""
+    weights : array of the image's shape"""
     return _core.vjp(experiment, weights, options_of(locals()))
 
 
@@ -119,7 +123,8 @@ def jvp(
     device=None,
     summation="auto",
 ):
-    """Jacobian x direction: how fast every pixel changes along a direction, an array (slow, fast).
+    """Jacobian x direction: how fast every pixel changes along a direction, an array of the
+    image's shape.
 
     Along a direction that holds NaN or infinity every change is NaN.
 

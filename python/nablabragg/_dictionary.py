@@ -19,6 +19,7 @@ _PARTS = {
     "sampling": _core.Sampling,
     "structure_factors": _core.StructureFactors,
 }
+_LISTS = {"more_panels": _core.FurtherPanel, "detector_groups": _core.DetectorGroup}
 
 
 def _plain(value):
@@ -51,6 +52,13 @@ def _value(plain, name):
         raise _core.InputError(f"{name} is no array that to_dict() wrote: {error}") from None
 
 
+def _made(part, plain, name):
+    values = {key: _value(value, f"{name}.{key}") for key, value in plain.items()}
+    if isinstance(values.get("detector"), dict):
+        values["detector"] = _made(_core.Detector, values["detector"], f"{name}.detector")
+    return part(**values)
+
+
 def to_dict(experiment):
     """The experiment as a dict of dicts of numbers, lists, strings and None: json.dumps() takes it.
 
@@ -76,9 +84,13 @@ def from_dict(dictionary):
             raise _core.InputError(f"{key} is {given!r}, and from_dict() reads {known!r}")
     for name, part in _PARTS.items():
         if isinstance(fields.get(name), dict):
-            fields[name] = part(
-                **{key: _value(value, f"{name}.{key}") for key, value in fields[name].items()}
-            )
+            fields[name] = _made(part, fields[name], name)
+    for name, part in _LISTS.items():
+        if isinstance(fields.get(name), list):
+            fields[name] = [
+                _made(part, item, f"{name}[{i}]") if isinstance(item, dict) else item
+                for i, item in enumerate(fields[name])
+            ]
     return _core.Experiment(**fields)
 
 

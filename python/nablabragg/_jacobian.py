@@ -37,7 +37,8 @@ def jacobian(
 
     names : str or sequence of str
         of experiment.parameters
-    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
+    pixels : int array (n, 2) of (slow, fast), of several panels (n, 3) of (panel, slow, fast), or bool
+        array of the image's shape
         None: all in the region of interest that are not masked out
     dtype, threads, progress, engine, device, summation
         as value_and_gradient() takes them

@@ -11,10 +11,10 @@ def read_reflections(path, *, column=""):
         line, also gzipped
     column : str
         names an amplitude or intensity of MTZ and mmCIF; F(+) and F(-) are taken together,
-        intensities as their roots
+        intensities as their roots; of SHELX lists and texts I or F
 
-    Ctrl-C stops it.  Raises InputError for a file that cannot be read, UsageError for a column of a
-    file that has none.
+    Ctrl-C stops it.  Raises InputError for a file that cannot be read or may hold no amplitudes,
+    UsageError for a column of a file that has none.
     """
     return _core.read_reflections(path, column)
 
@@ -30,6 +30,11 @@ def _read(path, *, column="", default_F=0.0, interpolation="automatic", cell=Non
         stands for what the table does not hold
     cell : 6 numbers [A A A deg deg deg] or None
         is compared with that of the file: beyond 1 % a warning, beyond 5 % an InputError
+
+    The cell and the wavelength of the file stay with the amplitudes, as stated_cell and
+    stated_wavelength: an Experiment without a cell takes that one, and another one is compared, by
+    the same rule, with a UsageError.  For isomorphous data give it
+    structure_factors.replace(stated_cell=None).
 
     What is left out or stands there twice is a SimulationWarning.  Ctrl-C stops it.  Raises
     InputError for a file that cannot be read.

@@ -85,7 +85,8 @@ def simulate(
 
     parameters : dict of name to tensor
         of experiment.parameters, or "F", in their shapes and units
-    pixels : int array (n, 2) of (slow, fast), or bool array of the image's shape
+    pixels : int array (n, 2) of (slow, fast), of several panels (n, 3) of (panel, slow, fast), or bool
+        array of the image's shape
         only these, in a tensor of shape (n,)
 
     Returns photons, (slow, fast), on the device of the first tensor; float64, arithmetic included,

@@ -22,6 +22,7 @@
 #include "instruments/machine.hpp"
 #include "instruments/synthetic_hkl.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/crystal.hpp"
 #include "nablabragg/error.hpp"
 

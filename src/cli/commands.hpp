@@ -17,7 +17,14 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
 /// `nablabragg fcalc MODEL -dmin d -o FILE`
 void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
-/// `nablabragg docs flags | differences | checks`: the text of docs/flags.md and so on.
+/// `nablabragg detectors [NAME] [--picture FILE]`: the detectors that have names.
+void detectors_command(const std::vector<std::string>& arguments, std::ostream& out,
+                       std::ostream& err);
+
+/// The text of docs/detectors.md.
+void write_detectors_page(std::ostream& out);
+
+/// `nablabragg docs flags | differences | checks | detectors`: the text of docs/flags.md and so on.
 void docs_command(const std::vector<std::string>& arguments, std::ostream& out);
 
 /// `nablabragg compare --reference PROGRAM -- ARGS`.  Reports its own errors and has exit codes of

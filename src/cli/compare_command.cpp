@@ -14,6 +14,7 @@
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/options.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "flags/flags.hpp"
 #include "instruments/child_process.hpp"
@@ -21,6 +22,7 @@
 #include "instruments/image_metrics.hpp"
 #include "instruments/machine.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
@@ -107,7 +109,7 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
   std::string flag;  // the last one, by its first spelling; empty: the table does not have it
   bool takes_file = true;
   for (const std::string& argument : given) {
-    if (argument.starts_with('-') && !flags::is_number(argument)) {
+    if (argument.starts_with('-') && argument != "-" && !flags::is_number(argument)) {
       const flags::Flag* known = flags::find_flag(argument);
       flag = known ? known->spellings[0] : "";
       takes_file = !known || known->values.find("FILE") != std::string_view::npos;
@@ -124,6 +126,8 @@ SharedArguments shared_arguments(const std::vector<std::string>& given) {
     constexpr std::array written{"-floatfile", "-intfile", "-noisefile", "-pgmfile",
                                  "-pngfile",   "-dump",    "-profile"};
     const bool output = std::find(written.begin(), written.end(), flag) != written.end();
+    if (output && argument == "-")
+      throw UsageError(flag + " - would be mixed with what a program prints; give it a file");
     const bool input = !output && takes_file && !flags::is_number(argument) && fs::exists(argument);
     // A cache is read and written
     if (output && flag != "-dump") shared.outputs.push_back({flag, name});
@@ -313,7 +317,7 @@ int compare(const CompareRequest& request, std::ostream& out) {
   const SharedArguments arguments = shared_arguments(request.arguments);
   check_own_names(arguments);
   const fs::path folder = make_run_directory(request);
-  fmt::print(out, "comparison in {}\n", folder.string());
+  fmt::print(out, "comparison in {}\n", io::printable(folder.string()));
   out.flush();
   Run reference = execute("the reference", resolved_program(request.reference),
                           folder / "reference", arguments, {});
@@ -395,7 +399,7 @@ int compare_command(const std::vector<std::string>& arguments, std::ostream& out
   const auto fail = [&](int code, const std::string& sentence) {
     if (reader_is_gone()) return stop_exit_code();
     out.flush();
-    err << "nablabragg: error: " << sentence << '\n';
+    say(err, "error: " + sentence);
     return code;
   };
   try {

@@ -238,12 +238,31 @@ void write_checks(std::ostream& out) {
   out << "\n## Checks of several numbers, and of words\n\n"
          "What command lines are told after `-cell 70 80 90 90 90 90 -default_F 100`:\n\n"
          "| command line | with -corrected | compat |\n|---|---|---|\n";
-  for (const char* line :
-       {"-energy 12.4", "-energy_keV 12.4", "-distance_eV 100", "-pixel 172",
-        "-Xbeam 1536 -Ybeam 1536", "-detector_thick 0.45 -detector_abs 234", "-roi 0 2000 0 100",
-        "-cell 70 80 90 90 90", "-phi 0 90", "--lambda=1.2 3", "-N 0",
-        "-N 200 -oversample 20 -osc 10", "-N 200 -oversample 1", "-block_size 0.001",
-        "-xtalsize 0.001 -block_size 0.01"})
+  for (const char* line : {"-energy 12.4",
+                           "-energy_keV 12.4",
+                           "-distance_eV 100",
+                           "-pixel 172",
+                           "-Xbeam 1536 -Ybeam 1536",
+                           "-detector_thick 0.45 -detector_abs 234",
+                           "-roi 0 2000 0 100",
+                           "-cell 70 80 90 90 90",
+                           "-phi 0 90",
+                           "--lambda=1.2 3",
+                           "-N 0",
+                           "-N 200 -oversample 20 -osc 10",
+                           "-N 200 -oversample 1",
+                           "-block_size 0.001",
+                           "-xtalsize 0.001 -block_size 0.01",
+                           "-xtalsize 1e-5",
+                           "-xtalsize 5e-6",
+                           "-distance 10 cm",
+                           "-energy 12398 -lambda 2",
+                           "-xds -polar_vector 0 1 0",
+                           "-polar 0.9 -polar_vector 1 0 0",
+                           "-fdet_vector 0 0 1 -sdet_vector 0 -0.94 0.342",
+                           "-exposure 10",
+                           "-flux 1e12",
+                           "-phisteps 10"})
     write_told(out, line, std::string("-cell 70 80 90 90 90 90 -default_F 100 ") + line);
   write_header_checks(out);
   write_matrix_checks(out);
@@ -277,6 +296,7 @@ void print_usage(std::ostream& out) {
   out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n"
          "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
          "atomic model\n"
+         "       nablabragg detectors [NAME]                       detectors that have names\n"
          "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
          "image\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
@@ -336,7 +356,8 @@ void docs_command(const std::vector<std::string>& arguments, std::ostream& out) 
   if (arguments.size() == 1 && arguments[0] == "flags") return write_flags(out);
   if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
   if (arguments.size() == 1 && arguments[0] == "checks") return write_checks(out);
-  throw UsageError("docs needs one of: flags, differences, checks");
+  if (arguments.size() == 1 && arguments[0] == "detectors") return write_detectors_page(out);
+  throw UsageError("docs needs one of: flags, differences, checks, detectors");
 }
 
 }  // namespace nablabragg::cli

@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
@@ -164,8 +165,7 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
                                                 return !interrupted();
                                               });
   }
-  for (const std::string& note : factors.notes)
-    err << "nablabragg: " << request.model << ": " << note << '\n';
+  for (const std::string& note : factors.notes) say(err, request.model + ": " + note);
   if (is_mtz(request.output))
     write_mtz(request, factors);
   else
@@ -173,12 +173,13 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
   set_stop_sentence("stopped after all files were written");
   std::ostream& summary = io::is_standard_output(request.output) ? err : out;
   const auto& cell = factors.cell;
-  fmt::print(summary, "{}: {} atoms, {}, cell {:g} {:g} {:g} {:g} {:g} {:g}\n", request.model,
-             factors.atoms, factors.space_group, cell[0], cell[1], cell[2], cell[3], cell[4],
-             cell[5]);
+  fmt::print(summary, "{}: {} atoms, {}, cell {:g} {:g} {:g} {:g} {:g} {:g}\n",
+             io::printable(request.model), factors.atoms, factors.space_group, cell[0], cell[1],
+             cell[2], cell[3], cell[4], cell[5]);
   fmt::print(summary, "{} of the atoms are hydrogens\n",
              factors.hydrogens == 0 ? "none" : std::to_string(factors.hydrogens));
-  fmt::print(summary, "writing {} with {} structure factors to {:g} A\n", request.output,
+  fmt::print(summary, "writing {} with {} structure factors to {:g} A\n",
+             io::printable(request.output),
              is_mtz(request.output) ? factors.asymmetric_unit.size() : factors.reflections.size(),
              request.dmin_A);
 }

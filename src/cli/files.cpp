@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
@@ -46,7 +47,8 @@ std::string ending_of(const std::string& name) {
 }
 
 bool wanted(const flags::Request& request, const flags::OutputName& file) {
-  return file.on && (file.named || request.experiment.quirks.unnamed_files);
+  return file.on &&
+         (file.named || (request.experiment.quirks.unnamed_files && request.output_files.empty()));
 }
 
 std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
@@ -55,6 +57,8 @@ std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
                                    {"-sourcefile", request.source_file},
                                    {"-img", request.image_file},
                                    {"-mask", request.mask_file}};
+  if (std::error_code error; std::filesystem::is_regular_file(request.geometry_file, error))
+    files.push_back({"the geometry's file", request.geometry_file});
   for (const std::string& name : request.stol_files) files.push_back({"-stol", name});
   if (request.hkl_file.empty() && request.may_use_cache())
     files.push_back({"-dump", request.cache_file});
@@ -72,6 +76,7 @@ std::vector<io::NamedFile> outputs_of(const flags::Request& request) {
   add("-intfile", request.int_file);
   add("-pgmfile", request.pgm_file);
   add("-noisefile", request.noise_file);
+  for (const std::string& name : request.output_files) files.push_back({"-o", name});
   if (!request.png_file.empty()) files.push_back({"-pngfile", request.png_file});
   if (!request.profile_file.empty()) files.push_back({"-profile", request.profile_file});
   if (!request.hkl_file.empty() && request.may_use_cache()) {
@@ -87,10 +92,10 @@ std::vector<io::NamedFile> outputs_of(const flags::Request& request) {
   return files;
 }
 
-void check_files(const std::vector<io::NamedFile>& inputs, std::vector<io::NamedFile> outputs) {
-  outputs.push_back({"standard output", "/dev/stdout"});
-  outputs.push_back({"standard error", "/dev/stderr"});
+void check_files(const std::vector<io::NamedFile>& inputs,
+                 const std::vector<io::NamedFile>& outputs) {
   io::check_distinct(inputs, outputs);
+  io::check_apart_from_streams(inputs, outputs);
 }
 
 std::vector<std::string> check_endings(const flags::Request& request) {

@@ -17,7 +17,8 @@ std::vector<io::NamedFile> outputs_of(const flags::Request& request);
 bool wanted(const flags::Request& request, const flags::OutputName& file);
 
 /// io::check_distinct(), also of what standard output and standard error are redirected to.
-void check_files(const std::vector<io::NamedFile>& inputs, std::vector<io::NamedFile> outputs);
+void check_files(const std::vector<io::NamedFile>& inputs,
+                 const std::vector<io::NamedFile>& outputs);
 
 /// ".mtz" of "A.MTZ".
 std::string ending_of(const std::string& name);

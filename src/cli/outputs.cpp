@@ -13,7 +13,12 @@
 #include <vector>
 
 #include "cli/files.hpp"
+#include "cli/image_outputs.hpp"
+#include "cli/panel_canvas.hpp"
+#include "cli/say.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
+#include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise_rows.hpp"
@@ -52,7 +57,7 @@ double white_level(const Image& image) {
   return static_cast<double>(std::bit_cast<float>(upper << 16 | find(rank)));
 }
 
-std::vector<io::PngText> texts_of(const io::Provenance& made) {
+std::vector<io::PngText> texts_of(const io::SmvProvenance& made) {
   if (made.program.empty()) return {};
   return {{"Software", made.program},
           {"Comment", made.command_line},
@@ -62,14 +67,35 @@ std::vector<io::PngText> texts_of(const io::Provenance& made) {
 /// Pixels that hold more than 16 bits.
 void say_overloads(std::ostream& err, const std::string& file, std::int64_t overloads) {
   if (overloads > 0)
-    fmt::print(err,
-               "nablabragg: {} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
-               "(overloads)\n",
-               overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s");
+    say(err, fmt::format("{} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
+                         "(overloads)",
+                         overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s"));
+}
+
+/// Photons with noise, panel by panel; 0 outside the regions of interest.
+std::vector<float> drawn_photons(const flags::Request& request, const Resolved& resolved,
+                                 const Image& image) {
+  readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
+  std::vector<float> drawn(image.pixels.size());
+  std::vector<double> row;
+  for (std::size_t number = 0; number < image.panels(); ++number) {
+    const PanelImage panel = image.panel(number);
+    const auto width = static_cast<std::size_t>(panel.fast_pixels);
+    row.resize(noise.pixels_of_a_row(number));
+    for (int slow = 0; slow < panel.slow_pixels; ++slow) {
+      if (!noise.visits(slow, number)) continue;
+      noise.row(slow, row, number);
+      const std::size_t first = panel.first_pixel + static_cast<std::size_t>(slow) * width +
+                                static_cast<std::size_t>(noise.first_pixel(number));
+      std::transform(row.begin(), row.end(), drawn.begin() + static_cast<std::ptrdiff_t>(first),
+                     [](double photons) { return static_cast<float>(photons); });
+    }
+  }
+  return drawn;
 }
 
 void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
-                   const io::Provenance& made, const Image& image) {
+                   const io::SmvProvenance& made, const Image& image) {
   const double white = request.png_white > 0 ? request.png_white : white_level(image);
   const double top = request.png_bits == 16 ? 65535 : 255;
   const auto grey = [&](double photons) {
@@ -82,26 +108,46 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
     if (request.png_inverted) level = 1 - level;
     return static_cast<std::uint16_t>(std::lround(top * level));
   };
-  readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
-  std::vector<double> photons(noise.pixels_of_a_row());
+  // A picture of noise shows counts instead of photons.
+  std::vector<float> drawn;
+  if (request.png_of_noise) drawn = drawn_photons(request, resolved, image);
+  const std::vector<float>& shown = request.png_of_noise ? drawn : image.pixels;
+  const PanelCanvas canvas(resolved, image);
   const std::vector<io::PngText> texts = texts_of(made);
   io::write_png(
-      io::writable_name(request.png_file), image.fast_pixels, image.slow_pixels, request.png_bits,
-      [&](int slow, std::span<std::uint16_t> row) {
-        for (std::size_t i = 0; i < row.size(); ++i)
-          row[i] = grey(request.png_of_noise ? 0 : static_cast<double>(image.row(slow)[i]));
-        if (!request.png_of_noise || !noise.visits(slow)) return;
-        noise.row(slow, photons);
-        std::transform(photons.begin(), photons.end(), row.begin() + noise.first_pixel(), grey);
+      io::writable_name(request.png_file), canvas.width, canvas.height, request.png_bits,
+      [&](int y, std::span<std::uint16_t> row) {
+        for (int x = 0; x < canvas.width; ++x) {
+          const std::ptrdiff_t pixel = canvas.pixel(x, y);
+          row[static_cast<std::size_t>(x)] = grey(
+              pixel < 0 ? 0 : static_cast<double>(shown[static_cast<std::size_t>(pixel)]));
+        }
       },
       texts);
-  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", request.png_file,
-             request.png_bits, white);
+  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n",
+             io::printable(request.png_file), request.png_bits, white);
 }
 
 }  // namespace
 
+ComputeOptions compute_options(const flags::Request& request) {
+  ComputeOptions options;
+  options.threads = request.threads;
+  options.engine = request.engine;
+  options.precision = request.precision.value_or(options.precision);
+  options.skip_below = request.skip_below;
+  return options;
+}
+
 void check_outputs(const flags::Request& request) {
+  check_image_outputs(request);
+  if (!request.experiment.more_panels.empty())
+    for (const flags::OutputName* file :
+         {&request.int_file, &request.pgm_file, &request.noise_file})
+      if (wanted(request, *file))
+        throw UsageError("'" + file->name + "' would hold one panel of " +
+                         std::to_string(request.experiment.more_panels.size() + 1) +
+                         "; -o FILE.nxs, FILE.cbf or -pngfile FILE.png hold all");
   for (const io::NamedFile& file : outputs_of(request)) {
     // The cache that nobody named may stay unwritten
     if (file.path == request.cache_file && !request.cache_named) continue;
@@ -112,11 +158,11 @@ void check_outputs(const flags::Request& request) {
 bool writes_images(const flags::Request& request) {
   return wanted(request, request.float_file) || wanted(request, request.int_file) ||
          wanted(request, request.pgm_file) || wanted(request, request.noise_file) ||
-         !request.png_file.empty();
+         !request.png_file.empty() || !request.output_files.empty();
 }
 
 void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                   const Resolved& resolved, const io::Provenance& made,
+                   const Resolved& resolved, const io::SmvProvenance& made,
                    const Simulation& simulation, Profile* profile) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;
@@ -138,7 +184,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
   if (wanted(request, request.float_file)) {
     const Stage stage(profile, "write ", request.float_file.name);
     io::write_float_image(io::writable_name(request.float_file.name), image);
-    fmt::print(out, "writing {} as {} 4-byte floats\n", request.float_file.name,
+    fmt::print(out, "writing {} as {} 4-byte floats\n", io::printable(request.float_file.name),
                image.pixels.size());
   }
   fmt::print(out, "max_I = {:g}  at {:g} {:g}", statistics.max, statistics.max_fast_m,
@@ -160,7 +206,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
                         readout::to_integers(values, int_scale, adc, integers);
                       }),
                   io::RowOrder::any);
-    fmt::print(out, "writing {} as 2-byte integers\n", request.int_file.name);
+    fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.int_file.name));
     const auto overloaded = [&](float photons) {
       return static_cast<double>(photons) * int_scale + request.adc >= 65535.5;
     };
@@ -177,7 +223,7 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
                         readout::to_greys(values, scale, greys);
                       }),
                   io::RowOrder::any);
-    fmt::print(out, "writing {} as 1-byte integers\n", request.pgm_file.name);
+    fmt::print(out, "writing {} as 1-byte integers\n", io::printable(request.pgm_file.name));
   }
   if (wanted(request, request.noise_file)) {
     // Rows are drawn while the file is written.
@@ -220,9 +266,10 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
     }
     fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", total.photons,
                total.overloads);
-    fmt::print(out, "writing {} as 2-byte integers\n", request.noise_file.name);
+    fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.noise_file.name));
     say_overloads(err, request.noise_file.name, total.overloads);
   }
+  write_image_outputs(out, err, request, made, simulation, profile);
   if (!request.png_file.empty()) {
     const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ",
                       request.png_file);

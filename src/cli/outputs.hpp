@@ -3,10 +3,13 @@
 #include <ostream>
 #include "cli/profile.hpp"
 #include "flags/request.hpp"
-#include "io/smv_header.hpp"  // for Provenance
+#include "io/smv_header.hpp"  // for SmvProvenance
 #include "nablabragg/simulate.hpp"
 
 namespace nablabragg::cli {
+
+/// How a run computes.
+ComputeOptions compute_options(const flags::Request& request);
 
 /// Throws OutputError before any work is done when one of the files could not be written.
 void check_outputs(const flags::Request& request);
@@ -16,7 +19,7 @@ bool writes_images(const flags::Request& request);
 
 /// What is worth a warning, brighter pixels than a file can hold, goes to `err`.
 void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                   const Resolved& resolved, const io::Provenance& made,
+                   const Resolved& resolved, const io::SmvProvenance& made,
                    const Simulation& simulation, Profile* profile);
 
 }  // namespace nablabragg::cli

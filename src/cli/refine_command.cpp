@@ -16,6 +16,7 @@
 #include "cli/options.hpp"
 #include "cli/pixel_warnings.hpp"
 #include "cli/refinement_files.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
@@ -25,6 +26,7 @@
 #include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
 #include "io/input_bytes.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
@@ -199,8 +201,7 @@ Measurement read_measurement(const RefineRequest& request, const flags::Request&
   const std::string begin = first_bytes(request.image);
   if (begin.starts_with('{')) {
     const io::SmvFile file = io::read_smv(request.image);
-    for (const std::string& line : flags::contradictions(file, model.experiment, resolved))
-      err << "nablabragg: " << line << '\n';
+    say(err, flags::contradictions(file, model.experiment, resolved));
     m.counts = {file.fast_pixels, file.slow_pixels, {}};
     m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
     m.offset = request.offset.value_or(model.adc);
@@ -215,14 +216,13 @@ Measurement read_measurement(const RefineRequest& request, const flags::Request&
 }
 
 /// Of one image of the model, which a refinement needs at least.
-template <class Say>
 void say_cost(const Experiment& model, const Resolved& resolved, const ComputeOptions& options,
-              const Say& say) {
+              std::ostream& err) {
   const std::string cost = costly_oversampling(model, resolved, make_plan(model, resolved), {},
                                                options);
   if (cost.empty()) return;
   if (!model.quirks.any_cost) throw UsageError(cost);
-  say({flags::cost_notice(cost)});
+  say(err, flags::cost_notice(cost));
 }
 
 void print_progress(std::ostream& err, const RefineProgress& p) {
@@ -279,19 +279,16 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   check_refinement_files(request, model, resume_file);
   flags::load_inputs(model);
   const Resolved resolved = resolve(model.experiment);
-  const auto say = [&](const std::vector<std::string>& lines) {
-    for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
-  };
-  say(model.warnings);
-  say(flags::quirk_notices(model, resolved));
+  say(err, model.warnings);
+  say(err, flags::quirk_notices(model, resolved));
   RefineOptions& options = request.options;
   options.compute.threads = model.threads;
   options.compute.engine = model.engine;
   options.compute.precision = model.precision.value_or(Precision::float64);
   options.compute.skip_below = model.skip_below;
-  say_cost(model.experiment, resolved, options.compute, say);
+  say_cost(model.experiment, resolved, options.compute, err);
   const Measurement measurement = read_measurement(request, model, resolved, err);
-  say(pixel_warnings(measurement, model.experiment, resolved.roi));
+  say(err, pixel_warnings(measurement, model.experiment, resolved.roi));
 
   if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
   std::error_code error;
@@ -313,10 +310,9 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
                                   how_to_go_on));
     throw Cancelled();
   }
-  say(refinement.warnings);
+  say(err, refinement.warnings);
   const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
-  for (const std::string& line : refined.not_in_flags)
-    err << "nablabragg: not in refined_flags: " << line << '\n';
+  for (const std::string& line : refined.not_in_flags) say(err, "not in refined_flags: " + line);
   io::FileGroup files;
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
@@ -328,7 +324,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
   print_result(out, refinement);
-  out << "written to " << folder.string() << ": refined.json, experiment.json, refined.png"
+  out << "written to " << io::printable(folder.string())
+      << ": refined.json, experiment.json, refined.png"
       << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
   return done;
 }

@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "cli/commands.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "nablabragg/error.hpp"
 
@@ -9,14 +8,6 @@ namespace nablabragg::cli {
 namespace {
 
 enum ExitCode { done = 0, internal_error = 1, usage_error = 2, input_error = 3, output_error = 4 };
-
-/// Names of files may hold anything, and a sentence is a line.
-std::string on_one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
-  return text;
-}
 
 #if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE)
 UsageError left_out(const std::string& command, const std::string& option) {
@@ -46,6 +37,8 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
 #endif
   if (arguments[0] == "fcalc")
     fcalc_command(rest, out, err);
+  else if (arguments[0] == "detectors")
+    detectors_command(rest, out, err);
   else if (arguments[0] == "help")
     help_command(rest, out);
   else if (arguments[0] == "docs")
@@ -53,10 +46,10 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0].starts_with('-'))
     simulate_command(arguments, out, err);
   else
-    throw UsageError(
-        "'" + arguments[0] +
-        "' is no subcommand; there are fcalc, refine, compare, bench, docs and help, and flags "
-        "begin with - (nablabragg -help)");
+    throw UsageError("'" + arguments[0] +
+                     "' is no subcommand; there are fcalc, detectors, refine, compare, bench, docs "
+                     "and help, and flags "
+                     "begin with - (nablabragg -help)");
   return done;
 }
 
@@ -66,7 +59,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   const auto fail = [&](int code, const std::string& sentence) {
     if (reader_is_gone()) return stop_exit_code();
     out.flush();
-    err << "nablabragg: error: " << on_one_line(sentence) << '\n';
+    say(err, "error: " + sentence);
     return code;
   };
   try {

@@ -11,6 +11,7 @@
 #include "cli/outputs.hpp"
 #include "cli/profile.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
@@ -19,6 +20,7 @@
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
 #include "io/atomic_file.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/version.hpp"
 #include "plan/make_plan.hpp"
@@ -26,19 +28,6 @@
 namespace nablabragg::cli {
 
 namespace {
-
-void say(std::ostream& err, const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) err << "nablabragg: " << line << '\n';
-}
-
-ComputeOptions compute_options(const flags::Request& request) {
-  ComputeOptions options;
-  options.threads = request.threads;
-  options.engine = request.engine;
-  options.precision = request.precision.value_or(options.precision);
-  options.skip_below = request.skip_below;
-  return options;
-}
 
 Simulation run_engine(const flags::Request& request, const Resolved& resolved, const Plan& plan,
                       Profile* profile) {
@@ -63,19 +52,20 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
 }
 
 /// What a corrected run writes into its images of how it was made; nanoBragg's say nothing.
-io::Provenance provenance(const flags::Request& request,
-                          const std::vector<std::string>& arguments) {
+io::SmvProvenance provenance(const flags::Request& request,
+                             const std::vector<std::string>& arguments) {
   if (request.experiment.quirks.short_smv_header) return {};
   std::vector<std::string> words{"nablabragg"};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed};
+  return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed,
+          request.adc};
 }
 
 void write_profile(std::ostream& out, const std::string& name, const Profile& profile) {
   io::AtomicFile file(io::writable_name(name));
   file.write(profile.json());
   file.commit();
-  out << "writing " << name << " for ui.perfetto.dev or chrome://tracing\n";
+  out << "writing " << io::printable(name) << " for ui.perfetto.dev or chrome://tracing\n";
 }
 
 }  // namespace
@@ -126,16 +116,17 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     say(err, resolved.warnings);
     say(err, flags::quirk_notices(request, resolved));
     if (!writes_images(request) && !request.printout && !request.print_plan && !request.trace_pixel)
-      say(err, {"nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
-                "or -pngfile FILE names one"});
-    if (!cost.empty()) say(err, {flags::cost_notice(cost)});
+      say(err,
+          "nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
+          "or -pngfile FILE names one");
+    if (!cost.empty()) say(err, flags::cost_notice(cost));
     print_setup(summary, request, resolved);
     summary.flush();
   }
 
   const Simulation simulation = run_engine(request, resolved, plan, profile);
   if (simulation.table_miss)
-    say(err, {flags::table_miss_notice(request, plan, *simulation.table_miss)});
+    say(err, flags::table_miss_notice(request, plan, *simulation.table_miss));
   if (request.printout) {
     const Stage stage(profile, "print pixels");
     print_pixels(printout, request, plan, simulation.table_miss);
@@ -161,7 +152,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   }
   if (profile) write_profile(summary, request.profile_file, *profile);
   for (const std::string& sentence : {not_finite, simulation.dark})
-    if (!sentence.empty()) say(err, {sentence});
+    if (!sentence.empty()) say(err, sentence);
   if (interrupted()) throw Cancelled();
   files.commit();
   set_stop_sentence("stopped after all files were written");

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <thread>  // for hardware_concurrency
 
+#include "io/quotes.hpp"
 #include "model/crystal_axes.hpp"
 #include "nablabragg/conventions.hpp"
 #include "nablabragg/units.hpp"
@@ -122,7 +123,10 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   if (e.structure_factors.interpolation == Interpolation::automatic)
     fmt::print(out, "auto-selected {}\n",
                r.tricubic ? "tricubic interpolation of structure factors" : "no interpolation");
-  if (!request.matrix_file.empty()) fmt::print(out, "reading {}\n", request.matrix_file);
+  if (!request.geometry_origin.empty())
+    fmt::print(out, "{}\n", io::printable(request.geometry_origin));
+  if (!request.matrix_file.empty())
+    fmt::print(out, "reading {}\n", io::printable(request.matrix_file));
   print_crystal(out, request, r);
   if (e.sampling.oversample <= 0)
     fmt::print(out, "auto-selected {}-fold oversampling\n", r.oversample);
@@ -164,7 +168,8 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
              e.sampling.oversample_thick ? " +thick" : "",
              e.sampling.oversample_polar ? " +polar" : "",
              e.sampling.oversample_omega ? " +omega" : "");
-  if (e.sampling.mask) fmt::print(out, "  skipping zero-flagged pixels in {}\n", request.mask_file);
+  if (e.sampling.mask)
+    fmt::print(out, "  skipping zero-flagged pixels in {}\n", io::printable(request.mask_file));
   fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
              -*request.seed, e.water_um * 1e-6);
 }

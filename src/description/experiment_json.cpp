@@ -231,6 +231,9 @@ struct Reader {
       value = json.get<bool>();
     } else if constexpr (std::is_integral_v<T>) {
       value = whole_number<T>(json, path);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (!json.is_string()) fail_kind(path, "a text", json);
+      value = json.get<std::string>();
     } else if constexpr (description::is_optional<T>) {
       value.reset();
       if (!json.is_null()) read(json, path, value.emplace());

@@ -38,11 +38,14 @@ struct Range {
   double from = -infinity, to = infinity;
   bool without_from = false;  ///< from itself is outside
   bool or_infinity = false;
+  bool or_zero = false;    ///< which says that there is none
   bool direction = false;  ///< of vectors: any but that of length zero
   const char *below = "", *above = "";
+  const Range* angles = nullptr;  ///< of unit cells: that of the angles
 
   constexpr bool holds(double x) const {
     if (x == infinity || x == -infinity) return or_infinity && x > 0;
+    if (or_zero && x == 0) return true;
     return (without_from ? x > from : x >= from) && x <= to;
   }
   constexpr bool bounded() const { return from > -infinity || to < infinity; }

@@ -44,6 +44,58 @@ inline bool has_water(const Experiment& e) { return e.water_um != 0; }
 
 inline bool has_blocks(const Experiment& e) { return e.crystal.blocks != 1; }
 
+// Outside of `within` there is nothing that could be measured, or single precision has no room;
+// outside of `usually` the number was most likely meant in another unit.
+inline constexpr const char *in_metres = "is it in metres?",
+                            *in_micrometres = "is it in micrometres?",
+                            *in_millimetres = "is it in millimetres?",
+                            *in_nanometres = "is it in nanometres?",
+                            *in_picometres = "is it in picometres?",
+                            *a_power_of_ten = "is it the power of ten alone?";
+
+/// Angles are turned through in degrees.
+inline constexpr Range turns{.from = -plausible::most_degrees, .to = plausible::most_degrees};
+/// Cells of triclinic proteins reach 50 and 130 degrees; a right angle is 1.57 radians.
+inline constexpr Range cell_angles{
+    .from = 10, .to = 170, .below = "is it in radians?", .above = "angles are in degrees"};
+inline constexpr Range cell_edges{.from = plausible::shortest_edge_A,
+                                  .to = plausible::longest_edge_A,
+                                  .below = in_nanometres,
+                                  .above = in_picometres,
+                                  .angles = &positive};
+/// [mm] An edge is no shorter than the smallest cell; 1 m is the largest silicon there is.
+inline constexpr Range crystal_sizes{
+    .from = 2e-7, .to = 1000, .or_zero = true, .below = in_metres, .above = in_micrometres};
+/// [mm] Around a panel and its beam centre.
+inline constexpr Range places{.from = -plausible::farthest_mm,
+                              .to = plausible::farthest_mm,
+                              .below = in_micrometres,
+                              .above = in_micrometres};
+/// [mm] An edge of a pixel.
+inline constexpr Range pixels{.from = plausible::smallest_pixel_mm,
+                              .to = plausible::largest_pixel_mm,
+                              .below = in_metres,
+                              .above = in_micrometres};
+/// [mm] From what a scintillator resolves to wire chambers.
+inline constexpr Range usual_pixels{
+    .from = 0.001, .to = 10, .below = in_metres, .above = in_micrometres};
+/// Counts of a file are integers of 32 bits; an integrating detector's are down to minus noise.
+inline constexpr Range counts{.from = -4294967296.0, .to = 4294967296.0};
+/// [counts/photon]
+inline constexpr Range gains{.from = 1e-6, .to = 1e6};
+/// [mm]
+inline constexpr Range distances{.from = plausible::nearest_mm,
+                                 .to = plausible::farthest_mm,
+                                 .below = in_metres,
+                                 .above = in_micrometres};
+/// [mm] From a sensor in vacuum that touches the sample's holder to beamlines of 100 m.
+inline constexpr Range usual_distances{
+    .from = 1, .to = 1e5, .below = in_metres, .above = in_micrometres};
+/// [mrad] Full widths; no more than a circle.
+inline constexpr Range divergences{.from = 0, .to = 6284};
+/// [mrad] Capillaries and multilayers end at 20.
+inline constexpr Range usual_divergences{.to = 100, .above = "is it in microradians?"};
+
 /// [Angstrom]
 inline constexpr Range wavelengths{
     .from = plausible::shortest_wavelength_A,
@@ -68,7 +120,8 @@ struct Fields<BasicCrystal<Real>> {
   static constexpr std::tuple rows{
       field("cell", &P::cell, {"A", "A", "A", "deg", "deg", "deg"},
             "edges and angles; needed where there is no matrix")
-          .within(positive)
+          .within(cell_edges)
+          .usually({.angles = &cell_angles})
           .by({"-cell"})
           .differentiable(),
       field("a_matrix", &P::mosflm_matrix, "",
@@ -76,32 +129,44 @@ struct Fields<BasicCrystal<Real>> {
           .by({"-mat"}, file)
           .differentiable(),
       field("misset", &P::misset_deg, "deg", "rotations about laboratory x, then y, then z")
+          .within(turns)
           .by({"-misset"})
           .differentiable(orientation_given),
       field("misset_seed", &P::random_misset_seed, "",
             "seed of a random orientation, which replaces misset")
           .by({"-misset random -misset_seed"}),
       field("cells", &P::cells, "", "unit cells along a, b, c, or one number for all")
-          .within(at_least_one)
+          .within({.from = 1, .to = 1e9})
+          // 1e6 cells of 100 Angstrom are 10 mm
+          .usually({.to = 1e6, .above = "is it the number in the whole crystal?"})
           .by({"-Na", "-Nb", "-Nc"}, whole_numbers)
           .differentiable(),
       field("size", &P::size_mm, "mm",
             "where positive, replaces the number of cells; one number for all or three")
-          .within(not_negative)
-          .usually({.to = 10, .above = "is it in micrometres?"})
+          .within(crystal_sizes)
+          // 0.1 um are the smallest crystals that free-electron lasers have measured
+          .usually({.from = 1e-4, .to = 10, .below = in_metres, .above = in_micrometres})
           .by({"-sample_x", "-sample_y", "-sample_z"}),
       field("blocks", &P::blocks, "",
             "mosaic blocks whose light adds up: the spots of one times this number")
-          .within(positive)
+          .within({.from = 0, .to = 1e24, .without_from = true})
+          // 1 mm^3 holds 1e14 blocks of 0.02 um
+          .usually({.from = 1,
+                    .to = 1e16,
+                    .below = "a crystal has at least one",
+                    .above = "a crystal of 1 mm has fewer"})
           .by({"-blocks"})
           .differentiable(has_blocks),
       field("block_size", &P::block_size_mm, "mm",
             "edge of a block, where positive: gives cells from it, and blocks from size")
-          .within(not_negative)
+          .within(crystal_sizes)
+          // From a few cells to a perfect crystal of a size that extinction would darken
+          .usually({.from = 2e-5, .to = 1, .below = in_metres, .above = in_micrometres})
           .by({"-block_size"}),
       field("shape", &P::shape, "", "what a spot looks like").by(flags_of_shapes),
       field("fudge", &P::fudge, "", "scales the squared radius of round, gauss and tophat spots")
-          .within(positive)
+          // Spots a thousand times as wide, or as narrow, as the block's
+          .within({.from = 1e-6, .to = 1e6})
           .by({"-fudge"})
           .differentiable(has_fudge),
       field("mosaic_spread", &P::mosaic_spread_deg, "deg", "largest rotation of a mosaic domain")
@@ -123,7 +188,7 @@ struct Fields<BasicSource<Real>> {
           .within(a_direction)
           .differentiable_as("source_directions"),
       field("weight", &P::weight, "", "relative intensity")
-          .within(not_negative)
+          .within({.from = 0, .to = 1e30})
           .differentiable_as("source_weights"),
       field("wavelength", &P::wavelength_A, "A", "of the ray")
           .within(wavelengths)
@@ -157,31 +222,44 @@ struct Fields<BasicBeam<Real>> {
           .by({"-polar_vector"}, custom_frame)
           .differentiable(),
       field("fluence", &P::fluence_per_m2, "photons/m^2", "ignored when a flux is given")
+          // What is too much for an image shows there
           .within(not_negative)
+          // Less than a photon a um^2 shows no spot
+          .usually({.from = 1e12,
+                    .to = 1e36,
+                    .below = "is it in photons/um^2?",
+                    .above = a_power_of_ten})
           .by({"-fluence"})
           .differentiable(fluence_counts),
       field("flux", &P::flux_per_s, "photons/s", "with exposure and size replaces the fluence")
-          .within(positive)
+          .within({.from = 0, .to = 1e36, .without_from = true})
+          // Laboratory sources give more than 1e5, free-electron lasers 1e26 within a pulse
+          .usually({.from = 1000, .to = 1e30, .below = a_power_of_ten, .above = a_power_of_ten})
           .by({"-flux"})
           .differentiable(flux_counts),
       field("exposure", &P::exposure_s, "s", "exposure time")
-          .within(positive)
+          // Pulses are longer than 1e-17 s, and a day has 1e5
+          .within({.from = 0, .to = 1e9, .without_from = true})
+          .usually({.from = 1e-17,
+                    .to = 1e5,
+                    .below = a_power_of_ten,
+                    .above = "is it in milliseconds?"})
           .by({"-exposure"})
           .differentiable(flux_counts),
       field("size", &P::size_mm, "mm", "edge of the square beam; 0.1 where a number is needed")
-          .within(positive)
-          .usually({.from = 1e-6,
-                    .to = 100,
-                    .below = "is it in metres?",
-                    .above = "is it in micrometres?"})
+          .within({.from = 1e-7, .to = 1e4, .below = in_metres, .above = in_micrometres})
+          // The finest focus is 5 nm; nothing is measured in a beam wider than 10 cm
+          .usually({.from = 1e-6, .to = 100, .below = in_metres, .above = in_micrometres})
           .by({"-beamsize"})
           .differentiable_as("beam_size", flux_counts),
       field("horizontal_divergence", &P::horizontal_divergence_mrad, "mrad", "full width")
-          .within(not_negative)
+          .within(divergences)
+          .usually(usual_divergences)
           .by({"-hdivrange", "-hdivstep", "-hdivsteps"})
           .differentiable(has_no_source_list),
       field("vertical_divergence", &P::vertical_divergence_mrad, "mrad", "full width")
-          .within(not_negative)
+          .within(divergences)
+          .usually(usual_divergences)
           .by({"-vdivrange", "-vdivstep", "-vdivsteps"})
           .differentiable(has_no_source_list),
       field("round_divergence", &P::round_divergence, "", "only grid points inside the ellipse")
@@ -200,47 +278,63 @@ struct Fields<BasicDetector<Real>> {
   using P = BasicDetector<Real>;
   using enum FlagRule;
   static constexpr std::tuple rows{
+      field("name", &P::name, "", "of the panel, for files"),
+      field("group", &P::group, "", "of detector_groups, with which it moves; empty: none"),
       field("convention", &P::convention, "", "whose frame and beam centre the numbers are in")
           .by({"-adxv", "-mosflm", "-denzo", "-xds", "-dials", "-spindle_axis 0 0 1"}),
       field("pixels", &P::fast_pixels, &P::slow_pixels, "", "0: from the size")
           .within(not_negative)
           .by({"-detpixels_f", "-detpixels_s"}),
       field("size", &P::fast_size_mm, &P::slow_size_mm, "mm", "used where pixels is 0")
-          .within(positive)
+          .within({.from = plausible::smallest_pixel_mm,
+                   .to = plausible::farthest_mm,
+                   .below = in_metres,
+                   .above = in_micrometres})
+          // Panels are no smaller than a chip and no larger than a room
+          .usually({.from = 1, .to = 1e4, .below = in_metres, .above = in_micrometres})
           .by({"-detsize_f", "-detsize_s"}),
       field("pixel_size", &P::pixel_mm, "mm", "edge of a pixel")
-          .within(positive)
-          .usually({.from = 0.001,
-                    .to = 10,
-                    .below = "is it in metres?",
-                    .above = "is it in micrometres?"})
+          .within(pixels)
+          .usually(usual_pixels)
           .by({"-pixel"})
           .differentiable(),
+      field("slow_pixel_size", &P::slow_pixel_mm, "mm",
+            "edge of a pixel along slow; None: pixels are square")
+          .within(pixels)
+          .usually(usual_pixels)
+          .differentiable(),
       field("distance", &P::distance_mm, "mm", "from the sample along the beam")
-          .within(positive)
-          .usually(
-              {.from = 1, .to = 1e5, .below = "is it in metres?", .above = "is it in micrometres?"})
+          .within(distances)
+          .usually(usual_distances)
           .by({"-distance"})
           .differentiable(distance_counts),
       field("close_distance", &P::close_distance_mm, "mm", "along the normal; beats distance")
-          .within(positive)
-          .usually(
-              {.from = 1, .to = 1e5, .below = "is it in metres?", .above = "is it in micrometres?"})
+          .within(distances)
+          .usually(usual_distances)
           .by({"-close_distance"})
           .differentiable(centres_count),
       field("beam_center", &P::beam_x_mm, &P::beam_y_mm, "mm",
             "direct-beam position in the convention's own meaning (Xbeam, Ybeam); None: the middle")
+          .within(places)
           .by({"-Xbeam", "-Ybeam"})
           .differentiable(centres_count),
       field("near_point", &P::close_x_mm, &P::close_y_mm, "mm",
             "foot of the normal (Xclose, Yclose)")
+          .within(places)
           .by({"-Xclose", "-Yclose"})
           .differentiable(centres_count),
       field("org", &P::org_x_px, &P::org_y_px, "px", "the same as XDS counts pixels (ORGX, ORGY)")
+          .within({.from = -plausible::most_pixels, .to = plausible::most_pixels})
           .by({"-ORGX", "-ORGY"})
           .differentiable(centres_count),
       field("origin", &P::origin_m, "m",
             "outer corner of pixel (0,0) before the rotations; beats distance and centres")
+          .within({.from = -plausible::farthest_mm / 1000,
+                   .to = plausible::farthest_mm / 1000,
+                   .below = in_millimetres,
+                   .above = in_millimetres})
+          // Detectors farther away than 20 m are in small-angle cameras, whose beam is at zero
+          .usually({.from = -20, .to = 20, .below = in_millimetres, .above = in_millimetres})
           .by({"-pix0_vector"}, custom_frame)
           .differentiable(origin_counts),
       field("fast_axis", &P::fast_axis, "", "of the custom convention")
@@ -259,32 +353,50 @@ struct Fields<BasicDetector<Real>> {
           .by({"-twotheta_axis"}, custom_frame)
           .differentiable(),
       field("rotation", &P::rotation_deg, "deg", "about laboratory x, then y, then z")
+          .within(turns)
           .by({"-detector_rotx", "-detector_roty", "-detector_rotz"})
           .differentiable_as("detector_rotation"),
       field("two_theta", &P::two_theta_deg, "deg", "about its axis, after the rotations")
+          .within(turns)
           .by({"-twotheta"})
           .differentiable(),
+      field("shift", &P::shift_mm, "mm",
+            "along its own axes and their cross product; None: it is no parameter")
+          .within(places)
+          .differentiable(),
+      field(
+          "turn", &P::turn_deg, "deg",
+          "about its own axes and their cross product, in turn, through the panel's middle; None: "
+          "it is no parameter")
+          .within(turns)
+          .differentiable_as("rotation"),
       field("curved", &P::curved, "", "every pixel at the same distance from the sample")
           .by({"", "-curved_det"}),
       field("point_pixel", &P::point_pixel, "", "leave the obliquity out of the solid angle")
           .by({"", "-point_pixel"}),
+      field("sensor_material", &P::sensor_material, "",
+            "Si, CdTe...: gives the attenuation depth where none is given"),
       field("sensor_thickness", &P::sensor_thickness_um, "um",
             "0: everything is captured at the surface")
-          .within(not_negative)
-          .usually({.from = 1,
-                    .to = 1e5,
-                    .below = "is it in millimetres?",
-                    .above = "is it in nanometres?"})
+          .within({.from = 0, .to = 1e7})
+          // Fully depleted silicon is thicker than 1 um, and no sensor than 10 cm
+          .usually({.from = 1, .to = 1e5, .below = in_millimetres, .above = in_nanometres})
           .by({"-detector_thick"})
           .differentiable(sensor_absorbs),
       field("attenuation_depth", &P::attenuation_depth_um, "um",
             "1/e depth; None with a thickness: the thickness")
           .within({.from = 0, .or_infinity = true})
+          // Silicon: 0.5 um at 500 eV, 1e5 um at 150 keV
+          .usually({.from = 0.5, .to = 1e7, .below = in_millimetres, .above = in_nanometres})
           .by({"-detector_abs"})
           .differentiable(sensor_absorbs),
       field("sensor_layers", &P::sensor_layers, "", "layers of the sensor")
-          .within(at_least_one)
+          .within({.from = 1, .to = 1e6})
           .by({"-detector_thicksteps"}),
+      field("trusted", &P::underload, &P::saturation, "counts",
+            "smallest and largest count that can be trusted, for files")
+          .within(counts),
+      field("gain", &P::gain, "counts/photon", "of the detector, for files").within(gains),
       // After the flags that choose it by the way
       field("pivot", &P::pivot, "",
             "what stays put when the detector is rotated; None: the convention's")
@@ -296,9 +408,11 @@ struct Fields<BasicScan<Real>> {
   using P = BasicScan<Real>;
   static constexpr std::tuple rows{
       field("phi", &P::phi_deg, "deg", "spindle angle where the scan begins")
+          .within(turns)
           .by({"-phi"})
           .differentiable(),
       field("oscillation", &P::oscillation_deg, "deg", "None: a still")
+          .within(turns)
           .by({"-osc", "-phistep", "-phisteps"})
           .differentiable(),
       field("spindle_axis", &P::spindle_axis, "", "None: the convention's")
@@ -321,7 +435,9 @@ struct Fields<Sampling> {
       field("oversample_polar", &P::oversample_polar, "", "likewise").by({"", "-oversample_polar"}),
       field("oversample_omega", &P::oversample_omega, "", "likewise").by({"", "-oversample_omega"}),
       field("dmin", &P::dmin_A, "A", "leave out what scatters beyond this d-spacing; 0: nothing")
-          .within(not_negative)
+          .within({.from = 0, .to = plausible::longest_edge_A})
+          // Half of the shortest wavelengths in use, and the longest cells
+          .usually({.from = 0.1, .to = 1000, .below = in_nanometres, .above = in_picometres})
           .by({"-dmin"}),
       field("roi", &P::roi, "", "pixels to compute, both ends included").by({"-roi"}),
       field("mask", &P::mask, "", "True: compute this pixel").by({"-mask"}, FlagRule::file)};
@@ -335,12 +451,23 @@ struct Fields<StructureFactors> {
             "amplitudes of the P1 cell on a box of Miller indices; read-only")
           .by({"-hkl"}, FlagRule::file),
       field("default_F", &P::default_F, "electrons", "amplitude of what F does not hold")
+          // A ribosome has 1e6 electrons
+          .usually({.from = -1e8,
+                    .to = 1e8,
+                    .below = "is it an intensity?",
+                    .above = "is it an intensity?"})
           .by({"-default_F"})
           .differentiable(),
       field("interpolation", &P::interpolation, "",
             "how F is found between the lattice points; automatic: tricubic where an edge has two "
             "cells or fewer")
-          .by({"", "-nointerpolate", "-interpolate"})};
+          .by({"", "-nointerpolate", "-interpolate"}),
+      field("stated_cell", &P::stated_cell, {"A", "A", "A", "deg", "deg", "deg"},
+            "of the crystal that F is of, where its file says it; compared with the crystal's cell")
+          .within(positive),
+      field("stated_wavelength", &P::stated_wavelength_A, "A",
+            "of the measurement of F, where its file says it; compared with the beam's")
+          .within(wavelengths)};
 };
 
 template <class Real>
@@ -353,6 +480,24 @@ struct Fields<BasicFurtherPanel<Real>> {
 };
 
 template <class Real>
+struct Fields<BasicDetectorGroup<Real>> {
+  using P = BasicDetectorGroup<Real>;
+  static constexpr std::tuple rows{
+      field("name", &P::name, "", "that its panels state"),
+      field("parent", &P::parent, "",
+            "group that it moves with, before it in the list; empty: none"),
+      field("origin", &P::origin_mm, "mm", "about which it turns").within(places),
+      field("fast_axis", &P::fast_axis, "", "of its frame").within(a_direction),
+      field("slow_axis", &P::slow_axis, "", "of its frame").within(a_direction),
+      field("shift", &P::shift_mm, "mm", "along its axes and their cross product")
+          .within(places)
+          .differentiable(),
+      field("rotation", &P::rotation_deg, "deg", "about the same, in turn")
+          .within(turns)
+          .differentiable()};
+};
+
+template <class Real>
 struct Fields<BasicExperiment<Real>> {
   using P = BasicExperiment<Real>;
   static constexpr std::tuple rows{
@@ -360,11 +505,14 @@ struct Fields<BasicExperiment<Real>> {
       field("beam", &P::beam, "", "spectrum, divergence, polarization, fluence"),
       field("detector", &P::detector, "", "the panel and where it is"),
       field("more_panels", &P::more_panels, "", "panels in addition to it"),
+      field("detector_groups", &P::detector_groups, "", "panels that move together"),
       field("scan", &P::scan, "", "the rotation of the crystal"),
       field("sampling", &P::sampling, "", "which pixels, and how finely"),
       field("structure_factors", &P::structure_factors, "", "what the cell scatters"),
       field("water", &P::water_um, "um", "edge of the cube of water around the crystal")
-          .within(not_negative)
+          .within({.from = 0, .to = 1e7})
+          // Liquid sheets are thicker than 0.1 um; 10 cm of water let nothing through
+          .usually({.from = 0.1, .to = 1e5, .below = in_millimetres, .above = in_nanometres})
           .by({"-water"})
           .differentiable(has_water),
       field("mode", &P::quirks, "",

@@ -65,6 +65,22 @@ void visit_parameter_of_list(const Experiment& e, Place place, Visit& visit) {
 template <class Part, class Place, class Visit>
 void for_each_parameter_of(const Experiment& e, Place place, Visit& visit);
 
+/// Those of one of Experiment::detector_groups, whose names begin with that of the group.
+template <class Visit>
+void for_each_parameter_of_group(const Experiment& e, std::size_t index, Visit& visit) {
+  const std::string prefix = "group[" + e.detector_groups[index].name + "].";
+  const auto visit_with_prefix = [&](const char* name, const auto&... rest) {
+    visit((prefix + name).c_str(), rest...);
+  };
+  for_each_parameter_of<DetectorGroup>(
+      e, [index](auto& x) -> auto& { return x.detector_groups[index]; }, visit_with_prefix);
+}
+
+/// How a panel has moved by itself is said with its number, of the first panel as well.
+inline bool takes_number_of_panel(std::string_view parameter) {
+  return parameter == "shift" || parameter == "rotation";
+}
+
 /// Those of Experiment::more_panels[index], whose names begin with the number of the panel.
 template <class Visit>
 void for_each_parameter_of_panel(const Experiment& e, std::size_t index, Visit& visit) {
@@ -94,11 +110,20 @@ void for_each_parameter_of(const Experiment& e, Place place, Visit& visit) {
     // Structure factors are in double precision whatever the number type, and so are left out.
     if constexpr (std::is_same_v<Value, StructureFactors>) {
       return;
+    } else if constexpr (std::is_same_v<Part, Experiment> && std::is_same_v<Value, Detector>) {
+      const auto visit_of_first = [&](const char* name, const auto&... rest) {
+        visit(takes_number_of_panel(name) ? ("panel[0]." + std::string(name)).c_str() : name,
+              rest...);
+      };
+      for_each_parameter_of<Value>(e, inside, visit_of_first);
     } else if constexpr (HasFields<Value> && !is_range<Value>) {
       for_each_parameter_of<Value>(e, inside, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<FurtherPanel>>) {
       for (std::size_t panel = 0; panel < inside(e).size(); ++panel)
         for_each_parameter_of_panel(e, panel, visit);
+    } else if constexpr (std::is_same_v<Value, std::vector<DetectorGroup>>) {
+      for (std::size_t group = 0; group < inside(e).size(); ++group)
+        for_each_parameter_of_group(e, group, visit);
     } else if constexpr (is_vector<Value>) {
       if (inside(e).empty()) return;
       for_each_index<row_count<typename Value::value_type>>(

@@ -1,6 +1,7 @@
 #include "nablabragg/parameters.hpp"
 
 #include "description/parameter_table.hpp"
+#include "description/sensors.hpp"
 #include "model/resolve.hpp"
 #include "nablabragg/error.hpp"
 
@@ -60,6 +61,7 @@ void settle_detector(const Experiment& e, const Panel& panel, Detector& d) {
 
 Experiment settled(const Experiment& experiment, const Resolved& r) {
   Experiment e = experiment;
+  set_attenuation_depths(e);
   if (e.crystal.random_misset_seed && e.crystal.mosaic_seed > 0) {
     // A mosaic seed <= 0 would go on with the stream that the orientation was drawn from.
     e.crystal.misset_deg = {units::degrees_from_radians(r.misset.x),

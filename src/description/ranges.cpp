@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <string_view>
 
 #include "description/digits.hpp"
@@ -51,8 +53,12 @@ void for_each_checked(const T& value, const Range& range, std::size_t number, F&
     if (value.steps) f(double(*value.steps), 2, std::get<2>(rows_of<SampledRange<double>>()).range);
   } else if constexpr (std::is_same_v<T, double> || std::is_same_v<T, int>) {
     f(double(value), number, range);
-  } else if constexpr (std::is_same_v<T, Vec3d> || std::is_same_v<T, Mat3d> ||
-                       std::is_same_v<T, UnitCell>) {
+  } else if constexpr (std::is_same_v<T, UnitCell>) {
+    for_each_number(value, [&](const double& x) {
+      f(x, number, number >= 3 && range.angles ? *range.angles : range);
+      ++number;
+    });
+  } else if constexpr (std::is_same_v<T, Vec3d> || std::is_same_v<T, Mat3d>) {
     for_each_number(value, [&](const double& x) { f(x, number++, range); });
   }
 }
@@ -62,14 +68,17 @@ inline constexpr bool is_sampled = is_range<T>;
 template <class T>
 inline constexpr bool is_sampled<std::optional<T>> = is_range<T>;
 
+/// Of a vector, too short or too long to tell where it points, "zero" or "infinity"; else empty.
 template <class T>
-bool is_null_vector(const T& value) {
-  if constexpr (is_optional<T>)
-    return value && is_null_vector(*value);
-  else if constexpr (std::is_same_v<T, Vec3d>)
-    return value == Vec3d{};
-  else
-    return false;
+std::string_view impossible_length(const T& value) {
+  if constexpr (is_optional<T>) {
+    return value ? impossible_length(*value) : "";
+  } else if constexpr (std::is_same_v<T, Vec3d>) {
+    const double found = length(value);
+    return !(found > 0) ? "zero" : std::isfinite(found) ? "" : "infinity";
+  } else {
+    return "";
+  }
 }
 
 /// "panel 1: the pixel size (-pixel)"; for a number that there is not, of all of them.
@@ -107,16 +116,23 @@ void look_at(const Part& part, const std::string& where, const Of& of, const Sai
     using Member = typename Row::Member;
     if constexpr (is_vector<Member>) {
       const auto& list = part.*row.members[0];
-      const bool panels = std::is_same_v<Member, std::vector<FurtherPanel>>;
+      const std::string one_of = std::is_same_v<Member, std::vector<FurtherPanel>> ? "panel "
+                                 : std::is_same_v<Member, std::vector<DetectorGroup>>
+                                     ? "detector group "
+                                     : "source ";
       for (std::size_t i = 0; i < list.size(); ++i)
-        look_at(list[i], (panels ? "panel " : "source ") + std::to_string(i + 1) + ": ", of, said);
+        look_at(list[i], one_of + std::to_string(i + 1) + ": ", of, said);
     } else if constexpr (HasFields<Member> && !is_range<Member>) {
       look_at(part.*row.members[0], where, of, said);
     } else {
-      std::size_t member_number = 0;
+      std::size_t member_number = 0, count = 0;
+      std::optional<double> last;
       for (const auto member : row.members) {
         const auto look = [&](double x, std::size_t number, const Range& range) {
           if (range.holds(x)) return;
+          ++count;
+          if (last == x) return;  // of a cube, whose edges one flag gave
+          last = x;
           const char* unit = !is_sampled<Member> ? row.units.of(number)
                              : number < 2        ? row.units.of(0)
                                                  : "";
@@ -125,20 +141,29 @@ void look_at(const Part& part, const std::string& where, const Of& of, const Sai
                range, unit, x);
         };
         const Range& range = of(row);
+        const std::size_t before = count;
         for_each_checked(part.*member, range, member_number++, look);
-        if (range.direction && is_null_vector(part.*member))
-          said(subject(row, where, every_number) + " has length zero; it ", range, "", 0.0);
+        const std::string_view length = impossible_length(part.*member);
+        if (range.direction && !length.empty() && count == before)
+          said(subject(row, where, every_number) + " has length " + std::string(length) + "; it ",
+               range, "", 0.0);
       }
     }
   });
 }
 
 /// "must be between -1 and 1"
-std::string what_must_be(const Range& range, const char* unit) {
+std::string what_must_be(const Range& range, const char* unit,
+                         double x = std::numeric_limits<double>::quiet_NaN()) {
   if (range.direction) return "must be a direction";
+  if (x <= 0 && range.from >= 0) {
+    if (range.holds(0)) return "must not be negative";
+    return range.from < 1 ? "must be positive" : "must be at least " + with_unit(range.from, unit);
+  }
   const bool has_from = range.from > -Range::infinity, has_to = range.to < Range::infinity;
   if (has_from && has_to)
-    return "must be between " + digits(range.from, 6) + " and " + with_unit(range.to, unit);
+    return "must be between " + digits(range.from, 6) + " and " + with_unit(range.to, unit) +
+           (range.or_zero ? ", or 0" : "");
   if (range.or_infinity) return "must be at least " + with_unit(range.from, unit) + ", or infinite";
   if (has_to) return "must be at most " + with_unit(range.to, unit);
   if (!has_from) return "must be a finite number";
@@ -189,8 +214,13 @@ void list_checks(const std::string& path, std::vector<FieldChecks>& all) {
                                           (is_plural(row) ? " are ...; they " : " is ...; it ") +
                                           what_must_be(row.range, unit),
                                       row.range);
-      if (row.usual.bounded())
-        checks.unusual = with_hints(what_must_be(row.usual, unit).substr(8), row.usual);
+      const auto unusual = [](const Range& range, const char* its_unit) {
+        constexpr std::size_t must_be = 8;
+        return with_hints(what_must_be(range, its_unit).substr(must_be), range);
+      };
+      if (row.usual.bounded()) checks.unusual = unusual(row.usual, unit);
+      if (row.usual.angles)
+        checks.unusual += "angles " + unusual(*row.usual.angles, row.units.of(3));
       all.push_back(std::move(checks));
     }
   });
@@ -211,7 +241,8 @@ std::vector<std::string> out_of_range(const Part& part) {
       part, "", [](const auto& row) -> const Range& { return row.range; },
       [&](const std::string& what, const Range& range, const char* unit, double x) {
         const std::string hint = hint_of(range, x);
-        all.push_back(what + what_must_be(range, unit) + (hint.empty() ? "" : " (" + hint + ")"));
+        all.push_back(what + what_must_be(range, unit, x) +
+                      (hint.empty() ? "" : " (" + hint + ")"));
       });
   return all;
 }

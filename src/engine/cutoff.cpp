@@ -75,7 +75,8 @@ class SafeSquares {
     const Vec3d middle = (f.pixel * (fast + side / 2.0)) * f.fast +
                          (f.pixel * (slow + side / 2.0)) * f.slow + half_depth * f.normal +
                          f.origin;
-    const double distance = length(middle), reach = f.pixel * side + half_depth;
+    const double distance = length(middle),
+                 reach = f.pixel * std::max(1.0, f.slow_edge) * side + half_depth;
     if (reach >= distance / 2) return false;
     const double spread = reach / (distance - reach);
     const Vec3d direction = (1 / distance) * middle;

@@ -210,10 +210,9 @@ template <class Real, class T>
 NABLA_INLINE T solid_angle(const BasicPlanFrame<Real>& f, const T& near, const Real& depth) {
   switch (f.solid_angle) {
     case SolidAngle::oblique:
-      return physics::number<T>(f.pixel * f.pixel * (f.close_distance + depth)) * near * near *
-             near;
+      return physics::number<T>(f.area * (f.close_distance + depth)) * near * near * near;
     case SolidAngle::facing:
-      return physics::number<T>(f.pixel * f.pixel) * near * near;
+      return physics::number<T>(f.area) * near * near;
     case SolidAngle::per_area:
       break;
   }

@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "flags/flags.hpp"
+#include "flags/geometry_files.hpp"
 #include "flags/image_headers.hpp"
 #include "flags/unit_words.hpp"
+#include "nablabragg/conventions.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/plausible.hpp"
 
 namespace nablabragg::flags {
 
@@ -40,11 +44,20 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> arguments
   const std::size_t available = arguments.size() - at - 1;
   const auto fewest = static_cast<std::size_t>(flag.fewest),
              most = static_cast<std::size_t>(flag.most);
+  const std::string needs = arguments[at] + " needs " +
+                            (fewest == 1 ? "a value" : std::to_string(fewest) + " values") + " (" +
+                            std::string(flag.values) + ")";
   for (std::size_t i = 0; i < fewest; ++i) {
-    const std::string needs = arguments[at] + " needs a value (" + std::string(flag.values) + ")";
-    if (i >= available) throw UsageError(needs + ", and nothing follows");
-    if (is_flag(arguments[at + 1 + i]))
-      throw UsageError(needs + ", and the flag " + arguments[at + 1 + i] + " follows");
+    if (i >= available)
+      throw UsageError(
+          needs + (i == 0 ? ", and nothing follows"
+                          : ", and only " + std::to_string(i) + (i == 1 ? " follows" : " follow")));
+    const std::string& next = arguments[at + 1 + i];
+    if (is_flag(next))
+      throw UsageError(needs + ", and the flag " + next + " follows" +
+                       (i == 0 ? "" : " after " + std::to_string(i)));
+    // A variable of a script that is not set
+    if (next.empty()) throw UsageError(needs + ", and an empty word follows");
   }
   std::size_t taken = fewest;
   while (taken < most && taken < available) {
@@ -97,7 +110,7 @@ void say_what_nanobragg_reads(std::span<const std::string> arguments, Request& r
 
 /// Of the word's unit and the flag's. As nanoBragg, a word is the flag that it begins with,
 /// whatever follows.
-double unit_of(const FlagUse& use, Request& request) {
+double factor_of(const FlagUse& use, Request& request) {
   const auto unit = unit_in_word(*use.flag, use.spelling);
   if (!unit) return 1;
   const std::string problem = unit_problem(*unit, use.spelling);
@@ -112,18 +125,58 @@ double unit_of(const FlagUse& use, Request& request) {
   return *unit->factor;
 }
 
+/// A word that belongs to no flag, and the flag before it, which took all the values it takes.
+struct Stray {
+  std::string word;
+  const Flag* before;  ///< null: there is none
+};
+
 /// What a number that belongs to no flag was most likely meant for.
-std::string stray_hint(const std::vector<FlagUse>& uses, const std::string& argument) {
-  if (uses.empty() || !is_number(argument)) return {};
-  const std::string_view before = uses.back().flag->spellings[0];
-  return before == "-phi" ? "; the width of a scan is -osc" : "";
+std::string stray_hint(const Stray& stray) {
+  if (!stray.before || !is_number(stray.word)) return {};
+  const std::string_view before = stray.before->spellings[0];
+  if (before == "-phi") return "; the width of a scan is -osc";
+  if (before == "-N") return "; -Na, -Nb and -Nc give each edge its own";
+  if (before == "-detpixels") return "; -detpixels_f and -detpixels_s give each edge its own";
+  if (before == "-detsize") return "; -detsize_f and -detsize_s give each edge its own";
+  return {};
+}
+
+/// Words that nobody types for nothing; empty: another one.
+std::string meaning_of(const Stray& stray) {
+  if (const std::string plain = with_plain_dash(stray.word); plain != stray.word)
+    return '\'' + stray.word + "' begins with a dash of typeset pages, which no flag does" +
+           (is_number(plain)   ? "; did you mean " + plain + '?'
+            : find_flag(plain) ? "; did you mean " + plain + '?'
+                               : suggestion(plain));
+  return stray.before ? problem_of_unit_behind(*stray.before, stray.word) : std::string();
+}
+
+/// nanoBragg passes over what it does not know.
+void look_at_strays(const std::vector<Stray>& strays, Request& request) {
+  for (const Stray& stray : strays) {
+    const std::string meaning = meaning_of(stray);
+    if (!meaning.empty() && !keeps_nanobraggs_answer(request.experiment)) throw UsageError(meaning);
+    request.warnings.push_back(meaning.empty()
+                                   ? '\'' + stray.word + "' belongs to no flag and is ignored" +
+                                         stray_hint(stray)
+                                   : "Q-48: " + meaning +
+                                         ": it is ignored, as nanoBragg does; "
+                                         "-corrected refuses it");
+  }
 }
 
 /// Three or all six numbers, or one of a cube, leave nothing open that a crystal could want.
 void say_what_cell_is_taken(const FlagUse& use, Request& request) {
   const std::size_t count = use.values.size();
-  if (use.flag->spellings[0] != "-cell" || count == 1 || count == 3 || count == 6) return;
+  if (use.flag->spellings[0] != "-cell") return;
   constexpr std::array names{"a", "b", "c", "alpha", "beta", "gamma"};
+  const Values values(use.spelling, use.values);
+  for (std::size_t i = 3; i < count; ++i)
+    if (values.real(static_cast<int>(i)) == 0)
+      request.warnings.push_back(std::string("-cell: ") + names[i] +
+                                 " is 0 and taken as 90 degrees");
+  if (count == 1 || count == 3 || count == 6) return;
   const std::size_t end = count < 3 ? 3 : names.size();
   std::string missing;
   for (std::size_t i = count; i < end; ++i)
@@ -134,13 +187,13 @@ void say_what_cell_is_taken(const FlagUse& use, Request& request) {
                                            : " are taken as 90 degrees"));
 }
 
-std::vector<FlagUse> find_flag_uses(std::span<const std::string> arguments, Request& request) {
+std::vector<FlagUse> find_flag_uses(std::span<const std::string> arguments, Request& request,
+                                    std::vector<Stray>& strays) {
   std::vector<FlagUse> uses;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (!argument.starts_with('-') || is_number(argument)) {
-      request.warnings.push_back("'" + argument + "' belongs to no flag and is ignored" +
-                                 stray_hint(uses, argument));
+      strays.push_back({argument, uses.empty() ? nullptr : uses.back().flag});
       continue;
     }
     const auto* ignored = std::find_if(ignored_flags.begin(), ignored_flags.end(),
@@ -167,6 +220,45 @@ void note_what_is_given(const FlagUse& use, Request& request) {
   if (flag == "-lambda" || flag == "-energy") request.wavelength_given = true;
   if (flag == "-hkl") request.cell_follows_hkl = false;
   if (flag == "-cell") request.cell_follows_hkl = !request.hkl_file.empty();
+}
+
+/// Of two flags that say the same thing the last one counts, as in nanoBragg, which is said where
+/// they do not agree.
+void look_at_contradictions(std::span<const FlagUse> uses, Request& request) {
+  const FlagUse *wavelength = nullptr, *frame = nullptr, *vector = nullptr;
+  double wavelength_A = 0;
+  for (const FlagUse& use : uses) {
+    const std::string_view flag = use.flag->spellings[0];
+    if (flag == "-lambda" || flag == "-energy") {
+      Request alone;
+      alone.experiment.quirks = request.experiment.quirks;
+      use.flag->apply(alone, Values(use.spelling, use.values, factor_of(use, alone)));
+      const double got_A = alone.experiment.beam.wavelength_A;
+      if (wavelength && wavelength->flag != use.flag &&
+          std::abs(got_A / wavelength_A - 1) > plausible::notable_difference)
+        request.warnings.push_back(wavelength->spelling + ' ' + wavelength->values[0] + " and " +
+                                   use.spelling + ' ' + use.values[0] +
+                                   " are two wavelengths; the latter counts");
+      wavelength = &use;
+      wavelength_A = got_A;
+    }
+    if (convention_named(flag.substr(1))) {
+      if (frame && frame->flag != use.flag)
+        request.warnings.push_back(frame->spelling + " and " + use.spelling +
+                                   " are two conventions; the latter counts");
+      frame = &use;
+      if (vector)
+        request.warnings.push_back(vector->spelling + " has no effect, since " + use.spelling +
+                                   ", which follows, chooses another frame");
+      vector = nullptr;
+    }
+    if (flag.find("_vector") == std::string_view::npos && !flag.ends_with("_axis")) continue;
+    if (frame)
+      request.warnings.push_back(use.spelling + " chooses a frame of its own, so that " +
+                                 frame->spelling + " has no effect");
+    frame = nullptr;
+    vector = &use;
+  }
 }
 
 /// Flags that act together, once all are known.
@@ -197,21 +289,26 @@ void settle(Request& request) {
 Request parse_command_line(std::span<const std::string> arguments) {
   Request request;
   const std::vector<std::string> apart = with_values_apart(arguments);
-  const std::vector<FlagUse> uses = find_flag_uses(apart, request);
+  std::vector<Stray> strays;
+  const std::vector<FlagUse> uses = find_flag_uses(apart, request, strays);
 
   request.experiment.quirks = Quirks::compat();
   for (const FlagUse& use : uses) {
     if (use.flag->spellings[0] == "-corrected") request.experiment.quirks = Quirks::corrected();
     if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
+  look_at_strays(strays, request);
   if (keeps_nanobraggs_answer(request.experiment)) say_what_nanobragg_reads(arguments, request);
+  StatedGeometry geometry(uses, request);
   const ImageHeaders headers(uses, request);
   for (const FlagUse& use : uses) {
     say_what_cell_is_taken(use, request);
-    use.flag->apply(request, Values(use.spelling, use.values, unit_of(use, request)));
+    use.flag->apply(request, Values(use.spelling, use.values, factor_of(use, request)));
     note_what_is_given(use, request);
   }
+  look_at_contradictions(uses, request);
   headers.check(request);
+  geometry.check(request);
   settle(request);
   return request;
 }

@@ -6,6 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "description/edit_distance.hpp"
+#include "flags/unit_words.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/units.hpp"
 #include "physics/shapes.hpp"
@@ -29,6 +31,51 @@ double parsed_real(const std::string& text, bool& ok) {
   return value;
 }
 
+/// Characters that look like a minus, from typeset pages: U+2010 to U+2015 and U+2212.
+std::size_t typeset_dash(std::string_view text) {
+  const bool dash = text.starts_with("\xe2\x88\x92") ||
+                    (text.starts_with("\xe2\x80") && text.size() > 2 && text[2] >= '\x90' &&
+                     text[2] <= '\x95');
+  return dash ? 3 : 0;
+}
+
+std::string_view without_blanks(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  return first == std::string_view::npos
+             ? std::string_view()
+             : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+/// What may have been meant by a word that is no number: the end of a sentence about it.
+std::string hint_at_number(std::string_view flag, const std::string& text) {
+  const auto meant = [](const std::string& number, const char* why) {
+    return is_number(number) ? "; did you mean " + number + "? " + why : std::string();
+  };
+  const std::string word(without_blanks(text)), plain = with_plain_dash(word);
+  const char* const why = plain == word ? "there are blanks around it"
+                                        : "its minus is a character of typeset pages";
+  if (std::string hint = meant(plain, why); !hint.empty()) return hint;
+  const std::size_t comma = plain.find(',');
+  if (comma != std::string::npos) {
+    std::string point = plain;
+    point[comma] = '.';
+    // 1,000 may be a thousand
+    const bool below_one = plain.starts_with("0,") || plain.starts_with("-0,");
+    if (below_one || plain.size() - comma - 1 != 3)
+      if (std::string hint = meant(point, "the decimal sign is a point"); !hint.empty())
+        return hint;
+    return "; numbers are separated by blanks, and the decimal sign is a point";
+  }
+  // A number and its unit
+  const std::size_t end = plain.find_last_of("0123456789.");
+  const Flag* const known = find_flag(flag);
+  if (end != std::string::npos && is_number(plain.substr(0, end + 1)) && known && known->most == 1)
+    return "; the number stands alone" + (unit_of(*known).empty() ? "" : ", in " + unit_of(*known));
+  if (plain.find_first_of(" \t") != std::string::npos && plain.find_first_of("0123456789") == 0)
+    return "; it is one word, since it stands in quotation marks";
+  return {};
+}
+
 void set_convention(Request& r, Convention convention, Pivot pivot) {
   r.experiment.detector.convention = convention;
   r.parsed_pivot = pivot;
@@ -50,9 +97,38 @@ void set_cells(Request& r, double Vec3d::*axis, const Values& v) {
   r.experiment.crystal.cells.*axis = v.whole(0);
 }
 
+/// As nanoBragg, any word that holds this one; -corrected takes the word alone.
+bool says(const Request& r, const Values& v, const char* word) {
+  return keeps_nanobraggs_answer(r.experiment) ? v.text(0).find(word) != std::string::npos
+                                               : v.text(0) == word;
+}
+
+void set_pivot(Request& r, const Values& v) {
+  const bool sample = says(r, v, "sample"), beam = says(r, v, "beam");
+  if (!sample && !beam) v.fail("needs beam or sample");
+  r.parsed_pivot = beam ? Pivot::beam : Pivot::sample;
+  r.pivot_flag = r.parsed_pivot;
+}
+
+void set_misset(Request& r, const Values& v) {
+  r.random_misset = says(r, v, "rand") || says(r, v, "random");
+  if (r.random_misset) return;
+  if (v.count() < 3) v.fail("needs three angles in degrees, or the word random");
+  r.experiment.crystal.misset_deg = v.vector();
+}
+
+/// A scale or an offset of integers; -corrected takes none that leaves no image.
+double in_counts(const Request& r, const Values& v, double most) {
+  const double x = v.real(0);
+  if (!keeps_nanobraggs_answer(r.experiment) && (x < 0 || x > most))
+    v.fail(most < HUGE_VAL ? "needs a number of counts from 0 to 65535"
+                           : "needs a number that is not negative");
+  return x;
+}
+
 void set_depth(Request& r, const Values& v) {
   auto& depth = r.experiment.detector.attenuation_depth_um;
-  if (v.text(0).find("inf") != std::string::npos) {
+  if (says(r, v, "inf") || says(r, v, "infinity")) {
     depth = std::numeric_limits<double>::infinity();
     return;
   }
@@ -126,11 +202,7 @@ std::vector<Flag> make_table() {
       {"Crystal", {"-mat"}, prefix, "FILE", 1, 1, "", "MOSFLM A matrix: nine numbers, reciprocal vectors [1/Angstrom] as columns, times the wavelength [Angstrom]",
        NABLA_SET(r.matrix_file = v.text(0))},
       {"Crystal", {"-misset"}, exact, "x y z | random", 1, 3, "0 0 0", "rotate the crystal about laboratory x, then y, then z [degree], or at random",
-       NABLA_SET(if (v.text(0).find("rand") != std::string::npos) { r.random_misset = true; } else {
-         if (v.count() < 3) v.fail("needs three angles in degrees, or the word random");
-         e.crystal.misset_deg = v.vector();
-         r.random_misset = false;
-       })},
+       set_misset},
       {"Crystal", {"-N"}, exact, "n", 1, 1, "1", "unit cells along each axis of the crystal",
        NABLA_SET(set_cells(r, &Vec3d::x, v); e.crystal.cells.y = e.crystal.cells.z = e.crystal.cells.x)},
       {"Crystal", {"-Na"}, prefix, "n", 1, 1, "1", "unit cells along a",
@@ -150,7 +222,7 @@ std::vector<Flag> make_table() {
       {"Crystal", {"-blocks"}, own, "n", 1, 1, "1", "mosaic blocks: multiplies the spots of one, and no background",
        NABLA_SET(e.crystal.blocks = v.real(0))},
       {"Crystal", {"-block_size"}, own, "mm", 1, 1, "", "edge of a block; -xtalsize then gives the number of blocks, and no cells",
-       NABLA_SET(e.crystal.block_size_mm = v.real(0))},
+       NABLA_SET(e.crystal.block_size_mm = v.real(0); if (e.crystal.block_size_mm < 0) v.fail("needs a positive size in mm"); if (e.crystal.block_size_mm == 0) r.warnings.push_back("-block_size 0 is no size: -blocks and -N count"))},
       {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
        NABLA_SET(e.crystal.fudge = v.real(0))},
       {"Crystal", {"-mosaic", "-mosaici", "-mosaic_spr"}, prefix, "degree", 1, 1, "0", "mosaic spread: the largest rotation of a domain",
@@ -167,7 +239,7 @@ std::vector<Flag> make_table() {
       // ---- Structure factors
       {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "structure factors: h k l F text of the P1 cell, MTZ, SF-mmCIF, or a list of XDS, CrystFEL or SHELX (docs/structure-factors.md)",
        NABLA_SET(r.hkl_file = v.text(0))},
-      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "the measured F", "amplitude or intensity of an MTZ or SF-mmCIF file; I or F of a SHELX list",
+      {"Structure factors", {"-hkl_column"}, own, "NAME", 1, 1, "the measured F", "amplitude or intensity of an MTZ or SF-mmCIF file; I or F of a SHELX list or a text",
        NABLA_SET(r.hkl_column = v.text(0))},
       {"Structure factors", {"-default_F"}, prefix, "F", 1, 1, "0", "amplitude of what the table does not hold [electrons]",
        NABLA_SET(e.structure_factors.default_F = v.real(0))},
@@ -212,9 +284,7 @@ std::vector<Flag> make_table() {
       {"Detector", {"-ORGY"}, prefix, "px", 1, 1, "", "near point as XDS counts pixels, slow",
        NABLA_SET(e.detector.org_y_px = v.real(0); imply_pivot(r, Pivot::sample, "-ORGY"))},
       {"Detector", {"-pivot"}, prefix, "beam | sample", 1, 1, "convention", "what stays put when the detector is rotated",
-       NABLA_SET(const bool sample = v.text(0).find("sample") != std::string::npos; const bool beam = v.text(0).find("beam") != std::string::npos;
-                 if (!sample && !beam) v.fail("needs beam or sample");
-                 r.parsed_pivot = beam ? Pivot::beam : Pivot::sample; r.pivot_flag = r.parsed_pivot)},
+       set_pivot},
       {"Detector", {"-mosflm"}, prefix, "", 0, 0, "on", "MOSFLM's frame and beam centre",
        NABLA_SET(set_convention(r, Convention::mosflm, Pivot::beam))},
       {"Detector", {"-adxv"}, prefix, "", 0, 0, "", "ADXV's",
@@ -267,9 +337,15 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.detector.sensor_layers = v.whole(0))},
       {"Detector", {"-roi"}, prefix, "xmin xmax ymin ymax", 4, 4, "all", "pixels to compute, both ends included; negative: to the edge",
        NABLA_SET(e.sampling.roi = RegionOfInterest{v.whole(0), v.whole(1), v.whole(2), v.whole(3)})},
-      {"Detector", {"-img"}, prefix, "FILE", 1, 1, "", "take the geometry from the header of this SMV image; flags win",
+      {"Detector", {"-sensor"}, own, "MATERIAL um", 2, 2, "", "material (Si, CdTe, GaAs, Ge...) and thickness of the sensor; gives its attenuation at the wavelength",
+       NABLA_SET(e.detector.sensor_material = v.text(0); e.detector.sensor_thickness_um = v.real(1); e.detector.attenuation_depth_um.reset())},
+      {"Detector", {"-detector"}, own, "NAME | FILE.geom", 1, 1, "", "a detector by its name (nablabragg detectors lists them), or the geometry of a CrystFEL file",
+       NABLA_SET(r.geometry_file = v.text(0))},
+      {"Detector", {"-expt"}, own, "FILE", 1, 1, "", "detector, beam, goniometer, scan and crystal of a dxtbx experiment list",
+       NABLA_SET(r.geometry_file = v.text(0))},
+      {"Detector", {"-img"}, prefix, "FILE", 1, 1, "", "take the geometry from this image (SMV, CBF, NXmx; docs/files.md); flags win over an SMV header",
        NABLA_SET(r.image_file = v.text(0))},
-      {"Detector", {"-mask"}, prefix, "FILE", 1, 1, "", "SMV image whose zeros are pixels to skip",
+      {"Detector", {"-mask"}, prefix, "FILE", 1, 1, "", "image whose zeros are pixels to skip",
        NABLA_SET(r.mask_file = v.text(0))},
 
       // ---- Beam
@@ -365,16 +441,18 @@ std::vector<Flag> make_table() {
        NABLA_SET(r.noise_file.set(v.text(0)))},
       {"Output", {"-pgmfile", "-pgmimage"}, prefix, "FILE", 1, 1, "image.pgm", "8-bit portable greymap",
        NABLA_SET(r.pgm_file.set(v.text(0)))},
+      {"Output", {"-o"}, own, "FILE", 1, 1, "", "an image in the format of the name's ending, with its geometry (docs/files.md): counts with noise, or with -nonoise photons; may be given again",
+       NABLA_SET(r.output_files.push_back(v.text(0)))},
       {"Output", {"-nonoise"}, prefix, "", 0, 0, "", "no noise image",
        NABLA_SET(r.noise_file.on = false)},
       {"Output", {"-nopgm"}, prefix, "", 0, 0, "", "no greymap",
        NABLA_SET(r.pgm_file.on = false)},
       {"Output", {"-scale"}, prefix, "x", 1, 1, "maximum to 55000", "scale of the integer image",
-       NABLA_SET(r.int_scale = v.real(0))},
+       NABLA_SET(r.int_scale = in_counts(r, v, HUGE_VAL))},
       {"Output", {"-pgmscale"}, prefix, "x", 1, 1, "5 sigma to 250", "scale of the greymap; turns it on",
-       NABLA_SET(r.pgm_scale = v.real(0); r.pgm_file.on = true)},
+       NABLA_SET(r.pgm_scale = in_counts(r, v, HUGE_VAL); r.pgm_file.on = true)},
       {"Output", {"-adc"}, prefix, "x", 1, 1, "40", "offset of the integer and noise images",
-       NABLA_SET(r.adc = v.real(0))},
+       NABLA_SET(r.adc = in_counts(r, v, 65535))},
       {"Output", {"-pngfile"}, own, "FILE", 1, 1, "", "grey PNG picture",
        NABLA_SET(r.png_file = v.text(0))},
       {"Output", {"-pngscale"}, own, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",
@@ -451,21 +529,6 @@ bool exact_only(const Flag& flag, std::string_view spelling) {
   return flag.match != Match::prefix || spelling == "-mosaic";
 }
 
-/// Edits (insert, delete, replace, swap neighbours) from one text to the other.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
-  for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i)
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      d[i][j] = std::min(
-          {d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-    }
-  return d[a.size()][b.size()];
-}
-
 std::string lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower)
@@ -485,6 +548,11 @@ bool is_number(const std::string& text) {
   return ok;
 }
 
+std::string with_plain_dash(const std::string& word) {
+  const std::size_t bytes = typeset_dash(word);
+  return bytes > 0 ? '-' + word.substr(bytes) : word;
+}
+
 void Values::fail(const std::string& problem) const {
   throw UsageError(std::string(flag_) + ' ' + problem +
                    (arguments_.empty() ? "" : ", not '" + arguments_[0] + "'"));
@@ -493,7 +561,9 @@ void Values::fail(const std::string& problem) const {
 double Values::real(int i) const {
   bool ok = false;
   const double value = parsed_real(text(i), ok);
-  if (!ok) throw UsageError(std::string(flag_) + " needs a number, not '" + text(i) + "'");
+  if (!ok)
+    throw UsageError(std::string(flag_) + " needs a number, not '" + text(i) + '\'' +
+                     hint_at_number(flag_, text(i)));
   return value * unit_;
 }
 
@@ -516,7 +586,8 @@ std::int64_t Values::seed(int i) const {
   if (problem == std::errc::result_out_of_range)
     throw UsageError(std::string(flag_) + ": " + text(i) + " is too large");
   if (problem != std::errc{} || stop != digits.data() + digits.size())
-    throw UsageError(std::string(flag_) + " needs a whole number, not '" + text(i) + "'");
+    throw UsageError(std::string(flag_) + " needs a whole number, not '" + text(i) + '\'' +
+                     (is_number(text(i)) ? "" : hint_at_number(flag_, text(i))));
   return value;
 }
 
@@ -561,7 +632,7 @@ std::string_view nearest_spelling(std::string_view argument) {
   std::size_t best_distance = letters > 1 ? most + 1 : 0;
   for (const Flag& flag : table())
     for (const std::string_view each : flag.spellings) {
-      const std::size_t distance = edit_distance(typed, lower_case(each));
+      const std::size_t distance = description::edit_distance(typed, lower_case(each));
       if (distance < best_distance) {
         best = each;
         best_distance = distance;

@@ -64,6 +64,9 @@ const Flag* find_flag(std::string_view argument);
 /// A finite number and nothing else.
 bool is_number(const std::string& text);
 
+/// A word whose first character only looks like a minus, with a minus there.
+std::string with_plain_dash(const std::string& word);
+
 /// The spelling that was most likely meant: the only flag that begins so, else the one with fewest
 /// changes; empty when none is near.
 std::string_view nearest_spelling(std::string_view argument);

@@ -80,7 +80,7 @@ inline constexpr bool
     flags_can_hold = !description::is_vector<T> &&
                      !std::is_same_v<T, std::shared_ptr<const Mask>> &&
                      !std::is_same_v<T, std::shared_ptr<const StructureFactorGrid>> &&
-                     !std::is_same_v<T, Quirks>;
+                     !std::is_same_v<T, Quirks> && !std::is_same_v<T, std::string>;
 
 template <class T>
 bool are_whole(const T&) {
@@ -155,6 +155,8 @@ Experiment stated(std::span<const std::string> arguments, const Experiment& file
   if (request.random_misset) e.crystal.random_misset_seed = request.misset_seed;
   e.crystal.mosflm_matrix = files.crystal.mosflm_matrix;
   e.structure_factors.grid = files.structure_factors.grid;
+  e.structure_factors.stated_cell = files.structure_factors.stated_cell;
+  e.structure_factors.stated_wavelength_A = files.structure_factors.stated_wavelength_A;
   e.beam.sources = files.beam.sources;
   return e;
 }

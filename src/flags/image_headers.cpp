@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "flags/geometry_files.hpp"
 #include "nablabragg/conventions.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/plausible.hpp"
@@ -24,9 +25,10 @@ constexpr std::array<std::string_view, 1> mm{"mm"};
 constexpr std::array<std::string_view, 4> angstrom{"A", "angstrom", "Angstroms", "Angstrom"};
 constexpr std::array<std::string_view, 3> degree{"deg", "degree", "degrees"};
 constexpr std::array<std::string_view, 3> px{"px", "pixel", "pixels"};
-// No instrument reaches these; what lies beyond them makes images of infinities.
-constexpr double most_mm = 1e6, most_px = 1e7, most_degrees = 1e6;
-using plausible::notable_difference, plausible::refused_difference;
+// A pixel of an instrument, finer than which no emulsion is; a calculation may have smaller ones.
+constexpr double finest_detector_mm = 1e-4;
+constexpr double most_mm = plausible::farthest_mm, most_px = plausible::most_pixels;
+using plausible::most_degrees, plausible::notable_difference, plausible::refused_difference;
 const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
 
 /// Keys by which d*TREK states what -img takes from others.
@@ -86,8 +88,8 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
   static const std::vector<Number> table{
       {{"PIXEL_SIZE"},
        mm,
-       1e-4,
-       100,
+       finest_detector_mm,
+       plausible::largest_pixel_mm,
        {"-pixel"},
        {},
        [](E& e, double x, const File&, bool) { e.detector.pixel_mm = x; },
@@ -96,7 +98,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        true},
       {{"DISTANCE"},
        mm,
-       1e-3,
+       plausible::nearest_mm,
        most_mm,
        {"-distance", "-close_distance"},
        {},
@@ -123,7 +125,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        [](const E& e) { return std::optional(e.beam.wavelength_A); },
        true,
        true},
-      {{"BEAM_CENTER_X"},
+      {{"CONVENTION_XBEAM", "BEAM_CENTER_X"},
        mm,
        -most_mm,
        most_mm,
@@ -131,7 +133,7 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        {"-ORGX", "-ORGY"},
        [](E& e, double x, const File&, bool) { e.detector.beam_x_mm = x; },
        [](const E& e) { return e.detector.beam_x_mm; }},
-      {{"BEAM_CENTER_Y"},
+      {{"CONVENTION_YBEAM", "BEAM_CENTER_Y"},
        mm,
        -most_mm,
        most_mm,
@@ -229,7 +231,7 @@ bool ImageHeaders::all_given(Words flags) const {
 ImageHeaders::ImageHeaders(std::span<const FlagUse> uses, Request& request) : uses_(uses) {
   std::vector<const FlagUse*> files;
   for (const std::string_view kind : {"-mask", "-img"})
-    if (const FlagUse* use = last_of({&kind, 1})) files.push_back(use);
+    if (const FlagUse* use = last_of({&kind, 1}); use && is_smv_image(*use)) files.push_back(use);
   if (!request.experiment.quirks.image_header_wins) std::sort(files.begin(), files.end());
   for (const FlagUse* use : files) {
     Header header{use, io::read_smv(use->values[0]), {}};
@@ -255,8 +257,10 @@ void ImageHeaders::apply(Header& header, Request& request) const {
     const bool replaced = last_of(number.flags) || all_given(number.others);
     if (e.quirks.header_keys_by_substring) {
       // The last place that contains the shorter key is in the longer one, too.
-      const std::string key(number.keys[1].empty() || number.keys[0] == "PHI" ? number.keys[0]
-                                                                              : number.keys[1]);
+      const std::string_view name = number.keys[1].empty() || number.keys[0] == "PHI"
+                                        ? number.keys[0]
+                                        : number.keys[1];
+      const std::string key(name);
       if (key.starts_with("DETECTOR_ROT")) continue;
       const auto value = file.value(key, true);
       if (!value) continue;
@@ -266,7 +270,7 @@ void ImageHeaders::apply(Header& header, Request& request) const {
       } catch (const InputError& error) {
         request.warnings.push_back(error.what() + std::string(kept));
       }
-      header.stated.push_back({&number, *value, true});
+      header.stated.push_back({&number, name, *value, true});
       if (key == "TWOTHETA")
         request.header_two_theta_deg = *value;
       else
@@ -284,11 +288,31 @@ void ImageHeaders::apply(Header& header, Request& request) const {
             file.path, 0,
             fmt::format("{}={:g} is not between {:g} and {:g} {}; {} sets it", key, *value,
                         number.least, number.most, number.units.back(), number.flags[0]));
-      if (possible) header.stated.push_back({&number, *value, !replaced});
+      if (possible) header.stated.push_back({&number, name, *value, !replaced});
       if (!replaced) set(number, *value);
       break;
     }
   }
+  if (!e.quirks.header_keys_by_substring && !header.is_mask()) apply_adsc_centre(header, request);
+}
+
+void ImageHeaders::apply_adsc_centre(const Header& header, Request& request) const {
+  static constexpr std::array<std::string_view, 19> meant{
+      "-mosflm",       "-adxv",        "-denzo",       "-xds",         "-dials",
+      "-fdet_vector",  "-sdet_vector", "-odet_vector", "-beam_vector", "-polar_vector",
+      "-spindle_axis", "-pix0_vector", "-Xbeam",       "-Ybeam",       "-ORGX",
+      "-ORGY",         "-Xclose",      "-Yclose",      "-pixel"};
+  const io::SmvFile& file = header.file;
+  for (const char* const key : {"BEAM_CENTER_X", "BEAM_CENTER_Y", "DENZO_XBEAM", "DENZO_YBEAM"})
+    if (!file.text(key)) return;
+  if (file.text("CONVENTION") || !file.text("PIXEL_SIZE") || last_of(meant)) return;
+  const io::AdscCentre centre = io::adsc_centre(file);
+  if (!centre.spot) throw InputError(file.path, 0, "the beam centre " + centre.how);
+  // MOSFLM's numbers, which count where no convention is chosen
+  Detector& detector = request.experiment.detector;
+  detector.beam_x_mm = centre.spot->slow_mm - 0.5 * detector.pixel_mm;
+  detector.beam_y_mm = centre.spot->fast_mm - 0.5 * detector.pixel_mm;
+  request.warnings.push_back(file.path + ": the beam centre " + centre.how);
 }
 
 void ImageHeaders::apply_frame(const Header& header, Request& request) const {
@@ -327,32 +351,37 @@ void ImageHeaders::check_missing(const Header& header, Request& request) const {
     request.warnings.push_back(file.path + ':' + dtrek.substr(1) +
                                ", and what they say of the geometry is left out");
 
-  const auto holds = [&](std::initializer_list<std::string_view> any_of) {
-    return std::ranges::any_of(header.stated, [&](const Stated& s) {
-      return std::ranges::find(any_of, s.number->keys[0]) != any_of.end();
-    });
-  };
-  static constexpr std::array<std::string_view, 7> centre_flags{
-      "-Xbeam", "-Ybeam", "-ORGX", "-ORGY", "-Xclose", "-Yclose", "-pix0_vector"};
-  const bool centred = (holds({"BEAM_CENTER_X"}) && holds({"BEAM_CENTER_Y"})) ||
-                       (holds({"XDS_ORGX"}) && holds({"XDS_ORGY"}));
-  if (!header.is_mask() && !centred && !last_of(centre_flags))
-    request.warnings.push_back(file.path +
-                               ": the header holds no beam centre (BEAM_CENTER_X, BEAM_CENTER_Y), "
-                               "so the convention's own is taken; -Xbeam and -Ybeam set it");
+  check_centre(header, request);
+}
+
+void ImageHeaders::check_centre(const Header& header, Request& request) const {
+  static constexpr std::array<std::string_view, 1> origin{"-pix0_vector"};
+  if (header.is_mask() || last_of(origin)) return;
+  const Detector& d = request.experiment.detector;
+  // These count their X along the slow edge.
+  const bool swapped = d.convention == Convention::mosflm || d.convention == Convention::denzo;
+  const bool fast_known = d.org_x_px || d.close_x_mm, slow_known = d.org_y_px || d.close_y_mm;
+  const bool x_known = d.beam_x_mm || (swapped ? slow_known : fast_known);
+  const bool y_known = d.beam_y_mm || (swapped ? fast_known : slow_known);
+  if (x_known && y_known) return;
+  const char* const
+      missing = x_known   ? "BEAM_CENTER_Y, so the convention's own is taken; -Ybeam sets it"
+                : y_known ? "BEAM_CENTER_X, so the convention's own is taken; -Xbeam sets it"
+                          : "beam centre (BEAM_CENTER_X, BEAM_CENTER_Y), so the convention's own "
+                            "is taken; -Xbeam and -Ybeam set it";
+  request.warnings.push_back(header.file.path + ": the header holds no " + missing);
 }
 
 void ImageHeaders::compare(const Header& header, Request& request) const {
   const Experiment& e = request.experiment;
   const io::SmvFile& file = header.file;
-  for (const auto& [number, value, applied] : header.stated) {
+  for (const auto& [number, key, value, applied] : header.stated) {
     if (!number->of) continue;
-    const std::string_view key = number->keys[0];
     const auto got = number->of(e);
     if (!got) continue;
-    const bool centre = key.starts_with("BEAM_CENTER");
+    const bool centre = number->keys[1].starts_with("BEAM_CENTER");
     double expected = value;
-    if (header.is_mask() && key == "BEAM_CENTER_Y")
+    if (header.is_mask() && number->keys[1] == "BEAM_CENTER_Y")
       expected = e.detector.pixel_mm * file.slow_pixels - value;
     const double edge = e.detector.pixel_mm * std::max(file.fast_pixels, file.slow_pixels);
     const double off = centre ? std::abs(*got - expected) / edge

@@ -2,6 +2,7 @@
 #pragma once
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 #include "flags/flags.hpp"    // for FlagUse
 #include "flags/request.hpp"  // for Request
@@ -37,6 +38,7 @@ class ImageHeaders {
   struct Number;
   struct Stated {
     const Number* number;
+    std::string_view key;  ///< of the number's keys
     double value;
     bool applied;
   };
@@ -51,7 +53,10 @@ class ImageHeaders {
 
   void apply(Header& header, Request& request) const;
   void apply_frame(const Header& header, Request& request) const;
+  /// Where nothing says which convention its beam centre is of, but DENZO's keys beside it do.
+  void apply_adsc_centre(const Header& header, Request& request) const;
   void check_missing(const Header& header, Request& request) const;
+  void check_centre(const Header& header, Request& request) const;
   void compare(const Header& header, Request& request) const;
   /// The last of these flags; null: none was given.
   const FlagUse* last_of(std::span<const std::string_view> flags) const;

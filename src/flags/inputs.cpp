@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <filesystem>
@@ -56,6 +57,7 @@ void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
   if (!request.wavelength_given && request.source_file.empty() &&
       !keeps_nanobraggs_answer(request.experiment)) {
     wavelength_A = measured_A;
+    request.experiment.structure_factors.stated_wavelength_A = measured_A;
     request.warnings.push_back(measured +
                                ", which is taken as the wavelength; -lambda sets another");
   } else if (std::abs(wavelength_A / measured_A - 1) > plausible::notable_difference &&
@@ -65,42 +67,33 @@ void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
   }
 }
 
-/// That of -cell, or of the matrix.
-UnitCell cell_of(const Experiment& e) {
-  if (e.crystal.cell) return *e.crystal.cell;
-  return unit_cell_of(
-      model::axes_from_reciprocal<double>(
-          model::reciprocal_from_mosflm(*e.crystal.mosflm_matrix, 1e-10 * e.beam.wavelength_A),
-          nullptr, 0)
-          .real_A);
-}
-
 /// The cell that the data are of: taken where no other is given, compared where one is.
 void use_cell_of(const io::ReflectionFile& file, Request& request) {
   if (!file.cell) return;
   Crystal& crystal = request.experiment.crystal;
+  StructureFactors& factors = request.experiment.structure_factors;
   const UnitCell held = description::unit_cell(*file.cell);
   if (!crystal.cell && !crystal.mosflm_matrix) {
-    for (const double edge_A : {held.a_A, held.b_A, held.c_A})
-      if (edge_A < plausible::shortest_edge_A || edge_A > plausible::longest_edge_A)
-        throw InputError(file.path, 0,
-                         "says that its cell is " + description::text_of(held) +
-                             ", which no crystal has; give -cell after -hkl");
-    crystal.cell = held;
+    if (!description::is_plausible(held))
+      throw InputError(file.path, 0,
+                       "says that its cell is " + description::text_of(held) +
+                           ", which no crystal has; give -cell after -hkl");
+    crystal.cell = factors.stated_cell = held;
     request.warnings.push_back(file.path + ": its cell is taken, " + description::text_of(held) +
                                "; -cell or -mat gives another");
     return;
   }
-  const UnitCell given = cell_of(request.experiment);
-  const double difference = description::cell_difference(given, held);
-  if (difference <= plausible::notable_difference) return;
-  const std::string problem = fmt::format(
-      "is of the cell {}, and {} gives {}, {:.1f} % from it", description::text_of(held),
-      crystal.cell ? "-cell" : "-mat", description::text_of(given), 100 * difference);
-  if (difference > plausible::refused_difference && !request.cell_follows_hkl)
+  factors.stated_cell = held;
+  const auto found = description::doubt_of_data(held, description::cell_of(request.experiment),
+                                                crystal.cell ? "-cell gives" : "-mat gives");
+  if (!found) return;
+  const std::string problem = "is " + found->problem;
+  if (found->refused && !request.cell_follows_hkl)
     doubt(request, file.path, problem + "; for isomorphous data give -cell after -hkl");
   else
     request.warnings.push_back(file.path + ": " + problem);
+  // The user has heard of it and wants it so.
+  factors.stated_cell.reset();
 }
 
 /// The file of -hkl, without the reflections that the table has taken.
@@ -110,6 +103,7 @@ std::optional<io::ReflectionFile> load_table(Request& request) {
 
   if (!request.hkl_file.empty()) {
     io::ReflectionFile file = read_table(request);
+    for (const std::string& sentence : file.doubts) doubt(request, file.path, sentence);
     std::shared_ptr<StructureFactorGrid> grid;
     Repeats repeats;
     try {
@@ -159,27 +153,42 @@ void load_matrix(Request& request) {
   if (const std::string problem = model::no_crystals_matrix(file.matrix, e.beam.wavelength_A);
       !problem.empty())
     return doubt(request, path, problem);
-  if (!file.cell) return;
-  // The cell follows from the matrix and the wavelength, and the file says which one it should be.
-  Experiment matrix_alone = e;
-  matrix_alone.crystal.cell.reset();
-  const UnitCell held = description::unit_cell(*file.cell), made = cell_of(matrix_alone);
-  const double difference = description::cell_difference(made, held);
-  if (difference <= plausible::notable_difference) return;
-  std::string problem = fmt::format(
-      "its matrix makes the cell {} at {:g} Angstrom, and the file says {}, {:.1f} % from it",
-      description::text_of(made), e.beam.wavelength_A, description::text_of(held),
-      100 * difference);
-  // A is in units of the wavelength, so that a wrong one scales all edges alike.
-  const double fitting_A = e.beam.wavelength_A *
-                           std::cbrt(description::volume_A3(held) / description::volume_A3(made));
-  matrix_alone.beam.wavelength_A = fitting_A;
-  if (description::cell_difference(cell_of(matrix_alone), held) <= plausible::notable_difference)
-    problem += fmt::format("; it fits -lambda {:.6g}", fitting_A);
-  if (difference > plausible::refused_difference)
-    doubt(request, path, problem);
-  else
-    request.warnings.push_back(path + ": " + problem);
+  // The cell follows from the matrix and the wavelength, and file and flag say which one it should
+  // be.
+  const auto compare = [&](const UnitCell& held, const char* who) {
+    const auto found = description::doubt_of_matrix(file.matrix, e.beam.wavelength_A, held, who,
+                                                    "-lambda");
+    if (!found) return;
+    const std::string problem = "its " + found->problem;
+    if (found->refused)
+      doubt(request, path, problem);
+    else
+      request.warnings.push_back(path + ": " + problem);
+  };
+  if (file.cell) compare(description::unit_cell(*file.cell), "the file says");
+  if (e.crystal.cell) compare(*e.crystal.cell, "-cell says");
+}
+
+/// Where no flag says a wavelength, the mean of the list; another experiment's is refused.
+void use_wavelength_of_sources(Request& request) {
+  Beam& beam = request.experiment.beam;
+  double sum = 0, weights = 0, shortest_A = beam.sources[0].wavelength_A, longest_A = shortest_A;
+  for (const Source& source : beam.sources) {
+    sum += source.weight * source.wavelength_A;
+    weights += source.weight;
+    shortest_A = std::min(shortest_A, source.wavelength_A);
+    longest_A = std::max(longest_A, source.wavelength_A);
+  }
+  const bool other = beam.wavelength_A < shortest_A || beam.wavelength_A > longest_A;
+  if (!other || !(weights > 0)) return;
+  const double mean_A = sum / weights;
+  if (!request.wavelength_given && !keeps_nanobraggs_answer(request.experiment)) {
+    beam.wavelength_A = mean_A;
+    request.warnings.push_back(fmt::format(
+        "{}: its sources have {:.6g} Angstrom in the mean, which is taken as the wavelength; "
+        "-lambda sets another",
+        request.source_file, mean_A));
+  }
 }
 
 void load_sources(Request& request) {
@@ -198,6 +207,8 @@ void load_sources(Request& request) {
                                 : ""));
   if (request.source_wavelength_from_cli)
     for (Source& source : beam.sources) source.wavelength_A = beam.wavelength_A;
+  else
+    use_wavelength_of_sources(request);
 }
 
 /// Of a run that names none: the time in seconds as in nanoBragg, or another one in every
@@ -231,9 +242,9 @@ void load_inputs(Request& request) {
   for (const std::string& path : request.stol_files) io::check_stol_table(path);
   const std::optional<io::ReflectionFile> table = load_table(request);
   if (table) use_wavelength_of(*table, request);
+  load_sources(request);
   load_matrix(request);
   if (table) use_cell_of(*table, request);
-  load_sources(request);
   settle_seeds(request);
 }
 

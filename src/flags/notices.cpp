@@ -111,7 +111,7 @@ class Notices {
     }
     if (e_.quirks.point_pixel_without_area && d.point_pixel)
       say("Q-32", "-point_pixel drops the pixel area: intensities are {:g} times too large",
-          1 / (r_.panel.pixel * r_.panel.pixel));
+          1 / (r_.panel.pixel * r_.panel.slow_pixel));
   }
 
   void check_placement() {

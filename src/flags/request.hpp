@@ -43,7 +43,7 @@ struct Request {
   bool cell_follows_hkl = false;  ///< the last -cell stands behind the last -hkl
 
   // Files to read
-  std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file;
+  std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file, geometry_file;
   std::vector<std::string> stol_files;
   std::string cache_file = "Fdump.bin";
   bool cache_named = false, cache_allowed = true, writes_cache = false;
@@ -59,7 +59,8 @@ struct Request {
   std::string png_file;
   PictureScale png_scale = PictureScale::linear;
   int png_bits = 8;
-  double png_white = 0;  ///< photons of a white pixel; 0: the 99.9th percentile
+  std::vector<std::string> output_files;  ///< of -o, in formats that their names tell
+  double png_white = 0;                   ///< photons of a white pixel; 0: the 99.9th percentile
   bool png_of_noise = false, png_inverted = false;
 
   // Running
@@ -84,6 +85,7 @@ struct Request {
   double header_two_theta_deg = 0;        ///< TWOTHETA of a header that was read and ignored (Q-24)
   std::int64_t table_entries = 0;         ///< "initialized hkls"
   std::string table_origin;               ///< what they are in the file of -hkl, in words
+  std::string geometry_origin;            ///< what states the panels, and what is taken of it
 };
 
 /// Whether what makes no sense keeps nanoBragg's answer, with a notice, instead of being refused

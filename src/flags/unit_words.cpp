@@ -66,7 +66,7 @@ const Unit* unit_named(std::string_view name) {
 }
 
 /// Of the numbers that a flag takes, where all have one.
-const Unit* unit_of(const Flag& flag) {
+const Unit* taken_by(const Flag& flag) {
   const std::string_view first = flag.spellings.front();
   if (first == "-cell") return unit_named("Angstrom");
   if (first == "-pix0_vector") return unit_named("m");
@@ -74,6 +74,11 @@ const Unit* unit_of(const Flag& flag) {
 }
 
 }  // namespace
+
+std::string unit_of(const Flag& flag) {
+  const Unit* const unit = taken_by(flag);
+  return unit ? std::string(unit->name) : std::string();
+}
 
 std::optional<UnitWord> unit_in_word(const Flag& flag, std::string_view word) {
   if (word.starts_with("--")) word.remove_prefix(1);
@@ -87,7 +92,7 @@ std::optional<UnitWord> unit_in_word(const Flag& flag, std::string_view word) {
   if (rest.empty() || (!apart && rest.size() < 2)) return std::nullopt;
   const Unit* const given = unit_named(rest);
   if (!given) return std::nullopt;
-  const Unit* const taken = unit_of(flag);
+  const Unit* const taken = taken_by(flag);
   UnitWord out{spelling, given->name, taken ? taken->name : "", std::nullopt};
   if (!taken) return out;
   const bool several = flag.most > 1;
@@ -103,6 +108,19 @@ std::string unit_problem(const UnitWord& unit, std::string_view word) {
                                                : " takes " + std::string(unit.taken);
   return std::string(word) + " says " + std::string(unit.given) + ", and " +
          std::string(unit.flag) + takes;
+}
+
+std::string problem_of_unit_behind(const Flag& flag, std::string_view word) {
+  const Unit *const given = unit_named(word), *const taken = taken_by(flag);
+  if (!given || flag.fewest == 0) return {};
+  if (taken && given->kind == taken->kind && given->size == taken->size) return {};
+  const std::string name(flag.spellings[0]);
+  const std::string problem = '\'' + std::string(word) + "' follows the value of " + name;
+  if (!taken) return problem + ", which has no unit; leave it out";
+  return problem + ", which is in " + std::string(taken->name) + "; leave it out" +
+         (given->kind == taken->kind && flag.most == 1
+              ? ", or write " + name + '_' + std::string(given->name)
+              : "");
 }
 
 }  // namespace nablabragg::flags

@@ -15,10 +15,17 @@ struct UnitWord {
   std::optional<double> factor;
 };
 
+/// The unit of a flag's numbers; empty where they have none.
+std::string unit_of(const Flag& flag);
+
 /// The unit that a word says beside the flag which it means; empty: none.
 std::optional<UnitWord> unit_in_word(const Flag& flag, std::string_view word);
 
 /// "'-energy_keV' says keV ...": a sentence for a unit that is no help; empty: the flag's own.
 std::string unit_problem(const UnitWord& unit, std::string_view word);
+
+/// A sentence for a unit that stands behind the value of a flag and is not the flag's own; empty:
+/// the word is no such unit.
+std::string problem_of_unit_behind(const Flag& flag, std::string_view word);
 
 }  // namespace nablabragg::flags

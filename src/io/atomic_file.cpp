@@ -166,7 +166,7 @@ void FileAside::create() {
 void FileAside::create_named(const std::unique_lock<std::mutex>& held) {
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const std::string name = new_name(target_);
-    descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) {
       temporary_ = TemporaryName(name, held);
       return;
@@ -281,11 +281,41 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::commit() {
   flush();
-  file_.finish();
-  if (current_group) return current_group->add(std::move(file_));
+  put_in_place(std::move(file_));
+}
+
+void put_in_place(FileAside file) {
+  file.finish();
+  if (current_group) return current_group->add(std::move(file));
   const auto held = lock_temporary_files();
-  file_.make_name(held);
-  file_.rename(held);
+  file.make_name(held);
+  file.rename(held);
+}
+
+void AtomicFile::commit_with(FileSeries& series) {
+  flush();
+  series.add(std::move(file_));
+}
+
+// ---- FileSeries --------------------------------------------------------------------------------
+
+void FileSeries::add(FileAside file) {
+  // A file without a name is gone however the program ends, and needs a descriptor.
+  constexpr std::size_t most_descriptors = 64;
+  if (files_.size() >= most_descriptors) file.make_name(lock_temporary_files());
+  file.finish();
+  files_.push_back(std::move(file));
+}
+
+void FileSeries::commit() {
+  if (current_group) {
+    for (FileAside& file : files_) current_group->add(std::move(file));
+  } else {
+    const auto held = lock_temporary_files();
+    for (FileAside& file : files_) file.make_name(held);
+    for (FileAside& file : files_) file.rename(held);
+  }
+  files_.clear();
 }
 
 // ---- FileGroup ---------------------------------------------------------------------------------

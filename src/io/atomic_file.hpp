@@ -57,6 +57,21 @@ class FileAside {
   int descriptor_ = -1;
 };
 
+/// Files of one output, as many as there may be: none has its name before all are complete, and
+/// none that is complete keeps a descriptor.
+class FileSeries {
+ public:
+  void add(FileAside file);
+  /// Renames them one right after the other, or when the outputs of the run are (FileGroup).
+  void commit();
+
+ private:
+  std::vector<FileAside> files_;
+};
+
+/// Nothing more is written to it: it gets its name now, or with its FileGroup.
+void put_in_place(FileAside file);
+
 /// Bytes go to a new file in the target's folder, without a name where the file system can do that;
 /// commit() gives it the target's.  It then has the mode and, where that is allowed, the owner of
 /// what it replaces; other hard links to that keep the old bytes.  A target that exists and is no
@@ -77,6 +92,8 @@ class AtomicFile {
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   /// Writes the rest out, closes and renames.  Once, at the end.
   void commit();
+  /// The same, but it gets its name with the others of the series.
+  void commit_with(FileSeries& series);
 
   const std::string& path() const { return file_.path(); }
 

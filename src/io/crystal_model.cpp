@@ -20,6 +20,7 @@
 #include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
 #include "io/small_structure.hpp"
+#include "io/symmetry.hpp"
 #include "io/trimmed.hpp"
 
 namespace nablabragg::io {
@@ -142,6 +143,28 @@ gemmi::Structure read_pdb(const InputBytes& input, std::vector<std::string>& not
 
 // ---- mmCIF -----------------------------------------------------------------------------------
 
+/// gemmi asks for the author's numbers of residues, which only the archive's files must have.
+void number_residues(gemmi::cif::Block& block) {
+  const std::string author = "_atom_site.auth_seq_id", label = "_atom_site.label_seq_id";
+  if (block.has_tag(author) || !block.has_tag(label)) return;
+  if (const gemmi::cif::Item* item = block.find_pair_item(label)) {
+    block.set_pair(author, std::string(item->pair[1]));
+    return;
+  }
+  gemmi::cif::Loop& loop = *block.find_loop(label).get_loop();
+  const std::size_t width = loop.tags.size();
+  const auto column = static_cast<std::size_t>(loop.find_tag(label));
+  std::vector<std::string> values;
+  values.reserve(loop.values.size() + loop.length());
+  for (std::size_t row = 0; row < loop.length(); ++row) {
+    const auto begin = loop.values.begin() + static_cast<std::ptrdiff_t>(row * width);
+    values.insert(values.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+    values.push_back(loop.val(row, column));
+  }
+  loop.tags.push_back(author);
+  loop.values = std::move(values);
+}
+
 /// gemmi reads no atom at all where one of these is not there.
 void check_mmcif(gemmi::cif::Block& block, const std::string& path) {
   for (const char* item : {"id", "type_symbol", "label_alt_id", "label_asym_id", "Cartn_x",
@@ -185,11 +208,12 @@ ReadModel read_cif(const InputBytes& input, std::vector<std::string>& notes) {
   auto block = block_with("_atom_site.Cartn_x");
   if (block != end) {
     read.format = Format::mmcif;
+    number_residues(*block);
     check_mmcif(*block, path);
     read.structure = gemmi::make_structure_from_block(*block);
-    undot_tags(*block);
+    undot_tags(document);
   } else {
-    for (gemmi::cif::Block& each : document.blocks) undot_tags(each);
+    undot_tags(document);
     block = block_with("_atom_site_fract_x");
     if (block == end) {
       const bool reflections = std::any_of(
@@ -202,7 +226,8 @@ ReadModel read_cif(const InputBytes& input, std::vector<std::string>& notes) {
     read.format = Format::core_cif;
     read.structure = read_small_structure(*block, path, notes);
   }
-  read.symmetry = symmetry_of(*block, read.structure.cell, path, notes);
+  const gemmi::UnitCell& cell = read.structure.cell;
+  read.symmetry = symmetry_of(document, *block, cell.alpha, cell.gamma, path, notes);
   return read;
 }
 
@@ -439,9 +464,15 @@ void share_special_positions(CrystalModel& model, Format format) {
 }
 
 /// For settings that have no name: all atoms of the cell, in P 1.
-void expand_to_p1(CrystalModel& model) {
+void expand_to_p1(CrystalModel& model, const std::string& path) {
   const gemmi::UnitCell& cell = model.cell;
   const std::size_t chains = model.atoms.chains.size();
+  double atoms = 0;
+  for_each_atom(model.atoms, [&](const gemmi::Residue&, const gemmi::Atom&) { ++atoms; });
+  const double operators = 1 + static_cast<double>(cell.images.size());
+  check_memory_for(
+      atoms * operators * sizeof(gemmi::Atom), path,
+      short_number(atoms) + " atoms and their images by " + short_number(operators) + " operators");
   for (const gemmi::FTransform& image : cell.images) {
     const gemmi::Mat33 turn = cell.orth.mat.multiply(image.mat).multiply(cell.frac.mat);
     for (std::size_t i = 0; i < chains; ++i) {
@@ -495,7 +526,7 @@ CrystalModel assemble(ReadModel read, const std::string& path, std::vector<std::
                       model.notes);
   share_special_positions(model, read.format);
   say_crowded_atoms(model);
-  if (!model.group) expand_to_p1(model);
+  if (!model.group) expand_to_p1(model, path);
   return model;
 }
 
@@ -525,6 +556,11 @@ CrystalModel read_crystal_model(const std::string& path) {
   if (input.bytes.empty()) throw InputError(path, 0, "is empty");
   if (begins_as_mtz(input.text()))
     throw InputError(path, 0, "is an MTZ file, which holds reflections: -hkl reads them");
+  if (begins_as_shelx(input.text()))
+    throw InputError(
+        path, 0,
+        "is an .ins or .res file of SHELX, which is not read; give the CIF that SHELXL "
+        "writes with ACTA");
   std::vector<std::string> notes;
   try {
     ReadModel read;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "io/quotes.hpp"
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "io/text_lines.hpp"
@@ -333,6 +334,11 @@ void refuse_known_lists(const std::string& path, std::string_view head) {
   if (lines.empty()) return;
   const auto words = words_of(lines[0]);
   if (begins_as_pdb(head)) fail_as_model(path);
+  if (begins_as_shelx(head))
+    refuse_list(
+        path, "an .ins or .res file of SHELX, the model",
+        "give the .hkl beside it, or make a list by nablabragg fcalc of the CIF that SHELXL "
+        "writes with ACTA");
   if (lines[0].starts_with("!OUTPUT_FILE=INTEGRATE.HKL"))
     refuse_list(path, "INTEGRATE.HKL of XDS, whose intensities are not corrected",
                 "give XDS_ASCII.HKL, which CORRECT writes");

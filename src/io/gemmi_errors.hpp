@@ -5,16 +5,10 @@
 #include <cctype>          // for isdigit
 #include <gemmi/util.hpp>  // for starts_with, ends_with
 #include <string>
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"  // for InputError
 
 namespace nablabragg::io {
-
-/// Without bytes that a terminal would act on or that are no text.
-inline std::string printable(std::string text) {
-  for (char& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return text;
-}
 
 /// Rethrows what gemmi, or a reader around it, reported about `path`.  CIF parsers say
 /// "PATH:LINE:COLUMN(BYTE): problem", the PDB reader "Problem in line LINE: problem", zlib's "Error

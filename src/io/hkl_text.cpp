@@ -9,7 +9,9 @@
 #include <exception>
 #include <limits>
 
+#include "io/quotes.hpp"
 #include "io/reflections.hpp"
+#include "io/symmetry.hpp"
 #include "io/text_lines.hpp"
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
@@ -118,26 +120,48 @@ std::optional<Reflection> parse_line(std::string_view line, Refuse&& refuse) {
   return reflection;
 }
 
-/// The comment "# cell a b c alpha beta gamma ...", which fcalc writes.
-std::optional<CellNumbers> cell_comment(std::string_view line) {
+/// The numbers of the comment "# cell a b c alpha beta gamma ...", which fcalc writes; empty where
+/// it is another comment.  Calls `doubt` for numbers that are no cell.
+template <class Doubt>
+std::optional<CellNumbers> cell_comment(std::string_view line, Doubt&& doubt) {
   const std::size_t mark = line.find('#');
   if (mark == std::string_view::npos) return std::nullopt;
   std::string_view rest = line.substr(mark + 1);
   if (next_word(rest) != "cell") return std::nullopt;
   CellNumbers cell{};
-  for (double& number : cell) {
-    const auto parsed = parse_number<double>(next_word(rest));
-    if (!parsed || !(*parsed > 0) || !std::isfinite(*parsed)) return std::nullopt;
-    number = *parsed;
+  std::size_t count = 0;
+  for (; count < cell.size(); ++count) {
+    const auto number = parse_number<double>(next_word(rest));
+    if (!number) break;
+    cell[count] = *number;
   }
-  return cell;
+  if (count == 0) return std::nullopt;
+  if (count == cell.size() && is_cell(cell)) return cell;
+  doubt();
+  return std::nullopt;
 }
+
+/// The number behind F.
+std::optional<double> fifth_column(std::string_view line) {
+  std::string_view rest = without_comment(line);
+  for (int column = 0; column < 4; ++column) next_word(rest);
+  return parse_number<double>(next_word(rest));
+}
+
+/// A line that says something of the list, by its first byte.
+struct Place {
+  const char* begin = nullptr;
+  std::string_view line;
+};
 
 /// Whole lines of a piece of text and their reflections.
 struct Part {
   std::string_view text;
   std::vector<Reflection> reflections;
   std::optional<CellNumbers> cell;
+  Place no_cell;              ///< the first comment that should be one
+  Place negative_with_sigma;  ///< the first line with a negative F and a number behind it
+  long negative = 0;          ///< amplitudes
   std::exception_ptr fault;
 };
 
@@ -159,6 +183,15 @@ template <class Refuse>
 void parse(Part& part, Refuse&& refuse) {
   part.reflections.clear();
   part.cell.reset();
+  part.no_cell = part.negative_with_sigma = {};
+  part.negative = 0;
+  const auto note_negative = [&](double amplitude, Place place) {
+    if (!(amplitude < 0)) return;
+    ++part.negative;
+    // A sigma; phases may have any sign, and their amplitudes have none.
+    if (!part.negative_with_sigma.begin && fifth_column(place.line).value_or(-1) >= 0)
+      part.negative_with_sigma = place;
+  };
   const char* const end = part.text.data() + part.text.size();
   for (const char* begin = part.text.data(); begin < end;) {
     const char* at = begin;
@@ -167,27 +200,91 @@ void parse(Part& part, Refuse&& refuse) {
     const char* const newline = std::find(usual ? at : begin, end, '\n');
     if (usual) {
       part.reflections.push_back(reflection);
+      note_negative(reflection.amplitude, {begin, std::string_view(begin, newline)});
     } else {
       Lines one(std::string_view(begin, newline));
       one.next();
       const auto other = parse_line(
           one.line(), [&](const std::string& problem) { refuse(one.line(), begin, problem); });
-      if (other)
+      const Place here{begin, one.line()};
+      if (other) {
         part.reflections.push_back(*other);
-      else if (const auto cell = cell_comment(one.line()))
+        note_negative(other->amplitude, here);
+      } else if (const auto cell = cell_comment(one.line(), [&] {
+                   if (!part.no_cell.begin) part.no_cell = here;
+                 })) {
         part.cell = cell;
+      }
     }
     begin = newline + 1;
   }
 }
 
+/// What a list may hold.  A pipe may never end, and each of its lines be right.
+class ListSize {
+ public:
+  explicit ListSize(const std::string& path) : path_(path) {}
+
+  /// Looks at what was added, now and then.
+  void check(const std::vector<Reflection>& reflections) {
+    if (reflections.size() < next_) return;
+    next_ = reflections.size() + much;
+    for (; seen_ < reflections.size(); ++seen_)
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        const int index = reflections[seen_].hkl[axis];
+        min_[axis] = std::min(min_[axis], index);
+        max_[axis] = std::max(max_[axis], index);
+      }
+    double entries = 1;
+    int largest = 0;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      entries *= static_cast<double>(max_[axis]) - min_[axis] + 1;
+      largest = std::max({largest, -min_[axis], max_[axis]});
+    }
+    const auto count = static_cast<double>(reflections.size());
+    const std::string many = "holds " + std::to_string(reflections.size()) +
+                             " reflections and more";
+    // Unmerged lists state an index several times.
+    constexpr double most_each = 16;
+    if (count > most_each * entries)
+      throw InputError(path_, 0,
+                       many + ", of only " + std::to_string(static_cast<long>(entries)) +
+                           " different indices; no list of amplitudes repeats them so often");
+    if (largest > max_index)
+      throw InputError(
+          path_, 0,
+          many + ", with indices up to " + std::to_string(largest) + ", which no crystal has");
+    // The list may have to move once more.
+    check_memory_for(count * sizeof(Reflection) + entries * sizeof(double), path_,
+                     many + ", which with their table");
+  }
+
+ private:
+  static constexpr std::size_t much = std::size_t{1} << 22;
+  const std::string& path_;
+  MillerIndex min_{}, max_{};
+  std::size_t seen_ = 0, next_ = much;
+};
+
+/// Of values that are intensities.
+void take_roots(ReflectionFile& file) {
+  std::vector<Reflection>& list = file.reflections;
+  const auto is_negative = [](const Reflection& r) { return r.amplitude < 0; };
+  const auto end = std::remove_if(list.begin(), list.end(), is_negative);
+  file.negative = list.end() - end;
+  list.erase(end, list.end());
+  if (list.empty()) throw InputError(file.path, 0, "holds no intensity that is not negative");
+  for (Reflection& r : list) r.amplitude = std::sqrt(r.amplitude);
+  file.taken = "roots of the intensities of a text";
+}
+
 }  // namespace
 
 std::vector<Reflection> read_hkl(const std::string& path) {
-  return read_text_table(Input(path)).reflections;
+  return read_text_table(Input(path), {}).reflections;
 }
 
-ReflectionFile read_text_table(Input input) {
+ReflectionFile read_text_table(Input input, const std::string& column) {
   ReflectionFile file;
   file.path = input.path();
   file.format = "text";
@@ -195,14 +292,21 @@ ReflectionFile read_text_table(Input input) {
   TextPieces text(std::move(input));
   std::vector<Reflection>& reflections = file.reflections;
   std::vector<Part> parts;
+  const auto number_of = [&](const char* where) {
+    return text.lines_before() +
+           line_at(text.piece(), static_cast<std::size_t>(where - text.piece().data()));
+  };
   const auto refuse = [&](std::string_view line, const char* where, const std::string& problem) {
-    const std::string_view piece = text.piece();
-    const long number = text.lines_before() +
-                        line_at(piece, static_cast<std::size_t>(where - piece.data()));
-    throw InputError(path, number,
+    throw InputError(path, number_of(where),
                      problem + " in " + in_quotes(line) +
                          "; expected: h k l F, with whole h, k, l and finite F");
   };
+  const auto in_line = [&](const Place& place) {
+    return "line " + std::to_string(number_of(place.begin)) + ", " + in_quotes(place.line) + ", ";
+  };
+  std::string no_cell, negative_with_sigma;
+  long negative = 0;
+  ListSize size(path);
   std::exception_ptr fault;
   while (text.next()) {
     // What is no text at all is told before any line.
@@ -218,6 +322,10 @@ ReflectionFile read_text_table(Input input) {
     for (const Part& part : parts) {
       if (!fault) fault = part.fault;
       if (part.cell) file.cell = part.cell;
+      if (part.no_cell.begin && no_cell.empty()) no_cell = in_line(part.no_cell);
+      if (part.negative_with_sigma.begin && negative_with_sigma.empty())
+        negative_with_sigma = in_line(part.negative_with_sigma);
+      negative += part.negative;
       if (reflections.empty()) {
         // Lists are even: room for all that may come, of which only what is used becomes memory.
         const double pieces = static_cast<double>(text.known_bytes()) /
@@ -228,9 +336,23 @@ ReflectionFile read_text_table(Input input) {
       }
       reflections.insert(reflections.end(), part.reflections.begin(), part.reflections.end());
     }
+    size.check(reflections);
   }
   if (fault) std::rethrow_exception(fault);
   if (reflections.empty()) throw InputError(path, 0, "holds no reflections");
+  if (!no_cell.empty())
+    file.doubts.push_back(no_cell +
+                          "is no cell: a comment \"# cell\" has six positive numbers, a b c alpha "
+                          "beta gamma");
+  if (column == "I") {
+    take_roots(file);
+  } else if (column.empty() && !negative_with_sigma.empty()) {
+    file.doubts.push_back(negative_with_sigma +
+                          "has a negative value and a sigma, as lists of intensities have, and no "
+                          "amplitude is negative; -hkl_column I takes the roots, F the values");
+  } else if (column.empty()) {
+    note_negative_amplitudes(negative, file);
+  }
   return file;
 }
 

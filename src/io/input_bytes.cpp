@@ -9,6 +9,7 @@
 #include <limits>
 #include <new>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "nablabragg/error.hpp"
@@ -34,6 +35,23 @@ std::optional<std::string_view> other_packer(std::string_view head) {
   for (const Mark& mark : marks)
     if (head.starts_with(mark.bytes)) return mark.program;
   return std::nullopt;
+}
+
+/// Text of two bytes a character and more, as Windows' "Unicode": by its byte order mark, or by the
+/// zeros of its first ASCII characters.
+bool is_wide_text(std::string_view head) {
+  if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF")) return true;
+  constexpr std::size_t looked_at = 8;
+  if (head.size() < looked_at) return false;
+  const auto is_text = [&](std::size_t zeros) {
+    for (std::size_t i = 0; i < looked_at; ++i) {
+      const char c = head[i];
+      const bool ascii = (c >= ' ' && c <= '~') || (c >= '\t' && c <= '\r');
+      if (i % 2 == zeros ? c != '\0' : !ascii) return false;
+    }
+    return true;
+  };
+  return is_text(0) || is_text(1);
 }
 
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
@@ -81,6 +99,16 @@ Input::Input(const std::string& path) : file_(path) {
     throw InputError(path, 0,
                      "is packed by " + std::string(*program) +
                          ", and only gzip's files are unpacked here; unpack it first");
+  if (is_wide_text(raw_head_)) {
+    using namespace std::string_view_literals;
+    const bool four_bytes = raw_head_.starts_with("\xFF\xFE\0\0"sv);
+    const std::string name = four_bytes ? "UTF-32" : "UTF-16";
+    throw InputError(
+        path, 0,
+        "is text in " + name + ", " + (four_bytes ? "four" : "two") +
+            " bytes a character; save it as UTF-8 or plain text, perhaps by iconv -f " + name +
+            " -t UTF-8");
+  }
   if (raw_head_.starts_with("\x1F\x8B")) unpacker_ = std::make_unique<Unpacker>();
 }
 
@@ -195,6 +223,31 @@ bool begins_as_mtz(std::string_view head) { return head.starts_with("MTZ "); }
 
 bool begins_as_smv(std::string_view head) {
   return head.starts_with("{\nHEADER_BYT") || head.starts_with("{\r\nHEADER_BYT");
+}
+
+bool begins_as_shelx(std::string_view head) {
+  constexpr std::array<std::string_view, 8> records = {"TITL", "CELL", "ZERR", "LATT",
+                                                       "SYMM", "SFAC", "UNIT", "REM"};
+  head = without_byte_order_mark(head);
+  bool cell = false, other = false;
+  for (int line = 0; line < 50 && !head.empty(); ++line) {
+    const std::string_view text = head.substr(0, head.find('\n'));
+    head.remove_prefix(std::min(head.size(), text.size() + 1));
+    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    std::string word(text.substr(0, text.find_first_of(" \t\r")));
+    for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    const auto* const record = std::find(records.begin(), records.end(), word);
+    if (record == records.end()) break;
+    std::istringstream numbers{std::string(text.substr(word.size()))};
+    double number = 0;
+    int count = 0;
+    while (numbers >> number) ++count;
+    if (word == "CELL" && count >= 7)
+      cell = true;
+    else if (word != "REM")
+      other = true;
+  }
+  return cell && other;
 }
 
 bool begins_as_pdb(std::string_view head) {

@@ -17,7 +17,7 @@ namespace nablabragg::io {
 class Input {
  public:
   /// Throws InputError when there is no such file, when it may not be read, for a folder, for a
-  /// device (/dev/zero has no end), and for what another program than gzip packed.
+  /// device (/dev/zero has no end), for what another program than gzip packed, and for UTF-16.
   explicit Input(const std::string& path);
   Input(Input&&) noexcept;
   ~Input();
@@ -83,6 +83,10 @@ bool begins_as_mtz(std::string_view head);
 
 /// An SMV image: "{" and HEADER_BYTES, on lines of their own.
 bool begins_as_smv(std::string_view head);
+
+/// Instructions and model of SHELX (.ins, .res): CELL with the wavelength and six numbers among the
+/// lines of TITL, ZERR, LATT, SYMM, SFAC, UNIT that begin one.
+bool begins_as_shelx(std::string_view head);
 
 /// A coordinate file in PDB format: its records have names of six columns, and it begins with one
 /// of those that only such files have.

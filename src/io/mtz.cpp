@@ -14,6 +14,7 @@
 #include <gemmi/mtz.hpp>
 
 #include "io/gemmi_errors.hpp"
+#include "io/quotes.hpp"
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "nablabragg/crystallography.hpp"

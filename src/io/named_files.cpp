@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/atomic_file.hpp"  // for target_of, descriptor_of
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
@@ -25,72 +26,108 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
-/// Nothing for what is no regular file and none to be.
-std::optional<Identity> identity_of(const std::string& path) {
+/// Where the bytes of a name come from or go to.
+struct Place {
+  std::optional<Identity> identity;  ///< nothing for /dev/null, a terminal and the like
+  std::optional<int> descriptor;     ///< open already, and written where it stands
+  bool regular = false;              ///< a file, or one to be
+
+  /// Two outputs there would be mixed.
+  bool same(const Place& other) const {
+    return (identity && identity == other.identity) ||
+           (descriptor && descriptor == other.descriptor);
+  }
+};
+
+Place place_of(const std::string& path) {
+  Place place{std::nullopt, descriptor_of(path)};
   struct stat about {};
   if (stat(path.c_str(), &about) == 0) {
-    if (!S_ISREG(about.st_mode)) return std::nullopt;
-    return Identity{about.st_dev, about.st_ino, {}};
+    place.regular = S_ISREG(about.st_mode);
+    if (!S_ISCHR(about.st_mode)) place.identity = Identity{about.st_dev, about.st_ino, {}};
+    return place;
   }
   // Where links lead nowhere yet, the file is made at their end.
   const fs::path target = target_of(path).file;
   const std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
-  if (target.empty() || stat(folder.c_str(), &about) != 0) return std::nullopt;
-  return Identity{about.st_dev, about.st_ino, target.filename().string()};
+  if (target.empty() || stat(folder.c_str(), &about) != 0) return place;
+  place.identity = Identity{about.st_dev, about.st_ino, target.filename().string()};
+  place.regular = true;
+  return place;
 }
 
-struct Output {
-  const NamedFile* file;
-  std::optional<Identity> identity;
-  bool stream;  ///< open already, and written where it stands
-};
+/// This place is the stream, and not only a file that the stream was sent to: that would be
+/// replaced by another.
+bool is_stream(const Place& place, int descriptor, const Place& stream) {
+  return place.descriptor == descriptor ||
+         (place.same(stream) && (place.descriptor || !place.regular));
+}
+
+bool is_standard_output(const Place& place) {
+  return is_stream(place, STDOUT_FILENO, place_of("/dev/stdout"));
+}
 
 std::string both(const std::string& path, const std::string& other) {
   return path == other ? quoted_name(path)
                        : quoted_name(path) + ", the same file as " + quoted_name(other);
 }
 
-}  // namespace
-
-std::string quoted_name(const std::string& path) {
-  std::string result(1, '"');
-  for (const char c : path) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
-  return result + '"';
+void check_inputs(std::span<const NamedFile> inputs, std::span<const NamedFile> outputs) {
+  for (const NamedFile& input : inputs) {
+    struct stat about {};
+    if (stat(input.path.c_str(), &about) != 0) continue;  // its reader says so
+    const Place place = place_of(input.path);
+    for (const NamedFile& output : outputs) {
+      const std::string path = writable_name(output.path);
+      if (place.regular && place_of(path).identity == place.identity)
+        throw UsageError(output.role + " would destroy what " + input.role + " reads, " +
+                         both(path, input.path) + "; give the output another name");
+    }
+  }
 }
+
+}  // namespace
 
 std::string writable_name(const std::string& path) { return path == "-" ? "/dev/stdout" : path; }
 
 bool is_standard_output(const std::string& path) {
-  return path == "-" || descriptor_of(path) == STDOUT_FILENO;
+  return is_standard_output(place_of(writable_name(path)));
 }
 
 void check_distinct(std::span<const NamedFile> inputs, std::span<const NamedFile> outputs) {
-  std::vector<Output> all;
-  const NamedFile* dash = nullptr;
+  check_inputs(inputs, outputs);
+  std::vector<Place> places;
   for (const NamedFile& file : outputs) {
-    if (file.path == "-" && dash)
-      throw UsageError(dash->role + " and " + file.role +
-                       " would both be written to standard output; give one of them a file");
-    if (file.path == "-") dash = &file;
+    places.push_back(place_of(writable_name(file.path)));
+    const Place& place = places.back();
+    for (std::size_t j = 0; j + 1 < places.size(); ++j) {
+      if (!place.same(places[j])) continue;
+      const std::string both_roles = outputs[j].role + " and " + file.role +
+                                     " would both be written to ";
+      if (is_standard_output(place))
+        throw UsageError(both_roles + "standard output; give one of them a file");
+      throw UsageError(both_roles + both(outputs[j].path, file.path) + "; give them two names");
+    }
+  }
+}
+
+void check_apart_from_streams(std::span<const NamedFile> inputs,
+                              std::span<const NamedFile> outputs) {
+  const std::vector<NamedFile> streams{{"standard output", "/dev/stdout"},
+                                       {"standard error", "/dev/stderr"}};
+  check_inputs(inputs, streams);
+  const Place out = place_of("/dev/stdout"), err = place_of("/dev/stderr");
+  for (const NamedFile& file : outputs) {
     const std::string path = writable_name(file.path);
-    all.push_back({&file, identity_of(path), descriptor_of(path).has_value()});
+    const Place place = place_of(path);
+    if (place.same(out) && !is_standard_output(place))
+      throw UsageError(file.role + " and standard output would both be written to " +
+                       both(path, "/dev/stdout") + "; give them two names");
+    if (place.same(err))
+      throw UsageError(file.role +
+                       " and standard error, where warnings go, would both be written to " +
+                       both(path, "/dev/stderr") + "; send one of them elsewhere");
   }
-  for (const NamedFile& input : inputs) {
-    struct stat about {};
-    if (stat(input.path.c_str(), &about) != 0) continue;  // its reader says so
-    const std::optional<Identity> identity = identity_of(input.path);
-    for (const Output& output : all)
-      if (identity && output.identity == identity)
-        throw UsageError(output.file->role + " would destroy what " + input.role + " reads, " +
-                         both(output.file->path, input.path) + "; give the output another name");
-  }
-  for (std::size_t i = 0; i < all.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (all[i].identity && all[i].identity == all[j].identity &&
-          !(all[i].stream && all[j].stream))
-        throw UsageError(all[j].file->role + " and " + all[i].file->role +
-                         " would both be written to " + both(all[j].file->path, all[i].file->path) +
-                         "; give them two names");
 }
 
 }  // namespace nablabragg::io

@@ -36,10 +36,10 @@ ReflectionFile read_reflections(const std::string& path, const std::string& colu
   if (begins_as_mtz(head)) return read_mtz({path, input.read_rest(most_input_bytes)}, column);
   if (begins_as_cif(head)) return read_sf_mmcif({path, input.read_rest(most_input_bytes)}, column);
   if (auto list = read_foreign_list(input, column)) return *std::move(list);
-  if (!column.empty())
+  if (!column.empty() && column != "I" && column != "F")
     throw UsageError("a column is named (" + column + "), and " + path +
-                     " is neither an MTZ nor an SF-mmCIF file");
-  return read_text_table(std::move(input));
+                     " is neither an MTZ nor an SF-mmCIF file; of a text I or F may be named");
+  return read_text_table(std::move(input), column);
 }
 
 std::string origin_of(const ReflectionFile& file) {
@@ -67,6 +67,13 @@ std::vector<std::string> notices_of(const ReflectionFile& file) {
                       " in several rows that disagree, the first at " + std::to_string(hkl[0]) +
                       " " + std::to_string(hkl[1]) + " " + std::to_string(hkl[2]) +
                       "; the last row counts");
+  }
+  if (file.hands_differ > 0) {
+    const MillerIndex& hkl = file.first_differing_hands;
+    notices.push_back(
+        counted(file.hands_differ, "centric reflection has", "centric reflections have") +
+        " an F(+) and an F(-) that disagree, the first at " + std::to_string(hkl[0]) + " " +
+        std::to_string(hkl[1]) + " " + std::to_string(hkl[2]) + "; F(-) counts");
   }
   notices.insert(notices.end(), file.remarks.begin(), file.remarks.end());
   for (std::string& notice : notices) notice.insert(0, file.path + ": ");

@@ -27,8 +27,9 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
 /// Says that it is a model and what to do with it.
 [[noreturn]] void fail_as_model(const std::string& path);
 
-/// "h k l F" a line.
-ReflectionFile read_text_table(Input input);
+/// "h k l F" a line; of `column` I intensities, whose roots are taken, of F amplitudes, whatever
+/// the list looks like.
+ReflectionFile read_text_table(Input input, const std::string& column);
 
 /// A list that another program wrote, where its head shows for sure that it is one; throws
 /// InputError, naming the program, for those that cannot be read.  Empty: none that is known, and

@@ -14,7 +14,9 @@
 #include <gemmi/cif.hpp>
 #include <gemmi/numb.hpp>
 
+#include "io/cif_symmetry.hpp"
 #include "io/gemmi_errors.hpp"
+#include "io/groups.hpp"
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "nablabragg/crystallography.hpp"
@@ -85,100 +87,6 @@ std::optional<CellNumbers> cell_of(const Block& block) {
     cell[i++] = number;
   }
   return cell;
-}
-
-// ---- Symmetry ----------------------------------------------------------------------------------
-
-std::vector<std::string> operations_of(const Block& block) {
-  std::vector<std::string> operations;
-  for (const char* tag : {"_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"}) {
-    if (const auto at = block.columns.find(tag); at != block.columns.end())
-      for (std::size_t row = 0; row < at->second.loop->length(); ++row)
-        operations.push_back(cif::as_string(at->second.loop->val(row, at->second.index)));
-    else if (const auto one = block.values.find(tag); one != block.values.end())
-      operations.push_back(one->second);
-    if (!operations.empty()) break;
-  }
-  return operations;
-}
-
-const std::initializer_list<const char*> number_tags{"_symmetry_int_tables_number",
-                                                     "_space_group_it_number"};
-
-std::optional<Symmetry> numbered(const std::string& text, const std::optional<CellNumbers>& cell) {
-  const double number = cif::as_number(text);
-  const bool is_one = number >= 1 && number <= 230 && number == std::floor(number);
-  return is_one ? symmetry_of_number(static_cast<int>(number), cell) : std::nullopt;
-}
-
-/// The number changes nothing where something else tells the group.
-void compare_number(const Block& block, const Symmetry& taken, ReflectionFile& file) {
-  for (const char* tag : number_tags) {
-    const std::string text = block.value(tag);
-    const std::optional<Symmetry> other = numbered(text, file.cell);
-    if (!other || same_rotations(*other, taken)) continue;
-    file.remarks.push_back("it numbers its space group " + text + ", which is " + other->name +
-                           ", and names " + taken.name + "; the latter counts");
-    return;
-  }
-}
-
-/// By the first of the items that name the group, as far as it is known.  Keeps the items it met.
-std::optional<Symmetry> named_symmetry(const Block& block, const std::optional<CellNumbers>& cell,
-                                       std::string& met) {
-  const auto try_items = [&](std::initializer_list<const char*> tags,
-                             auto&& find) -> std::optional<Symmetry> {
-    for (const char* tag : tags) {
-      const std::string text = block.value(tag);
-      if (text.empty()) continue;
-      met += (met.empty() ? "'" : ", '") + text + "'";
-      if (auto symmetry = find(text)) return symmetry;
-    }
-    return std::nullopt;
-  };
-  if (auto symmetry = try_items({"_symmetry_space_group_name_hall", "_space_group_name_hall"},
-                                [](const std::string& s) { return symmetry_of_hall_symbol(s); }))
-    return symmetry;
-  if (auto symmetry = try_items(
-          {"_symmetry_space_group_name_h-m", "_space_group_name_h-m_full",
-           "_space_group_name_h-m_alt", "_symmetry_pdbx_full_space_group_name_h-m",
-           "_space_group_name_h-m_ref", "_space_group_name_h-m"},
-          [&](const std::string& s) { return symmetry_of_name(s, cell); }))
-    return symmetry;
-  return try_items(number_tags, [&](const std::string& s) { return numbered(s, cell); });
-}
-
-std::optional<Symmetry> symmetry_of(const Block& block, ReflectionFile& file, std::string& met) {
-  const std::optional<Symmetry> named = named_symmetry(block, file.cell, met);
-  const std::vector<std::string> operations = operations_of(block);
-  if (operations.empty()) return named;
-  const Symmetry listed = symmetry_of_operations(operations);
-  if (named && !same_rotations(*named, listed))
-    file.remarks.push_back("its symmetry operations are those of space group " + listed.name +
-                           ", not of " + named->name +
-                           ", as which it is named; the operations count");
-  return listed;
-}
-
-/// Of this block, else of the first that says.
-Symmetry symmetry_of(const std::vector<Block>& blocks, const Block& block, ReflectionFile& file) {
-  std::string met;
-  const auto of = [&](const Block& one) {
-    auto symmetry = symmetry_of(one, file, met);
-    if (symmetry) compare_number(one, *symmetry, file);
-    return symmetry;
-  };
-  if (auto symmetry = of(block)) return *symmetry;
-  for (const Block& other : blocks)
-    if (&other != &block)
-      if (auto symmetry = of(other)) return *symmetry;
-  throw InputError(
-      file.path, 0,
-      (met.empty() ? "names no space group" : "the space group " + met + " is not known") +
-          std::string(
-              "; it needs symmetry operations (_symmetry_equiv.pos_as_xyz), a Hall symbol, "
-              "a Hermann-Mauguin symbol like 'P 21 21 21' "
-              "(_symmetry.space_group_name_H-M) or a number (_symmetry.Int_Tables_number)"));
 }
 
 // ---- Which item --------------------------------------------------------------------------------
@@ -330,14 +238,19 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
   if (input.bytes.empty()) throw InputError(file.path, 0, "is empty");
   try {
     const std::string_view text = input.text();
-    const cif::Document document = cif::read_memory(text.data(), text.size(), file.path.c_str());
+    cif::Document document = cif::read_memory(text.data(), text.size(), file.path.c_str());
+    undot_tags(document);
     const std::vector<Block> blocks(document.blocks.begin(), document.blocks.end());
+    const auto with_reflections = std::count_if(
+        blocks.begin(), blocks.end(), [](const Block& block) { return block.reflections; });
     const Item* const named = column.empty() ? nullptr : item_named(column);
     if (!column.empty() && !named) fail_without_item(blocks, file.path, column);
-    for (const Item& item : items)
-      for (const Block& block : blocks) {
-        // A file may also hold unmerged data (_diffrn_refln), which are never amplitudes.
-        if ((named && named != &item) || !block.reflections) continue;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const Block& block = blocks[i];
+      // A file may also hold unmerged data (_diffrn_refln), which are never amplitudes.
+      if (!block.reflections) continue;
+      for (const Item& item : items) {
+        if (named && named != &item) continue;
         const bool has_mate = item.mate && block.refln_column(item.mate);
         if (!block.refln_column(item.name) && !has_mate) continue;
         ReflectionFile found = file;
@@ -345,6 +258,9 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
         if (stated.empty()) continue;
         file = std::move(found);
         file.taken = description(item, has_mate);
+        if (with_reflections > 1)
+          file.taken += " of data_" + printable(document.blocks[i].name) + ", one of " +
+                        std::to_string(with_reflections) + " blocks with reflections";
         file.anomalous = has_mate;
         file.cell = cell_of(block);
         for (const Block& other : blocks)
@@ -354,11 +270,17 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
               "_diffrn_radiation_wavelength_value"})
           if (const double A = cif::as_number(block.value(tag)); A > 0 && std::isfinite(A))
             file.wavelength_A = A;
-        const Symmetry symmetry = symmetry_of(blocks, block, file);
+        const CifSymmetry group = symmetry_of(
+            document, document.blocks[i], file.cell ? (*file.cell)[3] : 0,
+            file.cell ? (*file.cell)[5] : 0, file.path, file.remarks);
+        const Symmetry symmetry = symmetry_of(
+            group.operators,
+            group.group ? group.group->xhm() : name_without_symbol(group.operators.order()));
         file.space_group = symmetry.name;
         file.reflections = expand_to_p1(stated, symmetry, file);
         return file;
       }
+    }
     fail_without_item(blocks, file.path, column);
   } catch (const std::bad_alloc&) {
     throw;

@@ -6,9 +6,11 @@
 #include <array>
 #include <bit>
 #include <cctype>
+#include <cmath>
 #include <cstdio>
 #include <string_view>
 
+#include "io/image_series.hpp"  // for shortest_text
 #include "nablabragg/conventions.hpp"
 #include "nablabragg/units.hpp"
 
@@ -16,21 +18,36 @@ namespace nablabragg::io {
 
 namespace {
 
-/// As printf's %g.
-std::string number(double value) {
+/// As printf's %g, which nanoBragg uses.
+std::string six_digits(double value) {
   char text[40];
   std::snprintf(text, sizeof text, "%g", value);
   return text;
 }
 
-std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
+/// Whether programs that know of no axes have the panel right: flat, square to the beam, its rows
+/// along the spindle and its columns against what is then up.
+bool is_plain(const Experiment& e, const Resolved& r) {
+  const Panel& p = r.panel;
+  constexpr double straight = 1e-9;
+  const Vec3d down = cross(p.spindle, p.beam);
+  return !e.detector.curved && r.more_panels.empty() && p.distance > 0 &&
+         length(p.fast - p.spindle) < straight && length(p.slow + down) < straight &&
+         std::abs(dot(p.beam, p.spindle)) < straight;
+}
+
+std::string body(const Experiment& e, const Resolved& r, const SmvProvenance& made,
                  std::size_t header_bytes) {
   const Panel& p = r.panel;
+  const bool compat = e.quirks.short_smv_header;
+  const auto number = [&](double value) {
+    return compat ? six_digits(value) : shortest_text(value);
+  };
   std::string text = "{\n";
   const auto line = [&](const char* key, const std::string& value, const char* end = ";\n") {
     text += std::string(key) + '=' + value + end;
   };
-  const auto mm = [](double metres) { return number(metres * 1000.0); };
+  const auto mm = [&](double metres) { return number(metres * 1000.0); };
   line("HEADER_BYTES", std::to_string(header_bytes));
   // Before the keys that nanoBragg looks for: it takes the last place that holds their text.
   if (!made.program.empty()) {
@@ -38,8 +55,10 @@ std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
     line("COMMAND_LINE", made.command_line);
     line("SEED", std::to_string(made.seed));
   }
-  if (!e.quirks.short_smv_header) {
+  if (!compat) {
     line("CONVENTION", std::string(name_of(p.convention)));
+    line("CONVENTION_XBEAM", mm(p.named_beam_x));
+    line("CONVENTION_YBEAM", mm(p.named_beam_y));
     line("PIVOT", p.pivot == Pivot::beam ? "beam" : "sample");
     line("DETECTOR_ROTX", number(e.detector.rotation_deg.x));
     line("DETECTOR_ROTY", number(e.detector.rotation_deg.y));
@@ -53,8 +72,11 @@ std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
   line("PIXEL_SIZE", mm(p.pixel));
   line("DISTANCE", mm(p.distance));
   line("WAVELENGTH", number(r.wavelength * 1e10));
-  line("BEAM_CENTER_X", mm(p.named_beam_x));
-  line("BEAM_CENTER_Y", mm(p.named_beam_y));
+  // Other programs take it as DENZO's, of a panel that is not tilted; without it they read none.
+  if (compat || is_plain(e, r)) {
+    line("BEAM_CENTER_X", mm(compat ? p.named_beam_x : p.beam_slow));
+    line("BEAM_CENTER_Y", mm(compat ? p.named_beam_y : p.beam_fast));
+  }
   line("ADXV_CENTER_X", mm(p.beam_fast));
   line("ADXV_CENTER_Y", mm(p.slow_size - p.beam_slow));
   line("MOSFLM_CENTER_X", mm(p.beam_slow - 0.5 * p.pixel));
@@ -64,7 +86,7 @@ std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
   line("DIALS_ORIGIN",
        number(p.dials_origin_mm.x) + ',' + number(p.dials_origin_mm.y) + ',' +
            number(p.dials_origin_mm.z),
-       e.quirks.short_smv_header ? "\n" : ";\n");
+       compat ? "\n" : ";\n");
   line("XDS_ORGX", number(p.org_x));
   line("XDS_ORGY", number(p.org_y));
   line("CLOSE_DISTANCE", mm(p.close_distance));
@@ -73,7 +95,13 @@ std::string body(const Experiment& e, const Resolved& r, const Provenance& made,
   line("OSC_RANGE", number(units::degrees_from_radians(r.scan.range)));
   line("TWOTHETA", number(e.detector.two_theta_deg));
   line("DETECTOR_SN", "000");
-  line("BEAMLINE", "fake");
+  if (compat) {
+    line("BEAMLINE", "fake");  // by which DIALS takes the beam centre for another program's
+  } else {
+    line("TIME", number(e.beam.exposure_s));
+    line("IMAGE_PEDESTAL", number(made.pedestal));
+    line("GAIN", number(1));
+  }
   return text + "}\f";
 }
 
@@ -112,7 +140,7 @@ std::string command_line_text(std::span<const std::string> arguments) {
   return line.size() > most ? line.substr(0, most) + " ... (shortened)" : line;
 }
 
-std::string smv_header(const Experiment& e, const Resolved& r, const Provenance& made) {
+std::string smv_header(const Experiment& e, const Resolved& r, const SmvProvenance& made) {
   std::size_t bytes = 512;
   std::string text = body(e, r, made, bytes);
   while (text.size() > bytes && !e.quirks.short_smv_header) {

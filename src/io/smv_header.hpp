@@ -7,10 +7,11 @@
 namespace nablabragg::io {
 
 /// How an image was made.  What nanoBragg would write does not hold it.
-struct Provenance {
+struct SmvProvenance {
   std::string program;       ///< with its version; empty: nothing is said
   std::string command_line;  ///< as command_line_text() makes it
   std::int64_t seed = 0;
+  double pedestal = 0;  ///< counts of a pixel without photons
 };
 
 /// Arguments in one line of printable ASCII that a shell takes apart again.  Characters that end a
@@ -19,6 +20,6 @@ std::string command_line_text(std::span<const std::string> arguments);
 
 /// The header of an SMV image of this experiment, up to the first pixel.
 std::string smv_header(const Experiment& experiment, const Resolved& resolved,
-                       const Provenance& provenance = {});
+                       const SmvProvenance& provenance = {});
 
 }  // namespace nablabragg::io

@@ -2,16 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>  // for snprintf
 #include <gemmi/symmetry.hpp>
 #include <map>
 #include <tuple>
 #include <utility>
 
+#include "io/groups.hpp"
+#include "io/quotes.hpp"
+#include "memory/available.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
-
-namespace {
 
 Symmetry symmetry_of(const gemmi::GroupOps& group, std::string name) {
   Symmetry symmetry;
@@ -25,21 +27,60 @@ Symmetry symmetry_of(const gemmi::GroupOps& group, std::string name) {
   return symmetry;
 }
 
+std::string name_without_symbol(std::size_t operators) {
+  return "with " + std::to_string(operators) + " operators of its own";
+}
+
+gemmi::GroupOps group_of_operators(const std::vector<std::string>& triplets) {
+  std::vector<gemmi::Op> ops;
+  for (const std::string& text : triplets) {
+    try {
+      ops.push_back(gemmi::parse_triplet(text).wrap());
+    } catch (const std::exception&) {
+      throw Error("the symmetry operator " + in_quotes(text) + " is none");
+    }
+    for (const auto& row : ops.back().rot)
+      for (const int entry : row)
+        if (entry % gemmi::Op::DEN != 0)
+          throw Error("the symmetry operator " + in_quotes(text) +
+                      " does not turn the axes into axes");
+  }
+  std::sort(ops.begin(), ops.end());
+  ops.erase(std::unique(ops.begin(), ops.end()), ops.end());
+  const std::string no_group = "its " + std::to_string(ops.size()) +
+                               " symmetry operators are no group: ";
+  constexpr std::size_t most = 192;  // of F m -3 m and its like
+  if (ops.size() > most) throw Error(no_group + "none has more than 192");
+  const auto is_there = [&](const gemmi::Op& op) {
+    return std::binary_search(ops.begin(), ops.end(), op);
+  };
+  if (!is_there(gemmi::Op::identity()))
+    throw Error(no_group + gemmi::Op::identity().triplet() + " is missing");
+  for (const gemmi::Op& a : ops)
+    for (const gemmi::Op& b : ops)
+      if (const gemmi::Op ab = (a * b).wrap(); !is_there(ab))
+        throw Error(no_group + ab.triplet() + " is missing, the product of " + a.triplet() +
+                    " and " + b.triplet());
+  return gemmi::split_centering_vectors(ops);
+}
+
+const gemmi::SpaceGroup* group_of_number(int number, double alpha, double gamma) {
+  const gemmi::SpaceGroup* const group = number > 0 ? gemmi::find_spacegroup_by_number(number)
+                                                    : nullptr;
+  // A trigonal group with a choice of axes: the cell tells.
+  if (group && group->ext == 'H') return gemmi::find_spacegroup_by_name(group->hm, alpha, gamma);
+  return group;
+}
+
+namespace {
+
 std::optional<Symmetry> symmetry_of(const gemmi::SpaceGroup* group) {
   if (!group) return std::nullopt;
-  return symmetry_of(group->operations(), group->xhm());
+  return io::symmetry_of(group->operations(), group->xhm());
 }
 
 double alpha_of(const std::optional<CellNumbers>& cell) { return cell ? (*cell)[3] : 0; }
 double gamma_of(const std::optional<CellNumbers>& cell) { return cell ? (*cell)[5] : 0; }
-
-Symmetry::Rotation product(const Symmetry::Rotation& a, const Symmetry::Rotation& b) {
-  Symmetry::Rotation result{};
-  for (std::size_t i = 0; i < 3; ++i)
-    for (std::size_t j = 0; j < 3; ++j)
-      for (std::size_t k = 0; k < 3; ++k) result[i][j] += a[i][k] * b[k][j];
-  return result;
-}
 
 MillerIndex negative(const MillerIndex& hkl) { return {-hkl[0], -hkl[1], -hkl[2]}; }
 
@@ -53,29 +94,9 @@ MillerIndex image_of(const MillerIndex& hkl, const Symmetry::Rotation& rotation)
 }
 
 Symmetry symmetry_of_operations(const std::vector<std::string>& operations) {
-  std::vector<gemmi::Op> ops;
-  for (const std::string& text : operations) {
-    const gemmi::Op op = gemmi::parse_triplet(text);
-    for (const auto& row : op.rot)
-      for (const int entry : row)
-        if (entry % gemmi::Op::DEN != 0)
-          throw Error("the symmetry operation " + text + " does not turn the axes into axes");
-    ops.push_back(op);
-  }
-  const gemmi::GroupOps group = gemmi::split_centering_vectors(ops);
+  const gemmi::GroupOps group = group_of_operators(operations);
   const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_ops(group);
-  Symmetry symmetry = symmetry_of(
-      group, known ? known->xhm()
-                   : "with " + std::to_string(operations.size()) + " operations of its own");
-  for (const auto& a : symmetry.rotations)
-    for (const auto& b : symmetry.rotations) {
-      const auto ab = product(a, b);
-      if (std::find(symmetry.rotations.begin(), symmetry.rotations.end(), ab) ==
-          symmetry.rotations.end())
-        throw Error("its " + std::to_string(operations.size()) +
-                    " symmetry operations are not the whole of a group");
-    }
-  return symmetry;
+  return symmetry_of(group, known ? known->xhm() : name_without_symbol(operations.size()));
 }
 
 std::optional<Symmetry> symmetry_of_name(const std::string& hermann_mauguin,
@@ -84,22 +105,48 @@ std::optional<Symmetry> symmetry_of_name(const std::string& hermann_mauguin,
       gemmi::find_spacegroup_by_name(hermann_mauguin, alpha_of(cell), gamma_of(cell)));
 }
 
-std::optional<Symmetry> symmetry_of_hall_symbol(const std::string& hall) {
+std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellNumbers>& cell) {
+  return symmetry_of(group_of_number(number, alpha_of(cell), gamma_of(cell)));
+}
+
+void check_memory_for(double bytes, const std::string& path, const std::string& what) {
+  const double free = memory::available_bytes();
+  if (bytes <= free) return;
+  char text[96];
+  std::snprintf(text, sizeof text, " take about %.2g GB of memory, and %.2g GB are free",
+                bytes / 1e9, free / 1e9);
+  throw InputError(path, 0, what + text);
+}
+
+void note_negative_amplitudes(long count, ReflectionFile& file) {
+  if (count > 0)
+    file.remarks.push_back(
+        std::to_string(count) +
+        (count == 1
+             ? " of its amplitudes is negative, and counts by its square; is it an intensity?"
+             : " of its amplitudes are negative, and count by their squares; are they "
+               "intensities?"));
+}
+
+std::string group_name_of_hall_symbol(const std::string& hall) {
   try {
-    const gemmi::GroupOps group = gemmi::symops_from_hall(hall.c_str());
-    const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_ops(group);
-    return symmetry_of(group, known ? known->xhm() : "Hall symbol " + hall);
+    const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_ops(
+        gemmi::symops_from_hall(hall.c_str()));
+    return known ? known->xhm() : hall;
   } catch (const std::exception&) {
-    return std::nullopt;
+    return hall;
   }
 }
 
-std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellNumbers>& cell) {
-  const gemmi::SpaceGroup* const group = number > 0 ? gemmi::find_spacegroup_by_number(number)
-                                                    : nullptr;
-  // A trigonal group with a choice of axes: the cell tells.
-  if (group && group->ext == 'H') return symmetry_of_name(group->hm, cell);
-  return symmetry_of(group);
+std::optional<std::string> hall_symbol_of_group(const std::string& group) {
+  if (const gemmi::SpaceGroup* const known = gemmi::find_spacegroup_by_name(group))
+    return known->hall;
+  try {
+    static_cast<void>(gemmi::symops_from_hall(group.c_str()));
+    return group;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
 }
 
 bool same_rotations(const Symmetry& a, const Symmetry& b) {
@@ -113,13 +160,22 @@ std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
     throw InputError(
         file.path, 0,
         file.negative > 0 ? "holds no intensity that is not negative" : "holds no reflections");
+  note_negative_amplitudes(std::count_if(stated.begin(), stated.end(),
+                                         [](const StatedAmplitude& s) { return s.amplitude < 0; }),
+                           file);
   struct Image {
     MillerIndex hkl;
     bool is_stated;  ///< not only a mate of what is
     std::size_t from;
   };
   std::vector<Image> images;
-  images.reserve(2 * stated.size() * symmetry.rotations.size());
+  const std::size_t count = 2 * stated.size() * symmetry.rotations.size();
+  // Each image may be a reflection of its own.
+  check_memory_for(static_cast<double>(count) * (sizeof(Image) + sizeof(Reflection)), file.path,
+                   std::to_string(stated.size()) + " amplitudes, expanded by the " +
+                       std::to_string(symmetry.rotations.size()) + " operators of " +
+                       symmetry.name + ",");
+  images.reserve(count);
   for (std::size_t i = 0; i < stated.size(); ++i)
     for (const Symmetry::Rotation& rotation : symmetry.rotations) {
       const MillerIndex image = image_of(stated[i].hkl, rotation);
@@ -139,13 +195,20 @@ std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
     all.push_back({last.hkl, counts.amplitude});
     // Equivalents repeat what is counted here, at the index of the row itself.
     if (!last.is_stated || counts.hkl != last.hkl) continue;
-    bool repeated = false, contradicted = false;
+    bool repeated = false, contradicted = false, hands_differ = false;
     for (std::size_t i = begin; i < end; ++i) {
       const StatedAmplitude& other = stated[images[i].from];
-      if (!images[i].is_stated || other.row == counts.row) continue;
+      if (!images[i].is_stated) continue;
+      const bool differs = other.amplitude != counts.amplitude;
+      if (other.row == counts.row) {
+        // Both hands of a row are equivalent here, so that the reflection is centric.
+        hands_differ = hands_differ || differs;
+        continue;
+      }
       repeated = true;
-      contradicted = contradicted || other.amplitude != counts.amplitude;
+      contradicted = contradicted || differs;
     }
+    if (hands_differ && file.hands_differ++ == 0) file.first_differing_hands = counts.hkl;
     if (contradicted && file.contradicting == 0) file.first_contradiction = counts.hkl;
     file.repeated += repeated;
     file.contradicting += contradicted;

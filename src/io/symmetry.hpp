@@ -30,9 +30,22 @@ Symmetry symmetry_of_operations(const std::vector<std::string>& operations);
 /// group from the rhombohedral one where the name does not.
 std::optional<Symmetry> symmetry_of_name(const std::string& hermann_mauguin,
                                          const std::optional<CellNumbers>& cell);
-std::optional<Symmetry> symmetry_of_hall_symbol(const std::string& hall);
+/// The Hermann-Mauguin symbol; where the setting has none, the Hall symbol itself.
+std::string group_name_of_hall_symbol(const std::string& hall);
+/// Of a Hermann-Mauguin symbol, or of a Hall symbol that no such one is written as.  Empty where it
+/// is neither.
+std::optional<std::string> hall_symbol_of_group(const std::string& group);
 /// As CCP4 counts: 1 to 230 in the usual settings, others with thousands before them.
 std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellNumbers>& cell);
+
+/// What a group is called that has no symbol.
+std::string name_without_symbol(std::size_t operators);
+
+/// Throws InputError where there are fewer bytes than `what` takes: "WHAT take about 20 GB...".
+void check_memory_for(double bytes, const std::string& path, const std::string& what);
+
+/// Says in the remarks that amplitudes of this number are negative; 0: nothing.
+void note_negative_amplitudes(long count, ReflectionFile& file);
 
 /// Whether both make the same indices equivalent.
 bool same_rotations(const Symmetry& a, const Symmetry& b);
@@ -46,7 +59,8 @@ struct StatedAmplitude {
 
 /// Every equivalent of what is stated, each (h,k,l) once.  Of rows that state the same index the
 /// last one counts; a Friedel mate takes the amplitude of the other where no row states its own.
-/// Counts repeated rows in `file`.  Throws InputError where nothing is stated.
+/// Counts repeated rows in `file`.  Throws InputError where nothing is stated, and where the
+/// equivalents do not fit into memory.
 std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
                                      const Symmetry& symmetry, ReflectionFile& file);
 

@@ -5,6 +5,7 @@
 #include <cmath>  // for std::isfinite
 #include <cstdint>
 
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
@@ -119,14 +120,6 @@ double finite_number(const std::string& path, long line, const std::string& name
   if (!value || !std::isfinite(*value))
     throw InputError(path, line, name + " is no finite number: " + in_quotes(word));
   return *value;
-}
-
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t most = 60;
-  std::string result(1, '"');
-  for (const char c : text.substr(0, most))
-    result += c == '\t' ? ' ' : c >= ' ' && c <= '~' ? c : '?';
-  return result + (text.size() > most ? "...\"" : "\"");
 }
 
 }  // namespace nablabragg::io

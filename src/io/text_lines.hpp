@@ -8,7 +8,6 @@
 #include <string_view>
 #include <utility>  // for std::move
 #include "io/input_bytes.hpp"
-#include "io/quotes.hpp"
 
 namespace nablabragg::io {
 

@@ -81,10 +81,11 @@ namespace detail {
 template <class Real>
 void set_size(const BasicDetector<Real>& detector, BasicPanel<Real>& panel) {
   using std::ceil;
-  const auto edge = [&](int pixels, const Real& size_mm, int& count, Real& size) {
+  const auto edge = [&](int pixels, const Real& size_mm, const Real& pixel, int& count,
+                        Real& size) {
     size = units::metres_from_mm(size_mm);
-    if (pixels != 0) size = panel.pixel * Real(pixels);
-    const Real whole = ceil(size / panel.pixel - Real(0.5));
+    if (pixels != 0) size = pixel * Real(pixels);
+    const Real whole = ceil(size / pixel - Real(0.5));
     if (!(whole < Real(std::numeric_limits<int>::max())))
       throw UsageError(
           "the detector has more pixels along an edge than can be counted; "
@@ -95,8 +96,10 @@ void set_size(const BasicDetector<Real>& detector, BasicPanel<Real>& panel) {
           "-pixel");
     count = static_cast<int>(value_of(whole));
   };
-  edge(detector.fast_pixels, detector.fast_size_mm, panel.fast_pixels, panel.fast_size);
-  edge(detector.slow_pixels, detector.slow_size_mm, panel.slow_pixels, panel.slow_size);
+  edge(detector.fast_pixels, detector.fast_size_mm, panel.pixel, panel.fast_pixels,
+       panel.fast_size);
+  edge(detector.slow_pixels, detector.slow_size_mm, panel.slow_pixel, panel.slow_pixels,
+       panel.slow_size);
 }
 
 /// (Xbeam, Ybeam) when nobody says: the middle, or nanoBragg's up to a pixel off it.
@@ -238,6 +241,82 @@ Vec3<Real> swung_origin(const Vec3<Real>& origin, const BasicPanel<Real>& panel,
          dot(from_corner, panel.slow) * swung(panel.slow);
 }
 
+/// Turns a panel by three angles [rad] about the axes of a frame, through a point, then shifts it
+/// along these axes [m].
+template <class Real>
+struct Motion {
+  Vec3<Real> about, fast, slow, normal;  ///< the frame; normal is fast x slow
+  Vec3<Real> shift, angles;
+
+  Vec3<Real> turned(const Vec3<Real>& v) const {
+    const Vec3<Real> in_frame = physics::rotate(
+        Vec3<Real>{dot(v, fast), dot(v, slow), dot(v, normal)}, angles);
+    return in_frame.x * fast + in_frame.y * slow + in_frame.z * normal;
+  }
+  void move(BasicPanel<Real>& panel) const {
+    panel.origin = about + turned(panel.origin - about) + shift.x * fast + shift.y * slow +
+                   shift.z * normal;
+    panel.fast = turned(panel.fast);
+    panel.slow = turned(panel.slow);
+    panel.normal = turned(panel.normal);
+  }
+};
+
+/// The frame of two axes, the second of them made normal to the first.
+template <class Real>
+Motion<Real> motion_in(const Vec3<Real>& about, const Vec3<Real>& fast_axis,
+                       const Vec3<Real>& slow_axis, const Vec3<Real>& shift_mm,
+                       const Vec3<Real>& angles_deg) {
+  Motion<Real> m;
+  m.about = about;
+  m.fast = unit(fast_axis);
+  m.normal = unit(cross(m.fast, slow_axis));
+  m.slow = cross(m.normal, m.fast);
+  m.shift = {units::metres_from_mm(shift_mm.x), units::metres_from_mm(shift_mm.y),
+             units::metres_from_mm(shift_mm.z)};
+  m.angles = {units::radians_from_degrees(angles_deg.x), units::radians_from_degrees(angles_deg.y),
+              units::radians_from_degrees(angles_deg.z)};
+  return m;
+}
+
+/// The group of that name.  Throws UsageError where there is none.
+template <class Real>
+const BasicDetectorGroup<Real>& group_named(const BasicExperiment<Real>& e,
+                                            const std::string& name) {
+  for (const auto& group : e.detector_groups)
+    if (group.name == name) return group;
+  std::string names;
+  for (const auto& group : e.detector_groups)
+    names.append(names.empty() ? "" : ", ").append(group.name);
+  throw UsageError("there is no group '" + name + "' of panels; " +
+                   (names.empty() ? "the experiment has none" : "there are " + names));
+}
+
+/// By itself, with its group, with the group of that...
+template <class Real>
+void move_panel(const BasicExperiment<Real>& e, const BasicDetector<Real>& d,
+                BasicPanel<Real>& panel) {
+  if (d.shift_mm || d.turn_deg) {
+    const Vec3<Real> middle = panel.origin + (panel.fast_size / 2.0) * panel.fast +
+                              (panel.slow_size / 2.0) * panel.slow;
+    motion_in(middle, panel.fast, panel.slow, d.shift_mm.value_or(Vec3<Real>{}),
+              d.turn_deg.value_or(Vec3<Real>{}))
+        .move(panel);
+  }
+  std::size_t left = e.detector_groups.size();
+  for (std::string name = d.group; !name.empty();) {
+    const auto& group = group_named(e, name);
+    if (left-- == 0)
+      throw UsageError("the group '" + name + "' of panels is in a group that is in it");
+    const Vec3<Real> about{units::metres_from_mm(group.origin_mm.x),
+                           units::metres_from_mm(group.origin_mm.y),
+                           units::metres_from_mm(group.origin_mm.z)};
+    motion_in(about, group.fast_axis, group.slow_axis, group.shift_mm, group.rotation_deg)
+        .move(panel);
+    name = group.parent;
+  }
+}
+
 /// What image headers say of the panel where it now is.
 template <class Real>
 void describe_placed(const Quirks& quirks, const Real& ratio, BasicPanel<Real>& panel) {
@@ -249,7 +328,7 @@ void describe_placed(const Quirks& quirks, const Real& ratio, BasicPanel<Real>& 
   panel.beam_fast = dot(panel.fast, spot);
   panel.beam_slow = dot(panel.slow, spot);
   panel.org_x = panel.near_fast / panel.pixel + Real(0.5);
-  panel.org_y = panel.near_slow / panel.pixel + Real(0.5);
+  panel.org_y = panel.near_slow / panel.slow_pixel + Real(0.5);
   if (!quirks.beam_centre_needs_pivot) {
     const auto named = named_of_panel_point(panel.convention,
                                             PanelPoint<Real>{panel.beam_fast, panel.beam_slow},
@@ -280,6 +359,7 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e, const BasicDetector
   BasicPanel<Real> panel;
   panel.convention = d.convention;
   panel.pixel = units::metres_from_mm(d.pixel_mm);
+  panel.slow_pixel = d.slow_pixel_mm ? units::metres_from_mm(*d.slow_pixel_mm) : panel.pixel;
   detail::set_size(d, panel);
   detail::set_axes(e, d, panel);
   detail::set_normal(d, quirks.custom_normal_kept, panel);
@@ -329,6 +409,7 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e, const BasicDetector
   if (!origin_given && panel.pivot == Pivot::beam)
     panel.origin = -panel.beam_fast * panel.fast - panel.beam_slow * panel.slow +
                    panel.distance * panel.beam;
+  detail::move_panel(e, d, panel);
   if (!quirks.custom_normal_kept && dot(panel.origin, panel.normal) < Real(0))
     panel.normal = -panel.normal;
 

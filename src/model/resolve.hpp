@@ -60,6 +60,13 @@ void check(const BasicExperiment<Real>& e) {
   positive(e.beam.wavelength_A, "the wavelength (-lambda, -energy)");
   const auto check_panel = [&](const BasicDetector<Real>& d) {
     positive(d.pixel_mm, "the pixel size (-pixel)");
+    if (d.slow_pixel_mm) {
+      positive(*d.slow_pixel_mm, "the pixel size along slow");
+      if (d.curved || d.point_pixel)
+        throw UsageError(
+            "pixels that are not square are for flat panels; leave out -curved_det and "
+            "-point_pixel, or the pixel size along slow");
+    }
     if (d.close_distance_mm)
       positive(*d.close_distance_mm, "the detector distance (-close_distance)");
     else if (!d.origin_m)
@@ -433,7 +440,8 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     const bool met = panel.distance > Real(0) && panel.distance < 10.0 * panel.close_distance;
     const Real reach = quirks.ratio_without_two_theta || met ? panel.distance
                                                              : panel.close_distance;
-    return recommended_oversample(r.cells, axes_m, r.wavelength, reach, panel.pixel);
+    return recommended_oversample(r.cells, axes_m, r.wavelength, reach,
+                                  std::max(panel.pixel, panel.slow_pixel));
   };
   r.recommended_oversample = recommended(r.panel);
   for (const auto& further : r.more_panels)

@@ -5,6 +5,7 @@
 #pragma once
 #include <span>
 #include "model/crystal_axes.hpp"
+#include "model/value_of.hpp"
 #include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
 #include "physics/rotation.hpp"
@@ -51,6 +52,13 @@ BasicPlanFrame<Real> plan_frame(const Quirks& quirks, const BasicDetector<Real>&
   f.slow = p.slow;
   f.normal = p.normal;
   f.pixel = p.pixel;
+  f.area = p.pixel * p.slow_pixel;
+  if (d.slow_pixel_mm) {
+    const Real edge = p.slow_pixel / p.pixel;
+    using model::value_of;
+    f.slow_edge = value_of(edge);
+    f.slow = edge * p.slow;
+  }
   f.subpixel = p.pixel / Real(oversample);
   f.close_distance = p.close_distance;
   if (d.curved)

@@ -32,8 +32,8 @@ enum class Curvature {
 };
 
 enum class SolidAngle {
-  oblique,  ///< pixel^2 close / R^3
-  facing,   ///< pixel^2 / R^2
+  oblique,  ///< area close / R^3
+  facing,   ///< area / R^2
   per_area  ///< 1 / R^2
 };
 
@@ -46,10 +46,15 @@ enum class OutOfRange {
 template <class Real>
 struct BasicPlanFrame {
   int fast_pixels = 0, slow_pixels = 0;
-  Vec3<Real> origin, fast, slow, normal;  ///< corner of pixel (0,0) [m]; unit vectors
-  Real pixel{0};                          ///< [m]
-  Real subpixel{0};                       ///< pixel / oversample [m]
-  Real close_distance{0};                 ///< [m], as it enters the solid angle
+  Vec3<Real> origin;        ///< corner of pixel (0,0) [m]
+  Vec3<Real> fast, normal;  ///< unit vectors
+  Vec3<Real> slow;          ///< of the length slow_edge
+  Real pixel{0};            ///< edge along fast [m]
+  double slow_edge = 1;    ///< that along slow over it: what is `pixel` along fast is as many times
+                           ///< `slow` along slow
+  Real area{0};            ///< of a pixel [m^2]
+  Real subpixel{0};        ///< pixel / oversample [m]
+  Real close_distance{0};  ///< [m], as it enters the solid angle
   Curvature curvature = Curvature::flat;
   Vec3<Real> beam;           ///< the rest serves the curved detector only
   Real curvature_radius{0};  ///< [m]

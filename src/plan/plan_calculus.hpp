@@ -20,7 +20,7 @@ NABLA_INLINE void for_each_number_of_panel(F&& f, Panels&... p) {
   for_each_component(f, p.frame.fast...);
   for_each_component(f, p.frame.slow...);
   for_each_component(f, p.frame.normal...);
-  f(p.frame.pixel...);
+  f(p.frame.area...);
   f(p.frame.subpixel...);
   f(p.frame.close_distance...);
   for_each_component(f, p.frame.beam...);

@@ -9,11 +9,54 @@
 
 namespace nablabragg::python {
 
+namespace {
+
+/// (panel, slow, fast) of each pixel that a bool array of the image's shape holds True for.
+py::object indices_of(const py::array& chosen, const Resolved& resolved) {
+  const py::module_ numpy = py::module_::import("numpy");
+  if (chosen.ndim() != 1) return numpy.attr("argwhere")(chosen);
+  // Panels of different sizes
+  const auto keep = py::array_t<bool, py::array::c_style | py::array::forcecast>(chosen);
+  std::vector<std::int64_t> rows;
+  const bool* next = keep.data();
+  const auto add = [&](std::int64_t number, const Panel& panel) {
+    for (int slow = 0; slow < panel.slow_pixels; ++slow)
+      for (int fast = 0; fast < panel.fast_pixels; ++fast)
+        if (*next++) rows.insert(rows.end(), {number, slow, fast});
+  };
+  std::int64_t number = 0;
+  add(number, resolved.panel);
+  for (const ResolvedPanel& further : resolved.more_panels) add(++number, further.panel);
+  const auto count = static_cast<py::ssize_t>(rows.size() / 3);
+  return array_from(std::move(rows), {count, 3});
+}
+
+}  // namespace
+
+std::vector<py::ssize_t> image_shape(const Resolved& resolved) {
+  const Panel& first = resolved.panel;
+  if (resolved.more_panels.empty()) return {first.slow_pixels, first.fast_pixels};
+  bool alike = true;
+  std::size_t pixels = PanelExtent{first.fast_pixels, first.slow_pixels}.pixels();
+  for (const auto& [panel, sensor, roi] : resolved.more_panels) {
+    alike &= panel.fast_pixels == first.fast_pixels && panel.slow_pixels == first.slow_pixels;
+    pixels += PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
+  }
+  if (!alike) return {static_cast<py::ssize_t>(pixels)};
+  return {static_cast<py::ssize_t>(resolved.more_panels.size() + 1), first.slow_pixels,
+          first.fast_pixels};
+}
+
 std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& experiment) {
   const py::module_ numpy = py::module_::import("numpy");
-  const char* const needs =
-      "pixels needs whole numbers of shape (n, 2), (slow, fast) in each row, or a "
-      "bool array (slow, fast)";
+  const bool several = !experiment.more_panels.empty();
+  const char* const
+      needs = several
+                  ? "pixels needs whole numbers of shape (n, 3), (panel, slow, fast) in each row, "
+                    "or a bool "
+                    "array of the image's shape"
+                  : "pixels needs whole numbers of shape (n, 2), (slow, fast) in each row, or a "
+                    "bool array (slow, fast)";
   py::array given;
   try {
     given = numpy.attr("asarray")(pixels);
@@ -22,16 +65,16 @@ std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& ex
     throw UsageError(std::string(needs) + ", not " + described(pixels));
   }
   if (given.dtype().kind() == 'b') {
-    const Panel panel = resolve(experiment).panel;
-    const py::object shape = py::make_tuple(panel.slow_pixels, panel.fast_pixels);
+    const Resolved resolved = resolve(experiment);
+    const py::object shape = py::tuple(py::cast(image_shape(resolved)));
     if (!py::tuple(given.attr("shape")).equal(shape))
       throw UsageError("pixels as a bool array needs the shape of the image, " +
                        std::string(py::str(shape)) + ", not " +
                        std::string(py::str(given.attr("shape"))));
-    given = numpy.attr("argwhere")(given);
+    given = indices_of(given, resolved);
   }
   const bool whole = given.dtype().kind() == 'i' || given.dtype().kind() == 'u';
-  if (!whole || given.ndim() != 2 || given.shape(1) != 2)
+  if (!whole || given.ndim() != 2 || given.shape(1) != (several ? 3 : 2))
     throw UsageError(std::string(needs) + ", not " + described(pixels));
   using Rows = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
   const Rows rows(given);
@@ -44,7 +87,8 @@ std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& ex
   std::vector<PixelIndex> list(static_cast<std::size_t>(rows.shape(0)));
   for (std::size_t i = 0; i < list.size(); ++i) {
     const auto row = static_cast<py::ssize_t>(i);
-    list[i] = {.fast = index(row, 1), .slow = index(row, 0)};
+    list[i] = several ? PixelIndex{index(row, 2), index(row, 1), index(row, 0)}
+                      : PixelIndex{index(row, 1), index(row, 0), 0};
   }
   return list;
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 #include <vector>
+#include "nablabragg/resolved.hpp"
 #include "nablabragg/simulate.hpp"
 
 namespace nablabragg::python {
@@ -21,8 +22,12 @@ py::array_t<Number> array_from(std::vector<Number>&& values,
   return py::array_t<Number>(shape, data, owner);
 }
 
-/// Of an integer array (n, 2) of (slow, fast), or a bool array of the image's shape.  Throws
-/// UsageError.
+/// Of an image: (slow, fast) of one panel, (panels, slow, fast) of several of one size, (pixels,)
+/// of others, panel by panel.
+std::vector<py::ssize_t> image_shape(const Resolved& resolved);
+
+/// Of an integer array (n, 2) of (slow, fast), or (n, 3) of (panel, slow, fast), or a bool array of
+/// the image's shape.  Throws UsageError.
 std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& experiment);
 
 }  // namespace nablabragg::python

@@ -14,6 +14,25 @@ namespace {
 /// Of its numbers, as numpy calls it: 'f', 'i', 'b', 'c'...
 char kind_of(const py::array& array) { return array.dtype().kind(); }
 
+/// Whether a number, array or tensor is of such numbers: "bool", "complex".
+bool has_dtype(py::handle x, std::string_view word) {
+  return py::hasattr(x, "dtype") &&
+         std::string(py::str(x.attr("dtype"))).find(word) != std::string::npos;
+}
+
+bool is_bool(py::handle x) { return PyBool_Check(x.ptr()) || has_dtype(x, "bool"); }
+
+/// Whether a value, or something in a list of them, is a truth, which numpy would take for 0 or 1.
+bool holds_bool(py::handle x) {
+  if (PyBool_Check(x.ptr())) return true;
+  if (PyList_Check(x.ptr()) || PyTuple_Check(x.ptr())) {
+    const auto items = py::reinterpret_borrow<py::sequence>(x);
+    return std::any_of(items.begin(), items.end(),
+                       [](py::handle item) { return holds_bool(item); });
+  }
+  return !PyFloat_CheckExact(x.ptr()) && !PyLong_CheckExact(x.ptr()) && is_bool(x);
+}
+
 }  // namespace
 
 std::string described(py::handle value) {
@@ -33,30 +52,40 @@ void fail(const std::string& what_needs, const std::string& kind, py::handle got
   throw py::type_error(what_needs + ' ' + kind + ", not " + described(got));
 }
 
-Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind_of_it) {
+namespace {
+
+/// What numpy makes of a value, without a loss.
+py::array given_array(py::handle value, const std::string& what_needs,
+                      const std::string& kind_of_it) {
   // numpy would take what is behind the gaps for numbers.
   if (py::hasattr(value, "filled") && py::hasattr(value, "mask"))
     throw py::type_error(what_needs +
                          " an array without gaps, not a masked one; fill them first: "
                          "array.filled(number)");
-  py::array given;
   try {
-    given = py::module_::import("numpy").attr("asarray")(value);
+    return py::module_::import("numpy").attr("asarray")(value);
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;
     fail(what_needs, kind_of_it, value);
   }
+}
+
+}  // namespace
+
+Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind_of_it) {
+  const py::array given = given_array(value, what_needs, kind_of_it);
   const char kind = kind_of(given);
+  if (kind == 'b' || holds_bool(value)) fail(what_needs, kind_of_it, value);
   if (kind == 'c')
     throw py::type_error(what_needs +
                          " real numbers, not complex ones; numpy.abs() gives their "
                          "amplitudes");
-  if (std::string_view("biufO").find(kind) == std::string_view::npos)
+  if (std::string_view("iufO").find(kind) == std::string_view::npos)
     fail(what_needs, kind_of_it, value);
   // numpy makes NaN of None, and numbers of text.
   if (kind == 'O')
     for (const py::handle item : py::object(given.attr("ravel")()))
-      if (!PyNumber_Check(item.ptr())) fail(what_needs, kind_of_it, value);
+      if (!PyNumber_Check(item.ptr()) || is_bool(item)) fail(what_needs, kind_of_it, value);
   auto array = Doubles::ensure(given);
   if (!array) {
     PyErr_Clear();
@@ -90,10 +119,9 @@ double Convert<double>::from(py::handle x, const char* field) {
   if (py::isinstance<py::str>(x) && text_of(x) == "inf")
     return std::numeric_limits<double>::infinity();  // as JSON has it
   // float() of a complex number of numpy's leaves its imaginary part out.
-  const bool is_complex = py::hasattr(x, "dtype") && py::hasattr(x.attr("dtype"), "kind") &&
-                          py::object(x.attr("dtype").attr("kind")).equal(py::str("c"));
-  const double value = is_complex ? 0 : PyFloat_AsDouble(x.ptr());
-  if (is_complex || PyErr_Occurred()) {
+  const bool is_number = !is_bool(x) && !has_dtype(x, "complex");
+  const double value = is_number ? PyFloat_AsDouble(x.ptr()) : 0;
+  if (!is_number || PyErr_Occurred()) {
     PyErr_Clear();
     fail(needs(field), "a number", x);
   }
@@ -101,6 +129,7 @@ double Convert<double>::from(py::handle x, const char* field) {
 }
 
 std::int64_t Convert<std::int64_t>::from(py::handle x, const char* field) {
+  if (is_bool(x)) fail(needs(field), "a whole number", x);
   const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(x.ptr()));
   const long long value = index ? PyLong_AsLongLong(index.ptr()) : -1;
   if (PyErr_Occurred()) {
@@ -118,9 +147,11 @@ int Convert<int>::from(py::handle x, const char* field) {
 }
 
 bool Convert<bool>::from(py::handle x, const char* field) {
-  if (PyBool_Check(x.ptr())) return x.ptr() == Py_True;
-  if (py::isinstance(x, py::module_::import("numpy").attr("bool_")))
-    return PyObject_IsTrue(x.ptr()) == 1;
+  if (is_bool(x)) {
+    const int truth = PyObject_IsTrue(x.ptr());
+    if (truth >= 0) return truth == 1;
+    PyErr_Clear();  // of an array, which has many
+  }
   // A text such as "False" has a truth as well, and it is the other one.
   const auto whole = py::reinterpret_steal<py::object>(PyNumber_Index(x.ptr()));
   if (!whole) PyErr_Clear();
@@ -231,8 +262,7 @@ std::shared_ptr<const Mask> Convert<std::shared_ptr<const Mask>>::from(py::handl
                                                                        const char* field) {
   if (x.is_none()) return nullptr;
   const std::string kind = "a bool array of two axes, slow x fast";
-  array_of(x, needs(field), kind);  // numbers
-  const py::array given = py::module_::import("numpy").attr("asarray")(x);
+  const py::array given = given_array(x, needs(field), kind);
   // What a float means here is not for us to say: 0.5, NaN.
   if (given.ndim() != 2 || std::string_view("biu").find(kind_of(given)) == std::string_view::npos)
     fail(needs(field), kind, x);
@@ -286,10 +316,11 @@ void check_amplitudes(const StructureFactorGrid& grid) {
   const auto wrong = std::find_if(values.begin(), values.end(),
                                   [](double F) { return !std::isfinite(F); });
   if (wrong == values.end()) return;
-  auto offset = static_cast<int>(wrong - values.begin());
+  // More entries than an int counts.
+  std::ptrdiff_t offset = wrong - values.begin();
   MillerIndex hkl = grid.min();
   for (int axis = 2; axis >= 0; --axis) {
-    hkl[static_cast<std::size_t>(axis)] += offset % grid.extent(axis);
+    hkl[static_cast<std::size_t>(axis)] += static_cast<int>(offset % grid.extent(axis));
     offset /= grid.extent(axis);
   }
   check_amplitude(*wrong, hkl);

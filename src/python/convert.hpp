@@ -31,7 +31,7 @@ std::string described(py::handle value);
 inline std::string needs(const char* field) { return std::string(field) + " needs"; }
 
 /// A float64 array of anything that numpy takes for an array of real numbers, without losing
-/// anything: complex numbers, text and gaps of masked arrays are a py::type_error.
+/// anything: complex numbers, truths, text and gaps of masked arrays are a py::type_error.
 Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind);
 
 /// Throws py::type_error for anything else.
@@ -73,6 +73,7 @@ struct Convert<std::int64_t> {
 
 template <>
 struct Convert<std::string> {
+  static py::object to(const std::string& x) { return py::str(x); }
   static std::string from(py::handle x, const char* field);
 };
 
@@ -151,7 +152,9 @@ struct Convert<std::pair<T, T>> {
     return py::make_tuple(Convert<T>::to(p.first), Convert<T>::to(p.second));
   }
   static std::pair<T, T> from(py::handle x, const char* field) {
-    if (!py::isinstance<py::sequence>(x) && !py::isinstance<py::array>(x)) {
+    const bool is_array = py::isinstance<py::array>(x);
+    if (is_array ? py::reinterpret_borrow<py::array>(x).ndim() == 0
+                 : !py::isinstance<py::sequence>(x)) {
       const T both = Convert<T>::from(x, field);
       return {both, both};
     }
@@ -209,6 +212,8 @@ struct Convert<Quirks> {
 inline const char* class_name(const Crystal*) { return "Crystal"; }
 inline const char* class_name(const Beam*) { return "Beam"; }
 inline const char* class_name(const Detector*) { return "Detector"; }
+inline const char* class_name(const FurtherPanel*) { return "FurtherPanel"; }
+inline const char* class_name(const DetectorGroup*) { return "DetectorGroup"; }
 inline const char* class_name(const Scan*) { return "Scan"; }
 inline const char* class_name(const Sampling*) { return "Sampling"; }
 
@@ -223,6 +228,22 @@ struct Convert<Part> {
   }
 };
 
+/// Lists of parts: tuples.
+template <class Part>
+requires requires { class_name(static_cast<const Part*>(nullptr)); }
+struct Convert<std::vector<Part>> {
+  static py::object to(const std::vector<Part>& parts) { return py::tuple(py::cast(parts)); }
+  static std::vector<Part> from(py::handle x, const char* field) {
+    std::vector<Part> parts;
+    if (x.is_none()) return parts;
+    if (!py::isinstance<py::sequence>(x) || py::isinstance<py::str>(x))
+      fail(needs(field), "a list of " + std::string(class_name(static_cast<const Part*>(nullptr))),
+           x);
+    for (const py::handle item : x) parts.push_back(Convert<Part>::from(item, field));
+    return parts;
+  }
+};
+
 /// A number is default_F, without a table.
 template <>
 struct Convert<StructureFactors> {
@@ -230,7 +251,9 @@ struct Convert<StructureFactors> {
   static StructureFactors from(py::handle x, const char* field) {
     if (py::isinstance<StructureFactors>(x)) return x.cast<StructureFactors>();
     if (!PyNumber_Check(x.ptr())) fail(needs(field), "StructureFactors or a number", x);
-    return {nullptr, Convert<double>::from(x, field)};
+    StructureFactors factors;
+    factors.default_F = Convert<double>::from(x, field);
+    return factors;
   }
 };
 

@@ -18,6 +18,7 @@
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/resolved.hpp"
+#include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/fields.hpp"
 #include "python/interruptible.hpp"
@@ -77,9 +78,6 @@ void assign(StructureFactors& factors, const py::kwargs& keywords, const char* n
   if (rest.contains("F") && !rest["F"].is_none()) {
     const py::object given_F = rest["F"];
     const Doubles values = array_of(given_F, "F needs", "an array of three axes, h x k x l");
-    if (py::hasattr(given_F, "dtype") &&
-        py::object(given_F.attr("dtype")).equal(py::dtype::of<bool>()))
-      fail("F needs", "amplitudes", given_F);
     MillerIndex min{};
     if (rest.contains("min") && !rest["min"].is_none()) {
       const auto given = numbers(rest["min"], 3, "min");
@@ -109,27 +107,67 @@ void assign(StructureFactors& factors, const py::kwargs& keywords, const char* n
   set_fields(factors, rest, name);
 }
 
+}  // namespace
+
+void check_statements(const Experiment& experiment) {
+  for (const description::Doubt& doubt : description::doubts_of(experiment)) {
+    if (doubt.refused && !experiment.quirks.implausible_numbers) throw UsageError(doubt.problem);
+    warn(doubt.problem);
+  }
+}
+
+void drop_stated_cell(Experiment& experiment) {
+  const std::optional<UnitCell>& stated = experiment.structure_factors.stated_cell;
+  if (!stated) return;
+  const auto doubt = description::doubt_of_data(*stated, description::cell_of(experiment),
+                                                "it is now");
+  if (!doubt || !doubt->refused) return;
+  warn("the structure factors are " + doubt->problem + "; stated_cell is None from here on");
+  experiment.structure_factors.stated_cell.reset();
+}
+
+namespace {
+
+/// What nothing else states is that of the structure factors, as in the program.
+void use_stated_cell(Experiment& experiment) {
+  const std::optional<UnitCell>& stated = experiment.structure_factors.stated_cell;
+  if (!stated || experiment.crystal.cell || experiment.crystal.mosflm_matrix) return;
+  if (!description::is_plausible(*stated))
+    throw UsageError("the structure factors say that their cell is " +
+                     description::text_of(*stated) +
+                     ", which no crystal has; give Crystal(cell=...)");
+  experiment.crystal.cell = stated;
+  warn("the cell of the structure factors is taken, " + description::text_of(*stated) +
+       "; Crystal(cell=...) gives another");
+}
+
 /// As resolve() and the program do, but when the experiment is made, not when it is simulated.
 void check(const Experiment& experiment) {
   if (!experiment.structure_factors.grid && experiment.structure_factors.default_F == 0)
     throw UsageError(
         "there are no structure factors; give structure_factors=StructureFactors.read(FILE), or "
         "structure_factors=100 for the same amplitude everywhere");
-  if (!experiment.more_panels.empty())
-    throw UsageError("the experiment has " + std::to_string(experiment.more_panels.size() + 1) +
-                     " panels, and an image in Python is one: leave more_panels out, and make an "
-                     "experiment for each");
   resolve(experiment);
 }
 
+enum class Statements {
+  checked,
+  known  ///< of an experiment that was made before
+};
+
 template <class Part>
-Part make(const py::args& positional, const py::kwargs& keywords, const char* name) {
+Part make(const py::args& positional, const py::kwargs& keywords, const char* name,
+          Statements statements = Statements::checked) {
   if (!positional.empty())
     throw py::type_error(std::string(name) + " takes keywords: " + name + '(' +
                          fields_of<Part>().front().name + "=...)");
   Part part{};
   assign(part, keywords, name);
-  if constexpr (std::is_same_v<Part, Experiment>) check(part);
+  if constexpr (std::is_same_v<Part, Experiment>) {
+    use_stated_cell(part);
+    check(part);
+    if (statements == Statements::checked) check_statements(part);
+  }
   return part;
 }
 
@@ -182,7 +220,8 @@ py::class_<Part> bind_part(py::module_& module, const char* name, const char* su
   part.def("__repr__", [=](const Part& self) { return representation(self, name); });
   part.def(py::pickle([](const Part& self) { return values_of(self); },
                       [=](const py::dict& values) {
-                        return make<Part>({}, py::reinterpret_borrow<py::kwargs>(values), name);
+                        return make<Part>({}, py::reinterpret_borrow<py::kwargs>(values), name,
+                                          Statements::known);
                       }));
   if constexpr (!std::is_same_v<Part, Experiment>)
     part.def(
@@ -198,8 +237,19 @@ py::class_<Part> bind_part(py::module_& module, const char* name, const char* su
 }
 
 StructureFactors factors_of(std::shared_ptr<const StructureFactorGrid> grid, double default_F,
-                            const py::object& interpolation) {
-  return {std::move(grid), default_F, Convert<Interpolation>::from(interpolation, "interpolation")};
+                            const py::object& interpolation,
+                            const std::optional<io::CellNumbers>& cell = std::nullopt,
+                            double wavelength_A = 0) {
+  StructureFactors factors;
+  factors.grid = std::move(grid);
+  factors.default_F = default_F;
+  factors.interpolation = Convert<Interpolation>::from(interpolation, "interpolation");
+  if (cell) factors.stated_cell = description::unit_cell(*cell);
+  // What no X-ray has says nothing.
+  if (wavelength_A >= plausible::shortest_wavelength_A &&
+      wavelength_A <= plausible::longest_wavelength_A)
+    factors.stated_wavelength_A = wavelength_A;
+  return factors;
 }
 
 /// Warns of a cell that is a little off that of the file; throws InputError for another one.
@@ -207,15 +257,16 @@ void compare_cell(const py::object& given, const io::ReflectionFile& file) {
   if (given.is_none()) return;
   const UnitCell cell = Convert<UnitCell>::from(given, "cell");
   if (!file.cell) return;
-  const UnitCell held = description::unit_cell(*file.cell);
-  const double difference = description::cell_difference(cell, held);
-  const std::string problem = "is of the cell " + description::text_of(held) + ", and cell is " +
-                              description::text_of(cell);
-  if (difference > plausible::refused_difference)
+  const auto doubt = description::doubt_of_data(description::unit_cell(*file.cell), cell,
+                                                "cell is");
+  if (!doubt) return;
+  const std::string problem = "is " + doubt->problem;
+  if (doubt->refused)
     throw InputError(file.path, 0,
-                     problem + ", more than 5 % from it; for isomorphous data leave cell out");
-  if (difference > plausible::notable_difference)
-    warn(file.path + ": " + problem + ", more than 1 % from it");
+                     problem +
+                         "; for isomorphous data leave cell out and give the experiment "
+                         "structure_factors.replace(stated_cell=None)");
+  warn(file.path + ": " + problem);
 }
 
 /// What is taken from a list of reflections.
@@ -234,6 +285,7 @@ StructureFactors read_factors(const py::object& path, const py::object& column,
        wanted = Convert<std::string>::from(column, "column")](const auto&) {
         Table read;
         read.file = io::read_reflections(name, wanted);
+        refuse_doubtful(read.file);
         try {
           read.grid = std::make_shared<const StructureFactorGrid>(
               grid_of(read.file.reflections, fill, read.repeats));
@@ -246,7 +298,7 @@ StructureFactors read_factors(const py::object& path, const py::object& column,
   for (const std::string& notice : io::notices_of(table.file)) warn(notice);
   if (const std::string notice = notice_of(table.repeats); !notice.empty())
     warn(table.file.path + ": " + notice);
-  return factors_of(table.grid, fill, interpolation);
+  return factors_of(table.grid, fill, interpolation, table.file.cell, table.file.wavelength_A);
 }
 
 /// Whole numbers of shape (n, 3).
@@ -306,7 +358,7 @@ py::tuple calculate(const py::object& model, const py::object& dmin, const py::o
                           std::to_array(calculated.cell), calculated.notes);
       });
   for (const std::string& note : notes) warn(path_of(model) + ": " + note);
-  return py::make_tuple(factors_of(std::move(grid), fill, interpolation),
+  return py::make_tuple(factors_of(std::move(grid), fill, interpolation, cell),
                         py::tuple(py::cast(cell)));
 }
 
@@ -357,6 +409,7 @@ Experiment from_json(const py::object& text, const py::object& structure_factors
     grid = Convert<StructureFactors>::from(structure_factors, "structure_factors").grid;
   Experiment e = experiment_from_json(Convert<std::string>::from(text, "text"), grid);
   check(e);
+  check_statements(e);
   return e;
 }
 
@@ -372,7 +425,10 @@ void bind_description(py::module_& module) {
                                   "also take a number (the range), (range, steps) or a dict.");
   bind_part<Crystal>(module, "Crystal", "One crystal block and its mosaic domains.");
   bind_part<Beam>(module, "Beam", "The incident beam.");
-  bind_part<Detector>(module, "Detector", "A flat (or curved) panel of square pixels.");
+  bind_part<Detector>(module, "Detector", "A flat (or curved) panel of pixels.");
+  bind_part<FurtherPanel>(module, "FurtherPanel", "A panel in addition to the first.");
+  bind_part<DetectorGroup>(module, "DetectorGroup",
+                           "Panels that move together: a frame, and how it has moved from there.");
   bind_part<Scan>(module, "Scan", "The rotation about the spindle during the exposure.");
   bind_part<Sampling>(module, "Sampling", "Which pixels are computed, and how finely.");
 
@@ -390,17 +446,27 @@ void bind_description(py::module_& module) {
            "inside; of "
            "a table of structure factors only the box and a checksum.  Raises UsageError for NaN.")
       .def_property_readonly(
-          "shape",
+          "shape", [](const Experiment& e) { return py::tuple(py::cast(image_shape(resolve(e)))); },
+          "of the image: (slow, fast) of one panel, (panels, slow, fast) of several of one size,\n"
+          "(pixels,) of others, panel by panel")
+      .def_property_readonly(
+          "panel_shapes",
           [](const Experiment& e) {
             const Resolved resolved = resolve(e);
-            return py::make_tuple(resolved.panel.slow_pixels, resolved.panel.fast_pixels);
+            py::list shapes;
+            shapes.append(py::make_tuple(resolved.panel.slow_pixels, resolved.panel.fast_pixels));
+            for (const ResolvedPanel& further : resolved.more_panels)
+              shapes.append(py::make_tuple(further.panel.slow_pixels, further.panel.fast_pixels));
+            return py::tuple(shapes);
           },
-          "(slow, fast): pixels of the image")
+          "tuple of (slow, fast): pixels of each panel")
       .def_property_readonly(
           "warnings",
           [](const Experiment& e) {
             py::list lines;
             for (const std::string& line : resolve(e).warnings) lines.append(line);
+            for (const description::Doubt& doubt : description::doubts_of(e))
+              lines.append(doubt.problem);
             return py::tuple(lines);
           },
           "tuple of str: choices that were made for the user");

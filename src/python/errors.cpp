@@ -20,12 +20,23 @@ struct Exceptions {
   py::handle error, usage, input, output, cancelled, warning;
 } exceptions;
 
+/// Names of files may hold bytes that are no UTF-8.
+py::object text_of(const std::string& sentence) {
+  return py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+      sentence.data(), static_cast<Py_ssize_t>(sentence.size()), "backslashreplace"));
+}
+
+void set_error(const py::handle& type, const std::string& sentence) {
+  PyErr_SetObject(type.ptr(), text_of(sentence).ptr());
+}
+
 }  // namespace
 
 void warn(const std::string& sentence) {
   // Seen from the module's own Python function, which called: its caller's line.
   constexpr py::ssize_t callers_caller = 2;
-  if (PyErr_WarnEx(exceptions.warning.ptr(), sentence.c_str(), callers_caller) != 0)
+  if (PyErr_WarnFormat(exceptions.warning.ptr(), callers_caller, "%U", text_of(sentence).ptr()) !=
+      0)
     throw py::error_already_set();
 }
 
@@ -59,15 +70,15 @@ void bind_errors(py::module_& module) {
     try {
       if (thrown) std::rethrow_exception(thrown);
     } catch (const UsageError& error) {
-      PyErr_SetString(exceptions.usage.ptr(), error.what());
+      set_error(exceptions.usage, error.what());
     } catch (const InputError& error) {
-      PyErr_SetString(exceptions.input.ptr(), error.what());
+      set_error(exceptions.input, error.what());
     } catch (const OutputError& error) {
-      PyErr_SetString(exceptions.output.ptr(), error.what());
+      set_error(exceptions.output, error.what());
     } catch (const Cancelled&) {
-      PyErr_SetString(exceptions.cancelled.ptr(), "stopped before the image was complete");
+      set_error(exceptions.cancelled, "stopped before the image was complete");
     } catch (const Error& error) {
-      PyErr_SetString(exceptions.error.ptr(), error.what());
+      set_error(exceptions.error, error.what());
     }
   });
 }

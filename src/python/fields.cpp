@@ -11,6 +11,7 @@ std::string kind_of(Type<double>, const std::string& unit) { return "number" + u
 std::string kind_of(Type<int>, const std::string&) { return "int"; }
 std::string kind_of(Type<std::int64_t>, const std::string&) { return "int"; }
 std::string kind_of(Type<bool>, const std::string&) { return "bool"; }
+std::string kind_of(Type<std::string>, const std::string&) { return "str"; }
 std::string kind_of(Type<Vec3d>, const std::string& unit) { return "3 numbers" + unit; }
 std::string kind_of(Type<Mat3d>, const std::string&) { return "3 x 3 numbers"; }
 std::string kind_of(Type<UnitCell>, const std::string& unit) { return "6 numbers" + unit; }
@@ -54,6 +55,12 @@ std::string kind_of(Type<Part>, const std::string&) {
   return class_name(static_cast<const Part*>(nullptr));
 }
 
+template <class Part>
+requires requires { class_name(static_cast<const Part*>(nullptr)); }
+std::string kind_of(Type<std::vector<Part>>, const std::string&) {
+  return std::string("list of ") + class_name(static_cast<const Part*>(nullptr));
+}
+
 /// " [A A A deg deg deg]"
 std::string in_brackets(const description::Units& units) {
   std::string text;
@@ -65,13 +72,11 @@ std::string in_brackets(const description::Units& units) {
 template <class Part, class Row>
 void add(const Row& row, Fields<Part>& fields) {
   using Value = typename Row::Type;
-  // Python's images are arrays of one panel.
-  if constexpr (!std::is_same_v<Value, std::vector<FurtherPanel>>)
-    fields.push_back({row.name, kind_of(Type<Value>(), in_brackets(row.units)), row.help,
-                      [&row](const Part& part) { return Convert<Value>::to(row.get(part)); },
-                      [&row](Part& part, py::handle value) {
-                        row.set(part, Convert<Value>::from(value, row.name));
-                      }});
+  fields.push_back({row.name, kind_of(Type<Value>(), in_brackets(row.units)), row.help,
+                    [&row](const Part& part) { return Convert<Value>::to(row.get(part)); },
+                    [&row](Part& part, py::handle value) {
+                      row.set(part, Convert<Value>::from(value, row.name));
+                    }});
 }
 
 /// A table is an array and the indices of its first entry.
@@ -109,6 +114,8 @@ template const Fields<SampledRange<double>>& fields_of();
 template const Fields<Crystal>& fields_of();
 template const Fields<Beam>& fields_of();
 template const Fields<Detector>& fields_of();
+template const Fields<FurtherPanel>& fields_of();
+template const Fields<DetectorGroup>& fields_of();
 template const Fields<Scan>& fields_of();
 template const Fields<Sampling>& fields_of();
 template const Fields<StructureFactors>& fields_of();

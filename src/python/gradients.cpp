@@ -92,9 +92,12 @@ Experiment replace(const Experiment& experiment, const py::args& positional,
                         [&](const auto& field) { return name == field.name; });
   };
   // Whole parts first: a parameter named as well is one of theirs.
+  bool parts = false;
   for (const auto& [key, value] : keywords)
-    if (const auto field = field_named(text_of(key)); field != fields.end())
+    if (const auto field = field_named(text_of(key)); field != fields.end()) {
       field->set(changed, value);
+      parts = true;
+    }
   std::optional<SettledExperiment> settled;
   for (const auto& [key, value] : keywords) {
     const auto name = text_of(key);
@@ -109,6 +112,10 @@ Experiment replace(const Experiment& experiment, const py::args& positional,
     }
   }
   resolve(changed);
+  if (parts)
+    check_statements(changed);
+  else
+    drop_stated_cell(changed);
   return changed;
 }
 
@@ -121,8 +128,7 @@ struct Selection {
 Selection selection_of(const SettledExperiment& e, const py::object& pixels) {
   Selection selection;
   if (pixels.is_none()) {
-    const Panel& panel = e.resolved().panel;
-    selection.shape = {panel.slow_pixels, panel.fast_pixels};
+    selection.shape = image_shape(e.resolved());
   } else {
     selection.list = pixels_of(pixels, e.experiment());
     selection.shape = {static_cast<py::ssize_t>(selection.list->size())};

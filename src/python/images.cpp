@@ -1,4 +1,5 @@
 // simulate(), and pictures.
+#include "description/doubts.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/io.hpp"
@@ -24,16 +25,14 @@ py::array simulate_image(const Experiment& e, const ComputeOptions& options,
                       [&](const ComputeOptions& all) { pixels = photons(e, all); });
     warn_if_any(not_finite_warning(e, std::span<const double>(pixels)));
     warn_if_any(dark_warning(e, std::span<const double>(pixels)));
-    const auto panel = resolve(e).panel;
-    return array_from(std::move(pixels), {panel.slow_pixels, panel.fast_pixels});
+    return array_from(std::move(pixels), image_shape(resolve(e)));
   }
   Simulation simulation;
   run_interruptible(options, progress,
                     [&](const ComputeOptions& all) { simulation = simulate(e, all); });
   warn_if_any(simulation.not_finite);
   warn_if_any(simulation.dark);
-  Image& image = simulation.image;
-  return array_from(std::move(image.pixels), {image.slow_pixels, image.fast_pixels});
+  return array_from(std::move(simulation.image.pixels), image_shape(simulation.resolved));
 }
 
 py::array simulate_list(const Experiment& e, const ComputeOptions& options,
@@ -57,6 +56,9 @@ py::array simulate_pixels_or_image(const py::object& experiment, const py::dict&
   const Experiment& e = experiment_of(experiment);
   const ComputeOptions options = options_of(asked);
   const py::object pixels = asked["pixels"], progress = asked["progress"];
+  for (const auto& doubts :
+       {description::doubts_about(e), description::doubts_about(e, resolve(e))})
+    for (const std::string& sentence : doubts.unlikely) warn(sentence);
   if (pixels.is_none()) return simulate_image(e, options, progress);
   return simulate_list(e, options, pixels_of(pixels, e), progress);
 }

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
@@ -15,11 +16,19 @@ namespace nablabragg::python {
 namespace {
 
 io::ReflectionFile read_reflections(const py::object& path, const py::object& column) {
-  return result_apart([name = path_of(path), wanted = Convert<std::string>::from(column, "column")](
-                          const auto&) { return io::read_reflections(name, wanted); });
+  return result_apart(
+      [name = path_of(path), wanted = Convert<std::string>::from(column, "column")](const auto&) {
+        io::ReflectionFile file = io::read_reflections(name, wanted);
+        refuse_doubtful(file);
+        return file;
+      });
 }
 
 }  // namespace
+
+void refuse_doubtful(const io::ReflectionFile& file) {
+  if (!file.doubts.empty()) throw InputError(file.path, 0, file.doubts.front());
+}
 
 void bind_reflections(py::module_& module) {
   using File = io::ReflectionFile;
@@ -76,6 +85,8 @@ void bind_reflections(py::module_& module) {
       .def_readonly("repeated", &File::repeated,
                     "int: reflections of several rows, the last of which counts")
       .def_readonly("contradicting", &File::contradicting, "int: those of them whose rows disagree")
+      .def_readonly("hands_differ", &File::hands_differ,
+                    "int: centric reflections with an F(+) and another F(-), which counts")
       .def_property_readonly(
           "notices", [](const File& file) { return py::tuple(py::cast(io::notices_of(file))); },
           "strings: what else a user should know")

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 #include "nablabragg/image.hpp"
 #include "nablabragg/resolved.hpp"
 #include "readout/noise.hpp"  // for NanobraggPoisson, KeyedPoisson
@@ -22,17 +23,19 @@ class NoiseRows {
 
   /// The photons of a row's pixels in the region of interest, `pixels_of_a_row()` of them.  Only
   /// for rows that are in it.
-  void row(int slow, std::span<double> photons);
-  bool visits(int slow) const { return slow >= roi_.slow_min && slow <= roi_.slow_max; }
-  int first_pixel() const { return roi_.fast_min; }
-  std::size_t pixels_of_a_row() const {
-    const int pixels = roi_.fast_max - roi_.fast_min + 1;
+  void row(int slow, std::span<double> photons, std::size_t panel = 0);
+  bool visits(int slow, std::size_t panel = 0) const {
+    return slow >= rois_[panel].slow_min && slow <= rois_[panel].slow_max;
+  }
+  int first_pixel(std::size_t panel = 0) const { return rois_[panel].fast_min; }
+  std::size_t pixels_of_a_row(std::size_t panel = 0) const {
+    const int pixels = rois_[panel].fast_max - rois_[panel].fast_min + 1;
     return static_cast<std::size_t>(pixels);
   }
 
  private:
-  const Image& image_;
-  RegionOfInterest roi_;
+  std::vector<PanelImage> panels_;
+  std::vector<RegionOfInterest> rois_;
   bool one_stream_;
   NanobraggPoisson nanobragg_;
   KeyedPoisson keyed_;

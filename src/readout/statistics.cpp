@@ -155,7 +155,7 @@ Statistics image_statistics(const Plan& plan, const Image& image, bool count_mas
       return step * (double(pixel) * plan.oversample + plan.oversample - 1) + step / 2;
     };
     s.max_fast_m = last(s.max_fast);
-    s.max_slow_m = last(s.max_slow);
+    s.max_slow_m = panel.frame.slow_edge * last(s.max_slow);
   }
   return s;
 }

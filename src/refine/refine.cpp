@@ -56,7 +56,7 @@ PhotonImage photon_image(const Experiment& start, const Measurement& m) {
 /// The spots of the direct beam, h k l = 0 0 0, belong to the beam stop.
 void drop_direct_beam(const Resolved& resolved, std::vector<Spot>& spots) {
   const double fast = resolved.panel.beam_fast / resolved.panel.pixel - 0.5;
-  const double slow = resolved.panel.beam_slow / resolved.panel.pixel - 0.5;
+  const double slow = resolved.panel.beam_slow / resolved.panel.slow_pixel - 0.5;
   constexpr double radius_px = 10;
   std::erase_if(
       spots, [&](const Spot& s) { return std::hypot(s.fast - fast, s.slow - slow) < radius_px; });

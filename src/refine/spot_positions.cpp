@@ -25,7 +25,7 @@ SpotGeometry::SpotGeometry(const Resolved& resolved)
 
 Vec3d SpotGeometry::fractional_index(double fast, double slow) const {
   const Vec3d place = panel_.origin + ((fast + 0.5) * panel_.pixel) * panel_.fast +
-                      ((slow + 0.5) * panel_.pixel) * panel_.slow;
+                      ((slow + 0.5) * panel_.slow_pixel) * panel_.slow;
   return real_A_ * ((unit(place) - panel_.beam) / wavelength_A_);
 }
 
@@ -50,7 +50,7 @@ std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index) con
   const Vec3d on_panel = steps * scattered - panel_.origin;
   ExpectedSpot spot;
   spot.fast = dot(on_panel, panel_.fast) / panel_.pixel - 0.5;
-  spot.slow = dot(on_panel, panel_.slow) / panel_.pixel - 0.5;
+  spot.slow = dot(on_panel, panel_.slow) / panel_.slow_pixel - 0.5;
   spot.missed_by_rad = std::atan2(along, across_length) -
                        std::atan2(along_on_sphere, across_on_sphere);
   spot.reciprocal_per_A = std::sqrt(length2);

@@ -71,8 +71,16 @@ TEST_F(AcceptanceCli, AT_CLI_002_TheHeadersBeamCentresAreOneSpot) {
   for (const std::string& mode : {std::string(), corrected}) {
     run(small + "-Xbeam 1.2 -Ybeam 1.4 -intfile i.img" + mode);
     // MOSFLM: fast = Ybeam and slow = Xbeam, each half a pixel on
-    EXPECT_EQ(key("i.img", "BEAM_CENTER_X"), 1.2);
-    EXPECT_EQ(key("i.img", "BEAM_CENTER_Y"), 1.4);
+    if (mode == corrected) {
+      // Other programs read the former as DENZO does
+      EXPECT_EQ(key("i.img", "BEAM_CENTER_X"), 1.25);
+      EXPECT_EQ(key("i.img", "BEAM_CENTER_Y"), 1.45);
+      EXPECT_EQ(key("i.img", "CONVENTION_XBEAM"), 1.2);
+      EXPECT_EQ(key("i.img", "CONVENTION_YBEAM"), 1.4);
+    } else {
+      EXPECT_EQ(key("i.img", "BEAM_CENTER_X"), 1.2);
+      EXPECT_EQ(key("i.img", "BEAM_CENTER_Y"), 1.4);
+    }
     EXPECT_EQ(key("i.img", "MOSFLM_CENTER_X"), 1.2);
     EXPECT_EQ(key("i.img", "MOSFLM_CENTER_Y"), 1.4);
     EXPECT_EQ(key("i.img", "DENZO_X_BEAM"), 1.25);
@@ -108,8 +116,8 @@ TEST_F(AcceptanceCli, AT_CLI_003_PivotOverridesInCorrectedModeAndIsReportedAsIgn
 TEST_F(AcceptanceCli, AT_CLI_003_BothPivotsKeepWhatTheyTurnAbout) {
   const std::string turned = small + "-detector_rotx 5 -detector_roty 3 -intfile i.img" + corrected;
   run(turned + "-pivot beam -Xbeam 1.2 -Ybeam 1.4");
-  EXPECT_EQ(key("i.img", "BEAM_CENTER_X"), 1.2);
-  EXPECT_EQ(key("i.img", "BEAM_CENTER_Y"), 1.4);
+  EXPECT_EQ(key("i.img", "CONVENTION_XBEAM"), 1.2);
+  EXPECT_EQ(key("i.img", "CONVENTION_YBEAM"), 1.4);
   EXPECT_EQ(key("i.img", "DISTANCE"), 100);
   run(turned + "-pivot sample -ORGX 15 -ORGY 13 -close_distance 100");
   EXPECT_EQ(key("i.img", "XDS_ORGX"), 15);

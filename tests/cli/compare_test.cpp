@@ -180,6 +180,12 @@ TEST_F(Compare, ThatIsAskedForWronglyExitsWithOneAndRunsNothing) {
   EXPECT_TRUE(folder.names().empty());
 }
 
+TEST_F(Compare, KeepsImagesInFilesAndNotInWhatAProgramPrints) {
+  expect_sentence(run_self("", experiment + "-floatfile -"), 2,
+                  "-floatfile - would be mixed with what a program prints; give it a file");
+  EXPECT_FALSE(fs::exists(folder / "comparisons"));
+}
+
 TEST_F(Compare, RegionThatIsNotInTheImageIsAUsageError) {
   expect_sentence(run_self("--roi 0 32 0 5", experiment), usage, "32 x 32");
 }

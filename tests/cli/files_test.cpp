@@ -41,6 +41,12 @@ class OutputFiles : public testing::Test {
     return WEXITSTATUS(std::system(line.c_str()));
   }
 
+  /// The exit code of the program, whose standard output a pipe takes into the file "all".
+  int piped(const std::string& line) const {
+    shell("{ $NB " + line + "; echo $? > code; } | cat > all");
+    return std::stoi(folder.content("code"));
+  }
+
   void expect_refused(const std::string& line, const std::string& part) const {
     const std::vector<std::string> before = folder.names();
     const Outcome outcome = run(line);
@@ -97,10 +103,44 @@ TEST_F(OutputFiles, NeverDestroyEachOther) {
   EXPECT_EQ(shell("$NB " + corrected + "-default_F 10 -floatfile out > out 2> err"), 2);
   EXPECT_THAT(folder.content("err"), HasSubstr("-floatfile and standard output would both"));
   EXPECT_EQ(run(corrected + "-default_F 10 -floatfile /dev/null -intfile /dev/null").exit_code, 0);
-  EXPECT_EQ(shell("$NB " + corrected +
-                  "-default_F 10 -floatfile /dev/stdout -intfile /dev/stdout 2> err | wc -c > n"),
-            0);
-  EXPECT_EQ(std::stoi(folder.content("n")), 4 * 64 + 1024 + 2 * 64);
+}
+
+TEST_F(OutputFiles, AreNeverTwoInOneStreamWhateverItIsCalled) {
+  for (const std::string& mode : {corrected, compat + "-nonoise "})
+    for (const auto& [one, other] : {std::pair{"-", "-"},
+                                     {"-", "/dev/stdout"},
+                                     {"/dev/stdout", "/dev/stdout"},
+                                     {"/dev/fd/1", "/proc/self/fd/1"},
+                                     {"/dev/stdout", "/dev/fd/3"},
+                                     {"fifo", "./fifo"}}) {
+      shell("rm -f fifo && mkfifo fifo");
+      EXPECT_EQ(
+          piped(mode + "-default_F 10 -floatfile " + one + " -intfile " + other + " 3>&1 2> err"),
+          2)
+          << one << ' ' << other;
+      EXPECT_THAT(folder.content("err"),
+                  HasSubstr("-floatfile and -intfile would both be written"));
+      EXPECT_EQ(folder.content("all"), "");
+    }
+}
+
+TEST_F(OutputFiles, AreNotMixedWithWarnings) {
+  EXPECT_EQ(piped(corrected + "-default_F 10 -floatfile - 2>&1"), 2);
+  EXPECT_THAT(folder.content("all"),
+              HasSubstr("-floatfile and standard error, where warnings go, would both be written"));
+  const std::string line = "$NB " + corrected + "-default_F 10 -floatfile ";
+  EXPECT_EQ(shell(line + "/dev/stderr 2> err > out"), 2);
+  EXPECT_EQ(shell(line + "- 2> /dev/null > all"), 0);
+  EXPECT_EQ(fs::file_size(folder / "all"), 256u);
+}
+
+TEST_F(OutputFiles, HaveTheirStreamForThemselvesUnderAnyOfItsNames) {
+  const std::string line = "$NB " + corrected + "-default_F 10 -floatfile /dev/fd/3 2> err ";
+  for (const char* stream : {"3>&1 | cat > all", "> all 3>&1"}) {
+    EXPECT_EQ(shell(line + stream), 0);
+    EXPECT_EQ(fs::file_size(folder / "all"), 256u) << stream;
+    EXPECT_THAT(folder.content("err"), HasSubstr("max_I ="));
+  }
 }
 
 TEST_F(OutputFiles, OfACacheDestroyNeitherTheListNorAnotherInput) {
@@ -153,7 +193,8 @@ TEST_F(OutputFiles, AreSaidOnOneLineWhateverTheirName) {
       folder.path(), {"-corrected", "-cell", "50", "-default_F", "1", "-N", "5", "-detpixels", "8",
                       "-floatfile", "no/a\n\x1b[2Jb"});
   EXPECT_EQ(outcome.exit_code, 4);
-  EXPECT_EQ(outcome.err, "nablabragg: error: cannot write no/a??[2Jb: No such file or directory\n");
+  EXPECT_EQ(outcome.err,
+            "nablabragg: error: cannot write no/a\\n\\x1b[2Jb: No such file or directory\n");
 }
 
 // ---- What is replaced ------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <regex>
 
 #include "api/cost.hpp"
+#include "description/ranges.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
@@ -81,8 +82,7 @@ TEST(NumbersWithoutSense, AreRefusedWhenCorrectedAndTakenWithANoticeInCompat) {
         Case{"-flux -1e12", "the flux (-flux) is -1e+12 photons/s; it must be positive"},
         Case{"-beamsize -1", "the size (-beamsize) is -1 mm; it must be positive"},
         Case{"-mosaic -0.5",
-             "the mosaic spread (-mosaic) is -0.5 degrees; it must be between 0 "
-             "and 180 degrees"},
+             "the mosaic spread (-mosaic) is -0.5 degrees; it must not be negative"},
         Case{"-detector_thick -300 -detector_abs 50",
              "the sensor thickness (-detector_thick) is -300 um; it must not be negative"},
         Case{"-dmin -2", "the dmin (-dmin) is -2 Angstrom; it must not be negative"},
@@ -101,6 +101,39 @@ TEST(NumbersWithoutSense, AreRefusedWhenCorrectedAndTakenWithANoticeInCompat) {
         Case{"-lambda 0.9795e-10",
              "the wavelength (-lambda) is 9.795e-11 Angstrom; it must be between 0.01 and 100 "
              "Angstrom (did you mean metres? wavelengths are in Angstrom)"},
+        Case{"-xtalsize 1e-9",
+             "the size (-sample_x) is 1e-09 mm; it must be between 2e-07 and 1000 mm, or 0 (is it "
+             "in metres?)"},
+        Case{"-xtal_thick 1e-9",
+             "the size (-sample_x) is 1e-09 mm; it must be between 2e-07 and 1000 mm, or 0 (is it "
+             "in metres?)"},
+        Case{"-samplesize -1", "the size (-sample_x) is -1 mm; it must not be negative"},
+        Case{"-xtalsize 5e-6",
+             "the crystal (-xtalsize) is 5e-06 mm along c, and a unit cell 6e-06 mm; it must hold "
+             "one cell or more (is it in metres?)"},
+        Case{"-xtalsize 4.5e-6",
+             "the crystal (-xtalsize) is 4.5e-06 mm along b, and a unit cell 5e-06 mm; it must "
+             "hold one cell or more (is it in metres?)"},
+        Case{"-pixel 1e-7",
+             "the pixel size (-pixel) is 1e-07 mm; it must be between 1e-06 and 100 mm (is it in "
+             "metres?)"},
+        Case{"-pixel 172",
+             "the pixel size (-pixel) is 172 mm; it must be between 1e-06 and 100 mm (is it in "
+             "micrometres?)"},
+        Case{"-distance 1e30",
+             "the distance (-distance) is 1e+30 mm; it must be between 0.001 and 1e+06 mm (is it "
+             "in micrometres?)"},
+        Case{"-beamsize 1e-8",
+             "the size (-beamsize) is 1e-08 mm; it must be between 1e-07 and 10000 mm (is it in "
+             "metres?)"},
+        Case{"-cell 4 0.5 0.6",
+             "the cell b (-cell) is 0.5 Angstrom; it must be between 2 and 10000 Angstrom (is it "
+             "in nanometres?)"},
+        Case{"-phi 1e7",
+             "the phi (-phi) is 1e+07 degrees; it must be between -1e+06 and 1e+06 degrees"},
+        Case{"-pix0_vector 0 5000 0",
+             "the origin y (-pix0_vector) is 5000 m; it must be between -1000 and 1000 m (is it "
+             "in millimetres?)"},
         Case{"-N 0", "the cells (-Na) are 0; they must be at least 1"},
         Case{"-N -5", "the cells (-Na) are -5; they must be at least 1"}}) {
     EXPECT_EQ(error(std::string(c.flags) + " -corrected"), c.sentence);
@@ -216,6 +249,130 @@ TEST(NumbersOfAnExperiment, OfADirectionAreNotAllZero) {
             "the direction (-beam_vector) has length zero; it must be a direction");
 }
 
+TEST(NumbersOfAnExperiment, OfADirectionCanBeTold) {
+  Experiment e = parse(small + "-corrected").experiment;
+  e.beam.direction = Vec3d{1e200, 0, 0};
+  EXPECT_EQ(test::message_of<UsageError>([&] { resolve(e); }),
+            "the direction (-beam_vector) has length infinity; it must be a direction");
+  e.beam.direction = Vec3d{1e-200, 0, 0};
+  EXPECT_EQ(test::message_of<UsageError>([&] { resolve(e); }),
+            "the direction (-beam_vector) has length zero; it must be a direction");
+}
+
+TEST(NumbersOfAnExperiment, AreBoundedOnBothSidesInEveryField) {
+  for (const description::FieldChecks& checks : description::all_checks()) {
+    const bool finite = checks.wrong.ends_with("must be a finite number"),
+               one_sided = checks.wrong.ends_with("must be positive") ||
+                           checks.wrong.ends_with("must not be negative") ||
+                           checks.wrong.ends_with("must be at least 1");
+    // What overflows is named by the image.  What a matrix may be follows from the cell that it
+    // makes; pixels, domains and steps are counted where their memory is taken.
+    if (checks.field == "crystal.a_matrix" || checks.field == "detector.pixels" ||
+        checks.field == "crystal.mosaic_domains" || checks.field == "beam.fluence" ||
+        checks.field == "structure_factors.default_F")
+      continue;
+    EXPECT_FALSE(finite || one_sided) << checks.wrong;
+  }
+}
+
+TEST(ABlock, HasASizeAndHoldsACellInBothModes) {
+  for (const std::string mode : {"", " -corrected"}) {
+    EXPECT_EQ(error("-xtalsize 1e-3 -block_size -1" + mode),
+              "-block_size needs a positive size in mm, not '-1'");
+    EXPECT_THAT(warnings("-xtalsize 1e-3 -block_size 0" + mode),
+                Contains("-block_size 0 is no size: -blocks and -N count"));
+  }
+  EXPECT_EQ(error("-xtalsize 1e-3 -block_size 1e-9 -corrected"),
+            "the block size (-block_size) is 1e-09 mm; it must be between 2e-07 and 1000 mm, or 0 "
+            "(is it in metres?)");
+  EXPECT_EQ(error("-xtalsize 1e-3 -block_size 5.5e-6 -corrected"),
+            "a block (-block_size) is 5.5e-06 mm along c, and a unit cell 6e-06 mm; it must hold "
+            "one cell or more (is it in metres?)");
+}
+
+// ---- Numbers that contradict each other -------------------------------------------------------
+
+TEST(Axes, OfADetectorAreAtRightAngles) {
+  for (const std::string mode : {"", " -corrected"}) {
+    EXPECT_THAT(warnings("-fdet_vector 0 0 1 -sdet_vector 0 -0.94 0.342" + mode),
+                Contains("the fast and slow axes of the detector (-fdet_vector, -sdet_vector) are "
+                         "70 degrees apart, and a panel's are at right angles: its pixels become "
+                         "parallelograms, whose area is taken as that of squares"));
+    EXPECT_THAT(warnings("-fdet_vector 0 0.0002 1 -sdet_vector 0 -1 0" + mode),
+                Not(Contains(HasSubstr("degrees apart"))));
+  }
+  EXPECT_THAT(warnings("-fdet_vector 0 1 0"), Contains(HasSubstr("Q-48: the fast and slow "
+                                                                 "axes of the detector")));
+  Experiment e = parse(small + "-corrected").experiment;
+  e.more_panels.resize(1);
+  e.more_panels[0].detector = e.detector;
+  e.more_panels[0].detector.fast_axis = Vec3d{0, 0, 1};
+  e.more_panels[0].detector.slow_axis = Vec3d{0, -1, 1};
+  EXPECT_THAT(resolve(e).warnings, Contains(HasSubstr("are 45 degrees apart")));
+}
+
+TEST(PolarizationAxis, AlongTheBeamIsRefusedWhereItCounts) {
+  const std::string sentence =
+      "the polarization axis (-polar_vector) lies along the beam, so that the polarization is "
+      "undefined; give an axis across the beam";
+  const std::string along = "-polar 0.9 -polar_vector 1 0 0";
+  EXPECT_EQ(error(along + " -corrected"), sentence);
+  EXPECT_THAT(warnings(along), Contains("Q-48: " + sentence +
+                                        "; it is taken all the same, and -corrected refuses it"));
+  // The custom frame's own axis is z.
+  EXPECT_EQ(error("-polar 0.9 -corrected -beam_vector 0 0 1 -fdet_vector 1 0 0 -sdet_vector 0 1 0 "
+                  "-odet_vector 0 0 1"),
+            sentence);
+  EXPECT_EQ(error("-polar_vector 1 0 0 -divergence 1 -divsteps 3 -corrected"),
+            "the polarization axis (-polar_vector) lies along the beam, so that the direction of "
+            "the divergence is undefined; give an axis across the beam");
+  for (const char* harmless : {"-polar 0 -polar_vector 1 0 0", "-nopolar -polar_vector 1 0 0"})
+    EXPECT_THAT(warnings(std::string(harmless) + " -corrected"),
+                Not(Contains(HasSubstr("polarization axis"))));
+}
+
+TEST(PolarizationAxis, ThatIsNotAcrossTheBeamIsSaid) {
+  EXPECT_THAT(warnings("-polar 0.9 -polar_vector 1 0 1 -corrected"),
+              Contains("the polarization axis (-polar_vector) is 45 degrees from the beam; its "
+                       "part across the beam counts"));
+  EXPECT_THAT(warnings("-polar 0.9 -polar_vector 0.01 0 1 -corrected"),
+              Not(Contains(HasSubstr("polarization axis"))));
+}
+
+TEST_F(NumbersOnTheCommandLine, OfSourcesOnTheFarSideAreSaid) {
+  const std::string line = small + "-nocache -nonoise -nopgm -floatfile f.bin -sourcefile s.src ";
+  for (const char* mode : {"-corrected", "-compat"}) {
+    folder.file("s.src", "10 0 0 1 1e-10\n10 0.1 0 1 1e-10\n");
+    const test::Outcome all = run(line + mode);
+    EXPECT_EQ(all.exit_code, 0);
+    EXPECT_THAT(all.err,
+                HasSubstr("nablabragg: all sources lie where the beam goes to, 1 0 0; X Y Z lead "
+                          "from the sample to the source: did you mean the opposite signs?\n"));
+    folder.file("s.src", "-10 0 0 1 1e-10\n10 0.1 0 1 1e-10\n");
+    EXPECT_THAT(run(line + mode).err, HasSubstr("1 of 2 sources lies where the beam goes to"));
+    folder.file("s.src", "-10 0 0 1 1e-10\n-10 0.1 0 1 1e-10\n");
+    EXPECT_THAT(run(line + mode).err, Not(HasSubstr("where the beam goes to")));
+  }
+}
+
+TEST_F(NumbersOnTheCommandLine, OfSourcesAreComparedWithTheWavelength) {
+  folder.file("s.src", "-10 0 0 1 1.29e-10\n-10 0 0 3 1.31e-10\n");
+  const std::string line = small + "-nocache -nonoise -nopgm -floatfile f.bin -sourcefile s.src ";
+  const std::string said =
+      "the wavelength (-lambda) is 1.27 Angstrom, and the sources have 1.29 "
+      "to 1.31: the image is made with theirs, headers with the other";
+  EXPECT_THAT(run(line + "-corrected -lambda 1.27").err, HasSubstr(said));
+  EXPECT_THAT(run(line + "-lambda 1.27").err, HasSubstr(said));
+  for (const char* mode : {"", "-corrected "})
+    EXPECT_THAT(run(line + mode + "-lambda 0.9795").err,
+                HasSubstr("and the sources have 1.29 to 1.31"));
+  for (const char* agreeing : {"-lambda 1.3", "-lambda 0.9795 -source_lambda cli"})
+    EXPECT_THAT(run(line + "-corrected " + agreeing).err, Not(HasSubstr("sources have")));
+  EXPECT_THAT(run(line + "-corrected").err,
+              HasSubstr("s.src: its sources have 1.305 Angstrom in the mean, which is taken as the "
+                        "wavelength; -lambda sets another"));
+}
+
 // ---- Warnings --------------------------------------------------------------------------------
 
 TEST(Warnings, NameWhatIsMostLikelyInAnotherUnit) {
@@ -227,18 +384,49 @@ TEST(Warnings, NameWhatIsMostLikelyInAnotherUnit) {
   EXPECT_THAT(warnings(mode + "-detector_thick 0.45 -detector_abs 234"),
               Contains("the sensor thickness (-detector_thick) is 0.45 um; is it in "
                        "millimetres?"));
-  EXPECT_THAT(warnings(mode + "-pixel 75e-6 -detpixels 8"),
-              Contains("the pixel size (-pixel) is 7.5e-05 mm; is it in metres?"));
-  EXPECT_THAT(warnings(mode + "-pixel 172 -distance 1000"),
-              Contains("the pixel size (-pixel) is 172 mm; is it in micrometres?"));
+  EXPECT_THAT(warnings(mode + "-pixel 172e-6 -detpixels 8"),
+              Contains("the pixel size (-pixel) is 0.000172 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-pixel 75 -distance 1000"),
+              Contains("the pixel size (-pixel) is 75 mm; is it in micrometres?"));
   EXPECT_THAT(warnings(mode + "-distance 0.2"),
               Contains("the distance (-distance) is 0.2 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-xtalsize 1e-5"),
+              Contains("the size (-sample_x) is 1e-05 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-xtal_width 1e-5"),
+              Contains("the size (-sample_y) is 1e-05 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-xtalsize 1e-4 -block_size 1e-5"),
+              Contains("the block size (-block_size) is 1e-05 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-xtalsize 50 -beamsize 0.01"),
+              Contains("the size (-sample_x) is 50 mm; is it in micrometres?"));
+  EXPECT_THAT(warnings(mode + "-cell 40 50 60 1.5708 1.5708 1.5708"),
+              Contains("the cell alpha (-cell) is 1.5708 degrees; is it in radians?"));
+  EXPECT_THAT(warnings(mode + "-pix0_vector 100 50 50"),
+              Contains("the origin x (-pix0_vector) is 100 m; is it in millimetres?"));
+  EXPECT_THAT(warnings(mode + "-detsize 0.1 -detpixels 0 -pixel 0.01"),
+              Contains("the size (-detsize_f) is 0.1 mm; is it in metres?"));
+  EXPECT_THAT(warnings(mode + "-flux 12"),
+              Contains("the flux (-flux) is 12 photons/s; is it the power of ten alone?"));
+  EXPECT_THAT(warnings(mode + "-fluence 1e10"),
+              Contains("the fluence (-fluence) is 1e+10 photons/m^2; is it in photons/um^2?"));
+  EXPECT_THAT(warnings(mode + "-dmin 0.05"),
+              Contains("the dmin (-dmin) is 0.05 Angstrom; is it in nanometres?"));
+  EXPECT_THAT(warnings(mode + "-detector_thick 450 -detector_abs 0.234"),
+              Contains("the attenuation depth (-detector_abs) is 0.234 um; is it in "
+                       "millimetres?"));
+}
+
+TEST(Warnings, OfACubeAreOne) {
+  const auto all = warnings("-corrected -xtalsize 1e-5");
+  EXPECT_EQ(std::ranges::count_if(all, [](const auto& line) { return line.ends_with("?"); }), 1);
 }
 
 TEST(Warnings, AreNoneForWhatIsUsual) {
-  for (const char* line : {"", "-Xbeam -40 -Ybeam 120", "-detector_thick 450 -detector_abs 234",
-                           "-pixel 0.075 -distance 300", "-xtalsize 0.0001",
-                           "-twotheta 40 -Xbeam 500", "-mosaic 0.5 -mosaic_domains 10"})
+  for (const char* line :
+       {"", "-Xbeam -40 -Ybeam 120", "-detector_thick 450 -detector_abs 234",
+        "-pixel 0.075 -distance 300", "-xtalsize 0.0001",
+        "-xtalsize 0.05 -block_size 0.0005 -beamsize 0.01", "-beamsize 1e-5", "-fluence 1e15",
+        "-flux 1e6 -exposure 1e-14", "-water 1", "-dmin 0.5", "-pix0_vector 0.1 0.05 0.05",
+        "-pixel 0.05 -distance 20000", "-twotheta 40 -Xbeam 500", "-mosaic 0.5 -mosaic_domains 10"})
     EXPECT_THAT(warnings(std::string(line) + " -corrected"), Each(Not(HasSubstr("?")))) << line;
 }
 

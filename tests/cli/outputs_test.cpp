@@ -677,6 +677,8 @@ TEST_F(Outputs, OfDocsAreTheTrackedFiles) {
       << "write it again: nablabragg docs differences > docs/differences.md";
   EXPECT_EQ(good_run("docs checks").out, test::read_file(docs / "checks.md"))
       << "write it again: nablabragg docs checks > docs/checks.md";
+  EXPECT_EQ(good_run("docs detectors").out, test::read_file(docs / "detectors.md"))
+      << "write it again: nablabragg docs detectors > docs/detectors.md";
 }
 
 // MTZ and SF-mmCIF files themselves are tested where they are read (tests/unit); here that -hkl

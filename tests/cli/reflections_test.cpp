@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -16,6 +17,7 @@ namespace {
 
 using test::Outcome;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -169,6 +171,103 @@ TEST_F(Reflections, OfAnAtomicModelAreToBeCalculated) {
   expect_refused(corrected + cell + "-hkl m.pdb", "nablabragg fcalc m.pdb -dmin 2 -o F.hkl");
 }
 
+TEST_F(Reflections, ThatAreIntensitiesByTheirSignsAreRefusedOrNoticed) {
+  folder.file("F.hkl", "0 0 1   400.0   9.0\n0 1 0   -12.5   8.0\n1 0 0   900.0  10.0\n");
+  const std::string says =
+      "F.hkl: line 2, \"0 1 0   -12.5   8.0\", has a negative value and a sigma, as lists of "
+      "intensities have, and no amplitude is negative; -hkl_column I takes the roots, F the values";
+  expect_refused(corrected + cell + "-hkl F.hkl", says);
+  EXPECT_THAT(good_run(compat + cell + "-hkl F.hkl").err, HasSubstr(says));
+  const Outcome roots = good_run(corrected + cell + "-hkl F.hkl -hkl_column I");
+  EXPECT_THAT(roots.out, AllOf(HasSubstr("F.hkl: roots of the intensities of a text\n"),
+                               HasSubstr("  2 initialized hkls")));
+  EXPECT_THAT(roots.err, HasSubstr("1 negative intensity has no root and is left out"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.hkl -hkl_column F").out,
+              HasSubstr("  3 initialized hkls"));
+  // The sign of an amplitude alone does not matter, but is worth a word.
+  folder.file("F.hkl", "0 0 1 400\n0 1 0 -12.5\n");
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.hkl").err,
+              HasSubstr("F.hkl: 1 of its amplitudes is negative, and counts by its square"));
+}
+
+TEST_F(Reflections, WhoseCellCommentIsNoCellAreRefusedOrNoticed) {
+  for (const std::string comment : {"# cell 40 50 60 90 90", "# cell 40 50 60 90 90 nan",
+                                    "# cell 40 -50 60 90 90 90", "#cell 40 50 60 90 90 x"}) {
+    folder.file("F.hkl", comment + "\n0 0 1 400\n");
+    const std::string says = "F.hkl: line 1, \"" + comment +
+                             "\", is no cell: a comment \"# cell\" "
+                             "has six positive numbers, a b c alpha beta gamma";
+    expect_refused(corrected + cell + "-hkl F.hkl", says);
+    EXPECT_THAT(good_run(compat + cell + "-hkl F.hkl").err, HasSubstr(says));
+  }
+  folder.file("F.hkl", "# cell parameters are those of 1UBQ\n0 0 1 400\n");
+  good_run(corrected + cell + "-hkl F.hkl");
+}
+
+TEST_F(Reflections, OfAPipeWithoutEndAreRefusedBeforeTheyFillTheMemory) {
+  for (const auto& [lines, says] :
+       {std::pair<std::string, std::string>{
+            "yes '1 0 0 5'", "of only 2 different indices; no list of amplitudes repeats them"},
+        {"seq 1 100000000 | sed 's/$/ 0 0 5/'", "which no crystal has"}}) {
+    const std::string line = "cd " + folder.path().string() + " && " + lines + " | " +
+                             NABLA_PROGRAM + " " + corrected + cell +
+                             "-hkl /dev/stdin > out 2> err";
+    EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 3) << lines;
+    EXPECT_THAT(
+        folder.content("err"),
+        AllOf(ContainsRegex("/dev/stdin: holds 4[0-9]{6} reflections and more"), HasSubstr(says)));
+  }
+}
+
+TEST_F(Reflections, OfAFileOfAnotherKindAreRefusedByItsName) {
+  const std::string list = "0 0 1 400\n0 1 0 12.5\n";
+  std::string wide, big_endian;
+  for (const char c : list) {
+    wide += {c, '\0'};
+    big_endian += {'\0', c};
+  }
+  for (const std::string& text : {"\xFF\xFE" + wide, "\xFE\xFF" + big_endian, wide, big_endian}) {
+    folder.file("F.hkl", text);
+    expect_refused(corrected + cell + "-hkl F.hkl",
+                   "F.hkl: is text in UTF-16, two bytes a character; save it as UTF-8");
+    folder.file("A.mat", text);
+    expect_refused(corrected + "-default_F 100 -mat A.mat", "A.mat: is text in UTF-16");
+  }
+  folder.file("F.hkl", std::string("\xFF\xFE\0\0"
+                                   "0\0\0\0",
+                                   8));
+  expect_refused(corrected + cell + "-hkl F.hkl", "is text in UTF-32, four bytes a character");
+  const std::string shelx =
+      "TITL quartz in P3221\nCELL 0.71073 4.91 4.91 5.40 90 90 120\nZERR 3 .001 .001 .001 0 0 0\n"
+      "LATT -1\nSFAC SI O\nUNIT 3 6\nFVAR 1.0\nSI1 1 0.47 0 0.333 10.5 0.01\nHKLF 4\nEND\n";
+  for (const std::string& text : {shelx, "REM a comment\n\n" + shelx}) {
+    folder.file("q.res", text);
+    expect_refused(corrected + cell + "-hkl q.res", "q.res: is an .ins or .res file of SHELX");
+    expect_refused("fcalc q.res -dmin 1 -o F.hkl", "q.res: is an .ins or .res file of SHELX");
+  }
+}
+
+std::string sf_block(const std::string& name, const std::string& item, const std::string& rows) {
+  return "data_" + name +
+         "\n_symmetry.space_group_name_H-M 'P 1'\nloop_\n_refln.index_h\n"
+         "_refln.index_k\n_refln.index_l\n_refln." +
+         item + "\n" + rows;
+}
+
+TEST_F(Reflections, OfSeveralBlocksAreThoseOfTheFirstAndNameIt) {
+  folder.file("F.cif", sf_block("first", "intensity_meas", "0 0 1 100\n0 1 0 400\n") +
+                           sf_block("second", "F_meas_au", "0 0 1 7\n"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.cif").out,
+              HasSubstr("F.cif: roots of the intensities in item intensity_meas of data_first, one "
+                        "of 2 blocks with reflections, expanded by P 1\n"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.cif -hkl_column F_meas_au").out,
+              HasSubstr("F.cif: item F_meas_au of data_second, one of 2 blocks with reflections"));
+  // What holds no value is not used.
+  folder.file("F.cif", sf_block("first", "F_meas_au", "0 0 1 ?\n") +
+                           sf_block("second", "F_meas_au", "0 0 1 7\n"));
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.cif").out, HasSubstr("F_meas_au of data_second"));
+}
+
 // ---- Matrices ----------------------------------------------------------------------------------
 
 const std::string lit = "-default_F 100 -mat A.mat ";
@@ -193,6 +292,30 @@ TEST_F(Reflections, ThatAMatrixTurnsHaveTheCellThatItsFileSays) {
   EXPECT_THAT(good_run(compat + lit + "-lambda 1.1").err, HasSubstr("12.3 % from it"));
   expect_refused(corrected + lit + "-lambda 1.1",
                  "at 1.1 Angstrom" + fits + "12.3 % from it; it fits -lambda 0.9795");
+}
+
+TEST_F(Reflections, OfAMatrixAndACellThatContradictAreRefusedOrNoticed) {
+  folder.file("A.mat", "0.02448750 0 0\n0 0.01959000 0\n0 0 0.01632500\n");
+  const std::string mat = "-default_F 100 -mat A.mat -lambda 0.9795 ",
+                    at = "A.mat: its matrix "
+                         "makes the cell 40 50 60 90 90 90 at 0.9795 Angstrom, and -cell says ";
+  const auto with = [](const std::string& a, const std::string& b) {
+    return std::array{a + b, b + a};
+  };
+  for (const std::string& mode : {corrected, compat})
+    for (const std::string& line : with("-cell 40.2 50 60 90 90 90 ", mat))
+      EXPECT_THAT(good_run(mode + line).err, Not(HasSubstr("A.mat")));
+  for (const std::string& mode : {corrected, compat})
+    for (const std::string& line : with("-cell 40.8 50 60 90 90 90 ", mat))
+      EXPECT_THAT(good_run(mode + line).err, HasSubstr(at + "40.8 50 60 90 90 90, 2.0 % from it"));
+  for (const std::string& line : with("-cell 55 55 90 90 90 120 ", mat)) {
+    expect_refused(corrected + line, at + "55 55 90 90 90 120, 33.3 % from it");
+    EXPECT_THAT(good_run(compat + line).err, HasSubstr(at + "55 55 90 90 90 120"));
+  }
+  // The three edges alike are a matter of the wavelength.
+  expect_refused(corrected + "-default_F 100 -mat A.mat -lambda 1.1 " + cell,
+                 "at 1.1 Angstrom, and -cell says 40 50 60 90 90 90, 12.3 % from it; it fits "
+                 "-lambda 0.9795");
 }
 
 TEST_F(Reflections, OfALeftHandedOrImpossibleCrystalAreRefusedOrNoticed) {

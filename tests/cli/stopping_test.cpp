@@ -223,7 +223,7 @@ TEST_F(Stopping, IsNotForASignalThatTheCallerLetsItIgnore) {
                               "'; trap '' HUP; '" NABLA_PROGRAM "' -corrected " + crystal +
                               "-detpixels 8 -floatfile f.bin -mat fifo > out 2>&1 & p=$!; "
                               "sleep 0.5; kill -HUP $p; sleep 0.2; "
-                              "echo '0.02 0 0 0 0.02 0 0 0 0.02' > fifo; wait $p";
+                              "echo '0.02 0 0 0 0.016667 0 0 0 0.014286' > fifo; wait $p";
   ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
   EXPECT_EQ(std::system(command.c_str()), 0);
   EXPECT_TRUE(fs::exists(folder / "f.bin"));

@@ -546,8 +546,11 @@ TEST(Parameters, ThatDoNotExistAreAnsweredWithThoseThatDo) {
 RC_GTEST_PROP(Parameters, AreAllDocumented, ()) {
   std::ifstream in(NABLA_SOURCE_DIR "/docs/gradients.md");
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  for (const Parameter& p : parameters(any_differentiable()))
-    RC_ASSERT(text.find('`' + p.name + '`') != std::string::npos);
+  for (const Parameter& p : parameters(any_differentiable())) {
+    // Without the number of the panel or the name of the group
+    const std::string name = p.name.substr(p.name.rfind('.') + 1);
+    RC_ASSERT(text.find('`' + name + '`') != std::string::npos);
+  }
 }
 
 TEST(Gradients, OfRunningProductsAreRefused) {

@@ -24,9 +24,9 @@ TEST(Driver, ComesFromTheFunctionWhereTheHeaderSaysNothing) {
   EXPECT_EQ(driver_of("for (size_t i = 0; i < n; ++i)", "pixels::count"), Driver::other);
 }
 
-TEST(OneLine, HasNoLineEndsNoOtherLettersAndNoMoreThanItsLimit) {
+TEST(OneLine, HasNoLineEndsNoControlCharactersAndNoMoreThanItsLimit) {
   EXPECT_EQ(one_line("for (int i = 0;\n     i < n;\t++i)"), "for (int i = 0; i < n; ++i)");
-  EXPECT_EQ(one_line("\xc3\x85"), "??");
+  EXPECT_EQ(one_line("\xc3\x85 \x1b \xff"), "\xc3\x85 \\x1b \\xff");
   EXPECT_EQ(one_line("abcdefghij", 8), "abcde...");
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 /// Larger crystals and finer pixels than the properties of the physics need.
 Experiment draw_for_engines() {
-  Experiment e = *any_experiment_of_either_mode();
+  Experiment e = *any_experiment_of_any_panel();
   if (*any_count(0, 2) == 0) {
     const int most = *rc::gen::element(30, 300, 1000);
     e.crystal.cells = {double(*any_count(1, most)), double(*any_count(1, most)),

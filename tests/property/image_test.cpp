@@ -70,7 +70,7 @@ RC_GTEST_PROP(Image, HasTheSameBitsWhereverThreadsMeetTheInterpolationCutoff, ()
   e.detector.distance_mm = *any_between(80, 200);
   e.detector.beam_x_mm = *any_between(0, 12);
   e.sampling.oversample = 3;
-  e.structure_factors = {table_of(*any_count(0, 1000), -5, 5), 20, Interpolation::tricubic};
+  e.structure_factors = {table_of(*any_count(0, 1000), -5, 5), 20, Interpolation::tricubic, {}, {}};
   ComputeOptions options = any_options();
   options.threads = 1;
   const Simulation alone = simulate(e, options);

@@ -111,19 +111,12 @@ def test_an_experiment_survives_its_own_json(small):
     plain = json.loads(text)
     assert plain["schema"] == "nablabragg.experiment" and plain["version"] == 1
     assert plain["detector"]["attenuation_depth"] == "inf"
-    assert set(plain) == {"schema", "version", "more_panels", *nb.Experiment.fields}
+    assert set(plain) == {"schema", "version", *nb.Experiment.fields}
     if full.structure_factors.F is not None:
         with pytest.raises(nb.InputError, match="structure_factors.F is a table that is not stored"):
             nb.Experiment.from_json(text)
     again = nb.Experiment.from_json(text, structure_factors=full.structure_factors)
     assert again == full
-
-
-def test_an_experiment_of_two_panels_is_refused_since_an_image_is_one_array(small):
-    plain = json.loads(small.replace(structure_factors=10).to_json())
-    plain["more_panels"] = [{"detector": plain["detector"]}]
-    with pytest.raises(nb.UsageError, match="2 panels, and an image in Python is one"):
-        nb.Experiment.from_json(json.dumps(plain))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +142,7 @@ def other(name, value):
         "pivot": "sample",
         "interpolation": "tricubic",
         "cell": (50, 60, 70, 80, 90, 100),
+        "stated_cell": (50, 60, 70, 80, 90, 100),
         "a_matrix": np.arange(9).reshape(3, 3) + 0.5,
         "sources": [(-1, 0, 0.5, 2, 1.5), (-1, 0.25, 0, 3, 1.25)],
         "roi": (1, 2, 3, 4),
@@ -158,9 +152,11 @@ def other(name, value):
     }
     if name in special:
         return special[name]
-    if name in ("beam_center", "near_point", "org"):
+    if isinstance(value, str):
+        return value + "another"
+    if name in ("beam_center", "near_point", "org", "trusted"):
         return (1.5, 2.5)
-    if name in ("origin", "direction", "normal") or name.endswith("_axis"):
+    if name in ("origin", "direction", "normal", "shift", "turn") or name.endswith("_axis"):
         return (0.25, 0.5, 1.5)
     if name in ("dispersion", "oscillation") or name.endswith("_divergence") and value is None:
         return nb.SampledRange(range=1.5, step=0.5, steps=4)
@@ -251,7 +247,9 @@ def test_a_file_of_reflections_says_what_was_taken_and_what_it_is_of():
     assert file.hkl.shape == (len(file.F), 3) and len(np.unique(file.hkl, axis=0)) == len(file.F)
     assert file.notices == () and file.contradicting == 0
     made = nb.StructureFactors.from_reflections(file.hkl, file.F)
-    assert nb.StructureFactors.read(DATA / "bijvoet_pairs.mtz") == made
+    read = nb.StructureFactors.read(DATA / "bijvoet_pairs.mtz")
+    assert read.replace(stated_cell=None) == made
+    assert read.stated_cell == file.cell and read.stated_wavelength == file.wavelength
     assert nb.read_reflections(DATA / "p2111_as_P21.mtz").notices[0].endswith("the records count")
 
 
@@ -260,10 +258,97 @@ def test_the_cell_of_a_file_is_compared_with_the_one_that_is_given():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read(path, cell=(40.2, 50, 60, 90, 90, 90))
-    with pytest.warns(nb.SimulationWarning, match="more than 1 % from it"):
+    with pytest.warns(nb.SimulationWarning, match="cell is 40.8 50 60 90 90 90, 2.0 % from it"):
         read(path, cell=(40.8, 50, 60, 90, 90, 90))
     with pytest.raises(nb.InputError, match="is of the cell 40 50 60 90 90 90, and cell is 55 55"):
         read(path, cell=(55, 55, 90, 90, 90, 120))
+
+
+def test_an_experiment_compares_its_cell_with_that_of_its_structure_factors():
+    factors = nb.StructureFactors.read(DATA / "round_values.mtz")
+    assert factors.stated_cell == (40, 50, 60, 90, 90, 90)
+
+    def of_cell(*cell, mode="corrected", factors=factors):
+        return nb.Experiment(crystal=nb.Crystal(cell=cell), structure_factors=factors, mode=mode)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        good = of_cell(40.2, 50, 60, 90, 90, 90)
+        of_cell(55, 55, 90, 90, 90, 120, factors=factors.replace(stated_cell=None))
+        assert pickle.loads(pickle.dumps(good)) == good
+    says = "structure factors are of the cell 40 50 60 90 90 90, and cell is "
+    with pytest.warns(nb.SimulationWarning, match=says + "40.8 50 60 90 90 90, 2.0 % from it"):
+        of_cell(40.8, 50, 60, 90, 90, 90)
+    with pytest.raises(nb.UsageError, match=says + "55 .*stated_cell=None"):
+        of_cell(55, 55, 90, 90, 90, 120)
+    with pytest.warns(nb.SimulationWarning, match=says + "55 "):
+        assert any(says in line for line in of_cell(55, 55, 90, 90, 90, 120, mode="compat").warnings)
+    with pytest.raises(nb.UsageError, match=says + "55 "):
+        good.replace(crystal=nb.Crystal(cell=(55, 55, 90, 90, 90, 120)))
+    # A parameter that an optimiser turns goes where it goes.
+    with pytest.warns(nb.SimulationWarning, match="it is now 44 50 60 90 90 90, 10.0 % from it"):
+        moved = good.replace(cell=(44, 50, 60, 90, 90, 90))
+    assert moved.structure_factors.stated_cell is None
+    with pytest.raises(nb.UsageError, match="and a_matrix makes 50 50 50 90 90 90"):
+        nb.Experiment(crystal=nb.Crystal(a_matrix=np.eye(3) / 50), structure_factors=factors)
+
+
+def test_a_cell_that_nothing_else_states_is_that_of_the_structure_factors():
+    factors = nb.StructureFactors.read(DATA / "round_values.mtz")
+    with pytest.warns(nb.SimulationWarning, match="structure factors is taken, 40 50 60 90 90 90"):
+        e = nb.Experiment(structure_factors=factors)
+    assert e.crystal.cell == (40, 50, 60, 90, 90, 90)
+    with pytest.raises(nb.UsageError, match="their cell is 1 1 1 90 90 90, which no crystal has"):
+        nb.Experiment(structure_factors=factors.replace(stated_cell=(1, 1, 1, 90, 90, 90)))
+
+
+def test_the_wavelength_of_a_measurement_is_compared_with_that_of_the_beam():
+    factors = nb.StructureFactors(default_F=10, stated_wavelength=0.9795)
+    crystal = nb.Crystal(cell=(40, 50, 60, 90, 90, 90))
+    says = "were measured at 0.9795 Angstrom, and the wavelength is 1"
+    with pytest.warns(nb.SimulationWarning, match=says):
+        nb.Experiment(crystal=crystal, structure_factors=factors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nb.Experiment(crystal=crystal, structure_factors=factors, beam=nb.Beam(wavelength=0.98))
+
+
+def test_a_matrix_and_a_cell_that_contradict_are_refused():
+    factors = nb.StructureFactors(default_F=10)
+
+    def of(cell, wavelength=0.9795, mode="corrected"):
+        matrix = np.diag([0.0244875, 0.01959, 0.016325])
+        return nb.Experiment(
+            crystal=nb.Crystal(a_matrix=matrix, cell=cell),
+            beam=nb.Beam(wavelength=wavelength),
+            structure_factors=factors,
+            mode=mode,
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        of((40.2, 50, 60, 90, 90, 90))
+    says = "the A matrix makes the cell 40 50 60 90 90 90 at 0.9795 Angstrom, and cell is "
+    with pytest.warns(nb.SimulationWarning, match=says + "40.8 50 60 90 90 90, 2.0 % from it"):
+        of((40.8, 50, 60, 90, 90, 90))
+    with pytest.raises(nb.UsageError, match=says + "55 55 90 90 90 120"):
+        of((55, 55, 90, 90, 90, 120))
+    with pytest.warns(nb.SimulationWarning, match=says + "55 55 90 90 90 120"):
+        of((55, 55, 90, 90, 90, 120), mode="compat")
+    with pytest.raises(nb.UsageError, match="it fits a wavelength of 0.9795"):
+        of((40, 50, 60, 90, 90, 90), wavelength=1.1)
+
+
+def test_a_list_that_may_hold_intensities_is_refused_until_told(tmp_path):
+    path = tmp_path / "F.hkl"
+    path.write_text("0 0 1 400 9\n0 1 0 -12.5 8\n1 0 0 900 10\n")
+    for read in (nb.StructureFactors.read, nb.read_reflections):
+        with pytest.raises(nb.InputError, match="line 2, .* has a negative value and a sigma"):
+            read(path)
+    with pytest.warns(nb.SimulationWarning, match="1 negative intensity has no root"):
+        roots = nb.StructureFactors.read(path, column="I")
+    assert roots.F.max() == 30
+    assert nb.StructureFactors.read(path, column="F").F.min() == -12.5
 
 
 def test_a_command_line_takes_the_cell_and_the_wavelength_of_its_file_and_says_so():

@@ -146,13 +146,34 @@ def test_gaps_and_truths_are_no_amplitudes():
     F = np.ma.masked_greater(np.arange(27.0).reshape(3, 3, 3), 20)
     with pytest.raises(TypeError, match="F needs an array without gaps"):
         nb.StructureFactors(F=F)
-    with pytest.raises(TypeError, match="F needs amplitudes"):
+    with pytest.raises(TypeError, match="F needs an array of three axes, .* not an array of bool"):
         nb.StructureFactors(F=np.ones((3, 3, 3), bool))
     for F in (["12"], [None], np.array(["12"], object)):
         with pytest.raises(TypeError, match="F needs amplitudes"):
             nb.StructureFactors.from_reflections([(1, 2, 3)], F)
     with pytest.raises(TypeError, match="misset needs 3 numbers"):
         nb.Crystal(misset=(1, None, 3))
+
+
+@pytest.mark.parametrize("truth", [True, np.bool_(False), np.array(True)])
+def test_truths_are_no_numbers(small, truth):
+    for name, make in {
+        "fudge": lambda: nb.Crystal(fudge=truth),
+        "cells": lambda: nb.Crystal(cells=truth),
+        "misset": lambda: nb.Crystal(misset=[1, 2.5, truth]),
+        "cell": lambda: nb.Crystal(cell=(50, 60, 70, 90, 90, truth)),
+        "distance": lambda: nb.Detector(distance=truth),
+        "pixels": lambda: nb.Detector(pixels=truth),
+        "mosaic_domains": lambda: nb.Crystal(mosaic_domains=truth),
+        "default_F": lambda: nb.StructureFactors(default_F=truth),
+        "structure_factors": lambda: small.replace(structure_factors=truth),
+        "F": lambda: nb.StructureFactors.from_reflections([(1, 2, 3)], [truth]),
+        "threads": lambda: nb.simulate(small, threads=truth),
+    }.items():
+        with pytest.raises(TypeError, match=f"{name} .*needs? "):
+            make()
+    with pytest.raises(TypeError, match="distance .*needs? numbers"):
+        small.replace(distance=truth)
 
 
 @pytest.mark.parametrize("hkl", [[(0.5, 0, 0)], [(NAN, 0, 0)], [(2**40, 0, 0)], [(1, 2)], [(1j, 0, 0)]])
@@ -196,7 +217,7 @@ def test_an_image_that_is_not_finite_is_a_warning_with_the_first_pixel(dtype):
         image = nb.simulate(bright, dtype=dtype)
     wrong = np.argwhere(~np.isfinite(image))
     assert len(wrong) > 0
-    words = str(caught[0].message)
+    words = str(caught[-1].message)
     assert words.startswith(f"{len(wrong)} of 1024 pixels are NaN or infinite, first at pixel fast "
                             f"{wrong[0][1]} slow {wrong[0][0]};")  # fmt: skip
     assert "the largest is 1e+" in words and "fluence (1.26e+29" in words
@@ -211,17 +232,25 @@ def test_an_image_that_is_not_finite_is_a_warning_with_the_first_pixel(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_dark_image_is_a_warning_with_its_reason(small, dtype):
-    dark = small.replace(beam=nb.Beam(fluence=0))
+    dark = small.replace(beam=nb.Beam(fluence=0), sampling=nb.Sampling(oversample=20))
     with pytest.warns(nb.SimulationWarning) as caught:
         assert not nb.simulate(dark, dtype=dtype).any()
     assert [str(w.message) for w in caught] == ["every pixel of the image is 0: the fluence is 0"]
 
 
+def test_too_few_sub_pixels_are_a_warning(small):
+    with pytest.warns(nb.SimulationWarning, match="spots are finer .* -oversample 15 would"):
+        nb.simulate(small.replace(sampling=nb.Sampling(oversample=1)))
+    with pytest.warns(nb.SimulationWarning, match="fringes are finer .* -oversample 15 would"):
+        nb.simulate(small.replace(sampling=nb.Sampling(oversample=14)))
+
+
 def test_finite_images_are_made_without_a_word(small):
+    fine = small.replace(sampling=nb.Sampling(oversample=20))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        nb.simulate(small)
-        nb.simulate(small, dtype="float64", pixels=[(0, 0)])
+        nb.simulate(fine)
+        nb.simulate(fine, dtype="float64", pixels=[(0, 0)])
 
 
 # ---- Calls
@@ -415,3 +444,9 @@ def test_strange_options_are_taken_or_refused_in_a_short_sentence(small, name):
         except (TypeError, ValueError, nb.Error) as error:
             text = str(error)
             assert 0 < len(text) < 300 and "\n" not in text and "Invoked with" not in text, repr(value)
+
+
+def test_a_name_that_is_no_utf8_is_shown_in_the_sentence(tmp_path):
+    name = os.fsencode(tmp_path) + b"/caf\xe9.hkl"
+    with pytest.raises(nb.InputError, match=r"caf\\xe9\.hkl"):
+        nb.read_reflections(os.fsdecode(name))

@@ -58,8 +58,8 @@ def test_numbers_that_no_beam_has_are_refused_with_the_range(field, value):
 
 
 def test_warnings_name_a_unit_that_is_most_likely_another():
-    metres = experiment(detector={"pixel_size": 75e-6, "pixels": 8, "distance": 100})
-    assert any("7.5e-05 mm; is it in metres?" in line for line in metres.warnings)
+    metres = experiment(detector={"pixel_size": 172e-6, "pixels": 8, "distance": 100})
+    assert any("0.000172 mm; is it in metres?" in line for line in metres.warnings)
     pixels = experiment(detector={"beam_center": (1536, 1536)})
     assert any("are they in pixels?" in line for line in pixels.warnings)
     thin = experiment(detector={"sensor_thickness": 0.45, "attenuation_depth": 234})

@@ -49,6 +49,7 @@ OPEN = {
     "sources": ((-1.0, 0.0, 0.0, 1.0, 1.0),), "close_distance": 100.0, "beam_center": (10.0, 10.0),
     "near_point": (10.0, 10.0), "org": (4.5, 4.5), "origin": (0.1, 0.0, 0.0),
     "fast_axis": (0.0, 0.0, 1.0), "slow_axis": (0.0, -1.0, 0.0), "normal": (1.0, 0.0, 0.0),
+    "stated_cell": (50.0, 60.0, 70.0, 90.0, 90.0, 90.0), "stated_wavelength": 1.0,
     "two_theta_axis": (0.0, 1.0, 0.0), "attenuation_depth": 100.0, "spindle_axis": (0.0, 0.0, 1.0),
 }  # fmt: skip
 
@@ -110,3 +111,51 @@ def test_a_unit_that_cannot_be_meant_is_refused_with_a_hint(plain, field, value)
     hint = {1e-10: "metres", 12398: "keV", -1.0: "must not be negative"}[value]
     with pytest.raises(nb.UsageError, match=hint):
         plain.replace(beam=nb.Beam(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    "part, field, value, hint",
+    [
+        ("crystal", "size", 1e-9, "is it in metres"),
+        ("crystal", "size", 2e-6, "must hold one cell or more"),
+        ("crystal", "block_size", 1e-9, "is it in metres"),
+        ("crystal", "cell", (5.08, 4.28, 0.5, 90, 90, 90), "is it in nanometres"),
+        ("beam", "size", 1e-8, "is it in metres"),
+        ("detector", "pixel_size", 1e-320, "is it in metres"),
+        ("detector", "distance", 1e30, "is it in micrometres"),
+        ("scan", "phi", 1e7, "must be between"),
+    ],
+)  # fmt: skip
+def test_a_length_that_cannot_be_meant_is_refused_as_on_the_command_line(plain, part, field, value, hint):
+    with pytest.raises(nb.UsageError, match=hint):
+        nb.simulate(plain.replace(**{part: getattr(plain, part).replace(**{field: value})}))
+
+
+@pytest.mark.parametrize(
+    "part, field, value, hint",
+    [
+        ("crystal", "size", 1e-5, "is it in metres"),
+        ("crystal", "size", 20, "is it in micrometres"),
+        ("crystal", "cell", (50.8, 42.8, 28.9, 1.5708, 1.5708, 1.5708), "is it in radians"),
+        ("beam", "fluence", 1e10, "is it in photons/um"),
+        ("detector", "distance", 0.1, "is it in metres"),
+        ("detector", "attenuation_depth", 0.234, "is it in millimetres"),
+        ("sampling", "dmin", 0.05, "is it in nanometres"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_most_likely_in_another_unit_is_said(plain, part, field, value, hint):
+    with pytest.warns(nb.SimulationWarning, match=hint):
+        nb.simulate(plain.replace(**{part: getattr(plain, part).replace(**{field: value})}))
+
+
+def test_what_contradicts_itself_is_refused_or_said(plain):
+    along = nb.Beam(polarization=0.9, polarization_axis=(1, 0, 0), direction=(1, 0, 0))
+    with pytest.raises(nb.UsageError, match="lies along the beam"):
+        nb.simulate(plain.replace(beam=along))
+    with pytest.warns(nb.SimulationWarning, match="the opposite signs"):
+        nb.simulate(plain.replace(beam=nb.Beam(sources=[(10, 0, 0, 1, 1)])))
+    with pytest.warns(nb.SimulationWarning, match="the image is made with theirs"):
+        nb.simulate(plain.replace(beam=nb.Beam(sources=[(-10, 0, 0, 1, 1.3)])))
+    skew = plain.detector.replace(convention="custom", fast_axis=(0, 0, 1), slow_axis=(0, -1, 1))
+    with pytest.warns(nb.SimulationWarning, match="45 degrees apart"):
+        nb.simulate(plain.replace(detector=skew))

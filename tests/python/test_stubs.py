@@ -41,6 +41,8 @@ KINDS = {
     ),
     "bool array (slow, fast)": ("ArrayLike", "NDArray[np.bool_]"),
     "array (h, k, l)": ("ArrayLike", "NDArray[np.float64]"),
+    "list of FurtherPanel": ("Sequence[FurtherPanel]", "tuple[FurtherPanel, ...]"),
+    "list of DetectorGroup": ("Sequence[DetectorGroup]", "tuple[DetectorGroup, ...]"),
     "StructureFactors, or a number: default_F": ("StructureFactors | float", "StructureFactors"),
     '"corrected", "compat" or identifiers such as "Q-01"': (
         "Mode",

@@ -18,6 +18,8 @@ struct EveryField {
       value = !value;
     } else if constexpr (std::is_integral_v<T>) {
       value = static_cast<T>(next += 1);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      value = "text " + std::to_string(static_cast<int>(next += 1));
     } else if constexpr (description::is_optional<T>) {
       change(value.emplace());
     } else if constexpr (std::is_same_v<T, Quirks>) {

@@ -159,6 +159,30 @@ inline Detector draw_detector() {
   return detector;
 }
 
+/// A panel that has moved, by itself and in groups, and whose pixels may not be square.
+inline void move_panel(Experiment& e) {
+  const auto any_shift = [] {
+    return Vec3d{*any_between(-2, 2), *any_between(-2, 2), *any_between(-2, 2)};
+  };
+  const auto any_turn = [] {
+    return Vec3d{*any_between(-5, 5), *any_between(-5, 5), *any_between(-5, 5)};
+  };
+  if (*any_choice()) {
+    e.detector.shift_mm = any_shift();
+    e.detector.turn_deg = any_turn();
+  }
+  if (*any_choice() && !e.detector.curved && !e.detector.point_pixel)
+    e.detector.slow_pixel_mm = *any_between(0.5, 2);
+  if (!*any_choice()) return;
+  const Vec3d direction = *any_direction();
+  DetectorGroup outer{"all", "", any_shift(), direction, {}, any_shift(), any_turn()};
+  outer.slow_axis = cross(direction, unit(direction + Vec3d{0.3, -1.1, 0.7}));
+  DetectorGroup inner{"quadrant", "all",       any_shift(), {0, 1, 0},
+                      {0, 0, 1},  any_shift(), any_turn()};
+  e.detector_groups = {outer, inner};
+  e.detector.group = *any_choice() ? "all" : "quadrant";
+}
+
 /// An experiment of any kind, in the corrected arithmetic.
 inline Experiment draw_experiment() {
   Experiment e;
@@ -189,6 +213,15 @@ inline rc::Gen<Experiment> any_experiment_of_either_mode() {
     if (e.quirks.curved_about_lab_axes && model::convention_frame(c).beam.z != 0)
       e.detector.curved = false;
     if (e.quirks.running_products && e.detector.point_pixel) e.sampling.oversample_omega = false;
+    return e;
+  });
+}
+
+/// The same, also with a panel that has moved.
+inline rc::Gen<Experiment> any_experiment_of_any_panel() {
+  return rc::gen::exec([] {
+    Experiment e = *any_experiment_of_either_mode();
+    if (*any_count(0, 3) == 0) move_panel(e);
     return e;
   });
 }

@@ -396,9 +396,9 @@ TEST_F(CrystalModels, InMmcifAreRefusedWhereSomethingIsMissingOrIsNone) {
               HasSubstr(": atom \"1\" has \"x\" for occupancy, which is no number"));
   EXPECT_THAT(error_of(mmcif(zinc_row, p212121, "label_alt_id")),
               HasSubstr(": _atom_site.label_alt_id is missing"));
-  EXPECT_THAT(error_of(mmcif(zinc_row, "")), HasSubstr(": no space group ("));
+  EXPECT_THAT(error_of(mmcif(zinc_row, "")), HasSubstr(": names no space group; it needs"));
   EXPECT_THAT(error_of(mmcif(zinc_row, "_symmetry.space_group_name_H-M 'Q 7'\n")),
-              HasSubstr(": unknown space group \"Q 7\""));
+              HasSubstr(": the space group \"Q 7\" is not known; it needs"));
 }
 
 TEST_F(CrystalModels, InMmcifHaveTheirGroupByEveryItemThatNamesIt) {
@@ -463,6 +463,20 @@ TEST_F(CrystalModels, InOneOfSeveralBlocksAreFound) {
       atoms + mmcif("HETATM 1 C C . LIG A . 5 10 7 1 20 1 A", p212121).replace(0, 6, "data_y"));
   expect_equal(first, alone);
   EXPECT_THAT(first.notes, ElementsAre("of several blocks with atoms the first is used, data_x"));
+}
+
+TEST_F(CrystalModels, InMmcifHaveTheirGroupInAnyBlock) {
+  const io::CalculatedFactors factors = factors_of(mmcif(zinc_row, "") + "data_group\n" + p212121);
+  EXPECT_EQ(factors.space_group, "P 21 21 21");
+}
+
+TEST_F(CrystalModels, InMmcifMayNumberTheirResiduesByLabelAlone) {
+  const std::string rows = zinc_row + "\nHETATM 2 O O . HOH B . 9 12 17 1 25 2 B";
+  const io::CalculatedFactors factors = factors_of(mmcif(rows, p212121, "auth_seq_id"));
+  EXPECT_EQ(factors.atoms, 2);
+  expect_equal(factors, factors_of(mmcif(rows, p212121)));
+  EXPECT_THAT(error_of(mmcif("ATOM 1 ? CA . GLY A 7 5 10 7 1 20 1 A", p212121, "auth_seq_id")),
+              HasSubstr("atom CA of GLY 7 has no known element"));
 }
 
 // ---- core CIF --------------------------------------------------------------------------------

@@ -252,7 +252,7 @@ TEST(ReadSfMmcif, SaysWhatIsThereWhenThereAreNoAmplitudes) {
   EXPECT_MESSAGE(io::read_sf_mmcif(write_text("b.cif", "data_x\n_cell.length_a 5\n")),
                  "not a structure-factor mmCIF file");
   EXPECT_MESSAGE(io::read_sf_mmcif(write_text("c.cif", sf_mmcif("F_meas_au", "1 2 3 4\n", ""))),
-                 "names no space group; it needs symmetry operations");
+                 "names no space group; it needs symmetry operators");
 }
 
 TEST(ReadSfMmcif, NamesTheLineOfASyntaxError) {

@@ -91,7 +91,7 @@ TEST(SolidAngle, IsThePixelSeenObliquely) {
            {{0.15, 0.0264, 0.0088}, 0.15, 8e-4, 2.70366881715669e-05},
        }) {
     PlanFrame frame;
-    frame.pixel = row.pixel;
+    frame.area = row.pixel * row.pixel;
     frame.close_distance = row.close;
     EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(row.position), 0.0), row.omega);
   }
@@ -100,7 +100,7 @@ TEST(SolidAngle, IsThePixelSeenObliquely) {
 TEST(SolidAngle, OfAPointPixelLosesItsAreaAsInTheReference) {
   //
   PlanFrame frame;
-  frame.pixel = 1e-4;
+  frame.area = 1e-8;
   frame.close_distance = 0.1;
   frame.solid_angle = SolidAngle::per_area;
   EXPECT_CLOSE(engine::solid_angle(frame, 1 / length(Vec3d{0.15, 0, 0}), 0.0), 44.4444444444444);
@@ -122,7 +122,7 @@ TEST(SolidAngle, FlagsChooseTheKindOfPixel) {
 
 TEST(SolidAngle, KeepsTheSignOfTheCloseDistance) {
   PlanFrame frame;
-  frame.pixel = 1e-4;
+  frame.area = 1e-8;
   frame.close_distance = -0.1;
   EXPECT_LT(engine::solid_angle(frame, 0.1, 0.0), 0.0);
 }

@@ -233,6 +233,149 @@ TEST(Panels, HaveParametersWhereTheirOwnDetectorHasThem) {
   EXPECT_THAT(names, testing::Not(Contains("sensor_thickness")));
 }
 
+// ---- Panels that move ---------------------------------------------------------------------------
+
+/// A panel that -pix0_vector and axes place, of the custom convention.
+const std::string placed_panel =
+    "-pix0_vector 0.1 -0.012 0.009 -fdet_vector 0 0 1 -sdet_vector 0 -1 0 -detpixels 24 -pixel 1 ";
+
+Vec3d corner_of(const Experiment& e) { return resolve(e).panel.origin; }
+
+void expect_vector(const Vec3d& got, const Vec3d& expected, double tolerance = 1e-12) {
+  EXPECT_NEAR(got.x, expected.x, tolerance);
+  EXPECT_NEAR(got.y, expected.y, tolerance);
+  EXPECT_NEAR(got.z, expected.z, tolerance);
+}
+
+TEST(MovedPanels, ShiftAlongTheirOwnAxesAndTheirCrossProduct) {
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected ");
+  e.detector.shift_mm = Vec3d{1, 2, 4};
+  // fast is z, slow is -y, their cross product x
+  expect_vector(corner_of(e), {0.1 + 0.004, -0.012 - 0.002, 0.009 + 0.001});
+}
+
+TEST(MovedPanels, TurnAboutTheirMiddle) {
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected ");
+  const auto middle = [&] {
+    const Panel p = resolve(e).panel;
+    return p.origin + 0.012 * p.fast + 0.012 * p.slow;
+  };
+  const Vec3d before = middle();
+  e.detector.turn_deg = Vec3d{0, 0, 90};
+  expect_vector(middle(), before);
+  // About the cross product, fast goes to where slow was
+  expect_vector(resolve(e).panel.fast, {0, -1, 0});
+  expect_vector(resolve(e).panel.slow, {0, 0, -1});
+}
+
+TEST(MovedPanels, GoWithTheirGroupAndTheGroupItIsIn) {
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected ");
+  e.more_panels.push_back({e.detector, {}, {}});
+  e.more_panels[0].detector.group = "inner";
+  // Turns about z through (0.1, 0, 0) m, then shifts along x
+  e.detector_groups = {
+      {"outer", "", {100, 0, 0}, {1, 0, 0}, {0, 1, 0}, {7, 0, 0}, {0, 0, 0}},
+      {"inner", "outer", {100, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 0}, {0, 0, 90}}};
+  const Resolved r = resolve(e);
+  expect_vector(r.panel.origin, {0.1, -0.012, 0.009});
+  expect_vector(r.more_panels[0].panel.origin, {0.1 + 0.012 + 0.007, 0, 0.009});
+  expect_vector(r.more_panels[0].panel.slow, {1, 0, 0});
+}
+
+TEST(MovedPanels, OfAGroupThatIsNotThereOrInItselfAreRefused) {
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected ");
+  e.detector.group = "quad9";
+  EXPECT_THAT(message_of<UsageError>([&] { resolve(e); }), HasSubstr("no group 'quad9'"));
+  e.detector_groups = {{"quad9", "quad9", {}, {1, 0, 0}, {0, 1, 0}, {}, {}}};
+  EXPECT_THAT(message_of<UsageError>([&] { resolve(e); }),
+              HasSubstr("is in a group that is in it"));
+}
+
+TEST(MovedPanels, HaveParametersWithTheirNumbersAndNames) {
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected ");
+  e.detector.shift_mm = e.detector.turn_deg = Vec3d{};
+  e.detector.group = "all";
+  e.more_panels.push_back({e.detector, {}, {}});
+  e.detector_groups = {{"all", "", {}, {1, 0, 0}, {0, 1, 0}, {}, {}}};
+  std::vector<std::string> names;
+  for (const Parameter& each : parameters(e)) names.push_back(each.name);
+  for (const char* name : {"panel[0].shift", "panel[0].rotation", "panel[1].shift",
+                           "panel[1].rotation", "group[all].shift", "group[all].rotation"})
+    EXPECT_THAT(names, Contains(name));
+  EXPECT_EQ(parameter(e, "panel[1].rotation").units[0], "deg");
+  EXPECT_EQ(parameter(e, "group[all].shift").units[0], "mm");
+  const std::vector<double> values{1, 2, 3};
+  const Experiment moved = with_parameter(e, "group[all].shift", values);
+  EXPECT_EQ(moved.detector_groups[0].shift_mm, (Vec3d{1, 2, 3}));
+}
+
+TEST(MovedPanels, GiveTheGradientOfTheirGroupAsTheSumOfTheirOwn) {
+  // Both lie in the frame of the group, so that their own shifts are those of the group.
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected ");
+  e.detector.shift_mm = e.detector.turn_deg = Vec3d{};
+  e.detector.group = "all";
+  e.more_panels.push_back({e.detector, {}, {}});
+  e.more_panels[0].detector.origin_m = Vec3d{0.1, -0.012, 0.04};
+  e.detector_groups = {{"all", "", {}, {0, 0, 1}, {0, -1, 0}, {}, {}}};
+  ComputeOptions options;
+  options.precision = Precision::float64;
+  const auto result = value_and_gradient(e, weights_of(2 * 24 * 24), options);
+  const auto& by = result.gradient.parameters;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double sum = by.at("panel[0].shift")[i] + by.at("panel[1].shift")[i];
+    EXPECT_NEAR(by.at("group[all].shift")[i], sum, 1e-9 * std::abs(sum)) << i;
+  }
+}
+
+// ---- Pixels that are not square -----------------------------------------------------------------
+
+TEST(WidePixels, CatchTheLightOfTheSquareOnesThatTheyCover) {
+  // Water alone is smooth: two rows of square pixels and one of pixels twice as high
+  const std::string water =
+      "-cell 70 80 90 90 90 90 -default_F 1e-9 -water 50 -lambda 1 "
+      "-oversample 4 -corrected ";
+  const Experiment square = experiment_of(
+      water +
+      "-pix0_vector 0.1 -0.012 0.009 -fdet_vector 0 0 1 -sdet_vector 0 -1 0 -detpixels_f 8 "
+      "-detpixels_s 12 -pixel 1 ");
+  Experiment wide = square;
+  wide.detector.slow_pixels = 6;
+  wide.detector.slow_pixel_mm = 2;
+  for (const ComputeOptions& options : all_engines()) {
+    const Image fine = simulate(square, options).image, coarse = simulate(wide, options).image;
+    for (int slow = 0; slow < 6; ++slow)
+      for (int fast = 0; fast < 8; ++fast) {
+        const float both = fine.at(fast, 2 * slow) + fine.at(fast, 2 * slow + 1);
+        EXPECT_NEAR(coarse.at(fast, slow), both, 2e-5 * both);
+      }
+  }
+}
+
+TEST(WidePixels, SeeSpotsWhereSquareOnesDo) {
+  Experiment square = experiment_of(crystal + placed_panel + "-corrected -oversample 8 ");
+  square.detector.slow_pixels = 24;
+  Experiment wide = square;
+  wide.detector.slow_pixels = 12;
+  wide.detector.slow_pixel_mm = 2;
+  const Image fine = simulate(square).image, coarse = simulate(wide).image;
+  double sum = 0, off = 0;
+  for (int slow = 0; slow < 12; ++slow)
+    for (int fast = 0; fast < 24; ++fast) {
+      const double both = double(fine.at(fast, 2 * slow)) + double(fine.at(fast, 2 * slow + 1));
+      sum += both;
+      off += std::abs(both - double(coarse.at(fast, slow)));
+    }
+  EXPECT_LT(off, 0.02 * sum);
+  EXPECT_EQ(simulate(wide, reference_engine()).statistics.max_slow,
+            simulate(wide).statistics.max_slow);
+}
+
+TEST(WidePixels, OfACurvedPanelAreRefused) {
+  Experiment e = experiment_of(crystal + first_panel + "-corrected -curved_det ");
+  e.detector.slow_pixel_mm = 2;
+  EXPECT_THAT(message_of<UsageError>([&] { resolve(e); }), HasSubstr("-curved_det"));
+}
+
 TEST(Panels, SurviveJson) {
   Panels p;
   p.narrow();

@@ -683,8 +683,9 @@ TEST(Quirks, Q06HeadersIgnoreTwoThetaOnlyInCompat) {
   }
   const Experiment e = experiment_of(any_crystal + swung + "-Xbeam 10 -Ybeam 12" + corrected);
   const std::string header = io::smv_header(e, resolve(e));
-  for (const char* entry : {"DISTANCE=100;", "CLOSE_DISTANCE=93.9693;", "DENZO_Y_BEAM=12.05;",
-                            "DENZO_X_BEAM=10.05;", "BEAM_CENTER_X=10;", "BEAM_CENTER_Y=12;"})
+  for (const char* entry :
+       {"DISTANCE=100;", "CLOSE_DISTANCE=93.9692620785908;", "DENZO_Y_BEAM=12.05;",
+        "DENZO_X_BEAM=10.05;", "CONVENTION_XBEAM=10;", "CONVENTION_YBEAM=12;"})
     EXPECT_THAT(header, HasSubstr(std::string("\n") + entry));
 
   // The distance is also what automatic oversampling goes by

@@ -236,7 +236,9 @@ TEST_F(ReflectionFiles, OfMtzWhoseSymmRecordsAreNoGroupAreRefused) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "SYMM -X,", "SYMM Y,X,Z");
   EXPECT_EQ(message_of<InputError>([&] { read_mtz(path); }),
-            path + ": its 4 symmetry operations are not the whole of a group");
+            path +
+                ": its 4 symmetry operators are no group: -y+1/2,-x,z+1/2 is missing, the product "
+                "of -x+1/2,-y,z+1/2 and y,x,z");
 }
 
 TEST_F(ReflectionFiles, OfMtzWithFractionalIndicesAreRefused) {
@@ -256,7 +258,7 @@ TEST_F(ReflectionFiles, OfMtzNeverGiveMapCoefficientsWhateverStandsBehindThem) {
 TEST_F(ReflectionFiles, OfMtzShowNoBytesThatATerminalWouldActOn) {
   const std::string path = mtz({{"FP", 'F'}}, {{1, 2, 3, 7}});
   replace_record(path, "COLUMN FP", "COLUMN F\x1b[1m\xff       F 0 1 1");
-  EXPECT_EQ(read_mtz(path).taken, "column F?[1m? (type F)");
+  EXPECT_EQ(read_mtz(path).taken, "column F\\x1b[1m\\xff (type F)");
   replace_record(path, "SYMM -X,", "SYMM X,Y,\xff");
   const std::string message = message_of<InputError>([&] { read_mtz(path); });
   EXPECT_EQ(message.find('\xff'), std::string::npos) << message;
@@ -383,9 +385,9 @@ TEST_F(ReflectionFiles, OfMmcifSayThatANumberContradictsTheirGroup) {
         .remarks;
   };
   EXPECT_EQ(remarks("19"), std::vector<std::string>{
-                               "it numbers its space group 19, which is P 21 21 21, and names P 1 "
-                               "21 1; the latter counts"});
-  for (const char* number : {"4", "3", "?", "."}) EXPECT_TRUE(remarks(number).empty()) << number;
+                               "the file numbers its space group \"19\", which is P 21 21 21, and "
+                               "names P 1 21 1, number 4; the latter is used"});
+  for (const char* number : {"4", "?", "."}) EXPECT_TRUE(remarks(number).empty()) << number;
 }
 
 TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
@@ -393,10 +395,11 @@ TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
                                   "1 2 3 10\n");
   EXPECT_EQ(message_of<InputError>([&] { read_sf_mmcif(unknown); }),
             unknown +
-                ": the space group 'P 7 7 7' is not known; it needs symmetry operations "
-                "(_symmetry_equiv.pos_as_xyz), a Hall symbol, a Hermann-Mauguin symbol like "
-                "'P 21 21 21' (_symmetry.space_group_name_H-M) or a number "
-                "(_symmetry.Int_Tables_number)");
+                ": the space group \"P 7 7 7\" is not known; it needs symmetry operators "
+                "(_space_group_symop.operation_xyz, _symmetry_equiv.pos_as_xyz), a Hall symbol, a "
+                "Hermann-Mauguin symbol like 'P 21 21 21' (_space_group.name_H-M_alt, "
+                "_symmetry.space_group_name_H-M) or a number alone (_space_group.IT_number, "
+                "_symmetry.Int_Tables_number)");
 }
 
 TEST_F(ReflectionFiles, OfMmcifMayBeginWithAByteOrderMark) {

@@ -138,11 +138,6 @@ TEST(ParseNumber, LeavesItToTheCallerToRefuseWhatIsNotFinite) {
   EXPECT_TRUE(std::isinf(parse_number<double>("-inf").value()));
 }
 
-TEST(InQuotes, ShortensAndHidesWhatATerminalWouldActOn) {
-  EXPECT_EQ(in_quotes("a\tb\x1b[1m\xff"), "\"a b?[1m?\"");
-  EXPECT_EQ(in_quotes(std::string(100, 'x')), "\"" + std::string(60, 'x') + "...\"");
-}
-
 // ---- Reflections ------------------------------------------------------------------------------
 
 Reflections hkl_of(const std::string& text) {

@@ -56,7 +56,8 @@ inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
   const PlanFrame& f = p.panel->frame;
   const PlanSensor& sensor = p.panel->sensor;
   const double half_depth = sensor.layer_step * (sensor.layers - 1) / 2;
-  const Double within_pixel(0.5 - 0.5 / p.plan->oversample), pixel(f.pixel), half(0.5);
+  const Double within_pixel(0.5 - 0.5 / p.plan->oversample), pixel(f.pixel), half(0.5),
+      edge(f.slow_edge);
   Double largest_radius(0);
   for (size_t first = 0; first < tile_blocks; first += lanes) {
     const auto at = [&](const auto& values) { return Double::load(values.data() + first); };
@@ -67,8 +68,8 @@ inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
                                   vec3_as<Double>(f.origin + half_depth * f.normal);
     const Double distance = length(position), near = Double(1) / distance;
     const Double half_fast = at(tile.half_fast) + within_pixel,
-                 half_slow = at(tile.half_slow) + within_pixel;
-    const Double skew(2 * std::abs(dot(f.fast, f.slow)));
+                 half_slow = (at(tile.half_slow) + within_pixel) * edge;
+    const Double skew(2 * std::abs(dot(f.fast, f.slow)) / f.slow_edge);
     const Double reach = pixel * sqrt(half_fast * half_fast + half_slow * half_slow +
                                       skew * half_fast * half_slow) +
                          Double(half_depth);

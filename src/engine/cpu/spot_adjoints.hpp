@@ -117,13 +117,13 @@ HWY_NOINLINE void pull_back_capture(const PanelNumbers& panel, const SensorSpot<
 }
 
 /// Through the solid angle; `own_depth`: as in solid_angle(), for each layer.  The adjoint of the
-/// pixel's size is that of its logarithm (complete()).
+/// pixel's area is that of its logarithm (complete()).
 template <class T>
 NABLA_INLINE T pull_back_solid_angle(const PanelNumbers& panel, const SensorSpot<T>& spot,
                                      double own_depth, const T& light,
                                      BasicPixelNumbers<T>& adjoints) {
   const PlanFrame& f = panel.frame;
-  if (f.solid_angle != SolidAngle::per_area) add(adjoints.panel.frame.pixel, light);
+  if (f.solid_angle != SolidAngle::per_area) add(adjoints.panel.frame.area, light);
   if (f.solid_angle != SolidAngle::oblique) return T(-2) * light;
   const T per_m = light * physics::constant<T>(1 / (f.close_distance + own_depth * spot.layer));
   add(adjoints.panel.frame.close_distance, per_m);

@@ -37,7 +37,7 @@ HWY_NOINLINE void complete(const CpuPlan& p, Lookup lookup, BasicPixelNumbers<T>
     to.subpixel = (dot(physics::constant<T>(frame.fast), to.fast) +
                    dot(physics::constant<T>(frame.slow), to.slow)) *
                   physics::constant<T>(1 / frame.subpixel);
-  scale(to.pixel, 2 / frame.pixel);
+  scale(to.area, 1 / frame.area);
 }
 
 /// What the derivatives of a tile are asked of.

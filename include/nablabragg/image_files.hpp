@@ -1,0 +1,94 @@
+// Images with their geometry, in the formats that other programs process.
+//
+// Readers throw InputError("FILE: problem, what to do"), which names the key that is missing;
+// writers throw UsageError for what a format cannot say, with one that can, and OutputError for
+// what could not be written; they leave no half-written file.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>  // for std::pair
+#include <vector>
+#include "nablabragg/geometry.hpp"
+#include "nablabragg/image.hpp"  // for gap_pixel, masked_pixel
+
+namespace nablabragg::io {
+
+/// How images were made: what their files repeat.
+struct Provenance {
+  std::string program;       ///< with its version; empty: nothing is said
+  std::string command_line;  ///< as command_line_text() makes it
+  std::int64_t seed = 0;
+  std::string experiment = {};  ///< JSON; empty: none
+  std::string date = {};        ///< ISO 8601, UTC
+};
+
+/// Now, as Provenance::date takes it.
+std::string date_now();
+
+/// What an image of a series has for itself.
+struct ImageState {
+  double phi_deg = 0;       ///< spindle angle where it begins; of stills 0
+  double wavelength_A = 0;  ///< 0: that of the geometry's beam
+};
+
+/// What a file of images holds.  The pixels of an image are those of its panels, one after the
+/// other, fast axis contiguous.
+struct ImageSeries {
+  Geometry geometry;               ///< in imgCIF's frame: see in_imgcif_frame()
+  std::vector<ImageState> images;  ///< one for each, in their order
+  bool counts = true;              ///< int32 counts; false: float32 photons
+  Provenance provenance;
+};
+
+/// A file of images that is being written.  Nothing stands under its name before close().
+class ImageWriter {
+ public:
+  virtual ~ImageWriter() = default;
+  /// The next image of the series, of the kind that the series states.
+  virtual void add(std::span<const std::int32_t> counts) = 0;
+  virtual void add(std::span<const float> photons) = 0;
+  virtual void close() = 0;
+  /// Pixels so far that held more than the format can, and got the most it can.
+  virtual std::int64_t clipped() const { return 0; }
+};
+
+/// A format that images are written in.
+struct ImageFormat {
+  const char* name;                  ///< "NXmx"
+  std::vector<const char*> endings;  ///< ".nxs", "_master.h5": the first fits most
+  const char* description;
+  /// Why it cannot hold the series, as a sentence that names a format that can; empty: it can.
+  std::string (*why_not)(const ImageSeries& series);
+  std::unique_ptr<ImageWriter> (*open)(const std::string& path, const ImageSeries& series);
+  /// What of the series programs will not find in the file, a sentence each; null: nothing.
+  std::vector<std::string> (*notices)(const ImageSeries& series) = nullptr;
+};
+
+/// All of them; a format is one file of src/io and one row.
+std::span<const ImageFormat> image_formats();
+
+/// By the ending of the name.  Throws UsageError that lists the endings.
+const ImageFormat& image_format_of(const std::string& path);
+
+/// Pixels and geometry of one image of a file.
+struct ImageFile {
+  std::string format;  ///< "CBF"
+  Geometry geometry;
+  std::vector<double> pixels;  ///< panel by panel; what holds no count is NaN
+  int images = 1;              ///< that the file holds
+};
+
+/// CBF, NXmx (and HDF5 that names its pixels so), SMV, TIFF: told by content.  `image` counts from
+/// 0.
+ImageFile read_image(const std::string& path, int image = 0);
+
+/// The geometry alone: of the files that read_image() takes, of a dxtbx .expt and of a CrystFEL
+/// .geom.  `experiment` is which one of an .expt, from 0.
+Geometry read_geometry(const std::string& path, int experiment = 0);
+
+/// Whether the file has an SMV header.  Throws InputError where it cannot be read.
+bool is_smv(const std::string& path);
+
+}  // namespace nablabragg::io

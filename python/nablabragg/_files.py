@@ -1,0 +1,120 @@
+"""Images in files that other programs process, and the geometry of such files."""
+
+from nablabragg import _core
+
+
+def count_photons(experiment, image, *, seed):
+    """Counts as a counting detector records them, an int32 array of the image's shape.
+
+    image : array of the experiment's shape
+        photons, as simulate() gives them
+    seed : int
+        the same seed gives the same counts
+
+    Each is drawn at random about its photons, times the gain of its panel, and is no more than the
+    panel's saturation (SimulationWarning with the number of those that would be).  Pixels outside the
+    region of interest are -2, pixels that the mask leaves out -1.  Raises UsageError for an image of
+    another shape.
+    """
+    return _core.count_photons(experiment, image, seed)
+
+
+def read_image(path, *, image=0):
+    """(pixels, format, images): one image of a file, from CBF, NXmx, SMV or TIFF.
+
+    image : int
+        which one, from 0
+
+    The pixels are a float64 array (slow, fast); of several panels (panels, slow, fast) or, where their
+    sizes differ, (pixels,).  What holds no count is NaN.  `format` is its name, `images` how many
+    images the file holds.  Raises InputError for what cannot be read.
+    """
+    return _core.read_image(path, image)
+
+
+class ImageWriter:
+    """A file of images with their geometry, in the format of its name's ending (docs/files.md).
+
+    path : str or path-like
+        ".nxs", "_master.h5" (NXmx), ".cbf", ".img" (SMV)
+    experiment : Experiment
+        whose detector, beam, scan and crystal the file states; with an oscillation the images are
+        those of a scan, each as wide as it, the first where it begins
+    images : int
+        how many will be added
+    counts : bool
+        int32 counts (count_photons()); False: float32 photons
+    wavelengths : array (images,), optional
+        of each image [Angstrom], of stills
+
+    Used in `with`, it is closed at the end, and no file is left when an error ends the block.  Nothing
+    stands under its name before.  Raises UsageError for what the format cannot hold, with one that
+    can, OutputError for what cannot be written.
+    """
+
+    def __init__(self, path, experiment, *, images=1, counts=True, wavelengths=None):
+        self._writer = _core.ImageWriter(path, experiment, images, counts, wavelengths)
+
+    def add(self, image):
+        """The next image, an array of the experiment's shape."""
+        self._writer.add(image)
+
+    def close(self):
+        """Gives the file its name.  Raises UsageError where images are missing."""
+        self._writer.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        if kind is None:
+            self.close()
+        else:
+            self._writer.abandon()
+
+
+def write_image(path, experiment, image, *, counts=None):
+    """One image with its geometry in a file, as ImageWriter writes it.
+
+    counts : bool, optional
+        None: whether the array holds whole numbers
+    """
+    if counts is None:
+        counts = getattr(getattr(image, "dtype", None), "kind", "f") in "iu"
+    with ImageWriter(path, experiment, counts=counts) as file:
+        file.add(image)
+
+
+def _with_geometry(self, path, *, number=0):
+    """The experiment with the panels of a file, and with its beam, scan and crystal where it states them.
+
+    path : str or path-like
+        dxtbx .expt, CrystFEL .geom, or an image: CBF, NXmx, SMV
+    number : int
+        which experiment of an .expt, from 0
+
+    Raises InputError that names what the file lacks.
+    """
+    return _core.with_geometry(self, path, number)
+
+
+def _with_detector(self, name, *, distance, beam_center=None):
+    """The experiment with a detector by its name (`nablabragg detectors` lists them).
+
+    name : str
+        "EIGER2 16M", "jungfrau-4m", "PILATUS3 6M CdTe"...: any beginning that only one has
+    distance : float
+        from the sample along the beam, which meets the detector at a right angle [mm]
+    beam_center : (fast, slow), optional
+        in pixels, from the outer corner of the first one; None: the middle
+
+    Panels, beam and crystal are then stated in the frame whose beam runs along -z and whose spindle is
+    x.  Raises UsageError for a name that none or several have.
+    """
+    return _core.with_detector(self, name, distance, beam_center)
+
+
+for _name, _function in (("with_geometry", _with_geometry), ("with_detector", _with_detector)):
+    _function.__name__ = _name
+    _function.__qualname__ = f"Experiment.{_name}"
+    setattr(_core.Experiment, _name, _function)

@@ -1,0 +1,90 @@
+// Photons -> counts of an image of several panels.
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/simulate.hpp"
+#include "readout/noise_rows.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+/// What a panel makes of photons.
+struct Counter {
+  double gain, saturation;
+
+  explicit Counter(const Detector& detector)
+      : gain(detector.gain), saturation(std::min(detector.saturation.value_or(largest), largest)) {}
+
+  /// Whether the count would be larger.
+  bool saturates(double photons) const { return photons * gain > saturation; }
+  std::int32_t operator()(double photons) const {
+    return static_cast<std::int32_t>(std::min(std::round(photons * gain), saturation));
+  }
+
+ private:
+  static constexpr double largest = std::numeric_limits<std::int32_t>::max();
+};
+
+/// `counts` are those of the panel; returns how many saturate.
+std::int64_t count_panel(readout::NoiseRows& noise, std::size_t number, const PanelImage& panel,
+                         const Mask* mask, const Counter& count, std::span<std::int32_t> counts) {
+  const auto width = static_cast<std::size_t>(panel.fast_pixels);
+  std::atomic<std::int64_t> saturated{0};
+  const auto count_rows = [&](int begin, int end) {
+    std::vector<double> photons(noise.pixels_of_a_row(number));
+    for (int slow = begin; slow < end; ++slow) {
+      const auto first = static_cast<std::size_t>(slow) * width;
+      const std::span row = counts.subspan(first, width);
+      std::fill(row.begin(), row.end(), masked_pixel);
+      if (noise.visits(slow, number)) {
+        noise.row(slow, photons, number);
+        std::transform(photons.begin(), photons.end(), row.begin() + noise.first_pixel(number),
+                       count);
+        saturated += std::count_if(photons.begin(), photons.end(),
+                                   [&](double x) { return count.saturates(x); });
+      }
+      if (mask)
+        for (std::size_t i = 0; i < width; ++i)
+          if (!mask->keep[first + i]) row[i] = gap_pixel;
+    }
+  };
+  if (noise.in_turn())
+    count_rows(0, panel.slow_pixels);
+  else
+    tbb::parallel_for(tbb::blocked_range<int>(0, panel.slow_pixels, 16),
+                      [&](const auto& rows) { count_rows(rows.begin(), rows.end()); });
+  return saturated;
+}
+
+}  // namespace
+
+CountedImage count_photons(const Experiment& experiment, const Image& image, std::int64_t seed) {
+  const Resolved resolved = resolve(experiment);
+  if (image.panels() != 1 + experiment.more_panels.size() ||
+      image.fast_pixels != resolved.panel.fast_pixels ||
+      image.slow_pixels != resolved.panel.slow_pixels)
+    throw UsageError("the image is none of this experiment: its panels have other sizes");
+  readout::NoiseRows noise(experiment, resolved, image, seed);
+  CountedImage counted;
+  counted.counts.resize(image.pixels.size());
+  for (std::size_t i = 0; i < image.panels(); ++i) {
+    const PanelImage panel = image.panel(i);
+    const bool first = i == 0;
+    const Detector& detector = first ? experiment.detector : experiment.more_panels[i - 1].detector;
+    const auto& mask = first ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
+    counted.saturated += count_panel(
+        noise, i, panel, mask.get(), Counter(detector),
+        std::span(counted.counts).subspan(panel.first_pixel, panel.pixels.size()));
+  }
+  return counted;
+}
+
+}  // namespace nablabragg

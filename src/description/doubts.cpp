@@ -1,0 +1,230 @@
+#include "description/doubts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "description/digits.hpp"
+#include "description/ranges.hpp"
+#include "model/crystal_axes.hpp"
+#include "model/panel.hpp"
+#include "model/resolve.hpp"
+#include "nablabragg/plausible.hpp"
+#include "nablabragg/units.hpp"
+
+namespace nablabragg::description {
+
+namespace {
+
+/// A beam centre in pixels or micrometres is far off a panel that nobody turned away.
+void look_at_beam_spot(const Experiment& e, const Resolved& r, Doubts& found) {
+  const Detector& d = e.detector;
+  if (!e.more_panels.empty() || d.origin_m || d.two_theta_deg != 0 || !(d.rotation_deg == Vec3d{}))
+    return;
+  const auto beyond = [](double at, double size) { return at < -size || at > 2 * size; };
+  const Panel& p = r.panel;
+  if (!beyond(p.beam_fast, p.fast_size) && !beyond(p.beam_slow, p.slow_size)) return;
+  found.unlikely.push_back("the direct beam is at " + digits(units::mm_from_metres(p.beam_fast)) +
+                           " and " + digits(units::mm_from_metres(p.beam_slow)) +
+                           " mm along the edges of a panel of " +
+                           digits(units::mm_from_metres(p.fast_size)) + " x " +
+                           digits(units::mm_from_metres(p.slow_size)) +
+                           " mm; beam centres (-Xbeam, -Ybeam) are in mm: are they in pixels?");
+}
+
+/// What is finer than the steps from sub-pixel to sub-pixel is in the image by chance.
+void look_at_subpixels(const Resolved& r, Doubts& found) {
+  if (r.oversample >= r.recommended_oversample) return;
+  const bool spots = r.oversample < model::least_share_of_subpixels * r.recommended_oversample;
+  constexpr int most = 30000;
+  const std::string number = r.recommended_oversample <= most
+                                 ? "-oversample " + std::to_string(r.recommended_oversample)
+                                 : "no -oversample";
+  if (spots)
+    found.unlikely.push_back(
+        "the crystal's spots are finer than the steps of the sub-pixels, so that light falls "
+        "between these and the image may miss spots: " +
+        number +
+        " would resolve them, and smaller mosaic blocks need fewer (-block_size with -xtalsize, or "
+        "-N with -blocks)");
+  else
+    found.unlikely.push_back("the crystal's fringes are finer than the sub-pixels: " + number +
+                             " would resolve them");
+}
+
+/// The largest |q| = 1/d [1/m] at a corner of the panel.
+double largest_q(const Resolved& r) {
+  const Panel& p = r.panel;
+  double largest = 0;
+  for (const double fast : {0.0, p.fast_size})
+    for (const double slow : {0.0, p.slow_size}) {
+      const Vec3d towards = unit(p.origin + fast * p.fast + slow * p.slow);
+      largest = std::max(largest, length(towards - p.beam) / r.wavelength);
+    }
+  return largest;
+}
+
+/// Spots that stand between two phi steps are not in the image.
+void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
+  if (r.scan.steps < 2 || !(r.wavelength > 0)) return;
+  double q = largest_q(r);
+  if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
+  const Mat3d axes = model::axes_in_metres(r.axes);
+  const double smallest = std::min(
+      {r.cells.x * length(axes.a), r.cells.y * length(axes.b), r.cells.z * length(axes.c)});
+  if (!(q > 0) || !(smallest > 0)) return;
+  // What a spot turns through: the width that the block, the mosaic spread and the beam give it
+  const double width = 1 / (smallest * q) + 2 * r.mosaic_spread + r.horizontal.range +
+                       r.vertical.range + r.dispersion.range;
+  const double step = std::abs(r.scan.step);
+  constexpr double sparse = 4;
+  if (!(step > sparse * width)) return;
+  const double steps = std::ceil(std::abs(r.scan.range) / width);
+  found.unlikely.push_back(
+      "phi steps of " + digits(units::degrees_from_radians(step)) + " degrees are wider than the " +
+      digits(units::degrees_from_radians(width)) + " degrees that a spot at " + digits(1e10 / q) +
+      " Angstrom turns through, so that spots between them are lost: -phisteps " + digits(steps) +
+      " would find all");
+}
+
+double angle_deg(const Vec3d& a, const Vec3d& b) {
+  return units::degrees_from_radians(std::atan2(length(cross(a, b)), dot(a, b)));
+}
+
+/// Edges that lie along each other span no panel.
+void look_at_axes(const Detector& d, Doubts& found) {
+  if (!d.fast_axis && !d.slow_axis) return;
+  const model::ConventionFrame frame = model::convention_frame(d.convention);
+  const Vec3d fast = unit(d.fast_axis.value_or(frame.fast)),
+              slow = unit(d.slow_axis.value_or(frame.slow));
+  if (length(cross(fast, slow)) < 1e-6)
+    found.wrong.emplace_back(
+        "the fast and slow axes of the detector (-fdet_vector, -sdet_vector) are parallel; a panel "
+        "needs two directions");
+  // Vectors that are written with three digits are that far off.
+  else if (std::abs(dot(fast, slow)) > 1e-3)
+    found.unlikely.push_back(
+        "the fast and slow axes of the detector (-fdet_vector, -sdet_vector) are " +
+        digits(angle_deg(fast, slow)) +
+        " degrees apart, and a panel's are at right angles: its pixels become parallelograms, "
+        "whose area is taken as that of squares");
+}
+
+/// The field of a wave is across its way: an axis along the way says nothing of it, and divergence
+/// is counted about that axis.
+void look_at_polarization(const Experiment& e, const Resolved& r, Doubts& found) {
+  const bool polarized = e.beam.polarization_correction && e.beam.polarization_fraction != 0;
+  const bool diverges = e.beam.sources.empty() && r.divergence.size() > 1;
+  if (!polarized && !diverges) return;
+  const Vec3d& axis = r.panel.polarization_axis;
+  const bool along = std::ranges::any_of(
+      r.rays, [&](const Ray& ray) { return length(cross(axis, unit(ray.towards_source))) < 1e-3; });
+  const double from_beam_deg = angle_deg(axis, r.panel.beam);
+  constexpr double notable_deg = 3;
+  if (along)
+    found.wrong.push_back(std::string("the polarization axis (-polar_vector) lies along the beam, "
+                                      "so that the ") +
+                          (polarized ? "polarization" : "direction of the divergence") +
+                          " is undefined; give an axis across the beam");
+  else if (polarized && std::abs(from_beam_deg - 90) > notable_deg)
+    found.unlikely.push_back("the polarization axis (-polar_vector) is " + digits(from_beam_deg) +
+                             " degrees from the beam; its part across the beam counts");
+}
+
+/// What is given and has no effect, or stands for what is not given.
+void look_at_open_ends(const Experiment& e, const Resolved& r, Doubts& found) {
+  const Beam& b = e.beam;
+  const auto spread = [](const SampledRange<double>& range) { return range.range.value_or(0) > 0; };
+  if (!b.sources.empty() && (spread(b.horizontal_divergence_mrad) ||
+                             spread(b.vertical_divergence_mrad) || spread(b.dispersion_percent)))
+    found.unlikely.emplace_back(
+        "the list of sources (-sourcefile) replaces divergence and dispersion, which have no "
+        "effect");
+  if (!b.flux_per_s && b.exposure_s != Beam().exposure_s)
+    found.unlikely.emplace_back(
+        "the exposure (-exposure) has no effect without a flux (-flux): the fluence (-fluence) "
+        "counts");
+  if (b.flux_per_s && !b.size_mm)
+    found.unlikely.emplace_back(
+        "the size of the beam (-beamsize) is not given with its flux (-flux): 0.1 mm is taken");
+  const SampledRange<double>& osc = e.scan.oscillation_deg;
+  if (osc.steps.value_or(0) > 1 && !osc.range && !osc.step && r.scan.steps > 1)
+    found.unlikely.push_back("phi steps (-phisteps) are given without a width (-osc): " +
+                             digits(units::degrees_from_radians(r.scan.range)) +
+                             " degree is taken");
+}
+
+std::string direction_text(const Vec3d& v) {
+  return digits(v.x) + ' ' + digits(v.y) + ' ' + digits(v.z);
+}
+
+void look_at_sources(const Experiment& e, const Resolved& r, Doubts& found) {
+  const std::vector<Source>& sources = e.beam.sources;
+  if (sources.empty()) return;
+  const auto away = static_cast<std::size_t>(std::ranges::count_if(
+      sources, [&](const Source& s) { return dot(unit(s.position), r.panel.beam) > 0; }));
+  if (away > 0) {
+    const bool all = away == sources.size(), one = away == 1;
+    const std::string
+        sentence = (all ? std::string(one ? "the source lies" : "all sources lie")
+                        : std::to_string(away) + " of " + std::to_string(sources.size()) +
+                              " sources " + (one ? "lies" : "lie")) +
+                   " where the beam goes to, " + direction_text(r.panel.beam) +
+                   "; X Y Z lead from the sample to the source: did you mean the opposite signs?";
+    found.unlikely.push_back(sentence);
+  }
+
+  const auto [shortest, longest] = std::ranges::minmax(sources, {}, &Source::wavelength_A);
+  const double near_A = std::clamp(e.beam.wavelength_A, shortest.wavelength_A,
+                                   longest.wavelength_A);
+  if (!(std::abs(near_A / e.beam.wavelength_A - 1) > plausible::notable_difference)) return;
+  found.unlikely.push_back(
+      "the wavelength (-lambda) is " + digits(e.beam.wavelength_A, 6) +
+      " Angstrom, and the sources have " + digits(shortest.wavelength_A, 6) +
+      (longest.wavelength_A > shortest.wavelength_A ? " to " + digits(longest.wavelength_A, 6)
+                                                    : std::string()) +
+      ": the image is made with theirs, headers" +
+      (e.crystal.mosflm_matrix ? " and the scale of the A matrix" : "") + " with the other");
+}
+
+/// A crystal and its blocks hold at least one cell.
+void look_at_sizes(const Experiment& e, const Resolved& r, Doubts& found) {
+  const Mat3d axes = model::axes_in_metres(r.axes);
+  const std::array<double, 3> cell{length(axes.a), length(axes.b), length(axes.c)},
+      crystal{e.crystal.size_mm.x, e.crystal.size_mm.y, e.crystal.size_mm.z};
+  const auto look = [&](const char* what, double size_mm, std::size_t i) {
+    const double cell_mm = units::mm_from_metres(cell[i]);
+    if (!(size_mm > 0) || size_mm > cell_mm * (1 - 1e-9)) return false;
+    found.wrong.push_back(std::string(what) + " is " + digits(size_mm) + " mm along " + "abc"[i] +
+                          ", and a unit cell " + digits(cell_mm) +
+                          " mm; it must hold one cell or more (is it in metres?)");
+    return true;
+  };
+  for (std::size_t i = 0; i < crystal.size(); ++i)
+    if (look("the crystal (-xtalsize)", crystal[i], i)) break;
+  for (std::size_t i = 0; i < crystal.size(); ++i)
+    if (look("a block (-block_size)", e.crystal.block_size_mm, i)) break;
+}
+
+}  // namespace
+
+Doubts doubts_about(const Experiment& experiment) {
+  Doubts found{out_of_range(experiment), unusual_numbers(experiment)};
+  look_at_axes(experiment.detector, found);
+  for (const FurtherPanel& panel : experiment.more_panels) look_at_axes(panel.detector, found);
+  return found;
+}
+
+Doubts doubts_about(const Experiment& experiment, const Resolved& resolved) {
+  Doubts found;
+  look_at_polarization(experiment, resolved, found);
+  look_at_sources(experiment, resolved, found);
+  look_at_sizes(experiment, resolved, found);
+  look_at_open_ends(experiment, resolved, found);
+  look_at_subpixels(resolved, found);
+  look_at_beam_spot(experiment, resolved, found);
+  look_at_scan(experiment, resolved, found);
+  return found;
+}
+
+}  // namespace nablabragg::description

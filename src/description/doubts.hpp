@@ -1,0 +1,23 @@
+// What is most likely a mistake: numbers outside their ranges, and numbers that contradict each
+// other.
+#pragma once
+#include <string>
+#include <vector>
+#include "nablabragg/experiment.hpp"
+#include "nablabragg/resolved.hpp"
+
+namespace nablabragg::description {
+
+/// A sentence each.
+struct Doubts {
+  std::vector<std::string> wrong;     ///< no experiment; nanoBragg takes it all the same
+  std::vector<std::string> unlikely;  ///< worth a word
+};
+
+/// What the description alone shows.
+Doubts doubts_about(const Experiment& experiment);
+
+/// What shows when it is resolved.
+Doubts doubts_about(const Experiment& experiment, const Resolved& resolved);
+
+}  // namespace nablabragg::description

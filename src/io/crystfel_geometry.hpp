@@ -1,0 +1,25 @@
+// Detectors as CrystFEL describes them: a .geom.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include "nablabragg/geometry.hpp"  // for Geometry
+
+namespace nablabragg::io {
+
+/// What a .geom may leave to the image files.
+struct CrystfelValues {
+  std::optional<double> camera_length_mm = {};  ///< for `clen`
+  std::optional<double> photon_energy_eV = {};
+};
+
+/// Whether a text that begins so is a CrystFEL geometry.
+bool begins_as_crystfel_geometry(std::string_view head);
+
+/// In CrystFEL's frame: z along the beam, y up.  Panels whose axes are not quite at right angles,
+/// as refined ones are, are squared about their middles, which is said.  Given values replace those
+/// of the file.  Throws InputError, which names the key, also where the camera length is a place in
+/// the image files and none is given.
+Geometry read_crystfel_geometry(const std::string& path, const CrystfelValues& given = {});
+
+}  // namespace nablabragg::io

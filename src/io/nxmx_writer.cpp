@@ -1,0 +1,831 @@
+// Writing NXmx: where each field stands and what the readers make of it is in docs/files.md.
+#include <time.h>  // for timegm
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>  // for memcpy
+#include <ctime>
+#include <future>
+#include <limits>
+#include <numbers>
+#include <type_traits>
+
+#include "io/atomic_file.hpp"
+#include "io/hdf5_handles.hpp"
+#include "io/hdf5_sink.hpp"
+#include "io/nxmx.hpp"
+#include "io/quotes.hpp"
+#include "io/shuffled_deflate.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::io {
+
+namespace {
+
+constexpr int deflate_level = 1;
+constexpr H5Z_filter_t bitshuffle_filter = 32008;
+
+/// From imgCIF's frame to that of NeXus and back: x and z the other way.
+Vec3d turned(const Vec3d& v) { return {0 - v.x, v.y, 0 - v.z}; }  // no -0
+
+double largest(const Vec3d& v) { return std::max({std::abs(v.x), std::abs(v.y), std::abs(v.z)}); }
+
+// ---- What NXmx can hold ------------------------------------------------------------------------
+
+/// As dxtbx calls it; empty for what it does not know.
+std::string sensor_of(const std::string& material) {
+  if (material == "Silicon") return "Si";
+  for (const char* known : {"Si", "CdTe", "GaAs"})
+    if (material == known) return material;
+  return {};
+}
+
+std::string panel_name(const Geometry& geometry, std::size_t i) {
+  const std::string& name = geometry.panels[i].name;
+  return name.empty() ? "panel " + std::to_string(i) : "the panel " + in_quotes(name);
+}
+
+/// Whether all panels state the same; NXmx has one place for it.
+template <class Member>
+bool differ(const Geometry& geometry, Member member) {
+  return std::any_of(geometry.panels.begin(), geometry.panels.end(), [&](const GeometryPanel& p) {
+    return !(p.*member == geometry.panels[0].*member);
+  });
+}
+
+double wavelength_of(const ImageSeries& series, std::size_t image) {
+  const double own = series.images[image].wavelength_A;
+  return own > 0 ? own : series.geometry.beam->wavelength_A;
+}
+
+bool wavelengths_differ(const ImageSeries& series) {
+  for (std::size_t i = 1; i < series.images.size(); ++i)
+    if (wavelength_of(series, i) != wavelength_of(series, 0)) return true;
+  return false;
+}
+
+/// A scan whose images have no width is a series of stills: DIALS finds nothing in it otherwise.
+bool is_sweep(const ImageSeries& series) {
+  return series.geometry.scan && series.geometry.scan->width_deg > 0;
+}
+
+std::string why_not(const ImageSeries& series) {
+  const Geometry& geometry = series.geometry;
+  if (series.images.empty()) return "a file of images needs at least one";
+  if (geometry.panels.empty()) return "a file of images needs a panel";
+  if (!geometry.beam || !(geometry.beam->wavelength_A > 0))
+    return "NXmx needs the wavelength of the beam";
+  const GeometryBeam& beam = *geometry.beam;
+  constexpr double straight = 1e-9;
+  if (largest(unit(beam.direction) - Vec3d{0, 0, -1}) > straight)
+    return "NXmx has the beam along its z axis; turn the geometry into imgCIF's frame";
+  if (beam.spectrum_A.size() != beam.spectrum_weights.size())
+    return "the spectrum has " + std::to_string(beam.spectrum_A.size()) + " wavelengths and " +
+           std::to_string(beam.spectrum_weights.size()) + " weights";
+
+  double pixels = 0;
+  int most_fast = 0;
+  for (std::size_t i = 0; i < geometry.panels.size(); ++i) {
+    const GeometryPanel& panel = geometry.panels[i];
+    if (panel.fast_pixels < 1 || panel.slow_pixels < 1)
+      return panel_name(geometry, i) + " has no pixels";
+    pixels += panel.slow_pixels;
+    most_fast = std::max(most_fast, panel.fast_pixels);
+    if (sensor_of(panel.sensor_material).empty() || !(panel.sensor_thickness_mm > 0))
+      return "readers of NXmx take no sensor but Si, CdTe or GaAs of a stated thickness, and " +
+             panel_name(geometry, i) +
+             (panel.sensor_material.empty() ? " states none"
+              : sensor_of(panel.sensor_material).empty()
+                  ? " has one of " + in_quotes(panel.sensor_material)
+                  : " states no thickness") +
+             "; give it one, or write CBF or .expt";
+    constexpr double dxtbx_takes = 1e-7;
+    if (std::abs(dot(panel.fast_axis, panel.slow_axis)) > dxtbx_takes)
+      return "readers of NXmx take no panel whose axes are not perpendicular, as those of " +
+             panel_name(geometry, i) + " are not; make them so, or write CBF";
+  }
+  constexpr double most_chunk_bytes = std::numeric_limits<std::uint32_t>::max();
+  if (pixels * most_fast * sizeof(std::int32_t) > most_chunk_bytes)
+    return "an image of 4 GiB or more does not fit a chunk of HDF5; write the panels as CBF";
+
+  if (differ(geometry, &GeometryPanel::sensor_material) ||
+      differ(geometry, &GeometryPanel::sensor_thickness_mm))
+    return "NXmx has one sensor for all panels, and these differ; write CBF or .expt";
+  if (differ(geometry, &GeometryPanel::underload) || differ(geometry, &GeometryPanel::saturation))
+    return "NXmx has one trusted range for all panels, and these differ; write CBF or .expt";
+  if (differ(geometry, &GeometryPanel::gain) || differ(geometry, &GeometryPanel::pedestal))
+    return "NXmx has one gain and one pedestal for all panels, and these differ; write CBF or "
+           ".expt";
+  const GeometryPanel& first = geometry.panels[0];
+  if (geometry.panels.size() == 1 && first.origin_mm.z > 0 &&
+      std::abs(unit(cross(first.fast_axis, first.slow_axis)).z) > 0.99)
+    return "readers of NXmx move a panel that faces the beam from upstream to the other side of "
+           "the sample; write CBF or .expt";
+
+  if (is_sweep(series)) {
+    const GeometryScan& scan = *geometry.scan;
+    const double allowed_deg = 1e-6 * std::max(1.0, scan.width_deg);
+    for (std::size_t i = 0; i < series.images.size(); ++i)
+      if (std::abs(series.images[i].phi_deg -
+                   (scan.start_deg + static_cast<double>(i) * scan.width_deg)) > allowed_deg)
+        return "readers of NXmx take a scan to go on from image to image, and image " +
+               std::to_string(i + 1) + " begins elsewhere; write CBF, an image a file";
+    if (wavelengths_differ(series))
+      return "readers of NXmx take the first wavelength for all images of a scan, and these "
+             "differ; write CBF, an image a file";
+  }
+  return {};
+}
+
+// ---- Layout of the image -----------------------------------------------------------------------
+
+/// Panels below each other; those that are narrower than the widest are filled up with gap.
+struct TallImage {
+  int fast = 0, slow = 0;
+  bool equal_widths = true;
+
+  explicit TallImage(const std::vector<GeometryPanel>& panels) {
+    for (const GeometryPanel& panel : panels) {
+      fast = std::max(fast, panel.fast_pixels);
+      slow += panel.slow_pixels;
+    }
+    for (const GeometryPanel& panel : panels) equal_widths &= panel.fast_pixels == fast;
+  }
+  std::size_t pixels() const {
+    return static_cast<std::size_t>(fast) * static_cast<std::size_t>(slow);
+  }
+};
+
+/// Calls visit(row of the tall image, first pixel, pixels) for every row of the masked rectangles.
+template <class Visit>
+void for_each_masked_row(const std::vector<GeometryPanel>& panels, Visit&& visit) {
+  int first_row = 0;
+  for (const GeometryPanel& panel : panels) {
+    for (const PixelRectangle& block : panel.masked) {
+      const int begin = std::clamp(block.fast_begin, 0, panel.fast_pixels);
+      const int end = std::clamp(block.fast_end, begin, panel.fast_pixels);
+      const int slow_begin = std::clamp(block.slow_begin, 0, panel.slow_pixels);
+      const int slow_end = std::clamp(block.slow_end, slow_begin, panel.slow_pixels);
+      for (int slow = slow_begin; slow < slow_end; ++slow)
+        visit(static_cast<std::size_t>(first_row + slow), static_cast<std::size_t>(begin),
+              static_cast<std::size_t>(end - begin));
+    }
+    first_row += panel.slow_pixels;
+  }
+}
+
+// ---- Where things are --------------------------------------------------------------------------
+
+/// A frame of orthonormal axes; a rotation is one as well.
+struct Frame {
+  Vec3d x{1, 0, 0}, y{0, 1, 0}, z{0, 0, 1}, origin;
+
+  Vec3d into(const Vec3d& v) const { return {dot(x, v), dot(y, v), dot(z, v)}; }
+};
+
+Frame frame_of(const GeometryGroup& group) {
+  Frame frame;
+  frame.x = unit(group.fast_axis);
+  frame.z = unit(cross(frame.x, group.slow_axis));
+  frame.y = cross(frame.z, frame.x);
+  frame.origin = group.origin_mm;
+  return frame;
+}
+
+struct Turn {
+  double angle_deg = 0;
+  Vec3d axis{0, 0, 1};
+};
+
+/// The rotation that takes the coordinate axes to those of the frame, by its quaternion, whose
+/// largest part is found first (Shepperd 1978) so that no small number is divided by.
+Turn turn_to(const Frame& f) {
+  const double trace = f.x.x + f.y.y + f.z.z;
+  double w = 0;
+  Vec3d v;
+  if (trace >= std::max({f.x.x, f.y.y, f.z.z})) {
+    w = 1 + trace;
+    v = {f.y.z - f.z.y, f.z.x - f.x.z, f.x.y - f.y.x};
+  } else if (f.x.x >= std::max(f.y.y, f.z.z)) {
+    w = f.y.z - f.z.y;
+    v = {1 + f.x.x - f.y.y - f.z.z, f.x.y + f.y.x, f.z.x + f.x.z};
+  } else if (f.y.y >= f.z.z) {
+    w = f.z.x - f.x.z;
+    v = {f.x.y + f.y.x, 1 - f.x.x + f.y.y - f.z.z, f.y.z + f.z.y};
+  } else {
+    w = f.x.y - f.y.x;
+    v = {f.z.x + f.x.z, f.y.z + f.z.y, 1 - f.x.x - f.y.y + f.z.z};
+  }
+  if (largest(v) == 0) return {};
+  return {2 * std::atan2(length(v), w) * 180 / std::numbers::pi, unit(v)};
+}
+
+/// Where the beam meets the plane of a panel, in pixels, and how far that is from the sample.
+struct BeamCentre {
+  double fast = 0, slow = 0, distance_mm = 0;
+  bool on_panel = false;
+};
+
+std::optional<BeamCentre> beam_centre(const GeometryPanel& panel) {
+  const Vec3d normal = cross(panel.fast_axis, panel.slow_axis);
+  if (normal.z == 0) return std::nullopt;
+  const double z = dot(panel.origin_mm, normal) / normal.z;
+  const Vec3d on = Vec3d{0, 0, z} - panel.origin_mm;
+  BeamCentre centre{dot(on, panel.fast_axis) / panel.fast_pixel_mm,
+                    dot(on, panel.slow_axis) / panel.slow_pixel_mm, std::abs(z), false};
+  if (!std::isfinite(centre.fast) || !std::isfinite(centre.slow)) return std::nullopt;
+  centre.on_panel = z < 0 && centre.fast >= 0 && centre.fast <= panel.fast_pixels &&
+                    centre.slow >= 0 && centre.slow <= panel.slow_pixels;
+  return centre;
+}
+
+// ---- Times -------------------------------------------------------------------------------------
+
+/// So many seconds after an ISO 8601 date of UTC; the date itself where it is none.
+std::string later(const std::string& date, double seconds) {
+  std::tm parts{};
+  const char* const end = strptime(date.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (!end || !(seconds < 1e9)) return date;
+  const std::time_t time = timegm(&parts) + static_cast<std::time_t>(seconds);
+  gmtime_r(&time, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  return text.data() + std::string(end);
+}
+
+/// Equal numbers with as many digits as they need to sort as text: 00, 01 ... 63.
+std::string numbered(const std::string& word, std::size_t i, std::size_t count) {
+  const std::string number = std::to_string(i);
+  return word + "_" + std::string(std::to_string(count - 1).size() - number.size(), '0') + number;
+}
+
+// ---- The file ----------------------------------------------------------------------------------
+
+/// A file of HDF5 that gets its name when it is complete.
+class Tree {
+ public:
+  explicit Tree(const std::string& path) : aside_(path), sink_(aside_.descriptor()) {
+    const hdf5::Session session;
+    if (!aside_.replaces())
+      throw OutputError("cannot write " + path + ": HDF5 files can only be regular files");
+    const hdf5::Properties creation(H5Pcreate(H5P_FILE_CREATE));
+    H5Pset_obj_track_times(creation.get(), false);
+    file_ = hdf5::File(
+        H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), sink_.access().get()));
+    check(file_.get());
+  }
+  Tree(const Tree&) = delete;
+  Tree& operator=(const Tree&) = delete;
+  ~Tree() {
+    const hdf5::Session session;
+    file_.reset();
+  }
+
+  void check(int result) const { check(static_cast<hid_t>(result)); }
+  void check(hid_t result) const {
+    if (sink_.error() != 0) aside_.fail(sink_.error());
+    if (result < 0) throw OutputError("cannot write " + path() + ": " + hdf5::last_problem());
+  }
+  const std::string& path() const { return aside_.path(); }
+
+  hdf5::Object root() const { return checked(H5Gopen2(file_.get(), "/", H5P_DEFAULT)); }
+
+  hdf5::Object group(const hdf5::Object& in, const std::string& name, const char* nexus) const {
+    hdf5::Object made = checked(
+        H5Gcreate2(in.get(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    attribute(made, "NX_class", nexus);
+    return made;
+  }
+
+  void attribute(const hdf5::Object& of, const char* name, const std::string& text) const {
+    const hdf5::Type type = hdf5::text_type(text.size());
+    const hdf5::Space scalar(H5Screate(H5S_SCALAR));
+    put_attribute(of, name, type.get(), scalar.get(), text.c_str());
+  }
+
+  void attribute(const hdf5::Object& of, const char* name, const Vec3d& v) const {
+    const std::array<double, 3> numbers = {v.x, v.y, v.z};
+    const hsize_t three = 3;
+    const hdf5::Space space(H5Screate_simple(1, &three, nullptr));
+    put_attribute(of, name, H5T_NATIVE_DOUBLE, space.get(), numbers.data());
+  }
+
+  /// Of any shape; none is a scalar.
+  template <class Number>
+  hdf5::Object numbers(const hdf5::Object& in, const std::string& name,
+                       std::span<const Number> values, std::vector<hsize_t> shape = {}) const {
+    const hdf5::Space space(
+        shape.empty() ? H5Screate(H5S_SCALAR)
+                      : H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
+    return data(in, name, number_type<Number>(), space.get(), values.data());
+  }
+  template <class Number>
+  hdf5::Object number(const hdf5::Object& in, const std::string& name, Number value) const {
+    return numbers<Number>(in, name, {&value, 1});
+  }
+  void number(const hdf5::Object& in, const std::string& name, double value,
+              const std::string& unit) const {
+    attribute(number(in, name, value), "units", unit);
+  }
+
+  hdf5::Object text(const hdf5::Object& in, const std::string& name,
+                    const std::string& value) const {
+    const hdf5::Type type = hdf5::text_type(value.size());
+    const hdf5::Space scalar(H5Screate(H5S_SCALAR));
+    return data(in, name, type.get(), scalar.get(), value.c_str());
+  }
+
+  /// [images, slow, fast], or [slow, fast] without images: a chunk an image.
+  hdf5::Object image_data(const hdf5::Object& in, const char* name, hid_t type, hsize_t images,
+                          const TallImage& image, NxmxCompression compression) const {
+    std::vector<hsize_t> shape, chunk;
+    if (images > 0) {
+      shape.push_back(images);
+      chunk.push_back(1);
+    }
+    for (const int length : {image.slow, image.fast}) {
+      shape.push_back(static_cast<hsize_t>(length));
+      chunk.push_back(static_cast<hsize_t>(length));
+    }
+    const hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+    H5Pset_obj_track_times(creation.get(), false);
+    H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+    check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()));
+    if (compression == NxmxCompression::bitshuffle_lz4) {
+      const std::array<unsigned, 2> best_block_and_lz4 = {0, 2};
+      check(H5Pset_filter(creation.get(), bitshuffle_filter, H5Z_FLAG_MANDATORY,
+                          best_block_and_lz4.size(), best_block_and_lz4.data()));
+    } else {
+      check(H5Pset_shuffle(creation.get()));
+      check(H5Pset_deflate(creation.get(), deflate_level));
+    }
+    const hdf5::Space space(
+        H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
+    return checked(
+        H5Dcreate2(in.get(), name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+  }
+
+  void commit() {
+    check(file_.reset() ? 0 : -1);
+    put_in_place(std::move(aside_));
+  }
+
+ private:
+  hdf5::Object checked(hid_t id) const {
+    check(id);
+    return hdf5::Object(id);
+  }
+
+  template <class Number>
+  static hid_t number_type() {
+    if constexpr (std::is_same_v<Number, double>)
+      return H5T_NATIVE_DOUBLE;
+    else if constexpr (std::is_same_v<Number, std::int64_t>)
+      return H5T_NATIVE_INT64;
+    else
+      return H5T_NATIVE_INT32;
+  }
+
+  void put_attribute(const hdf5::Object& of, const char* name, hid_t type, hid_t space,
+                     const void* value) const {
+    const hdf5::Attribute made(H5Acreate2(of.get(), name, type, space, H5P_DEFAULT, H5P_DEFAULT));
+    check(made.get());
+    check(H5Awrite(made.get(), type, value));
+  }
+
+  hdf5::Object data(const hdf5::Object& in, const std::string& name, hid_t type, hid_t space,
+                    const void* values) const {
+    const hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+    H5Pset_obj_track_times(creation.get(), false);
+    hdf5::Object made = checked(
+        H5Dcreate2(in.get(), name.c_str(), type, space, H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+    check(H5Dwrite(made.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
+    return made;
+  }
+
+  FileAside aside_;
+  hdf5::Sink sink_;
+  hdf5::File file_;
+};
+
+/// An axis of a chain: one value, or one for each image.
+struct Axis {
+  std::vector<double> values;
+  std::string unit;
+  bool rotation = false;
+  Vec3d vector;     ///< in the frame of NeXus
+  Vec3d offset_mm;  ///< likewise
+  std::string depends_on;
+  std::string component;  ///< empty: none
+  std::string local_name;
+};
+
+void put_axis(const Tree& tree, const hdf5::Object& in, const std::string& name, const Axis& axis) {
+  const hdf5::Object made = tree.numbers<double>(in, name, axis.values, {axis.values.size()});
+  tree.attribute(made, "transformation_type", axis.rotation ? "rotation" : "translation");
+  tree.attribute(made, "units", axis.unit);
+  tree.attribute(made, "vector", axis.vector);
+  tree.attribute(made, "offset", axis.offset_mm);
+  tree.attribute(made, "offset_units", "mm");
+  tree.attribute(made, "depends_on", axis.depends_on);
+  if (!axis.component.empty()) tree.attribute(made, "equipment_component", axis.component);
+  if (!axis.local_name.empty()) tree.attribute(made, "local_name", axis.local_name);
+}
+
+void put_sample(const Tree& tree, const hdf5::Object& entry, const ImageSeries& series) {
+  const hdf5::Object sample = tree.group(entry, "sample", "NXsample");
+  tree.text(sample, "name", "simulated sample");
+  if (!is_sweep(series)) {
+    tree.text(sample, "depends_on", ".");
+    return;
+  }
+  tree.text(sample, "depends_on", "/entry/sample/transformations/omega");
+  const hdf5::Object transformations = tree.group(sample, "transformations", "NXtransformations");
+  std::vector<double> begin, end;
+  for (const ImageState& image : series.images) {
+    begin.push_back(image.phi_deg);
+    end.push_back(image.phi_deg + series.geometry.scan->width_deg);
+  }
+  put_axis(tree, transformations, "omega",
+           {begin, "deg", true, turned(unit(series.geometry.scan->spindle_axis)), {}, ".", {}, {}});
+  tree.attribute(tree.numbers<double>(transformations, "omega_end", end, {end.size()}), "units",
+                 "deg");
+}
+
+void put_beam(const Tree& tree, const hdf5::Object& instrument, const ImageSeries& series) {
+  const GeometryBeam& beam = *series.geometry.beam;
+  const hdf5::Object group = tree.group(instrument, "beam", "NXbeam");
+  const std::string name = "incident_wavelength";
+  std::vector<double> wavelengths(1, wavelength_of(series, 0));
+  std::vector<hsize_t> shape;
+  if (wavelengths_differ(series)) {
+    for (std::size_t i = 1; i < series.images.size(); ++i)
+      wavelengths.push_back(wavelength_of(series, i));
+    shape = {wavelengths.size()};
+  }
+  const hdf5::Object wavelength = tree.numbers<double>(group, name, wavelengths, shape);
+  tree.attribute(wavelength, "units", "angstrom");
+  if (!beam.spectrum_A.empty()) {
+    // Where the array itself were incident_wavelength, dxtbx 3.11 would take its first element.
+    const std::string variant = name + "_1Dspectrum";
+    tree.attribute(wavelength, "variant", variant);
+    const std::vector<hsize_t> length = {beam.spectrum_A.size()};
+    tree.attribute(tree.numbers<double>(group, variant, beam.spectrum_A, length), "units",
+                   "angstrom");
+    tree.numbers<double>(group, variant + "_weights", beam.spectrum_weights, length);
+  }
+  if (beam.polarization) {
+    // Along the electric vector; I, Q along x, U along the diagonal.
+    const Vec3d electric = turned(unit(cross(beam.polarization_normal, beam.direction)));
+    const double angle = 2 * std::atan2(electric.y, electric.x);
+    std::vector<double> stokes;
+    for (std::size_t i = 0; i < series.images.size(); ++i)
+      stokes.insert(stokes.end(), {1, *beam.polarization * std::cos(angle),
+                                   *beam.polarization * std::sin(angle), 0});
+    tree.numbers<double>(group, "incident_polarization_stokes", stokes, {stokes.size() / 4, 4});
+  }
+}
+
+/// The axes of the groups, as dxtbx's own writer has them; returns the path of each, and behind
+/// them that of the axis that all panels share: without one dxtbx gives all of them the place of
+/// the last.
+std::vector<std::string> put_groups(const Tree& tree, const hdf5::Object& detector,
+                                    const std::vector<GeometryGroup>& groups) {
+  const std::string folder = "/entry/instrument/detector/transformations/";
+  const hdf5::Object transformations = tree.group(detector, "transformations", "NXtransformations");
+  put_axis(tree, transformations, "laboratory", {{0}, "mm", false, {0, 0, 1}, {}, ".", {}, {}});
+  std::vector<std::string> paths;
+  std::vector<int> levels;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const GeometryGroup& group = groups[i];
+    const auto parent = static_cast<std::size_t>(group.parent);
+    const Frame own = frame_of(group),
+                above = group.parent < 0 ? Frame{} : frame_of(groups[parent]);
+    const Turn turn = turn_to({above.into(own.x), above.into(own.y), above.into(own.z), {}});
+    levels.push_back(group.parent < 0 ? 1 : levels[parent] + 1);
+    const std::string name = numbered("group", i, groups.size());
+    put_axis(tree, transformations, name,
+             {{turn.angle_deg},
+              "deg",
+              true,
+              turned(turn.axis),
+              turned(above.into(own.origin - above.origin)),
+              group.parent < 0 ? folder + "laboratory" : paths[parent],
+              "detector_level_" + std::to_string(levels.back()),
+              group.name});
+    paths.push_back(folder + name);
+  }
+  paths.push_back(folder + "laboratory");
+  return paths;
+}
+
+void put_module(const Tree& tree, const hdf5::Object& detector, const std::string& name,
+                const GeometryPanel& panel, int first_row, const Frame& above,
+                const std::string& depends_on) {
+  const hdf5::Object module = tree.group(detector, name, "NXdetector_module");
+  if (!panel.name.empty()) tree.attribute(module, "local_name", panel.name);
+  const std::array<std::int64_t, 2> origin = {first_row, 0},
+                                    size = {panel.slow_pixels, panel.fast_pixels};
+  tree.numbers<std::int64_t>(module, "data_origin", origin, {2});
+  tree.numbers<std::int64_t>(module, "data_size", size, {2});
+  const Vec3d place = above.into(panel.origin_mm - above.origin);
+  const double far = length(place);
+  const Vec3d towards = far > 0 ? place / far : Vec3d{0, 0, 1};
+  put_axis(tree, module, "module_offset",
+           {{far}, "mm", false, turned(towards), {}, depends_on, {}, {}});
+  const std::string offset = "/entry/instrument/detector/" + name + "/module_offset";
+  for (const bool fast : {true, false})
+    put_axis(tree, module, fast ? "fast_pixel_direction" : "slow_pixel_direction",
+             {{fast ? panel.fast_pixel_mm : panel.slow_pixel_mm},
+              "mm",
+              false,
+              turned(above.into(fast ? panel.fast_axis : panel.slow_axis)),
+              {},
+              offset,
+              {},
+              {}});
+}
+
+void put_count(const Tree& tree, const hdf5::Object& in, const char* name, double value) {
+  if (std::abs(value) < 1e15 && value == std::floor(value))
+    tree.number(in, name, static_cast<std::int64_t>(value));
+  else
+    tree.number(in, name, value);
+}
+
+/// One byte a pixel: 1 (a gap) for what is masked.
+void put_pixel_mask(const Tree& tree, const hdf5::Object& detector,
+                    const std::vector<GeometryPanel>& panels, const TallImage& image) {
+  std::vector<std::byte> mask(image.pixels());
+  bool any = false;
+  for_each_masked_row(panels, [&](std::size_t row, std::size_t first, std::size_t count) {
+    any |= count > 0;
+    std::fill_n(mask.begin() +
+                    static_cast<std::ptrdiff_t>(row * static_cast<std::size_t>(image.fast) + first),
+                count, std::byte{1});
+  });
+  // Of panels that do not fill their rows dxtbx 3.11 reads no mask, and then no image.
+  if (!any || !image.equal_widths) return;
+  const hdf5::Object made = tree.image_data(detector, "pixel_mask", H5T_STD_U8LE, 0, image,
+                                            NxmxCompression::deflate);
+  const std::vector<std::byte> chunk = shuffle_and_deflate(mask, 1, deflate_level);
+  const std::array<hsize_t, 2> whole = {0, 0};
+  tree.check(H5Dwrite_chunk(made.get(), H5P_DEFAULT, 0, whole.data(), chunk.size(), chunk.data()));
+}
+
+void put_detector(const Tree& tree, const hdf5::Object& instrument, const ImageSeries& series,
+                  const TallImage& image) {
+  const Geometry& geometry = series.geometry;
+  const std::vector<GeometryPanel>& panels = geometry.panels;
+  const GeometryPanel& first = panels[0];
+  const hdf5::Object detector = tree.group(instrument, "detector", "NXdetector");
+  if (!geometry.detector_name.empty()) tree.text(detector, "description", geometry.detector_name);
+  tree.text(detector, "type", "Pixel");
+  tree.text(detector, "sensor_material", sensor_of(first.sensor_material));
+  tree.number(detector, "sensor_thickness", first.sensor_thickness_mm, "mm");
+  if (first.saturation) put_count(tree, detector, "saturation_value", *first.saturation);
+  put_count(tree, detector, "underload_value", first.underload.value_or(0));
+  if (geometry.scan && geometry.scan->exposure_s > 0)
+    for (const char* name : {"count_time", "frame_time"})
+      tree.number(detector, name, geometry.scan->exposure_s, "s");
+  if (!differ(geometry, &GeometryPanel::fast_pixel_mm) &&
+      !differ(geometry, &GeometryPanel::slow_pixel_mm)) {
+    tree.number(detector, "x_pixel_size", first.fast_pixel_mm / 1000, "m");
+    tree.number(detector, "y_pixel_size", first.slow_pixel_mm / 1000, "m");
+  }
+  int row = 0;
+  for (const GeometryPanel& panel : panels) {
+    const std::optional<BeamCentre> centre = beam_centre(panel);
+    if (centre && (centre->on_panel || panels.size() == 1)) {
+      tree.number(detector, "beam_center_x", centre->fast, "pixel");
+      tree.number(detector, "beam_center_y", centre->slow + row, "pixel");
+      tree.number(detector, "distance", centre->distance_mm / 1000, "m");
+      break;
+    }
+    row += panel.slow_pixels;
+  }
+
+  const std::vector<std::string> paths = put_groups(tree, detector, geometry.groups);
+  tree.text(detector, "depends_on", paths.back());
+  row = 0;
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    const auto group = static_cast<std::size_t>(panels[i].group);
+    const bool grouped = panels[i].group >= 0;
+    put_module(tree, detector, panels.size() == 1 ? "module" : numbered("module", i, panels.size()),
+               panels[i], row, grouped ? frame_of(geometry.groups[group]) : Frame{},
+               grouped ? paths[group] : paths.back());
+    row += panels[i].slow_pixels;
+  }
+  put_pixel_mask(tree, detector, panels, image);
+}
+
+void put_provenance(const Tree& tree, const hdf5::Object& entry, const Provenance& provenance) {
+  const std::size_t space = provenance.program.rfind(' ');
+  const hdf5::Object process = tree.group(entry, "process", "NXprocess");
+  const std::string program = provenance.program.substr(0, space);
+  if (!program.empty()) tree.text(process, "program", program);
+  if (space != std::string::npos)
+    tree.text(process, "version", provenance.program.substr(space + 1));
+  if (!provenance.date.empty()) tree.text(process, "date", provenance.date);
+  const auto note = [&](const char* name, const char* type, const std::string& content) {
+    if (content.empty()) return;
+    const hdf5::Object made = tree.group(process, name, "NXnote");
+    tree.text(made, "type", type);
+    tree.text(made, "data", content);
+  };
+  note("command_line", "text/plain", provenance.command_line);
+  note("experiment", "application/json", provenance.experiment);
+}
+
+class NxmxWriter final : public ImageWriter {
+ public:
+  NxmxWriter(const std::string& path, const ImageSeries& series, NxmxCompression compression)
+      : tree_(path),
+        image_(series.geometry.panels),
+        panels_(series.geometry.panels),
+        images_(series.images.size()),
+        counts_(series.counts),
+        compression_(compression) {
+    const hdf5::Session session;
+    const Provenance& provenance = series.provenance;
+    const hdf5::Object root = tree_.root();
+    tree_.attribute(root, "NX_class", "NXroot");
+    tree_.attribute(root, "default", "entry");
+    tree_.attribute(root, "creator", provenance.program);
+    if (!provenance.date.empty()) tree_.attribute(root, "file_time", provenance.date);
+    const hdf5::Object entry = tree_.group(root, "entry", "NXentry");
+    tree_.attribute(entry, "default", "data");
+    tree_.attribute(entry, "version", "1.0");
+    tree_.text(entry, "definition", "NXmx");
+    if (!provenance.date.empty()) {
+      const std::optional<GeometryScan>& scan = series.geometry.scan;
+      tree_.text(entry, "start_time", provenance.date);
+      tree_.text(
+          entry, "end_time_estimated",
+          later(provenance.date, scan ? scan->exposure_s * static_cast<double>(images_) : 0));
+    }
+    const hdf5::Object source = tree_.group(entry, "source", "NXsource");
+    tree_.text(source, "name", "simulation");
+    tree_.text(source, "probe", "x-ray");
+    put_sample(tree_, entry, series);
+    const hdf5::Object instrument = tree_.group(entry, "instrument", "NXinstrument");
+    tree_.text(instrument, "name", "simulation");
+    put_beam(tree_, instrument, series);
+    put_detector(tree_, instrument, series, image_);
+    put_provenance(tree_, entry, provenance);
+
+    const hdf5::Object data = tree_.group(entry, "data", "NXdata");
+    tree_.attribute(data, "signal", "data");
+    const GeometryPanel& first = panels_[0];
+    // Photons are (count + data_offset) * data_scaling_factor; dxtbx spells it otherwise.
+    if (first.gain != 1)
+      for (const char* name : {"data_scaling_factor", "data_scale_factor"})
+        tree_.number(data, name, 1 / first.gain);
+    if (first.pedestal != 0) tree_.number(data, "data_offset", -first.pedestal);
+    hdf5::Object images = tree_.image_data(data, "data", counts_ ? H5T_STD_I32LE : H5T_IEEE_F32LE,
+                                           images_, image_, compression_);
+    tree_.attribute(images, "interpretation", "image");
+    tree_.check(H5Lcreate_hard(data.get(), "data", entry.get(), "instrument/detector/data",
+                               H5P_DEFAULT, H5P_DEFAULT));
+    data_ = std::move(images);
+  }
+
+  ~NxmxWriter() override {
+    if (deflated_.valid()) deflated_.wait();
+    const hdf5::Session session;
+    data_.reset();
+  }
+
+  void add(std::span<const std::int32_t> counts) override { add_pixels(counts, true); }
+  void add(std::span<const float> photons) override { add_pixels(photons, false); }
+
+  void close() override {
+    write_deflated();
+    if (added_ != images_)
+      throw OutputError("cannot write " + tree_.path() + ": " + std::to_string(added_) +
+                        " of its " + std::to_string(images_) + " images were made");
+    const hdf5::Session session;
+    data_.reset();
+    tree_.commit();
+  }
+
+ private:
+  std::size_t pixels_of_panels() const {
+    std::size_t count = 0;
+    for (const GeometryPanel& panel : panels_)
+      count += static_cast<std::size_t>(panel.fast_pixels) *
+               static_cast<std::size_t>(panel.slow_pixels);
+    return count;
+  }
+
+  template <class Pixel>
+  void add_pixels(std::span<const Pixel> pixels, bool counts) {
+    if (counts != counts_)
+      throw UsageError(tree_.path() + " was opened for " +
+                       (counts_ ? "counts, not photons" : "photons, not counts"));
+    if (added_ == images_)
+      throw UsageError(tree_.path() + " was opened for " + std::to_string(images_) +
+                       " images, and this is one more");
+    if (pixels.size() != pixels_of_panels())
+      throw UsageError("an image of " + tree_.path() + " has " +
+                       std::to_string(pixels_of_panels()) + " pixels, not " +
+                       std::to_string(pixels.size()));
+    write_deflated();  // of the image before
+    std::vector<std::byte> image = laid_out(pixels);
+    ++added_;
+    if (compression_ == NxmxCompression::deflate) {
+      deflated_ = std::async(std::launch::async, [image = std::move(image)] {
+        return shuffle_and_deflate(image, sizeof(Pixel), deflate_level);
+      });
+      return;
+    }
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
+    const std::array<hsize_t, 3> one = {1, static_cast<hsize_t>(image_.slow),
+                                        static_cast<hsize_t>(image_.fast)};
+    const hdf5::Space memory(H5Screate_simple(3, one.data(), nullptr));
+    const hdf5::Space file(H5Dget_space(data_.get()));
+    tree_.check(H5Sselect_hyperslab(file.get(), H5S_SELECT_SET, begin.data(), nullptr, one.data(),
+                                    nullptr));
+    tree_.check(H5Dwrite(data_.get(), counts_ ? H5T_NATIVE_INT32 : H5T_NATIVE_FLOAT, memory.get(),
+                         file.get(), H5P_DEFAULT, image.data()));
+  }
+
+  /// The tall image, with marks where nothing was measured.
+  template <class Pixel>
+  std::vector<std::byte> laid_out(std::span<const Pixel> pixels) const {
+    std::vector<std::byte> bytes(image_.pixels() * sizeof(Pixel));
+    Pixel* const image = reinterpret_cast<Pixel*>(bytes.data());
+    const auto fast = static_cast<std::size_t>(image_.fast);
+    if (image_.equal_widths) {
+      std::copy(pixels.begin(), pixels.end(), image);
+    } else {
+      const Pixel* from = pixels.data();
+      Pixel* row = image;
+      for (const GeometryPanel& panel : panels_)
+        for (int slow = 0; slow < panel.slow_pixels; ++slow, row += fast) {
+          const auto own = static_cast<std::size_t>(panel.fast_pixels);
+          std::copy_n(from, own, row);
+          std::fill(row + own, row + fast, static_cast<Pixel>(gap_pixel));
+          from += own;
+        }
+    }
+    for_each_masked_row(panels_, [&](std::size_t row, std::size_t first, std::size_t count) {
+      std::for_each_n(image + row * fast + first, count, [](Pixel& pixel) {
+        if (pixel >= 0) pixel = static_cast<Pixel>(masked_pixel);
+      });
+    });
+    // DIALS loses all spots beyond a pixel that is no number.
+    if constexpr (std::is_floating_point_v<Pixel>)
+      std::replace_if(
+          image, image + image_.pixels(), [](Pixel p) { return !std::isfinite(p); },
+          static_cast<Pixel>(masked_pixel));
+    return bytes;
+  }
+
+  /// Waits for the image that is being compressed, if there is one.
+  void write_deflated() {
+    if (!deflated_.valid()) return;
+    const std::vector<std::byte> chunk = deflated_.get();
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
+    tree_.check(
+        H5Dwrite_chunk(data_.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
+  }
+
+  Tree tree_;
+  TallImage image_;
+  std::vector<GeometryPanel> panels_;
+  std::size_t images_, added_ = 0;
+  bool counts_;
+  NxmxCompression compression_;
+  hdf5::Object data_;
+  std::future<std::vector<std::byte>> deflated_;
+};
+
+}  // namespace
+
+std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series,
+                                       NxmxCompression compression) {
+  if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
+  if (compression == NxmxCompression::bitshuffle_lz4) {
+    const hdf5::Session session;
+    if (H5Zfilter_avail(bitshuffle_filter) <= 0)
+      throw UsageError(
+          "HDF5 has no filter bitshuffle (32008) here; install Debian's package "
+          "bitshuffle, or write with deflate");
+  }
+  return std::make_unique<NxmxWriter>(path, series, compression);
+}
+
+ImageFormat nxmx_format() {
+  return {
+      "NXmx",
+      {".nxs", "_master.h5", ".h5"},
+      "NeXus for crystallography (HDF5): all images, geometry and experiment in one file",
+      why_not,
+      [](const std::string& path, const ImageSeries& series) { return open_nxmx(path, series); }};
+}
+
+}  // namespace nablabragg::io

@@ -1,0 +1,221 @@
+// Images in files of other programs, their geometry, and counts with noise.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nablabragg/detector_presets.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
+#include "nablabragg/geometry.hpp"
+#include "nablabragg/image_files.hpp"
+#include "nablabragg/simulate.hpp"
+#include "nablabragg/version.hpp"
+#include "python/arrays.hpp"
+#include "python/bindings.hpp"
+#include "python/convert.hpp"
+#include "python/interruptible.hpp"
+
+namespace nablabragg::python {
+
+namespace {
+
+template <class Number>
+using Flat = py::array_t<Number, py::array::c_style | py::array::forcecast>;
+
+/// An array of the image's shape, in one row.
+template <class Number>
+Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape, const char* kind) {
+  array_of(given, "image needs", kind);
+  const py::array array = py::module_::import("numpy").attr("asarray")(given);
+  const py::object expected = py::tuple(py::cast(shape));
+  if (!py::tuple(array.attr("shape")).equal(expected))
+    throw UsageError("image needs the shape of the experiment's, " +
+                     std::string(py::str(expected)) + ", not " +
+                     std::string(py::str(array.attr("shape"))));
+  return Flat<Number>(array);
+}
+
+py::array count_image(const py::object& experiment, const py::object& photons,
+                      const py::object& seed) {
+  const Experiment& e = experiment_of(experiment);
+  const Resolved resolved = resolve(e);
+  const auto shape = image_shape(resolved);
+  const auto values = image_like<float>(photons, shape, "photons");
+  Image image{resolved.panel.fast_pixels, resolved.panel.slow_pixels,
+              std::vector<float>(values.data(), values.data() + values.size())};
+  for (const ResolvedPanel& further : resolved.more_panels)
+    image.more_panels.push_back({further.panel.fast_pixels, further.panel.slow_pixels});
+  const std::int64_t number = Convert<std::int64_t>::from(seed, "seed");
+  CountedImage counted = result_apart([e, image = std::move(image), number](const auto&) {
+    return count_photons(e, image, number);
+  });
+  if (counted.saturated > 0)
+    warn(std::to_string(counted.saturated) +
+         " pixels would hold more counts than the detector can and hold its saturation");
+  return array_from(std::move(counted.counts), shape);
+}
+
+/// What a file's images begin at: an image each, `width` apart.
+std::vector<io::ImageState> states_of(const Geometry& geometry, std::int64_t images,
+                                      const py::object& wavelengths) {
+  std::vector<io::ImageState> states(static_cast<std::size_t>(images));
+  if (geometry.scan)
+    for (std::size_t i = 0; i < states.size(); ++i)
+      states[i].phi_deg = geometry.scan->start_deg +
+                          static_cast<double>(i) * geometry.scan->width_deg;
+  if (!wavelengths.is_none()) {
+    const auto given = numbers(wavelengths, states.size(), "wavelengths");
+    for (std::size_t i = 0; i < states.size(); ++i) states[i].wavelength_A = given[i];
+  }
+  return states;
+}
+
+/// Of a file, or of a preset by its name.
+class Writer {
+ public:
+  Writer(const py::object& path, const py::object& experiment, const py::object& images,
+         const py::object& counts, const py::object& wavelengths) {
+    const Experiment& e = experiment_of(experiment);
+    const SettledExperiment settled(e);
+    shape_ = image_shape(settled.resolved());
+    series_.geometry = in_imgcif_frame(geometry_of(settled));
+    const std::int64_t number = Convert<std::int64_t>::from(images, "images");
+    if (number < 1 || number > 100'000'000)
+      throw UsageError("images needs a number from 1 to 100000000");
+    series_.images = states_of(series_.geometry, number, wavelengths);
+    if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
+    series_.counts = Convert<bool>::from(counts, "counts");
+    series_.provenance = {
+        "nablaBragg " + std::string(version()), {}, 0, to_json(e), io::date_now()};
+    name_ = path_of(path);
+    const io::ImageFormat& format = io::image_format_of(name_);
+    if (const std::string why = format.why_not(series_); !why.empty())
+      throw UsageError(name_ + ": " + why);
+    writer_ = format.open(name_, series_);
+  }
+
+  void add(const py::object& image) {
+    if (!writer_) throw UsageError(name_ + " is closed and takes no more images");
+    if (series_.counts) {
+      array_of(image, "image needs", "counts");
+      const auto counts = py::array(py::module_::import("numpy").attr("asarray")(image));
+      if (std::string_view("iu").find(kind_of(counts)) == std::string_view::npos)
+        throw UsageError(name_ +
+                         " takes counts, whole numbers (count_photons() draws them); give "
+                         "counts=False for photons");
+      add_values<std::int32_t>(image, "counts");
+    } else {
+      add_values<float>(image, "photons");
+    }
+    ++added_;
+  }
+
+  void close() {
+    if (!writer_) return;
+    if (added_ != series_.images.size())
+      throw UsageError(name_ + " is for " + std::to_string(series_.images.size()) +
+                       " images, and " + std::to_string(added_) + " were added");
+    const std::unique_ptr<io::ImageWriter> writer = std::move(writer_);
+    const py::gil_scoped_release others_run;
+    writer->close();
+  }
+
+  /// Without a file.
+  void abandon() { writer_.reset(); }
+
+ private:
+  static char kind_of(const py::array& array) { return array.dtype().kind(); }
+
+  template <class Number>
+  void add_values(const py::object& image, const char* kind) {
+    const auto values = image_like<Number>(image, shape_, kind);
+    const std::span<const Number> pixels(values.data(), static_cast<std::size_t>(values.size()));
+    const py::gil_scoped_release others_run;
+    writer_->add(pixels);
+  }
+
+  std::string name_;
+  std::vector<py::ssize_t> shape_;
+  io::ImageSeries series_;
+  std::unique_ptr<io::ImageWriter> writer_;
+  std::size_t added_ = 0;
+};
+
+Experiment experiment_with_geometry(const py::object& experiment, const py::object& path,
+                                    const py::object& number) {
+  const Geometry geometry = result_apart(
+      [name = path_of(path), which = Convert<int>::from(number, "number")](const auto&) {
+        return io::read_geometry(name, which);
+      });
+  for (const std::string& notice : geometry.notices) warn(path_of(path) + ": " + notice);
+  Experiment e = with_geometry(experiment_of(experiment), geometry);
+  resolve(e);
+  return e;
+}
+
+Experiment experiment_with_detector(const py::object& experiment, const py::object& name,
+                                    const py::object& distance, const py::object& beam_center_px) {
+  const DetectorPreset preset = find_detector_preset(Convert<std::string>::from(name, "name"));
+  std::optional<BeamOnDetector> beam;
+  if (!beam_center_px.is_none()) {
+    const auto [fast, slow] = Convert<std::pair<double, double>>::from(beam_center_px,
+                                                                       "beam_center");
+    beam = BeamOnDetector{fast, slow, LengthUnit::pixels};
+  }
+  Geometry geometry = detector_geometry(preset, Convert<double>::from(distance, "distance"), beam);
+  Experiment e = experiment_of(experiment);
+  // The panels stand in the frame whose beam runs along -z; so does all else from here on, the
+  // spindle of a still as well.
+  Experiment turning = e;
+  const bool is_still = e.scan.oscillation_deg.range.value_or(0) == 0;
+  if (is_still) turning.scan.oscillation_deg = {1.0, {}, {}};
+  const Geometry own = in_imgcif_frame(geometry_of(turning));
+  geometry.beam = own.beam;
+  if (!is_still) geometry.scan = own.scan;
+  geometry.crystals = own.crystals;
+  e = with_geometry(e, geometry);
+  e.scan.spindle_axis = own.scan->spindle_axis;
+  resolve(e);
+  return e;
+}
+
+py::tuple read_image_file(const py::object& path, const py::object& image) {
+  io::ImageFile file = result_apart(
+      [name = path_of(path), number = Convert<int>::from(image, "image")](const auto&) {
+        return io::read_image(name, number);
+      });
+  for (const std::string& notice : file.geometry.notices) warn(path_of(path) + ": " + notice);
+  std::vector<py::ssize_t> shape;
+  const auto& panels = file.geometry.panels;
+  bool alike = !panels.empty();
+  for (const GeometryPanel& p : panels)
+    alike &= p.fast_pixels == panels[0].fast_pixels && p.slow_pixels == panels[0].slow_pixels;
+  if (!alike)
+    shape = {static_cast<py::ssize_t>(file.pixels.size())};
+  else if (panels.size() == 1)
+    shape = {panels[0].slow_pixels, panels[0].fast_pixels};
+  else
+    shape = {static_cast<py::ssize_t>(panels.size()), panels[0].slow_pixels, panels[0].fast_pixels};
+  const int images = file.images;
+  return py::make_tuple(array_from(std::move(file.pixels), shape), file.format, images);
+}
+
+}  // namespace
+
+void bind_files(py::module_& module) {
+  module.def("count_photons", &count_image);
+  module.def("read_image", &read_image_file);
+  module.def("with_geometry", &experiment_with_geometry);
+  module.def("with_detector", &experiment_with_detector);
+  py::class_<Writer>(module, "ImageWriter")
+      .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
+                    const py::object&>())
+      .def("add", &Writer::add)
+      .def("close", &Writer::close)
+      .def("abandon", &Writer::abandon);
+}
+
+}  // namespace nablabragg::python

@@ -1,0 +1,206 @@
+// -detector, -expt, -img of other formats, -sensor, and what -o writes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "nablabragg/image_files.hpp"
+#include "support/program.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nablabragg {
+namespace {
+
+using test::Outcome;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string crystal =
+    "-corrected -cell 50 60 70 80 90 100 -misset 10 20 30 -default_F 100 -N 5 -lambda 1.1 "
+    "-oversample 1 -seed 7 -noprogress ";
+const std::string square = "-distance 90 -pixel 0.5 -detpixels_f 60 -detpixels_s 50 ";
+const std::string tilted = square + "-detector_rotx 3 -twotheta 10 ";
+
+class GeometryFiles : public testing::Test {
+ protected:
+  Outcome run(const std::string& line) const { return test::run_program(folder.path(), line); }
+  Outcome good_run(const std::string& line) const {
+    Outcome outcome = run(line);
+    EXPECT_EQ(outcome.exit_code, 0) << line << '\n' << outcome.err;
+    return outcome;
+  }
+  void expect_same_floats(const std::string& a, const std::string& b, double tolerance) const {
+    const std::vector<float> x = test::read_floats(folder / a), y = test::read_floats(folder / b);
+    ASSERT_EQ(x.size(), y.size());
+    double largest = 0, off = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      largest = std::max(largest, double(x[i]));
+      off = std::max(off, std::abs(double(x[i]) - double(y[i])));
+    }
+    EXPECT_GT(largest, 0);
+    EXPECT_LE(off, tolerance * largest);
+  }
+
+  test::TempDir folder;
+};
+
+// ---- Files out and in again ---------------------------------------------------------------------
+
+TEST_F(GeometryFiles, AnImageThatIsWrittenGivesItsGeometryBack) {
+  for (const std::string name : {"x.nxs", "x.cbf", "x_master.h5"}) {
+    for (const std::string& panel : {square, tilted}) {
+      good_run(crystal + panel + "-sensor Si 320 -floatfile a.bin -o " + name);
+      const Outcome again = good_run(crystal + "-img " + name + " -floatfile b.bin");
+      EXPECT_THAT(again.out, HasSubstr("-img " + name + ": 1 panel of 60 x 50 pixels"));
+      // The crystal is stated in the frame of -mosflm, and the file's frame is another one.
+      const Outcome turned = good_run(crystal + panel + "-sensor Si 320 -o x.expt -o " + name);
+      EXPECT_THAT(turned.out, HasSubstr("writing x.expt"));
+      good_run(
+          "-corrected -default_F 100 -N 5 -oversample 1 -seed 7 -expt x.expt -detector_thicksteps "
+          "2 "
+          "-floatfile c.bin");
+      expect_same_floats("a.bin", "c.bin", 2e-4);
+    }
+  }
+}
+
+TEST_F(GeometryFiles, CountsHaveNoOffsetAndNoScaleAndPhotonsAreTheFloats) {
+  good_run(crystal + square +
+           "-sensor Si 320 -floatfile a.bin -noisefile n.img -adc 0 -o x.cbf -o y.nxs");
+  const io::ImageFile cbf = io::read_image(folder / "x.cbf"),
+                      nxs = io::read_image(folder / "y.nxs");
+  const std::vector<std::uint16_t> noise = test::read_smv_pixels(folder / "n.img");
+  ASSERT_EQ(cbf.pixels.size(), noise.size());
+  for (std::size_t i = 0; i < noise.size(); ++i) {
+    EXPECT_EQ(cbf.pixels[i], noise[i]);
+    EXPECT_EQ(nxs.pixels[i], noise[i]);
+  }
+  good_run(crystal + square + "-sensor Si 320 -nonoise -o z.nxs");
+  const io::ImageFile photons = io::read_image(folder / "z.nxs");
+  const std::vector<float> floats = test::read_floats(folder / "a.bin");
+  for (std::size_t i = 0; i < floats.size(); ++i) EXPECT_EQ(photons.pixels[i], double(floats[i]));
+}
+
+TEST_F(GeometryFiles, WithOneNothingIsWrittenThatNobodyNamedInEitherMode) {
+  good_run("-cell 50 60 70 80 90 100 -default_F 100 -N 5 -detpixels 20 -nocache -o x_001.img");
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::ElementsAre("x_001.img"));
+}
+
+TEST_F(GeometryFiles, AnEndingOfNoFormatIsRefusedBeforeTheWork) {
+  const Outcome outcome = run(crystal + square + "-o x.jpeg");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("no format of images is known by the ending of"));
+  EXPECT_THAT(outcome.err, HasSubstr(".cbf (CBF)"));
+}
+
+TEST_F(GeometryFiles, WhatAFormatCannotSayIsRefusedWithOneThatCan) {
+  const Outcome outcome = run(crystal + tilted + "-o x_001.img");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("-o x_001.img: "));
+  EXPECT_THAT(outcome.err, ContainsRegex("NXmx|CBF"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "x_001.img"));
+}
+
+// ---- Detectors by their names -------------------------------------------------------------------
+
+TEST_F(GeometryFiles, ADetectorHasItsPixelsGapsAndSensor) {
+  const Outcome outcome = good_run(crystal +
+                                   "-detector eiger2-1m -distance 150 -Xbeam 40 -Ybeam 38 "
+                                   "-floatfile a.bin -o x.cbf");
+  EXPECT_THAT(outcome.out, HasSubstr("-detector EIGER2 1M: 1 panel of 1028 x 1062 pixels"));
+  EXPECT_THAT(outcome.out, HasSubstr("1028x1062 pixels"));
+  EXPECT_THAT(outcome.out, HasSubstr("Xbeam=0.04 Ybeam=0.038"));
+  const io::ImageFile image = io::read_image(folder / "x.cbf");
+  const auto at = [&](int fast, int slow) {
+    return image.pixels[static_cast<std::size_t>(slow) * 1028 + static_cast<std::size_t>(fast)];
+  };
+  EXPECT_TRUE(std::isnan(at(500, 530)));   // between the modules
+  EXPECT_FALSE(std::isnan(at(500, 511)));  // the last row of the first
+  EXPECT_NEAR(image.geometry.panels[0].sensor_thickness_mm, 0.45, 1e-9);
+}
+
+TEST_F(GeometryFiles, ADetectorOfSeveralPanelsIsDrawnWithAllOfThem) {
+  const Outcome outcome = good_run(crystal +
+                                   "-detector MPCCD -distance 60 -pngfile x.png -floatfile a.bin");
+  EXPECT_THAT(outcome.out, HasSubstr("8 panels"));
+  EXPECT_EQ(test::read_floats(folder / "a.bin").size(), 8U * 512 * 1024);
+  EXPECT_TRUE(std::filesystem::exists(folder / "x.png"));
+  const Outcome refused = run(crystal + "-detector MPCCD -distance 60 -noisefile n.img");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("would hold one panel of 8"));
+}
+
+TEST_F(GeometryFiles, ANameThatSeveralHaveIsAnsweredWithThem) {
+  const Outcome outcome = run(crystal + "-detector EIGER2 -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("EIGER2 16M"));
+}
+
+TEST_F(GeometryFiles, ThePixelsOfADetectorAreNoFlagsBesideIt) {
+  const Outcome outcome = run(crystal + "-detector EIGER2-1M -pixel 0.1 -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("-pixel and -detector EIGER2 1M both state the detector"));
+}
+
+TEST_F(GeometryFiles, ASensorOfAMaterialHasItsAttenuationAtTheWavelength) {
+  // The depth that -detector_abs would be given: 1/e in silicon at 1 Angstrom, 4.208/mm in DIALS
+  good_run(crystal + square + "-lambda 1 -sensor Si 300 -floatfile a.bin");
+  good_run(crystal + square + "-lambda 1 -detector_thick 300 -detector_abs 237.6 -floatfile b.bin");
+  expect_same_floats("a.bin", "b.bin", 0.01);
+  const Outcome outcome = run(crystal + square + "-sensor Unobtainium 300 -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("Unobtainium"));
+}
+
+// ---- Files that state everything ----------------------------------------------------------------
+
+TEST_F(GeometryFiles, TwoThatStateTheDetectorAreRefused) {
+  good_run(crystal + square + "-o x.expt");
+  const Outcome outcome = run(crystal + "-expt x.expt -detector EIGER2-1M -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("-expt and -detector both state the detector"));
+}
+
+TEST_F(GeometryFiles, FlagsThatPlaceADetectorAreRefusedBesideAFileThatDoes) {
+  good_run(crystal + square + "-o x.expt");
+  const Outcome outcome = run(crystal + "-expt x.expt -distance 100 -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("-distance and -expt x.expt both state the detector"));
+}
+
+TEST_F(GeometryFiles, NanoBraggsDetectorIsNoneThatAFilePlaces) {
+  good_run(crystal + square + "-o x.expt");
+  const Outcome outcome = run("-default_F 100 -N 5 -nocache -expt x.expt -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("give -corrected"));
+}
+
+TEST_F(GeometryFiles, AnotherWavelengthKeepsTheLatticeOfTheFile) {
+  good_run(crystal + square + "-o x.expt");
+  const Outcome outcome = good_run(
+      "-corrected -default_F 100 -N 5 -oversample 1 -noprogress -expt x.expt -lambda 1.3 -o "
+      "y.expt");
+  EXPECT_THAT(outcome.err,
+              HasSubstr("x.expt: was measured at 1.1 Angstrom, and the wavelength is 1.3"));
+  const Geometry before = io::read_geometry(folder / "x.expt"),
+                 after = io::read_geometry(folder / "y.expt");
+  EXPECT_NEAR(after.beam->wavelength_A, 1.3, 1e-12);
+  EXPECT_NEAR(length(after.crystals[0].real_axes_A.a), 50, 1e-6);
+  EXPECT_NEAR(length(after.crystals[0].real_axes_A.c - before.crystals[0].real_axes_A.c), 0, 1e-6);
+}
+
+TEST_F(GeometryFiles, WhatIsNeitherImageNorGeometryIsRefused) {
+  std::ofstream(folder / "x.expt") << "h k l F\n";
+  const Outcome outcome = run(crystal + "-expt x.expt -floatfile a.bin");
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("is no image and no geometry that can be read"));
+}
+
+}  // namespace
+}  // namespace nablabragg

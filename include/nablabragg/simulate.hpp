@@ -81,6 +81,8 @@ struct Simulation {
   EngineUsed engine;
   std::optional<TableMiss> table_miss;
   std::vector<std::string> warnings;  ///< what was decided for the user, one sentence each
+  /// Of the warnings those on an image that holds NaN or infinity, and on one that is 0 everywhere.
+  std::string not_finite, dark;
 };
 
 /// One of the engines that this program has.
@@ -129,5 +131,10 @@ std::string not_finite_warning(const Experiment& experiment, std::span<const flo
                                std::span<const PixelIndex> pixels = {});
 std::string not_finite_warning(const Experiment& experiment, std::span<const double> photons,
                                std::span<const PixelIndex> pixels = {});
+
+/// Why all pixels of the image are 0, as a sentence; empty where one is not.
+/// Simulation::warnings has it.
+std::string dark_warning(const Experiment& experiment, std::span<const float> photons);
+std::string dark_warning(const Experiment& experiment, std::span<const double> photons);
 
 }  // namespace nablabragg

@@ -7,11 +7,17 @@
 #include <cmath>
 #include <cstdio>
 
+#include "description/digits.hpp"
+#include "model/resolve.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/units.hpp"
+#include "plan/make_plan.hpp"
 
 namespace nablabragg {
 
 namespace {
+
+using description::digits;
 
 /// Steps a second on one thread that every kernel of every instruction set reaches.
 constexpr double slowest_rate = 5e6;
@@ -152,26 +158,89 @@ std::optional<Cost> cost_of(const Plan& plan, const engine::Pixels& pixels,
 
 namespace {
 
+/// Whether the experiment would be taken, also by an estimate that comes out longer next time.
+bool is_affordable(const Experiment& experiment, const engine::Pixels& pixels,
+                   const ComputeOptions& options) {
+  try {
+    const std::optional<Cost> cost = cost_of(make_plan(experiment, resolve(experiment)), pixels,
+                                             options);
+    return !cost || cost->seconds < longest_unasked_s / 2;
+  } catch (const UsageError&) {
+    return false;
+  }
+}
+
+/// The crystal as mosaic blocks of that size.
+Experiment with_blocks(const Experiment& experiment, const Resolved& resolved, double size_mm) {
+  Experiment changed = experiment;
+  const Mat3d axes = model::axes_in_metres(resolved.axes);
+  const auto cells = [&](double all, const Vec3d& edge) {
+    return std::clamp(std::round(units::metres_from_mm(size_mm) / length(edge)), 1.0, all);
+  };
+  const Vec3d& all = resolved.cells;
+  const Vec3d block{cells(all.x, axes.a), cells(all.y, axes.b), cells(all.z, axes.c)};
+  changed.crystal.cells = block;
+  changed.crystal.blocks = resolved.blocks * (all.x / block.x) * (all.y / block.y) *
+                           (all.z / block.z);
+  changed.crystal.size_mm = {};
+  changed.crystal.block_size_mm = 0;
+  return changed;
+}
+
+/// What makes the experiment affordable, as far as an estimate of each says that it does.
+/// `experiment` leaves the sub-pixels open.
+std::vector<std::string> ways_out(const Experiment& experiment, const Resolved& resolved,
+                                  const Cost& cost, const engine::Pixels& pixels,
+                                  const ComputeOptions& options) {
+  std::vector<std::string> ways{"-oversample " + std::to_string(resolved.oversample) +
+                                " if that is meant"};
+  const double share = std::sqrt(longest_unasked_s / 2 / cost.seconds);
+  // Spots, not only their fringes, fall between fewer sub-pixels than these.
+  if (share > model::least_share_of_subpixels)
+    ways.push_back("fewer sub-pixels (-oversample " +
+                   std::to_string(static_cast<int>(share * resolved.oversample)) +
+                   ", about a minute)");
+  if (experiment.crystal.shape != CrystalShape::gauss) {
+    Experiment gauss = experiment;
+    gauss.crystal.shape = CrystalShape::gauss;
+    if (is_affordable(gauss, pixels, options))
+      ways.emplace_back("spots without fringes (-gauss_xtal)");
+  }
+  for (const double size_mm : {1e-3, 5e-4, 2e-4, 1e-4}) {
+    const Experiment blocks = with_blocks(experiment, resolved, size_mm);
+    if (!is_affordable(blocks, pixels, options)) continue;
+    const Vec3d& n = blocks.crystal.cells;
+    const auto whole = [](double cells) { return std::to_string(std::lround(cells)); };
+    ways.push_back("mosaic blocks of " + digits(size_mm) + " mm (-block_size " + digits(size_mm) +
+                   " with -xtalsize, or -Na " + whole(n.x) + " -Nb " + whole(n.y) + " -Nc " +
+                   whole(n.z) + " -blocks " + digits(blocks.crystal.blocks) + ")");
+    break;
+  }
+  return ways;
+}
+
 /// Of oversampling that was left to the program.
-std::string costly_oversampling(const Plan& plan, const engine::Pixels& pixels,
-                                const ComputeOptions& options) {
+std::string of_automatic(Experiment experiment, const Resolved& resolved, const Plan& plan,
+                         const engine::Pixels& pixels, const ComputeOptions& options) {
   if (plan.oversample <= 1 || (!pixels.all && pixels.list.empty())) return {};
   const std::optional<Cost> cost = cost_of(plan, pixels, options);
   if (!cost || cost->seconds <= longest_unasked_s) return {};
   char steps[32];
   std::snprintf(steps, sizeof steps, "%.2g", cost->steps);
-  const bool fringes = plan.lattice.shape != CrystalShape::gauss;
-  return "the automatic oversampling (" + std::to_string(plan.oversample) + "-fold) asks for " +
-         steps + " steps, about " + in_words(cost->seconds) +
-         " on this machine; give the sub-pixels (-oversample)" +
-         (fringes ? ", spots without fringes (-gauss_xtal)" : "") +
-         ", or the number of mosaic blocks and the cells of one (-blocks and -N, or -block_size)";
+  experiment.sampling.oversample = 0;
+  const std::vector<std::string> ways = ways_out(experiment, resolved, *cost, pixels, options);
+  std::string text = "the automatic oversampling (" + std::to_string(plan.oversample) +
+                     "-fold) asks for " + steps + " steps, about " + in_words(cost->seconds) +
+                     " on this machine; give " + ways.front();
+  for (std::size_t i = 1; i < ways.size(); ++i)
+    text += (i + 1 < ways.size() ? ", " : ways.size() > 2 ? ", or " : " or ") + ways[i];
+  return text;
 }
 
-void check(bool automatic, const Quirks& quirks, const Plan& plan, const engine::Pixels& pixels,
-           const ComputeOptions& options) {
-  if (!automatic || quirks.any_cost) return;
-  const std::string problem = costly_oversampling(plan, pixels, options);
+void check(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
+           const engine::Pixels& pixels, const ComputeOptions& options) {
+  if (experiment.quirks.any_cost) return;
+  const std::string problem = of_automatic(experiment, resolved, plan, pixels, options);
   if (!problem.empty()) throw UsageError(problem);
 }
 
@@ -179,19 +248,22 @@ bool is_automatic(const Experiment& experiment) { return experiment.sampling.ove
 
 }  // namespace
 
-std::string costly_oversampling(const Experiment& experiment, const Plan& plan,
-                                const engine::Pixels& pixels, const ComputeOptions& options) {
-  return is_automatic(experiment) ? costly_oversampling(plan, pixels, options) : std::string();
+std::string costly_oversampling(const Experiment& experiment, const Resolved& resolved,
+                                const Plan& plan, const engine::Pixels& pixels,
+                                const ComputeOptions& options) {
+  return is_automatic(experiment) ? of_automatic(experiment, resolved, plan, pixels, options)
+                                  : std::string();
 }
 
-void check_cost(const Experiment& experiment, const Plan& plan, const engine::Pixels& pixels,
-                const ComputeOptions& options) {
-  check(is_automatic(experiment), experiment.quirks, plan, pixels, options);
+void check_cost(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
+                const engine::Pixels& pixels, const ComputeOptions& options) {
+  if (is_automatic(experiment)) check(experiment, resolved, plan, pixels, options);
 }
 
 void check_cost(const SettledExperiment& settled, const Plan& plan, const engine::Pixels& pixels,
                 const ComputeOptions& options) {
-  check(settled.oversample_is_automatic(), settled.experiment().quirks, plan, pixels, options);
+  if (settled.oversample_is_automatic())
+    check(settled.experiment(), settled.resolved(), plan, pixels, options);
 }
 
 }  // namespace nablabragg

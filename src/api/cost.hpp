@@ -23,14 +23,16 @@ struct Cost {
 std::optional<Cost> cost_of(const Plan& plan, const engine::Pixels& pixels,
                             const ComputeOptions& options, double longest_s = longest_unasked_s);
 
-/// "the automatic oversampling (1126-fold) asks for 1.3e+12 steps, about 3 hours ..."; empty: the
-/// cost is less than `longest_unasked_s`, or was asked for.
-std::string costly_oversampling(const Experiment& experiment, const Plan& plan,
-                                const engine::Pixels& pixels, const ComputeOptions& options);
+/// "the automatic oversampling (1126-fold) asks for 1.3e+12 steps, about 3 hours ...", and the ways
+/// out, each of which is accepted by an estimate of its own; empty: the cost is less than
+/// `longest_unasked_s`, or was asked for.
+std::string costly_oversampling(const Experiment& experiment, const Resolved& resolved,
+                                const Plan& plan, const engine::Pixels& pixels,
+                                const ComputeOptions& options);
 
 /// Throws UsageError with costly_oversampling(), except in nanoBragg's mode.
-void check_cost(const Experiment& experiment, const Plan& plan, const engine::Pixels& pixels,
-                const ComputeOptions& options);
+void check_cost(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
+                const engine::Pixels& pixels, const ComputeOptions& options);
 void check_cost(const SettledExperiment& experiment, const Plan& plan, const engine::Pixels& pixels,
                 const ComputeOptions& options);
 

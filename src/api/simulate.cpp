@@ -68,14 +68,17 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
   s.table_miss = report.miss;
   if (report.miss) s.warnings.push_back(table_miss_warning(plan, *report.miss));
   if (!std::isfinite(s.statistics.sum))
-    s.warnings.push_back(not_finite_warning(experiment, s.image.pixels));
+    s.not_finite = not_finite_warning(experiment, s.image.pixels);
+  if (s.statistics.sum == 0) s.dark = dark_warning(experiment, s.image.pixels);
+  for (const std::string& sentence : {s.not_finite, s.dark})
+    if (!sentence.empty()) s.warnings.push_back(sentence);
   return s;
 }
 
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options) {
   Resolved resolved = resolve(experiment);
   const Plan plan = make_plan(experiment, resolved);
-  check_cost(experiment, plan, {}, options);
+  check_cost(experiment, resolved, plan, {}, options);
   Simulation s = run_plan(experiment, resolved, plan, options);
   s.resolved = std::move(resolved);
   return s;
@@ -102,9 +105,10 @@ std::string why_not(const Experiment& experiment, const ComputeOptions& options)
 
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,
                                    const ComputeOptions& options) {
-  const Plan plan = make_plan(experiment, resolve(experiment));
+  const Resolved resolved = resolve(experiment);
+  const Plan plan = make_plan(experiment, resolved);
   check_pixels(plan, pixels);
-  check_cost(experiment, plan, engine::Pixels(pixels), options);
+  check_cost(experiment, resolved, plan, engine::Pixels(pixels), options);
   std::vector<float> values(pixels.size());
   engine::load(plan, options)->render(engine::Pixels(pixels), std::span(values));
   return values;

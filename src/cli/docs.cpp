@@ -1,7 +1,11 @@
 // The texts that are made from tables: help, docs/flags.md, docs/differences.md, docs/checks.md.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <sys/mman.h>  // for memfd_create
+#include <unistd.h>
 
+#include <algorithm>
+#include <functional>
 #include <iterator>
 #include <sstream>
 
@@ -10,6 +14,8 @@
 #include "description/ranges.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags.hpp"
+#include "flags/image_headers.hpp"
+#include "flags/inputs.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/quirks.hpp"
 
@@ -87,19 +93,135 @@ void write_differences(std::ostream& out) {
                  flag.help);
 }
 
+/// A file that only this program sees, under the name that a page gives it.
+class ExampleFile {
+ public:
+  ExampleFile(std::string name, std::string_view text)
+      : name_(std::move(name)), descriptor_(memfd_create(name_.c_str(), MFD_CLOEXEC)) {
+    if (descriptor_ < 0 ||
+        ::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+      throw Error("no memory for an example");
+  }
+  ExampleFile(const ExampleFile&) = delete;
+  ExampleFile& operator=(const ExampleFile&) = delete;
+  ~ExampleFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+
+  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+  /// The text with the name instead of the path.
+  std::string named(std::string text) const {
+    for (std::size_t at; (at = text.find(path())) != std::string::npos;)
+      text.replace(at, path().size(), name_);
+    return text;
+  }
+
+ private:
+  std::string name_;
+  int descriptor_;
+};
+
 /// What a command line is told, in one mode.
 std::string told(const std::string& line, const char* mode) {
-  std::istringstream words("-cell 70 80 90 90 90 90 -default_F 100 " + line + mode);
+  std::istringstream words(line + mode);
   const std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
   std::vector<std::string> all;
   try {
-    const flags::Request request = flags::parse_command_line(arguments);
+    flags::Request request = flags::parse_command_line(arguments);
+    flags::load_inputs(request);
     all = request.warnings;
     for (const std::string& warning : resolve(request.experiment).warnings) all.push_back(warning);
-  } catch (const UsageError& error) {
+  } catch (const Error& error) {
     all = {std::string("error: ") + error.what()};
   }
   return fmt::format("{}", fmt::join(all, "<br>"));
+}
+
+void write_told(std::ostream& out, const std::string& shown, const std::string& line,
+                const std::function<std::string(std::string)>& name = {}) {
+  const auto said = [&](const char* mode) {
+    const std::string text = told(line, mode);
+    return name ? name(text) : text;
+  };
+  fmt::print(out, "| `{}` | {} | {} |\n", shown, said(" -corrected"), said(""));
+}
+
+constexpr const char* table_head = "| with -corrected | compat |\n|---|---|---|\n";
+
+void write_header_checks(std::ostream& out) {
+  out << "\n## Headers of images\n\n"
+         "What `-img` and `-mask` take from an SMV header. A number outside of its range is an "
+         "error with `-corrected`, unless a flag states the same.\n"
+         "One that differs by more than 1 % from its flag is told, and the flag counts; `refine` "
+         "tells the same of the image and its model.\n\n"
+         "| key | range | flag | without both, -img | differs from the flag |\n"
+         "|---|---|---|---|---|\n";
+  for (const flags::HeaderCheck& check : flags::header_checks())
+    fmt::print(out, "| {} | {} | `{}` | {} | {} |\n", check.keys, check.range, check.flag,
+               check.needed ? "is an error" : "takes the program's own",
+               check.certain    ? "a warning; more than 5 % before the file: an error"
+               : check.compared ? "a warning"
+                                : "the flag counts");
+  out << "\nWith these keys in `image.img`, a header of 8 x 8 pixels whose other keys are "
+         "PIXEL_SIZE=0.1, "
+         "DISTANCE=100, WAVELENGTH=1, BEAM_CENTER_X=0.4\nand BEAM_CENTER_Y=0.4, after `-img "
+         "image.img -cell 70 80 90 90 90 90 -default_F 100 -oversample 1`:\n\n| keys and flags "
+      << table_head;
+  struct Example {
+    const char *keys, *before, *after;
+  };
+  for (const Example& each :
+       {Example{"WAVELENGTH=nan;", "", ""}, Example{"PIXEL_SIZE=1e9;", "", ""},
+        Example{"DISTANCE=12 inches;", "", ""}, Example{"WAVELENGTH=;", "", ""},
+        Example{"WAVELENGTH=1;", "-lambda 1.1", ""}, Example{"WAVELENGTH=1;", "", "-lambda 1.1"},
+        Example{"OSC_RANGE=1;", "", "-osc 2"}, Example{"PHI=10;OSC_START=20;", "", ""}}) {
+    std::string header =
+        "{\nHEADER_BYTES=512;\nDIM=2;\nBYTE_ORDER=little_endian;\n"
+        "TYPE=unsigned_short;\nSIZE1=8;\nSIZE2=8;\n";
+    const std::string changed = each.keys;
+    for (const std::string key : {"PIXEL_SIZE=0.1;", "DISTANCE=100;", "WAVELENGTH=1;",
+                                  "BEAM_CENTER_X=0.4;", "BEAM_CENTER_Y=0.4;"})
+      if (changed.find(key.substr(0, key.find('=') + 1)) == std::string::npos) header += key + '\n';
+    header += changed + "\n}\n";
+    header.resize(512, ' ');
+    const ExampleFile file("image.img", header + std::string(std::size_t{8} * 8 * 2, '\0'));
+    const auto join = [](std::initializer_list<std::string> words) {
+      std::string text;
+      for (const std::string& word : words)
+        if (!word.empty()) text += (text.empty() ? "" : " ") + word;
+      return text;
+    };
+    const bool flags = each.before[0] != '\0' || each.after[0] != '\0';
+    write_told(out, join({each.keys, each.before, flags ? "-img image.img" : "", each.after}),
+               join({"-cell 70 80 90 90 90 90 -default_F 100 -oversample 1", each.before, "-img",
+                     file.path(), each.after}),
+               [&](std::string text) { return file.named(std::move(text)); });
+  }
+}
+
+void write_matrix_checks(std::ostream& out) {
+  out << "\n## Orientation matrices\n\n"
+         "What `-mat auto.mat -default_F 100` is told of a file that holds\n\n"
+         "| numbers and flags "
+      << table_head;
+  struct Example {
+    const char *numbers, *flags;
+  };
+  constexpr const char* rest = " 0 0 0  1 0 0 0 1 0 0 0 1  50 80 100 90 90 90  0 0 0";
+  const std::string fitting = std::string("0.02 0 0 0 0.0125 0 0 0 0.01") + rest;
+  for (const Example& each :
+       {Example{"0.02 0 0 0 0.0125 0", ""}, Example{"0.02 0 0 0 0.0125 0 0 0 nan", ""},
+        Example{"0.02 0 0 0 0.0125 0 0 0 0", ""}, Example{"0.02 0 0 0 0.0125 0 0 0 -0.01", ""},
+        Example{"2 0 0 0 1.25 0 0 0 1", ""}, Example{fitting.c_str(), "-lambda 0.98"},
+        Example{fitting.c_str(), "-lambda 1.2"}, Example{"XPARM.XDS\n1 0 0.1 1 0 0\n", ""}}) {
+    const ExampleFile file("auto.mat", each.numbers);
+    std::string shown = each.numbers;
+    if (shown == fitting) shown = shown.substr(0, shown.find(rest)) + " ... 50 80 100 90 90 90 ...";
+    std::replace(shown.begin(), shown.end(), '\n', ' ');
+    write_told(out, each.flags[0] == '\0' ? shown : shown + "` and `" + each.flags,
+               "-default_F 100 -N 5 -mat " + file.path() + " " + each.flags,
+               [&](std::string text) { return file.named(std::move(text)); });
+  }
 }
 
 void write_checks(std::ostream& out) {
@@ -128,6 +250,7 @@ void write_checks(std::ostream& out) {
                            "--lambda=1.2 3",
                            "-N 0",
                            "-N 200 -oversample 20 -osc 10",
+                           "-N 200 -oversample 1",
                            "-block_size 0.001",
                            "-xtalsize 0.001 -block_size 0.01",
                            "-xtalsize 1e-5",
@@ -140,17 +263,29 @@ void write_checks(std::ostream& out) {
                            "-exposure 10",
                            "-flux 1e12",
                            "-phisteps 10"})
-    fmt::print(out, "| `{}` | {} | {} |\n", line, told(line, " -corrected"), told(line, ""));
-  fmt::print(out,
-             "\n## What it costs\n\n"
-             "Where the number of sub-pixels was left to the program (no `-oversample`), and the "
-             "image would take more than {:g} s, `-corrected`\n"
-             "and Python stop with the number of steps, the time and the ways out; compat says "
-             "the same and goes on (Q-51). The time is an estimate:\n"
-             "steps x time of a step, which is measured on 16 patches of 4 x 4 pixels with fewer "
-             "sub-pixels, where steps that can be skipped are skipped.\n"
-             "It follows what else the machine does, and may be wrong by a factor of two.\n",
-             longest_unasked_s);
+    write_told(out, line, std::string("-cell 70 80 90 90 90 90 -default_F 100 ") + line);
+  write_header_checks(out);
+  write_matrix_checks(out);
+  fmt::print(
+      out,
+      "\n## What it costs\n\n"
+      "Where the number of sub-pixels was left to the program (no `-oversample`), and the "
+      "image would take more than {:g} s, `-corrected`\n"
+      "and Python stop with the number of steps, the time and the ways out; compat says "
+      "the same and goes on (Q-51). The time is an estimate:\n"
+      "steps x time of a step, which is measured on 16 patches of 4 x 4 pixels with fewer "
+      "sub-pixels, where steps that can be skipped are skipped.\n"
+      "It follows what else the machine does, and may be wrong by a factor of two. Of the ways "
+      "out those are named that such an\n"
+      "estimate of their own lets through: spots without fringes (`-gauss_xtal`) often take as "
+      "long. `refine` asks for one image of the model.\n"
+      "\n## Images without light, and such as hold NaN\n\n"
+      "An image whose pixels are all 0 is written, and a line at the end says why, in both "
+      "modes and in Python: no structure factor,\n"
+      "no fluence, a mask of nothing, sources on the detector's side, spots between the "
+      "sub-pixels, or no reflection near its Bragg condition.\n"
+      "One that holds NaN or infinity is not written with `-corrected`.\n",
+      longest_unasked_s);
 }
 
 }  // namespace

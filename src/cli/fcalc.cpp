@@ -14,7 +14,7 @@
 #include "cli/stopping.hpp"
 #include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
-#include "io/quotes.hpp"
+#include "io/named_files.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
@@ -48,7 +48,7 @@ void check_format(const std::string& output) {
   const std::string extension = ending_of(output);
   if (std::find(others.begin(), others.end(), extension) != others.end())
     throw UsageError("fcalc writes no " + extension + " file, only text (h k l F) and .mtz: " +
-                     "give -o " + io::in_quotes(output) + " another name");
+                     "give -o " + io::quoted_name(output) + " another name");
 }
 
 /// Names of the PDB's entries: 1UBQ, pdb_00001ubq.
@@ -64,23 +64,27 @@ bool is_pdb_id(const std::string& name) {
 FcalcRequest parse(const std::vector<std::string>& arguments) {
   FcalcRequest request;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string argument = arguments[i].starts_with("--") ? arguments[i].substr(1)
-                                                                : arguments[i];
-    if (!argument.starts_with('-')) {
+    const std::string& word = arguments[i];
+    if (!word.starts_with('-')) {
       if (!request.model.empty())
-        throw UsageError("fcalc takes one model, not also '" + argument + "'");
-      request.model = argument;
+        throw UsageError("fcalc takes one model, not also '" + word + "'");
+      request.model = word;
       continue;
     }
-    if (argument != "-dmin" && argument != "-o" && argument != "-ksol" && argument != "-bsol")
-      throw UsageError("fcalc has no flag " + argument + "; it has -dmin, -o, -ksol and -bsol");
-    if (i + 1 == arguments.size())
-      throw UsageError(argument + " needs a value, and nothing follows");
-    const flags::Values values(argument, {&arguments[++i], 1});
-    if (argument == "-o") request.output = values.text(0);
-    if (argument == "-dmin") request.dmin_A = values.real(0);
-    if (argument == "-ksol") request.solvent.k_e_per_A3 = values.real(0);
-    if (argument == "-bsol") request.solvent.b_A2 = values.real(0);
+    const std::size_t equals = word.find('=');
+    const std::size_t dashes = word.starts_with("--") ? 1 : 0;
+    const std::string flag = word.substr(dashes, equals - dashes);
+    if (flag != "-dmin" && flag != "-o" && flag != "-ksol" && flag != "-bsol")
+      throw UsageError("fcalc has no flag " + flag + "; it has -dmin, -o, -ksol and -bsol");
+    if (equals == std::string::npos && i + 1 == arguments.size())
+      throw UsageError(flag + " needs a value, and nothing follows");
+    const std::string value = equals == std::string::npos ? arguments[++i]
+                                                          : word.substr(equals + 1);
+    const flags::Values values(flag, {&value, 1});
+    if (flag == "-o") request.output = values.text(0);
+    if (flag == "-dmin") request.dmin_A = values.real(0);
+    if (flag == "-ksol") request.solvent.k_e_per_A3 = values.real(0);
+    if (flag == "-bsol") request.solvent.b_A2 = values.real(0);
   }
   if (request.model.empty())
     throw UsageError(
@@ -98,7 +102,7 @@ std::array<std::string, 2> description_of(const FcalcRequest& request,
   const auto& cell = factors.cell;
   return {fmt::format("structure factors [electrons] of {} to {:g} A, all of P1; nablabragg {} "
                       "fcalc -ksol {:g} -bsol {:g}",
-                      io::in_quotes(request.model), request.dmin_A, version(),
+                      io::quoted_name(request.model), request.dmin_A, version(),
                       request.solvent.k_e_per_A3, request.solvent.b_A2),
           fmt::format("cell {:g} {:g} {:g} {:g} {:g} {:g}  space group {}", cell[0], cell[1],
                       cell[2], cell[3], cell[4], cell[5], factors.space_group)};
@@ -127,7 +131,7 @@ void write_list(const FcalcRequest& request, const io::CalculatedFactors& factor
 void write_mtz(const FcalcRequest& request, const io::CalculatedFactors& factors) {
   io::AtomicFile file(io::writable_name(request.output));
   file.write(
-      io::mtz_of(factors, "Structure factors of " + io::in_quotes(request.model),
+      io::mtz_of(factors, "Structure factors of " + io::quoted_name(request.model),
                  {fmt::format("nablabragg {} fcalc -dmin {:g} -ksol {:g} -bsol {:g}", version(),
                               request.dmin_A, request.solvent.k_e_per_A3, request.solvent.b_A2)}));
   file.commit();

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "api/cost.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/options.hpp"
@@ -29,6 +30,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
+#include "plan/make_plan.hpp"
 
 namespace nablabragg::cli {
 
@@ -191,16 +193,15 @@ void check_is_float_image(const std::string& path, const std::string& begin, con
 }
 
 Measurement read_measurement(const RefineRequest& request, const flags::Request& model,
-                             const Panel& panel, std::ostream& err) {
+                             const Resolved& resolved, std::ostream& err) {
+  const Panel& panel = resolved.panel;
   Measurement m;
   m.counts_per_photon = request.gain;
   m.readout_noise = request.readout_noise;
   const std::string begin = first_bytes(request.image);
   if (begin.starts_with('{')) {
     const io::SmvFile file = io::read_smv(request.image);
-    for (const std::string& line :
-         flags::contradictions(file, model.experiment, resolve(model.experiment)))
-      say(err, line);
+    say(err, flags::contradictions(file, model.experiment, resolved));
     m.counts = {file.fast_pixels, file.slow_pixels, {}};
     m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
     m.offset = request.offset.value_or(model.adc);
@@ -212,6 +213,16 @@ Measurement read_measurement(const RefineRequest& request, const flags::Request&
   m.offset = request.offset.value_or(0);
   if (request.overload) m.overload = *request.overload;
   return m;
+}
+
+/// Of one image of the model, which a refinement needs at least.
+void say_cost(const Experiment& model, const Resolved& resolved, const ComputeOptions& options,
+              std::ostream& err) {
+  const std::string cost = costly_oversampling(model, resolved, make_plan(model, resolved), {},
+                                               options);
+  if (cost.empty()) return;
+  if (!model.quirks.any_cost) throw UsageError(cost);
+  say(err, flags::cost_notice(cost));
 }
 
 void print_progress(std::ostream& err, const RefineProgress& p) {
@@ -270,14 +281,15 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   const Resolved resolved = resolve(model.experiment);
   say(err, model.warnings);
   say(err, flags::quirk_notices(model, resolved));
-  const Measurement measurement = read_measurement(request, model, resolved.panel, err);
-  say(err, pixel_warnings(measurement, model.experiment, resolved.roi));
-
   RefineOptions& options = request.options;
   options.compute.threads = model.threads;
   options.compute.engine = model.engine;
   options.compute.precision = model.precision.value_or(Precision::float64);
   options.compute.skip_below = model.skip_below;
+  say_cost(model.experiment, resolved, options.compute, err);
+  const Measurement measurement = read_measurement(request, model, resolved, err);
+  say(err, pixel_warnings(measurement, model.experiment, resolved.roi));
+
   if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
   std::error_code error;
   fs::create_directories(folder, error);

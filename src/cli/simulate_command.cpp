@@ -1,7 +1,6 @@
 #include <tbb/global_control.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 #include <optional>
 
@@ -55,7 +54,7 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
 /// What a corrected run writes into its images of how it was made; nanoBragg's say nothing.
 io::SmvProvenance provenance(const flags::Request& request,
                              const std::vector<std::string>& arguments) {
-  if (request.experiment.quirks.unnamed_files) return {};
+  if (request.experiment.quirks.short_smv_header) return {};
   std::vector<std::string> words{"nablabragg"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed,
@@ -101,7 +100,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   const Plan plan = make_plan(request.experiment, resolved);
   planning.reset();
   check_pixels(request, plan);
-  const std::string cost = costly_oversampling(request.experiment, plan, {},
+  const std::string cost = costly_oversampling(request.experiment, resolved, plan, {},
                                                compute_options(request));
   if (!cost.empty() && !request.experiment.quirks.any_cost) throw UsageError(cost);
   check_outputs(request);
@@ -120,7 +119,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
       say(err,
           "nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
           "or -pngfile FILE names one");
-    if (!cost.empty()) say(err, "Q-51: " + cost + "; -corrected stops here");
+    if (!cost.empty()) say(err, flags::cost_notice(cost));
     print_setup(summary, request, resolved);
     summary.flush();
   }
@@ -134,11 +133,8 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   }
   if (request.print_plan) print_plan(printout, request, simulation);
   print_statistics(summary, request, resolved, simulation);
-  const std::string not_finite = std::isfinite(simulation.statistics.sum)
-                                     ? std::string()
-                                     : not_finite_warning(request.experiment,
-                                                          simulation.image.pixels);
-  if (!not_finite.empty() && !request.experiment.quirks.implausible_numbers)
+  const std::string& not_finite = simulation.not_finite;
+  if (!not_finite.empty() && !flags::keeps_nanobraggs_answer(request.experiment))
     throw UsageError(not_finite + "; nothing was written");
   io::FileGroup files;
   {
@@ -155,7 +151,8 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
                 simulation.table_miss);
   }
   if (profile) write_profile(summary, request.profile_file, *profile);
-  if (!not_finite.empty()) say(err, not_finite);
+  for (const std::string& sentence : {not_finite, simulation.dark})
+    if (!sentence.empty()) say(err, sentence);
   if (interrupted()) throw Cancelled();
   files.commit();
   set_stop_sentence("stopped after all files were written");

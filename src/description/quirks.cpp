@@ -195,7 +195,7 @@ constexpr std::array catalogue = {
     QuirkEntry{"Q-47", "SMV header", reproduced, &Quirks::short_smv_header,
                "DIALS_ORIGIN has no semicolon; a header longer than 512 bytes is not padded.",
                "A semicolon, and padding to a multiple of 512."},
-    QuirkEntry{"Q-48", "Numbers without sense", reproduced, &Quirks::implausible_numbers,
+    QuirkEntry{"Q-48", "Numbers without sense", reproduced_and_said, &Quirks::implausible_numbers,
                "A negative fluence, a polarization of 95, a wavelength of 1000 Angstrom are taken "
                "as they are, with a line on standard error (docs/checks.md has all ranges).",
                "An error that says which numbers would be taken."},
@@ -211,7 +211,7 @@ constexpr std::array catalogue = {
         "by per cents there. The value is right here.",
         "As compat."},
     QuirkEntry{
-        "Q-51", "Automatic oversampling of large crystals", reproduced, &Quirks::any_cost,
+        "Q-51", "Automatic oversampling of large crystals", reproduced_and_said, &Quirks::any_cost,
         "As fine as the crystal's fringes, whether it takes seconds or years; the estimate is "
         "on standard error where it is above two minutes.",
         "An error above two minutes, which says the steps, the time and the ways out."},

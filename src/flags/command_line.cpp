@@ -115,7 +115,7 @@ double factor_of(const FlagUse& use, Request& request) {
   if (!unit) return 1;
   const std::string problem = unit_problem(*unit, use.spelling);
   if (problem.empty()) return 1;
-  if (request.experiment.quirks.implausible_numbers) {
+  if (keeps_nanobraggs_answer(request.experiment)) {
     request.warnings.push_back("Q-48: " + problem +
                                ": the number is taken as it is, as nanoBragg does; -corrected " +
                                (unit->factor ? "converts it" : "refuses it"));
@@ -156,8 +156,7 @@ std::string meaning_of(const Stray& stray) {
 void look_at_strays(const std::vector<Stray>& strays, Request& request) {
   for (const Stray& stray : strays) {
     const std::string meaning = meaning_of(stray);
-    if (!meaning.empty() && !request.experiment.quirks.implausible_numbers)
-      throw UsageError(meaning);
+    if (!meaning.empty() && !keeps_nanobraggs_answer(request.experiment)) throw UsageError(meaning);
     request.warnings.push_back(meaning.empty()
                                    ? '\'' + stray.word + "' belongs to no flag and is ignored" +
                                          stray_hint(stray)
@@ -299,7 +298,7 @@ Request parse_command_line(std::span<const std::string> arguments) {
     if (use.flag->spellings[0] == "-compat") request.experiment.quirks = Quirks::compat();
   }
   look_at_strays(strays, request);
-  if (request.experiment.quirks.implausible_numbers) say_what_nanobragg_reads(arguments, request);
+  if (keeps_nanobraggs_answer(request.experiment)) say_what_nanobragg_reads(arguments, request);
   StatedGeometry geometry(uses, request);
   const ImageHeaders headers(uses, request);
   for (const FlagUse& use : uses) {

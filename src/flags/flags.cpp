@@ -99,8 +99,8 @@ void set_cells(Request& r, double Vec3d::*axis, const Values& v) {
 
 /// As nanoBragg, any word that holds this one; -corrected takes the word alone.
 bool says(const Request& r, const Values& v, const char* word) {
-  return r.experiment.quirks.implausible_numbers ? v.text(0).find(word) != std::string::npos
-                                                 : v.text(0) == word;
+  return keeps_nanobraggs_answer(r.experiment) ? v.text(0).find(word) != std::string::npos
+                                               : v.text(0) == word;
 }
 
 void set_pivot(Request& r, const Values& v) {
@@ -120,7 +120,7 @@ void set_misset(Request& r, const Values& v) {
 /// A scale or an offset of integers; -corrected takes none that leaves no image.
 double in_counts(const Request& r, const Values& v, double most) {
   const double x = v.real(0);
-  if (!r.experiment.quirks.implausible_numbers && (x < 0 || x > most))
+  if (!keeps_nanobraggs_answer(r.experiment) && (x < 0 || x > most))
     v.fail(most < HUGE_VAL ? "needs a number of counts from 0 to 65535"
                            : "needs a number that is not negative");
   return x;

@@ -31,8 +31,6 @@ constexpr double most_mm = plausible::farthest_mm, most_px = plausible::most_pix
 using plausible::most_degrees, plausible::notable_difference, plausible::refused_difference;
 const char* const kept = "; as in nanoBragg it counts all the same; -corrected refuses it";
 
-bool is_compat(const Experiment& e) { return e.quirks.header_keys_by_substring; }
-
 /// Keys by which d*TREK states what -img takes from others.
 std::vector<std::string> keys_of_dtrek(const io::SmvFile& file) {
   std::vector<std::string> found;
@@ -165,14 +163,16 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        most_degrees,
        {"-phi"},
        {},
-       [](E& e, double x, const File&, bool) { e.scan.phi_deg = x; }},
+       [](E& e, double x, const File&, bool) { e.scan.phi_deg = x; },
+       [](const E& e) { return std::optional(e.scan.phi_deg); }},
       {{"OSC_RANGE"},
        degree,
        -most_degrees,
        most_degrees,
        {"-osc"},
        {},
-       [](E& e, double x, const File&, bool) { e.scan.oscillation_deg.range = x; }},
+       [](E& e, double x, const File&, bool) { e.scan.oscillation_deg.range = x; },
+       [](const E& e) { return e.scan.oscillation_deg.range; }},
       {{"TWOTHETA"},
        degree,
        -most_degrees,
@@ -203,6 +203,16 @@ std::span<const ImageHeaders::Number> ImageHeaders::numbers() {
        [](E& e, double x, const File&, bool) { e.detector.rotation_deg.z = x; }},
   };
   return table;
+}
+
+std::vector<HeaderCheck> header_checks() {
+  std::vector<HeaderCheck> all;
+  for (const ImageHeaders::Number& n : ImageHeaders::numbers())
+    all.push_back({fmt::format("`{}`{}", n.keys[0],
+                               n.keys[1].empty() ? "" : fmt::format(", `{}`", n.keys[1])),
+                   fmt::format("between {:g} and {:g} {}", n.least, n.most, n.units.back()),
+                   std::string(n.flags[0]), n.needed, n.of != nullptr, n.certain});
+  return all;
 }
 
 const FlagUse* ImageHeaders::last_of(Words flags) const {
@@ -237,7 +247,7 @@ void ImageHeaders::apply(Header& header, Request& request) const {
   const io::SmvFile& file = header.file;
   e.detector.fast_pixels = file.fast_pixels;
   e.detector.slow_pixels = file.slow_pixels;
-  if (!is_compat(e)) apply_frame(header, request);
+  if (!e.quirks.header_keys_by_substring) apply_frame(header, request);
 
   const auto set = [&](const Number& number, double value) {
     number.set(e, value, file, header.is_mask());
@@ -245,7 +255,7 @@ void ImageHeaders::apply(Header& header, Request& request) const {
   };
   for (const Number& number : numbers()) {
     const bool replaced = last_of(number.flags) || all_given(number.others);
-    if (is_compat(e)) {
+    if (e.quirks.header_keys_by_substring) {
       // The last place that contains the shorter key is in the longer one, too.
       const std::string_view name = number.keys[1].empty() || number.keys[0] == "PHI"
                                         ? number.keys[0]
@@ -283,7 +293,7 @@ void ImageHeaders::apply(Header& header, Request& request) const {
       break;
     }
   }
-  if (!is_compat(e) && !header.is_mask()) apply_adsc_centre(header, request);
+  if (!e.quirks.header_keys_by_substring && !header.is_mask()) apply_adsc_centre(header, request);
 }
 
 void ImageHeaders::apply_adsc_centre(const Header& header, Request& request) const {
@@ -330,7 +340,7 @@ void ImageHeaders::check_missing(const Header& header, Request& request) const {
                                 ? std::string()
                                 : "; " + list(unknown) + " (d*TREK) " +
                                       (unknown.size() > 1 ? "are" : "is") + " not understood";
-  if (!keys.empty() && !header.is_mask() && !is_compat(request.experiment))
+  if (!keys.empty() && !header.is_mask() && !keeps_nanobraggs_answer(request.experiment))
     throw InputError(file.path, 0,
                      "the header holds no " + list(keys) + ", so give " + list(flags) + dtrek);
   if (!keys.empty())
@@ -387,7 +397,8 @@ void ImageHeaders::compare(const Header& header, Request& request) const {
     }
     const std::string means = fmt::format("{} means {:g} {}", flag->spelling, *got,
                                           number->units.back());
-    if (number->certain && off > refused_difference && flag < header.use && !is_compat(e))
+    if (number->certain && off > refused_difference && flag < header.use &&
+        !keeps_nanobraggs_answer(e))
       throw InputError(file.path, 0,
                        fmt::format("{} where {}, more than 5 % apart; leave one out, or give {} "
                                    "after {} if it is meant",
@@ -411,7 +422,7 @@ void ImageHeaders::check(Request& request) const {
     const io::SmvFile& file = header.file;
     check_missing(header, request);
     compare(header, request);
-    if (is_compat(e)) continue;
+    if (e.quirks.header_keys_by_substring) continue;
     const auto phi = file.value("PHI", false), start = file.value("OSC_START", false);
     static constexpr std::array<std::string_view, 1> phi_flag{"-phi"};
     if (phi && start && *phi != *start && !last_of(phi_flag))
@@ -447,12 +458,13 @@ std::vector<std::string> contradictions(const io::SmvFile& measured, const Exper
   };
   const auto compare = [&](const std::string& key, Words units, double got, bool certain) {
     const auto value = stated(key, units);
-    if (!value || *value == 0) return;  // 0: not known to who wrote it
+    // 0: not known to who wrote it, but for the width of a still
+    if (!value || (*value == 0 && key != "OSC_RANGE")) return;
     const double off = relative_difference(*value, got);
     if (!(off > notable_difference)) return;
     const std::string sentence = fmt::format("says {}={:g} where the model has {:g}", key, *value,
                                              got);
-    if (certain && off > refused_difference && !is_compat(model))
+    if (certain && off > refused_difference && !keeps_nanobraggs_answer(model))
       throw InputError(measured.path, 0,
                        sentence + ", more than 5 % apart; give the model what the image says");
     found.push_back(measured.path + ": " + sentence);
@@ -461,10 +473,11 @@ std::vector<std::string> contradictions(const io::SmvFile& measured, const Exper
   compare("PIXEL_SIZE", mm, panel.pixel * 1000, true);
   compare("DISTANCE", mm, panel.distance * 1000, false);
   compare("OSC_RANGE", degree, units::degrees_from_radians(resolved.scan.range), false);
-  if (const auto phi = stated("PHI", degree);
+  const char* const phi_key = measured.text("PHI") ? "PHI" : "OSC_START";
+  if (const auto phi = stated(phi_key, degree);
       phi && std::abs(*phi - model.scan.phi_deg) > notable_difference)
-    found.push_back(fmt::format("{}: says PHI={:g} where the model has {:g}", measured.path, *phi,
-                                model.scan.phi_deg));
+    found.push_back(fmt::format("{}: says {}={:g} where the model has {:g}", measured.path, phi_key,
+                                *phi, model.scan.phi_deg));
 
   // Panels of two sizes are refused by who fits them, and have no centre to compare.
   if (measured.fast_pixels != panel.fast_pixels || measured.slow_pixels != panel.slow_pixels)

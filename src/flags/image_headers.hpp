@@ -11,6 +11,17 @@
 
 namespace nablabragg::flags {
 
+/// What is asked of a number that -img takes from a header.
+struct HeaderCheck {
+  std::string keys;   ///< the first that is there counts
+  std::string range;  ///< "between 0.001 and 1e+06 mm"
+  std::string flag;   ///< that states the same
+  bool needed;        ///< without it and without the flag -img is refused
+  bool compared;      ///< with the flag
+  bool certain;       ///< more than 5 % off a flag that stands before the file is an error
+};
+std::vector<HeaderCheck> header_checks();
+
 class ImageHeaders {
  public:
   /// Reads the last -img and the last -mask and applies what they say.  In corrected mode throws
@@ -38,6 +49,7 @@ class ImageHeaders {
     bool is_mask() const { return use->flag->spellings[0] == "-mask"; }
   };
   static std::span<const Number> numbers();
+  friend std::vector<HeaderCheck> header_checks();
 
   void apply(Header& header, Request& request) const;
   void apply_frame(const Header& header, Request& request) const;

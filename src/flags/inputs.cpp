@@ -39,13 +39,9 @@ std::shared_ptr<StructureFactorGrid> read_cache(const std::string& path) {
   }
 }
 
-bool keeps_nanobraggs_answer(const Request& request) {
-  return request.experiment.quirks.implausible_numbers;
-}
-
 /// A doubt about an input: an error, or, where nanoBragg's answer is kept, a notice.
 void doubt(Request& request, const std::string& path, const std::string& problem) {
-  if (!keeps_nanobraggs_answer(request)) throw InputError(path, 0, problem);
+  if (!keeps_nanobraggs_answer(request.experiment)) throw InputError(path, 0, problem);
   request.warnings.push_back(path + ": " + problem);
 }
 
@@ -59,7 +55,7 @@ void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
   const std::string measured = fmt::format("{}: was measured at {:g} Angstrom", file.path,
                                            measured_A);
   if (!request.wavelength_given && request.source_file.empty() &&
-      !keeps_nanobraggs_answer(request)) {
+      !keeps_nanobraggs_answer(request.experiment)) {
     wavelength_A = measured_A;
     request.experiment.structure_factors.stated_wavelength_A = measured_A;
     request.warnings.push_back(measured +
@@ -186,7 +182,7 @@ void use_wavelength_of_sources(Request& request) {
   const bool other = beam.wavelength_A < shortest_A || beam.wavelength_A > longest_A;
   if (!other || !(weights > 0)) return;
   const double mean_A = sum / weights;
-  if (!request.wavelength_given && !keeps_nanobraggs_answer(request)) {
+  if (!request.wavelength_given && !keeps_nanobraggs_answer(request.experiment)) {
     beam.wavelength_A = mean_A;
     request.warnings.push_back(fmt::format(
         "{}: its sources have {:.6g} Angstrom in the mean, which is taken as the wavelength; "
@@ -200,11 +196,10 @@ void load_sources(Request& request) {
   Beam& beam = request.experiment.beam;
   const Vec3d towards = -beam.direction.value_or(
       model::convention_frame(request.experiment.detector.convention).beam);
-  const bool compat = request.experiment.quirks.source_weights_ignored;
   std::vector<std::string> implausible;
   beam.sources = io::read_source_list(
       request.source_file, {model::source_distance * unit(towards), 1, beam.wavelength_A},
-      compat ? &implausible : nullptr);
+      keeps_nanobraggs_answer(request.experiment) ? &implausible : nullptr);
   if (!implausible.empty())
     request.warnings.push_back(
         implausible.front() + "; it counts as in nanoBragg, -corrected refuses it" +

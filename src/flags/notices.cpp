@@ -250,4 +250,8 @@ std::vector<std::string> quirk_notices(const Request& request, const Resolved& r
   return Notices(request, resolved).all();
 }
 
+std::string cost_notice(const std::string& cost) {
+  return "Q-51: " + cost + "; -corrected stops here";
+}
+
 }  // namespace nablabragg::flags

@@ -14,4 +14,7 @@ std::vector<std::string> quirk_notices(const Request& request, const Resolved& r
 /// The sentence about a lookup that left the table, found while the image was made.
 std::string table_miss_notice(const Request& request, const Plan& plan, const TableMiss& miss);
 
+/// Q-51, of what costly_oversampling() says.
+std::string cost_notice(const std::string& cost);
+
 }  // namespace nablabragg::flags

@@ -88,4 +88,10 @@ struct Request {
   std::string geometry_origin;            ///< what states the panels, and what is taken of it
 };
 
+/// Whether what makes no sense keeps nanoBragg's answer, with a notice, instead of being refused
+/// the one question by which the modes differ in what they accept.
+inline bool keeps_nanobraggs_answer(const Experiment& experiment) {
+  return experiment.quirks.implausible_numbers;
+}
+
 }  // namespace nablabragg::flags

@@ -1,7 +1,8 @@
 // Writing files all or nothing, and asking beforehand whether one could be written.
 #include "io/atomic_file.hpp"
 
-#include <fcntl.h>     // for open, fallocate
+#include <fcntl.h>  // for open, fallocate
+#include <sys/sendfile.h>
 #include <sys/stat.h>  // for stat
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <charconv>
 #include <cstdio>  // for std::rename
 #include <filesystem>
+#include <memory>        // for std::unique_ptr
 #include <random>        // for std::random_device
 #include <system_error>  // for std::generic_category
 #include <utility>       // for std::exchange
@@ -158,8 +160,11 @@ void FileAside::create() {
     descriptor_ = open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) return;
   }
+  create_named(lock_temporary_files());
+}
+
+void FileAside::create_named(const std::unique_lock<std::mutex>& held) {
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    const auto held = lock_temporary_files();
     const std::string name = new_name(target_);
     descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) {
@@ -210,9 +215,26 @@ void FileAside::make_name(const std::unique_lock<std::mutex>& held) {
       temporary_ = TemporaryName(name, held);
       return;
     }
-    if (errno != EEXIST) fail(errno);
+    if (errno == EEXIST) continue;
+    // File systems that make files without names may give them none afterwards.
+    return copy_to_name(held);
   }
   no_free_name(path_);
+}
+
+void FileAside::copy_to_name(const std::unique_lock<std::mutex>& held) {
+  const int unnamed = std::exchange(descriptor_, -1);
+  const auto closing = [](const int* descriptor) { close(*descriptor); };
+  const std::unique_ptr<const int, decltype(closing)> owner(&unnamed, closing);
+  create_named(held);
+  keep_mode_and_owner();
+  off_t at = 0;
+  for (;;) {
+    constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+    const ssize_t copied = sendfile(descriptor_, unnamed, &at, piece_bytes);
+    if (copied == 0) return;
+    if (copied < 0 && errno != EINTR) fail(errno);
+  }
 }
 
 void FileAside::rename(const std::unique_lock<std::mutex>& held) {

@@ -46,6 +46,8 @@ class FileAside {
 
  private:
   void create();
+  void create_named(const std::unique_lock<std::mutex>& held);
+  void copy_to_name(const std::unique_lock<std::mutex>& held);
   void close_descriptor();
   void keep_mode_and_owner() const;
 

@@ -1,6 +1,7 @@
 #include "io/cif_symmetry.hpp"
 
 #include <algorithm>  // for replace
+#include <cmath>      // for floor
 #include <cstring>    // for strcmp
 #include <exception>
 #include <optional>
@@ -71,7 +72,7 @@ Names names_in(gemmi::cif::Block& block, double alpha, double gamma, std::string
   });
   first_known(number_tags, names.number, [&] {
     const double value = gemmi::cif::as_number(names.number);
-    if (value >= 1 && value <= 10000)
+    if (value >= 1 && value <= 10000 && value == std::floor(value))
       names.by_number = group_of_number(static_cast<int>(value), alpha, gamma);
     return names.by_number != nullptr;
   });
@@ -87,6 +88,17 @@ bool may_be_called(const gemmi::SpaceGroup* group, const gemmi::SpaceGroup& name
 
 std::string name_of(const gemmi::SpaceGroup* group) {
   return group ? group->xhm() : "another setting, without name";
+}
+
+/// The number changes nothing where something else tells the group.
+void compare_number(const Names& names, const CifSymmetry& taken, std::vector<std::string>& notes) {
+  if (names.number.empty() || !taken.group) return;
+  const gemmi::SpaceGroup* const other = names.by_number;
+  if (other && other->number == taken.group->number) return;
+  notes.push_back("the file numbers its space group " + in_quotes(names.number) +
+                  (other ? ", which is " + other->xhm() : std::string(", which is none")) +
+                  ", and names " + taken.group->xhm() + ", number " +
+                  std::to_string(taken.group->number) + "; the latter is used");
 }
 
 std::optional<CifSymmetry> symmetry_in(gemmi::cif::Block& block, double alpha, double gamma,
@@ -131,10 +143,7 @@ std::optional<CifSymmetry> symmetry_in(gemmi::cif::Block& block, double alpha, d
     notes.push_back("the file calls its space group " + in_quotes(names.symbol) + " and " +
                     in_quotes(names.hall) + ", which differ; the latter is used");
   }
-  if (names.by_number && symmetry.group && names.by_number->number != symmetry.group->number)
-    notes.push_back("the file gives its space group the number " + names.number + ", and " +
-                    symmetry.group->xhm() + " is number " + std::to_string(symmetry.group->number) +
-                    "; the number is not used");
+  compare_number(names, symmetry, notes);
   return symmetry;
 }
 

@@ -13,7 +13,9 @@
 #include <gemmi/mmcif.hpp>  // for make_structure
 #include <gemmi/pdb.hpp>    // for read_pdb_from_memory
 
+#include "io/atom_tally.hpp"
 #include "io/cif_symmetry.hpp"
+#include "io/crowded_atoms.hpp"
 #include "io/gemmi_errors.hpp"
 #include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
@@ -45,25 +47,12 @@ std::string short_number(double value) {
   return text;
 }
 
-/// Counts what is told once for all atoms that it happens to.
-class Tally {
- public:
-  void add(const gemmi::Residue& residue, const gemmi::Atom& atom, const std::string& detail = {}) {
-    if (count_++ == 0) first_ = name_of(residue, atom) + (detail.empty() ? "" : ", " + detail);
-  }
-  int count() const { return count_; }
-  /// "3 atoms lie TEXT; the first: ZN of ZN 1"
-  void tell(std::vector<std::string>& notes, const std::string& of_one, const std::string& of_many,
-            const std::string& text) const {
-    if (count_ > 0)
-      notes.push_back(std::to_string(count_) + (count_ == 1 ? of_one : of_many) + text +
-                      (count_ == 1 ? ": " : "; the first: ") + first_);
-  }
-
- private:
-  int count_ = 0;
-  std::string first_;
-};
+std::string text_of(const gemmi::UnitCell& cell) {
+  std::string text = short_number(cell.a);
+  for (const double number : {cell.b, cell.c, cell.alpha, cell.beta, cell.gamma})
+    text += ' ' + short_number(number);
+  return text;
+}
 
 // ---- PDB -------------------------------------------------------------------------------------
 
@@ -264,7 +253,7 @@ void add_ncs_copies(gemmi::Structure& structure) {
 /// Leaves out what is no atom that scatters; throws InputError for atoms without sense.
 void take_scatterers(gemmi::Model& model, const std::string& path,
                      std::vector<std::string>& notes) {
-  Tally dummies, unknown, charged, crowded;
+  AtomTally dummies, unknown, charged, crowded;
   double largest_b = 0;
   const auto examine = [&](const gemmi::Residue& residue, const gemmi::Atom& atom) {
     const auto problem = [&](const std::string& text) {
@@ -326,19 +315,74 @@ void check_cell(gemmi::UnitCell& cell, const std::string& path) {
   if (!(cell.a > 0 && cell.b > 0 && cell.c > 0) || !(cell.volume > 0) ||
       !std::isfinite(cell.volume) || !(std::min({cell.alpha, cell.beta, cell.gamma}) > 0) ||
       !(std::max({cell.alpha, cell.beta, cell.gamma}) < 180))
-    throw InputError(path, 0,
-                     "the unit cell " + short_number(cell.a) + " " + short_number(cell.b) + " " +
-                         short_number(cell.c) + " " + short_number(cell.alpha) + " " +
-                         short_number(cell.beta) + " " + short_number(cell.gamma) +
-                         " is impossible");
+    throw InputError(path, 0, "the unit cell " + text_of(cell) + " is impossible");
 }
 
-/// A file's own matrix of fractional coordinates must be that of its cell.
-void check_fractions(const gemmi::UnitCell& cell, const std::string& path) {
-  if (std::abs(cell.frac.mat.determinant() * cell.volume - 1) < 0.01) return;
-  throw InputError(path, 0,
-                   "its matrix of fractional coordinates (SCALE records, fract_transf_matrix) does "
-                   "not fit its unit cell: correct it or leave it out");
+/// What a matrix says of the axes, as numbers that can be compared with a cell's: lengths and
+/// angles, whatever way the axes are turned.
+gemmi::UnitCell cell_of(const gemmi::Mat33& axes) {
+  gemmi::UnitCell cell;
+  cell.set_from_vectors(axes.column_copy(0), axes.column_copy(1), axes.column_copy(2));
+  return cell;
+}
+
+bool is_near(const gemmi::UnitCell& a, const gemmi::UnitCell& b) {
+  const auto differ = [](double x, double y) { return !(std::abs(x / y - 1) < other_cell); };
+  const auto differ_deg = [](double x, double y) { return !(std::abs(x - y) < other_angle_deg); };
+  return !differ(a.a, b.a) && !differ(a.b, b.b) && !differ(a.c, b.c) &&
+         !differ_deg(a.alpha, b.alpha) && !differ_deg(a.beta, b.beta) &&
+         !differ_deg(a.gamma, b.gamma);
+}
+
+/// " (they hold those of b, c, a in this order)": the axes of the cell that the rows of the matrix
+/// belong to, where that is all that is wrong.
+std::string order_of_axes(const gemmi::UnitCell& cell, const gemmi::Mat33& axes) {
+  constexpr int orders[5][3] = {{1, 0, 2}, {0, 2, 1}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}};
+  for (const auto& order : orders) {
+    gemmi::Mat33 sorted;
+    for (int i = 0; i < 3; ++i)
+      for (int row = 0; row < 3; ++row) sorted[row][order[i]] = axes[row][i];
+    if (!is_near(cell_of(sorted), cell)) continue;
+    std::string names;
+    for (int i = 0; i < 3; ++i) names += std::string(i > 0 ? ", " : "") + "abc"[order[i]];
+    return " (its rows are those of " + names + ", in this order)";
+  }
+  return {};
+}
+
+/// A file's own matrix of fractional coordinates must be that of its cell; a turn and a shift are
+/// its own, and told.
+void check_fractions(const gemmi::UnitCell& cell, const std::string& path,
+                     std::vector<std::string>& notes) {
+  if (!cell.explicit_matrices) return;
+  const char* const matrix =
+      "its matrix of fractional coordinates (SCALE records, "
+      "fract_transf_matrix)";
+  const auto refuse = [&](const std::string& what) {
+    throw InputError(path, 0, matrix + what + ": correct it or leave it out");
+  };
+  const double determinant = cell.frac.mat.determinant();
+  if (!std::isfinite(determinant) || std::abs(determinant) * cell.volume < 1e-6)
+    refuse(" cannot be inverted");
+  const gemmi::UnitCell stated = cell_of(cell.orth.mat);
+  if (!is_near(stated, cell))
+    refuse(" makes the axes " + text_of(stated) + ", and the unit cell is " + text_of(cell) +
+           order_of_axes(cell, cell.orth.mat));
+  if (determinant < 0) refuse(" is left-handed, which makes the crystal its mirror image");
+  gemmi::UnitCell standard;
+  standard.set(cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma);
+  const gemmi::Mat33 turn = cell.orth.mat.multiply(standard.frac.mat);
+  // What matrices of five or six decimals leave of a cell is not worth a line.
+  constexpr double notable_turn = 0.001, notable_shift = 1e-4;
+  std::string done;
+  if (!turn.approx(gemmi::Mat33(), notable_turn))
+    done = "turns the axes from where they usually are";
+  const gemmi::Vec3& shift = cell.frac.vec;
+  if (!shift.approx(gemmi::Vec3(), notable_shift))
+    done += std::string(done.empty() ? "" : " and ") + "moves the atoms by " +
+            short_number(shift.x) + ' ' + short_number(shift.y) + ' ' + short_number(shift.z) +
+            " of the cell";
+  if (!done.empty()) notes.push_back(matrix + (" " + done) + ", and is applied");
 }
 
 /// How far the operators turn the cell into another one.
@@ -348,9 +392,7 @@ void check_cell_symmetry(const CrystalModel& model, const gemmi::GroupOps& opera
   const gemmi::UnitCell& cell = model.cell;
   double lengths = 0, angles_deg = 0;
   for (const gemmi::Op& op : operators.sym_ops) {
-    const gemmi::Mat33 axes = cell.orth.mat.multiply(gemmi::rot_as_mat33(op));
-    gemmi::UnitCell turned;
-    turned.set_from_vectors(axes.column_copy(0), axes.column_copy(1), axes.column_copy(2));
+    const gemmi::UnitCell turned = cell_of(cell.orth.mat.multiply(gemmi::rot_as_mat33(op)));
     for (const auto& [now, then] :
          {std::pair(turned.a, cell.a), std::pair(turned.b, cell.b), std::pair(turned.c, cell.c)})
       lengths = std::max(lengths, std::abs(now / then - 1));
@@ -360,10 +402,8 @@ void check_cell_symmetry(const CrystalModel& model, const gemmi::GroupOps& opera
       angles_deg = std::max(angles_deg, std::abs(now - then));
   }
   if (lengths < rounded_cell && angles_deg < rounded_angle_deg) return;
-  const std::string text = "the unit cell " + short_number(cell.a) + " " + short_number(cell.b) +
-                           " " + short_number(cell.c) + " " + short_number(cell.alpha) + " " +
-                           short_number(cell.beta) + " " + short_number(cell.gamma) +
-                           " does not have the symmetry of " + group;
+  const std::string text = "the unit cell " + text_of(cell) + " does not have the symmetry of " +
+                           group;
   if (lengths > other_cell || angles_deg > other_angle_deg)
     throw InputError(path, 0, text + ": correct one of them");
   notes.push_back(text + ", but nearly");
@@ -372,7 +412,7 @@ void check_cell_symmetry(const CrystalModel& model, const gemmi::GroupOps& opera
 /// Divides occupancies where several operators leave an atom in its place, by the convention of the
 /// format.
 void share_special_positions(CrystalModel& model, Format format) {
-  Tally divided, as_written, once, disagreeing, clashing;
+  AtomTally divided, as_written, once, disagreeing, clashing;
   for_each_atom(model.atoms, [&](const gemmi::Residue& residue, gemmi::Atom& atom) {
     const gemmi::Fractional place = model.cell.fractionalize(atom.pos);
     int order = 1, near = 1;
@@ -480,11 +520,12 @@ CrystalModel assemble(ReadModel read, const std::string& path, std::vector<std::
       model.cell.images.push_back(
           gemmi::Transform{gemmi::rot_as_mat33(op), gemmi::tran_as_vec3(op)});
   model.cell.cs_count = static_cast<short>(model.cell.images.size());
-  check_fractions(model.cell, path);
+  check_fractions(model.cell, path, model.notes);
   check_cell_symmetry(model, read.symmetry.operators,
                       model.group ? model.group->xhm() : std::string("its operators"), path,
                       model.notes);
   share_special_positions(model, read.format);
+  say_crowded_atoms(model);
   if (!model.group) expand_to_p1(model, path);
   return model;
 }

@@ -1,5 +1,5 @@
 // Calculated structure factors as an MTZ file.
-#include <algorithm>  // for sort
+#include <algorithm>  // for min, sort
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -11,12 +11,24 @@
 
 namespace nablabragg::io {
 
+namespace {
+
+/// No longer than that, and no character of several bytes cut in two.
+std::string cut(const std::string& text, std::size_t longest) {
+  std::size_t end = std::min(text.size(), longest);
+  const auto continues = [&] { return (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; };
+  while (end > 0 && end < text.size() && continues()) --end;
+  return text.substr(0, end);
+}
+
+}  // namespace
+
 std::string mtz_of(const CalculatedFactors& factors, const std::string& title,
                    const std::vector<std::string>& history) {
   constexpr std::size_t longest_title = 70, longest_line = 80;
   gemmi::Mtz mtz(/*with_base=*/true);
-  mtz.title = title.substr(0, longest_title);
-  for (const std::string& line : history) mtz.history.push_back(line.substr(0, longest_line));
+  mtz.title = cut(title, longest_title);
+  for (const std::string& line : history) mtz.history.push_back(cut(line, longest_line));
   mtz.spacegroup = gemmi::find_spacegroup_by_name(factors.space_group);
   const double* const c = factors.cell;
   mtz.set_cell_for_all(gemmi::UnitCell(c[0], c[1], c[2], c[3], c[4], c[5]));

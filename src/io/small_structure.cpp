@@ -1,9 +1,10 @@
 #include "io/small_structure.hpp"
 
-#include <algorithm>  // for any_of
+#include <algorithm>  // for any_of, min
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <map>
 #include <unordered_map>
 #include <utility>  // for move
 
@@ -25,14 +26,15 @@ struct SiteRow {
   bool dummy = false;
   bool hydrogens = false;  ///< attached ones without coordinates
   int order = 0;
+  std::string assembly, group;  ///< of disorder
 };
 
 std::vector<SiteRow> site_rows(gemmi::cif::Block& block) {
   std::vector<SiteRow> rows;
-  for (auto row :
-       block.find("_atom_site_",
-                  {"label", "fract_x", "fract_y", "fract_z", "?U_iso_or_equiv", "?B_iso_or_equiv",
-                   "?occupancy", "?calc_flag", "?attached_hydrogens", "?site_symmetry_order"})) {
+  for (auto row : block.find("_atom_site_",
+                             {"label", "fract_x", "fract_y", "fract_z", "?U_iso_or_equiv",
+                              "?B_iso_or_equiv", "?occupancy", "?calc_flag", "?attached_hydrogens",
+                              "?site_symmetry_order", "?disorder_assembly", "?disorder_group"})) {
     const auto text = [&](int column) {
       return row.has2(static_cast<std::size_t>(column)) ? row.str(column) : std::string();
     };
@@ -44,6 +46,8 @@ std::vector<SiteRow> site_rows(gemmi::cif::Block& block) {
     site.dummy = text(7) == "dum";
     site.hydrogens = as_number(text(8), 0.0) > 0;
     site.order = static_cast<int>(as_number(text(9), 0.0));
+    site.assembly = text(10);
+    site.group = text(11);
     rows.push_back(std::move(site));
   }
   return rows;
@@ -77,6 +81,49 @@ Tensors tensors_of(gemmi::cif::Block& block, const std::string& path) {
   return result;
 }
 
+/// Groups of one assembly stand for each other.  Files leave assemblies apart that they do not
+/// name, so that a group's own is its smallest occupancy.
+class DisorderGroups {
+ public:
+  void add(const SiteRow& row, const gemmi::Atom& atom) {
+    // Negative ones are disordered about an element of symmetry.
+    if (row.group.empty() || is_null(row.group) || row.group[0] == '-') return;
+    Group& group = assemblies_[row.assembly][row.group];
+    const auto occupancy = static_cast<double>(atom.occ);
+    if (group.atoms++ == 0) group.first = atom.name;
+    group.occupancy = group.atoms == 1 ? occupancy : std::min(group.occupancy, occupancy);
+  }
+
+  void tell(std::vector<std::string>& notes) const {
+    int atoms = 0;
+    std::string first;
+    for (const auto& [assembly, groups] : assemblies_) {
+      double sum = 0;
+      for (const auto& [name, group] : groups) sum += group.occupancy;
+      constexpr double rounding = 0.01;
+      if (groups.size() < 2 || !(sum > 1 + rounding)) continue;
+      for (const auto& [name, group] : groups) {
+        if (atoms == 0) first = group.first + ", group " + name;
+        atoms += group.atoms;
+      }
+    }
+    if (atoms > 0)
+      notes.push_back(
+          std::to_string(atoms) +
+          " atoms belong to disorder groups whose occupancies add up to more than 1, and "
+          "all of them count; the first: " +
+          first);
+  }
+
+ private:
+  struct Group {
+    int atoms = 0;
+    double occupancy = 0;
+    std::string first;
+  };
+  std::map<std::string, std::map<std::string, Group>> assemblies_;
+};
+
 }  // namespace
 
 gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::string& path,
@@ -104,6 +151,7 @@ gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::strin
 
   gemmi::Residue residue;
   int at_rest = 0, with_hydrogens = 0;
+  DisorderGroups disorder;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const gemmi::SmallStructure::Site& site = small.sites[i];
     const SiteRow& row = rows[i];
@@ -144,6 +192,7 @@ gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::strin
     else if (row.u_iso.empty() && row.b_iso.empty())
       ++at_rest;
     with_hydrogens += row.hydrogens;
+    disorder.add(row, atom);
     residue.atoms.push_back(std::move(atom));
   }
   const auto tell = [&](int count, const char* text) {
@@ -152,6 +201,7 @@ gemmi::Structure read_small_structure(gemmi::cif::Block& block, const std::strin
   };
   tell(at_rest, "without a displacement parameter, counted as at rest");
   tell(with_hydrogens, "with attached hydrogens that have no coordinates and are left out");
+  disorder.tell(notes);
   gemmi::Chain chain("");
   chain.residues.push_back(std::move(residue));
   structure.models.emplace_back("1");

@@ -240,6 +240,10 @@ std::pair<int, Real> resolved_mosaicity(const BasicCrystal<Real>& crystal,
   return {1, Real(0)};
 }
 
+/// With a smaller share of the recommended sub-pixels whole spots, not only fringes, fall between
+/// them.
+inline constexpr double least_share_of_subpixels = 1.0 / 3;
+
 /// As many sub-pixels along an edge as keep a fringe from falling between them.  The quotient has
 /// no tolerance and the operation order is nanoBragg's: 3.0000000000000004 gives 4 there too.
 template <class Real>
@@ -445,10 +449,9 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample : r.recommended_oversample;
   if (r.oversample > 30000)
     throw UsageError("the crystal's fringes would need " + std::to_string(r.oversample) +
-                     " sub-pixels along each edge of a pixel; give -oversample");
-  if (r.oversample < r.recommended_oversample)
-    r.warnings.push_back("the crystal's fringes are finer than the sub-pixels: -oversample " +
-                         std::to_string(r.recommended_oversample) + " would resolve them");
+                     " sub-pixels along each edge of a pixel, and there can be 30000; give smaller "
+                     "mosaic blocks (-block_size with -xtalsize, or -N with -blocks), or "
+                     "-oversample");
 
   if (!(double(r.rays.size()) * double(r.domains.size()) * double(r.phi.size()) * r.oversample *
             r.oversample <

@@ -13,11 +13,7 @@ namespace nablabragg::python {
 
 namespace {
 
-/// Of the pixels of an image, or of listed ones.
-template <class Number>
-void warn_of_what_is_not_finite(const Experiment& e, const std::vector<Number>& photons,
-                                std::span<const PixelIndex> list = {}) {
-  const std::string sentence = not_finite_warning(e, std::span(photons), list);
+void warn_if_any(const std::string& sentence) {
   if (!sentence.empty()) warn(sentence);
 }
 
@@ -27,13 +23,15 @@ py::array simulate_image(const Experiment& e, const ComputeOptions& options,
     std::vector<double> pixels;
     run_interruptible(options, progress,
                       [&](const ComputeOptions& all) { pixels = photons(e, all); });
-    warn_of_what_is_not_finite(e, pixels);
+    warn_if_any(not_finite_warning(e, std::span<const double>(pixels)));
+    warn_if_any(dark_warning(e, std::span<const double>(pixels)));
     return array_from(std::move(pixels), image_shape(resolve(e)));
   }
   Simulation simulation;
   run_interruptible(options, progress,
                     [&](const ComputeOptions& all) { simulation = simulate(e, all); });
-  warn_of_what_is_not_finite(e, simulation.image.pixels);
+  warn_if_any(simulation.not_finite);
+  warn_if_any(simulation.dark);
   return array_from(std::move(simulation.image.pixels), image_shape(simulation.resolved));
 }
 
@@ -44,13 +42,13 @@ py::array simulate_list(const Experiment& e, const ComputeOptions& options,
     std::vector<double> pixels;
     run_interruptible(options, progress,
                       [&](const ComputeOptions& all) { pixels = photons(e, list, all); });
-    warn_of_what_is_not_finite(e, pixels, list);
+    warn_if_any(not_finite_warning(e, std::span<const double>(pixels), list));
     return array_from(std::move(pixels), {count});
   }
   std::vector<float> pixels;
   run_interruptible(options, progress,
                     [&](const ComputeOptions& all) { pixels = simulate_pixels(e, list, all); });
-  warn_of_what_is_not_finite(e, pixels, list);
+  warn_if_any(not_finite_warning(e, std::span<const float>(pixels), list));
   return array_from(std::move(pixels), {count});
 }
 

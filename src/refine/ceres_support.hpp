@@ -3,6 +3,7 @@
 #include <ceres/ceres.h>
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -26,6 +27,12 @@ class Watcher : public ceres::IterationCallback {
 /// Ceres reports failed steps on standard error, which belongs to the program: its callers are told
 /// by the summary.
 inline void silence_ceres() { FLAGS_minloglevel = google::GLOG_FATAL; }
+
+/// Without the look at where it begins, which Ceres counts, too.
+template <class Summary>
+int iterations_of(const Summary& summary) {
+  return std::max(0, static_cast<int>(summary.iterations.size()) - 1);
+}
 
 inline ceres::Solver::Options solver_options(int iterations, Watcher& watcher) {
   silence_ceres();

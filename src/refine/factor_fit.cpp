@@ -249,7 +249,7 @@ StageReport fit_structure_factors(
   ceres::GradientProblemSolver::Summary summary;
   ceres::Solve(options, problem, steps.data(), &summary);
   objective->rethrow();
-  report.iterations = static_cast<int>(summary.iterations.size());
+  report.iterations = iterations_of(summary);
   report.converged = summary.termination_type == ceres::CONVERGENCE;
   values = objective->values(steps.data());
   objective->settle(steps.data());

@@ -307,7 +307,7 @@ StageReport fit_pixels(
     model.rethrow();
     for (std::size_t b = 0; b < boxes.size(); ++b)
       std::copy_n(backgrounds.data() + b * terms, terms, boxes[b].background.begin());
-    report.iterations += static_cast<int>(summary.iterations.size());
+    report.iterations += iterations_of(summary);
     report.converged = summary.termination_type == ceres::CONVERGENCE;
     model.compute(false);
     if (stopped) break;

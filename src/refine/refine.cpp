@@ -180,7 +180,7 @@ class Run {
     if (!report.converged && !result_.stopped)
       result_.warnings.push_back("the stage '" + std::string(name_of(which)) +
                                  "' had not converged after " + std::to_string(report.iterations) +
-                                 " iterations");
+                                 (report.iterations == 1 ? " iteration" : " iterations"));
   }
 
   std::function<bool(std::span<const double>, double, double)> watch() {

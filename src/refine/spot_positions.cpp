@@ -304,7 +304,7 @@ StageReport fit_spot_positions(
     ceres::Solver::Summary summary;
     ceres::Solve(solver, &problem, &summary);
     values = cost->values(steps.data());
-    report.iterations += static_cast<int>(summary.iterations.size());
+    report.iterations += iterations_of(summary);
     report.spots = indexed.size();
     if (&round == rounds) report.residual_before = 2 * summary.initial_cost / count;
     report.residual = 2 * summary.final_cost / count;

@@ -99,6 +99,18 @@ TEST_F(Fcalc, SaysWhatItNeeds) {
   expect_error(model + " -o x.hkl -dmin 4 -bogus", 2, "has no flag -bogus");
 }
 
+TEST_F(Fcalc, TakesAValueBehindAnEqualsSign) {
+  good_run(model + " -dmin 6 -ksol 0 -bsol 1 -o a=b.hkl");
+  const std::string expected = folder.content("a=b.hkl");
+  for (const char* dashes : {"-", "--"}) {
+    const std::string d = dashes;
+    good_run(model + " " + d + "dmin=6 " + d + "ksol=0 " + d + "bsol=1 " + d + "o=c=d.hkl");
+    EXPECT_EQ(folder.content("c=d.hkl"), expected);
+  }
+  expect_error(model + " --dmin= -o x.hkl", 2, "-dmin needs a number, not ''");
+  expect_error(model + " --dmn=4 -o x.hkl", 2, "has no flag -dmn;");
+}
+
 TEST_F(Fcalc, NamesFilesThatItCannotUse) {
   expect_error("no.pdb -dmin 4 -o x.hkl", 3, "no.pdb");
   expect_error(std::string(NABLA_SOURCE_DIR) + "/LICENSE -dmin 4 -o x.hkl", 3, "LICENSE");
@@ -170,6 +182,28 @@ TEST_F(Fcalc, QuotesTheModelsNameInTheList) {
                                                                       "-o", "out.mtz"})
                 .exit_code,
             0);
+}
+
+TEST_F(Fcalc, WritesALongNameWholeAndInItsOwnLetters) {
+  const std::string name =
+      "a_name_that_is_longer_than_sixty_characters_of_the_list_\u00e5\u00e4\u00f6_"
+      "\u6676\u4f53.pdb";
+  folder.file(name, crystal(small_cell));
+  good_run(name + " -dmin 6 -o out.hkl");
+  EXPECT_THAT(folder.content("out.hkl"), HasSubstr(" of \"" + name + "\" to 6 A"));
+  // The 70 bytes of a title end between characters.
+  std::string accents;
+  for (int i = 0; i < 30; ++i) accents += "\u00e9";
+  for (const std::string& longer : {accents, "x" + accents}) {
+    folder.file(longer, crystal(small_cell));
+    good_run(longer + " -dmin 6 -o out.mtz");
+    const std::string bytes = folder.content("out.mtz");
+    const std::size_t title = bytes.find("TITLE ");
+    ASSERT_NE(title, std::string::npos);
+    std::string text = bytes.substr(title + 6, 74);
+    text.erase(text.find_last_not_of(' ') + 1);
+    EXPECT_TRUE(text.ends_with("\u00e9")) << text;
+  }
 }
 
 TEST_F(Fcalc, ReadsAModelThroughAPipe) {

@@ -274,6 +274,8 @@ TEST_F(ImageHeaders, ThatContradictAFlagBeforeThemAreRefusedAndOneBehindThemCoun
   expect_said(corrected + "-lambda 1 -img a.img",
               "a.img: says WAVELENGTH=0.9795, and -lambda means 1 Angstrom, which counts");
   EXPECT_EQ(run(corrected + "-lambda 0.98 -img a.img").err, "");
+  expect_said(corrected + "-img a.img -osc 2",
+              "a.img: says OSC_RANGE=0.5, and -osc means 2 degrees, which counts");
   expect_said(corrected + "-distance 100 -img a.img",
               "a.img: says DISTANCE=250, and -distance means 100 mm, which counts");
   expect_said(corrected + "-img a.img -Xbeam 2.2",
@@ -422,6 +424,17 @@ TEST_F(MeasuredImages, AreHeldAgainstTheModel) {
   EXPECT_THAT(said("-phi 5 -osc 1", ""),
               ElementsAre("a.img: says OSC_RANGE=1 where the model has 0",
                           "a.img: says PHI=5 where the model has 0"));
+  // A still that the model turns, and a header by another program
+  EXPECT_THAT(said("", "-osc 1"), ElementsAre("a.img: says OSC_RANGE=0 where the model has 1"));
+  EXPECT_THAT(said("-osc 1", "-osc 0.5"),
+              ElementsAre("a.img: says OSC_RANGE=1 where the model has 0.5"));
+  EXPECT_THAT(said("-osc 1", "-phistep 0.5 -phisteps 2"), IsEmpty());
+  io::SmvFile other;
+  other.path = "b.img";
+  other.header = "{\nOSC_START=30;\nOSC_RANGE=1;\n}\n";
+  const Experiment still = test::experiment_of(test::any_crystal + model + "-phi 20 -osc 1");
+  EXPECT_THAT(flags::contradictions(other, still, resolve(still)),
+              ElementsAre("b.img: says OSC_START=30 where the model has 20"));
 }
 
 TEST_F(MeasuredImages, StopARefinementThatHasAnotherWavelength) {
@@ -544,7 +557,7 @@ TEST_F(CorrectedRuns, SayHowManyPixelsAFileCannotHold) {
 TEST_F(QuietRuns, PrintWarningsAndWhatWasAskedForAlone) {
   const Outcome outcome = run(corrected + "-quiet -progress -detpixels 16 -pixel 3 -oversample 1");
   EXPECT_EQ(outcome.out, "");
-  EXPECT_THAT(outcome.err, HasSubstr("fringes"));
+  EXPECT_THAT(outcome.err, HasSubstr("are finer than the steps of the sub-pixels"));
   EXPECT_EQ(run(compat + "-quiet -detpixels 16 -seed 1").out, "");
   const Outcome traced = run(corrected + "-quiet -detpixels 16 -trace_pixel 3 3");
   EXPECT_THAT(traced.out, Not(HasSubstr("convention selected")));

@@ -5,13 +5,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <regex>
 
+#include "api/cost.hpp"
 #include "description/ranges.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/units.hpp"
+#include "plan/make_plan.hpp"
 #include "support/message_of.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
@@ -19,6 +22,7 @@
 namespace nablabragg {
 namespace {
 
+using testing::AllOf;
 using testing::AnyOf;
 using testing::Contains;
 using testing::Each;
@@ -597,9 +601,90 @@ TEST_F(NumbersOnTheCommandLine, OfAutomaticSubPixelsAreRefusedWhereTheyTakeLonge
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.err, StartsWith("nablabragg: error: the automatic oversampling (2635-fold) "
                                       "asks for 7.3e+12 steps, about "));
-  for (const char* way_out : {"-oversample", "-gauss_xtal", "-blocks", "-block_size"})
+  for (const char* way_out : {"-oversample 2635 if that is meant", "-blocks", "-block_size"})
     EXPECT_THAT(outcome.err, HasSubstr(way_out));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("-gauss_xtal"))) << "which would be refused, too";
   EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+std::string costly_oversampling_of(const std::string& line) {
+  const flags::Request request = parse(line);
+  const Resolved resolved = resolve(request.experiment);
+  return costly_oversampling(request.experiment, resolved, make_plan(request.experiment, resolved),
+                             {}, {});
+}
+
+/// `-block_size 0.0005`, `-Na 6 -Nb 6 -Nc 14 -blocks 1e9` from the sentence that offers them.
+std::string offered(const std::string& sentence, const std::string& begin, const std::string& end) {
+  const std::size_t from = sentence.find(begin), to = sentence.find(end, from);
+  return from == std::string::npos || to == std::string::npos ? "nothing"
+                                                              : sentence.substr(from, to - from);
+}
+
+TEST_F(NumbersOnTheCommandLine, OfferNoWayOutOfTheCostThatIsRefused) {
+  const std::string line = large + "-detpixels 1024 -corrected ";
+  const std::string sentence = run(line + "-floatfile f.bin").err;
+  EXPECT_THAT(run(line + "-gauss_xtal -floatfile f.bin").err,
+              HasSubstr("the automatic oversampling"));
+  const std::string without_size = std::regex_replace(line, std::regex("-xtalsize 0.1"), "");
+  for (const std::string& taken : {line + offered(sentence, "-block_size", " with -xtalsize"),
+                                   without_size + offered(sentence, "-Na", ")")})
+    EXPECT_EQ(costly_oversampling_of(taken), "") << taken;
+  // Crystals that are small enough for it are offered spots without fringes
+  const std::string smaller =
+      "-default_F 100 -cell 78 78 37 90 90 90 -N 300 -detpixels 2048 -pixel "
+      "0.172 -distance 100 -lambda 0.9795 -mosaic 0.5 -mosaic_domains 300 "
+      "-corrected ";
+  const std::string other = costly_oversampling_of(smaller);
+  ASSERT_NE(other, "");
+  EXPECT_EQ(other.find("-gauss_xtal") != std::string::npos,
+            costly_oversampling_of(smaller + "-gauss_xtal") == "");
+}
+
+TEST_F(NumbersOnTheCommandLine, OfTooFewSubPixelsAreSaidWithWhatHelps) {
+  const std::string said =
+      "nablabragg: the crystal's spots are finer than the steps of the "
+      "sub-pixels, so that light falls between these and the image may miss "
+      "spots: -oversample 2635 would resolve them, and smaller mosaic blocks "
+      "need fewer (-block_size with -xtalsize, or -N with -blocks)\n";
+  const std::string dark =
+      "nablabragg: every pixel of the image is 0: the crystal's spots are finer "
+      "than the steps of the sub-pixels (-oversample) and fall between these\n";
+  for (const char* mode : {"-corrected -gauss_xtal ", "-nonoise -nopgm -nocache -gauss_xtal "}) {
+    const std::string err = run(large + "-oversample 1 -floatfile f.bin " + mode).err;
+    EXPECT_THAT(err, HasSubstr(said)) << mode;
+    EXPECT_THAT(err, HasSubstr(dark)) << mode;
+  }
+  EXPECT_THAT(run(large + "-oversample 1000 -roi 0 0 0 0 -corrected -floatfile f.bin").err,
+              HasSubstr("the crystal's fringes are finer than the sub-pixels: -oversample 2635"));
+  EXPECT_THAT(run(large + "-xtalsize 2 -roi 0 0 0 0 -corrected -floatfile f.bin").err,
+              AllOf(HasSubstr("sub-pixels along each edge of a pixel, and there can be 30000; give "
+                              "smaller mosaic blocks")));
+}
+
+// ---- Images without light --------------------------------------------------------------------
+
+TEST_F(NumbersOnTheCommandLine, OfADarkImageAreSaidWithTheReason) {
+  const std::string
+      line = "-cell 70 80 90 90 90 90 -N 5 -detpixels 16 -oversample 1 -floatfile f.bin ";
+  folder.file("behind", "1 0 0 1 1e-10\n");
+  folder.file("none.hkl", "1 0 0 0\n0 1 0 0\n");
+  folder.file("far.hkl", "20 20 20 5\n21 20 20 5\n");
+  const std::string dark = "nablabragg: every pixel of the image is 0: ";
+  struct Reason {
+    std::string flags, sentence;
+  };
+  for (const Reason& each :
+       {Reason{"-hkl none.hkl", "all structure factors are 0"},
+        Reason{"-default_F 100 -fluence 0", "the fluence is 0"},
+        Reason{"-hkl far.hkl -sourcefile behind",
+               "the sources are on that side of the sample where the detector is"},
+        Reason{"-hkl far.hkl",
+               "no reflection with a structure factor is near its Bragg condition"}})
+    for (const char* mode : {"-corrected", "-nonoise -nopgm -nocache"})
+      EXPECT_THAT(run(line + each.flags + " " + mode).err, HasSubstr(dark + each.sentence))
+          << each.flags << mode;
+  EXPECT_THAT(run(line + "-default_F 100 -corrected").err, Not(HasSubstr("every pixel")));
 }
 
 TEST_F(NumbersOnTheCommandLine, OfSubPixelsThatWereAskedForAreNotRefused) {

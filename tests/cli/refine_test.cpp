@@ -16,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::Outcome;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 using testing::UnorderedElementsAre;
@@ -120,6 +121,33 @@ TEST_F(Refine, SaysEveryRefinedParameterInFlagsOrInASentence) {
                                    "beam_direction: -beam_vector would choose the custom "
                                    "convention, which is not this model's"));
   for (const std::string& line : not_in_flags) EXPECT_THAT(outcome.err, HasSubstr(line));
+}
+
+TEST_F(Refine, CountsAsManyIterationsAsItMade) {
+  for (const int limit : {1, 2}) {
+    const Outcome outcome = run(
+        "--image still.img --parameters misset --no-spot-stage --iterations " +
+        std::to_string(limit));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err,
+                HasSubstr("the stage 'measured spots' had not converged after " +
+                          std::to_string(limit) + (limit == 1 ? " iteration\n" : " iterations\n")));
+  }
+}
+
+TEST_F(Refine, SaysWhatAnImageOfTheModelCostsBeforeItBegins) {
+  const std::string costly =
+      "refine --image still.img --parameters misset -- -corrected "
+      "-default_F 100 -cell 50 60 70 90 90 90 -xtalsize 0.05 -detpixels 1024 "
+      "-pixel 0.2 -lambda 1 ";
+  const Outcome refused = test::run_program(folder.path(), costly);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, AllOf(StartsWith("nablabragg: error: the automatic oversampling ("),
+                                 HasSubstr("-fold) asks for "), HasSubstr("-block_size")));
+  // Its pixels are not those of the model, which is found before the first step
+  const Outcome compat = test::run_program(folder.path(), costly + "-compat");
+  EXPECT_EQ(compat.exit_code, 3);
+  EXPECT_THAT(compat.err, HasSubstr("nablabragg: Q-51: the automatic oversampling ("));
 }
 
 TEST_F(Refine, ReadsFloatImagesAndKeepsToMaskedRegions) {

@@ -136,6 +136,28 @@ TEST_F(Running, FlagsThatTakeAValueSaySoWhenNothingFollows) {
 
 // ---- The plan --------------------------------------------------------------------------------
 
+TEST_F(Running, EverySubcommandTakesAValueBehindAnEqualsSignOrASpace) {
+  const std::string model = "-cell 100 -default_F 1 -N 5 -detpixels 16";
+  struct Both {
+    std::string line, answer;  ///< @: an equals sign or a space
+  };
+  for (const Both& each :
+       {Both{"fcalc no.pdb --dmin@4 --o@x.hkl", "cannot read no.pdb"},
+        Both{"bench --sizes@64 --cases@none", "bench has no case 'none'"},
+        Both{"compare --reference@/no/such --outdir@x -- " + model, "/no/such"},
+        Both{"refine --parameters@misset --bound@misset[0]=0:1 --image@no.img -- " + model,
+             "cannot read no.img"},
+        Both{"--detpixels@16 -cell@100 -default_F 1 -N 5 --skip_below@x",
+             "needs a number, not 'x'"}})
+    for (const char sign : {'=', ' '}) {
+      std::string line = each.line;
+      std::replace(line.begin(), line.end(), '@', sign);
+      const Outcome outcome = run(line);
+      EXPECT_NE(outcome.exit_code, 0) << line;
+      EXPECT_THAT(outcome.err, HasSubstr(each.answer)) << line;
+    }
+}
+
 TEST_F(Running, PrintsThePlanWhereItIsAskedFor) {
   const std::string out = good_run(small + "-printout plan -threads 1").out;
   EXPECT_THAT(out, HasSubstr("\nplan:\n"));

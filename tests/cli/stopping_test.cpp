@@ -2,13 +2,16 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <random>
@@ -37,33 +40,67 @@ const std::string expensive =
 /// Within a second; on a machine that is shared among tests.
 constexpr double soon = 3;
 
+/// Whether one of the files that the process has open has this in its name.
+bool has_open(pid_t process, const std::string& text) {
+  std::error_code error;
+  for (const auto& entry :
+       fs::directory_iterator("/proc/" + std::to_string(process) + "/fd", error)) {
+    std::error_code gone;
+    if (fs::read_symlink(entry.path(), gone).string().find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
+/// Whether it waits, and not for a processor.
+bool is_asleep(pid_t process) {
+  std::ifstream in("/proc/" + std::to_string(process) + "/stat");
+  std::string text;
+  std::getline(in, text);
+  const std::size_t name_end = text.rfind(')');
+  return name_end != std::string::npos && text.substr(name_end, 3) == ") S";
+}
+
+double resident_bytes(pid_t process) {
+  std::ifstream in("/proc/" + std::to_string(process) + "/statm");
+  double total = 0, resident = 0;
+  in >> total >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 class Stopping : public testing::Test {
  protected:
   struct Stopped {
     Outcome outcome;
     double seconds;
+    bool begun;  ///< what it was to be stopped in
   };
+
+  /// Asked with the number of the process: whether it is in the middle of what is to be stopped.
+  using Begun = std::function<bool(pid_t)>;
 
   /// Starts the program, waits until it is surely in the middle of something, and sends it signals.
   Stopped stop(const std::string& line, const std::vector<int>& signals = {SIGINT},
-               const std::function<bool()>& begun = {}) const {
+               const Begun& begun = {}) const {
     const test::Running running = test::start_program(folder.path(), test::split_arguments(line),
                                                       {});
     const auto start = Clock::now();
-    while (Clock::now() - start < std::chrono::seconds(20) &&
-           (begun ? !begun() : Clock::now() - start < milliseconds(700)))
+    bool in_it = false;
+    while (!in_it && Clock::now() - start < std::chrono::seconds(20)) {
       std::this_thread::sleep_for(milliseconds(10));
+      in_it = begun ? begun(running.process) : Clock::now() - start > milliseconds(700);
+    }
     const auto sent = Clock::now();
     for (const int signal : signals) {
       kill(running.process, signal);
       std::this_thread::sleep_for(milliseconds(20));
     }
-    Stopped stopped{test::outcome_of(running), 0};
+    Stopped stopped{test::outcome_of(running), 0, in_it};
     stopped.seconds = std::chrono::duration<double>(Clock::now() - sent).count();
     return stopped;
   }
 
   void expect_stopped(const Stopped& stopped, int signal) const {
+    EXPECT_TRUE(stopped.begun) << "it was not yet there";
     EXPECT_EQ(stopped.outcome.exit_code, 128 + signal) << stopped.outcome.err;
     EXPECT_LT(stopped.seconds, soon);
     EXPECT_THAT(stopped.outcome.err, HasSubstr("nablabragg: error: stopped"));
@@ -100,12 +137,22 @@ TEST_F(Stopping, TakesNoLongInReadingAPipeThatNobodyWritesTo) {
 TEST_F(Stopping, TakesNoLongInWritingToAPipeThatNobodyReads) {
   ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
   const std::string line = "-corrected " + crystal + "-detpixels 512 -oversample 1 ";
-  // Opened without a reader
-  expect_stopped(stop(line + "-floatfile f.bin -intfile fifo"), SIGINT);
+  // Opened without a reader: the float image is there, and nothing moves any more
+  int looks = 0;
+  const auto waits_for_a_reader = [&](pid_t process) {
+    looks = has_open(process, "(deleted)") && is_asleep(process) ? looks + 1 : 0;
+    return looks == 20;
+  };
+  expect_stopped(stop(line + "-floatfile f.bin -intfile fifo", {SIGINT}, waits_for_a_reader),
+                 SIGINT);
   // Full
   const int reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK);
   ASSERT_GE(reader, 0);
-  expect_stopped(stop(line + "-floatfile f.bin -intfile fifo"), SIGINT);
+  const auto pipe_is_full = [&](pid_t) {
+    int bytes = 0;
+    return ioctl(reader, FIONREAD, &bytes) == 0 && bytes == fcntl(reader, F_GETPIPE_SZ);
+  };
+  expect_stopped(stop(line + "-floatfile f.bin -intfile fifo", {SIGINT}, pipe_is_full), SIGINT);
   close(reader);
   EXPECT_THAT(folder.names(), testing::ElementsAre("fifo"));
 }
@@ -115,7 +162,9 @@ TEST_F(Stopping, TakesNoLongInStructureFactorsOfALargeCell) {
               "CRYST1  450.000  450.000  450.000  90.00  90.00  90.00 P 1           1\n"
               "ATOM      1  N   ALA A   1      11.104   6.134   6.504  1.00 20.00           N\n"
               "END\n");
-  const Stopped stopped = stop("fcalc m.pdb -dmin 4 -o o.hkl");
+  // Maps of the cell, 1e8 points of it, and nothing else take so much.
+  const auto fills_maps = [](pid_t process) { return resident_bytes(process) > 5e7; };
+  const Stopped stopped = stop("fcalc m.pdb -dmin 4 -o o.hkl", {SIGINT}, fills_maps);
   expect_stopped(stopped, SIGINT);
   EXPECT_THAT(folder.names(), testing::ElementsAre("m.pdb"));
 }
@@ -123,7 +172,9 @@ TEST_F(Stopping, TakesNoLongInStructureFactorsOfALargeCell) {
 TEST_F(Stopping, IsForTheProgramsThatCompareAndBenchRunToo) {
   folder.file("slow", "#!/bin/sh\necho $$ > '" + folder / "pid" + "'\nexec sleep 60\n");
   fs::permissions(folder / "slow", fs::perms::owner_all);
-  const auto begun = [&] { return fs::exists(folder / "pid") && !folder.content("pid").empty(); };
+  const auto begun = [&](pid_t) {
+    return fs::exists(folder / "pid") && !folder.content("pid").empty();
+  };
   for (const std::string& line :
        {"compare --reference " + folder / "slow" + " -- " + crystal,
         "bench --cases cubic --sizes 8 --iterations 1 --ours " + folder / "slow"}) {

@@ -230,11 +230,27 @@ def test_an_image_that_is_not_finite_is_a_warning_with_the_first_pixel(dtype):
             nb.simulate(bright, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_dark_image_is_a_warning_with_its_reason(small, dtype):
+    dark = small.replace(beam=nb.Beam(fluence=0), sampling=nb.Sampling(oversample=20))
+    with pytest.warns(nb.SimulationWarning) as caught:
+        assert not nb.simulate(dark, dtype=dtype).any()
+    assert [str(w.message) for w in caught] == ["every pixel of the image is 0: the fluence is 0"]
+
+
+def test_too_few_sub_pixels_are_a_warning(small):
+    with pytest.warns(nb.SimulationWarning, match="spots are finer .* -oversample 15 would"):
+        nb.simulate(small.replace(sampling=nb.Sampling(oversample=1)))
+    with pytest.warns(nb.SimulationWarning, match="fringes are finer .* -oversample 15 would"):
+        nb.simulate(small.replace(sampling=nb.Sampling(oversample=14)))
+
+
 def test_finite_images_are_made_without_a_word(small):
+    fine = small.replace(sampling=nb.Sampling(oversample=20))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        nb.simulate(small)
-        nb.simulate(small, dtype="float64", pixels=[(0, 0)])
+        nb.simulate(fine)
+        nb.simulate(fine, dtype="float64", pixels=[(0, 0)])
 
 
 # ---- Calls

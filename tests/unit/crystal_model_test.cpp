@@ -68,6 +68,22 @@ std::string zinc(const std::string& place, const std::string& occupancy = "  1.0
 
 const std::string general = "   5.000  10.000   7.000", axial = "   0.000  10.000   0.000";
 
+std::string mmcif(const std::string& atom, const std::string& symmetry,
+                  const std::string& without = {}) {
+  std::string text =
+      "data_x\n_cell.length_a 30\n_cell.length_b 40\n_cell.length_c 50\n_cell.angle_alpha 90\n"
+      "_cell.angle_beta 90\n_cell.angle_gamma 90\n" +
+      symmetry + "loop_\n";
+  for (const char* item : {"group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id",
+                           "label_comp_id", "label_asym_id", "label_seq_id", "Cartn_x", "Cartn_y",
+                           "Cartn_z", "occupancy", "B_iso_or_equiv", "auth_seq_id", "auth_asym_id"})
+    text += std::string("_atom_site.") + (item == without ? "other" : item) + "\n";
+  return text + atom + "\n";
+}
+
+const std::string p212121 = "_symmetry.space_group_name_H-M 'P 21 21 21'\n";
+const std::string zinc_row = "HETATM 1 ZN ZN . ZN A . 5 10 7 1 20 1 A";
+
 // In P 1 with the atoms of the cell, which a sum over atoms has been compared with elsewhere.
 TEST_F(CrystalModels, OfCentredTriclinicSettingsHaveAllTheirAtoms) {
   const Amplitudes a1 = amplitudes_of(factors_of(oblique + "A 1\n" + zinc(general), 5));
@@ -194,12 +210,150 @@ TEST_F(CrystalModels, SayWhatOccupanciesAndTemperatureFactorsAreUnusual) {
               ElementsAre("all temperature factors are 0"));
 }
 
+std::string atom_line(const std::string& name, char altloc, const std::string& place,
+                      const std::string& occupancy, const std::string& residue = "SER A   1") {
+  return "ATOM      1  " + name + altloc + residue + "    " + place + occupancy +
+         " 20.00           " + name[0] + "\n";
+}
+
+TEST_F(CrystalModels, SayWhichAtomsLieInOnePlaceMoreThanOnce) {
+  const std::string doubled =
+      " within 0.1 A of another atom or its image by symmetry, where the "
+      "occupancies add up to more than 1, and all of them count";
+  const std::string p1 = orthogonal + "P 1\n", water = "HOH A   2";
+  EXPECT_THAT(factors_of(p1 + zinc(general) + zinc("   5.050  10.000   7.000")).notes,
+              ElementsAre("2 atoms lie" + doubled + "; the first: ZN of ZN 1, 2 with ZN of ZN 1"));
+  // Another element fills the place as well.
+  EXPECT_THAT(
+      factors_of(p1 + zinc(general) + atom_line("O  ", ' ', general, "  0.50", water)).notes,
+      ElementsAre("2 atoms lie" + doubled + "; the first: ZN of ZN 1, 1.5 with O of HOH 2"));
+  // What symmetry makes anyway.
+  EXPECT_THAT(
+      factors_of(orthogonal + "P 1 2 1\n" + zinc(general) + zinc("  -5.000  10.000  -7.000")).notes,
+      ElementsAre(HasSubstr("2 atoms lie" + doubled)));
+  // Across the border of the cell, and of a cell that is smaller than the search's boxes
+  EXPECT_THAT(
+      factors_of(p1 + zinc("   0.020   0.020   0.020") + zinc("  29.980  39.980  49.990")).notes,
+      ElementsAre(HasSubstr("2 atoms lie" + doubled)));
+  EXPECT_THAT(factors_of("CRYST1    0.900    0.900    0.900  90.00  90.00  90.00 P 1\n" +
+                         zinc("   0.020   0.020   0.020") + zinc("   0.880   0.900   0.000"))
+                  .notes,
+              ElementsAre(HasSubstr("2 atoms lie" + doubled)));
+  for (const std::string& good :
+       {p1 + zinc(general, "  0.50") + zinc(general, "  0.50"),
+        p1 + zinc(general) + zinc("   5.200  10.000   7.000"),
+        p1 + zinc(general, "  0.34") + zinc(general, "  0.34") + zinc(general, "  0.34")})
+    EXPECT_THAT(factors_of(good).notes, IsEmpty()) << good;
+  // One place, shared by two on an axis: each is divided.
+  EXPECT_THAT(factors_of(orthogonal + "P 1 2 1\n" + zinc(axial) + zinc(axial)).notes,
+              ElementsAre(HasSubstr("2 atoms lie on a special position"),
+                          HasSubstr("2 atoms lie" + doubled)));
+}
+
+TEST_F(CrystalModels, SayWhichAlternatesCountMoreThanOnce) {
+  const std::string p1 = orthogonal + "P 1\n", elsewhere = "   6.500  10.000   7.000";
+  const std::string told =
+      " alternates whose occupancies add up to more than 1, and all of them "
+      "count";
+  const auto pair = [&](const std::string& a, const std::string& b, char first = 'A') {
+    return p1 + atom_line("CB ", first, general, a) + atom_line("CB ", 'B', elsewhere, b);
+  };
+  EXPECT_THAT(factors_of(pair("  1.00", "  1.00")).notes,
+              ElementsAre("1 atom has" + told + ": CB of SER 1, A 1 and B 1"));
+  EXPECT_THAT(factors_of(pair("  1.00", "  0.30", ' ')).notes,
+              ElementsAre("1 atom has" + told + ": CB of SER 1, 1 and B 0.3"));
+  EXPECT_THAT(factors_of(pair("  0.60", "  0.40")).notes, IsEmpty());
+  // Near each other they are told once.
+  EXPECT_THAT(factors_of(p1 + atom_line("CB ", 'A', general, "  1.00") +
+                         atom_line("CB ", 'B', general, "  1.00"))
+                  .notes,
+              ElementsAre(HasSubstr(told)));
+  // Two residues that stand for each other, and two waters of one number
+  EXPECT_THAT(factors_of(p1 + atom_line("CB ", 'A', general, "  1.00") +
+                         atom_line("CB ", 'B', elsewhere, "  1.00", "THR A   1"))
+                  .notes,
+              ElementsAre(HasSubstr("1 atom has" + told)));
+  EXPECT_THAT(factors_of(p1 + atom_line("O  ", ' ', general, "  1.00", "HOH A   1") +
+                         atom_line("O  ", ' ', elsewhere, "  1.00", "HOH A   1"))
+                  .notes,
+              IsEmpty());
+}
+
+std::string scale_records(const std::string (&rows)[3]) {
+  std::string text;
+  for (int i = 0; i < 3; ++i) text += "SCALE" + std::to_string(i + 1) + "    " + rows[i] + "\n";
+  return text;
+}
+
+const std::string a_row = "  0.033333  0.000000  0.000000",
+                  b_row = "  0.000000  0.025000  0.000000",
+                  c_row = "  0.000000  0.000000  0.020000", no_shift = "        0.00000";
+
 TEST_F(CrystalModels, RefuseAMatrixOfFractionsThatIsNotOfTheCell) {
-  std::string scale;
-  for (const char* n : {"1", "2", "3"})
-    scale += "SCALE" + std::string(n) + "      0.000000  0.000000  0.000000        0.00000\n";
-  EXPECT_THAT(error_of(orthogonal + "P 1\n" + scale + zinc(axial)),
-              HasSubstr("its matrix of fractional coordinates (SCALE records"));
+  const std::string matrix =
+      ": its matrix of fractional coordinates (SCALE records, "
+      "fract_transf_matrix) ";
+  const auto error = [&](const std::string(&rows)[3]) {
+    return error_of(orthogonal + "P 1\n" + scale_records(rows) + zinc(axial));
+  };
+  const std::string nothing = "  0.000000  0.000000  0.000000" + no_shift;
+  EXPECT_EQ(error({nothing, nothing, nothing}),
+            matrix + "cannot be inverted: correct it or leave it out");
+  EXPECT_EQ(error({b_row + no_shift, a_row + no_shift, c_row + no_shift}),
+            matrix +
+                "makes the axes 40 30.0003 50 90 90 90, and the unit cell is 30 40 50 90 90 90 "
+                "(its rows are those of b, a, c, in this order): correct it or leave it out");
+  EXPECT_EQ(error({b_row + no_shift, c_row + no_shift, a_row + no_shift}),
+            matrix +
+                "makes the axes 40 50 30.0003 90 90 90, and the unit cell is 30 40 50 90 90 90 "
+                "(its rows are those of b, c, a, in this order): correct it or leave it out");
+  EXPECT_EQ(
+      error({a_row + no_shift, b_row + no_shift, "  0.000000  0.000000  0.010000" + no_shift}),
+      matrix +
+          "makes the axes 30.0003 40 100 90 90 90, and the unit cell is 30 40 50 90 90 "
+          "90: correct it or leave it out");
+  EXPECT_EQ(
+      error({a_row + no_shift, b_row + no_shift, "  0.000000  0.000000 -0.020000" + no_shift}),
+      matrix +
+          "is left-handed, which makes the crystal its mirror image: correct it or leave "
+          "it out");
+}
+
+TEST_F(CrystalModels, SayThatAMatrixOfFractionsMovesOrTurnsTheAtoms) {
+  const std::string matrix =
+      "its matrix of fractional coordinates (SCALE records, "
+      "fract_transf_matrix) ";
+  const std::string exact = "CRYST1   25.000   40.000   50.000  90.00  90.00  90.00 ",
+                    exact_a = "  0.040000  0.000000  0.000000", quarter = "        0.25000";
+  const auto with = [&](const std::string(&rows)[3], const std::string& place) {
+    return factors_of(exact + "P 1 2 1\n" + scale_records(rows) + zinc(place));
+  };
+  const io::CalculatedFactors moved = with({exact_a + quarter, b_row + no_shift, c_row + no_shift},
+                                           general);
+  EXPECT_THAT(moved.notes,
+              ElementsAre(matrix + "moves the atoms by 0.25 0 0 of the cell, and is applied"));
+  expect_equal(moved, factors_of(exact + "P 1 2 1\n" + zinc("  11.250  10.000   7.000")));
+  // x of the file along b, y along c, z along a
+  const std::string turned_rows[3] = {"  0.000000  0.000000  0.040000" + no_shift,
+                                      "  0.025000  0.000000  0.000000" + no_shift,
+                                      "  0.000000  0.020000  0.000000" + no_shift};
+  const io::CalculatedFactors turned = with(turned_rows, "  10.000   7.000   5.000");
+  EXPECT_THAT(turned.notes,
+              ElementsAre(matrix + "turns the axes from where they usually are, and is applied"));
+  expect_equal(turned, factors_of(exact + "P 1 2 1\n" + zinc(general)));
+  EXPECT_THAT(factors_of(orthogonal + "P 1\n" +
+                         scale_records({a_row + no_shift, b_row + no_shift, c_row + no_shift}) +
+                         zinc(general))
+                  .notes,
+              IsEmpty());
+  std::string items;
+  for (const char* entry :
+       {"matrix[1][1] 0.033333", "matrix[1][2] 0", "matrix[1][3] 0", "matrix[2][1] 0",
+        "matrix[2][2] 0.025", "matrix[2][3] 0", "matrix[3][1] 0", "matrix[3][2] 0",
+        "matrix[3][3] 0.02", "vector[1] 0", "vector[2] 0.5", "vector[3] 0"})
+    items += std::string("_atom_sites.fract_transf_") + entry + "\n";
+  EXPECT_THAT(factors_of(mmcif(zinc_row, p212121 + items)).notes,
+              ElementsAre(matrix + "moves the atoms by 0 0.5 0 of the cell, and is applied"));
 }
 
 TEST_F(CrystalModels, RefuseACellWithoutTheSymmetryOfItsGroup) {
@@ -230,22 +384,6 @@ TEST_F(CrystalModels, NameOtherKindsOfFiles) {
 }
 
 // ---- mmCIF -----------------------------------------------------------------------------------
-
-std::string mmcif(const std::string& atom, const std::string& symmetry,
-                  const std::string& without = {}) {
-  std::string text =
-      "data_x\n_cell.length_a 30\n_cell.length_b 40\n_cell.length_c 50\n_cell.angle_alpha 90\n"
-      "_cell.angle_beta 90\n_cell.angle_gamma 90\n" +
-      symmetry + "loop_\n";
-  for (const char* item : {"group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id",
-                           "label_comp_id", "label_asym_id", "label_seq_id", "Cartn_x", "Cartn_y",
-                           "Cartn_z", "occupancy", "B_iso_or_equiv", "auth_seq_id", "auth_asym_id"})
-    text += std::string("_atom_site.") + (item == without ? "other" : item) + "\n";
-  return text + atom + "\n";
-}
-
-const std::string p212121 = "_symmetry.space_group_name_H-M 'P 21 21 21'\n";
-const std::string zinc_row = "HETATM 1 ZN ZN . ZN A . 5 10 7 1 20 1 A";
 
 TEST_F(CrystalModels, InMmcifAreRefusedWhereSomethingIsMissingOrIsNone) {
   EXPECT_THAT(error_of(mmcif("HETATM 1 ? ZN . ZN A . 5 10 7 1 20 1 A", p212121)),
@@ -294,6 +432,27 @@ TEST_F(CrystalModels, InMmcifHaveTheirGroupByEveryItemThatNamesIt) {
   expect_equal(both, named);
   EXPECT_THAT(both.notes, ElementsAre("the file calls its space group \"P 2 2 2\" and lists the "
                                       "operators of P 21 21 21; the operators are used"));
+}
+
+TEST_F(CrystalModels, SayThatANumberContradictsTheirGroup) {
+  const auto notes_of = [&](const std::string& symmetry) {
+    return factors_of(mmcif(zinc_row, symmetry)).notes;
+  };
+  EXPECT_THAT(
+      notes_of(p212121 + "_symmetry.Int_Tables_number 18\n"),
+      ElementsAre("the file numbers its space group \"18\", which is P 21 21 2, and names P "
+                  "21 21 21, number 19; the latter is used"));
+  EXPECT_THAT(
+      notes_of(p212121 + "_symmetry.Int_Tables_number 190.5\n"),
+      ElementsAre(HasSubstr("numbers its space group \"190.5\", which is none, and names")));
+  EXPECT_THAT(notes_of("_symmetry.space_group_name_Hall 'P 2ac 2ab'\n_space_group.IT_number 1\n"),
+              ElementsAre(HasSubstr("numbers its space group \"1\", which is P 1, and names")));
+  EXPECT_THAT(notes_of(p212121 + "_symmetry.Int_Tables_number 19\n"), IsEmpty());
+  EXPECT_THAT(notes_of(p212121 + "_symmetry.Int_Tables_number ?\n"), IsEmpty());
+  // Another setting has the number of the standard one.
+  EXPECT_THAT(notes_of("_symmetry.space_group_name_H-M 'P 2 21 21'\n_symmetry.Int_Tables_number "
+                       "18\n"),
+              IsEmpty());
 }
 
 TEST_F(CrystalModels, InOneOfSeveralBlocksAreFound) {
@@ -416,6 +575,21 @@ TEST_F(CrystalModels, OfSmallMoleculesSayWhatIsUnusual) {
                          "C1 C 0.1 0.2 0.3 0.04 1 d\nX1 X ? 0 0 0 1 dum\n")
                   .notes,
               ElementsAre("1 atom of calc_flag dum is left out: X1"));
+  const auto disordered = [&](const std::string& rows) {
+    return factors_of(start + "_atom_site_disorder_assembly\n_atom_site_disorder_group\n" + rows)
+        .notes;
+  };
+  EXPECT_THAT(disordered("C1A C 0.1 0.2 0.3 0.04 1 A 1\nC1B C 0.15 0.2 0.3 0.04 1 A 2\n"),
+              ElementsAre("2 atoms belong to disorder groups whose occupancies add up to more than "
+                          "1, and all of them count; the first: C1A, group 1"));
+  EXPECT_THAT(disordered("C1A C 0.1 0.2 0.3 0.04 0.6 A 1\nC1B C 0.15 0.2 0.3 0.04 0.4 A 2\n"
+                         "C2A C 0.3 0.2 0.3 0.04 0.9 B 1\nC2B C 0.35 0.2 0.3 0.04 0.1 B 2\n"
+                         "C3 C 0.5 0.3 0.3 0.04 1 . .\nC4 C 0.6 0.3 0.3 0.04 1 . -1\n"),
+              IsEmpty());
+  // Without names two assemblies share their groups.
+  EXPECT_THAT(disordered("C1A C 0.1 0.2 0.3 0.04 0.6 . 1\nC1B C 0.15 0.2 0.3 0.04 0.4 . 2\n"
+                         "C2A C 0.3 0.2 0.3 0.04 0.1 . 1\nC2B C 0.35 0.2 0.3 0.04 0.9 . 2\n"),
+              IsEmpty());
   EXPECT_THAT(error_of(start + "Q1 Cval 0.1 0.2 0.3 0.04 1\n"),
               HasSubstr(": atom Q1 has no known element"));
   EXPECT_THAT(error_of(start + "C1 C ? 0.2 0.3 0.04 1\n"),

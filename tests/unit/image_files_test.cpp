@@ -3,9 +3,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <spng.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -310,6 +315,67 @@ TEST(AtomicFile, WritesSmallAndLargePiecesInOrder) {
   }
   file.commit();
   EXPECT_EQ(dir.content("a"), expected);
+}
+
+/// What a file system without a call answers to it, for the rest of this process; false where the
+/// kernel does not filter calls.
+bool refuse(const std::vector<sock_filter>& which) {
+  std::vector<sock_filter> program = which;
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+std::vector<sock_filter> call_fails(unsigned call, unsigned with_flags, unsigned error) {
+  constexpr auto number = static_cast<unsigned>(offsetof(seccomp_data, nr));
+  constexpr auto third_argument = static_cast<unsigned>(offsetof(seccomp_data, args) + 2 * 8);
+  std::vector<sock_filter> program{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number)};
+  if (with_flags == 0) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1));
+  } else {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3));
+    program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, third_argument));
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, with_flags, 0, 1));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error));
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  return program;
+}
+
+TEST(AtomicFile, IsWrittenWhereAFileSystemMakesNoFilesWithoutANameOrGivesThemNone) {
+  constexpr int unfiltered = 77;
+  const std::string text(3000000, 'x');
+  // The bit of O_TMPFILE that is not O_DIRECTORY
+  constexpr unsigned nameless = O_TMPFILE & ~O_DIRECTORY;
+  for (const auto& filter :
+       {call_fails(__NR_openat, nameless, EOPNOTSUPP), call_fails(__NR_openat, nameless, EISDIR),
+        call_fails(__NR_linkat, 0, EOPNOTSUPP), call_fails(__NR_linkat, 0, EXDEV)}) {
+    const TempDir dir;
+    dir.file("a", "old");
+    fs::permissions(dir / "a", fs::perms::owner_read | fs::perms::owner_write);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      if (!refuse(filter)) _exit(unfiltered);
+      try {
+        write_text(dir / "a", text);
+        FileGroup group;
+        write_text(dir / "b", text);
+        group.commit();
+      } catch (const std::exception&) {
+        _exit(1);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == unfiltered) GTEST_SKIP() << "calls cannot be filtered here";
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    EXPECT_TRUE(dir.content("a") == text && dir.content("b") == text);
+    EXPECT_EQ(fs::status(dir / "a").permissions(), fs::perms::owner_read | fs::perms::owner_write);
+    EXPECT_THAT(dir.names(), testing::UnorderedElementsAre("a", "b"));
+  }
 }
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {

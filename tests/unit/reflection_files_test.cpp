@@ -376,6 +376,20 @@ TEST_F(ReflectionFiles, OfMmcifFollowOperationsBeforeNames) {
   EXPECT_EQ(file.remarks.size(), 1u);
 }
 
+TEST_F(ReflectionFiles, OfMmcifSayThatANumberContradictsTheirGroup) {
+  const auto remarks = [&](const std::string& number) {
+    return read_sf_mmcif(cif("_symmetry.space_group_name_H-M 'P 1 21 1'\n"
+                             "_symmetry.Int_Tables_number " +
+                                 number + "\n",
+                             "F_meas_au", "1 2 3 10\n"))
+        .remarks;
+  };
+  EXPECT_EQ(remarks("19"), std::vector<std::string>{
+                               "the file numbers its space group \"19\", which is P 21 21 21, and "
+                               "names P 1 21 1, number 4; the latter is used"});
+  for (const char* number : {"4", "?", "."}) EXPECT_TRUE(remarks(number).empty()) << number;
+}
+
 TEST_F(ReflectionFiles, OfMmcifSayWhatWouldNameTheGroup) {
   const std::string unknown = cif("_symmetry.space_group_name_H-M 'P 7 7 7'\n", "F_meas_au",
                                   "1 2 3 10\n");

@@ -88,6 +88,12 @@ ImageFile read_image(const std::string& path, int image = 0);
 /// .geom.  `experiment` is which one of an .expt, from 0.
 Geometry read_geometry(const std::string& path, int experiment = 0);
 
+/// A dxtbx experiment list of a series, in the form that dxtbx 3.11 and later ones read.
+/// `image_path` is the file with the pixels, or a template (image_####.cbf) of several; empty: no
+/// images.  A scan becomes one experiment a crystal, stills one experiment an image and crystal.
+/// Throws UsageError for what the format cannot say, and OutputError.
+void write_expt(const std::string& path, const ImageSeries& series, const std::string& image_path);
+
 /// Whether the file has an SMV header.  Throws InputError where it cannot be read.
 bool is_smv(const std::string& path);
 

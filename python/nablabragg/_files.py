@@ -46,14 +46,17 @@ class ImageWriter:
         int32 counts (count_photons()); False: float32 photons
     wavelengths : array (images,), optional
         of each image [Angstrom], of stills
+    expt : str or path-like, optional
+        a dxtbx experiment list of these images, written when they are complete; images of a file each
+        need a name with #### for their numbers
 
     Used in `with`, it is closed at the end, and no file is left when an error ends the block.  Nothing
     stands under its name before.  Raises UsageError for what the format cannot hold, with one that
     can, OutputError for what cannot be written.
     """
 
-    def __init__(self, path, experiment, *, images=1, counts=True, wavelengths=None):
-        self._writer = _core.ImageWriter(path, experiment, images, counts, wavelengths)
+    def __init__(self, path, experiment, *, images=1, counts=True, wavelengths=None, expt=None):
+        self._writer = _core.ImageWriter(path, experiment, images, counts, wavelengths, expt)
 
     def add(self, image):
         """The next image, an array of the experiment's shape."""

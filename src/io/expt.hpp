@@ -14,12 +14,6 @@ bool begins_as_expt(std::string_view head);
 /// is not taken, and how many experiments there are, is said in the notices.  Throws InputError.
 Geometry read_expt_geometry(const std::string& path, int experiment = 0);
 
-/// In the form that dxtbx 3.11 and later ones read.  `image_path` is the file with the pixels, or a
-/// template (image_####.cbf) of several; empty: no images.  A scan becomes one experiment a
-/// crystal, stills one experiment an image and crystal.  Throws UsageError for what the format
-/// cannot say, and OutputError.
-void write_expt(const std::string& path, const ImageSeries& series, const std::string& image_path);
-
 /// What write_expt() states of a panel's sensor: its own value, or that of its material; 0:
 /// neither.
 double attenuation_per_mm_of(const GeometryPanel& panel, double wavelength_A);

@@ -77,7 +77,7 @@ std::vector<io::ImageState> states_of(const Geometry& geometry, std::int64_t ima
 class Writer {
  public:
   Writer(const py::object& path, const py::object& experiment, const py::object& images,
-         const py::object& counts, const py::object& wavelengths) {
+         const py::object& counts, const py::object& wavelengths, const py::object& expt) {
     const Experiment& e = experiment_of(experiment);
     const SettledExperiment settled(e);
     shape_ = image_shape(settled.resolved());
@@ -88,8 +88,10 @@ class Writer {
     series_.images = states_of(series_.geometry, number, wavelengths);
     if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
     series_.counts = Convert<bool>::from(counts, "counts");
-    series_.provenance = {"nablaBragg " + std::string(version()), {}, 0, to_json(e), io::date_now()};
+    series_.provenance = {
+        "nablaBragg " + std::string(version()), {}, 0, to_json(e), io::date_now()};
     name_ = path_of(path);
+    if (!expt.is_none()) expt_ = path_of(expt);
     const io::ImageFormat& format = io::image_format_of(name_);
     if (const std::string why = format.why_not(series_); !why.empty())
       throw UsageError(name_ + ": " + why);
@@ -120,6 +122,7 @@ class Writer {
     const std::unique_ptr<io::ImageWriter> writer = std::move(writer_);
     const py::gil_scoped_release others_run;
     writer->close();
+    if (!expt_.empty()) io::write_expt(expt_, series_, name_);
   }
 
   /// Without a file.
@@ -136,7 +139,7 @@ class Writer {
     writer_->add(pixels);
   }
 
-  std::string name_;
+  std::string name_, expt_;
   std::vector<py::ssize_t> shape_;
   io::ImageSeries series_;
   std::unique_ptr<io::ImageWriter> writer_;
@@ -206,7 +209,7 @@ void bind_files(py::module_& module) {
   module.def("with_detector", &experiment_with_detector);
   py::class_<Writer>(module, "ImageWriter")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
-                    const py::object&>())
+                    const py::object&, const py::object&>())
       .def("add", &Writer::add)
       .def("close", &Writer::close)
       .def("abandon", &Writer::abandon);

@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "io/image_series.hpp"
@@ -57,10 +58,28 @@ std::optional<std::vector<PixelRectangle>> gaps_of(const Tiling& tiling, int fas
   return gaps;
 }
 
+/// Whether the masked rectangles, however they are cut, leave no pixel of this one.
+bool is_covered(const PixelRectangle& part, std::span<const PixelRectangle> masked) {
+  if (part.fast_begin >= part.fast_end || part.slow_begin >= part.slow_end) return true;
+  for (std::size_t i = 0; i < masked.size(); ++i) {
+    const int f0 = std::max(part.fast_begin, masked[i].fast_begin),
+              f1 = std::min(part.fast_end, masked[i].fast_end),
+              s0 = std::max(part.slow_begin, masked[i].slow_begin),
+              s1 = std::min(part.slow_end, masked[i].slow_end);
+    if (f0 >= f1 || s0 >= s1) continue;
+    const auto others = masked.subspan(i + 1);
+    return is_covered({part.fast_begin, part.fast_end, part.slow_begin, s0}, others) &&
+           is_covered({part.fast_begin, part.fast_end, s1, part.slow_end}, others) &&
+           is_covered({part.fast_begin, f0, s0, s1}, others) &&
+           is_covered({f1, part.fast_end, s0, s1}, others);
+  }
+  return false;
+}
+
 bool has_gaps(const Tiling& tiling, const GeometryPanel& panel) {
   const auto gaps = gaps_of(tiling, panel.fast_pixels, panel.slow_pixels);
   return gaps && std::ranges::all_of(*gaps, [&](const PixelRectangle& gap) {
-           return std::ranges::find(panel.masked, gap) != panel.masked.end();
+           return is_covered(gap, panel.masked);
          });
 }
 

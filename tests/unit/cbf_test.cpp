@@ -11,6 +11,7 @@
 #include "io/cbf.hpp"
 #include "io/cbf_byte_offset.hpp"
 #include "io/image_series.hpp"
+#include "io/img_cif.hpp"
 #include "nablabragg/error.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
@@ -412,6 +413,22 @@ TEST(MiniCbf, KnowsTheGapsOfAPilatus) {
   writer->close();
   EXPECT_EQ(read_cbf_geometry(dir / "a.cbf").panels[0].masked, panel.masked);
   EXPECT_EQ(read_cbf_geometry(dir / "a.cbf").detector_name, "PILATUS 300K");
+}
+
+TEST(Cbf, KnowsAPilatusHoweverItsGapsAreCut) {
+  ImageSeries series = flat_series();
+  series.geometry.scan = GeometryScan{};
+  series.geometry.scan->width_deg = 1;
+  GeometryPanel& panel = series.geometry.panels[0];
+  panel.sensor_material = "Si";
+  panel.sensor_thickness_mm = 0.45;
+  panel.fast_pixels = 487;
+  panel.slow_pixels = 619;
+  panel.slow_axis = {0, -std::cos(0.1), -std::sin(0.1)};
+  panel.masked = {{0, 487, 195, 200}, {0, 100, 200, 212}, {90, 487, 200, 212}, {0, 487, 400, 430}};
+  EXPECT_TRUE(says_pilatus(series.geometry));
+  panel.masked[1].fast_end = 89;
+  EXPECT_FALSE(says_pilatus(series.geometry));
 }
 
 // ---- Damage -------------------------------------------------------------------------------------

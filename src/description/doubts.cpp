@@ -32,26 +32,6 @@ void look_at_beam_spot(const Experiment& e, const Resolved& r, Doubts& found) {
                            " mm; beam centres (-Xbeam, -Ybeam) are in mm: are they in pixels?");
 }
 
-/// What is finer than the steps from sub-pixel to sub-pixel is in the image by chance.
-void look_at_subpixels(const Resolved& r, Doubts& found) {
-  if (r.oversample >= r.recommended_oversample) return;
-  const bool spots = r.oversample < model::least_share_of_subpixels * r.recommended_oversample;
-  constexpr int most = 30000;
-  const std::string number = r.recommended_oversample <= most
-                                 ? "-oversample " + std::to_string(r.recommended_oversample)
-                                 : "no -oversample";
-  if (spots)
-    found.unlikely.push_back(
-        "the crystal's spots are finer than the steps of the sub-pixels, so that light falls "
-        "between these and the image may miss spots: " +
-        number +
-        " would resolve them, and smaller mosaic blocks need fewer (-block_size with -xtalsize, or "
-        "-N with -blocks)");
-  else
-    found.unlikely.push_back("the crystal's fringes are finer than the sub-pixels: " + number +
-                             " would resolve them");
-}
-
 /// The largest |q| = 1/d [1/m] at a corner of the panel.
 double largest_q(const Resolved& r) {
   const Panel& p = r.panel;
@@ -221,10 +201,29 @@ Doubts doubts_about(const Experiment& experiment, const Resolved& resolved) {
   look_at_sources(experiment, resolved, found);
   look_at_sizes(experiment, resolved, found);
   look_at_open_ends(experiment, resolved, found);
-  look_at_subpixels(resolved, found);
   look_at_beam_spot(experiment, resolved, found);
   look_at_scan(experiment, resolved, found);
   return found;
+}
+
+std::string subpixel_warning(const Resolved& r) {
+  if (r.oversample >= r.recommended_oversample) return {};
+  // Mosaic domains widen spots, so that none falls between.
+  const Panel& p = r.panel;
+  const double widened = r.domains.size() > 1 ? 2 * r.mosaic_spread * std::abs(p.close_distance)
+                                              : 0;
+  if (widened > p.pixel / r.oversample) return {};
+  constexpr int most = 30000;
+  const std::string number = r.recommended_oversample <= most
+                                 ? "-oversample " + std::to_string(r.recommended_oversample)
+                                 : "no -oversample";
+  if (r.oversample < model::least_share_of_subpixels * r.recommended_oversample)
+    return "the crystal's spots are finer than the steps of the sub-pixels, so that light falls "
+           "between these and the image may miss spots: " +
+           number +
+           " would resolve them, and smaller mosaic blocks need fewer (-block_size with -xtalsize, "
+           "or -N with -blocks)";
+  return "the crystal's fringes are finer than the sub-pixels: " + number + " would resolve them";
 }
 
 }  // namespace nablabragg::description

@@ -20,4 +20,8 @@ Doubts doubts_about(const Experiment& experiment);
 /// What shows when it is resolved.
 Doubts doubts_about(const Experiment& experiment, const Resolved& resolved);
 
+/// That light falls between the sub-pixels, where it does; else empty.  It is in
+/// Resolved::warnings.
+std::string subpixel_warning(const Resolved& resolved);
+
 }  // namespace nablabragg::description

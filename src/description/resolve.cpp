@@ -17,6 +17,8 @@ Resolved resolve(const Experiment& stated) {
   Resolved r = model::resolve(experiment);
   const description::Doubts after = description::doubts_about(experiment, r);
   refuse(after);
+  if (std::string sentence = description::subpixel_warning(r); !sentence.empty())
+    r.warnings.push_back(std::move(sentence));
   for (const description::Doubts& doubts : {before, after}) {
     for (const std::string& sentence : doubts.wrong)
       r.warnings.push_back("Q-48: " + sentence +

@@ -83,7 +83,8 @@ BENCHMARK(compressing_an_image_by_one_thread)
 /// The same by all threads.
 void compressing_an_image(benchmark::State& state) {
   const auto bytes = std::as_bytes(std::span(eiger_counts()));
-  for (auto _ : state) benchmark::DoNotOptimize(io::shuffle_and_deflate(bytes, 4, 1).data());
+  for (auto _ : state)
+    benchmark::DoNotOptimize(io::shuffle_and_deflate({bytes.begin(), bytes.end()}, 4, 1).data());
   report(state, 1);
 }
 BENCHMARK(compressing_an_image)

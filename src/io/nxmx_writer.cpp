@@ -735,8 +735,8 @@ class NxmxWriter final : public ImageWriter {
     std::vector<std::byte> image = laid_out(pixels);
     ++added_;
     if (compression_ == NxmxCompression::deflate) {
-      deflated_ = std::async(std::launch::async, [image = std::move(image)] {
-        return shuffle_and_deflate(image, sizeof(Pixel), deflate_level);
+      deflated_ = std::async(std::launch::async, [image = std::move(image)]() mutable {
+        return shuffle_and_deflate(std::move(image), sizeof(Pixel), deflate_level);
       });
       return;
     }

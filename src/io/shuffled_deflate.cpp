@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>  // for memcpy
 #include <new>      // for std::bad_alloc
+#include <span>
 
 namespace nablabragg::io {
 
@@ -62,12 +63,12 @@ Block deflate_block(const std::vector<std::byte>& bytes, bool last, int level) {
 
 }  // namespace
 
-std::vector<std::byte> shuffle_and_deflate(std::span<const std::byte> elements, std::size_t width,
+std::vector<std::byte> shuffle_and_deflate(std::vector<std::byte> elements, std::size_t width,
                                            int level) {
-  const std::size_t count = std::max<std::size_t>(
-      1, (elements.size() + block_bytes - 1) / block_bytes);
+  const std::size_t size = elements.size();
+  const std::size_t count = std::max<std::size_t>(1, (size + block_bytes - 1) / block_bytes);
   const auto length_of = [&](std::size_t i) {
-    return std::min(elements.size() - i * block_bytes, block_bytes);
+    return std::min(size - i * block_bytes, block_bytes);
   };
   std::vector<Block> blocks(count);
   tbb::parallel_for(
@@ -81,6 +82,7 @@ std::vector<std::byte> shuffle_and_deflate(std::span<const std::byte> elements, 
         }
       },
       tbb::simple_partitioner());
+  elements = {};
 
   // RFC 1950: method and window, no dictionary, and the check of these two bytes; the checksum.
   constexpr std::byte head[] = {std::byte{0x78}, std::byte{0x01}};

@@ -9,7 +9,6 @@
 
 #include "inventory/correlation_report.hpp"
 #include "inventory/text.hpp"
-#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 
@@ -161,7 +160,7 @@ std::vector<Candidate> rank_candidates(const Inventory& inventory, const Correla
 std::string backlog_markdown(const Inventory& inventory, const std::vector<Candidate>& candidates,
                              double least_percent, const std::vector<std::string>& about) {
   std::string text = "# Loops that would be worth vectorising\n\n";
-  for (const std::string& line : about) text += "- " + io::printable(line) + "\n";
+  for (const std::string& line : about) text += "- " + ascii(line) + "\n";
   text += fmt::format(
       "\nLoops with {:g} % or more of the total that are not vectorised, by their class and by\n"
       "their instructions; a cold one here is a finding.\n\n"

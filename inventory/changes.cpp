@@ -9,7 +9,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "io/quotes.hpp"
+#include "inventory/text.hpp"
 
 namespace nablabragg::inventory {
 
@@ -102,7 +102,7 @@ void compare_classes(const Pair& pair, bool hot, Changes& changes) {
 void add_list(std::string& text, const std::string& title, const std::vector<std::string>& lines) {
   if (lines.empty()) return;
   text += fmt::format("{}: {}\n", title, lines.size());
-  for (const std::string& line : lines) text += "  " + io::printable(line) + "\n";
+  for (const std::string& line : lines) text += "  " + ascii(line) + "\n";
 }
 
 std::string in_words(const VectorisationChange& change) {

@@ -7,7 +7,6 @@
 
 #include "inventory/csv.hpp"
 #include "inventory/text.hpp"
-#include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 
@@ -36,7 +35,7 @@ void add_disagreements(std::string& text, const Inventory& inventory,
     const bool vectorised = loop.loop_class == LoopClass::vectorized;
     if (share.self < least_percent || !(vectorised ? is_scalar(share) : is_packed(share))) continue;
     const OperationMix& mix = vectorised ? share.mix_inside : share.mix;
-    lines += fmt::format("- `{}` is {}, but packed by {:.0f} %\n", io::printable(loop.id),
+    lines += fmt::format("- `{}` is {}, but packed by {:.0f} %\n", ascii(loop.id),
                          name_of(loop.loop_class), 100 * mix.packed_part());
   }
   if (!lines.empty()) text += "\n## Classes that the machine code contradicts\n\n" + lines;
@@ -80,7 +79,7 @@ VectorisedShare vectorised_share(const Inventory& inventory, const Correlation& 
 std::string correlation_markdown(const Inventory& inventory, const Correlation& correlation,
                                  double least_percent, const std::vector<std::string>& about) {
   std::string text = "# Where the time goes, by loop\n\n";
-  for (const std::string& line : about) text += "- " + io::printable(line) + "\n";
+  for (const std::string& line : about) text += "- " + ascii(line) + "\n";
   text += fmt::format("- {}\n", correlation.method);
   text += fmt::format("- Total: {:.6g} {}", correlation.total, correlation.unit);
   if (correlation.total < correlation.whole)

@@ -1,6 +1,6 @@
 #include "inventory/csv.hpp"
 
-#include "io/quotes.hpp"
+#include "inventory/text.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 
@@ -32,7 +32,7 @@ std::string csv_line(const std::vector<std::string>& fields) {
   std::string line;
   for (const std::string& field : fields) {
     if (&field != fields.data()) line += ',';
-    const std::string text = io::printable(field);
+    const std::string text = ascii(field);
     if (text.find_first_of(",\"") == std::string::npos) {
       line += text;
       continue;

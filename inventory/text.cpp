@@ -8,6 +8,13 @@
 
 namespace nablabragg::inventory {
 
+std::string ascii(std::string_view text) {
+  std::string result = io::printable(text);
+  for (char& c : result)
+    if (static_cast<unsigned char>(c) >= 0x7F) c = '?';
+  return result;
+}
+
 std::string one_line(const std::string& text, std::size_t limit) {
   std::string line;
   for (const char c : text) {
@@ -17,7 +24,7 @@ std::string one_line(const std::string& text, std::size_t limit) {
       line.push_back(' ');
   }
   if (line.ends_with(' ')) line.pop_back();
-  return io::shortened(io::printable(line), limit);
+  return io::shortened(ascii(line), limit);
 }
 
 std::string cell(const std::string& text, std::size_t limit) {

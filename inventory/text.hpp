@@ -8,8 +8,11 @@
 
 namespace nablabragg::inventory {
 
-/// Blanks and line ends become one blank, the rest is printable (io/quotes.hpp); at most `limit`
-/// bytes.
+/// Printable (io/quotes.hpp), with ? for each byte that is no ASCII, as all files of the inventory
+/// are.
+std::string ascii(std::string_view text);
+
+/// Blanks and line ends become one blank, the rest is ascii(); at most `limit` bytes.
 std::string one_line(const std::string& text, std::size_t limit = 120);
 
 /// The same for a cell of a Markdown table, which a bar would end.

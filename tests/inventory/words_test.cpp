@@ -26,7 +26,7 @@ TEST(Driver, ComesFromTheFunctionWhereTheHeaderSaysNothing) {
 
 TEST(OneLine, HasNoLineEndsNoControlCharactersAndNoMoreThanItsLimit) {
   EXPECT_EQ(one_line("for (int i = 0;\n     i < n;\t++i)"), "for (int i = 0; i < n; ++i)");
-  EXPECT_EQ(one_line("\xc3\x85 \x1b \xff"), "\xc3\x85 \\x1b \\xff");
+  EXPECT_EQ(one_line("\xc3\x85 \x1b \xff"), "?? \\x1b \\xff");
   EXPECT_EQ(one_line("abcdefghij", 8), "abcde...");
 }
 

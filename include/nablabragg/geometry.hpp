@@ -74,6 +74,7 @@ struct Geometry {
   std::vector<GeometryGroup> groups;
   std::vector<GeometryPanel> panels;
   std::optional<GeometryBeam> beam;
+  Vec3d beam_direction{0, 0, -1};    ///< of propagation in this frame, where `beam` is not stated
   std::optional<GeometryScan> scan;  ///< empty: a still, or not stated
   std::vector<GeometryCrystal> crystals;
   std::string detector_name;         ///< "EIGER2 16M"; empty: not stated

@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>  // for std::pair
@@ -85,8 +86,10 @@ struct ImageFile {
 ImageFile read_image(const std::string& path, int image = 0);
 
 /// The geometry alone: of the files that read_image() takes, of a dxtbx .expt and of a CrystFEL
-/// .geom.  `experiment` is which one of an .expt, from 0.
-Geometry read_geometry(const std::string& path, int experiment = 0);
+/// .geom.  `experiment` is which one of an .expt, from 0; `distance_mm` is that of a .geom, which
+/// may leave it to the image files.
+Geometry read_geometry(const std::string& path, int experiment = 0,
+                       std::optional<double> distance_mm = std::nullopt);
 
 /// A dxtbx experiment list of a series, in the form that dxtbx 3.11 and later ones read.
 /// `image_path` is the file with the pixels, or a template (image_####.cbf) of several; empty: no

@@ -32,6 +32,20 @@ void look_at_beam_spot(const Experiment& e, const Resolved& r, Doubts& found) {
                            " mm; beam centres (-Xbeam, -Ybeam) are in mm: are they in pixels?");
 }
 
+/// A detector that the beam runs away from records backscattered light alone.
+void look_at_side(const Resolved& r, Doubts& found) {
+  const auto is_upstream = [&](const Panel& p) {
+    const Vec3d middle = p.origin + p.fast_size / 2 * p.fast + p.slow_size / 2 * p.slow;
+    return dot(middle, r.panel.beam) < 0;
+  };
+  if (!is_upstream(r.panel)) return;
+  for (const ResolvedPanel& further : r.more_panels)
+    if (!is_upstream(further.panel)) return;
+  found.unlikely.emplace_back(
+      "the beam runs away from the detector, which stands on the source's side of the sample: its "
+      "light is scattered backwards");
+}
+
 /// The largest |q| = 1/d [1/m] at a corner of the panel.
 double largest_q(const Resolved& r) {
   const Panel& p = r.panel;
@@ -202,6 +216,7 @@ Doubts doubts_about(const Experiment& experiment, const Resolved& resolved) {
   look_at_sizes(experiment, resolved, found);
   look_at_open_ends(experiment, resolved, found);
   look_at_beam_spot(experiment, resolved, found);
+  look_at_side(resolved, found);
   look_at_scan(experiment, resolved, found);
   return found;
 }

@@ -108,6 +108,26 @@ void set_beam(const GeometryBeam& beam, Experiment& e) {
         {-10.0 * unit(beam.direction), beam.spectrum_weights.at(i), beam.spectrum_A[i]});
 }
 
+/// `given`, or the custom frame's own; where that runs along the beam, an axis that does not.
+Vec3d across(const Vec3d& beam, const std::optional<Vec3d>& given, const Vec3d& of_frame) {
+  const Vec3d axis = given.value_or(of_frame);
+  const auto is_along = [&](const Vec3d& v) { return length(cross(unit(v), unit(beam))) < 1e-6; };
+  if (!is_along(axis)) return axis;
+  return is_along({1, 0, 0}) ? Vec3d{0, 1, 0} : Vec3d{1, 0, 0};
+}
+
+/// What panels in a frame leave open of the beam and the spindle.
+void set_frame(const Geometry& geometry, Experiment& e) {
+  const model::ConventionFrame custom = model::convention_frame(Convention::custom);
+  if (!geometry.beam) {
+    e.beam.direction = geometry.beam_direction;
+    e.beam.polarization_axis = across(geometry.beam_direction, e.beam.polarization_axis,
+                                      custom.polarization_axis);
+  }
+  if (!geometry.scan)
+    e.scan.spindle_axis = across(*e.beam.direction, e.scan.spindle_axis, custom.spindle);
+}
+
 /// MOSFLM's matrix holds the reciprocal axes as columns, times the wavelength.
 Mat3d mosflm_matrix_of(const Mat3d& real_axes_A, double wavelength_A) {
   const Mat3d& r = real_axes_A;
@@ -190,6 +210,7 @@ Experiment with_geometry(const Experiment& experiment, const Geometry& geometry)
           {detector_of(geometry.panels[i], geometry), {}, mask_of(geometry.panels[i])});
   }
   if (geometry.beam) set_beam(*geometry.beam, e);
+  if (!geometry.panels.empty()) set_frame(geometry, e);
   if (geometry.scan) {
     e.scan.phi_deg = geometry.scan->start_deg;
     e.scan.oscillation_deg = {};
@@ -209,7 +230,7 @@ Experiment with_geometry(const Experiment& experiment, const Geometry& geometry)
 
 Geometry in_imgcif_frame(const Geometry& geometry) {
   Geometry g = geometry;
-  const Vec3d beam = g.beam ? unit(g.beam->direction) : Vec3d{0, 0, -1};
+  const Vec3d beam = unit(g.beam ? g.beam->direction : g.beam_direction);
   const Vec3d z = -beam;
   const auto across = [&](const Vec3d& v) { return v - dot(v, z) * z; };
   constexpr double along = 1e-6;
@@ -225,8 +246,9 @@ Geometry in_imgcif_frame(const Geometry& geometry) {
     for (Vec3d* v : {&group.origin_mm, &group.fast_axis, &group.slow_axis}) turned(*v);
   for (GeometryPanel& panel : g.panels)
     for (Vec3d* v : {&panel.origin_mm, &panel.fast_axis, &panel.slow_axis}) turned(*v);
+  g.beam_direction = {0, 0, -1};
   if (g.beam) {
-    g.beam->direction = {0, 0, -1};
+    g.beam->direction = g.beam_direction;
     turned(g.beam->polarization_normal);
   }
   if (g.scan) turned(g.scan->spindle_axis);

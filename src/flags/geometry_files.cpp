@@ -140,7 +140,7 @@ void StatedGeometry::apply_preset(Request& request) {
 
 void StatedGeometry::apply_placed(Request& request) {
   const std::string_view flag = use_->flag->spellings[0];
-  if (!placed_) placed_ = io::read_geometry(name_);
+  if (!placed_) placed_ = io::read_geometry(name_, 0, distance_mm());
   if (request.experiment.quirks.pix0_ignored)
     throw UsageError(std::string(flag) + " " + name_ +
                      " places panels as nanoBragg's detector cannot be placed; give -corrected");
@@ -153,19 +153,10 @@ void StatedGeometry::apply_placed(Request& request) {
   request.slow_axis = e.detector.slow_axis;
   request.origin_m = e.detector.origin_m;
   request.pivot_flag = Pivot::sample;
-  if (placed_->beam) {
-    request.beam = e.beam.direction;
-    request.polarization_axis = e.beam.polarization_axis;
-    request.wavelength_given = true;
-  } else {
-    // Files that leave the beam out have it along z.
-    request.beam = Vec3d{0, 0, 1};
-    request.polarization_axis = Vec3d{1, 0, 0};
-  }
-  if (placed_->scan)
-    request.spindle = e.scan.spindle_axis;
-  else
-    request.spindle = Vec3d{1, 0, 0};
+  request.beam = e.beam.direction;
+  request.polarization_axis = e.beam.polarization_axis;
+  request.spindle = e.scan.spindle_axis;
+  request.wavelength_given |= placed_->beam.has_value();
   request.geometry_origin = std::string(flag) + " " + name_ + ": " + summary_of(*placed_);
   for (const std::string& notice : placed_->notices)
     request.warnings.push_back(name_ + ": " + notice);
@@ -203,19 +194,25 @@ void StatedGeometry::refuse(const FlagUse& flag) const {
 void StatedGeometry::check(Request& request) const {
   apply_mask(request);
   if (!use_) return;
-  const bool is_preset = use_->flag->spellings[0] == "-detector" && !is_file(name_);
+  // A name and a .geom leave the distance open.
+  const bool takes_distance = use_->flag->spellings[0] == "-detector";
   for (const FlagUse& use : uses_) {
     if (use.flag->group != "Detector") continue;
     if (!placed_) {
       if (is_one_of(use, of_size)) refuse(use);
       continue;
     }
-    if (is_preset && use.flag->spellings[0] == "-distance") continue;
+    if (takes_distance && use.flag->spellings[0] == "-distance") continue;
     if (!is_one_of(use, beside_panels)) refuse(use);
   }
   if (!placed_) return;
 
   Experiment& e = request.experiment;
+  if (!e.more_panels.empty())
+    for (const char* flag : {"-roi", "-trace_pixel", "-printout_pixel"})
+      if (last_of(uses_, flag))
+        throw UsageError(std::string(flag) + " is of one panel, and " + name_ + " has " +
+                         std::to_string(1 + e.more_panels.size()));
   // Flags of the sensor are for all panels.
   if (last_of(uses_, "-sensor") || last_of(uses_, "-detector_thick"))
     for (FurtherPanel& further : e.more_panels) {

@@ -97,6 +97,7 @@ class Reader {
       throw InputError(path_, 0,
                        "describes no panel (name/corner_x = ...): not a CrystFEL geometry");
     geometry_.beam = beam();
+    geometry_.beam_direction = {0, 0, 1};
     const auto shift_x = shift("detector_shift_x"), shift_y = shift("detector_shift_y");
     for (const PanelLines& panel : panels_) add_panel(panel, shift_x, shift_y);
     if (squared_ > 0)

@@ -24,19 +24,23 @@ namespace {
 struct ReadableFormat {
   bool (*begins)(std::string_view head);
   ImageFile (*read)(const std::string& path, int image);  ///< null: it has no pixels
-  Geometry (*read_geometry)(const std::string& path, int which);
+  Geometry (*read_geometry)(const std::string& path, int which, std::optional<double> distance_mm);
 };
 
 const ReadableFormat readable[] = {
-    {is_nxmx, read_nxmx, [](const std::string& path, int) { return read_nxmx_geometry(path); }},
-    {is_cbf, read_cbf, [](const std::string& path, int) { return read_cbf_geometry(path); }},
+    {is_nxmx, read_nxmx,
+     [](const std::string& path, int, auto) { return read_nxmx_geometry(path); }},
+    {is_cbf, read_cbf, [](const std::string& path, int, auto) { return read_cbf_geometry(path); }},
     {begins_as_smv, [](const std::string& path, int) { return read_smv_image(path); },
-     [](const std::string& path, int) { return read_smv_geometry(path); }},
+     [](const std::string& path, int, auto) { return read_smv_geometry(path); }},
     {is_tiff, [](const std::string& path, int) { return read_tiff(path); },
-     [](const std::string& path, int) { return read_tiff_geometry(path); }},
-    {begins_as_expt, nullptr, read_expt_geometry},
+     [](const std::string& path, int, auto) { return read_tiff_geometry(path); }},
+    {begins_as_expt, nullptr,
+     [](const std::string& path, int which, auto) { return read_expt_geometry(path, which); }},
     {begins_as_crystfel_geometry, nullptr,
-     [](const std::string& path, int) { return read_crystfel_geometry(path); }}};
+     [](const std::string& path, int, std::optional<double> distance_mm) {
+       return read_crystfel_geometry(path, {distance_mm, {}});
+     }}};
 
 const ReadableFormat& format_of_content(const std::string& path) {
   const std::string head(Input(path).head());
@@ -92,8 +96,8 @@ ImageFile read_image(const std::string& path, int image) {
   return format.read(path, image);
 }
 
-Geometry read_geometry(const std::string& path, int experiment) {
-  return format_of_content(path).read_geometry(path, experiment);
+Geometry read_geometry(const std::string& path, int experiment, std::optional<double> distance_mm) {
+  return format_of_content(path).read_geometry(path, experiment, distance_mm);
 }
 
 bool is_smv(const std::string& path) { return begins_as_smv(Input(path).head()); }

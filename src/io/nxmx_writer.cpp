@@ -99,7 +99,7 @@ std::string why_not(const ImageSeries& series) {
               : sensor_of(panel.sensor_material).empty()
                   ? " has one of " + in_quotes(panel.sensor_material)
                   : " states no thickness") +
-             "; give it one, or write CBF or .expt";
+             "; give it one (-sensor Si 450), or write CBF or .expt";
     constexpr double dxtbx_takes = 1e-7;
     if (std::abs(dot(panel.fast_axis, panel.slow_axis)) > dxtbx_takes)
       return "readers of NXmx take no panel whose axes are not perpendicular, as those of " +

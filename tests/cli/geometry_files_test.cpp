@@ -7,8 +7,7 @@
 #include <fstream>
 
 #include "nablabragg/image_files.hpp"
-#include "support/program.hpp"
-#include "support/temp_dir.hpp"
+#include "support/program_test.hpp"
 
 namespace nablabragg {
 namespace {
@@ -24,14 +23,8 @@ const std::string crystal =
 const std::string square = "-distance 90 -pixel 0.5 -detpixels_f 60 -detpixels_s 50 ";
 const std::string tilted = square + "-detector_rotx 3 -twotheta 10 ";
 
-class GeometryFiles : public testing::Test {
+class GeometryFiles : public test::ProgramTest {
  protected:
-  Outcome run(const std::string& line) const { return test::run_program(folder.path(), line); }
-  Outcome good_run(const std::string& line) const {
-    Outcome outcome = run(line);
-    EXPECT_EQ(outcome.exit_code, 0) << line << '\n' << outcome.err;
-    return outcome;
-  }
   void expect_same_floats(const std::string& a, const std::string& b, double tolerance) const {
     const std::vector<float> x = test::read_floats(folder / a), y = test::read_floats(folder / b);
     ASSERT_EQ(x.size(), y.size());
@@ -43,8 +36,6 @@ class GeometryFiles : public testing::Test {
     EXPECT_GT(largest, 0);
     EXPECT_LE(off, tolerance * largest);
   }
-
-  test::TempDir folder;
 };
 
 // ---- Files out and in again ---------------------------------------------------------------------
@@ -127,11 +118,34 @@ TEST_F(GeometryFiles, ADetectorOfSeveralPanelsIsDrawnWithAllOfThem) {
   const Outcome outcome = good_run(crystal +
                                    "-detector MPCCD -distance 60 -pngfile x.png -floatfile a.bin");
   EXPECT_THAT(outcome.out, HasSubstr("8 panels"));
+  // Downstream of the sample
+  EXPECT_THAT(outcome.out, HasSubstr("  distance=0.06 "));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("runs away from the detector")));
   EXPECT_EQ(test::read_floats(folder / "a.bin").size(), 8U * 512 * 1024);
   EXPECT_TRUE(std::filesystem::exists(folder / "x.png"));
   const Outcome refused = run(crystal + "-detector MPCCD -distance 60 -noisefile n.img");
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("would hold one panel of 8"));
+}
+
+TEST_F(GeometryFiles, FlagsOfOnePanelAreRefusedForSeveral) {
+  for (const std::string flag : {"-roi 0 9 0 9 ", "-trace_pixel 5 5 ", "-printout_pixel 5 5 "}) {
+    const Outcome outcome = run(crystal + "-detector MPCCD -distance 60 -pngfile x.png " + flag);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("is of one panel, and MPCCD octal has 8"));
+  }
+}
+
+TEST_F(GeometryFiles, AGeomTakesTheDistanceThatItLeavesToTheImages) {
+  folder.file("x.geom",
+              "clen = /LCLS/detector/distance\nres = 10000\np0/min_fs = 0\np0/max_fs = 99\n"
+              "p0/min_ss = 0\np0/max_ss = 79\np0/corner_x = 5\np0/corner_y = -40\np0/fs = x\n"
+              "p0/ss = y\n");
+  const std::string line = crystal + "-detector x.geom -floatfile a.bin ";
+  EXPECT_THAT(run(line).err, HasSubstr("'clen' is"));
+  EXPECT_THAT(good_run(line + "-distance 120").out, HasSubstr("  distance=0.12 "));
+  // In CrystFEL's frame the beam runs along z.
+  EXPECT_THAT(good_run(line + "-distance 120").out, HasSubstr("INCIDENT_BEAM_DIRECTION= 0 0 1\n"));
 }
 
 TEST_F(GeometryFiles, ANameThatSeveralHaveIsAnsweredWithThem) {

@@ -116,6 +116,33 @@ TEST(Geometry, MaskedRectanglesComeBackFromTheirMask) {
                                 PixelRectangle{2, 4, 5, 8}, PixelRectangle{9, 10, 7, 8}));
 }
 
+TEST(Geometry, WithoutABeamHasItWhereItsFrameHasIt) {
+  const Experiment e = experiment_of(tilted);
+  for (const double along : {-1.0, 1.0}) {
+    Geometry g = in_imgcif_frame(geometry_of(e));
+    g.beam.reset();
+    g.scan.reset();
+    g.crystals.clear();
+    g.beam_direction = {0, 0, along};
+    for (GeometryPanel& panel : g.panels) panel.origin_mm.z *= -along;
+    const Resolved r = resolve(with_geometry(e, g));
+    EXPECT_GT(r.panel.distance, 0);
+    // Neither runs along the beam, as those of the custom frame would.
+    EXPECT_EQ(dot(r.panel.spindle, r.panel.beam), 0);
+    EXPECT_EQ(dot(r.panel.polarization_axis, r.panel.beam), 0);
+    EXPECT_EQ(in_imgcif_frame(g).beam_direction, (Vec3d{0, 0, -1}));
+  }
+}
+
+TEST(Geometry, OnTheSourcesSideIsSaid) {
+  Experiment e = experiment_of(tilted);
+  const auto said = [&] { return testing::PrintToString(resolve(e).warnings); };
+  EXPECT_THAT(said(), testing::Not(HasSubstr("runs away from the detector")));
+  e.beam.direction = -1.0 * resolve(e).panel.beam;
+  e.detector = with_geometry(experiment_of(tilted), geometry_of(experiment_of(tilted))).detector;
+  EXPECT_THAT(said(), HasSubstr("the beam runs away from the detector"));
+}
+
 TEST(Geometry, OfALeftHandedCrystalIsRefused) {
   const Experiment e = experiment_of(tilted);
   Geometry g = geometry_of(e);

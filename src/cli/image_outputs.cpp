@@ -30,16 +30,13 @@ bool is_description(std::string_view name) {
 }
 
 /// The image of this run, in the frame that the formats have.
-io::ImageSeries series_of(const flags::Request& request, const io::SmvProvenance& made) {
+io::ImageSeries series_of(const flags::Request& request) {
   const SettledExperiment settled(request.experiment);
   io::ImageSeries series;
   series.geometry = in_imgcif_frame(geometry_of(settled));
   const double phi = series.geometry.scan ? series.geometry.scan->start_deg : 0;
   series.images = {{phi, 0}};
   series.counts = request.noise_file.on;
-  series.provenance = {made.program, made.command_line, made.seed};
-  series.provenance.experiment = to_json(request.experiment);
-  series.provenance.date = io::date_now();
   return series;
 }
 
@@ -73,7 +70,7 @@ void write_description(const std::string& name, const flags::Request& request,
 
 void check_image_outputs(const flags::Request& request) {
   if (request.output_files.empty()) return;
-  const io::ImageSeries series = series_of(request, {});
+  const io::ImageSeries series = series_of(request);
   for (const std::string& name : request.output_files) {
     if (is_description(name)) continue;
     const io::ImageFormat& format = io::image_format_of(name);
@@ -86,7 +83,9 @@ void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Requ
                          const io::SmvProvenance& made, const Simulation& simulation,
                          Profile* profile) {
   if (request.output_files.empty()) return;
-  const io::ImageSeries series = series_of(request, made);
+  io::ImageSeries series = series_of(request);
+  series.provenance = {made.program, made.command_line, made.seed, to_json(request.experiment),
+                       io::date_now()};
   std::optional<CountedImage> counted;
   for (const std::string& name : request.output_files) {
     const Stage stage(profile, "write ", name);

@@ -58,7 +58,7 @@ py::array count_image(const py::object& experiment, const py::object& photons,
   return array_from(std::move(counted.counts), shape);
 }
 
-/// What a file's images begin at: an image each, `width` apart.
+/// Where each image of a file begins: as wide a step behind the one before as the scan has.
 std::vector<io::ImageState> states_of(const Geometry& geometry, std::int64_t images,
                                       const py::object& wavelengths) {
   std::vector<io::ImageState> states(static_cast<std::size_t>(images));
@@ -73,7 +73,7 @@ std::vector<io::ImageState> states_of(const Geometry& geometry, std::int64_t ima
   return states;
 }
 
-/// Of a file, or of a preset by its name.
+/// A file of images that Python fills.
 class Writer {
  public:
   Writer(const py::object& path, const py::object& experiment, const py::object& images,

@@ -16,8 +16,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
-#include "support/program.hpp"
-#include "support/temp_dir.hpp"
+#include "support/program_test.hpp"
 
 namespace nablabragg {
 namespace {
@@ -39,24 +38,14 @@ const std::string with_roi =
     "-cell 100 -default_F 100 -N 5 -lambda 1 -distance 100 -pixel 0.1 -detpixels 16 "
     "-roi 3 6 5 7 -seed 7 -adc 40.6 ";
 
-class Outputs : public testing::Test {
+class Outputs : public test::ProgramTest {
  protected:
-  Outcome run(const std::string& line) const { return test::run_program(folder.path(), line); }
-
-  Outcome good_run(const std::string& line) const {
-    Outcome outcome = run(line);
-    EXPECT_EQ(outcome.exit_code, 0) << line << '\n' << outcome.err;
-    return outcome;
-  }
-
   std::vector<float> floats(const std::string& name) const {
     return test::read_floats(folder / name);
   }
   std::vector<std::uint16_t> counts(const std::string& name) const {
     return test::read_smv_pixels(folder / name);
   }
-
-  test::TempDir folder;
 };
 
 /// The number that follows a text.

@@ -13,8 +13,7 @@
 
 #include "cli/profile.hpp"
 #include "flags/command_line.hpp"
-#include "support/program.hpp"
-#include "support/temp_dir.hpp"
+#include "support/program_test.hpp"
 
 namespace nablabragg {
 namespace {
@@ -33,24 +32,14 @@ flags::Request parse(const std::string& line) {
   return flags::parse_command_line(test::split_arguments(line));
 }
 
-class Running : public testing::Test {
+class Running : public test::ProgramTest {
  protected:
-  Outcome run(const std::string& line) const { return test::run_program(folder.path(), line); }
-
-  Outcome good_run(const std::string& line) const {
-    Outcome outcome = run(line);
-    EXPECT_EQ(outcome.exit_code, 0) << line << '\n' << outcome.err;
-    return outcome;
-  }
-
   void expect_usage_error(const std::string& line, const std::string& sentence) const {
     const Outcome outcome = run(small + "-floatfile f.bin " + line);
     EXPECT_EQ(outcome.exit_code, 2) << line;
     EXPECT_EQ(outcome.err, "nablabragg: error: " + sentence + '\n');
     EXPECT_THAT(folder.names(), IsEmpty());
   }
-
-  test::TempDir folder;
 };
 
 /// What stands behind "  key: " in the plan.

@@ -2,8 +2,7 @@
 // those programs:
 //   read FILE [EXPERIMENT]          the geometry as JSON
 //   rewrite FILE EXPERIMENT OUT IMAGE  the geometry of an .expt, written again
-//   refl EXPT ROWS OUT              reflections of the experiments of an .expt; ROWS: a JSON list
-//   of
+//   refl EXPT ROWS OUT              reflections of the experiments of an .expt; ROWS, in JSON:
 //                                   [h, k, l, experiment, panel, fast, slow, frame, photons,
 //                                   partiality, wavelength, phi]
 //   list FILE                       the reflections of a .refl as JSON
@@ -21,62 +20,12 @@
 #include "io/refl.hpp"
 #include "nablabragg/detector_presets.hpp"
 #include "nablabragg/error.hpp"
+#include "peers/geometry_json.hpp"
 
 using namespace nablabragg;
 using nlohmann::json;
 
 namespace {
-
-json numbers(const Vec3d& v) { return {v.x, v.y, v.z}; }
-
-json as_json(const Geometry& g) {
-  json out;
-  for (const GeometryGroup& group : g.groups)
-    out["groups"].push_back({{"name", group.name},
-                             {"parent", group.parent},
-                             {"origin", numbers(group.origin_mm)},
-                             {"fast", numbers(group.fast_axis)},
-                             {"slow", numbers(group.slow_axis)}});
-  for (const GeometryPanel& p : g.panels) {
-    json panel{{"name", p.name},
-               {"group", p.group},
-               {"size", {p.fast_pixels, p.slow_pixels}},
-               {"pixel", {p.fast_pixel_mm, p.slow_pixel_mm}},
-               {"origin", numbers(p.origin_mm)},
-               {"fast", numbers(p.fast_axis)},
-               {"slow", numbers(p.slow_axis)},
-               {"material", p.sensor_material},
-               {"thickness", p.sensor_thickness_mm},
-               {"mu", p.attenuation_per_mm},
-               {"gain", p.gain},
-               {"pedestal", p.pedestal},
-               {"underload", p.underload ? json(*p.underload) : json()},
-               {"saturation", p.saturation ? json(*p.saturation) : json()},
-               {"masked", json::array()}};
-    for (const PixelRectangle& r : p.masked)
-      panel["masked"].push_back({r.fast_begin, r.slow_begin, r.fast_end, r.slow_end});
-    out["panels"].push_back(std::move(panel));
-  }
-  if (g.beam)
-    out["beam"] = {{"wavelength", g.beam->wavelength_A},
-                   {"direction", numbers(g.beam->direction)},
-                   {"polarization", g.beam->polarization ? json(*g.beam->polarization) : json()},
-                   {"normal", numbers(g.beam->polarization_normal)}};
-  if (g.scan)
-    out["scan"] = {{"axis", numbers(g.scan->spindle_axis)},
-                   {"start", g.scan->start_deg},
-                   {"width", g.scan->width_deg},
-                   {"images", g.scan->images},
-                   {"first", g.scan->first_image},
-                   {"exposure", g.scan->exposure_s}};
-  for (const GeometryCrystal& c : g.crystals)
-    out["crystals"].push_back({{"a", numbers(c.real_axes_A.a)},
-                               {"b", numbers(c.real_axes_A.b)},
-                               {"c", numbers(c.real_axes_A.c)},
-                               {"group", c.space_group}});
-  out["notices"] = g.notices;
-  return out;
-}
 
 io::ImageSeries series_of(const Geometry& geometry) {
   io::ImageSeries series;
@@ -107,7 +56,8 @@ std::vector<PredictedSpot> spots_of(const json& rows) {
 std::string run(const std::vector<std::string>& words) {
   const std::string& command = words.at(0);
   if (command == "read")
-    return as_json(io::read_expt_geometry(words.at(1), words.size() > 2 ? std::stoi(words[2]) : 0))
+    return test::json_of(
+               io::read_expt_geometry(words.at(1), words.size() > 2 ? std::stoi(words[2]) : 0))
         .dump();
   if (command == "rewrite") {
     io::write_expt(words.at(3),
@@ -138,10 +88,11 @@ std::string run(const std::vector<std::string>& words) {
     io::CrystfelValues given;
     if (words.size() > 2) given.camera_length_mm = std::stod(words[2]);
     if (words.size() > 3) given.photon_energy_eV = std::stod(words[3]);
-    return as_json(io::read_crystfel_geometry(words.at(1), given)).dump();
+    return test::json_of(io::read_crystfel_geometry(words.at(1), given)).dump();
   }
   if (command == "preset")
-    return as_json(detector_geometry(find_detector_preset(words.at(1)), std::stod(words.at(2))))
+    return test::json_of(
+               detector_geometry(find_detector_preset(words.at(1)), std::stod(words.at(2))))
         .dump();
   throw UsageError("no such command");
 }

@@ -140,11 +140,11 @@ def test_our_reader_has_what_our_writer_was_given(name, tmp_path):
         assert ours["saturation"] == 60000 and ours["underload"] == 0
         assert (ours["material"], ours["thickness"]) == ("Si", pytest.approx(0.45, rel=1e-12))
         assert np.array_equal(data, np.where(expected < 0, np.nan, expected), equal_nan=True)
-    assert geometry["wavelength"] == pytest.approx(case["wavelength"], rel=1e-14)
-    assert geometry["direction"] == [0, 0, -1]
+    assert geometry["beam"]["wavelength"] == pytest.approx(case["wavelength"], rel=1e-14)
+    assert geometry["beam"]["direction"] == [0, 0, -1]
     # imgCIF states the number of an image, mini-CBF leaves it to the file's name.
     first = 1 if name in FLAT else SCAN["first"]
-    assert geometry["scan"] == {**SCAN, "first": first}
+    assert geometry["scan"] == {**SCAN, "first": first, "images": 1}
     assert geometry["notices"] == []
 
 
@@ -259,9 +259,9 @@ def assert_same_geometry(ours, experiment, tolerance=1e-9):
         assert np.allclose(p["slow"], theirs.get_slow_axis(), atol=tolerance)
         assert np.allclose(p["pixel"], theirs.get_pixel_size(), atol=tolerance)
         assert tuple(p["size"]) == theirs.get_image_size()
-    assert ours["wavelength"] == pytest.approx(experiment.beam.get_wavelength(), abs=tolerance)
+    assert ours["beam"]["wavelength"] == pytest.approx(experiment.beam.get_wavelength(), abs=tolerance)
     source = experiment.beam.get_sample_to_source_direction()
-    assert np.allclose(-np.array(ours["direction"]), source, atol=tolerance)
+    assert np.allclose(-np.array(ours["beam"]["direction"]), source, atol=tolerance)
     if experiment.scan is not None and experiment.scan.get_oscillation()[1] != 0:
         scan = ours["scan"]
         assert np.allclose((scan["start"], scan["width"]), experiment.scan.get_oscillation(),
@@ -285,7 +285,7 @@ def test_a_real_pilatus_on_a_two_theta_arm_has_dxtbx_geometry_and_fabio_pixels(t
     assert np.array_equal(pixels, np.where(theirs < 0, np.nan, theirs), equal_nan=True)
     (p,) = geometry["panels"]
     assert (p["material"], p["thickness"], p["saturation"]) == ("Si", pytest.approx(0.32), 1221554)
-    assert geometry["detector"] == "Pilatus300K"
+    assert geometry["detector_name"] == "Pilatus300K"
     assert geometry["scan"]["exposure"] == 1
 
 
@@ -350,7 +350,7 @@ def test_a_negative_increment_turns_the_axis_over(tmp_path):
     text = path.read_bytes().replace(b"SCAN SPINDLE 12.5 0.1 0.1", b"SCAN SPINDLE 12.5 -.1 -.1")
     path.write_bytes(text)
     geometry, _ = read(path, tmp_path)
-    assert geometry["scan"] == {**SCAN, "axis": [-1, 0, 0], "start": -12.5}
+    assert geometry["scan"] == {**SCAN, "axis": [-1, 0, 0], "start": -12.5, "images": 1}
 
 
 # ---- TIFF ----------------------------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_fabio_and_our_reader_have_the_pixels_of_an_smv(tmp_path):
     assert p["pedestal"] == 40
     for key in ("origin", "fast", "slow", "pixel"):
         assert np.allclose(p[key], case["panels"][0][key], rtol=1e-12, atol=1e-12)
-    assert geometry["scan"] == {**SCAN, "first": 1}
+    assert geometry["scan"] == {**SCAN, "first": 1, "images": 1}
 
 
 def test_what_smv_cannot_say_is_refused_with_a_format_that_can(tmp_path):

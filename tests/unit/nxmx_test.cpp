@@ -506,9 +506,10 @@ TEST(NxmxFormat, HoldsWhatItsReadersRead) {
 }
 
 TEST(NxmxFormat, RefusesASensorThatItsReadersDoNotKnow) {
-  EXPECT_EQ(refusal([](ImageSeries& s) { s.geometry.panels[0].sensor_material = "Gd2O2S"; }),
-            "readers of NXmx take no sensor but Si, CdTe or GaAs of a stated thickness, and the "
-            "panel \"main\" has one of \"Gd2O2S\"; give it one (-sensor Si 450), or write CBF or .expt");
+  EXPECT_EQ(
+      refusal([](ImageSeries& s) { s.geometry.panels[0].sensor_material = "Gd2O2S"; }),
+      "readers of NXmx take no sensor but Si, CdTe or GaAs of a stated thickness, and the "
+      "panel \"main\" has one of \"Gd2O2S\"; give it one (-sensor Si 450), or write CBF or .expt");
   EXPECT_THAT(refusal([](ImageSeries& s) { s.geometry.panels[0].sensor_material = ""; }),
               HasSubstr("states none"));
   EXPECT_THAT(refusal([](ImageSeries& s) { s.geometry.panels[0].sensor_thickness_mm = 0; }),

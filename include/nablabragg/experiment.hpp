@@ -13,6 +13,9 @@
 
 namespace nablabragg {
 
+/// The region of interest of a panel, one of several, of which no pixel is computed.
+inline constexpr RegionOfInterest no_pixels{1, 0, 1, 0};
+
 /// A panel in addition to Experiment::detector: of its own size, place, pixels and sensor.  Beam,
 /// polarization and spindle are those of the experiment, whatever the panel's convention.
 template <class Real>

@@ -42,6 +42,9 @@ from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
+no_pixels = (1, 0, 1, 0)
+"""The `roi` of a panel, one of several, of which no pixel is computed."""
+
 __all__ = [
     "Beam",
     "Cancelled",
@@ -68,6 +71,7 @@ __all__ = [
     "from_dict",
     "jacobian",
     "jvp",
+    "no_pixels",
     "parse",
     "read_image",
     "read_reflections",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __version__: str
+no_pixels: tuple[int, int, int, int]
 
 Vector = Union[Sequence[float], NDArray[Any]]
 Range = Union["SampledRange", float, tuple[float, int], Mapping[str, float], None]

@@ -63,8 +63,11 @@ std::vector<PixelIndex> some_of(const Plan& plan, const engine::Pixels& pixels) 
         some.push_back(pixels.list[(i * count / patches + k) % count]);
     return some;
   }
+  std::vector<std::size_t> computed;
+  for (std::size_t p = 0; p < plan.panels.size(); ++p)
+    if (!(plan.panels[p].roi == no_pixels)) computed.push_back(p);
   for (int i = 0; i < patches; ++i) {
-    const std::size_t which = static_cast<std::size_t>(i) % plan.panels.size();
+    const std::size_t which = computed[static_cast<std::size_t>(i) % computed.size()];
     const RegionOfInterest& roi = plan.panels[which].roi;
     // Spread over the panel: in rows along one edge, by the golden section along the other
     const double along = (i + 0.5) / patches, across = std::fmod(0.6180339887 * (i + 1), 1.0);

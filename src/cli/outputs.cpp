@@ -190,7 +190,8 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
   fmt::print(out, "max_I = {:g}  at {:g} {:g}", statistics.max, statistics.max_fast_m,
              statistics.max_slow_m);
   if (statistics.max_fast >= 0)
-    fmt::print(out, "  (pixel fast {} slow {})", statistics.max_fast, statistics.max_slow);
+    fmt::print(out, "  (pixel fast {} slow {}{})", statistics.max_fast, statistics.max_slow,
+               image.panels() > 1 ? fmt::format(" of panel {}", statistics.max_panel) : "");
   fmt::print(out, "\nmean= {:g} rms= {:g} rmsd= {:g}\n", statistics.mean, statistics.rms,
              statistics.rmsd);
 

@@ -31,10 +31,14 @@ namespace {
 
 Simulation run_engine(const flags::Request& request, const Resolved& resolved, const Plan& plan,
                       Profile* profile) {
-  ProgressBar bar(static_cast<double>(resolved.steps) * resolved.sensor.layers *
-                      (resolved.roi.fast_max - resolved.roi.fast_min + 1.0) *
-                      (resolved.roi.slow_max - resolved.roi.slow_min + 1.0),
-                  request.progress);
+  const auto samples = [](const Sensor& sensor, const RegionOfInterest& roi) {
+    return sensor.layers * (roi.fast_max - roi.fast_min + 1.0) *
+           (roi.slow_max - roi.slow_min + 1.0);
+  };
+  double all = samples(resolved.sensor, resolved.roi);
+  for (const ResolvedPanel& further : resolved.more_panels)
+    all += samples(further.sensor, further.roi);
+  ProgressBar bar(static_cast<double>(resolved.steps) * all, request.progress);
   ComputeOptions options = compute_options(request);
   options.progress = [&](double share) {
     bar.show(share);

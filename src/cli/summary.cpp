@@ -100,6 +100,14 @@ void print_panel(std::ostream& out, const Panel& p) {
       (p.beam_fast - half) * 1000, p.beam_slow * 1000, p.beam_fast * 1000, p.org_x, p.org_y);
 }
 
+void print_region(std::ostream& out, const std::string& name, const RegionOfInterest& roi) {
+  if (roi == no_pixels)
+    fmt::print(out, "  {}: none\n", name);
+  else
+    fmt::print(out, "  {}: {} < x < {} && {} < y < {}\n", name, roi.fast_min, roi.fast_max + 1,
+               roi.slow_min, roi.slow_max + 1);
+}
+
 double skipped_percent(const EngineUsed& used) {
   return used.steps > 0 ? 100 * static_cast<double>(used.skipped) / static_cast<double>(used.steps)
                         : 0;
@@ -152,8 +160,10 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   print_panel(out, p);
   fmt::print(out, "  sensor is {:g} m thick in {} layers with mu= {:g}\n", r.sensor.thickness,
              r.sensor.layers, r.sensor.absorption_per_m);
-  fmt::print(out, "  roi: {} < x < {} && {} < y < {}\n", r.roi.fast_min, r.roi.fast_max + 1,
-             r.roi.slow_min, r.roi.slow_max + 1);
+  print_region(out, "roi", r.roi);
+  for (std::size_t i = 0; i < r.more_panels.size(); ++i)
+    if (e.more_panels[i].roi && !(r.more_panels[i].roi == no_pixels))
+      print_region(out, fmt::format("roi of panel {}", i + 1), r.more_panels[i].roi);
   fmt::print(out, "  hdivrange={:g} hdivstep={:g}  radians\n", r.horizontal.range,
              r.horizontal.step);
   fmt::print(out, "  vdivrange={:g} vdivstep={:g}  radians\n", r.vertical.range, r.vertical.step);

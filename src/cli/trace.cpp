@@ -31,12 +31,32 @@ struct Recorder {
   }
 };
 
-void check_pixel(const Plan& plan, const char* flag, int fast, int slow) {
-  const PlanFrame& frame = plan.panels.front().frame;
+const PlanPanel& panel_of(const Plan& plan, const PixelIndex& pixel) {
+  return plan.panels[static_cast<std::size_t>(pixel.panel)];
+}
+
+/// " of panel 3", where there are several.
+std::string of_panel(const Plan& plan, int panel) {
+  return plan.panels.size() > 1 ? fmt::format(" of panel {}", panel) : std::string();
+}
+
+void check_pixel(const Plan& plan, const char* flag, const PixelIndex& pixel) {
+  const PlanFrame& frame = panel_of(plan, pixel).frame;
+  const auto& [fast, slow, panel] = pixel;
   if (fast < 0 || fast >= frame.fast_pixels || slow < 0 || slow >= frame.slow_pixels)
     throw UsageError(
-        fmt::format("{}: pixel slow {} fast {} is not on the {} x {} (fast x slow) detector", flag,
-                    slow, fast, frame.fast_pixels, frame.slow_pixels));
+        fmt::format("{}: pixel slow {} fast {} is not on the {} x {} (fast x slow) {}", flag, slow,
+                    fast, frame.fast_pixels, frame.slow_pixels,
+                    plan.panels.size() > 1 ? fmt::format("panel {}", panel) : "detector"));
+}
+
+/// Of one pixel, with what it sees of the interpolation cutoff, which each panel has for itself.
+engine::PixelSum traced(const Plan& plan, const engine::GridView& grid, const PixelIndex& pixel,
+                        const std::optional<TableMiss>& miss, Recorder& trace) {
+  const bool own = miss && miss->panel == pixel.panel;
+  return engine::sum_pixel(plan, panel_of(plan, pixel), grid, pixel.fast, pixel.slow,
+                           engine::interpolating_lookups(plan, own ? miss : std::nullopt, pixel),
+                           trace);
 }
 
 nlohmann::ordered_json vector(const Vec3d& v) { return {v.x, v.y, v.z}; }
@@ -86,22 +106,17 @@ void print_table(std::ostream& out, const Recorder& trace) {
 }  // namespace
 
 void check_pixels(const flags::Request& request, const Plan& plan) {
-  if (request.trace_pixel)
-    check_pixel(plan, "-trace_pixel", (*request.trace_pixel)[1], (*request.trace_pixel)[0]);
-  if (request.printout_pixel)
-    check_pixel(plan, "-printout_pixel", (*request.printout_pixel)[0],
-                (*request.printout_pixel)[1]);
+  if (request.trace_pixel) check_pixel(plan, "-trace_pixel", *request.trace_pixel);
+  if (request.printout_pixel) check_pixel(plan, "-printout_pixel", *request.printout_pixel);
 }
 
 void print_trace(std::ostream& out, const flags::Request& request, const Plan& plan,
                  const std::optional<TableMiss>& miss) {
-  const auto [slow, fast] = *request.trace_pixel;
+  const auto [fast, slow, panel] = *request.trace_pixel;
   Recorder trace;
   trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
   const engine::GridView grid(plan.lattice.grid.get());
-  const engine::PixelSum pixel = engine::sum_pixel(
-      plan, plan.panels.front(), grid, fast, slow,
-      engine::interpolating_lookups(plan, miss, {fast, slow}), trace);
+  const engine::PixelSum pixel = traced(plan, grid, *request.trace_pixel, miss, trace);
   const auto value = static_cast<float>(pixel.photons);
 
   if (request.trace_format == flags::TraceFormat::json) {
@@ -114,13 +129,14 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
                                        {"capture", pixel.capture},
                                        {"steps_traced", trace.records.size()},
                                        {"steps", trace.steps}};
+    if (plan.panels.size() > 1) document["pixel"]["panel"] = panel;
     auto& steps = document["trace"] = nlohmann::ordered_json::array();
     for (const StepRecord& record : trace.records) steps.push_back(as_json(record));
     out << document.dump(2) << '\n';
     return;
   }
-  fmt::print(out, "\ntrace of pixel slow {} fast {}: {} steps that scatter\n", slow, fast,
-             trace.steps);
+  fmt::print(out, "\ntrace of pixel slow {} fast {}{}: {} steps that scatter\n", slow, fast,
+             of_panel(plan, panel), trace.steps);
   print_table(out, trace);
   fmt::print(out,
              "sum {:.12g} x scale {:.12g}, last omega {:.12g} sr, polarization {:.12g}, capture "
@@ -130,31 +146,32 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
 
 void print_pixels(std::ostream& out, const flags::Request& request, const Plan& plan,
                   const std::optional<TableMiss>& miss) {
-  const PlanPanel& panel = plan.panels.front();
-  RegionOfInterest region = panel.roi;
-  if (request.printout_pixel) {
-    const auto [fast, slow] = *request.printout_pixel;
-    region = {fast, fast, slow, slow};
-  }
   const engine::GridView grid(plan.lattice.grid.get());
-  for (int slow = region.slow_min; slow <= region.slow_max; ++slow)
-    for (int fast = region.fast_min; fast <= region.fast_max; ++fast) {
-      if (!panel.visits(fast, slow)) continue;
-      Recorder trace;
-      const engine::PixelSum pixel = engine::sum_pixel(
-          plan, panel, grid, fast, slow, engine::interpolating_lookups(plan, miss, {fast, slow}),
-          trace);
-      const StepRecord& r = trace.last;
-      fmt::print(out, "{:4} {:4} : stol = {:g} /m\n", fast, slow, length(r.q) / 2);
-      fmt::print(out, "at {:g} {:g} {:g}\n", r.at.position.x, r.at.position.y, r.at.position.z);
-      fmt::print(out, "hkl= {:f} {:f} {:f}  hkl0= {:.0f} {:.0f} {:.0f}\n", r.hkl.x, r.hkl.y,
-                 r.hkl.z, r.nearest.x, r.nearest.y, r.nearest.z);
-      fmt::print(out, " F_cell={:g}  F_latt={:g}   I = {:g}\n", r.structure_factor,
-                 r.lattice_factor, pixel.sum);
-      fmt::print(
-          out, "polar   {:15.10g}\nomega   {:15.10g}\ncapfrac {:15.10g}\npixel   {:15.10g}\n",
-          pixel.polarization, pixel.solid_angle, pixel.capture, static_cast<float>(pixel.photons));
-    }
+  const auto print = [&](const PixelIndex& at) {
+    Recorder trace;
+    const engine::PixelSum pixel = traced(plan, grid, at, miss, trace);
+    const StepRecord& r = trace.last;
+    fmt::print(out, "{:4} {:4}{} : stol = {:g} /m\n", at.fast, at.slow, of_panel(plan, at.panel),
+               length(r.q) / 2);
+    fmt::print(out, "at {:g} {:g} {:g}\n", r.at.position.x, r.at.position.y, r.at.position.z);
+    fmt::print(out, "hkl= {:f} {:f} {:f}  hkl0= {:.0f} {:.0f} {:.0f}\n", r.hkl.x, r.hkl.y, r.hkl.z,
+               r.nearest.x, r.nearest.y, r.nearest.z);
+    fmt::print(out, " F_cell={:g}  F_latt={:g}   I = {:g}\n", r.structure_factor, r.lattice_factor,
+               pixel.sum);
+    fmt::print(out, "polar   {:15.10g}\nomega   {:15.10g}\ncapfrac {:15.10g}\npixel   {:15.10g}\n",
+               pixel.polarization, pixel.solid_angle, pixel.capture,
+               static_cast<float>(pixel.photons));
+  };
+  const auto print_visited = [&](const PixelIndex& at) {
+    if (panel_of(plan, at).visits(at.fast, at.slow)) print(at);
+  };
+  if (request.printout_pixel) return print_visited(*request.printout_pixel);
+  for (int number = 0; number < static_cast<int>(plan.panels.size()); ++number) {
+    const RegionOfInterest& region = plan.panels[static_cast<std::size_t>(number)].roi;
+    for (int slow = region.slow_min; slow <= region.slow_max; ++slow)
+      for (int fast = region.fast_min; fast <= region.fast_max; ++fast)
+        print_visited({fast, slow, number});
+  }
 }
 
 }  // namespace nablabragg::cli

@@ -475,7 +475,8 @@ struct Fields<BasicFurtherPanel<Real>> {
   using P = BasicFurtherPanel<Real>;
   static constexpr std::tuple rows{
       field("detector", &P::detector, "", "the panel and where it is"),
-      field("roi", &P::roi, "", "pixels to compute, both ends included"),
+      field("roi", &P::roi, "",
+            "pixels to compute, both ends included; no_pixels, (1, 0, 1, 0): none"),
       field("mask", &P::mask, "", "True: compute this pixel")};
 };
 

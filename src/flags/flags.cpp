@@ -39,6 +39,12 @@ std::size_t typeset_dash(std::string_view text) {
   return dash ? 3 : 0;
 }
 
+/// Of a panel in the numbering of PixelIndex.
+const std::string& panel_name(const Experiment& e, int number) {
+  return number == 0 ? e.detector.name
+                     : e.more_panels[static_cast<std::size_t>(number - 1)].detector.name;
+}
+
 std::string_view without_blanks(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
   return first == std::string_view::npos
@@ -141,7 +147,58 @@ void set_printout(Request& r, const Values& v) {
   (v.count() > 0 ? r.print_plan : r.printout) = true;
 }
 
-void set_trace_pixel(Request& r, const Values& v) { r.trace_pixel = {v.whole(0), v.whole(1)}; }
+/// Of -panel: its number or its name.
+void set_panel(Request& r, const Values& v) {
+  const Experiment& e = r.experiment;
+  const int panels = 1 + static_cast<int>(e.more_panels.size());
+  std::vector<int> found;
+  for (int i = 0; i < panels; ++i)
+    if (panel_name(e, i) == v.text(0)) found.push_back(i);
+  if (found.size() > 1)
+    v.fail("needs a number, since " + std::to_string(found.size()) + " panels have that name");
+  if (found.empty() && is_number(v.text(0)) && v.whole(0) >= 0 && v.whole(0) < panels)
+    found.push_back(v.whole(0));
+  if (found.empty()) {
+    const std::string first = panel_name(e, 0), last = panel_name(e, panels - 1);
+    v.fail("needs a panel's number, 0" +
+           (panels > 1 ? " to " + std::to_string(panels - 1) : std::string()) +
+           (first.empty() || last.empty() ? "" : ", or its name, " + first) +
+           (first.empty() || last.empty() || panels == 1 ? "" : " to " + last));
+  }
+  r.panel = found[0];
+}
+
+/// The panel that a flag of one panel is of.
+int panel_of(const Request& r, const Values& v) {
+  const std::size_t panels = 1 + r.experiment.more_panels.size();
+  if (panels > 1 && !r.panel)
+    throw UsageError(std::string(v.flag()) + " is of one panel, and the detector has " +
+                     std::to_string(panels) + "; give -panel and its number, 0 to " +
+                     std::to_string(panels - 1) + ", or its name before it");
+  return r.panel.value_or(0);
+}
+
+/// Of the panels that no -roi is of, nothing is computed.
+void set_roi(Request& r, const Values& v) {
+  const auto number = static_cast<std::size_t>(panel_of(r, v));
+  auto& panels = r.experiment.more_panels;
+  auto& first = r.experiment.sampling.roi;
+  if (!panels.empty() && !first) {
+    first = no_pixels;
+    for (FurtherPanel& further : panels) further.roi = no_pixels;
+  }
+  (number == 0 ? first : panels[number - 1].roi) = RegionOfInterest{v.whole(0), v.whole(1),
+                                                                    v.whole(2), v.whole(3)};
+}
+
+void set_printout_pixel(Request& r, const Values& v) {
+  r.printout = true;
+  r.printout_pixel = {v.whole(0), v.whole(1), panel_of(r, v)};
+}
+
+void set_trace_pixel(Request& r, const Values& v) {
+  r.trace_pixel = {v.whole(1), v.whole(0), panel_of(r, v)};
+}
 
 template <class Choice>
 Choice choose(const Values& v, std::initializer_list<std::pair<std::string_view, Choice>> choices) {
@@ -335,8 +392,10 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.detector.sensor_thickness_um = v.real(0))},
       {"Detector", {"-detector_thicksteps", "-thicksteps"}, prefix, "n", 1, 1, "2 with a thickness, of a material one each 50 um", "layers of the sensor",
        NABLA_SET(e.detector.sensor_layers = v.whole(0))},
-      {"Detector", {"-roi"}, prefix, "xmin xmax ymin ymax", 4, 4, "all", "pixels to compute, both ends included; negative: to the edge",
-       NABLA_SET(e.sampling.roi = RegionOfInterest{v.whole(0), v.whole(1), v.whole(2), v.whole(3)})},
+      {"Detector", {"-panel"}, own, "N | NAME", 1, 1, "", "of several panels the one, counted from 0, that -roi, -trace_pixel and -printout_pixel behind it are of",
+       set_panel},
+      {"Detector", {"-roi"}, prefix, "xmin xmax ymin ymax", 4, 4, "all", "pixels to compute, both ends included; negative: to the edge; of several panels those that have one",
+       set_roi},
       {"Detector", {"-sensor"}, own, "MATERIAL um", 2, 2, "", "material (Si, CdTe, GaAs, Ge...) and thickness of the sensor; gives its attenuation at the wavelength",
        NABLA_SET(e.detector.sensor_material = v.text(0); e.detector.sensor_thickness_um = v.real(1); e.detector.attenuation_depth_um.reset())},
       {"Detector", {"-detector"}, own, "NAME | FILE.geom", 1, 1, "", "a detector by its name (nablabragg detectors lists them), or the geometry of a CrystFEL file",
@@ -496,7 +555,7 @@ std::vector<Flag> make_table() {
       {"Running", {"-printout"}, prefix, "[plan]", 0, 1, "", "print what made every pixel (its last step); with the word plan: which code computed the image, why, and how fast",
        set_printout, "plan"},
       {"Running", {"-printout_pixel"}, prefix, "fast slow", 2, 2, "", "the same for one pixel",
-       NABLA_SET(r.printout = true; r.printout_pixel = {v.whole(0), v.whole(1)})},
+       set_printout_pixel},
       {"Running", {"-trace_pixel", "-dump_pixel"}, own, "slow fast", 2, 2, "", "print every factor of this pixel, step by step",
        set_trace_pixel},
       {"Running", {"-trace_format"}, own, "table|json", 1, 1, "table", "how -trace_pixel prints",

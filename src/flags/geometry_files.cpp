@@ -22,17 +22,10 @@ namespace {
 using Names = std::span<const std::string_view>;
 
 /// What a panel in its place leaves open.
-constexpr std::array<std::string_view, 11> beside_panels{"-expt",
-                                                         "-detector",
-                                                         "-img",
-                                                         "-mask",
-                                                         "-roi",
-                                                         "-sensor",
-                                                         "-detector_abs",
-                                                         "-detector_thick",
-                                                         "-detector_thicksteps",
-                                                         "-point_pixel",
-                                                         "-o"};
+constexpr std::array<std::string_view, 12> beside_panels{
+    "-expt",        "-detector", "-img",          "-mask",           "-panel",
+    "-roi",         "-sensor",   "-detector_abs", "-detector_thick", "-detector_thicksteps",
+    "-point_pixel", "-o"};
 /// What the name of a detector says.
 constexpr std::array<std::string_view, 7> of_size{
     "-pixel", "-detpixels", "-detpixels_f", "-detpixels_s", "-detsize", "-detsize_f", "-detsize_s"};
@@ -165,8 +158,15 @@ void StatedGeometry::apply_placed(Request& request) {
 /// A mask that is no SMV image, panel by panel: zeros and what holds no count are skipped.
 void StatedGeometry::apply_mask(Request& request) const {
   const FlagUse* const use = last_of(uses_, "-mask");
-  if (!use || is_smv_image(*use)) return;
+  if (!use) return;
   const std::string& path = use->values[0];
+  if (is_smv_image(*use)) {
+    if (!request.experiment.more_panels.empty())
+      throw UsageError("-mask " + path + " is of one panel, and the detector has " +
+                       std::to_string(1 + request.experiment.more_panels.size()) +
+                       "; a CBF or NXmx file masks all of them");
+    return;
+  }
   const io::ImageFile file = io::read_image(path);
   Experiment& e = request.experiment;
   const auto& panels = file.geometry.panels;
@@ -208,11 +208,6 @@ void StatedGeometry::check(Request& request) const {
   if (!placed_) return;
 
   Experiment& e = request.experiment;
-  if (!e.more_panels.empty())
-    for (const char* flag : {"-roi", "-trace_pixel", "-printout_pixel"})
-      if (last_of(uses_, flag))
-        throw UsageError(std::string(flag) + " is of one panel, and " + name_ + " has " +
-                         std::to_string(1 + e.more_panels.size()));
   // Flags of the sensor are for all panels.
   if (last_of(uses_, "-sensor") || last_of(uses_, "-detector_thick"))
     for (FurtherPanel& further : e.more_panels) {

@@ -1,6 +1,5 @@
 // What a command line asks for: an experiment, the files it still needs, and what to write.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -41,6 +40,7 @@ struct Request {
   bool source_wavelength_from_cli = false;
   bool wavelength_given = false;  ///< by -lambda, -energy or a header
   bool cell_follows_hkl = false;  ///< the last -cell stands behind the last -hkl
+  std::optional<int> panel;       ///< of the flags of one panel that follow
 
   // Files to read
   std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file, geometry_file;
@@ -71,8 +71,7 @@ struct Request {
   std::string profile_file;
   bool progress = true, quiet = false;
   bool printout = false, print_plan = false;
-  std::optional<std::array<int, 2>> printout_pixel;  ///< fast, slow
-  std::optional<std::array<int, 2>> trace_pixel;     ///< slow, fast
+  std::optional<PixelIndex> printout_pixel, trace_pixel;
   TraceFormat trace_format = TraceFormat::table;
   std::int64_t trace_steps = 100;
   bool help = false, version = false;

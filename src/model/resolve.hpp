@@ -257,8 +257,10 @@ int recommended_oversample(const Vec3<Real>& cells, const Mat3<Real>& axes_m,
   return n > 1 ? static_cast<int>(std::min(n, 1e9)) : 1;  // NaN is 1, too
 }
 
+/// `where` names the panel in sentences.
 inline RegionOfInterest resolved_roi(const std::optional<RegionOfInterest>& asked, int fast_pixels,
-                                     int slow_pixels, std::vector<std::string>& warnings) {
+                                     int slow_pixels, const std::string& where,
+                                     std::vector<std::string>& warnings) {
   const RegionOfInterest full{0, fast_pixels - 1, 0, slow_pixels - 1};
   if (!asked) return full;
   RegionOfInterest roi = *asked;
@@ -270,12 +272,12 @@ inline RegionOfInterest resolved_roi(const std::optional<RegionOfInterest>& aske
     throw UsageError("the region of interest (-roi " + std::to_string(asked->fast_min) + ' ' +
                      std::to_string(asked->fast_max) + ' ' + std::to_string(asked->slow_min) + ' ' +
                      std::to_string(asked->slow_max) + ") holds no pixel of the " +
-                     std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
-                     " detector");
+                     std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) + ' ' +
+                     where);
   if (asked->fast_max > full.fast_max || asked->slow_max > full.slow_max)
     warnings.push_back("the region of interest (-roi) goes beyond the " +
                        std::to_string(fast_pixels) + " x " + std::to_string(slow_pixels) +
-                       " pixels of the detector: " + std::to_string(roi.fast_min) + ' ' +
+                       " pixels of the " + where + ": " + std::to_string(roi.fast_min) + ' ' +
                        std::to_string(roi.fast_max) + ' ' + std::to_string(roi.slow_min) + ' ' +
                        std::to_string(roi.slow_max) + " is taken");
   return roi;
@@ -306,21 +308,26 @@ template <class Real>
 BasicResolvedPanel<Real> resolved_panel(const BasicExperiment<Real>& e,
                                         const BasicDetector<Real>& d,
                                         const std::optional<RegionOfInterest>& roi,
-                                        const std::shared_ptr<const Mask>& mask,
+                                        const std::shared_ptr<const Mask>& mask, std::size_t number,
                                         std::vector<std::string>& warnings) {
+  const bool several = !e.more_panels.empty();
+  const std::string where = several ? "panel " + std::to_string(number) : "detector";
   BasicResolvedPanel<Real> r;
   r.panel = place_panel(e, d);
   if (r.panel.normal_generated && d.normal)
     warnings.emplace_back(
         "the detector normal that was given is replaced by the cross product of its axes");
   r.sensor = resolved_sensor(d, e.quirks, warnings);
-  r.roi = resolved_roi(roi, r.panel.fast_pixels, r.panel.slow_pixels, warnings);
+  r.roi = several && roi == no_pixels
+              ? no_pixels
+              : resolved_roi(roi, r.panel.fast_pixels, r.panel.slow_pixels, where, warnings);
   if (mask &&
       (mask->fast_pixels != r.panel.fast_pixels || mask->slow_pixels != r.panel.slow_pixels))
     throw UsageError("the mask is " + std::to_string(mask->fast_pixels) + " x " +
-                     std::to_string(mask->slow_pixels) + " pixels and the detector " +
+                     std::to_string(mask->slow_pixels) + " pixels and the " + where + ' ' +
                      std::to_string(r.panel.fast_pixels) + " x " +
-                     std::to_string(r.panel.slow_pixels) + "; give a mask of the detector's size");
+                     std::to_string(r.panel.slow_pixels) + "; give a mask of " +
+                     (several ? "that size" : "the detector's size"));
   return r;
 }
 
@@ -331,14 +338,18 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   const Quirks& quirks = e.quirks;
   BasicResolved<Real> r;
   {
-    const auto first = resolved_panel(e, e.detector, e.sampling.roi, e.sampling.mask, r.warnings);
+    const auto first = resolved_panel(e, e.detector, e.sampling.roi, e.sampling.mask, 0,
+                                      r.warnings);
     r.panel = first.panel;
     r.sensor = first.sensor;
     r.roi = first.roi;
   }
   for (const auto& further : e.more_panels)
-    r.more_panels.push_back(
-        resolved_panel(e, further.detector, further.roi, further.mask, r.warnings));
+    r.more_panels.push_back(resolved_panel(e, further.detector, further.roi, further.mask,
+                                           r.more_panels.size() + 1, r.warnings));
+  if (r.roi == no_pixels && std::all_of(r.more_panels.begin(), r.more_panels.end(),
+                                        [](const auto& p) { return p.roi == no_pixels; }))
+    throw UsageError("the regions of interest (-roi) hold no pixel of any panel");
   r.wavelength = units::metres_from_angstrom(e.beam.wavelength_A);
   r.fluence = resolved_fluence(e.beam);
   const Real beam_size = units::metres_from_mm(e.beam.size_mm.value_or(Real(0.1)));

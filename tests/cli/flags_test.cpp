@@ -46,7 +46,9 @@ nlohmann::json text_of(int value) { return value; }
 nlohmann::json text_of(std::int64_t value) { return value; }
 nlohmann::json text_of(Pivot pivot) { return pivot == Pivot::beam ? "beam" : "sample"; }
 nlohmann::json text_of(const Vec3d& v) { return {v.x, v.y, v.z}; }
-nlohmann::json text_of(const std::array<int, 2>& pixel) { return {pixel[0], pixel[1]}; }
+nlohmann::json text_of(const PixelIndex& pixel) {
+  return {{"slow", pixel.slow}, {"fast", pixel.fast}, {"panel", pixel.panel}};
+}
 nlohmann::json text_of(const UnitCell& c) {
   return {c.a_A, c.b_A, c.c_A, c.alpha_deg, c.beta_deg, c.gamma_deg};
 }
@@ -469,11 +471,11 @@ TEST(FlagsOfBothNanoBraggVersions, AreAccepted) {
   EXPECT_EQ(parse("-dump my.bin").cache_file, "my.bin");
   EXPECT_TRUE(parse("-dump my.bin").cache_named);
   // Slow comes first in both
-  EXPECT_EQ(parse("-dump_pixel 3 4").trace_pixel, (std::array<int, 2>{3, 4}));
-  EXPECT_EQ(parse("-trace_pixel 3 4").trace_pixel, (std::array<int, 2>{3, 4}));
+  EXPECT_EQ(text_of(parse("-dump_pixel 3 4").trace_pixel), text_of(PixelIndex{4, 3, 0}));
+  EXPECT_EQ(text_of(parse("-trace_pixel 3 4").trace_pixel), text_of(PixelIndex{4, 3, 0}));
   EXPECT_EQ(parse("-dump_pixel 3 4").cache_file, "Fdump.bin");
   // Fast comes first
-  EXPECT_EQ(parse("-printout_pixel 3 4").printout_pixel, (std::array<int, 2>{3, 4}));
+  EXPECT_EQ(text_of(parse("-printout_pixel 3 4").printout_pixel), text_of(PixelIndex{3, 4, 0}));
   EXPECT_TRUE(parse("-printout_pixel 3 4").printout);
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "nablabragg/image_files.hpp"
 #include "support/program_test.hpp"
@@ -128,12 +129,118 @@ TEST_F(GeometryFiles, ADetectorOfSeveralPanelsIsDrawnWithAllOfThem) {
   EXPECT_THAT(refused.err, HasSubstr("would hold one panel of 8"));
 }
 
-TEST_F(GeometryFiles, FlagsOfOnePanelAreRefusedForSeveral) {
-  for (const std::string flag : {"-roi 0 9 0 9 ", "-trace_pixel 5 5 ", "-printout_pixel 5 5 "}) {
-    const Outcome outcome = run(crystal + "-detector MPCCD -distance 60 -pngfile x.png " + flag);
-    EXPECT_EQ(outcome.exit_code, 2);
-    EXPECT_THAT(outcome.err, HasSubstr("is of one panel, and MPCCD octal has 8"));
+// ---- One panel of several -----------------------------------------------------------------------
+
+/// Three panels of 30 x 20 pixels, and lines that compute them.
+class PanelsOfAFile : public GeometryFiles {
+ protected:
+  static constexpr int width = 30, height = 20, area = width * height;
+
+  PanelsOfAFile() {
+    folder.file(
+        "x.geom",
+        "clen = 0.09\nres = 2000\nadu_per_photon = 1\nmin_fs = 0\nmax_fs = 29\n"
+        "fs = x\nss = y\n"
+        "left/min_ss = 0\nleft/max_ss = 19\nleft/corner_x = -40\nleft/corner_y = -10\n"
+        "middle/min_ss = 20\nmiddle/max_ss = 39\nmiddle/corner_x = 5\nmiddle/corner_y = -10\n"
+        "right/min_ss = 40\nright/max_ss = 59\nright/corner_x = 40\nright/corner_y = -10\n");
+    good_run(line + "-floatfile all.bin");
+    all = test::read_floats(folder / "all.bin");
   }
+
+  /// What all.bin holds within a region of a panel, added to what `image` holds.
+  void add(int panel, const RegionOfInterest& roi, std::vector<float>& image) const {
+    for (int slow = roi.slow_min; slow <= roi.slow_max; ++slow)
+      for (int fast = roi.fast_min; fast <= roi.fast_max; ++fast) {
+        const auto i = static_cast<std::size_t>(panel * area + slow * width + fast);
+        image[i] = all[i];
+      }
+  }
+
+  const std::string line = crystal + "-detector x.geom -sensor Si 320 ";
+  std::vector<float> all;
+};
+
+TEST_F(PanelsOfAFile, AreComputedWhereTheyHaveARegionOfInterest) {
+  std::vector<float> expected(3 * area);
+  add(2, {4, 22, 3, 15}, expected);
+  good_run(line + "-panel right -roi 4 22 3 15 -floatfile a.bin -o x.nxs");
+  EXPECT_EQ(test::read_floats(folder / "a.bin"), expected);
+  const io::ImageFile counts = io::read_image(folder / "x.nxs");
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const int fast = static_cast<int>(i) % width, slow = static_cast<int>(i) / width;
+    const bool within = fast >= 4 && fast <= 22 && slow >= 43 && slow <= 55;
+    EXPECT_EQ(std::isnan(counts.pixels[i]), !within) << i;
+  }
+
+  add(0, {0, 9, 0, 19}, expected);
+  const Outcome two = good_run(line +
+                               "-panel 2 -roi 4 22 3 15 -panel 0 -roi 0 9 -1 -1 -floatfile b.bin");
+  EXPECT_EQ(test::read_floats(folder / "b.bin"), expected);
+  EXPECT_THAT(two.out, HasSubstr("roi of panel 2: 4 < x < 23 && 3 < y < 16\n"));
+  const auto brightest = std::ranges::max_element(expected) - expected.begin();
+  EXPECT_THAT(two.out, HasSubstr("(pixel fast " + std::to_string(brightest % width) + " slow " +
+                                 std::to_string(brightest / width % height) + " of panel " +
+                                 std::to_string(brightest / area) + ")"));
+}
+
+TEST_F(PanelsOfAFile, NeedTheirNumberOrNameBesideAFlagOfOne) {
+  for (const std::string flag : {"-roi 0 9 0 9 ", "-trace_pixel 5 5 ", "-printout_pixel 5 5 "})
+    for (const std::string order : {flag, flag + "-panel 1 "}) {
+      const Outcome outcome = run(line + "-floatfile a.bin " + order);
+      EXPECT_EQ(outcome.exit_code, 2);
+      EXPECT_THAT(
+          outcome.err,
+          HasSubstr("is of one panel, and the detector has 3; give -panel and its number, 0 "
+                    "to 2, or its name before it"));
+    }
+  for (const std::string name : {"3", "-1", "1.5", "centre"}) {
+    const Outcome outcome = run(line + "-roi 0 9 0 9 -floatfile a.bin -panel " + name);
+    EXPECT_EQ(outcome.exit_code, 2) << name;
+  }
+  EXPECT_THAT(run(line + "-floatfile a.bin -panel centre").err,
+              HasSubstr("-panel needs a panel's number, 0 to 2, or its name, left to right, not "
+                        "'centre'"));
+  EXPECT_THAT(run(line + "-floatfile a.bin -panel 1 -trace_pixel 20 0").err,
+              HasSubstr("-trace_pixel: pixel slow 20 fast 0 is not on the 30 x 20 (fast x slow) "
+                        "panel 1"));
+  EXPECT_THAT(run(line + "-floatfile a.bin -panel 1 -roi 40 50 0 0").err,
+              HasSubstr("(-roi 40 50 0 0) holds no pixel of the 30 x 20 panel 1"));
+}
+
+TEST_F(PanelsOfAFile, AreTracedAndPrintedPixelByPixel) {
+  const float expected = all[static_cast<std::size_t>(area + 7 * width + 11)];
+  ASSERT_GT(expected, 0);
+  for (const std::string panel : {"1", "middle"}) {
+    const Outcome json = good_run(line + "-engine reference -quiet -trace_format json -panel " +
+                                  panel + " -trace_pixel 7 11");
+    const auto document = nlohmann::json::parse(json.out);
+    EXPECT_EQ(document["pixel"]["panel"], 1);
+    EXPECT_NEAR(document["photons"].get<double>(), expected, 1e-4 * expected);
+  }
+  EXPECT_THAT(good_run(line + "-quiet -panel 1 -trace_pixel 7 11").out,
+              HasSubstr("trace of pixel slow 7 fast 11 of panel 1: "));
+  const Outcome printed = good_run(line + "-quiet -panel 1 -printout_pixel 11 7");
+  EXPECT_THAT(printed.out, HasSubstr("  11    7 of panel 1 : stol = "));
+  EXPECT_THAT(good_run(line + "-quiet -panel 2 -roi 3 4 5 5 -printout").out,
+              testing::AllOf(HasSubstr("   3    5 of panel 2 : "),
+                             HasSubstr("   4    5 of panel 2 : "), Not(HasSubstr("of panel 0"))));
+}
+
+TEST_F(PanelsOfAFile, AreNotMaskedByAnImageOfOnePanel) {
+  good_run(
+      "-corrected -cell 50 -default_F 1 -N 1 -lambda 1.1 -detpixels_f 30 -detpixels_s 20 "
+      "-oversample 1 "
+      "-intfile m.img");
+  const Outcome outcome = run(line + "-floatfile a.bin -mask m.img");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("-mask m.img is of one panel, and the detector has 3"));
+}
+
+TEST_F(GeometryFiles, APanelIsNamedWhereThereIsOneOnly) {
+  good_run(crystal + square + "-panel 0 -roi 3 9 4 8 -floatfile a.bin");
+  good_run(crystal + square + "-roi 3 9 4 8 -floatfile b.bin");
+  expect_same_floats("a.bin", "b.bin", 0);
 }
 
 TEST_F(GeometryFiles, AGeomTakesTheDistanceThatItLeavesToTheImages) {

@@ -63,6 +63,22 @@ def test_pixels_of_panels_are_listed_with_their_panel(two, alike):
         nb.simulate(two, pixels=[(3, 2)])
 
 
+def test_panels_are_left_out_where_their_region_holds_no_pixels(two):
+    whole = nb.simulate(two, dtype="float64")
+    part = two.replace(
+        sampling=two.sampling.replace(roi=nb.no_pixels),
+        more_panels=[two.more_panels[0].replace(roi=(3, 20, 5, 30))],
+    )
+    image = nb.simulate(part, dtype="float64")
+    assert not image[0].any()
+    assert np.array_equal(image[1, 5:31, 3:21], whole[1, 5:31, 3:21])
+    assert image.sum() == pytest.approx(image[1, 5:31, 3:21].sum())
+    counts = nb.count_photons(part, image.astype("float32"), seed=1)
+    assert (counts[0] == -2).all()
+    with pytest.raises(nb.UsageError, match="hold no pixel of any panel"):
+        nb.simulate(part.replace(more_panels=[two.more_panels[0].replace(roi=nb.no_pixels)]))
+
+
 def test_groups_and_panels_have_gradients(two):
     weights = np.random.default_rng(3).uniform(-1, 1, two.shape)
     _, gradient = nb.value_and_gradient(two, weights)

@@ -113,6 +113,57 @@ TEST(Panels, InterpolationEndsForEachAsIfItWereAlone) {
   }
 }
 
+TEST(Panels, AreLeftOutWhereTheirRegionHoldsNoPixels) {
+  for (const ComputeOptions& options : all_engines())
+    for (const bool first_left_out : {false, true}) {
+      Panels p;
+      p.narrow();
+      const Simulation both = simulate(p.both, options);
+      (first_left_out ? p.both.sampling.roi : p.both.more_panels[0].roi) = no_pixels;
+      const Experiment& alone = first_left_out ? p.second : p.first;
+      const Simulation one = simulate(p.both, options), of_alone = simulate(alone, options);
+      std::vector<float> first(37 * 21), second(18 * 40);
+      (first_left_out ? second : first) = of_alone.image.pixels;
+      EXPECT_EQ(one.image.pixels, joined(first, second));
+      EXPECT_EQ(one.statistics.pixels, of_alone.statistics.pixels);
+      EXPECT_EQ(one.statistics.max_panel, first_left_out ? 1 : 0);
+      EXPECT_EQ(one.engine.steps, of_alone.engine.steps);
+      // A list of pixels asks for no region.
+      const std::vector<PixelIndex> list{{5, 7, 0}, {5, 20, 1}};
+      EXPECT_EQ(simulate_pixels(p.both, list, options),
+                (std::vector<float>{both.image.at(list[0]), both.image.at(list[1])}));
+
+      const CountedImage counts = count_photons(p.both, one.image, 3);
+      const std::size_t begin = first_left_out ? 0 : 37 * 21;
+      for (std::size_t i = 0; i < (first_left_out ? 37U * 21 : 18U * 40); ++i)
+        EXPECT_EQ(counts.counts[begin + i], masked_pixel);
+    }
+}
+
+TEST(Panels, HaveGradientsOfThoseThatAreComputed) {
+  Panels p;
+  p.both.more_panels[0].roi = no_pixels;
+  const auto weights = weights_of(37 * 21 + 18 * 40);
+  const auto of_first = std::span(weights).first(37 * 21);
+  const ValueAndGradient both = value_and_gradient(p.both, weights),
+                         first = value_and_gradient(p.first, of_first);
+  EXPECT_NEAR(both.value, first.value, 1e-9 * std::abs(first.value));
+}
+
+TEST(Panels, OfWhichNoneHasPixelsAreRefused) {
+  Panels p;
+  p.both.sampling.roi = p.both.more_panels[0].roi = no_pixels;
+  EXPECT_EQ(message_of<UsageError>([&] { simulate(p.both); }),
+            "the regions of interest (-roi) hold no pixel of any panel");
+  // Of the only panel it is a region without pixels, as any other.
+  p.first.sampling.roi = no_pixels;
+  EXPECT_THAT(message_of<UsageError>([&] { simulate(p.first); }),
+              HasSubstr("(-roi 1 0 1 0) holds no pixel of the 37 x 21 detector"));
+  p.both.more_panels[0].roi = {5, 4, 0, 0};
+  EXPECT_THAT(message_of<UsageError>([&] { simulate(p.both); }),
+              HasSubstr("(-roi 5 4 0 0) holds no pixel of the 18 x 40 panel 1"));
+}
+
 TEST(Panels, HaveTheSameBitsForAnyNumberOfThreads) {
   const Panels p;
   const auto weights = weights_of(37 * 21 + 18 * 40);

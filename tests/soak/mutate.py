@@ -33,7 +33,9 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SECONDS, MEMORY = 20, 4 << 30
-IMAGE = "-N 3 -detpixels 16 -pixel 4 -oversample 1 -fluence 1e24 -threads 1 -noprogress -floatfile image.f32".split()
+PIXELS = "-detpixels 16 -pixel 4".split()
+RUN = "-N 3 -oversample 1 -fluence 1e24 -threads 1 -noprogress -floatfile image.f32".split()
+IMAGE = PIXELS + RUN
 CELL = "-cell 40 50 60 90 90 90".split()
 PROTEIN = "-cell 50.84 42.77 28.95 90 90 90".split()
 
@@ -249,11 +251,44 @@ def smv(pixels=16, counts=None, **more):
     )  # fmt: skip
     header = "{\n" + "".join(f"{key}={value};\n" for key, value in (keys | more).items()) + "}\n"
     data = counts or [1 + (i * i) % 50 for i in range(pixels * pixels)]
-    return header.encode().ljust(512) + struct.pack(f"<{len(data)}H", *data)
+    return header.encode().ljust(more.get("HEADER_BYTES", 512)) + struct.pack(f"<{len(data)}H", *data)
+
+
+DTREK = dict(
+    DETECTOR_NAMES="A_", A_DETECTOR_DIMENSIONS="16 16", A_DETECTOR_SIZE="64 64", A_DETECTOR_VECTORS="1 0 0 0 1 0",
+    A_GONIO_NUM_VALUES=6, A_GONIO_NAMES="RotZ RotX/Swing RotY TransX TransY TransZ/Distance", A_GONIO_UNITS="deg deg deg mm mm mm",
+    A_GONIO_VALUES="0 5 0 0 0 -120", A_GONIO_VECTORS="0 0 1 1 0 0 0 1 0 1 0 0 0 1 0 0 0 1",
+    A_SPATIAL_DISTORTION_TYPE="Simple_spatial", A_SPATIAL_DISTORTION_INFO="8 8 4 4", A_SPATIAL_DISTORTION_VECTORS="1 0 0 -1",
+    SOURCE_WAVELENGTH="1 1.1", SOURCE_VECTORS="0 0 1 0 1 0 0 0 1", SCAN_ROTATION="0 1 1 1 0 0 0 0 0 0", SCAN_ROTATION_VECTOR="0 1 0",
+    ROTATION="0 1 1 1 0 0 0 0 0 0", HEADER_BYTES=2048,
+)  # fmt: skip
 
 
 def mask():
     return smv(counts=[i % 7 != 0 for i in range(256)])
+
+
+def tiff(pixels=16):
+    """Grey, 16 bits, one strip, with DECTRIS' comment."""
+    comment = b"# Pixel_size 4e-3 m x 4e-3 m\n# Detector_distance 0.12 m\n# Beam_xy (8.0, 8.0) pixels\n# Wavelength 1.1 A\n\0"
+    counts = struct.pack(f"<{pixels * pixels}H", *(1 + (i * i) % 50 for i in range(pixels * pixels)))
+    tags = [(256, 4, 1, pixels), (257, 4, 1, pixels), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1), (270, 2, len(comment), None),
+            (273, 4, 1, None), (277, 3, 1, 1), (278, 4, 1, pixels), (279, 4, 1, len(counts))]  # fmt: skip
+    place = 8 + 2 + 12 * len(tags) + 4
+    values = {270: place, 273: place + len(comment)}
+    entries = b"".join(struct.pack("<HHII", tag, kind, count, values.get(tag, value)) for tag, kind, count, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + comment + counts
+
+
+def geom():
+    text = "photon_energy = 11270\nadu_per_eV = 0.0001\nres = 250\nclen = 0.12\nmax_adu = 60000\nmask_edge_pixels = 1\n"
+    text += "rigid_group_q0 = a0,a1\nrigid_group_q1 = b0\nrigid_group_collection_all = q0,q1\n"
+    for i, name in enumerate(("a0", "a1", "b0")):
+        text += f"{name}/min_fs = 0\n{name}/max_fs = 15\n{name}/min_ss = {8 * i}\n{name}/max_ss = {8 * i + 7}\n"
+        text += f"{name}/fs = +0.999998x +0.002y\n{name}/ss = -0.002x +0.999998y\n"
+        text += f"{name}/corner_x = {-8 + 0.5 * i}\n{name}/corner_y = {-14 + 9 * i}\n{name}/coffset = 0.0005\n"
+    text += "bad_a/min_x = -3\nbad_a/max_x = 1\nbad_a/min_y = -3\nbad_a/max_y = 2\n"
+    return (text + "bad_b/min_fs = 2\nbad_b/max_fs = 4\nbad_b/min_ss = 9\nbad_b/max_ss = 9\nbad_b/panel = a1\n").encode()
 
 
 # ---------------------------------------------------------------- programs
@@ -316,6 +351,7 @@ def kinds(build, scratch):
         Kind("SMV header, compat", smv(), compat("-img", "damaged", *F)),
         Kind("mask", mask(), image("-mask", "damaged", *F)),
         Kind("mask, compat", mask(), compat("-mask", "damaged", *F)),
+        *geometry_kinds(program, written, make),
         Kind("PDB", pdb(), fcalc("damaged.pdb")),
         Kind("PDB.gz", gzip.compress(pdb(), mtime=0), fcalc("damaged.pdb.gz"), binary=True),
         Kind("model mmCIF", model_mmcif(), fcalc("damaged.cif")),
@@ -356,6 +392,43 @@ def kinds(build, scratch):
     if os.path.exists(inventory):
         all_kinds += inventory_kinds(inventory, scratch)
     return all_kinds
+
+
+def geometry_kinds(program, written, make):
+    """Files that state a detector: images of other programs, experiment lists, geometries.  (Nothing reads a .poni.)"""
+    lit = ["-corrected", "-nocache", *CELL, "-default_F", "20", *RUN, "-seed", "1"]
+    flat = [*PIXELS, "-distance", "120", "-lambda", "1.1", "-sensor", "Si", "320", "-phi", "2", "-osc", "1", "-phisteps", "1"]
+    (make / "valid.geom").write_bytes(geom())
+    panels = ["-detector", "valid.geom", "-sensor", "Si", "320", "-lambda", "1.1"]
+
+    def made(name, *flags):
+        return written(name, program, *lit, *flags, "-o", name)
+
+    def read(flag, name, *flags):
+        return [program, "-corrected", "-nocache", *CELL, "-default_F", "20", *flags, flag, name, *RUN]
+
+    mini, full, several = made("mini_001.cbf", *flat), made("full_001.cbf", *flat, "-twotheta", "10"), made("several_001.cbf", *panels)
+    nxs, tilted, stills = made("scan.nxs", *flat), made("tilted.nxs", *flat, "-twotheta", "10"), made("panels.nxs", *panels)
+    lists = made("scan.expt", *flat), made("panels.expt", *panels)
+    # The crystal is the file's.
+    of_list = [program, "-corrected", "-nocache", "-default_F", "20", "-expt", "damaged.expt", *RUN]
+    return [
+        Kind("mini-CBF", mini, read("-img", "damaged.cbf")),
+        Kind("mini-CBF, pixels", mini, read("-mask", "damaged.cbf", *flat), binary=True),
+        Kind("imgCIF", full, read("-img", "damaged.cbf")),
+        Kind("imgCIF, panels", several, read("-img", "damaged.cbf")),
+        Kind("imgCIF, pixels", several, read("-mask", "damaged.cbf", *panels), binary=True, inputs={"valid.geom": geom()}),
+        Kind("NXmx", nxs, read("-img", "damaged.nxs"), binary=True),
+        Kind("NXmx, tilted", tilted, read("-img", "damaged.nxs"), binary=True),
+        Kind("NXmx, panels", stills, read("-img", "damaged.nxs"), binary=True),
+        Kind("NXmx, pixels", nxs, read("-mask", "damaged.nxs", *flat), binary=True),
+        Kind("TIFF header", tiff(), read("-img", "damaged.tif"), binary=True),
+        Kind("TIFF, pixels", tiff(), read("-mask", "damaged.tif", *flat), binary=True),
+        Kind("SMV, d*TREK", smv(**DTREK), read("-img", "damaged.img")),
+        Kind(".expt", lists[0], of_list),
+        Kind(".expt, panels", lists[1], of_list),
+        Kind(".geom", geom(), read("-detector", "damaged.geom", "-lambda", "1.1")),
+    ]
 
 
 def resumable(program, make):

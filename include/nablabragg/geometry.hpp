@@ -91,6 +91,10 @@ Geometry geometry_of(const SettledExperiment& experiment);
 /// detector.
 Experiment with_geometry(const Experiment& experiment, const Geometry& geometry);
 
+/// A sentence on sensors whose thickness is stated and nothing that stops photons: with_geometry()
+/// leaves them out.  Empty: there are none.
+std::string unstated_sensors(const Geometry& geometry);
+
 /// The same turned into imgCIF's frame: the beam runs along -z, the spindle, made normal to it, is
 /// x; where there is no spindle, or it runs along the beam, the electric vector is.
 Geometry in_imgcif_frame(const Geometry& geometry);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "description/digits.hpp"
 #include "description/sensors.hpp"
 #include "model/crystal_axes.hpp"
 #include "model/panel.hpp"
@@ -67,6 +68,11 @@ std::vector<GeometryGroup> groups_of(const Experiment& e) {
   return groups;
 }
 
+/// Whether it says how deep photons come.
+bool stops_photons(const GeometryPanel& p) {
+  return p.attenuation_per_mm > 0 || !p.sensor_material.empty();
+}
+
 Detector detector_of(const GeometryPanel& p, const Geometry& geometry) {
   if (p.fast_pixels <= 0 || p.slow_pixels <= 0 || !(p.fast_pixel_mm > 0) || !(p.slow_pixel_mm > 0))
     throw UsageError("the panel '" + p.name +
@@ -84,7 +90,7 @@ Detector detector_of(const GeometryPanel& p, const Geometry& geometry) {
   d.fast_axis = p.fast_axis;
   d.slow_axis = p.slow_axis;
   d.shift_mm = d.turn_deg = Vec3d{};
-  if (p.sensor_thickness_mm > 0 && (p.attenuation_per_mm > 0 || !p.sensor_material.empty())) {
+  if (p.sensor_thickness_mm > 0 && stops_photons(p)) {
     d.sensor_material = p.sensor_material;
     d.sensor_thickness_um = p.sensor_thickness_mm * 1000;
     if (p.attenuation_per_mm > 0) d.attenuation_depth_um = 1000 / p.attenuation_per_mm;
@@ -226,6 +232,26 @@ Experiment with_geometry(const Experiment& experiment, const Geometry& geometry)
                                                e.beam.wavelength_A);
   }
   return e;
+}
+
+std::string unstated_sensors(const Geometry& geometry) {
+  std::size_t count = 0;
+  double thickness_mm = 0;
+  for (const GeometryPanel& panel : geometry.panels)
+    if (panel.sensor_thickness_mm > 0 && !stops_photons(panel)) {
+      ++count;
+      thickness_mm = panel.sensor_thickness_mm;
+    }
+  if (count == 0) return {};
+  const std::size_t all = geometry.panels.size();
+  return (all == 1       ? "its sensor"
+          : count == all ? "the sensor of its panels"
+                         : "the sensor of " + std::to_string(count) + " of " + std::to_string(all) +
+                               " panels") +
+         " is " + description::digits(thickness_mm) +
+         " mm thick, of no stated material and attenuation: every photon is taken to be captured "
+         "at "
+         "its surface; -sensor MATERIAL um, in Python sensor_material, states one";
 }
 
 Geometry in_imgcif_frame(const Geometry& geometry) {

@@ -208,6 +208,9 @@ void StatedGeometry::check(Request& request) const {
   if (!placed_) return;
 
   Experiment& e = request.experiment;
+  if (!last_of(uses_, "-sensor") && !last_of(uses_, "-detector_thick"))
+    if (const std::string notice = unstated_sensors(*placed_); !notice.empty())
+      request.warnings.push_back(name_ + ": " + notice);
   // Flags of the sensor are for all panels.
   if (last_of(uses_, "-sensor") || last_of(uses_, "-detector_thick"))
     for (FurtherPanel& further : e.more_panels) {

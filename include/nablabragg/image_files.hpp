@@ -9,10 +9,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>  // for std::pair
 #include <vector>
 #include "nablabragg/geometry.hpp"
-#include "nablabragg/image.hpp"  // for gap_pixel, masked_pixel
+#include "nablabragg/image.hpp"            // for gap_pixel, masked_pixel
+#include "nablabragg/io.hpp"               // for FillRow, PngText
+#include "nablabragg/predicted_spots.hpp"  // for PredictedSpot
 
 namespace nablabragg::io {
 
@@ -41,6 +44,7 @@ struct ImageSeries {
   std::vector<ImageState> images;  ///< one for each, in their order
   bool counts = true;              ///< int32 counts; false: float32 photons
   Provenance provenance;
+  std::string compression = {};  ///< one of the format's; empty: its first
 };
 
 /// A file of images that is being written.  Nothing stands under its name before close().
@@ -55,24 +59,6 @@ class ImageWriter {
   virtual std::int64_t clipped() const { return 0; }
 };
 
-/// A format that images are written in.
-struct ImageFormat {
-  const char* name;                  ///< "NXmx"
-  std::vector<const char*> endings;  ///< ".nxs", "_master.h5": the first fits most
-  const char* description;
-  /// Why it cannot hold the series, as a sentence that names a format that can; empty: it can.
-  std::string (*why_not)(const ImageSeries& series);
-  std::unique_ptr<ImageWriter> (*open)(const std::string& path, const ImageSeries& series);
-  /// What of the series programs will not find in the file, a sentence each; null: nothing.
-  std::vector<std::string> (*notices)(const ImageSeries& series) = nullptr;
-};
-
-/// All of them; a format is one file of src/io and one row.
-std::span<const ImageFormat> image_formats();
-
-/// By the ending of the name.  Throws UsageError that lists the endings.
-const ImageFormat& image_format_of(const std::string& path);
-
 /// Pixels and geometry of one image of a file.
 struct ImageFile {
   std::string format;  ///< "CBF"
@@ -80,6 +66,51 @@ struct ImageFile {
   std::vector<double> pixels;  ///< panel by panel; what holds no count is NaN
   int images = 1;              ///< that the file holds
 };
+
+/// A format of files with images, or with what describes them.  What is null it does not do.
+struct FileFormat {
+  const char* name;                  ///< "NXmx"
+  std::vector<const char*> endings;  ///< ".nxs", "_master.h5": the first fits most
+  const char* written;               ///< what a file holds that is written, for docs/files.md
+  const char* geometry;              ///< what of the geometry it states, for the same
+
+  /// Whether a file that begins so is one; null: it is not read.
+  bool (*begins)(std::string_view head) = nullptr;
+  ImageFile (*read)(const std::string& path, int image) = nullptr;
+  Geometry (*read_geometry)(const std::string& path, int experiment,
+                            std::optional<double> distance_mm) = nullptr;
+
+  // What a file is made from: one of these
+  std::unique_ptr<ImageWriter> (*open)(const std::string& path,
+                                       const ImageSeries& series) = nullptr;  ///< images
+  /// The experiment, as write_expt() has it.
+  void (*write_experiment)(const std::string& path, const ImageSeries& series,
+                           const std::string& image_path) = nullptr;
+  void (*write_true_spots)(const std::string& path, std::span<const PredictedSpot> spots,
+                           const ImageSeries& series) = nullptr;
+  /// Greys, as write_png() has them.
+  void (*write_picture)(const std::string& path, int fast_pixels, int slow_pixels, int bits,
+                        const FillRow<std::uint16_t>& fill,
+                        std::span<const PngText> texts) = nullptr;
+
+  /// Why it cannot hold the series, as a sentence that names a format that can; empty: it can.
+  std::string (*why_not)(const ImageSeries& series) = [](const ImageSeries&) {
+    return std::string();
+  };
+  /// What of the series programs will not find in the file, a sentence each.
+  std::vector<std::string> (*notices)(const ImageSeries& series) = [](const ImageSeries&) {
+    return std::vector<std::string>();
+  };
+  std::vector<const char*> compressions = {};  ///< that it has a choice of; the first is its own
+
+  bool is_written() const { return open || write_experiment || write_true_spots || write_picture; }
+};
+
+/// All of them; a format is one file of src/io and one row.
+std::span<const FileFormat> file_formats();
+
+/// The one to be written, by the ending of the name.  Throws UsageError that lists the endings.
+const FileFormat& format_to_write(const std::string& path);
 
 /// CBF, NXmx (and HDF5 that names its pixels so), SMV, TIFF: told by content.  `image` counts from
 /// 0.

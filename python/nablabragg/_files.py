@@ -36,12 +36,14 @@ class ImageWriter:
     """A file of images with their geometry, in the format of its name's ending (docs/files.md).
 
     path : str or path-like
-        ".nxs", "_master.h5" (NXmx), ".cbf", ".img" (SMV)
+        of images: ".nxs", "_master.h5" (NXmx), ".cbf", ".img" (SMV); of the experiment alone, to which
+        no image is added: ".expt", ".poni"; of one image of photons, without water: ".refl", its true
+        reflections; of one image: ".png", a picture of it
     experiment : Experiment
         whose detector, beam, scan and crystal the file states; with an oscillation the images are
         those of a scan, each as wide as it, the first where it begins
     images : int
-        how many will be added
+        how many will be added, or the experiment has
     counts : bool
         int32 counts (count_photons()); False: float32 photons
     wavelengths : array (images,), optional
@@ -49,14 +51,16 @@ class ImageWriter:
     expt : str or path-like, optional
         a dxtbx experiment list of these images, written when they are complete; images of a file each
         need a name with #### for their numbers
+    compression : str, optional
+        of NXmx: "deflate", which None is, or "bitshuffle_lz4", where HDF5 has its filter
 
     Used in `with`, it is closed at the end, and no file is left when an error ends the block.  Nothing
     stands under its name before.  Raises UsageError for what the format cannot hold, with one that
     can, OutputError for what cannot be written.
     """
 
-    def __init__(self, path, experiment, *, images=1, counts=True, wavelengths=None, expt=None):
-        self._writer = _core.ImageWriter(path, experiment, images, counts, wavelengths, expt)
+    def __init__(self, path, experiment, *, images=1, counts=True, wavelengths=None, expt=None, compression=None):
+        self._writer = _core.ImageWriter(path, experiment, images, counts, wavelengths, expt, compression)
 
     def add(self, image):
         """The next image, an array of the experiment's shape."""
@@ -76,16 +80,19 @@ class ImageWriter:
             self._writer.abandon()
 
 
-def write_image(path, experiment, image, *, counts=None):
+def write_image(path, experiment, image=None, *, counts=None, compression=None):
     """One image with its geometry in a file, as ImageWriter writes it.
 
+    image : array of the experiment's shape, optional
+        None: for a file of the experiment alone
     counts : bool, optional
         None: whether the array holds whole numbers
     """
     if counts is None:
         counts = getattr(getattr(image, "dtype", None), "kind", "f") in "iu"
-    with ImageWriter(path, experiment, counts=counts) as file:
-        file.add(image)
+    with ImageWriter(path, experiment, counts=counts, compression=compression) as file:
+        if image is not None:
+            file.add(image)
 
 
 def _with_geometry(self, path, *, number=0):

@@ -17,6 +17,7 @@
 #include "flags/image_headers.hpp"
 #include "flags/inputs.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"
 #include "nablabragg/quirks.hpp"
 
 namespace nablabragg::cli {
@@ -306,6 +307,17 @@ void print_usage(std::ostream& out) {
          "An image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n";
 }
 
+void write_formats(std::ostream& out) {
+  out << "| ending | format | `-o` writes | its geometry | read |\n|---|---|---|---|---|\n";
+  const auto cell = [](const char* text) { return text[0] == '\0' ? "-" : text; };
+  for (const io::FileFormat& format : io::file_formats())
+    fmt::print(out, "| `{}` | {} | {} | {} | {} |\n", fmt::join(format.endings, "`, `"),
+               format.name, cell(format.written), cell(format.geometry),
+               format.read            ? "pixels, geometry"
+               : format.read_geometry ? "geometry"
+                                      : "-");
+}
+
 void print_flag(const flags::Flag& flag, std::ostream& out) {
   const std::string left = joined(flag.spellings, " ") +
                            (flag.values.empty() ? "" : ' ' + std::string(flag.values));
@@ -357,7 +369,8 @@ void docs_command(const std::vector<std::string>& arguments, std::ostream& out) 
   if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
   if (arguments.size() == 1 && arguments[0] == "checks") return write_checks(out);
   if (arguments.size() == 1 && arguments[0] == "detectors") return write_detectors_page(out);
-  throw UsageError("docs needs one of: flags, differences, checks, detectors");
+  if (arguments.size() == 1 && arguments[0] == "formats") return write_formats(out);
+  throw UsageError("docs needs one of: flags, differences, checks, detectors, formats");
 }
 
 }  // namespace nablabragg::cli

@@ -5,16 +5,12 @@
 
 #include <algorithm>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "cli/files.hpp"
 #include "cli/outputs.hpp"
 #include "cli/say.hpp"
-#include "io/expt.hpp"
-#include "io/poni.hpp"
 #include "io/quotes.hpp"
-#include "io/refl.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
@@ -23,11 +19,6 @@
 namespace nablabragg::cli {
 
 namespace {
-
-/// What describes the images of a run and holds no pixels.
-bool is_description(std::string_view name) {
-  return name.ends_with(".expt") || name.ends_with(".refl") || name.ends_with(".poni");
-}
 
 /// The image of this run, in the frame that the formats have.
 io::ImageSeries series_of(const flags::Request& request) {
@@ -40,10 +31,16 @@ io::ImageSeries series_of(const flags::Request& request) {
   return series;
 }
 
+/// The compression that was asked for, where the format has a choice.
+void set_compression(const flags::Request& request, const io::FileFormat& format,
+                     io::ImageSeries& series) {
+  series.compression = format.compressions.empty() ? "" : request.compression;
+}
+
 /// The file of this run that holds pixels which a description can point to; empty: none.
 std::string image_beside(const flags::Request& request) {
   for (const std::string& name : request.output_files)
-    if (!is_description(name)) return name;
+    if (io::format_to_write(name).open) return name;
   return {};
 }
 
@@ -55,28 +52,23 @@ std::vector<PredictedSpot> reflections_of(const flags::Request& request, const I
   return true_spots(dry, simulate(dry, compute_options(request)).image);
 }
 
-void write_description(const std::string& name, const flags::Request& request,
-                       const io::ImageSeries& series, const Image& image) {
-  const std::string path = io::writable_name(name);
-  if (name.ends_with(".poni"))
-    io::write_poni(path, series.geometry);
-  else if (name.ends_with(".refl"))
-    io::write_refl(path, reflections_of(request, image), series);
-  else
-    io::write_expt(path, series, image_beside(request));
-}
-
 }  // namespace
 
 void check_image_outputs(const flags::Request& request) {
-  if (request.output_files.empty()) return;
-  const io::ImageSeries series = series_of(request);
+  bool has_choice = false;
+  std::optional<io::ImageSeries> series;
   for (const std::string& name : request.output_files) {
-    if (is_description(name)) continue;
-    const io::ImageFormat& format = io::image_format_of(name);
-    if (const std::string why = format.why_not(series); !why.empty())
+    const io::FileFormat& format = io::format_to_write(name);
+    if (!series) series = series_of(request);
+    has_choice |= !format.compressions.empty();
+    set_compression(request, format, *series);
+    if (const std::string why = format.why_not(*series); !why.empty())
       throw UsageError("-o " + name + ": " + why);
   }
+  if (!request.compression.empty() && !has_choice)
+    throw UsageError("-compression " + request.compression +
+                     " is for a file of -o whose format has a choice, such as -o FILE.nxs, and "
+                     "there is none");
 }
 
 void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
@@ -88,14 +80,20 @@ void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Requ
                        io::date_now()};
   std::optional<CountedImage> counted;
   for (const std::string& name : request.output_files) {
+    const io::FileFormat& format = io::format_to_write(name);
+    if (format.write_picture) continue;  // with that of -pngfile
     const Stage stage(profile, "write ", name);
-    if (is_description(name)) {
-      write_description(name, request, series, simulation.image);
+    const std::string path = io::writable_name(name);
+    if (!format.open) {
+      if (format.write_experiment)
+        format.write_experiment(path, series, image_beside(request));
+      else
+        format.write_true_spots(path, reflections_of(request, simulation.image), series);
       fmt::print(out, "writing {}\n", io::printable(name));
       continue;
     }
-    const io::ImageFormat& format = io::image_format_of(name);
-    const auto file = format.open(io::writable_name(name), series);
+    set_compression(request, format, series);
+    const auto file = format.open(path, series);
     if (series.counts) {
       if (!counted) counted = count_photons(request.experiment, simulation.image, *request.seed);
       file->add(std::span<const std::int32_t>(counted->counts));
@@ -103,8 +101,7 @@ void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Requ
       file->add(std::span<const float>(simulation.image.pixels));
     }
     file->close();
-    if (format.notices)
-      for (const std::string& notice : format.notices(series)) say(err, name + ": " + notice);
+    for (const std::string& notice : format.notices(series)) say(err, name + ": " + notice);
     if (const std::int64_t clipped = file->clipped(); clipped > 0)
       say(err, fmt::format("{} pixel{} of {} would hold more than the format can and hold{} the "
                            "most that it can (overloads)",

@@ -4,58 +4,26 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
-#include <bit>  // for bit_cast
-#include <cmath>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "cli/files.hpp"
 #include "cli/image_outputs.hpp"
-#include "cli/panel_canvas.hpp"
 #include "cli/say.hpp"
 #include "io/atomic_file.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/picture.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise_rows.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
-
-/// Photons of a white pixel: what 99.9 % of the lit pixels stay below.  Positive floats are in the
-/// order of their bits, so the upper halves are counted first and then the lower halves of those
-/// that share the upper half sought: no second image is held.
-double white_level(const Image& image) {
-  constexpr std::size_t halves = std::size_t{1} << 16;
-  std::vector<std::int64_t> counts(halves);
-  const auto count = [&](auto&& half_of) {
-    std::fill(counts.begin(), counts.end(), 0);
-    for (const float value : image.pixels)
-      if (value > 0)
-        if (const auto half = half_of(std::bit_cast<std::uint32_t>(value))) ++counts[*half];
-  };
-  /// Which half holds the value of this rank; `rank` becomes the one within it.
-  const auto find = [&](std::int64_t& rank) {
-    std::uint32_t half = 0;
-    for (; rank >= counts[half]; ++half) rank -= counts[half];
-    return half;
-  };
-
-  count([](std::uint32_t bits) { return std::optional(bits >> 16); });
-  const std::int64_t lit = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-  if (lit == 0) return 1;
-  auto rank = static_cast<std::int64_t>(0.999 * static_cast<double>(lit - 1));
-  const std::uint32_t upper = find(rank);
-  count([upper](std::uint32_t bits) {
-    return bits >> 16 == upper ? std::optional(bits & 0xffff) : std::nullopt;
-  });
-  return static_cast<double>(std::bit_cast<float>(upper << 16 | find(rank)));
-}
 
 std::vector<io::PngText> texts_of(const io::SmvProvenance& made) {
   if (made.program.empty()) return {};
@@ -95,37 +63,19 @@ std::vector<float> drawn_photons(const flags::Request& request, const Resolved& 
 }
 
 void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
-                   const io::SmvProvenance& made, const Image& image) {
-  const double white = request.png_white > 0 ? request.png_white : white_level(image);
-  const double top = request.png_bits == 16 ? 65535 : 255;
-  const auto grey = [&](double photons) {
-    const double share = std::clamp(photons / white, 0.0, 1.0);
-    double level = share;
-    if (request.png_scale == flags::PictureScale::sqrt) level = std::sqrt(share);
-    // Three decades below white fade to black.
-    if (request.png_scale == flags::PictureScale::log)
-      level = std::log1p(1000 * share) / std::log1p(1000.0);
-    if (request.png_inverted) level = 1 - level;
-    return static_cast<std::uint16_t>(std::lround(top * level));
-  };
-  // A picture of noise shows counts instead of photons.
+                   const io::SmvProvenance& made, const Image& image, const std::string& name,
+                   decltype(io::FileFormat::write_picture) write) {
+  // A picture of noise shows counts instead of photons, as bright as those.
   std::vector<float> drawn;
   if (request.png_of_noise) drawn = drawn_photons(request, resolved, image);
-  const std::vector<float>& shown = request.png_of_noise ? drawn : image.pixels;
-  const PanelCanvas canvas(resolved, image);
-  const std::vector<io::PngText> texts = texts_of(made);
-  io::write_png(
-      io::writable_name(request.png_file), canvas.width, canvas.height, request.png_bits,
-      [&](int y, std::span<std::uint16_t> row) {
-        for (int x = 0; x < canvas.width; ++x) {
-          const std::ptrdiff_t pixel = canvas.pixel(x, y);
-          row[static_cast<std::size_t>(x)] = grey(
-              pixel < 0 ? 0 : static_cast<double>(shown[static_cast<std::size_t>(pixel)]));
-        }
-      },
-      texts);
-  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n",
-             io::printable(request.png_file), request.png_bits, white);
+  PictureStyle style = request.picture;
+  if (style.white_photons == 0) style.white_photons = white_photons_of(image.pixels);
+  const Picture picture(resolved, image, request.png_of_noise ? drawn : image.pixels, style);
+  write(
+      io::writable_name(name), picture.width(), picture.height(), style.bits,
+      [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); }, texts_of(made));
+  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", io::printable(name),
+             style.bits, picture.white_photons());
 }
 
 }  // namespace
@@ -271,11 +221,13 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
     say_overloads(err, request.noise_file.name, total.overloads);
   }
   write_image_outputs(out, err, request, made, simulation, profile);
-  if (!request.png_file.empty()) {
-    const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ",
-                      request.png_file);
-    write_picture(out, request, resolved, made, image);
-  }
+  const auto draw = [&](const std::string& name, decltype(io::FileFormat::write_picture) write) {
+    const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ", name);
+    write_picture(out, request, resolved, made, image, name, write);
+  };
+  for (const std::string& name : request.output_files)
+    if (const auto write = io::format_to_write(name).write_picture) draw(name, write);
+  if (!request.png_file.empty()) draw(request.png_file, io::write_png);
 }
 
 }  // namespace nablabragg::cli

@@ -9,6 +9,7 @@
 #include "description/edit_distance.hpp"
 #include "flags/unit_words.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"
 #include "nablabragg/units.hpp"
 #include "physics/shapes.hpp"
 
@@ -207,6 +208,19 @@ Choice choose(const Values& v, std::initializer_list<std::pair<std::string_view,
     if (v.text(0) == name) return choice;
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
+  v.fail("needs one of: " + names);
+}
+
+void set_compression(Request& r, const Values& v) {
+  std::string names;
+  for (const io::FileFormat& format : io::file_formats())
+    for (const char* name : format.compressions) {
+      if (v.text(0) == name) {
+        r.compression = name;
+        return;
+      }
+      names.append(names.empty() ? "" : ", ").append(name);
+    }
   v.fail("needs one of: " + names);
 }
 
@@ -501,7 +515,9 @@ std::vector<Flag> make_table() {
       {"Output", {"-pgmfile", "-pgmimage"}, prefix, "FILE", 1, 1, "image.pgm", "8-bit portable greymap",
        NABLA_SET(r.pgm_file.set(v.text(0)))},
       {"Output", {"-o"}, own, "FILE", 1, 1, "", "an image in the format of the name's ending, with its geometry (docs/files.md): counts with noise, or with -nonoise photons; may be given again",
-       NABLA_SET(if (v.text(0).ends_with(".png")) r.png_file = v.text(0); else r.output_files.push_back(v.text(0)))},
+       NABLA_SET(r.output_files.push_back(v.text(0)))},
+      {"Output", {"-compression"}, own, "deflate | bitshuffle_lz4", 1, 1, "deflate", "how the images of -o are packed where their format has a choice (NXmx); bitshuffle_lz4 needs HDF5's filter 32008",
+       set_compression},
       {"Output", {"-nonoise"}, prefix, "", 0, 0, "", "no noise image",
        NABLA_SET(r.noise_file.on = false)},
       {"Output", {"-nopgm"}, prefix, "", 0, 0, "", "no greymap",
@@ -515,15 +531,15 @@ std::vector<Flag> make_table() {
       {"Output", {"-pngfile"}, own, "FILE", 1, 1, "", "grey PNG picture",
        NABLA_SET(r.png_file = v.text(0))},
       {"Output", {"-pngscale"}, own, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",
-       NABLA_SET((r.png_scale = choose<PictureScale>(v, {{"linear", PictureScale::linear}, {"log", PictureScale::log}, {"sqrt", PictureScale::sqrt}})))},
+       NABLA_SET((r.picture.scale = choose<PictureScale>(v, {{"linear", PictureScale::linear}, {"log", PictureScale::log}, {"sqrt", PictureScale::sqrt}})))},
       {"Output", {"-pngwhite"}, own, "photons", 1, 1, "99.9th percentile", "photons of a white pixel",
-       NABLA_SET(r.png_white = v.real(0); if (!(r.png_white > 0)) v.fail("needs a positive number of photons"))},
+       NABLA_SET(r.picture.white_photons = v.real(0); if (!(r.picture.white_photons > 0)) v.fail("needs a positive number of photons"))},
       {"Output", {"-pngbits"}, own, "8|16", 1, 1, "8", "bits of a pixel",
-       NABLA_SET((r.png_bits = choose<int>(v, {{"8", 8}, {"16", 16}})))},
+       NABLA_SET((r.picture.bits = choose<int>(v, {{"8", 8}, {"16", 16}})))},
       {"Output", {"-pngnoise"}, own, "", 0, 0, "", "make the picture from the noise image",
        NABLA_SET(r.png_of_noise = true)},
       {"Output", {"-pnginvert"}, own, "", 0, 0, "", "dark spots on white, as on film",
-       NABLA_SET(r.png_inverted = true)},
+       NABLA_SET(r.picture.inverted = true)},
 
       // ---- Running
       {"Running", {"-corrected"}, own, "", 0, 0, "", "right physics instead of nanoBragg's quirks (docs/differences.md)",

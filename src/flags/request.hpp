@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 #include "nablabragg/experiment.hpp"
+#include "nablabragg/picture.hpp"   // for PictureStyle
 #include "nablabragg/simulate.hpp"  // for Engine, Precision, ComputeOptions
 
 namespace nablabragg::flags {
 
 enum class TraceFormat { table, json };
-enum class PictureScale { linear, log, sqrt };
 
 /// An output file that has a default name and can be turned off (nanoBragg writes them unasked).
 struct OutputName {
@@ -57,11 +57,10 @@ struct Request {
       noise_file{"noiseimage.img"};
   double int_scale = 0, pgm_scale = 0, adc = 40;
   std::string png_file;
-  PictureScale png_scale = PictureScale::linear;
-  int png_bits = 8;
+  PictureStyle picture;
   std::vector<std::string> output_files;  ///< of -o, in formats that their names tell
-  double png_white = 0;                   ///< photons of a white pixel; 0: the 99.9th percentile
-  bool png_of_noise = false, png_inverted = false;
+  std::string compression;                ///< of those that have a choice; empty: their own
+  bool png_of_noise = false;
 
   // Running
   int threads = 0;

@@ -117,16 +117,22 @@ void drop_undefined(std::vector<double>& pixels, std::optional<double> undefined
 
 }  // namespace
 
-ImageFormat cbf_format() {
-  return {"CBF",
-          {".cbf"},
-          "integer counts, mini-CBF or imgCIF, one image a file",
-          &why_not_cbf,
-          [](const std::string& path, const ImageSeries& series) -> std::unique_ptr<ImageWriter> {
-            if (const std::string why = why_not_cbf(series); !why.empty()) throw UsageError(why);
-            return std::make_unique<CbfWriter>(path, series);
-          },
-          &cbf_notices};
+FileFormat cbf_format() {
+  return {
+      .name = "CBF",
+      .endings = {".cbf"},
+      .written = "counts, one image a file (mini-CBF or imgCIF)",
+      .geometry = "panels of one size, beam, scan",
+      .begins = is_cbf,
+      .read = read_cbf,
+      .read_geometry = [](const std::string& path, int, auto) { return read_cbf_geometry(path); },
+      .open = [](const std::string& path,
+                 const ImageSeries& series) -> std::unique_ptr<ImageWriter> {
+        if (const std::string why = why_not_cbf(series); !why.empty()) throw UsageError(why);
+        return std::make_unique<CbfWriter>(path, series);
+      },
+      .why_not = why_not_cbf,
+      .notices = cbf_notices};
 }
 
 std::vector<std::string> cbf_notices(const ImageSeries& series) {

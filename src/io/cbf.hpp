@@ -9,7 +9,7 @@ namespace nablabragg::io {
 /// Integer counts with byte-offset compression and MD5, one image a file (files_of_series() has
 /// their names).  A panel that mini-CBF's readers have right gets such a header; tilted, turned or
 /// several panels and other spindles get imgCIF's axes.
-ImageFormat cbf_format();
+FileFormat cbf_format();
 
 /// What of the series programs will not find in the files, a sentence each.
 std::vector<std::string> cbf_notices(const ImageSeries& series);

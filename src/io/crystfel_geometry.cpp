@@ -642,4 +642,15 @@ Geometry read_crystfel_geometry(const std::string& path, const CrystfelValues& g
   return Reader(path, given).read();
 }
 
+FileFormat geom_format() {
+  return {.name = "CrystFEL .geom",
+          .endings = {".geom"},
+          .written = "",
+          .geometry = "panels and their groups",
+          .begins = begins_as_crystfel_geometry,
+          .read_geometry = [](const std::string& path, int, std::optional<double> distance_mm) {
+            return read_crystfel_geometry(path, {distance_mm, {}});
+          }};
+}
+
 }  // namespace nablabragg::io

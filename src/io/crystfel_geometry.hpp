@@ -3,9 +3,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include "nablabragg/geometry.hpp"  // for Geometry
+#include "nablabragg/image_files.hpp"  // for FileFormat, Geometry
 
 namespace nablabragg::io {
+
+FileFormat geom_format();
 
 /// What a .geom may leave to the image files.
 struct CrystfelValues {

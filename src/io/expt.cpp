@@ -748,27 +748,28 @@ std::size_t image_count(const ImageSeries& series) {
   return series.geometry.scan ? static_cast<std::size_t>(series.geometry.scan->images) : 1;
 }
 
-void check(const ImageSeries& series) {
+std::string why_not_expt(const ImageSeries& series) {
   const Geometry& geometry = series.geometry;
-  if (!geometry.beam) throw UsageError("an .expt needs a beam, and there is none");
-  if (geometry.panels.empty()) throw UsageError("an .expt needs a panel, and there is none");
+  if (!geometry.beam) return "an .expt needs a beam, and there is none";
+  if (geometry.panels.empty()) return "an .expt needs a panel, and there is none";
   for (std::size_t i = 0; i < geometry.groups.size(); ++i)
     if (geometry.groups[i].parent >= static_cast<int>(i))
-      throw UsageError("group " + std::to_string(i) + " stands before the group that it is in");
+      return "group " + std::to_string(i) + " stands before the group that it is in";
   for (const GeometryPanel& panel : geometry.panels) {
     if (panel.group >= static_cast<int>(geometry.groups.size()))
-      throw UsageError("panel " + in_quotes(panel.name) + " is in a group that there is not");
+      return "panel " + in_quotes(panel.name) + " is in a group that there is not";
     if (!(std::abs(dot(panel.fast_axis, panel.slow_axis)) < right_angle))
-      throw UsageError("panel " + in_quotes(panel.name) +
-                       " has axes that are not at right angles, which no .expt can state");
+      return "panel " + in_quotes(panel.name) +
+             " has axes that are not at right angles, which no .expt can state";
   }
-  if (!geometry.scan) return;
+  if (!geometry.scan) return "";
   if (image_count(series) != static_cast<std::size_t>(geometry.scan->images))
-    throw UsageError("the scan has " + std::to_string(geometry.scan->images) +
-                     " images and the series " + std::to_string(series.images.size()));
+    return "the scan has " + std::to_string(geometry.scan->images) + " images and the series " +
+           std::to_string(series.images.size());
   for (const ImageState& image : series.images)
     if (image.wavelength_A != 0 && image.wavelength_A != geometry.beam->wavelength_A)
-      throw UsageError("an .expt cannot state a wavelength for each image of a scan; write stills");
+      return "an .expt cannot state a wavelength for each image of a scan; write stills";
+  return "";
 }
 
 /// One list of the file, in which equal entries stand once.
@@ -829,7 +830,7 @@ std::vector<std::string> expt_identifiers(const ImageSeries& series) {
 }
 
 void write_expt(const std::string& path, const ImageSeries& series, const std::string& image_path) {
-  check(series);
+  if (const std::string why = why_not_expt(series); !why.empty()) throw UsageError(why);
   const Geometry& geometry = series.geometry;
   const std::size_t images = image_count(series);
   const std::string image = image_path.empty() ? "" : path_from(path, image_path);
@@ -898,6 +899,18 @@ void write_expt(const std::string& path, const ImageSeries& series, const std::s
   AtomicFile out(path);
   out.write(file.dump(1) + "\n");
   out.commit();
+}
+
+FileFormat expt_format() {
+  return {.name = "dxtbx .expt",
+          .endings = {".expt"},
+          .written = "the experiment, and where its images are",
+          .geometry = "all of it, polarization and crystal too",
+          .begins = begins_as_expt,
+          .read_geometry = [](const std::string& path, int which,
+                              auto) { return read_expt_geometry(path, which); },
+          .write_experiment = write_expt,
+          .why_not = why_not_expt};
 }
 
 }  // namespace nablabragg::io

@@ -7,6 +7,8 @@
 
 namespace nablabragg::io {
 
+FileFormat expt_format();
+
 /// Whether a file that begins so is a dxtbx experiment list.
 bool begins_as_expt(std::string_view head);
 

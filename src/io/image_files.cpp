@@ -12,6 +12,9 @@
 #include "io/expt.hpp"
 #include "io/input_bytes.hpp"
 #include "io/nxmx.hpp"
+#include "io/png.hpp"
+#include "io/poni.hpp"
+#include "io/refl.hpp"
 #include "io/smv_images.hpp"
 #include "io/tiff.hpp"
 #include "nablabragg/error.hpp"
@@ -20,35 +23,23 @@ namespace nablabragg::io {
 
 namespace {
 
-/// What a file that begins so is, as its readers take it.
-struct ReadableFormat {
-  bool (*begins)(std::string_view head);
-  ImageFile (*read)(const std::string& path, int image);  ///< null: it has no pixels
-  Geometry (*read_geometry)(const std::string& path, int which, std::optional<double> distance_mm);
-};
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
+  return text;
+}
 
-const ReadableFormat readable[] = {
-    {is_nxmx, read_nxmx,
-     [](const std::string& path, int, auto) { return read_nxmx_geometry(path); }},
-    {is_cbf, read_cbf, [](const std::string& path, int, auto) { return read_cbf_geometry(path); }},
-    {begins_as_smv, [](const std::string& path, int) { return read_smv_image(path); },
-     [](const std::string& path, int, auto) { return read_smv_geometry(path); }},
-    {is_tiff, [](const std::string& path, int) { return read_tiff(path); },
-     [](const std::string& path, int, auto) { return read_tiff_geometry(path); }},
-    {begins_as_expt, nullptr,
-     [](const std::string& path, int which, auto) { return read_expt_geometry(path, which); }},
-    {begins_as_crystfel_geometry, nullptr,
-     [](const std::string& path, int, std::optional<double> distance_mm) {
-       return read_crystfel_geometry(path, {distance_mm, {}});
-     }}};
-
-const ReadableFormat& format_of_content(const std::string& path) {
+const FileFormat& format_of_content(const std::string& path) {
   const std::string head(Input(path).head());
-  for (const ReadableFormat& format : readable)
+  std::vector<std::string> names;
+  for (const FileFormat& format : file_formats()) {
+    if (!format.begins) continue;
     if (format.begins(head)) return format;
+    names.emplace_back(format.name);
+  }
   throw InputError(path, 0,
-                   "is no image and no geometry that can be read: CBF, NXmx (HDF5), SMV, TIFF, a "
-                   "dxtbx .expt and a CrystFEL .geom can");
+                   "is no image and no geometry that can be read, which are " + listed(names));
 }
 
 bool ends_with(std::string_view name, std::string_view ending) {
@@ -70,28 +61,29 @@ std::string date_now() {
   return text;
 }
 
-std::span<const ImageFormat> image_formats() {
-  static const std::vector<ImageFormat> formats{nxmx_format(), cbf_format(), smv_format()};
+std::span<const FileFormat> file_formats() {
+  // What is read is told by the first of them that a file's head fits.
+  static const std::vector<FileFormat> formats{nxmx_format(), cbf_format(),  smv_format(),
+                                               tiff_format(), expt_format(), refl_format(),
+                                               geom_format(), poni_format(), png_format()};
   return formats;
 }
 
-const ImageFormat& image_format_of(const std::string& path) {
-  std::string endings;
-  for (const ImageFormat& format : image_formats())
+const FileFormat& format_to_write(const std::string& path) {
+  std::vector<std::string> endings;
+  for (const FileFormat& format : file_formats()) {
+    if (!format.is_written()) continue;
     for (const char* ending : format.endings) {
       if (ends_with(path, ending)) return format;
-      endings.append(endings.empty() ? "" : ", ")
-          .append(ending)
-          .append(" (")
-          .append(format.name)
-          .append(")");
+      endings.push_back(std::string(ending) + " (" + format.name + ")");
     }
-  throw UsageError("no format of images is known by the ending of '" + path + "'; known are " +
-                   endings + ", and what describes them: .expt, .refl, .poni, .png");
+  }
+  throw UsageError("no format is known by the ending of '" + path + "'; known are " +
+                   listed(endings));
 }
 
 ImageFile read_image(const std::string& path, int image) {
-  const ReadableFormat& format = format_of_content(path);
+  const FileFormat& format = format_of_content(path);
   if (!format.read) throw InputError(path, 0, "states a geometry and has no pixels");
   return format.read(path, image);
 }

@@ -9,17 +9,15 @@
 
 namespace nablabragg::io {
 
-ImageFormat nxmx_format();
+FileFormat nxmx_format();
 
-enum class NxmxCompression {
-  deflate,         ///< after shuffle, by all threads while the next image is computed
-  bitshuffle_lz4,  ///< HDF5's filter 32008, by the thread that adds the image
-};
+/// How its images may be packed: deflated after shuffle, by all threads while the next image is
+/// computed, or by HDF5's filter 32008 in the thread that adds the image.
+inline constexpr const char *nxmx_deflate = "deflate", *nxmx_bitshuffle = "bitshuffle_lz4";
 
 /// Throws UsageError for what NXmx's readers cannot hold and where HDF5 has no filter 32008, and
 /// OutputError where the file cannot be made.
-std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series,
-                                       NxmxCompression compression = NxmxCompression::deflate);
+std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series);
 
 /// An HDF5 file, by its first 2 KiB.
 bool is_nxmx(std::string_view head);

@@ -70,6 +70,17 @@ bool is_sweep(const ImageSeries& series) {
   return series.geometry.scan && series.geometry.scan->width_deg > 0;
 }
 
+std::string why_not_packed(const std::string& compression) {
+  if (compression.empty() || compression == nxmx_deflate) return {};
+  if (compression != nxmx_bitshuffle)
+    return std::string("NXmx is packed by ") + nxmx_deflate + " or " + nxmx_bitshuffle + ", not " +
+           in_quotes(compression);
+  const hdf5::Session session;
+  if (H5Zfilter_avail(bitshuffle_filter) > 0) return {};
+  return "HDF5 has no filter bitshuffle (32008) here; install Debian's package bitshuffle, or "
+         "write with deflate";
+}
+
 std::string why_not(const ImageSeries& series) {
   const Geometry& geometry = series.geometry;
   if (series.images.empty()) return "a file of images needs at least one";
@@ -122,6 +133,9 @@ std::string why_not(const ImageSeries& series) {
       std::abs(unit(cross(first.fast_axis, first.slow_axis)).z) > 0.99)
     return "readers of NXmx move a panel that faces the beam from upstream to the other side of "
            "the sample; write CBF or .expt";
+
+  if (const std::string problem = why_not_packed(series.compression); !problem.empty())
+    return problem;
 
   if (is_sweep(series)) {
     const GeometryScan& scan = *geometry.scan;
@@ -338,7 +352,7 @@ class Tree {
 
   /// [images, slow, fast], or [slow, fast] without images: a chunk an image.
   hdf5::Object image_data(const hdf5::Object& in, const char* name, hid_t type, hsize_t images,
-                          const TallImage& image, NxmxCompression compression) const {
+                          const TallImage& image, bool bitshuffled) const {
     std::vector<hsize_t> shape, chunk;
     if (images > 0) {
       shape.push_back(images);
@@ -352,7 +366,7 @@ class Tree {
     H5Pset_obj_track_times(creation.get(), false);
     H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
     check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()));
-    if (compression == NxmxCompression::bitshuffle_lz4) {
+    if (bitshuffled) {
       const std::array<unsigned, 2> best_block_and_lz4 = {0, 2};
       check(H5Pset_filter(creation.get(), bitshuffle_filter, H5Z_FLAG_MANDATORY,
                           best_block_and_lz4.size(), best_block_and_lz4.data()));
@@ -567,8 +581,7 @@ void put_pixel_mask(const Tree& tree, const hdf5::Object& detector,
   });
   // Of panels that do not fill their rows dxtbx 3.11 reads no mask, and then no image.
   if (!any || !image.equal_widths) return;
-  const hdf5::Object made = tree.image_data(detector, "pixel_mask", H5T_STD_U8LE, 0, image,
-                                            NxmxCompression::deflate);
+  const hdf5::Object made = tree.image_data(detector, "pixel_mask", H5T_STD_U8LE, 0, image, false);
   const std::vector<std::byte> chunk = shuffle_and_deflate(mask, 1, deflate_level);
   const std::array<hsize_t, 2> whole = {0, 0};
   tree.check(H5Dwrite_chunk(made.get(), H5P_DEFAULT, 0, whole.data(), chunk.size(), chunk.data()));
@@ -640,13 +653,13 @@ void put_provenance(const Tree& tree, const hdf5::Object& entry, const Provenanc
 
 class NxmxWriter final : public ImageWriter {
  public:
-  NxmxWriter(const std::string& path, const ImageSeries& series, NxmxCompression compression)
+  NxmxWriter(const std::string& path, const ImageSeries& series)
       : tree_(path),
         image_(series.geometry.panels),
         panels_(series.geometry.panels),
         images_(series.images.size()),
         counts_(series.counts),
-        compression_(compression) {
+        bitshuffled_(series.compression == nxmx_bitshuffle) {
     const hdf5::Session session;
     const Provenance& provenance = series.provenance;
     const hdf5::Object root = tree_.root();
@@ -684,7 +697,7 @@ class NxmxWriter final : public ImageWriter {
         tree_.number(data, name, 1 / first.gain);
     if (first.pedestal != 0) tree_.number(data, "data_offset", -first.pedestal);
     hdf5::Object images = tree_.image_data(data, "data", counts_ ? H5T_STD_I32LE : H5T_IEEE_F32LE,
-                                           images_, image_, compression_);
+                                           images_, image_, bitshuffled_);
     tree_.attribute(images, "interpretation", "image");
     tree_.check(H5Lcreate_hard(data.get(), "data", entry.get(), "instrument/detector/data",
                                H5P_DEFAULT, H5P_DEFAULT));
@@ -734,7 +747,7 @@ class NxmxWriter final : public ImageWriter {
     write_deflated();  // of the image before
     std::vector<std::byte> image = laid_out(pixels);
     ++added_;
-    if (compression_ == NxmxCompression::deflate) {
+    if (!bitshuffled_) {
       deflated_ = std::async(std::launch::async, [image = std::move(image)]() mutable {
         return shuffle_and_deflate(std::move(image), sizeof(Pixel), deflate_level);
       });
@@ -799,33 +812,30 @@ class NxmxWriter final : public ImageWriter {
   std::vector<GeometryPanel> panels_;
   std::size_t images_, added_ = 0;
   bool counts_;
-  NxmxCompression compression_;
+  bool bitshuffled_;
   hdf5::Object data_;
   std::future<std::vector<std::byte>> deflated_;
 };
 
 }  // namespace
 
-std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series,
-                                       NxmxCompression compression) {
+std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
-  if (compression == NxmxCompression::bitshuffle_lz4) {
-    const hdf5::Session session;
-    if (H5Zfilter_avail(bitshuffle_filter) <= 0)
-      throw UsageError(
-          "HDF5 has no filter bitshuffle (32008) here; install Debian's package "
-          "bitshuffle, or write with deflate");
-  }
-  return std::make_unique<NxmxWriter>(path, series, compression);
+  return std::make_unique<NxmxWriter>(path, series);
 }
 
-ImageFormat nxmx_format() {
+FileFormat nxmx_format() {
   return {
-      "NXmx",
-      {".nxs", "_master.h5", ".h5"},
-      "NeXus for crystallography (HDF5): all images, geometry and experiment in one file",
-      why_not,
-      [](const std::string& path, const ImageSeries& series) { return open_nxmx(path, series); }};
+      .name = "NXmx",
+      .endings = {".nxs", "_master.h5", ".h5"},
+      .written = "counts or photons of all images in one HDF5 file",
+      .geometry = "panels, beam, spectrum, scan",
+      .begins = is_nxmx,
+      .read = read_nxmx,
+      .read_geometry = [](const std::string& path, int, auto) { return read_nxmx_geometry(path); },
+      .open = open_nxmx,
+      .why_not = why_not,
+      .compressions = {nxmx_deflate, nxmx_bitshuffle}};
 }
 
 }  // namespace nablabragg::io

@@ -1,4 +1,6 @@
 // Grey PNG pictures through libspng, row by row so that no second image is held.
+#include "io/png.hpp"
+
 #include <spng.h>
 
 #include <algorithm>
@@ -85,6 +87,14 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
     }
   }
   sink.file.commit();
+}
+
+FileFormat png_format() {
+  return {.name = "PNG",
+          .endings = {".png"},
+          .written = "a grey picture, as `-pngfile` makes it",
+          .geometry = "all panels in their places",
+          .write_picture = write_png};
 }
 
 }  // namespace nablabragg::io

@@ -9,11 +9,28 @@
 
 namespace nablabragg::io {
 
-void write_poni(const std::string& path, const Geometry& geometry) {
+namespace {
+
+/// How much the panel faces the beam; with its sign, whether its slow, fast and the way to it are a
+/// right-handed set.
+double facing(const GeometryPanel& panel, const GeometryBeam& beam) {
+  return dot(cross(panel.slow_axis, panel.fast_axis), unit(beam.direction));
+}
+
+std::string why_not_poni(const Geometry& geometry) {
   if (geometry.panels.size() != 1)
-    throw UsageError(path + " would hold one panel, and there are " +
-                     std::to_string(geometry.panels.size()) + "; an .expt file holds them");
-  if (!geometry.beam) throw UsageError(path + " states a wavelength, and there is no beam");
+    return "a .poni holds one panel, and there are " + std::to_string(geometry.panels.size()) +
+           "; an .expt file holds them";
+  if (!geometry.beam) return "a .poni states a wavelength, and there is no beam";
+  if (std::abs(facing(geometry.panels[0], *geometry.beam)) < 1e-6)
+    return "a .poni states a panel that the beam falls on, and this one is parallel to it";
+  return "";
+}
+
+}  // namespace
+
+void write_poni(const std::string& path, const Geometry& geometry) {
+  if (const std::string why = why_not_poni(geometry); !why.empty()) throw UsageError(why);
   const GeometryPanel& panel = geometry.panels[0];
   const GeometryBeam& beam = *geometry.beam;
 
@@ -22,11 +39,7 @@ void write_poni(const std::string& path, const Geometry& geometry) {
   // axis 1 is turned over, which leaves angles to the beam and polarization as they are.
   const Vec3d along = unit(beam.direction), plane = unit(cross(beam.polarization_normal, along)),
               across = cross(along, plane);
-  const double facing = dot(cross(panel.slow_axis, panel.fast_axis), along);
-  if (std::abs(facing) < 1e-6)
-    throw UsageError(path +
-                     " states a panel that the beam falls on, and this one is parallel to it");
-  const double turn = facing > 0 ? 1 : -1;
+  const double turn = facing(panel, beam) > 0 ? 1 : -1;
   const auto seen = [&](const Vec3d& v) {
     return Vec3d{turn * dot(across, v), -dot(plane, v), dot(along, v)};
   };
@@ -49,6 +62,16 @@ void write_poni(const std::string& path, const Geometry& geometry) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+FileFormat poni_format() {
+  return {.name = "pyFAI .poni",
+          .endings = {".poni"},
+          .written = "the experiment",
+          .geometry = "one panel, wavelength",
+          .write_experiment = [](const std::string& path, const ImageSeries& series,
+                                 const std::string&) { write_poni(path, series.geometry); },
+          .why_not = [](const ImageSeries& series) { return why_not_poni(series.geometry); }};
 }
 
 }  // namespace nablabragg::io

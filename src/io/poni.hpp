@@ -1,9 +1,11 @@
 // Geometry for pyFAI.
 #pragma once
 #include <string>
-#include "nablabragg/geometry.hpp"
+#include "nablabragg/image_files.hpp"
 
 namespace nablabragg::io {
+
+FileFormat poni_format();
 
 /// A .poni file, version 2, of a detector with one panel.  The azimuth begins at the polarization's
 /// plane; where pyFAI's frame would have the panel from behind, it runs the other way around.

@@ -402,4 +402,12 @@ void write_refl(const std::string& path, std::span<const PredictedSpot> spots,
   file.commit();
 }
 
+FileFormat refl_format() {
+  return {.name = "DIALS .refl",
+          .endings = {".refl"},
+          .written = "true reflections: indices, panel, place, photons, phi",
+          .geometry = "",
+          .write_true_spots = write_refl};
+}
+
 }  // namespace nablabragg::io

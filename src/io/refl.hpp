@@ -11,6 +11,8 @@
 
 namespace nablabragg::io {
 
+FileFormat refl_format();
+
 /// A reflection of a file.  What the file has no column of is 0.
 struct MeasuredSpot {
   MillerIndex hkl{};

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "io/image_series.hpp"
+#include "io/input_bytes.hpp"
 #include "io/smv_images.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -140,16 +141,22 @@ class SmvWriter final : public OneImageAFile {
 
 }  // namespace
 
-ImageFormat smv_format() {
-  return {"SMV",
-          {".img", ".smv"},
-          "counts of 16 bits, one image a file",
-          &why_not_smv,
-          [](const std::string& path, const ImageSeries& series) -> std::unique_ptr<ImageWriter> {
-            if (const std::string why = why_not_smv(series); !why.empty()) throw UsageError(why);
-            return std::make_unique<SmvWriter>(path, series);
-          },
-          &smv_notices};
+FileFormat smv_format() {
+  return {
+      .name = "SMV",
+      .endings = {".img", ".smv"},
+      .written = "counts to 65495, one image a file",
+      .geometry = "one panel square to the beam, scan",
+      .begins = begins_as_smv,
+      .read = [](const std::string& path, int) { return read_smv_image(path); },
+      .read_geometry = [](const std::string& path, int, auto) { return read_smv_geometry(path); },
+      .open = [](const std::string& path,
+                 const ImageSeries& series) -> std::unique_ptr<ImageWriter> {
+        if (const std::string why = why_not_smv(series); !why.empty()) throw UsageError(why);
+        return std::make_unique<SmvWriter>(path, series);
+      },
+      .why_not = why_not_smv,
+      .notices = smv_notices};
 }
 
 std::vector<std::string> smv_notices(const ImageSeries& series) {

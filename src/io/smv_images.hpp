@@ -9,7 +9,7 @@ namespace nablabragg::io {
 /// Counts of 16 bits, with `smv_pedestal` of them where there is no photon, one image a file
 /// (files_of_series() has their names).  For one flat panel that is square to the beam, with its
 /// rows along the spindle.  Pixels that hold no count become 0.
-ImageFormat smv_format();
+FileFormat smv_format();
 
 inline constexpr int smv_pedestal = 40;
 inline constexpr int smv_largest_count = 65535 - smv_pedestal;

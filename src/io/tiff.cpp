@@ -237,4 +237,15 @@ Geometry read_tiff_geometry(const std::string& path) {
   return complete(path, geometry_of(path, read_picture(path, false)));
 }
 
+FileFormat tiff_format() {
+  return {
+      .name = "TIFF",
+      .endings = {".tif", ".tiff"},
+      .written = "",
+      .geometry = "of DECTRIS' comment: one panel, beam",
+      .begins = is_tiff,
+      .read = [](const std::string& path, int) { return read_tiff(path); },
+      .read_geometry = [](const std::string& path, int, auto) { return read_tiff_geometry(path); }};
+}
+
 }  // namespace nablabragg::io

@@ -6,6 +6,8 @@
 
 namespace nablabragg::io {
 
+FileFormat tiff_format();
+
 /// From the first bytes of a file.
 bool is_tiff(std::string_view head);
 

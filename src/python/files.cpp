@@ -11,6 +11,7 @@
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
 #include "nablabragg/image_files.hpp"
+#include "nablabragg/picture.hpp"
 #include "nablabragg/simulate.hpp"
 #include "nablabragg/version.hpp"
 #include "python/arrays.hpp"
@@ -38,16 +39,21 @@ Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape,
   return Flat<Number>(array);
 }
 
+Image image_of(const Resolved& resolved, const Flat<float>& values) {
+  Image image{resolved.panel.fast_pixels, resolved.panel.slow_pixels,
+              std::vector<float>(values.data(), values.data() + values.size())};
+  for (const ResolvedPanel& further : resolved.more_panels)
+    image.more_panels.push_back({further.panel.fast_pixels, further.panel.slow_pixels});
+  return image;
+}
+
 py::array count_image(const py::object& experiment, const py::object& photons,
                       const py::object& seed) {
   const Experiment& e = experiment_of(experiment);
   const Resolved resolved = resolve(e);
   const auto shape = image_shape(resolved);
   const auto values = image_like<float>(photons, shape, "photons");
-  Image image{resolved.panel.fast_pixels, resolved.panel.slow_pixels,
-              std::vector<float>(values.data(), values.data() + values.size())};
-  for (const ResolvedPanel& further : resolved.more_panels)
-    image.more_panels.push_back({further.panel.fast_pixels, further.panel.slow_pixels});
+  Image image = image_of(resolved, values);
   const std::int64_t number = Convert<std::int64_t>::from(seed, "seed");
   CountedImage counted = result_apart([e, image = std::move(image), number](const auto&) {
     return count_photons(e, image, number);
@@ -73,37 +79,60 @@ std::vector<io::ImageState> states_of(const Geometry& geometry, std::int64_t ima
   return states;
 }
 
-/// A file of images that Python fills.
+/// A file that Python fills: with images, with one that shows reflections or is drawn, or with none
+/// where it holds the experiment alone.
 class Writer {
  public:
   Writer(const py::object& path, const py::object& experiment, const py::object& images,
-         const py::object& counts, const py::object& wavelengths, const py::object& expt) {
-    const Experiment& e = experiment_of(experiment);
-    const SettledExperiment settled(e);
-    shape_ = image_shape(settled.resolved());
+         const py::object& counts, const py::object& wavelengths, const py::object& expt,
+         const py::object& compression)
+      : name_(path_of(path)),
+        format_(io::format_to_write(name_)),
+        experiment_(experiment_of(experiment)) {
+    const SettledExperiment settled(experiment_);
+    resolved_ = settled.resolved();
+    shape_ = image_shape(resolved_);
     series_.geometry = in_imgcif_frame(geometry_of(settled));
     const std::int64_t number = Convert<std::int64_t>::from(images, "images");
     if (number < 1 || number > 100'000'000)
       throw UsageError("images needs a number from 1 to 100000000");
+    if (number > 1 && (format_.write_true_spots || format_.write_picture))
+      throw UsageError(name_ + " is made from one image, not " + std::to_string(number));
     series_.images = states_of(series_.geometry, number, wavelengths);
     if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
     series_.counts = Convert<bool>::from(counts, "counts");
     series_.provenance = {
-        "nablaBragg " + std::string(version()), {}, 0, to_json(e), io::date_now()};
-    name_ = path_of(path);
-    if (!expt.is_none()) expt_ = path_of(expt);
-    const io::ImageFormat& format = io::image_format_of(name_);
-    if (const std::string why = format.why_not(series_); !why.empty())
+        "nablaBragg " + std::string(version()), {}, 0, to_json(experiment_), io::date_now()};
+    if (!expt.is_none()) {
+      if (!format_.open) throw UsageError(name_ + " holds no images that expt could list");
+      expt_ = path_of(expt);
+    }
+    if (!compression.is_none()) {
+      series_.compression = Convert<std::string>::from(compression, "compression");
+      if (format_.compressions.empty())
+        throw UsageError(name_ + ": " + format_.name + " has no choice of compression");
+    }
+    if (const std::string why = format_.why_not(series_); !why.empty())
       throw UsageError(name_ + ": " + why);
-    writer_ = format.open(name_, series_);
+    if (format_.open) writer_ = format_.open(name_, series_);
   }
 
   void add(const py::object& image) {
-    if (!writer_) throw UsageError(name_ + " is closed and takes no more images");
-    if (series_.counts) {
-      array_of(image, "image needs", "counts");
-      const auto counts = py::array(py::module_::import("numpy").attr("asarray")(image));
-      if (std::string_view("iu").find(kind_of(counts)) == std::string_view::npos)
+    if (closed_) throw UsageError(name_ + " is closed and takes no more images");
+    if (format_.write_experiment)
+      throw UsageError(name_ + " holds the experiment and no pixels; leave the image out");
+    if (added_ == series_.images.size())
+      throw UsageError(name_ + " is for " + std::to_string(added_) + " images, and has them all");
+    if (!writer_) {
+      if (format_.write_true_spots && is_whole(image, "photons"))
+        throw UsageError(name_ + " lists the reflections of photons (simulate()), not of counts");
+      if (format_.write_true_spots && experiment_.water_um != 0)
+        throw UsageError(name_ +
+                         " lists the reflections of the lattice's light alone; give the "
+                         "experiment, and the image of it, without water");
+      image_ = image_of(resolved_, image_like<float>(image, shape_, "photons"));
+    } else if (series_.counts) {
+      if (!is_whole(image, "counts"))
         throw UsageError(name_ +
                          " takes counts, whole numbers (count_photons() draws them); give "
                          "counts=False for photons");
@@ -115,21 +144,42 @@ class Writer {
   }
 
   void close() {
-    if (!writer_) return;
-    if (added_ != series_.images.size())
-      throw UsageError(name_ + " is for " + std::to_string(series_.images.size()) +
-                       " images, and " + std::to_string(added_) + " were added");
+    if (closed_) return;
+    const std::size_t wanted = format_.write_experiment ? 0 : series_.images.size();
+    if (added_ != wanted)
+      throw UsageError(name_ + " is for " + std::to_string(wanted) + " images, and " +
+                       std::to_string(added_) + " were added");
+    closed_ = true;
     const std::unique_ptr<io::ImageWriter> writer = std::move(writer_);
     const py::gil_scoped_release others_run;
-    writer->close();
-    if (!expt_.empty()) io::write_expt(expt_, series_, name_);
+    if (writer) {
+      writer->close();
+      if (!expt_.empty()) io::write_expt(expt_, series_, name_);
+    } else if (format_.write_experiment) {
+      format_.write_experiment(name_, series_, "");
+    } else if (format_.write_true_spots) {
+      format_.write_true_spots(name_, true_spots(experiment_, image_), series_);
+    } else {
+      const PictureStyle style;
+      const Picture picture(resolved_, image_, image_.pixels, style);
+      format_.write_picture(name_, picture.width(), picture.height(), style.bits,
+                            [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); },
+                            {});
+    }
   }
 
   /// Without a file.
-  void abandon() { writer_.reset(); }
+  void abandon() {
+    writer_.reset();
+    closed_ = true;
+  }
 
  private:
-  static char kind_of(const py::array& array) { return array.dtype().kind(); }
+  static bool is_whole(const py::object& image, const char* kind) {
+    array_of(image, "image needs", kind);
+    const auto array = py::array(py::module_::import("numpy").attr("asarray")(image));
+    return std::string_view("iu").find(array.dtype().kind()) != std::string_view::npos;
+  }
 
   template <class Number>
   void add_values(const py::object& image, const char* kind) {
@@ -140,10 +190,15 @@ class Writer {
   }
 
   std::string name_, expt_;
+  const io::FileFormat& format_;
+  Experiment experiment_;
+  Resolved resolved_;
   std::vector<py::ssize_t> shape_;
   io::ImageSeries series_;
-  std::unique_ptr<io::ImageWriter> writer_;
+  std::unique_ptr<io::ImageWriter> writer_;  ///< of images
+  Image image_;                              ///< that shows the reflections, or is drawn
   std::size_t added_ = 0;
+  bool closed_ = false;
 };
 
 Experiment experiment_with_geometry(const py::object& experiment, const py::object& path,
@@ -153,6 +208,8 @@ Experiment experiment_with_geometry(const py::object& experiment, const py::obje
         return io::read_geometry(name, which);
       });
   for (const std::string& notice : geometry.notices) warn(path_of(path) + ": " + notice);
+  if (const std::string notice = unstated_sensors(geometry); !notice.empty())
+    warn(path_of(path) + ": " + notice);
   Experiment e = with_geometry(experiment_of(experiment), geometry);
   resolve(e);
   return e;
@@ -214,7 +271,7 @@ void bind_files(py::module_& module) {
   module.def("with_detector", &experiment_with_detector);
   py::class_<Writer>(module, "ImageWriter")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
-                    const py::object&, const py::object&>())
+                    const py::object&, const py::object&, const py::object&>())
       .def("add", &Writer::add)
       .def("close", &Writer::close)
       .def("abandon", &Writer::abandon);

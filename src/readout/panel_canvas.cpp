@@ -1,11 +1,11 @@
-#include "cli/panel_canvas.hpp"
+#include "readout/panel_canvas.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 
-namespace nablabragg::cli {
+namespace nablabragg::readout {
 
 namespace {
 
@@ -96,4 +96,4 @@ void PanelCanvas::place_panels(const Resolved& resolved, const Image& image, int
   }
 }
 
-}  // namespace nablabragg::cli
+}  // namespace nablabragg::readout

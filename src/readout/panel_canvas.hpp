@@ -5,7 +5,7 @@
 #include "nablabragg/image.hpp"
 #include "nablabragg/resolved.hpp"
 
-namespace nablabragg::cli {
+namespace nablabragg::readout {
 
 /// Which pixel of an image each point of a picture shows: along the beam, the first panel's rows
 /// across the picture.
@@ -27,4 +27,4 @@ struct PanelCanvas {
   std::vector<std::ptrdiff_t> pixels_;  ///< of the points, row by row; empty: of the only panel
 };
 
-}  // namespace nablabragg::cli
+}  // namespace nablabragg::readout

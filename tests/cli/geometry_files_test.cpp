@@ -85,7 +85,7 @@ TEST_F(GeometryFiles, WithOneNothingIsWrittenThatNobodyNamedInEitherMode) {
 TEST_F(GeometryFiles, AnEndingOfNoFormatIsRefusedBeforeTheWork) {
   const Outcome outcome = run(crystal + square + "-o x.jpeg");
   EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("no format of images is known by the ending of"));
+  EXPECT_THAT(outcome.err, HasSubstr("no format is known by the ending of"));
   EXPECT_THAT(outcome.err, HasSubstr(".cbf (CBF)"));
 }
 
@@ -95,6 +95,77 @@ TEST_F(GeometryFiles, WhatAFormatCannotSayIsRefusedWithOneThatCan) {
   EXPECT_THAT(outcome.err, HasSubstr("-o x_001.img: "));
   EXPECT_THAT(outcome.err, ContainsRegex("NXmx|CBF"));
   EXPECT_FALSE(std::filesystem::exists(folder / "x_001.img"));
+}
+
+TEST_F(GeometryFiles, WhatHoldsNoPixelsIsAFormatAsAnyOther) {
+  const Outcome outcome = good_run(crystal + square +
+                                   "-sensor Si 320 -o x.PNG -o x.nxs -o x.Poni -o x.Expt");
+  EXPECT_THAT(outcome.out, HasSubstr("writing x.PNG as 8-bit grey"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "x.PNG"));
+  EXPECT_THAT(test::read_file(folder / "x.Poni"), HasSubstr("poni_version: 2"));
+  EXPECT_THAT(test::read_file(folder / "x.Expt"), HasSubstr("x.nxs"));
+  const Outcome refused = run(crystal + "-detector MPCCD -distance 60 -o x.nxs -o several.poni");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("-o several.poni: a .poni holds one panel, and there are 8"));
+  EXPECT_THAT(run(crystal + square + "-o x.jpeg").err,
+              HasSubstr(".poni (pyFAI .poni) and .png (PNG)"));
+}
+
+TEST_F(GeometryFiles, AFormatThatIsOnlyReadIsNotWritten) {
+  for (const std::string name : {"x.tif", "x.geom"})
+    EXPECT_THAT(run(crystal + square + "-o " + name).err,
+                HasSubstr("no format is known by the ending"));
+}
+
+TEST_F(GeometryFiles, APictureIsAFileThatWasNamed) {
+  good_run("-cell 50 60 70 80 90 100 -default_F 100 -N 5 -detpixels 20 -nocache -o x.png");
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::ElementsAre("x.png"));
+  good_run(crystal + square + "-o a.png -pngfile b.png");
+  EXPECT_EQ(test::read_file(folder / "a.png").size(), test::read_file(folder / "b.png").size());
+}
+
+TEST_F(GeometryFiles, ImagesArePackedAsItIsAskedForWhereThatIsThere) {
+  const std::string line = crystal + square + "-sensor Si 320 ";
+  good_run(line + "-o plain.nxs");
+  good_run(line + "-o deflated.nxs -compression deflate");
+  EXPECT_EQ(io::read_image(folder / "plain.nxs").pixels,
+            io::read_image(folder / "deflated.nxs").pixels);
+  const Outcome packed = run(line + "-o x.nxs -o x_1.cbf -compression bitshuffle_lz4");
+  if (packed.exit_code == 0) {
+    EXPECT_NE(test::read_file(folder / "x.nxs").find("bitshuffle"), std::string::npos);
+    EXPECT_EQ(io::read_image(folder / "plain.nxs").pixels, io::read_image(folder / "x.nxs").pixels);
+  } else {
+    EXPECT_EQ(packed.exit_code, 2);
+    EXPECT_THAT(packed.err, HasSubstr("-o x.nxs: HDF5 has no filter bitshuffle (32008) here"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "x.nxs"));
+  }
+  const Outcome none = run(line + "-o x_1.cbf -compression bitshuffle_lz4");
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(
+      none.err,
+      HasSubstr("-compression bitshuffle_lz4 is for a file of -o whose format has a choice"));
+  EXPECT_THAT(run(line + "-o x.nxs -compression gzip").err,
+              HasSubstr("-compression needs one of: deflate, bitshuffle_lz4, not 'gzip'"));
+}
+
+TEST_F(GeometryFiles, ASensorOfUnknownMatterIsSaidToBeLeftOut) {
+  good_run(crystal + square + "-sensor Si 320 -o x.expt");
+  auto list = nlohmann::json::parse(test::read_file(folder / "x.expt"));
+  for (auto& panel : list["detector"][0]["panels"]) {
+    panel["material"] = "";
+    panel["mu"] = 0;
+  }
+  std::ofstream(folder / "x.expt") << list.dump();
+  const std::string
+      line = "-corrected -default_F 100 -N 5 -oversample 1 -expt x.expt -floatfile a.bin ";
+  EXPECT_THAT(
+      good_run(line).err,
+      HasSubstr("x.expt: its sensor is 0.32 mm thick, of no stated material and attenuation: "
+                "every photon is taken to be captured at its surface; -sensor MATERIAL um"));
+  EXPECT_THAT(good_run(line + "-sensor Si 320").err, Not(HasSubstr("of no stated material")));
 }
 
 // ---- Detectors by their names -------------------------------------------------------------------

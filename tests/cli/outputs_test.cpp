@@ -668,6 +668,9 @@ TEST_F(Outputs, OfDocsAreTheTrackedFiles) {
       << "write it again: nablabragg docs checks > docs/checks.md";
   EXPECT_EQ(good_run("docs detectors").out, test::read_file(docs / "detectors.md"))
       << "write it again: nablabragg docs detectors > docs/detectors.md";
+  EXPECT_THAT(test::read_file(docs / "files.md"),
+              HasSubstr("\n\n" + good_run("docs formats").out + "\n"))
+      << "its table of formats is that of nablabragg docs formats";
 }
 
 // MTZ and SF-mmCIF files themselves are tested where they are read (tests/unit); here that -hkl

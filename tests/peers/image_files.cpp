@@ -75,7 +75,7 @@ int run(const std::vector<std::string>& arguments) {
     write_poni(path, series.geometry);
     return 0;
   }
-  const ImageFormat format = path.ends_with(".cbf") ? cbf_format() : smv_format();
+  const FileFormat format = path.ends_with(".cbf") ? cbf_format() : smv_format();
   const auto writer = format.open(path, series);
   for (std::size_t i = 0; i < series.images.size(); ++i)
     writer->add(json.contains("values") ? json.at("values").get<std::vector<std::int32_t>>()

@@ -24,6 +24,7 @@
 
 #include "io/atomic_file.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
@@ -38,6 +39,26 @@ using test::TempDir;
 using Names = std::vector<std::string>;
 
 // ---- Formats ----------------------------------------------------------------------------------
+
+TEST(FileFormats, AreMadeFromOneThingEachAndHaveEndingsOfTheirOwn) {
+  std::vector<std::string> endings;
+  for (const FileFormat& format : file_formats()) {
+    const int ways = (format.open != nullptr) + (format.write_experiment != nullptr) +
+                     (format.write_true_spots != nullptr) + (format.write_picture != nullptr);
+    EXPECT_EQ(ways, format.is_written() ? 1 : 0) << format.name;
+    EXPECT_EQ(format.is_written(), format.written[0] != '\0') << format.name;
+    EXPECT_EQ(format.begins != nullptr, format.read_geometry != nullptr) << format.name;
+    EXPECT_TRUE(format.is_written() || format.begins) << format.name;
+    for (const std::string ending : format.endings) {
+      endings.push_back(ending);
+      if (!format.is_written()) continue;
+      EXPECT_EQ(format_to_write("a" + ending).name, format.name);
+    }
+  }
+  std::ranges::sort(endings);
+  EXPECT_EQ(std::ranges::adjacent_find(endings), endings.end());
+  EXPECT_THROW(format_to_write("a.geom"), UsageError);
+}
 
 TEST(WriteFloatImage, WritesBareFloats) {
   const TempDir dir;

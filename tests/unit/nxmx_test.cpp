@@ -26,7 +26,6 @@ namespace {
 
 using io::ImageFile;
 using io::ImageSeries;
-using io::NxmxCompression;
 using io::open_nxmx;
 using io::read_nxmx;
 using io::read_nxmx_geometry;
@@ -123,10 +122,9 @@ std::vector<std::int32_t> counts_of(const ImageSeries& series, std::int32_t firs
 }
 
 /// Image i begins with the count 1000 i.
-std::string written(const TempDir& folder, const ImageSeries& series,
-                    NxmxCompression compression = NxmxCompression::deflate) {
+std::string written(const TempDir& folder, const ImageSeries& series) {
   const std::string path = folder / "image.nxs";
-  const auto writer = open_nxmx(path, series, compression);
+  const auto writer = open_nxmx(path, series);
   for (std::size_t i = 0; i < series.images.size(); ++i)
     writer->add(counts_of(series, 1000 * static_cast<std::int32_t>(i)));
   writer->close();
@@ -455,16 +453,23 @@ TEST_F(Nxmx, BitshuffleIsWrittenWhereItsFilterIs) {
     there = H5Zfilter_avail(32008) > 0;
   }
   EXPECT_GT(tiny * 0.5, 0) << "the filter changed how the processor computes";
+  ImageSeries series = sweep(3);
+  series.compression = io::nxmx_bitshuffle;
   if (!there) {
-    EXPECT_THAT(message_of<UsageError>(
-                    [&] { open_nxmx(folder / "b.h5", still(), NxmxCompression::bitshuffle_lz4); }),
+    EXPECT_THAT(message_of<UsageError>([&] { open_nxmx(folder / "b.h5", series); }),
                 HasSubstr("install Debian's package bitshuffle"));
     return;
   }
-  const ImageSeries series = sweep(3);
-  const ImageFile file = read_nxmx(written(folder, series, NxmxCompression::bitshuffle_lz4), 2);
+  const ImageFile file = read_nxmx(written(folder, series), 2);
   const std::vector<std::int32_t> counts = counts_of(series, 2000);
   EXPECT_EQ(file.pixels, std::vector<double>(counts.begin(), counts.end()));
+}
+
+TEST_F(Nxmx, HasNoOtherCompression) {
+  ImageSeries series = still();
+  series.compression = "gzip";
+  EXPECT_THAT(message_of<UsageError>([&] { open_nxmx(folder / "b.h5", series); }),
+              HasSubstr("NXmx is packed by deflate or bitshuffle_lz4, not \"gzip\""));
 }
 
 // ---- Compression -------------------------------------------------------------------------------

@@ -1,0 +1,81 @@
+"""What write_image() and ImageWriter make, by the ending of the name."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nablabragg as nb
+
+
+@pytest.fixture
+def e(small):
+    return small.replace(detector=small.detector.replace(sensor_material="Si", sensor_thickness=320))
+
+
+def test_the_experiment_alone_is_written_without_an_image(e, tmp_path):
+    nb.write_image(tmp_path / "a.expt", e)
+    assert json.loads((tmp_path / "a.expt").read_text())["__id__"] == "ExperimentList"
+    nb.write_image(tmp_path / "a.poni", e)
+    assert "poni_version: 2" in (tmp_path / "a.poni").read_text()
+    with pytest.raises(nb.UsageError, match="holds the experiment and no pixels"):
+        nb.write_image(tmp_path / "b.expt", e, nb.simulate(e))
+    assert not (tmp_path / "b.expt").exists()
+
+
+def test_true_reflections_are_those_of_photons(e, tmp_path):
+    photons = nb.simulate(e)
+    nb.write_image(tmp_path / "a.refl", e, photons)
+    assert b"dials::af::reflection_table" in (tmp_path / "a.refl").read_bytes()
+    with pytest.raises(nb.UsageError, match="not of counts"):
+        nb.write_image(tmp_path / "b.refl", e, nb.count_photons(e, photons, seed=1))
+    with pytest.raises(nb.UsageError, match="without water"):
+        nb.write_image(tmp_path / "b.refl", e.replace(water=10), photons)
+    with pytest.raises(nb.UsageError, match="made from one image"):
+        nb.ImageWriter(tmp_path / "b.refl", e, images=2)
+    with pytest.raises(nb.UsageError, match="is for 1 images, and 0 were added"):
+        nb.write_image(tmp_path / "b.refl", e)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.refl"]
+
+
+def test_a_picture_shows_all_panels(e, tmp_path):
+    second = nb.FurtherPanel(detector=e.detector.replace(distance=150))
+    for name, experiment in (("a", e), ("b", e.replace(more_panels=[second]))):
+        photons = nb.simulate(experiment)
+        nb.write_image(tmp_path / f"{name}.png", experiment, photons)
+        nb.write_image(tmp_path / f"{name}_counts.png", experiment, nb.count_photons(experiment, photons, seed=1))
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"{name}_counts.png").exists()
+
+
+def test_images_are_packed_as_asked_where_the_filter_is(e, tmp_path):
+    counts = nb.count_photons(e, nb.simulate(e), seed=1)
+    nb.write_image(tmp_path / "plain.nxs", e, counts, compression="deflate")
+    plain, _, _ = nb.read_image(tmp_path / "plain.nxs")
+    try:
+        nb.write_image(tmp_path / "packed.nxs", e, counts, compression="bitshuffle_lz4")
+    except nb.UsageError as error:
+        assert "HDF5 has no filter bitshuffle" in str(error)
+    else:
+        assert np.array_equal(nb.read_image(tmp_path / "packed.nxs")[0], plain, equal_nan=True)
+    with pytest.raises(nb.UsageError, match="packed by deflate or bitshuffle_lz4"):
+        nb.write_image(tmp_path / "x.nxs", e, counts, compression="gzip")
+    with pytest.raises(nb.UsageError, match="CBF has no choice of compression"):
+        nb.write_image(tmp_path / "x.cbf", e, counts, compression="deflate")
+
+
+def test_names_of_no_format_are_refused_with_those_that_there_are(e, tmp_path):
+    with pytest.raises(nb.UsageError, match=r"known are \.nxs \(NXmx\).* and \.png \(PNG\)"):
+        nb.write_image(tmp_path / "x.jpeg", e, nb.simulate(e))
+    with pytest.raises(nb.UsageError, match="holds no images that expt could list"):
+        nb.ImageWriter(tmp_path / "x.poni", e, expt=tmp_path / "x.expt")
+
+
+def test_a_sensor_of_unknown_matter_is_said_to_be_left_out(e, tmp_path):
+    nb.write_image(tmp_path / "a.expt", e)
+    experiments = json.loads((tmp_path / "a.expt").read_text())
+    for panel in experiments["detector"][0]["panels"]:
+        panel["material"], panel["mu"] = "", 0
+    (tmp_path / "a.expt").write_text(json.dumps(experiments))
+    with pytest.warns(nb.SimulationWarning, match="of no stated material and attenuation"):
+        e.with_geometry(tmp_path / "a.expt")

@@ -30,7 +30,8 @@ std::string why_not_poni(const Geometry& geometry) {
 }  // namespace
 
 void write_poni(const std::string& path, const Geometry& geometry) {
-  if (const std::string why = why_not_poni(geometry); !why.empty()) throw UsageError(why);
+  if (const std::string why = why_not_poni(geometry); !why.empty())
+    throw UsageError(path + ": " + why);
   const GeometryPanel& panel = geometry.panels[0];
   const GeometryBeam& beam = *geometry.beam;
 

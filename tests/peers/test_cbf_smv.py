@@ -569,5 +569,5 @@ def test_a_poni_holds_one_panel(tmp_path):
     made = run("poni", tmp_path / "a.poni",
                stdin=json.dumps(series(detectors()["several panels, one tilted"])))
     assert made.returncode == 1
-    assert made.stderr.strip() == (f"{tmp_path}/a.poni would hold one panel, and there are 3; an "
+    assert made.stderr.strip() == (f"{tmp_path}/a.poni: a .poni holds one panel, and there are 3; an "
                                    ".expt file holds them")

@@ -261,6 +261,26 @@ void look_at_contradictions(std::span<const FlagUse> uses, Request& request) {
   }
 }
 
+/// A -panel is for what stands behind it.
+void look_at_panels(std::span<const FlagUse> uses, Request& request) {
+  const FlagUse* idle = nullptr;
+  const auto say = [&] {
+    if (idle)
+      request.warnings.push_back(idle->spelling + ' ' + idle->values[0] +
+                                 " has no effect, since no -roi, -trace_pixel or -printout_pixel "
+                                 "follows it");
+  };
+  for (const FlagUse& use : uses) {
+    const std::string_view flag = use.flag->spellings[0];
+    if (flag == "-panel") {
+      say();
+      idle = &use;
+    }
+    if (flag == "-roi" || flag == "-trace_pixel" || flag == "-printout_pixel") idle = nullptr;
+  }
+  say();
+}
+
 /// Flags that act together, once all are known.
 void settle(Request& request) {
   Experiment& e = request.experiment;
@@ -307,6 +327,7 @@ Request parse_command_line(std::span<const std::string> arguments) {
     note_what_is_given(use, request);
   }
   look_at_contradictions(uses, request);
+  look_at_panels(uses, request);
   headers.check(request);
   geometry.check(request);
   settle(request);

@@ -212,7 +212,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"FILE", "some.file"},
       {"NAME", "FWT"},
       {"NAME | FILE.geom", "EIGER2-1M"},
-      {"N | NAME", "0"},
+      {"N | NAME", "0 -roi 1 2 3 4"},
       {"deflate | bitshuffle_lz4", "bitshuffle_lz4"},
       {"MATERIAL um", "Si 450"},
       {"x y z | random", "1 2 3"},

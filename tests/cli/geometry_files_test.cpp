@@ -308,6 +308,15 @@ TEST_F(PanelsOfAFile, AreNotMaskedByAnImageOfOnePanel) {
   EXPECT_THAT(outcome.err, HasSubstr("-mask m.img is of one panel, and the detector has 3"));
 }
 
+TEST_F(PanelsOfAFile, ThatNoFlagIsOfAreSaid) {
+  const std::string
+      idle = " has no effect, since no -roi, -trace_pixel or -printout_pixel follows it";
+  EXPECT_THAT(good_run(line + "-floatfile a.bin -panel left").err, HasSubstr("-panel left" + idle));
+  const Outcome two = good_run(line + "-floatfile a.bin -panel left -panel 2 -roi 0 5 0 5");
+  EXPECT_THAT(two.err, HasSubstr("-panel left" + idle));
+  EXPECT_THAT(two.err, Not(HasSubstr("-panel 2" + idle)));
+}
+
 TEST_F(GeometryFiles, APanelIsNamedWhereThereIsOneOnly) {
   good_run(crystal + square + "-panel 0 -roi 3 9 4 8 -floatfile a.bin");
   good_run(crystal + square + "-roi 3 9 4 8 -floatfile b.bin");

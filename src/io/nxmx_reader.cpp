@@ -345,6 +345,20 @@ class Reader {
   void need_numbers(const std::string& path, const hdf5::Type& type) const {
     const H5T_class_t kind = H5Tget_class(type.get());
     if (kind != H5T_INTEGER && kind != H5T_FLOAT) fail(path, "holds no numbers");
+    // HDF5 trusts what a damaged file says of them, and copies bits that are not there.
+    const std::size_t bits = 8 * H5Tget_size(type.get()), precision = H5Tget_precision(type.get());
+    const int offset = H5Tget_offset(type.get());
+    bool sound = precision >= 1 && precision <= bits && offset >= 0 &&
+                 static_cast<std::size_t>(offset) <= bits - precision;
+    if (kind == H5T_FLOAT) {
+      std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+      sound = sound &&
+              H5Tget_fields(type.get(), &sign, &exponent, &exponent_bits, &mantissa,
+                            &mantissa_bits) >= 0 &&
+              sign < bits && exponent + exponent_bits <= bits && mantissa + mantissa_bits <= bits &&
+              exponent_bits >= 1 && mantissa_bits >= 1;
+    }
+    if (!sound) fail(path, "holds numbers of a type that is damaged");
   }
 
   /// After a read that failed.

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <numbers>
@@ -463,6 +464,19 @@ TEST_F(Nxmx, BitshuffleIsWrittenWhereItsFilterIs) {
   const ImageFile file = read_nxmx(written(folder, series), 2);
   const std::vector<std::int32_t> counts = counts_of(series, 2000);
   EXPECT_EQ(file.pixels, std::vector<double>(counts.begin(), counts.end()));
+}
+
+TEST_F(Nxmx, TypesWhoseBitsLieOutsideOfThemAreRefused) {
+  const std::string path = written(folder, still());
+  std::string bytes = folder.content("image.nxs");
+  // Of the counts: a signed integer of 4 bytes, the first bit 0 of 32
+  const std::string type("\x10\x08\0\0\x04\0\0\0\0\0\x20\0", 12);
+  ASSERT_NE(bytes.find(type), std::string::npos);
+  for (std::size_t at = 0; (at = bytes.find(type, at)) != std::string::npos; ++at)
+    bytes[at + 11] = '\x20';
+  std::ofstream(path, std::ios::binary) << bytes;
+  EXPECT_THAT(message_of<InputError>([&] { read_nxmx(path); }),
+              HasSubstr("holds numbers of a type that is damaged"));
 }
 
 TEST_F(Nxmx, HasNoOtherCompression) {

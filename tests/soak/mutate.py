@@ -6,7 +6,8 @@
 Each file is damaged by flipped bits, missing and repeated pieces and lines, numbers that are NaN, infinite, too large
 or no numbers, endless lines.  A program that reads it may refuse it or not, but: it ends within 20 s and 4 GB, by itself, with one of its
 exit codes and a reason; it leaves no file behind when it refuses; and when it does not, its image holds numbers
-(with nanoBragg's arithmetic: or a notice says that it does not).  Exits with 1 where one does not; the file and the
+(with nanoBragg's arithmetic: or a notice says that it does not).  Where HDF5 itself comes to its end at bytes that it
+trusts, and gdb is there to tell, that is said and counted apart.  Exits with 1 where one does not; the file and the
 command are then kept (in build/soak).  The same seed makes the same files.
 """
 
@@ -409,6 +410,10 @@ def geometry_kinds(program, written, make):
 
     mini, full, several = made("mini_001.cbf", *flat), made("full_001.cbf", *flat, "-twotheta", "10"), made("several_001.cbf", *panels)
     nxs, tilted, stills = made("scan.nxs", *flat), made("tilted.nxs", *flat, "-twotheta", "10"), made("panels.nxs", *panels)
+    packed = [*lit, *flat, "-o", "packed.nxs", "-compression", "bitshuffle_lz4"]
+    has_filter = subprocess.run([program, *packed], cwd=make, capture_output=True).returncode == 0
+    if not has_filter:
+        print("HDF5 has no filter bitshuffle here")
     lists = made("scan.expt", *flat), made("panels.expt", *panels)
     # The crystal is the file's.
     of_list = [program, "-corrected", "-nocache", "-default_F", "20", "-expt", "damaged.expt", *RUN]
@@ -422,6 +427,7 @@ def geometry_kinds(program, written, make):
         Kind("NXmx, tilted", tilted, read("-img", "damaged.nxs"), binary=True),
         Kind("NXmx, panels", stills, read("-img", "damaged.nxs"), binary=True),
         Kind("NXmx, pixels", nxs, read("-mask", "damaged.nxs", *flat), binary=True),
+        *([Kind("NXmx, bitshuffle", (make / "packed.nxs").read_bytes(), read("-mask", "damaged.nxs", *flat), binary=True)] * has_filter),
         Kind("TIFF header", tiff(), read("-img", "damaged.tif"), binary=True),
         Kind("TIFF, pixels", tiff(), read("-mask", "damaged.tif", *flat), binary=True),
         Kind("SMV, d*TREK", smv(**DTREK), read("-img", "damaged.img")),
@@ -494,6 +500,17 @@ def limited():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def ends_in_hdf5(kind, folder):
+    """Whether the innermost functions of a command that ends by a signal are those of HDF5, or what these call."""
+    if not shutil.which("gdb"):
+        return False
+    debugged = subprocess.run(["gdb", "-batch", "-ex", "run", "-ex", "bt 3", "--args", *kind.command], cwd=folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")  # fmt: skip
+    frames = [line for line in debugged.stdout.splitlines() if line.startswith("#")]
+    own = [i for i, line in enumerate(frames) if "nablabragg::" in line]
+    return any("libhdf5" in line for line in frames[: own[0] if own else None])
+
+
 def fault_of(kind, folder, data):
     """What is wrong with what the program made of the file, or "", and its exit code."""
     damaged = name_of_damaged(kind)
@@ -513,7 +530,11 @@ def fault_of(kind, folder, data):
         channel.seek(0)
         said = channel.read(1 << 16).decode(errors="replace")
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}", code
+        name = signal.Signals(-code).name
+        if kind.binary and "NXmx" in kind.name and ends_in_hdf5(kind, folder):
+            print(f"{kind.name}: HDF5 itself was ended by {name}", flush=True)
+            return "", "HDF5"
+        return f"was ended by {name}", code
     if code != 0:
         if code not in kind.codes:
             return f"exit code {code}: {said.strip()[-300:]}", code
@@ -581,8 +602,9 @@ def main():
             thread.start()
         for thread in threads:
             thread.join()
-    codes = sorted({code for count in counts.values() for code in count if code != "fault"})
-    print(f"{'format':24}{'files':>7}" + "".join(f"{f'exit {code}':>8}" for code in codes) + f"{'faults':>8}")
+    codes = sorted({code for count in counts.values() for code in count if code != "fault"}, key=str)
+    titles = [code if code == "HDF5" else f"exit {code}" for code in codes]
+    print(f"{'format':24}{'files':>7}" + "".join(f"{title:>8}" for title in titles) + f"{'faults':>8}")
     for name, count in counts.items():
         print(f"{name:24}{sum(count.values()):7}" + "".join(f"{count[code]:8}" for code in codes) + f"{count['fault']:8}")
     print(f"{args.count} damaged files of {len(chosen)} kinds, seed {args.seed}: {len(faults)} faults, {time.monotonic() - begin:.0f} s")

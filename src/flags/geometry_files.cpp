@@ -13,6 +13,7 @@
 #include "nablabragg/detector_presets.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
+#include "nablabragg/materials.hpp"
 #include "nablabragg/plausible.hpp"
 
 namespace nablabragg::flags {
@@ -44,6 +45,31 @@ const FlagUse* last_of(std::span<const FlagUse> uses, std::string_view flag) {
 bool is_file(const std::string& name) {
   std::error_code error;
   return std::filesystem::is_regular_file(name, error);
+}
+
+bool is_known(const std::string& material) {
+  try {
+    find_sensor_material(material);
+    return true;
+  } catch (const UsageError&) {
+    return false;
+  }
+}
+
+/// At another wavelength than the file's sensors attenuate as their material does there.  Says
+/// whether one is left whose material is not known.
+bool forget_attenuation(Experiment& e) {
+  bool kept = false;
+  const auto forget = [&](Detector& d) {
+    if (!d.attenuation_depth_um || d.sensor_thickness_um == 0) return;
+    if (is_known(d.sensor_material))
+      d.attenuation_depth_um.reset();
+    else
+      kept = true;
+  };
+  forget(e.detector);
+  for (FurtherPanel& further : e.more_panels) forget(further.detector);
+  return kept;
 }
 
 UnitCell cell_of(const GeometryCrystal& crystal) { return unit_cell_of(crystal.real_axes_A); }
@@ -230,6 +256,12 @@ void StatedGeometry::check(Request& request) const {
     if (std::abs(given / stated - 1) > plausible::notable_difference)
       request.warnings.push_back(fmt::format(
           "{}: was measured at {:g} Angstrom, and the wavelength is {:g}", name_, stated, given));
+    if (std::abs(given / stated - 1) > plausible::notable_difference &&
+        !last_of(uses_, "-detector_abs") && forget_attenuation(e))
+      request.warnings.push_back(fmt::format(
+          "{}: its sensor states no material that is known, so that its attenuation stays that at "
+          "{:g} Angstrom; -sensor MATERIAL um gives it at any wavelength",
+          name_, stated));
     // The lattice stays; its matrix is in units of the wavelength.
     if (!placed_->crystals.empty() && request.matrix_file.empty()) {
       Mat3d& matrix = *e.crystal.mosflm_matrix;

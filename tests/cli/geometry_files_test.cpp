@@ -395,6 +395,25 @@ TEST_F(GeometryFiles, AnotherWavelengthKeepsTheLatticeOfTheFile) {
   EXPECT_NEAR(length(after.crystals[0].real_axes_A.c - before.crystals[0].real_axes_A.c), 0, 1e-6);
 }
 
+TEST_F(GeometryFiles, AnotherWavelengthIsAttenuatedAsTheMaterialDoesThere) {
+  good_run(crystal + square + "-sensor Si 320 -o x.expt");
+  const std::string line = "-corrected -default_F 100 -N 5 -oversample 1 -expt x.expt -lambda 0.5 ";
+  const Outcome known = good_run(line + "-floatfile a.bin");
+  EXPECT_THAT(known.err, Not(HasSubstr("states no material")));
+  good_run(line + "-sensor Si 320 -floatfile b.bin");
+  expect_same_floats("a.bin", "b.bin", 0);
+
+  auto list = nlohmann::json::parse(test::read_file(folder / "x.expt"));
+  const double mu = list["detector"][0]["panels"][0]["mu"];
+  list["detector"][0]["panels"][0]["material"] = "";
+  std::ofstream(folder / "x.expt") << list.dump();
+  EXPECT_THAT(good_run(line + "-floatfile c.bin").err,
+              HasSubstr("x.expt: its sensor states no material that is known, so that its "
+                        "attenuation stays that at 1.1 Angstrom; -sensor MATERIAL um"));
+  good_run(line + "-detector_abs " + std::to_string(1000 / mu) + " -floatfile d.bin");
+  expect_same_floats("c.bin", "d.bin", 1e-5);
+}
+
 TEST_F(GeometryFiles, WhatIsNeitherImageNorGeometryIsRefused) {
   std::ofstream(folder / "x.expt") << "h k l F\n";
   const Outcome outcome = run(crystal + "-expt x.expt -floatfile a.bin");

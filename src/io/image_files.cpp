@@ -42,10 +42,16 @@ const ReadableFormat readable[] = {
        return read_crystfel_geometry(path, {distance_mm, {}});
      }}};
 
-const ReadableFormat& format_of_content(const std::string& path) {
+/// Null: of no known format.
+const ReadableFormat* find_format(const std::string& path) {
   const std::string head(Input(path).head());
   for (const ReadableFormat& format : readable)
-    if (format.begins(head)) return format;
+    if (format.begins(head)) return &format;
+  return nullptr;
+}
+
+const ReadableFormat& format_of_content(const std::string& path) {
+  if (const ReadableFormat* const format = find_format(path)) return *format;
   throw InputError(path, 0,
                    "is no image and no geometry that can be read: CBF, NXmx (HDF5), SMV, TIFF, a "
                    "dxtbx .expt and a CrystFEL .geom can");
@@ -99,6 +105,8 @@ ImageFile read_image(const std::string& path, int image) {
 Geometry read_geometry(const std::string& path, int experiment, std::optional<double> distance_mm) {
   return format_of_content(path).read_geometry(path, experiment, distance_mm);
 }
+
+bool is_known_format(const std::string& path) { return find_format(path) != nullptr; }
 
 bool is_smv(const std::string& path) { return begins_as_smv(Input(path).head()); }
 

@@ -181,10 +181,15 @@ flags::FlagsOf refined_flags(const std::vector<std::string>& model, const Experi
     const bool moved = std::ranges::any_of(refinement.numbers, [](const RefinedNumber& n) {
       return n.name.starts_with("panel[") || n.name.starts_with("group[");
     });
-    if (moved)
-      refined.not_in_flags.emplace_back(
-          "where panels and groups stand is in refined.expt: -expt takes it in place of what "
-          "states the detector now, without -cell, -mat and -misset, as it has the crystal too");
+    if (!moved) return refined;
+    // One sentence for what is said of the lists and of the first panel's own shift
+    std::erase_if(refined.not_in_flags, [](const std::string& line) {
+      return line == "more_panels has no flag" || line == "detector_groups has no flag" ||
+             line == "shift has no flag" || line == "rotation has no flag";
+    });
+    refined.not_in_flags.emplace_back(
+        "where panels and groups stand; -expt refined.expt states it in place of what states the "
+        "detector now, without -cell, -mat and -misset, as it has the crystal too");
     return refined;
   } catch (const Error& error) {
     return {{}, {std::string("the flags of the refined model are refused: ") + error.what()}};

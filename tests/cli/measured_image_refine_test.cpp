@@ -15,6 +15,7 @@
 #include "nablabragg/parameters.hpp"
 #include "support/experiment.hpp"
 #include "support/program_test.hpp"
+#include "support/shared_files.hpp"
 
 namespace nablabragg {
 namespace {
@@ -265,6 +266,17 @@ TEST_F(RefineImages, OfAnotherSizeOrOfNoFormatAreRefusedInASentence) {
                  "other: holds 500 bytes, and 256 x 256 float32 pixels are 262144; refine reads");
 }
 
+TEST_F(RefineImages, OfARealDetectorLeaveOutItsGapsAndDeadPixels) {
+  const auto path = test::shared_file("real/pilatus300k-one-degree.cbf");
+  if (!path) GTEST_SKIP() << "there is no real/pilatus300k-one-degree.cbf beside the repository";
+  // As fabio counts those that are not negative
+  EXPECT_EQ(pixels_used("--image " + *path,
+                        "-corrected -img " + *path +
+                            " -cell 51.6 51.6 51.6 90 90 90 -N 5 -gauss_xtal -default_F 100 "
+                            "-oversample 1 -phisteps 1 -fluence 1e26"),
+            284861U);
+}
+
 // ---- Several panels -----------------------------------------------------------------------------
 
 const std::string seed = "-seed 1 ";
@@ -434,6 +446,34 @@ TEST_F(RefinePanels, ThatMoveWithTheirGroupAloneAreTold) {
   EXPECT_TRUE(result()["numbers"][0]["deviation"].is_null());
   EXPECT_THAT(refine(line + "--restrain group[right].shift[0]=0.01", model).err,
               Not(HasSubstr("does not determine")));
+}
+
+TEST_F(RefineImages, AQuadrantOfARealCspadIsFoundWhereItWasMovedTo) {
+  const auto path = test::shared_file("real/cspad-64-panels-stills.expt");
+  if (!path) GTEST_SKIP() << "there is no real/cspad-64-panels-stills.expt beside the repository";
+  const std::string still =
+      "-corrected -noprogress -N 15 -gauss_xtal -mosaic_domains 10 -mosaic 0.3 -oversample 1 "
+      "-default_F 100 -fluence 1e27 -sensor Si 100 ";
+  const Experiment moved = with_parameter(
+      with_geometry(test::experiment_of(truth), io::read_geometry(*path)), "group[FS_D0Q1].shift",
+      std::vector<double>{0.15, -0.1, 0});
+  io::ImageSeries series;
+  series.geometry = in_imgcif_frame(geometry_of(moved));
+  series.images.resize(1);
+  io::write_expt(folder / "moved.expt", series, "");
+  good_run(still + "-seed 1 -expt moved.expt -o still.nxs");
+  const Outcome outcome = refine(
+      "--image still.nxs --spots 200 --iterations 15 --parameters "
+      "group[FS_D0Q1].shift[0-1],group[FS_D0Q1].rotation[2],misset",
+      still + "-expt " + *path);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json numbers = result()["numbers"];
+  const std::vector<double> values{0.15, -0.1, 0, 0, 0, 0};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    SCOPED_TRACE(numbers[i].dump());
+    EXPECT_NEAR(numbers[i]["value"], values[i], 4.5 * numbers[i]["deviation"].get<double>());
+    EXPECT_LT(numbers[i]["deviation"], 0.01);
+  }
 }
 
 }  // namespace

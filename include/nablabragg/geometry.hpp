@@ -96,7 +96,8 @@ Experiment with_geometry(const Experiment& experiment, const Geometry& geometry)
 std::string unstated_sensors(const Geometry& geometry);
 
 /// The same turned into imgCIF's frame: the beam runs along -z, the spindle, made normal to it, is
-/// x; where there is no spindle, or it runs along the beam, the electric vector is.
+/// x; where there is no spindle, or it runs along the beam, the electric vector is, with the sign
+/// that is nearer to x before.
 Geometry in_imgcif_frame(const Geometry& geometry);
 
 /// What the rectangles leave of a panel; empty where there is none.

@@ -116,6 +116,10 @@ const FileFormat& format_to_write(const std::string& path);
 /// 0.
 ImageFile read_image(const std::string& path, int image = 0);
 
+/// Whether the content is that of a format which read_image() or read_geometry() knows.  Throws
+/// InputError where the file cannot be read.
+bool is_known_format(const std::string& path);
+
 /// The geometry alone: of the files that read_image() takes, of a dxtbx .expt and of a CrystFEL
 /// .geom.  `experiment` is which one of an .expt, from 0; `distance_mm` is that of a .geom, which
 /// may leave it to the image files.

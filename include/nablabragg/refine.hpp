@@ -20,9 +20,9 @@
 
 namespace nablabragg {
 
-/// What a detector counted, on the panel of the model.
+/// What a detector counted, on the panels of the model.
 struct Measurement {
-  Image counts;
+  Image counts;  ///< NaN: no measurement
   double counts_per_photon = 1;
   double offset = 0;         ///< counts of a pixel that saw nothing
   double readout_noise = 0;  ///< standard deviation that is no photon's [counts]
@@ -82,7 +82,7 @@ struct RefineOptions {
   Likelihood likelihood = Likelihood::poisson;
   Background background = Background::constant;
   bool spot_stage = true;     ///< begin with the positions of the spots
-  bool all_pixels = false;    ///< the whole region of interest as one shoebox
+  bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
   int shoebox_px = 15;        ///< edge
   int most_shoeboxes = 300;   ///< the brightest
   double least_photons = 20;  ///< of a spot that counts
@@ -116,6 +116,7 @@ struct RefinedFactor {
 /// One spot's pixels with their own background.
 struct Shoebox {
   double fast = 0, slow = 0;       ///< what it is centred on
+  int panel = 0;                   ///< of all its pixels
   std::vector<PixelIndex> pixels;  ///< usable ones; no pixel is in two boxes
   std::vector<double> background;  ///< none, the value at the centre, or that and the slopes per px
 };

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "nablabragg/gradient.hpp"  // for visited_pixels
+
 namespace nablabragg::cli {
 
 namespace {
@@ -18,36 +20,39 @@ constexpr double bright_counts = 50;
 /// 65535, -1, is left out as an overload.
 constexpr double no_measurement = 65534;
 
-bool is_masked(const Mask* mask, int fast, int slow) {
-  return mask &&
-         !mask->keep[static_cast<std::size_t>(slow) * static_cast<std::size_t>(mask->fast_pixels) +
-                     static_cast<std::size_t>(fast)];
+bool has_panels_of(const Image& counts, const Resolved& resolved) {
+  if (counts.panels() != 1 + resolved.more_panels.size()) return false;
+  for (std::size_t i = 0; i < counts.panels(); ++i) {
+    const PanelImage image = counts.panel(i);
+    const Panel& panel = i == 0 ? resolved.panel : resolved.more_panels[i - 1].panel;
+    if (image.fast_pixels != panel.fast_pixels || image.slow_pixels != panel.slow_pixels)
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
 
-std::vector<std::string> pixel_warnings(const Measurement& m, const Experiment& model,
-                                        const RegionOfInterest& region) {
-  const Image& counts = m.counts;
-  const Mask* mask = model.sampling.mask.get();
+std::vector<std::string> pixel_warnings(const Measurement& m, const SettledExperiment& model) {
   // Images of another size than the model's are refused by whoever fits them
-  if (region.fast_max >= counts.fast_pixels || region.slow_max >= counts.slow_pixels) return {};
+  if (!has_panels_of(m.counts, model.resolved())) return {};
+  std::vector<PanelImage> panels;
+  for (std::size_t i = 0; i < m.counts.panels(); ++i) panels.push_back(m.counts.panel(i));
   std::size_t pixels = 0, below = 0, at_largest = 0, marked = 0;
   double largest = -std::numeric_limits<double>::infinity();
-  for (int slow = region.slow_min; slow <= region.slow_max; ++slow)
-    for (int fast = region.fast_min; fast <= region.fast_max; ++fast) {
-      if (is_masked(mask, fast, slow)) continue;
-      const auto count = static_cast<double>(counts.at(fast, slow));
-      if (!(count < m.overload)) continue;
-      ++pixels;
-      if (count < m.offset) ++below;
-      if (count == no_measurement) ++marked;
-      if (count > largest) {
-        largest = count;
-        at_largest = 0;
-      }
-      if (count == largest) ++at_largest;
+  for (const PixelIndex& p : visited_pixels(model)) {
+    const auto count = static_cast<double>(
+        panels[static_cast<std::size_t>(p.panel)].at(p.fast, p.slow));
+    if (!(count < m.overload)) continue;
+    ++pixels;
+    if (count < m.offset) ++below;
+    if (count == no_measurement) ++marked;
+    if (count > largest) {
+      largest = count;
+      at_largest = 0;
     }
+    if (count == largest) ++at_largest;
+  }
   std::vector<std::string> lines;
   if (static_cast<double>(below) > most_below * static_cast<double>(pixels))
     lines.push_back(

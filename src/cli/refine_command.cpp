@@ -4,15 +4,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <string_view>
 
 #include "api/cost.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "cli/measured_image.hpp"
 #include "cli/options.hpp"
 #include "cli/pixel_warnings.hpp"
 #include "cli/refinement_files.hpp"
@@ -20,12 +19,9 @@
 #include "cli/stopping.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
-#include "flags/image_headers.hpp"
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
-#include "instruments/float_files.hpp"
 #include "io/atomic_file.hpp"
-#include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
@@ -41,10 +37,9 @@ namespace fs = std::filesystem;
 constexpr int done = 0;
 
 struct RefineRequest {
-  std::string image, outdir = "refinement", resume;
+  MeasuredImage image;
+  std::string outdir = "refinement", resume;
   std::vector<std::string> bounds, restraints, model;
-  std::optional<double> offset, overload;
-  double gain = 1, readout_noise = 0;
   std::string likelihood = "poisson", background = "constant";
   bool no_spot_stage = false, quiet = false, help = false;
   RefineOptions options;
@@ -91,7 +86,11 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   RefineRequest request;
   RefineOptions& o = request.options;
   CLI::App app("Fits parameters of a model to an image.", "nablabragg refine");
-  app.add_option("--image", request.image, "measured image: SMV, or raw float32");
+  MeasuredImage& image = request.image;
+  app.add_option("--image", image.path,
+                 "measured image: CBF, NXmx (HDF5), SMV, TIFF, or raw float32");
+  app.add_option("--image-number", image.number, "which image of a file of several, from 1 (1)")
+      ->check(CLI::Range(1, 1000000000));
   app.add_option("--parameters", o.parameters,
                  "what is refined, separated by commas: misset,cell[0-2],distance")
       ->delimiter(',');
@@ -100,15 +99,18 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   app.add_option("--background", request.background,
                  "of each shoebox: none, constant or plane (constant)")
       ->check(CLI::IsMember({"none", "constant", "plane"}));
-  app.add_option("--gain", request.gain, "counts per photon (1)")->check(CLI::PositiveNumber);
-  app.add_option("--offset", request.offset,
-                 "counts of a dark pixel (SMV: the model's -adc; float: 0)");
-  app.add_option("--readout-noise", request.readout_noise,
+  app.add_option("--gain", image.gain, "counts per photon (what the image states, or 1)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--offset", image.offset,
+                 "counts of a dark pixel (what the image states; SMV that does not: the model's "
+                 "-adc; others: 0)");
+  app.add_option("--readout-noise", image.readout_noise,
                  "its standard deviation in counts, with --likelihood gauss (0)")
       ->check(CLI::NonNegativeNumber);
   app.add_option(
-      "--overload", request.overload,
-      "counts from which on a pixel is left out (SMV: the largest number its pixels can hold)");
+      "--overload", image.overload,
+      "counts from which on a pixel is left out (beyond what the image states as saturation; SMV: "
+      "the largest number its pixels can hold)");
   app.add_option("--bound", request.bounds, "NAME=LOWER:UPPER, either may be empty; repeatable")
       ->take_all();
   app.add_option("--restrain", request.restraints,
@@ -138,7 +140,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
-  if (request.image.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
+  if (request.image.path.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
   if (o.parameters.empty())
     throw UsageError("refine needs --parameters, for example misset,cell[0-2],distance");
   if (dashes == arguments.end() || dashes + 1 == arguments.end())
@@ -148,71 +150,12 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   o.background = request.background == "none"       ? Background::none
                  : request.background == "constant" ? Background::constant
                                                     : Background::plane;
-  if (request.readout_noise > 0 && o.likelihood == Likelihood::poisson)
+  if (image.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;
   for (const std::string& text : request.bounds) o.bounds.push_back(parse_bounds(text));
   for (const std::string& text : request.restraints) o.restraints.push_back(parse_restraint(text));
   return request;
-}
-
-/// How files of other formats begin.
-struct Beginning {
-  std::string_view bytes;
-  const char* format;
-};
-using namespace std::string_view_literals;
-constexpr std::array other_formats{
-    Beginning{"\x93NUMPY"sv, "a NumPy array"},  Beginning{"\x89HDF"sv, "an HDF5 (NXmx) file"},
-    Beginning{"###CBF"sv, "a CBF image"},       Beginning{"II*\0"sv, "a TIFF or MarCCD image"},
-    Beginning{"MM\0*"sv, "a TIFF image"},       Beginning{"\x89PNG"sv, "a PNG picture"},
-    Beginning{"PK\x03\x04"sv, "a zip archive"}, Beginning{"BZh"sv, "a bzip2 file"},
-    Beginning{"P5"sv, "a PGM greymap"}};
-
-/// A float image carries no shape, so that it must be a file whose length tells whether it fits:
-/// what comes through a pipe is taken for SMV.
-std::string first_bytes(const std::string& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored) ? std::string(io::Input(path).head()) : "{";
-}
-
-/// Bare floats may begin with any bytes; their number tells.
-void check_is_float_image(const std::string& path, const std::string& begin, const Panel& panel) {
-  const auto pixels = static_cast<std::uint64_t>(panel.fast_pixels) *
-                      static_cast<std::uint64_t>(panel.slow_pixels);
-  const std::uint64_t bytes = io::InputFile(path).size();
-  if (bytes == pixels * sizeof(float)) return;
-  constexpr const char* what_is_read = "refine reads SMV images and raw float32 ones";
-  for (const Beginning& other : other_formats)
-    if (begin.starts_with(other.bytes))
-      throw InputError(path, 0, fmt::format("looks like {}; {}", other.format, what_is_read));
-  throw InputError(
-      path, 0,
-      fmt::format("holds {} bytes, and {} x {} float32 pixels are {}; {}", bytes, panel.fast_pixels,
-                  panel.slow_pixels, pixels * sizeof(float), what_is_read));
-}
-
-Measurement read_measurement(const RefineRequest& request, const flags::Request& model,
-                             const Resolved& resolved, std::ostream& err) {
-  const Panel& panel = resolved.panel;
-  Measurement m;
-  m.counts_per_photon = request.gain;
-  m.readout_noise = request.readout_noise;
-  const std::string begin = first_bytes(request.image);
-  if (begin.starts_with('{')) {
-    const io::SmvFile file = io::read_smv(request.image);
-    say(err, flags::contradictions(file, model.experiment, resolved));
-    m.counts = {file.fast_pixels, file.slow_pixels, {}};
-    m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
-    m.offset = request.offset.value_or(model.adc);
-    m.overload = request.overload.value_or(file.largest_count);
-    return m;
-  }
-  check_is_float_image(request.image, begin, panel);
-  m.counts = instruments::read_float_image(request.image, {panel.fast_pixels, panel.slow_pixels});
-  m.offset = request.offset.value_or(0);
-  if (request.overload) m.overload = *request.overload;
-  return m;
 }
 
 /// Of one image of the model, which a refinement needs at least.
@@ -234,9 +177,33 @@ void print_progress(std::ostream& err, const RefineProgress& p) {
 flags::FlagsOf refined_flags(const std::vector<std::string>& model, const Experiment& start,
                              const Refinement& refinement) {
   try {
-    return flags::flags_of(refinement.experiment, model, start);
+    flags::FlagsOf refined = flags::flags_of(refinement.experiment, model, start);
+    const bool moved = std::ranges::any_of(refinement.numbers, [](const RefinedNumber& n) {
+      return n.name.starts_with("panel[") || n.name.starts_with("group[");
+    });
+    if (!moved) return refined;
+    // One sentence for what is said of the lists and of the first panel's own shift
+    std::erase_if(refined.not_in_flags, [](const std::string& line) {
+      return line == "more_panels has no flag" || line == "detector_groups has no flag" ||
+             line == "shift has no flag" || line == "rotation has no flag";
+    });
+    refined.not_in_flags.emplace_back(
+        "where panels and groups stand; -expt refined.expt states it in place of what states the "
+        "detector now, without -cell, -mat and -misset, as it has the crystal too");
+    return refined;
   } catch (const Error& error) {
     return {{}, {std::string("the flags of the refined model are refused: ") + error.what()}};
+  }
+}
+
+/// Whether such a file can state the refined model.
+bool write_geometry(const std::string& path, const Refinement& refinement, std::ostream& err) {
+  try {
+    write_refined_geometry(path, refinement);
+    return true;
+  } catch (const UsageError& error) {
+    say(err, std::string("there is no refined.expt: ") + error.what());
+    return false;
   }
 }
 
@@ -254,10 +221,11 @@ void print_result(std::ostream& out, const Refinement& r) {
 void check_refinement_files(const RefineRequest& request, const flags::Request& model,
                             const std::string& resume_file) {
   std::vector<io::NamedFile> inputs = inputs_of(model), outputs;
-  inputs.push_back({"--image", request.image});
+  inputs.push_back({"--image", request.image.path});
   if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
   const fs::path folder = request.outdir;
-  for (const char* name : {"refined.json", "experiment.json", "refined.png", "refined.hkl"})
+  for (const char* name :
+       {"refined.json", "experiment.json", "refined.expt", "refined.png", "refined.hkl"})
     outputs.push_back({"--outdir", (folder / name).string()});
   // What goes on from that file writes it again
   std::error_code ignored;
@@ -278,7 +246,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   const std::string resume_file = (folder / "resume.json").string();
   check_refinement_files(request, model, resume_file);
   flags::load_inputs(model);
-  const Resolved resolved = resolve(model.experiment);
+  const SettledExperiment settled(model.experiment);
+  const Resolved& resolved = settled.resolved();
   say(err, model.warnings);
   say(err, flags::quirk_notices(model, resolved));
   RefineOptions& options = request.options;
@@ -287,8 +256,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   options.compute.precision = model.precision.value_or(Precision::float64);
   options.compute.skip_below = model.skip_below;
   say_cost(model.experiment, resolved, options.compute, err);
-  const Measurement measurement = read_measurement(request, model, resolved, err);
-  say(err, pixel_warnings(measurement, model.experiment, resolved.roi));
+  const Measurement measurement = read_measurement(request.image, model, settled, err);
+  say(err, pixel_warnings(measurement, settled));
 
   if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
   std::error_code error;
@@ -316,6 +285,7 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   io::FileGroup files;
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
+  const bool has_geometry = write_geometry((folder / "refined.expt").string(), refinement, err);
   write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
                            refinement, options.compute);
   if (!refinement.factors.empty())
@@ -324,8 +294,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
   print_result(out, refinement);
-  out << "written to " << io::printable(folder.string())
-      << ": refined.json, experiment.json, refined.png"
+  out << "written to " << io::printable(folder.string()) << ": refined.json, experiment.json, "
+      << (has_geometry ? "refined.expt, " : "") << "refined.png"
       << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
   return done;
 }

@@ -12,7 +12,9 @@
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
+#include "nablabragg/geometry.hpp"
 #include "nablabragg/gradient.hpp"
+#include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
 
@@ -81,12 +83,12 @@ Json stages_json(const Refinement& r) {
 
 /// A square about a spot that lies on the panel as a whole.
 struct Tile {
-  int fast = 0, slow = 0, edge = 0;
+  int fast = 0, slow = 0, panel = 0, edge = 0;
   double background = 0;  ///< at the spot, in addition to the model's own
   std::vector<PixelIndex> pixels() const {
     std::vector<PixelIndex> all;
     for (int j = 0; j < edge; ++j)
-      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j});
+      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j, panel});
     return all;
   }
 };
@@ -97,10 +99,11 @@ std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> 
   std::vector<Tile> tiles;
   for (const Shoebox& box : boxes) {
     const Tile tile{static_cast<int>(std::lround(box.fast)) - edge / 2,
-                    static_cast<int>(std::lround(box.slow)) - edge / 2, edge,
+                    static_cast<int>(std::lround(box.slow)) - edge / 2, box.panel, edge,
                     box.background.empty() ? 0 : box.background[0]};
-    if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > counts.fast_pixels ||
-        tile.slow + edge > counts.slow_pixels)
+    const PanelImage panel = counts.panel(static_cast<std::size_t>(box.panel));
+    if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > panel.fast_pixels ||
+        tile.slow + edge > panel.slow_pixels)
       continue;
     tiles.push_back(tile);
     if (tiles.size() == most) break;
@@ -167,6 +170,13 @@ void write_refined_experiment(const std::string& path, const Refinement& r) {
   file.commit();
 }
 
+void write_refined_geometry(const std::string& path, const Refinement& r) {
+  io::ImageSeries series;
+  series.geometry = in_imgcif_frame(geometry_of(r.experiment));
+  series.images = {{series.geometry.scan ? series.geometry.scan->start_deg : 0, 0}};
+  io::write_expt(path, series, "");
+}
+
 void write_refinement_picture(const std::string& path, const Experiment& start,
                               const Measurement& m, const Refinement& r,
                               const ComputeOptions& compute) {
@@ -189,18 +199,20 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
   for (std::size_t t = 0; t < tiles.size(); ++t) {
     std::vector<double> measured;
     for (const PixelIndex& p : tiles[t].pixels())
-      measured.push_back((static_cast<double>(m.counts.at(p.fast, p.slow)) - m.offset) /
-                         m.counts_per_photon);
+      measured.push_back((static_cast<double>(m.counts.at(p)) - m.offset) / m.counts_per_photon);
     const double background = tiles[t].background;
-    const double black = std::max(*std::max_element(measured.begin(), measured.end()), 1.0);
+    // What is no measurement is no part of a spot
+    const auto seen = [](double photons) { return std::isfinite(photons) ? photons : 0; };
+    double black = 1;
+    for (const double photons : measured) black = std::max(black, seen(photons));
     for (std::size_t i = 0; i < size; ++i) {
       const auto share = [&](double photons) {
         return 255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)));
       };
       const double expected = after[t * size + i] + background;
-      const double off = (measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
+      const double off = seen(measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
       const std::array<double, rows> values{
-          share(measured[i]), share(before[t * size + i] + background), share(expected),
+          share(seen(measured[i])), share(before[t * size + i] + background), share(expected),
           std::clamp(128 - 128 * off / 5, 0.0, 255.0)};
       const int x0 = gap + static_cast<int>(t) * cell + zoom * (static_cast<int>(i) % edge);
       for (int row = 0; row < rows; ++row) {

@@ -19,6 +19,10 @@ void write_refinement_json(const std::string& path, const Refinement& refinement
 /// The refined model as JSON (experiment_json.hpp).
 void write_refined_experiment(const std::string& path, const Refinement& refinement);
 
+/// Where the refined model has beam, panels, spindle and crystal, as a dxtbx experiment list.
+/// Throws UsageError for what such a file cannot say.
+void write_refined_geometry(const std::string& path, const Refinement& refinement);
+
 /// The whole table with the refined factors in it, for -hkl.
 void write_refined_factors(const std::string& path, const Refinement& refinement);
 

@@ -261,7 +261,11 @@ Geometry in_imgcif_frame(const Geometry& geometry) {
   const auto across = [&](const Vec3d& v) { return v - dot(v, z) * z; };
   constexpr double along = 1e-6;
   Vec3d x = g.scan ? across(unit(g.scan->spindle_axis)) : Vec3d{};
-  if (!(length(x) > along) && g.beam) x = across(cross(g.beam->polarization_normal, beam));
+  if (!(length(x) > along) && g.beam) {
+    x = across(cross(g.beam->polarization_normal, beam));
+    // A field has no sign: what is in such a frame already stays in it.
+    if (x.x < -0.5) x = -x;
+  }
   if (!(length(x) > along)) x = across(Vec3d{1, 0, 0});
   if (!(length(x) > along)) x = across(Vec3d{0, 1, 0});
   x = unit(x);

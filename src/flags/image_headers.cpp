@@ -444,6 +444,149 @@ void ImageHeaders::check(Request& request) const {
 
 // ---- A measured image and its model -----------------------------------------------------------
 
+namespace {
+
+/// Collects what an image says otherwise than its model.
+struct Comparison {
+  const std::string& path;
+  bool keeps;  ///< what cannot be meant is told, not refused
+  std::vector<std::string>& found;
+
+  void compare(const std::string& what, double value, double got, bool certain) const {
+    const double off = relative_difference(value, got);
+    if (!(off > notable_difference)) return;
+    const std::string sentence = fmt::format("says {}{:g} where the model has {:g}", what, value,
+                                             got);
+    if (certain && off > refused_difference && !keeps)
+      throw InputError(path, 0,
+                       sentence + ", more than 5 % apart; give the model what the image says");
+    found.push_back(path + ": " + sentence);
+  }
+};
+
+/// Where the beam meets the plane of a panel.
+struct BeamOnPanel {
+  double distance_mm, fast_px, slow_px;
+};
+
+std::optional<BeamOnPanel> beam_on(const GeometryPanel& panel, const Vec3d& beam) {
+  const Vec3d normal = cross(panel.fast_axis, panel.slow_axis);
+  const double distance = dot(panel.origin_mm, normal) / dot(beam, normal);
+  if (!std::isfinite(distance)) return std::nullopt;
+  const Vec3d spot = distance * beam - panel.origin_mm;
+  return BeamOnPanel{distance, dot(spot, panel.fast_axis) / panel.fast_pixel_mm,
+                     dot(spot, panel.slow_axis) / panel.slow_pixel_mm};
+}
+
+Vec3d middle_of(const GeometryPanel& panel) {
+  return panel.origin_mm + (panel.fast_pixels * panel.fast_pixel_mm / 2) * panel.fast_axis +
+         (panel.slow_pixels * panel.slow_pixel_mm / 2) * panel.slow_axis;
+}
+
+/// In the axes of another panel, whatever the frame of the laboratory.
+Vec3d seen_from(const GeometryPanel& panel, const Vec3d& place) {
+  const Vec3d from = place - panel.origin_mm;
+  return {dot(from, panel.fast_axis), dot(from, panel.slow_axis),
+          dot(from, cross(panel.fast_axis, panel.slow_axis))};
+}
+
+/// Of a detector of one panel by distance and beam centre.
+void compare_panel(const Comparison& comparison, const GeometryPanel& measured,
+                   const Vec3d& measured_beam, const GeometryPanel& own, const Vec3d& own_beam) {
+  const auto says = beam_on(measured, measured_beam), has = beam_on(own, own_beam);
+  if (!says || !has) return;
+  comparison.compare("a distance in mm of ", says->distance_mm, has->distance_mm, false);
+  const double edge_px = std::max(own.fast_pixels, own.slow_pixels);
+  if (std::max(std::abs(says->fast_px - has->fast_px), std::abs(says->slow_px - has->slow_px)) >
+      notable_difference * edge_px)
+    comparison.found.push_back(fmt::format(
+        "{}: has the beam at fast {:.2f}, slow {:.2f} pixels where the model has it at {:.2f}, "
+        "{:.2f}",
+        comparison.path, says->fast_px, says->slow_px, has->fast_px, has->slow_px));
+}
+
+/// Of several panels by their middles: along the beam, beside it and from the first panel.
+void compare_panels(const Comparison& comparison, const Geometry& measured, const Geometry& own) {
+  const Vec3d measured_beam = unit(measured.beam ? measured.beam->direction
+                                                 : measured.beam_direction),
+              own_beam = unit(own.beam->direction);
+  std::vector<std::size_t> off;
+  double off_mm = 0;
+  for (std::size_t i = 0; i < own.panels.size(); ++i) {
+    const GeometryPanel& panel = own.panels[i];
+    const double edge_mm = std::max(panel.fast_pixels * panel.fast_pixel_mm,
+                                    panel.slow_pixels * panel.slow_pixel_mm);
+    const Vec3d there = middle_of(measured.panels[i]), here = middle_of(panel);
+    const double along_there = dot(there, measured_beam), along_here = dot(here, own_beam),
+                 beside_there = length(there - along_there * measured_beam),
+                 beside_here = length(here - along_here * own_beam);
+    const double from_first = length(seen_from(measured.panels[0], there) -
+                                     seen_from(own.panels[0], here));
+    if (from_first > edge_mm / 2 && !comparison.keeps)
+      throw InputError(comparison.path, 0,
+                       fmt::format("has panel {} ('{}') {:.4g} mm from where the model has its "
+                                   "panel {} ('{}'), seen from the first; they are of two "
+                                   "detectors or in two orders, so give the model the image's "
+                                   "panels (-img, -expt)",
+                                   i, measured.panels[i].name, from_first, i, panel.name));
+    const double most = std::max(
+        {std::abs(along_there - along_here), std::abs(beside_there - beside_here), from_first});
+    if (!(most > notable_difference * edge_mm)) continue;
+    if (off.empty()) off_mm = most;
+    off.push_back(i);
+  }
+  if (off.empty()) return;
+  comparison.found.push_back(
+      fmt::format("{}: has panel {} ('{}') {:.4g} mm from where the model has it{}",
+                  comparison.path, off[0], measured.panels[off[0]].name, off_mm,
+                  off.size() > 1 ? fmt::format(", and {} other panel{} elsewhere", off.size() - 1,
+                                               off.size() > 2 ? "s" : "")
+                                 : ""));
+}
+
+}  // namespace
+
+std::vector<std::string> contradictions(const std::string& path, const Geometry& measured,
+                                        const SettledExperiment& model) {
+  std::vector<std::string> found;
+  const Experiment& e = model.experiment();
+  const Geometry own = geometry_of(model);
+  const Comparison comparison{path, keeps_nanobraggs_answer(e), found};
+  if (measured.beam && measured.beam->wavelength_A > 0)
+    comparison.compare("a wavelength in Angstrom of ", measured.beam->wavelength_A,
+                       own.beam->wavelength_A, true);
+  if (measured.scan) {
+    comparison.compare("an oscillation in degrees of ", measured.scan->width_deg,
+                       std::abs(units::degrees_from_radians(model.resolved().scan.range)), false);
+    const double phi = own.scan ? own.scan->start_deg : e.scan.phi_deg;
+    if (std::abs(measured.scan->start_deg - phi) > notable_difference)
+      found.push_back(
+          fmt::format("{}: says that phi begins at {:g} degrees where the model has "
+                      "{:g}",
+                      path, measured.scan->start_deg, phi));
+  }
+  // Panels of other sizes are refused by who fits them, and have no place to compare.
+  if (!std::ranges::equal(measured.panels, own.panels, [](const auto& a, const auto& b) {
+        return a.fast_pixels == b.fast_pixels && a.slow_pixels == b.slow_pixels;
+      }))
+    return found;
+  const GeometryPanel& first = measured.panels[0];
+  if (first.fast_pixel_mm > 0)
+    comparison.compare("a pixel size in mm of ", first.fast_pixel_mm, own.panels[0].fast_pixel_mm,
+                       true);
+  const bool placed = std::ranges::all_of(measured.panels, [](const GeometryPanel& panel) {
+    return length(panel.fast_axis) > 0 && panel.fast_pixel_mm > 0;
+  });
+  if (!placed) return found;
+  if (measured.panels.size() == 1)
+    compare_panel(comparison, first,
+                  unit(measured.beam ? measured.beam->direction : measured.beam_direction),
+                  own.panels[0], own.beam->direction);
+  else
+    compare_panels(comparison, measured, own);
+  return found;
+}
+
 std::vector<std::string> contradictions(const io::SmvFile& measured, const Experiment& model,
                                         const Resolved& resolved) {
   std::vector<std::string> found;
@@ -456,18 +599,12 @@ std::vector<std::string> contradictions(const io::SmvFile& measured, const Exper
       return std::nullopt;
     }
   };
+  const Comparison comparison{measured.path, keeps_nanobraggs_answer(model), found};
   const auto compare = [&](const std::string& key, Words units, double got, bool certain) {
     const auto value = stated(key, units);
     // 0: not known to who wrote it, but for the width of a still
     if (!value || (*value == 0 && key != "OSC_RANGE")) return;
-    const double off = relative_difference(*value, got);
-    if (!(off > notable_difference)) return;
-    const std::string sentence = fmt::format("says {}={:g} where the model has {:g}", key, *value,
-                                             got);
-    if (certain && off > refused_difference && !keeps_nanobraggs_answer(model))
-      throw InputError(measured.path, 0,
-                       sentence + ", more than 5 % apart; give the model what the image says");
-    found.push_back(measured.path + ": " + sentence);
+    comparison.compare(key + "=", *value, got, certain);
   };
   compare("WAVELENGTH", angstrom, resolved.wavelength * 1e10, true);
   compare("PIXEL_SIZE", mm, panel.pixel * 1000, true);

@@ -6,6 +6,7 @@
 #include <vector>
 #include "flags/flags.hpp"    // for FlagUse
 #include "flags/request.hpp"  // for Request
+#include "nablabragg/geometry.hpp"
 #include "nablabragg/io.hpp"  // for SmvFile
 #include "nablabragg/resolved.hpp"
 
@@ -70,5 +71,11 @@ class ImageHeaders {
 /// each.  In corrected mode throws InputError for a wavelength or pixel size more than 5 % off.
 std::vector<std::string> contradictions(const io::SmvFile& measured, const Experiment& model,
                                         const Resolved& resolved);
+
+/// The same of an image in another format, by the geometry that it states: whatever the frame of
+/// its file.  In corrected mode throws InputError also for panels that are others than the model's
+/// or stand in another order.
+std::vector<std::string> contradictions(const std::string& path, const Geometry& measured,
+                                        const SettledExperiment& model);
 
 }  // namespace nablabragg::flags

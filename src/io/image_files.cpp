@@ -30,14 +30,19 @@ std::string listed(const std::vector<std::string>& words) {
   return text;
 }
 
-const FileFormat& format_of_content(const std::string& path) {
+/// Null: of no known format.
+const FileFormat* find_format(const std::string& path) {
   const std::string head(Input(path).head());
+  for (const FileFormat& format : file_formats())
+    if (format.begins && format.begins(head)) return &format;
+  return nullptr;
+}
+
+const FileFormat& format_of_content(const std::string& path) {
+  if (const FileFormat* const format = find_format(path)) return *format;
   std::vector<std::string> names;
-  for (const FileFormat& format : file_formats()) {
-    if (!format.begins) continue;
-    if (format.begins(head)) return format;
-    names.emplace_back(format.name);
-  }
+  for (const FileFormat& format : file_formats())
+    if (format.begins) names.emplace_back(format.name);
   throw InputError(path, 0,
                    "is no image and no geometry that can be read, which are " + listed(names));
 }
@@ -91,6 +96,8 @@ ImageFile read_image(const std::string& path, int image) {
 Geometry read_geometry(const std::string& path, int experiment, std::optional<double> distance_mm) {
   return format_of_content(path).read_geometry(path, experiment, distance_mm);
 }
+
+bool is_known_format(const std::string& path) { return find_format(path) != nullptr; }
 
 bool is_smv(const std::string& path) { return begins_as_smv(Input(path).head()); }
 

@@ -130,7 +130,7 @@ class Objective : public ceres::FirstOrderFunction {
         double expected = model[pixel];
         for (std::size_t t = 0; t < terms; ++t)
           expected += (box.background[t] + steps[at + t] * units_[at + t]) * weights.values[t];
-        const double photons = data_.image.photons[data_.image.at(p.fast, p.slow)];
+        const double photons = data_.images.photons(p);
         const Residual r = data_.options.likelihood == Likelihood::poisson
                                ? poisson_residual(photons, expected)
                                : gauss_residual(photons, expected, variances_[pixel]);

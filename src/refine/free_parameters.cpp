@@ -21,7 +21,9 @@ struct Selection {
 
 Selection parse(const std::string& text) {
   Selection s;
-  const std::size_t open = text.find('[');
+  // The brackets of panel[1].shift and group[quadrant].shift are of their names
+  const std::size_t prefix = text.rfind("].");
+  const std::size_t open = text.find('[', prefix == std::string::npos ? 0 : prefix);
   s.name = text.substr(0, open);
   if (open == std::string::npos) return s;
   s.all = false;

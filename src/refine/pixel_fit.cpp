@@ -117,7 +117,7 @@ class BoxCost : public ceres::CostFunction {
     const std::span<const double> background(terms ? blocks[1] : nullptr, terms);
     for (std::size_t i = 0; i < box_.pixels.size(); ++i) {
       const PixelIndex& pixel = box_.pixels[i];
-      const double photons = data_.image.photons[data_.image.at(pixel.fast, pixel.slow)];
+      const double photons = data_.images.photons(pixel);
       const double expected = model_.photons_of(first_ + i) +
                               background_in(box_, background, pixel);
       const Residual r = data_.options.likelihood == Likelihood::poisson
@@ -219,7 +219,7 @@ double mean_square_residual(const PixelData& data, std::span<const double> model
   for (const Shoebox& box : boxes)
     for (const PixelIndex& p : box.pixels) {
       const double expected = model[pixel++] + background_in(box, box.background, p);
-      const double off = data.image.photons[data.image.at(p.fast, p.slow)] - expected;
+      const double off = data.images.photons(p) - expected;
       sum += off * off / counting_variance(expected, data.readout_variance);
     }
   return pixel > 0 ? sum / static_cast<double>(pixel) : 0;
@@ -267,7 +267,7 @@ StageReport fit_pixels(
         std::vector<double> variances;
         for (std::size_t i = 0; i < box.pixels.size(); ++i) {
           const PixelIndex& p = box.pixels[i];
-          const double seen = data.image.photons[data.image.at(p.fast, p.slow)];
+          const double seen = data.images.photons(p);
           const double expected = expected_in(model, box, first, i);
           variances.push_back(counting_variance(round == 0 ? std::max(seen, expected) : expected,
                                                 data.readout_variance));

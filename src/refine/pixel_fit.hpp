@@ -12,7 +12,7 @@ namespace nablabragg::refinement {
 /// What a fit of pixels needs and does not change.
 struct PixelData {
   const FreeParameters& free;
-  const PhotonImage& image;
+  const PhotonImages& images;
   const RefineOptions& options;
   double readout_variance = 0;  ///< [photons^2]
 };

@@ -27,48 +27,81 @@ Experiment with_fixed_sampling(Experiment e) {
   return e;
 }
 
+const Panel& panel_of(const Resolved& resolved, int panel) {
+  return panel == 0 ? resolved.panel
+                    : resolved.more_panels[static_cast<std::size_t>(panel) - 1].panel;
+}
+
+void check_panels(const Resolved& resolved, const Image& counts) {
+  const std::size_t panels = 1 + resolved.more_panels.size();
+  const auto number_of = [](std::size_t count) {
+    return std::to_string(count) + (count == 1 ? " panel" : " panels");
+  };
+  if (counts.panels() != panels)
+    throw InputError("the image has " + number_of(counts.panels()) + " and the model " +
+                     number_of(panels) +
+                     "; give the model the panels of the image (-img, -expt, -detector)");
+  for (std::size_t i = 0; i < panels; ++i) {
+    const PanelImage image = counts.panel(i);
+    const Panel& panel = panel_of(resolved, static_cast<int>(i));
+    if (image.fast_pixels == panel.fast_pixels && image.slow_pixels == panel.slow_pixels) continue;
+    const std::string which = panels > 1 ? " " + std::to_string(i) : "";
+    throw InputError(
+        (panels > 1 ? "panel" + which + " of the image" : "the image") + " has " +
+        std::to_string(image.fast_pixels) + " x " + std::to_string(image.slow_pixels) +
+        " pixels and the model's panel" + which + " " + std::to_string(panel.fast_pixels) + " x " +
+        std::to_string(panel.slow_pixels) + " (fast x slow); check " +
+        (panels > 1 ? "-img, -expt and -detector" : "-detpixels, -detsize and -pixel"));
+  }
+}
+
 /// Photons of the usable pixels: of the region of interest, not masked, not overloaded.
-PhotonImage photon_image(const Experiment& start, const Measurement& m) {
-  const Resolved resolved = resolve(start);
-  const Image& counts = m.counts;
-  if (counts.fast_pixels != resolved.panel.fast_pixels ||
-      counts.slow_pixels != resolved.panel.slow_pixels)
-    throw InputError("the image has " + std::to_string(counts.fast_pixels) + " x " +
-                     std::to_string(counts.slow_pixels) + " pixels and the model's panel " +
-                     std::to_string(resolved.panel.fast_pixels) + " x " +
-                     std::to_string(resolved.panel.slow_pixels) +
-                     " (fast x slow); check -detpixels, -detsize and -pixel");
+PhotonImages photon_images(const Experiment& start, const Measurement& m) {
+  check_panels(resolve(start), m.counts);
   if (!(m.counts_per_photon > 0) || !std::isfinite(m.counts_per_photon))
     throw UsageError("the gain, in counts per photon, must be positive");
-  PhotonImage image{counts.fast_pixels, counts.slow_pixels, {}, {}};
-  image.photons.resize(counts.pixels.size());
-  image.usable.resize(counts.pixels.size());
-  for (std::size_t i = 0; i < counts.pixels.size(); ++i)
-    image.photons[i] = (static_cast<double>(counts.pixels[i]) - m.offset) / m.counts_per_photon;
+  PhotonImages images;
+  std::vector<PanelImage> counts;
+  for (std::size_t i = 0; i < m.counts.panels(); ++i) {
+    counts.push_back(m.counts.panel(i));
+    const PanelImage& panel = counts.back();
+    PhotonImage& image = images.panels.emplace_back();
+    image.fast_pixels = panel.fast_pixels;
+    image.slow_pixels = panel.slow_pixels;
+    image.usable.resize(panel.pixels.size());
+    image.photons.reserve(panel.pixels.size());
+    for (const float count : panel.pixels)
+      image.photons.push_back((static_cast<double>(count) - m.offset) / m.counts_per_photon);
+  }
   for (const PixelIndex& p : visited_pixels(start)) {
+    PhotonImage& image = images.panels[static_cast<std::size_t>(p.panel)];
     const std::size_t i = image.at(p.fast, p.slow);
     image.usable[i] = std::isfinite(image.photons[i]) &&
-                      static_cast<double>(counts.pixels[i]) < m.overload;
+                      static_cast<double>(counts[static_cast<std::size_t>(p.panel)].pixels[i]) <
+                          m.overload;
   }
-  return image;
+  return images;
 }
 
 /// The spots of the direct beam, h k l = 0 0 0, belong to the beam stop.
 void drop_direct_beam(const Resolved& resolved, std::vector<Spot>& spots) {
-  const double fast = resolved.panel.beam_fast / resolved.panel.pixel - 0.5;
-  const double slow = resolved.panel.beam_slow / resolved.panel.slow_pixel - 0.5;
   constexpr double radius_px = 10;
-  std::erase_if(
-      spots, [&](const Spot& s) { return std::hypot(s.fast - fast, s.slow - slow) < radius_px; });
+  std::erase_if(spots, [&](const Spot& s) {
+    const Panel& panel = panel_of(resolved, s.panel);
+    return std::hypot(s.fast - (panel.beam_fast / panel.pixel - 0.5),
+                      s.slow - (panel.beam_slow / panel.slow_pixel - 0.5)) < radius_px;
+  });
 }
 
 /// Spots of the model's image, which noise has no part in choosing.
-std::vector<Spot> predicted_spots(const Experiment& experiment, const PhotonImage& measured,
+std::vector<Spot> predicted_spots(const Experiment& experiment, const PhotonImages& measured,
                                   const RefineOptions& options) {
-  PhotonImage predicted = measured;
+  PhotonImages predicted = measured;
   const Simulation s = simulate(experiment, options.compute);
-  for (std::size_t i = 0; i < predicted.photons.size(); ++i)
-    predicted.photons[i] = static_cast<double>(s.image.pixels[i]);
+  for (std::size_t panel = 0; panel < predicted.panels.size(); ++panel) {
+    const std::span<const float> photons = s.image.panel(panel).pixels;
+    predicted.panels[panel].photons.assign(photons.begin(), photons.end());
+  }
   return find_spots(predicted, options.least_photons);
 }
 
@@ -85,8 +118,8 @@ class Run {
   Run(const Experiment& start, const Measurement& measurement, const RefineOptions& options)
       : options_(options),
         free_(with_fixed_sampling(start), options),
-        image_(photon_image(start, measurement)),
-        data_{free_, image_, options,
+        images_(photon_images(start, measurement)),
+        data_{free_, images_, options,
               measurement.readout_noise * measurement.readout_noise /
                   (measurement.counts_per_photon * measurement.counts_per_photon)},
         values_(options.resume ? free_.values_of(*options.resume) : free_.start()) {}
@@ -113,7 +146,7 @@ class Run {
   void stages() {
     std::vector<Spot> found;
     if (!options_.all_pixels) {
-      found = find_spots(image_, options_.least_photons);
+      found = find_spots(images_, options_.least_photons);
       drop_direct_beam(resolve(free_.experiment(values_)), found);
       if (found.empty())
         throw InputError("no spot of " + least_photons() +
@@ -133,7 +166,7 @@ class Run {
       pixels(RefineStage::measured_spots);
     }
     if (options_.all_pixels || result_.stopped) return;
-    set_boxes(predicted_spots(free_.experiment(values_), image_, options_));
+    set_boxes(predicted_spots(free_.experiment(values_), images_, options_));
     pixels(RefineStage::predicted_spots);
     if (options_.structure_factor_deviation && !result_.stopped) structure_factors();
   }
@@ -150,8 +183,8 @@ class Run {
   void set_boxes(std::vector<Spot> spots) {
     drop_direct_beam(resolve(free_.experiment(values_)), spots);
     boxes_ = options_.all_pixels
-                 ? one_shoebox(image_)
-                 : make_shoeboxes(image_, spots, options_.shoebox_px, options_.most_shoeboxes);
+                 ? whole_panels(images_)
+                 : make_shoeboxes(images_, spots, options_.shoebox_px, options_.most_shoeboxes);
     if (boxes_.empty())
       throw InputError("there are no usable pixels around spots of " + least_photons() +
                        " photons; check mask, region of interest, overload and fluence");
@@ -159,7 +192,7 @@ class Run {
     std::size_t first = 0;
     for (Shoebox& box : boxes_) {
       const auto own = std::span(model).subspan(first, box.pixels.size());
-      start_background(image_, options_.background, own, box);
+      start_background(images_, options_.background, own, box);
       first += box.pixels.size();
     }
   }
@@ -226,7 +259,7 @@ class Run {
 
   const RefineOptions& options_;
   FreeParameters free_;
-  PhotonImage image_;
+  PhotonImages images_;
   PixelData data_;
   std::vector<double> values_;
   std::vector<Shoebox> boxes_;

@@ -6,49 +6,57 @@
 
 namespace nablabragg::refinement {
 
-std::vector<Shoebox> make_shoeboxes(const PhotonImage& image, std::span<const Spot> spots,
+std::vector<Shoebox> make_shoeboxes(const PhotonImages& images, std::span<const Spot> spots,
                                     int edge_px, int most) {
   constexpr std::size_t least_pixels = 10;
   const std::size_t count = std::min(spots.size(), static_cast<std::size_t>(std::max(most, 0)));
   std::vector<Shoebox> boxes(count);
-  std::vector<std::size_t> owner(image.photons.size(), count);
+  std::vector<std::vector<std::size_t>> owners;
+  for (const PhotonImage& image : images.panels) owners.emplace_back(image.photons.size(), count);
   const int half = edge_px / 2;
   const auto distance2 = [&](std::size_t box, int fast, int slow) {
     const double x = fast - spots[box].fast, y = slow - spots[box].slow;
     return x * x + y * y;
   };
   const auto each_pixel = [&](std::size_t box, const auto& visit) {
+    const auto panel = static_cast<std::size_t>(spots[box].panel);
+    const PhotonImage& image = images.panels[panel];
     const int x = static_cast<int>(std::lround(spots[box].fast));
     const int y = static_cast<int>(std::lround(spots[box].slow));
     for (int j = std::max(y - half, 0); j <= std::min(y + half, image.slow_pixels - 1); ++j)
       for (int i = std::max(x - half, 0); i <= std::min(x + half, image.fast_pixels - 1); ++i)
-        if (image.usable[image.at(i, j)]) visit(i, j);
+        if (image.usable[image.at(i, j)]) visit(i, j, owners[panel][image.at(i, j)]);
   };
   for (std::size_t box = 0; box < count; ++box)
-    each_pixel(box, [&](int i, int j) {
-      std::size_t& now = owner[image.at(i, j)];
+    each_pixel(box, [&](int i, int j, std::size_t& now) {
       if (now == count || distance2(box, i, j) < distance2(now, i, j)) now = box;
     });
   for (std::size_t box = 0; box < count; ++box) {
     boxes[box].fast = spots[box].fast;
     boxes[box].slow = spots[box].slow;
-    each_pixel(box, [&](int i, int j) {
-      if (owner[image.at(i, j)] == box) boxes[box].pixels.push_back({i, j});
+    boxes[box].panel = spots[box].panel;
+    each_pixel(box, [&](int i, int j, std::size_t owner) {
+      if (owner == box) boxes[box].pixels.push_back({i, j, spots[box].panel});
     });
   }
   std::erase_if(boxes, [](const Shoebox& box) { return box.pixels.size() < least_pixels; });
   return boxes;
 }
 
-std::vector<Shoebox> one_shoebox(const PhotonImage& image) {
-  Shoebox box;
-  box.fast = (image.fast_pixels - 1) / 2.0;
-  box.slow = (image.slow_pixels - 1) / 2.0;
-  for (int j = 0; j < image.slow_pixels; ++j)
-    for (int i = 0; i < image.fast_pixels; ++i)
-      if (image.usable[image.at(i, j)]) box.pixels.push_back({i, j});
-  if (box.pixels.empty()) return {};
-  return {box};
+std::vector<Shoebox> whole_panels(const PhotonImages& images) {
+  std::vector<Shoebox> boxes;
+  for (std::size_t panel = 0; panel < images.panels.size(); ++panel) {
+    const PhotonImage& image = images.panels[panel];
+    Shoebox box;
+    box.fast = (image.fast_pixels - 1) / 2.0;
+    box.slow = (image.slow_pixels - 1) / 2.0;
+    box.panel = static_cast<int>(panel);
+    for (int j = 0; j < image.slow_pixels; ++j)
+      for (int i = 0; i < image.fast_pixels; ++i)
+        if (image.usable[image.at(i, j)]) box.pixels.push_back({i, j, box.panel});
+    if (!box.pixels.empty()) boxes.push_back(std::move(box));
+  }
+  return boxes;
 }
 
 int background_terms(Background background) {
@@ -63,7 +71,7 @@ int background_terms(Background background) {
   return 0;
 }
 
-void start_background(const PhotonImage& image, Background background,
+void start_background(const PhotonImages& images, Background background,
                       std::span<const double> model, Shoebox& box) {
   box.background.assign(static_cast<std::size_t>(background_terms(background)), 0.0);
   if (box.background.empty() || box.pixels.empty()) return;
@@ -74,7 +82,7 @@ void start_background(const PhotonImage& image, Background background,
   };
   std::vector<double> photons, expected(model.begin(), model.end());
   photons.reserve(box.pixels.size());
-  for (const PixelIndex& p : box.pixels) photons.push_back(image.photons[image.at(p.fast, p.slow)]);
+  for (const PixelIndex& p : box.pixels) photons.push_back(images.photons(p));
   // Photons are whole numbers: the mean of all that are not much above the median is finer
   const double middle = median(photons), limit = middle + 2 * std::sqrt(std::max(middle, 1.0));
   double sum = 0, count = 0;

@@ -9,11 +9,11 @@ namespace nablabragg::refinement {
 
 /// Squares about the first `most` spots.  A pixel belongs to the nearest of them only; boxes that
 /// are left with too few pixels to determine a background are dropped.
-std::vector<Shoebox> make_shoeboxes(const PhotonImage& image, std::span<const Spot> spots,
+std::vector<Shoebox> make_shoeboxes(const PhotonImages& images, std::span<const Spot> spots,
                                     int edge_px, int most);
 
-/// All usable pixels as one box about the middle of the panel.
-std::vector<Shoebox> one_shoebox(const PhotonImage& image);
+/// All usable pixels of each panel as one box about its middle.
+std::vector<Shoebox> whole_panels(const PhotonImages& images);
 
 int background_terms(Background background);
 
@@ -27,7 +27,7 @@ inline BackgroundTerms background_at(const Shoebox& box, const PixelIndex& pixel
 
 /// A background to begin with: the level of the dimmer half of the pixels, less that of the model's
 /// photons, without slopes.
-void start_background(const PhotonImage& image, Background background,
+void start_background(const PhotonImages& images, Background background,
                       std::span<const double> model, Shoebox& box);
 
 }  // namespace nablabragg::refinement

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "nablabragg/error.hpp"
 #include "physics/rotation.hpp"
@@ -15,26 +16,30 @@ namespace nablabragg::refinement {
 SpotGeometry::SpotGeometry(const Resolved& resolved)
     : real_A_(resolved.axes.real_A),
       reciprocal_per_A_(resolved.axes.reciprocal_per_A),
-      panel_(resolved.panel),
-      normal_(cross(resolved.panel.fast, resolved.panel.slow)),
+      panels_{resolved.panel},
       wavelength_A_(resolved.wavelength * 1e10) {
+  for (const ResolvedPanel& further : resolved.more_panels) panels_.push_back(further.panel);
   const double phi = resolved.phi.front();
-  real_A_ = physics::rotate_about(real_A_, panel_.spindle, phi);
-  reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, panel_.spindle, phi);
+  real_A_ = physics::rotate_about(real_A_, resolved.panel.spindle, phi);
+  reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, resolved.panel.spindle, phi);
 }
 
-Vec3d SpotGeometry::fractional_index(double fast, double slow) const {
-  const Vec3d place = panel_.origin + ((fast + 0.5) * panel_.pixel) * panel_.fast +
-                      ((slow + 0.5) * panel_.slow_pixel) * panel_.slow;
-  return real_A_ * ((unit(place) - panel_.beam) / wavelength_A_);
+Vec3d SpotGeometry::fractional_index(const Spot& spot) const {
+  const Panel& panel = panels_[static_cast<std::size_t>(spot.panel)];
+  const Vec3d place = panel.origin + ((spot.fast + 0.5) * panel.pixel) * panel.fast +
+                      ((spot.slow + 0.5) * panel.slow_pixel) * panel.slow;
+  return real_A_ * ((unit(place) - panel.beam) / wavelength_A_);
 }
 
-std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index) const {
+std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index,
+                                                   int panel_index) const {
+  const Panel& panel = panels_[static_cast<std::size_t>(panel_index)];
+  const Vec3d normal = cross(panel.fast, panel.slow);
   const auto& [h, k, l] = index;
   const Vec3d q = double(h) * reciprocal_per_A_.a + double(k) * reciprocal_per_A_.b +
                   double(l) * reciprocal_per_A_.c;
-  const double length2 = dot(q, q), along = dot(q, panel_.beam);
-  const Vec3d across = q - along * panel_.beam;
+  const double length2 = dot(q, q), along = dot(q, panel.beam);
+  const Vec3d across = q - along * panel.beam;
   const double across_length = length(across);
   if (!(across_length > 0)) return std::nullopt;
   const double along_on_sphere = -wavelength_A_ * length2 / 2;
@@ -42,15 +47,15 @@ std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index) con
   if (!(across2_on_sphere > 0)) return std::nullopt;
   const double across_on_sphere = std::sqrt(across2_on_sphere);
 
-  const Vec3d scattered = (along_on_sphere + 1 / wavelength_A_) * panel_.beam +
+  const Vec3d scattered = (along_on_sphere + 1 / wavelength_A_) * panel.beam +
                           (across_on_sphere / across_length) * across;
-  const double towards_panel = dot(scattered, normal_);
-  const double steps = dot(panel_.origin, normal_) / towards_panel;
+  const double towards_panel = dot(scattered, normal);
+  const double steps = dot(panel.origin, normal) / towards_panel;
   if (!(steps > 0) || !std::isfinite(steps)) return std::nullopt;
-  const Vec3d on_panel = steps * scattered - panel_.origin;
+  const Vec3d on_panel = steps * scattered - panel.origin;
   ExpectedSpot spot;
-  spot.fast = dot(on_panel, panel_.fast) / panel_.pixel - 0.5;
-  spot.slow = dot(on_panel, panel_.slow) / panel_.slow_pixel - 0.5;
+  spot.fast = dot(on_panel, panel.fast) / panel.pixel - 0.5;
+  spot.slow = dot(on_panel, panel.slow) / panel.slow_pixel - 0.5;
   spot.missed_by_rad = std::atan2(along, across_length) -
                        std::atan2(along_on_sphere, across_on_sphere);
   spot.reciprocal_per_A = std::sqrt(length2);
@@ -72,16 +77,17 @@ std::optional<std::string> why_no_spot_stage(const Resolved& resolved) {
 std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<const Spot> spots,
                                      double most_reciprocal_per_A) {
   constexpr double tolerance = 0.3;
-  std::map<MillerIndex, Spot> found;
+  std::map<std::pair<MillerIndex, int>, Spot> found;  // a spot may lie on two panels
   for (const Spot& spot : spots) {
-    const Vec3d h = geometry.fractional_index(spot.fast, spot.slow);
+    const Vec3d h = geometry.fractional_index(spot);
     const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)}, off = h - whole;
     if (std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance) continue;
     const MillerIndex index{static_cast<int>(whole.x), static_cast<int>(whole.y),
                             static_cast<int>(whole.z)};
-    const auto expected = geometry.expected(index);
+    const auto expected = geometry.expected(index, spot.panel);
     if (!expected || expected->reciprocal_per_A > most_reciprocal_per_A) continue;
-    Spot& all = found[index];
+    Spot& all = found[{index, spot.panel}];
+    all.panel = spot.panel;
     const double photons = all.photons + spot.photons, share = spot.photons / photons;
     all.fast += share * (spot.fast - all.fast);
     all.slow += share * (spot.slow - all.slow);
@@ -90,7 +96,7 @@ std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<con
   }
   std::vector<IndexedSpot> indexed;
   indexed.reserve(found.size());
-  for (const auto& [index, spot] : found) indexed.push_back({index, spot});
+  for (const auto& [place, spot] : found) indexed.push_back({place.first, spot});
   return indexed;
 }
 
@@ -118,7 +124,7 @@ class SpotResiduals {
   bool operator()(std::span<const double> values, std::span<double> residuals) const {
     const SpotGeometry geometry(resolve(free_.experiment(values)));
     for (std::size_t i = 0; i < spots_.size(); ++i) {
-      const auto expected = geometry.expected(spots_[i].index);
+      const auto expected = geometry.expected(spots_[i].index, spots_[i].spot.panel);
       if (!expected) return false;
       residuals[3 * i] = (expected->fast - spots_[i].spot.fast) / widths_.place_px;
       residuals[3 * i + 1] = (expected->slow - spots_[i].spot.slow) / widths_.place_px;
@@ -263,13 +269,13 @@ StageReport fit_spot_positions(
   {
     const SpotGeometry geometry(resolve(free.experiment(values)));
     for (const IndexedSpot& s : index_spots(geometry, spots, 1e9))
-      highest = std::max(highest, geometry.expected(s.index)->reciprocal_per_A);
+      highest = std::max(highest, geometry.expected(s.index, s.spot.panel)->reciprocal_per_A);
   }
   for (const Round& round : rounds) {
     const SpotGeometry geometry(resolve(free.experiment(values)));
     std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest);
     std::erase_if(indexed, [&](const IndexedSpot& s) {
-      const auto e = geometry.expected(s.index);
+      const auto e = geometry.expected(s.index, s.spot.panel);
       return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
                  round.outlier * widths.place_px ||
              std::abs(e->missed_by_rad) > round.outlier * widths.angle_rad;
@@ -314,7 +320,7 @@ StageReport fit_spot_positions(
     std::vector<double> places, angles;
     const SpotGeometry after(resolve(free.experiment(values)));
     for (const IndexedSpot& s : indexed) {
-      const auto e = after.expected(s.index);
+      const auto e = after.expected(s.index, s.spot.panel);
       places.push_back(e->fast - s.spot.fast);
       places.push_back(e->slow - s.spot.slow);
       angles.push_back(e->missed_by_rad);

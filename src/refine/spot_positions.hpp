@@ -20,22 +20,21 @@ struct ExpectedSpot {
   double reciprocal_per_A = 0;  ///< 1/d
 };
 
-/// Lattice and flat panel of a still.
+/// Lattice and flat panels of a still.
 class SpotGeometry {
  public:
   explicit SpotGeometry(const Resolved& resolved);
 
-  /// h, k and l, not whole, of what scatters to a place on the panel.
-  Vec3d fractional_index(double fast, double slow) const;
+  /// h, k and l, not whole, of what scatters to a place on a panel.
+  Vec3d fractional_index(const Spot& spot) const;
   /// The spot of a lattice point, turned onto the Ewald sphere with its length kept.  Empty for
   /// 000, for what is out of reach of the wavelength and for what does not hit the plane of the
   /// panel.
-  std::optional<ExpectedSpot> expected(const MillerIndex& index) const;
+  std::optional<ExpectedSpot> expected(const MillerIndex& index, int panel_index = 0) const;
 
  private:
   Mat3d real_A_, reciprocal_per_A_;
-  Panel panel_;
-  Vec3d normal_;
+  std::vector<Panel> panels_;
   double wavelength_A_;
 };
 

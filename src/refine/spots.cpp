@@ -56,6 +56,11 @@ std::vector<std::uint8_t> standing_out(const PhotonImage& image,
   return bright;
 }
 
+void sort_by_photons(std::vector<Spot>& spots) {
+  std::stable_sort(spots.begin(), spots.end(),
+                   [](const Spot& a, const Spot& b) { return a.photons > b.photons; });
+}
+
 }  // namespace
 
 std::vector<Spot> find_spots(const PhotonImage& image, double least_photons) {
@@ -94,9 +99,19 @@ std::vector<Spot> find_spots(const PhotonImage& image, double least_photons) {
       spot.pixels = static_cast<int>(members.size());
       spots.push_back(spot);
     }
-  std::stable_sort(spots.begin(), spots.end(),
-                   [](const Spot& a, const Spot& b) { return a.photons > b.photons; });
+  sort_by_photons(spots);
   return spots;
+}
+
+std::vector<Spot> find_spots(const PhotonImages& images, double least_photons) {
+  std::vector<Spot> all;
+  for (std::size_t panel = 0; panel < images.panels.size(); ++panel)
+    for (Spot spot : find_spots(images.panels[panel], least_photons)) {
+      spot.panel = static_cast<int>(panel);
+      all.push_back(spot);
+    }
+  sort_by_photons(all);
+  return all;
 }
 
 }  // namespace nablabragg::refinement

@@ -1,12 +1,12 @@
 // Bright spots of an image: where they are and how many photons they hold.
 #pragma once
 #include <cstdint>
-#include <span>
 #include <vector>
+#include "nablabragg/image.hpp"  // for PixelIndex
 
 namespace nablabragg::refinement {
 
-/// Photons on the panel, and which of its pixels may be used.
+/// Photons on a panel, and which of its pixels may be used.
 struct PhotonImage {
   int fast_pixels = 0, slow_pixels = 0;
   std::vector<double> photons;
@@ -18,14 +18,27 @@ struct PhotonImage {
   }
 };
 
+/// Those of all panels of a detector.
+struct PhotonImages {
+  std::vector<PhotonImage> panels;
+
+  double photons(const PixelIndex& pixel) const {
+    const PhotonImage& panel = panels[static_cast<std::size_t>(pixel.panel)];
+    return panel.photons[panel.at(pixel.fast, pixel.slow)];
+  }
+};
+
 struct Spot {
   double fast = 0, slow = 0;  ///< centroid [pixels], whole numbers in the middle of a pixel
   double photons = 0;         ///< above the background
   int pixels = 0;
+  int panel = 0;
 };
 
 /// Groups of neighbouring pixels that stand out of their surroundings by six standard deviations,
 /// with `least_photons` or more, brightest first.
 std::vector<Spot> find_spots(const PhotonImage& image, double least_photons);
+/// Of all panels; no spot goes on from one to the next.
+std::vector<Spot> find_spots(const PhotonImages& images, double least_photons);
 
 }  // namespace nablabragg::refinement

@@ -80,7 +80,8 @@ TEST_F(Refine, FindsTheModelOfACountedImageAndWritesNumbersAndPicture) {
   std::vector<std::string> left;
   for (const auto& entry : fs::directory_iterator(folder / "r"))
     left.push_back(entry.path().filename().string());
-  EXPECT_THAT(left, UnorderedElementsAre("refined.json", "refined.png", "experiment.json"));
+  EXPECT_THAT(
+      left, UnorderedElementsAre("refined.json", "refined.png", "refined.expt", "experiment.json"));
 }
 
 TEST_F(Refine, SaysTheRefinedModelInFlagsThatMakeItsImage) {
@@ -241,22 +242,6 @@ TEST_F(Refine, RefusesWhatIsNoFileOfAnInterruptedRun) {
     expect_sentence(outcome, 3, name);
     EXPECT_LT(outcome.err.size(), 200u);
   }
-}
-
-TEST_F(Refine, SaysWhichFormatAnImageLooksLikeThatItCannotRead) {
-  for (const auto& [begin, format] :
-       {std::pair{std::string("\x93NUMPY\1\0v\0", 10), "a NumPy array"},
-        {std::string("\x89HDF\r\n\x1a\n"), "an HDF5 (NXmx) file"},
-        {std::string("###CBF: VERSION 1.5\n"), "a CBF image"},
-        {std::string("II*\0\x08\0\0\0", 8), "a TIFF or MarCCD image"}}) {
-    folder.file("other", begin + std::string(500, 'x'));
-    expect_sentence(
-        run("--image other --parameters misset"), 3,
-        std::string("other: looks like ") + format + "; refine reads SMV images and raw float32");
-  }
-  folder.file("other", std::string(500, 'x'));
-  expect_sentence(run("--image other --parameters misset"), 3,
-                  "other: holds 500 bytes, and 256 x 256 float32 pixels are 262144; refine reads");
 }
 
 TEST_F(Refine, WantsTheModelsFlagsBehindTwoDashes) {

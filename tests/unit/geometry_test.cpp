@@ -134,6 +134,21 @@ TEST(Geometry, WithoutABeamHasItWhereItsFrameHasIt) {
   }
 }
 
+TEST(Geometry, ThatIsInImgCifsFrameStaysThere) {
+  // A still as dxtbx writes it: the normal of its polarization is y, the panel anywhere
+  Geometry g;
+  g.beam.emplace();
+  g.beam->wavelength_A = 1.27;
+  g.panels.emplace_back();
+  g.panels[0].origin_mm = {10, -20, -130};
+  g.panels[0].fast_axis = {0.6, 0.8, 0};
+  g.panels[0].slow_axis = {0.8, -0.6, 0};
+  const Geometry same = in_imgcif_frame(g);
+  EXPECT_NEAR(length(same.panels[0].origin_mm - g.panels[0].origin_mm), 0, 1e-12);
+  EXPECT_NEAR(length(same.panels[0].fast_axis - g.panels[0].fast_axis), 0, 1e-15);
+  EXPECT_NEAR(length(same.beam->polarization_normal - g.beam->polarization_normal), 0, 1e-15);
+}
+
 TEST(Geometry, OnTheSourcesSideIsSaid) {
   Experiment e = experiment_of(tilted);
   const auto said = [&] { return testing::PrintToString(resolve(e).warnings); };

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "nablabragg/error.hpp"
+#include "nablabragg/geometry.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/parameters.hpp"
 #include "refine/free_parameters.hpp"
@@ -112,7 +113,7 @@ TEST(Spots, AreNotMadeOfPixelsThatMayNotBeUsed) {
 TEST(Shoeboxes, GiveEachPixelToTheNearestSpotAndEndAtThePanel) {
   const PhotonImage image = flat_image(40, 30, 0);
   const std::vector<Spot> spots{{10, 10, 100, 1}, {14, 10, 90, 1}, {39, 29, 80, 1}};
-  const std::vector<Shoebox> boxes = make_shoeboxes(image, spots, 9, 10);
+  const std::vector<Shoebox> boxes = make_shoeboxes({{image}}, spots, 9, 10);
   ASSERT_THAT(boxes, SizeIs(3));
   EXPECT_THAT(boxes[2].pixels, SizeIs(25));
   std::vector<int> seen(image.photons.size());
@@ -121,20 +122,44 @@ TEST(Shoeboxes, GiveEachPixelToTheNearestSpotAndEndAtThePanel) {
   EXPECT_EQ(*std::max_element(seen.begin(), seen.end()), 1);
   for (const PixelIndex& p : boxes[0].pixels) EXPECT_LE(p.fast, 12);
   for (const PixelIndex& p : boxes[1].pixels) EXPECT_GE(p.fast, 12);
-  EXPECT_THAT(make_shoeboxes(image, spots, 9, 1), SizeIs(1));
+  EXPECT_THAT(make_shoeboxes({{image}}, spots, 9, 1), SizeIs(1));
+}
+
+TEST(Spots, OfSeveralPanelsKeepTheirPanelAndStayOnIt) {
+  PhotonImages images{{flat_image(40, 30, 2), flat_image(50, 20, 2)}};
+  // A streak that ends with the first panel and one that begins with the second are two spots
+  images.panels[0].photons[images.panels[0].at(39, 10)] += 200;
+  images.panels[1].photons[images.panels[1].at(0, 10)] += 300;
+  const std::vector<Spot> spots = find_spots(images, 50);
+  ASSERT_THAT(spots, SizeIs(2));
+  EXPECT_EQ(spots[0].panel, 1);
+  EXPECT_NEAR(spots[0].photons, 300, 1e-9);
+  EXPECT_EQ(spots[1].panel, 0);
+  EXPECT_EQ(images.photons({0, 10, 1}), 302);
+
+  const std::vector<Shoebox> boxes = make_shoeboxes(images, spots, 9, 10);
+  ASSERT_THAT(boxes, SizeIs(2));
+  for (const Shoebox& box : boxes) {
+    EXPECT_THAT(box.pixels, SizeIs(45));
+    for (const PixelIndex& p : box.pixels) EXPECT_EQ(p.panel, box.panel);
+  }
+  const std::vector<Shoebox> whole = whole_panels(images);
+  ASSERT_THAT(whole, SizeIs(2));
+  EXPECT_THAT(whole[1].pixels, SizeIs(1000));
+  EXPECT_EQ(whole[1].panel, 1);
 }
 
 TEST(Shoeboxes, BeginWithTheLevelUnderTheirSpot) {
   PhotonImage image = flat_image(30, 30, 3);
   image.photons[image.at(15, 15)] = 1000;
   const std::vector<Spot> spots{{15, 15, 997, 1}};
-  std::vector<Shoebox> boxes = make_shoeboxes(image, spots, 15, 1);
+  std::vector<Shoebox> boxes = make_shoeboxes({{image}}, spots, 15, 1);
   std::vector<double> model(boxes[0].pixels.size(), 0.0);
-  start_background(image, Background::plane, model, boxes[0]);
+  start_background({{image}}, Background::plane, model, boxes[0]);
   EXPECT_THAT(boxes[0].background, ElementsAre(3, 0, 0));
   model.assign(model.size(), 1.0);
   model[100] = 900;
-  start_background(image, Background::constant, model, boxes[0]);
+  start_background({{image}}, Background::constant, model, boxes[0]);
   EXPECT_THAT(boxes[0].background, ElementsAre(2));
 }
 
@@ -223,6 +248,52 @@ TEST(FreeParameters, AreChosenByNameAndByNumber) {
   EXPECT_EQ(changed.detector.distance_mm, 61);
 }
 
+/// Four panels of 128 x 128 pixels, two and two in groups that are in one of all.
+Experiment four_panels() {
+  Experiment e = test::experiment_of(small_crystal);
+  Geometry g = geometry_of(e);
+  const GeometryPanel whole = g.panels[0];
+  const Vec3d fast = whole.fast_axis, slow = whole.slow_axis;
+  g.groups = {{"all", -1, {60, 0, 0}, fast, slow},
+              {"left", 0, {60, 0, 0}, fast, slow},
+              {"right", 0, {60, 0, 0}, fast, slow}};
+  g.panels.clear();
+  for (int i = 0; i < 4; ++i) {
+    GeometryPanel p = whole;
+    p.name = "p" + std::to_string(i);
+    p.group = i % 2 == 0 ? 1 : 2;
+    p.fast_pixels = p.slow_pixels = 128;
+    // Gaps of a millimetre
+    p.origin_mm = p.origin_mm + (i % 2 == 0 ? -0.5 : 26.1) * fast + (i < 2 ? -0.5 : 26.1) * slow;
+    g.panels.push_back(p);
+  }
+  g.crystals.clear();
+  return with_geometry(e, g);
+}
+
+TEST(FreeParameters, OfPanelsAndGroupsAreChosenByNameAndByNumber) {
+  const Experiment e = four_panels();
+  const FreeParameters free(
+      e, options_for({"panel[3].shift[0-1]", "group[right].rotation", "panel[0].rotation[2]"}));
+  std::vector<std::string> names;
+  for (const FreeNumber& n : free.numbers()) names.push_back(n.name);
+  EXPECT_THAT(names, ElementsAre("panel[3].shift[0]", "panel[3].shift[1]",
+                                 "group[right].rotation[0]", "group[right].rotation[1]",
+                                 "group[right].rotation[2]", "panel[0].rotation[2]"));
+  const Experiment changed = free.experiment(std::vector<double>{1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(*changed.more_panels[2].detector.shift_mm, (Vec3d{1, 2, 0}));
+  EXPECT_EQ(changed.detector_groups[2].rotation_deg, (Vec3d{3, 4, 5}));
+  EXPECT_EQ(*changed.detector.turn_deg, (Vec3d{0, 0, 6}));
+  const auto complaint = [&](const char* name) {
+    return test::message_of<UsageError>([&] { FreeParameters(e, options_for({name})); });
+  };
+  EXPECT_THAT(complaint("panel[4].shift"), HasSubstr("no parameter 'panel[4].shift'"));
+  EXPECT_THAT(complaint("group[middle].shift"), HasSubstr("no parameter 'group[middle].shift'"));
+  EXPECT_THAT(complaint("group[left].shift[3]"), HasSubstr("group[left].shift has 3 numbers"));
+  EXPECT_THAT(complaint("panel[1].shift[x]"), HasSubstr("names no numbers"));
+  EXPECT_THAT(complaint("panel[1]"), HasSubstr("panel"));
+}
+
 TEST(FreeParameters, ComplainInASentence) {
   const Experiment e = test::experiment_of(small_crystal);
   const auto complaint = [&](const RefineOptions& o) {
@@ -250,14 +321,19 @@ struct Case {
   Measurement measurement;
 };
 
+Measurement counted(const Experiment& truth, unsigned seed) {
+  Measurement m;
+  m.counts = simulate(truth).image;
+  std::mt19937_64 random(seed);
+  for (float& p : m.counts.pixels)
+    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
+  return m;
+}
+
 Case small_case(unsigned seed) {
   Case c;
   c.truth = test::experiment_of(small_crystal);
-  Simulation s = simulate(c.truth);
-  std::mt19937_64 random(seed);
-  for (float& p : s.image.pixels)
-    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
-  c.measurement.counts = s.image;
+  c.measurement = counted(c.truth, seed);
   c.start = c.truth;
   c.start.crystal.misset_deg = {12.3, -7.3, 33.3};
   c.start.crystal.cell->b_A *= 1.005;
@@ -269,6 +345,16 @@ Case small_case(unsigned seed) {
 
 RefineOptions small_options() {
   return options_for({"misset", "cell[0-2]", "beam_center", "mosaic_spread", "fluence"});
+}
+
+/// Panels that stand elsewhere than where the start has them.
+Case moved_case(unsigned seed, const std::vector<std::pair<std::string, std::vector<double>>>& by) {
+  Case c;
+  c.start = four_panels();
+  c.truth = c.start;
+  for (const auto& [name, values] : by) c.truth = with_parameter(c.truth, name, values);
+  c.measurement = counted(c.truth, seed);
+  return c;
 }
 
 void expect_found(const Case& c, const Refinement& r, double most_pull) {
@@ -360,6 +446,50 @@ TEST(Refine, LetsARestraintDecideWhatTheImageDoesNot) {
   EXPECT_NEAR(tight.numbers[4].deviation, 0.5, 1e-3);
 }
 
+TEST(Refine, PutsAPanelBackWhereItStands) {
+  const Case c = moved_case(
+      11, {{"panel[1].shift", {0.3, -0.25, 0.4}}, {"panel[1].rotation", {0.3, -0.2, 0.5}}});
+  const Refinement r = refine(c.start, c.measurement,
+                              options_for({"panel[1].shift", "panel[1].rotation"}));
+  expect_found(c, r, 4.5);
+  for (const RefinedNumber& n : r.numbers) EXPECT_LT(n.deviation, 0.05) << n.name;
+  // In its own plane to a few micrometres
+  EXPECT_LT(r.numbers[0].deviation, 0.005);
+  EXPECT_LT(r.numbers[1].deviation, 0.005);
+  EXPECT_THAT(r.warnings, SizeIs(0));
+}
+
+TEST(Refine, PutsAGroupBackTogetherWithAPanelOfAnotherAndTheCrystal) {
+  Case c = moved_case(12, {{"group[right].shift", {-0.3, 0.2, 0}},
+                           {"group[right].rotation", {0, 0, 0.3}},
+                           {"panel[2].shift", {0.2, 0.2, 0}}});
+  c.start.crystal.misset_deg = {12.2, -7.2, 33.2};
+  c.start.crystal.cell->b_A *= 1.003;
+  const Refinement r = refine(
+      c.start, c.measurement,
+      options_for({"group[right].shift", "group[right].rotation[2]", "panel[2].shift[0-1]",
+                   "misset", "cell[0-2]", "mosaic_spread", "fluence"}));
+  expect_found(c, r, 4.5);
+  EXPECT_THAT(r.warnings, SizeIs(0));
+}
+
+TEST(Refine, SaysThatAPanelAndItsOnlyGroupCannotBeTold) {
+  Case c = moved_case(13, {{"panel[1].shift", {0.1, 0, 0}}});
+  c.start.detector.group = c.start.more_panels[1].detector.group = "left";
+  c.start.more_panels[2].detector.group = "left";  // "right" holds panel 1 alone
+  RefineOptions o = options_for({"panel[1].shift[0-1]", "group[right].shift[0-1]"});
+  const Refinement loose = refine(c.start, c.measurement, o);
+  EXPECT_THAT(loose.warnings,
+              testing::Contains(HasSubstr("the image does not determine this combination: "
+                                          "panel[1].shift[0], group[right].shift[0]")));
+  for (const RefinedNumber& n : loose.numbers) EXPECT_TRUE(std::isinf(n.deviation)) << n.name;
+  o.restraints = {{"group[right].shift[0]", 0.01, {}}, {"group[right].shift[1]", 0.01, {}}};
+  const Refinement tight = refine(c.start, c.measurement, o);
+  EXPECT_THAT(tight.warnings, SizeIs(0));
+  EXPECT_NEAR(tight.numbers[0].value + tight.numbers[2].value, 0.1, 0.02);
+  EXPECT_NEAR(tight.numbers[2].deviation, 0.01, 1e-3);
+}
+
 TEST(Refine, FindsStructureFactorsByTheAdjoint) {
   Case c = small_case(8);
   std::mt19937_64 random(8);
@@ -367,9 +497,7 @@ TEST(Refine, FindsStructureFactorsByTheAdjoint) {
   auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -45, -50}, corner, 0.0);
   for (double& f : grid->values()) f = std::uniform_real_distribution<>(60, 140)(random);
   c.truth.structure_factors.grid = grid;
-  c.measurement.counts = simulate(c.truth).image;
-  for (float& p : c.measurement.counts.pixels)
-    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
+  c.measurement = counted(c.truth, 8);
   auto wrong = std::make_shared<StructureFactorGrid>(*grid);
   for (double& f : wrong->values()) f *= std::exp(std::normal_distribution<>(0, 0.1)(random));
   c.start = c.truth;
@@ -403,6 +531,15 @@ TEST(Refine, RefusesAnImageOfAnotherSizeOrWithoutSpots) {
   other.counts = {2, 2, {0, 0, 0, 0}};
   EXPECT_THAT(test::message_of<InputError>([&] { refine(c.start, other, small_options()); }),
               HasSubstr("2 x 2 pixels and the model's panel 256 x 256"));
+  const Experiment four = four_panels();
+  EXPECT_THAT(
+      test::message_of<InputError>([&] { refine(four, c.measurement, options_for({"misset"})); }),
+      HasSubstr("the image has 1 panel and the model 4 panels; give the model the panels"));
+  other.counts = {128, 128, {}, {{128, 128}, {128, 127}, {128, 128}}};
+  other.counts.pixels.resize(4 * 128 * 128);
+  EXPECT_THAT(test::message_of<InputError>([&] { refine(four, other, options_for({"misset"})); }),
+              HasSubstr("panel 2 of the image has 128 x 127 pixels and the model's panel 2 128 x "
+                        "128"));
   for (float& p : c.measurement.counts.pixels) p = 1;
   EXPECT_THAT(
       test::message_of<InputError>([&] { refine(c.start, c.measurement, small_options()); }),

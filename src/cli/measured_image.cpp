@@ -1,0 +1,192 @@
+#include "cli/measured_image.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <string_view>
+
+#include "cli/say.hpp"
+#include "flags/image_headers.hpp"
+#include "io/input_bytes.hpp"
+#include "io/input_file.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"
+#include "nablabragg/io.hpp"
+
+namespace nablabragg::cli {
+
+namespace {
+
+constexpr float no_count = std::numeric_limits<float>::quiet_NaN();
+
+/// How files begin that might be taken for images.
+struct Beginning {
+  std::string_view bytes;
+  const char* format;
+};
+using namespace std::string_view_literals;
+constexpr std::array other_formats{
+    Beginning{"\x93NUMPY"sv, "a NumPy array"}, Beginning{"\x89PNG"sv, "a PNG picture"},
+    Beginning{"PK\x03\x04"sv, "a zip archive"}, Beginning{"P5"sv, "a PGM greymap"}};
+
+/// What comes through a pipe cannot be looked at without using it up, and is taken for SMV.
+bool is_regular_file(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(path, ignored);
+}
+
+void check_number(const MeasuredImage& image, int images) {
+  const int number = image.number.value_or(1);
+  if (number < 1 || number > images)
+    throw UsageError(fmt::format("--image-number {}: {} holds {} image{}", number, image.path,
+                                 images, images == 1 ? "" : "s"));
+}
+
+/// As many counts a photon as the file states, which is worth a line.
+double gain_of(const MeasuredImage& image, double stated, std::ostream& err) {
+  if (image.gain) return *image.gain;
+  if (stated != 1)
+    say(err, fmt::format("{}: states {:g} counts per photon, which are taken; --gain sets another "
+                         "number",
+                         image.path, stated));
+  return stated;
+}
+
+Measurement read_smv(const MeasuredImage& image, const flags::Request& model,
+                     const SettledExperiment& settled, std::ostream& err) {
+  check_number(image, 1);
+  const io::SmvFile file = io::read_smv(image.path);
+  say(err, flags::contradictions(file, model.experiment, settled.resolved()));
+  const auto pedestal = file.number("IMAGE_PEDESTAL", {}), gain = file.number("GAIN", {});
+  Measurement m;
+  m.counts = {file.fast_pixels, file.slow_pixels, file.pixels};
+  m.counts_per_photon = gain_of(image, gain && *gain > 0 ? *gain : 1, err);
+  m.offset = image.offset.value_or(pedestal.value_or(model.adc));
+  m.overload = image.overload.value_or(file.largest_count);
+  // Whole numbers below zero are marks, and so is the 0 of who adds a pedestal and says it.
+  const bool whole = std::isfinite(file.largest_count);
+  for (float& count : m.counts.pixels)
+    if ((whole && count < 0) || (pedestal && *pedestal > 0 && count == 0)) count = no_count;
+  return m;
+}
+
+/// Bare floats may begin with any bytes; their number tells.
+Measurement read_floats(const MeasuredImage& image, const SettledExperiment& settled) {
+  check_number(image, 1);
+  const Resolved& resolved = settled.resolved();
+  const auto extent_of = [](const Panel& panel) {
+    return PanelExtent{panel.fast_pixels, panel.slow_pixels};
+  };
+  std::size_t pixels = extent_of(resolved.panel).pixels();
+  Measurement m;
+  for (const ResolvedPanel& further : resolved.more_panels) {
+    m.counts.more_panels.push_back(extent_of(further.panel));
+    pixels += m.counts.more_panels.back().pixels();
+  }
+  io::InputFile file(image.path);
+  if (file.size() != pixels * sizeof(float)) {
+    constexpr const char*
+        what_is_read = "refine reads CBF, NXmx (HDF5), SMV and TIFF images and raw float32 ones";
+    const std::string head(io::Input(image.path).head());
+    for (const Beginning& other : other_formats)
+      if (head.starts_with(other.bytes))
+        throw InputError(image.path, 0,
+                         fmt::format("looks like {}; {}", other.format, what_is_read));
+    throw InputError(image.path, 0,
+                     fmt::format("holds {} bytes, and {} float32 pixels are {}; {}", file.size(),
+                                 m.counts.more_panels.empty()
+                                     ? fmt::format("{} x {}", resolved.panel.fast_pixels,
+                                                   resolved.panel.slow_pixels)
+                                     : fmt::format("{}", pixels),
+                                 pixels * sizeof(float), what_is_read));
+  }
+  m.counts.fast_pixels = resolved.panel.fast_pixels;
+  m.counts.slow_pixels = resolved.panel.slow_pixels;
+  m.counts.pixels.resize(pixels);
+  if (file.read(m.counts.pixels.data(), pixels * sizeof(float)) != pixels * sizeof(float))
+    throw InputError(image.path, 0, "ended while it was being read");
+  m.counts_per_photon = image.gain.value_or(1);
+  m.offset = image.offset.value_or(0);
+  if (image.overload) m.overload = *image.overload;
+  return m;
+}
+
+/// One gain and one pedestal for all panels: where theirs differ, their counts become photons.
+void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& panels,
+                 Measurement& m, std::ostream& err) {
+  const GeometryPanel& first = panels[0];
+  const auto differ = [&](double GeometryPanel::*number) {
+    return std::ranges::any_of(panels,
+                               [&](const GeometryPanel& p) { return p.*number != first.*number; });
+  };
+  const bool gains = !image.gain && differ(&GeometryPanel::gain),
+             pedestals = !image.offset && differ(&GeometryPanel::pedestal);
+  if (gains && image.readout_noise > 0)
+    throw UsageError("--readout-noise is in counts, and the panels of " + image.path +
+                     " differ in their counts per photon; give one for all by --gain");
+  if (!gains && !pedestals) {
+    m.counts_per_photon = gain_of(image, first.gain, err);
+    m.offset = image.offset.value_or(first.pedestal);
+    return;
+  }
+  std::size_t pixel = 0;
+  for (const GeometryPanel& panel : panels) {
+    const double gain = gains ? panel.gain : 1, pedestal = image.offset.value_or(panel.pedestal);
+    const std::size_t end = pixel + PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
+    for (; pixel < end; ++pixel)
+      m.counts.pixels[pixel] = static_cast<float>(
+          (static_cast<double>(m.counts.pixels[pixel]) - pedestal) / gain);
+  }
+  if (!gains) m.counts_per_photon = gain_of(image, first.gain, err);
+}
+
+Measurement read_panels(const MeasuredImage& image, const SettledExperiment& settled,
+                        std::ostream& err) {
+  const io::ImageFile file = io::read_image(image.path, image.number.value_or(1) - 1);
+  check_number(image, file.images);
+  if (file.images > 1 && !image.number)
+    say(err, fmt::format("{}: holds {} images, of which the first is taken; --image-number takes "
+                         "another",
+                         image.path, file.images));
+  const std::vector<GeometryPanel>& panels = file.geometry.panels;
+  say(err, flags::contradictions(image.path, file.geometry, settled));
+  Measurement m;
+  m.counts.fast_pixels = panels.at(0).fast_pixels;
+  m.counts.slow_pixels = panels[0].slow_pixels;
+  for (std::size_t i = 1; i < panels.size(); ++i)
+    m.counts.more_panels.push_back({panels[i].fast_pixels, panels[i].slow_pixels});
+  m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
+  std::size_t pixel = 0;
+  for (const GeometryPanel& panel : panels) {
+    const double least = panel.underload.value_or(-std::numeric_limits<double>::infinity());
+    const double most = image.overload
+                            ? std::numeric_limits<double>::infinity()
+                            : panel.saturation.value_or(std::numeric_limits<double>::infinity());
+    const std::size_t end = pixel + PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
+    for (; pixel < end; ++pixel)
+      if (file.pixels[pixel] < least || file.pixels[pixel] > most)
+        m.counts.pixels[pixel] = no_count;
+      else if (image.overload && file.pixels[pixel] >= *image.overload)
+        m.counts.pixels[pixel] = no_count;
+  }
+  join_panels(image, panels, m, err);
+  return m;
+}
+
+}  // namespace
+
+Measurement read_measurement(const MeasuredImage& image, const flags::Request& model,
+                             const SettledExperiment& settled, std::ostream& err) {
+  const bool looked_at = is_regular_file(image.path);
+  Measurement m = !looked_at || io::is_smv(image.path) ? read_smv(image, model, settled, err)
+                  : io::is_known_format(image.path)    ? read_panels(image, settled, err)
+                                                       : read_floats(image, settled);
+  m.readout_noise = image.readout_noise;
+  return m;
+}
+
+}  // namespace nablabragg::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "api/cost.hpp"
 #include "description/lift.hpp"
@@ -64,64 +65,83 @@ void check_weights(std::size_t wanted, std::size_t given, const char* what) {
                      std::to_string(wanted) + " pixels of the " + what);
 }
 
-/// The plan of the experiment and its slopes along `width` directions; `seed` puts them in.
-template <class Seed>
-BasicPlan<Real> dual_plan(const Experiment& settled, Seed&& seed) {
-  auto e = description::lifted<Real>(settled);
-  seed(e);
-  return make_plan(e, model::resolve(e));
-}
+// ---- Directions in the space of parameters ------------------------------------------------------
 
-// ---- From the gradient of a plan to that of the parameters --------------------------------------
+using description::ParameterKey;
+using description::ParameterOwner;
 
 /// One scalar of a parameter.
 struct Place {
   std::string name;
   std::size_t index;  ///< in the parameter
+  ParameterOwner owner;
+  bool of_source_list;
 };
 
-bool is_of_source_list(std::string_view name) { return name.starts_with("source_"); }
-
-/// All scalars but those of a source list and default_F, in the order of the table.
+/// All scalars but default_F, in the order of the table.
 std::vector<Place> places_of(const Experiment& settled) {
   std::vector<Place> places;
-  description::for_each_parameter(settled,
-                                  [&](const char* name, const auto&, const auto& shape, auto&&) {
-                                    if (is_of_source_list(name)) return;
-                                    std::size_t count = 1;
-                                    for (const std::size_t extent : shape) count *= extent;
-                                    for (std::size_t i = 0; i < count; ++i)
-                                      places.push_back({name, i});
-                                  });
+  description::for_each_parameter(
+      settled, [&](const ParameterKey& key, const auto&, const auto& shape, auto&&) {
+        std::size_t count = 1;
+        for (const std::size_t extent : shape) count *= extent;
+        for (std::size_t i = 0; i < count; ++i)
+          places.push_back(
+              {key.name(settled), i, key.owner, std::string_view(key.row).starts_with("source_")});
+      });
   return places;
 }
 
-/// Gives the numbers at these places a slope of 1 each along their own direction.
-void seed_places(const Experiment& settled, std::span<const Place> places,
-                 BasicExperiment<Real>& e) {
-  description::for_each_parameter(settled,
-                                  [&](const char* name, const auto&, const auto&, auto&& numbers) {
-                                    std::size_t index = 0;
-                                    numbers(e, [&](Real& x) {
-                                      for (std::size_t k = 0; k < places.size(); ++k)
-                                        if (places[k].name == name && places[k].index == index)
-                                          x.slopes[k] = 1;
-                                      ++index;
-                                    });
-                                  });
+/// Some of the places, by number.
+using Places = std::vector<std::size_t>;
+
+/// Those of a parameter.  Throws UsageError where the experiment has no such parameter.
+Places places_named(const SettledExperiment& e, std::span<const Place> places,
+                    std::string_view name) {
+  Places found;
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (places[i].name == name) found.push_back(i);
+  if (found.empty()) parameter(e, name);
+  return found;
 }
+
+/// How an experiment changes: the number at a place, by its slope along one direction.
+struct Change {
+  std::size_t place;
+  std::size_t direction;
+  double slope;
+};
+
+/// The plan of the experiment and its slopes along `width` directions.
+BasicPlan<Real> dual_plan(const Experiment& settled, std::span<const Change> changes,
+                          std::size_t places) {
+  auto e = description::lifted<Real>(settled);
+  std::vector<std::array<double, width>> slopes(places);
+  for (const Change& change : changes) slopes[change.place][change.direction] = change.slope;
+  std::size_t place = 0;
+  description::for_each_parameter(
+      settled, [&](const ParameterKey&, const auto&, const auto&, auto&& numbers) {
+        numbers(e, [&](Real& x) {
+          for (std::size_t k = 0; k < width; ++k) x.slopes[k] += slopes[place][k];
+          ++place;
+        });
+      });
+  return make_plan(e, model::resolve(e));
+}
+
+// ---- From the gradient of a plan to that of the parameters --------------------------------------
 
 /// Each source makes its own ray, so that all of them may share four directions.
 static_assert(width >= 4);
 void add_source_list(const Experiment& settled, const Plan& adjoints, NamedValues& out) {
   const auto& sources = settled.beam.sources;
   const std::size_t n = sources.size();
-  const auto plan = dual_plan(settled, [](auto& e) {
-    for (auto& source : e.beam.sources) {
-      source.position.x.slopes[0] = source.position.y.slopes[1] = source.position.z.slopes[2] = 1;
-      source.wavelength_A.slopes[3] = 1;
-    }
-  });
+  auto e = description::lifted<Real>(settled);
+  for (auto& source : e.beam.sources) {
+    source.position.x.slopes[0] = source.position.y.slopes[1] = source.position.z.slopes[2] = 1;
+    source.wavelength_A.slopes[3] = 1;
+  }
+  const auto plan = make_plan(e, model::resolve(e));
   auto &directions = out["source_directions"], &weights = out["source_weights"],
        &wavelengths = out["source_wavelengths"];
   double total = 0, mean_adjoint = 0;
@@ -145,21 +165,93 @@ void add_source_list(const Experiment& settled, const Plan& adjoints, NamedValue
                                 total);
 }
 
+/// The panels whose plan depends on what each group has: those that are in it, or in a group in it.
+std::vector<std::vector<std::size_t>> panels_of_groups(const Experiment& e) {
+  const auto& groups = e.detector_groups;
+  std::vector<std::vector<std::size_t>> panels(groups.size());
+  for (std::size_t i = 0; i <= e.more_panels.size(); ++i) {
+    const std::string* name = i == 0 ? &e.detector.group : &e.more_panels[i - 1].detector.group;
+    while (!name->empty()) {
+      const auto& group = model::detail::group_named(e, *name);
+      panels[static_cast<std::size_t>(&group - groups.data())].push_back(i);
+      name = &group.parent;
+    }
+  }
+  return panels;
+}
+
+/// Which numbers are followed along one and the same direction.
+struct Direction {
+  struct Follower {
+    std::size_t place;
+    std::vector<std::size_t> panels;  ///< that depend on it, and on no other of the direction
+    bool beside_panels;               ///< the rest of the plan does so, too
+  };
+  std::vector<Follower> followers;
+  std::vector<bool> taken;  ///< panels
+};
+
+/// As few as there are with a panel's plan, or all of it, for one number alone in each.
+std::vector<Direction> shared_directions(const Experiment& e, std::span<const Place> places) {
+  using Kind = ParameterOwner::Kind;
+  const std::size_t panels = 1 + e.more_panels.size();
+  const auto of_groups = panels_of_groups(e);
+  std::vector<std::size_t> all(panels);
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  std::vector<Direction> directions;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const ParameterOwner& owner = places[i].owner;
+    if (places[i].of_source_list) continue;
+    const auto mine = owner.kind == Kind::experiment ? all
+                      : owner.kind == Kind::group    ? of_groups[owner.index]
+                                                     : std::vector{owner.index};
+    const auto free = [&](const Direction& d) {
+      return std::none_of(mine.begin(), mine.end(), [&](std::size_t p) { return d.taken[p]; });
+    };
+    auto direction = std::find_if(directions.begin(), directions.end(), free);
+    if (direction == directions.end())
+      direction = directions.insert(directions.end(), {{}, std::vector<bool>(panels)});
+    for (const std::size_t panel : mine) direction->taken[panel] = true;
+    direction->followers.push_back({i, mine, owner.kind == Kind::experiment});
+  }
+  return directions;
+}
+
+/// adjoint * d(number)/d(direction), added up for each of `width` directions.
+struct Contraction {
+  std::array<double, width> sums{};
+  void operator()(const double& adjoint, const Real& x) {
+    if (adjoint == 0) return;
+    for (std::size_t k = 0; k < width; ++k) sums[k] += adjoint * x.slopes[k];
+  }
+};
+
 NamedValues gradient_of_parameters(const Experiment& settled, const Plan& adjoints) {
   NamedValues out;
   const std::vector<Place> places = places_of(settled);
-  for (std::size_t first = 0; first < places.size(); first += width) {
-    const auto some = std::span(places).subspan(first, std::min(width, places.size() - first));
-    const auto plan = dual_plan(settled, [&](auto& e) { seed_places(settled, some, e); });
-    std::array<double, width> sums{};
-    for_each_number_of_plan(
-        [&](const double& adjoint, const Real& x) {
-          if (adjoint == 0) return;
-          for (std::size_t k = 0; k < width; ++k) sums[k] += adjoint * x.slopes[k];
-        },
-        adjoints, plan);
-    for (std::size_t k = 0; k < some.size(); ++k) out[some[k].name].push_back(sums[k]);
+  std::vector<double> values(places.size());
+  const std::vector<Direction> directions = shared_directions(settled, places);
+  for (std::size_t first = 0; first < directions.size(); first += width) {
+    const auto some = std::span(directions)
+                          .subspan(first, std::min(width, directions.size() - first));
+    std::vector<Change> changes;
+    for (std::size_t k = 0; k < some.size(); ++k)
+      for (const auto& follower : some[k].followers) changes.push_back({follower.place, k, 1.0});
+    const auto plan = dual_plan(settled, changes, places.size());
+    std::vector<Contraction> of_panels(plan.panels.size());
+    for (std::size_t i = 0; i < plan.panels.size(); ++i)
+      for_each_number_of_panel(of_panels[i], adjoints.panels[i], plan.panels[i]);
+    Contraction of_rest;
+    for_each_number_besides_panels(of_rest, adjoints, plan);
+    for (std::size_t k = 0; k < some.size(); ++k)
+      for (const auto& follower : some[k].followers) {
+        double& value = values[follower.place];
+        for (const std::size_t panel : follower.panels) value += of_panels[panel].sums[k];
+        if (follower.beside_panels) value += of_rest.sums[k];
+      }
   }
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (!places[i].of_source_list) out[places[i].name].push_back(values[i]);
   if (!settled.beam.sources.empty()) add_source_list(settled, adjoints, out);
   out[std::string(default_F_name)] = {adjoints.lattice.default_F};
   return out;
@@ -268,34 +360,38 @@ Plan tangent_of(const Plan& like, const BasicPlan<Real>& plan, std::size_t direc
 Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options) {
   const Prepared prepared(experiment, engine::Pixels(pixels), options);
-  // In the order of the names
-  std::vector<Place> places;
-  for (const std::string& name : names) {
-    const Parameter known = parameter(experiment, name);
-    for (std::size_t i = 0; i < known.values.size(); ++i) places.push_back({name, i});
-  }
+  const std::vector<Place> places = places_of(prepared.experiment);
+  // In the order of the names; nullopt: default_F
+  std::vector<std::optional<std::size_t>> columns;
   Jacobian out;
-  const std::size_t columns = places.size();
-  for (std::size_t i = 0; i < columns; ++i) {
-    const bool alone = (i == 0 || places[i - 1].name != places[i].name) &&
-                       (i + 1 == columns || places[i + 1].name != places[i].name);
-    out.columns.push_back(alone ? places[i].name
-                                : places[i].name + '[' + std::to_string(places[i].index) + ']');
+  for (const std::string& name : names) {
+    const Places some = places_named(experiment, places, name);
+    if (some.empty()) {
+      columns.emplace_back();
+      out.columns.push_back(name);
+    }
+    for (const std::size_t place : some) {
+      columns.emplace_back(place);
+      out.columns.push_back(
+          some.size() == 1 ? name : name + '[' + std::to_string(places[place].index) + ']');
+    }
   }
   out.photons.assign(pixels.size(), 0);
-  out.slopes.resize(pixels.size() * columns);
+  out.slopes.resize(pixels.size() * columns.size());
   // Enough tangents to share a pass over the steps, few enough to stay small
   constexpr std::size_t most = 4 * width;
-  for (std::size_t first = 0; first < std::max<std::size_t>(columns, 1); first += most) {
-    const std::size_t count = std::min(most, columns - first);
+  for (std::size_t first = 0; first < std::max<std::size_t>(columns.size(), 1); first += most) {
+    const std::size_t count = std::min(most, columns.size() - first);
     std::vector<Plan> tangents;
     for (std::size_t begin = 0; begin < count; begin += width) {
-      const auto some = std::span(places).subspan(first + begin, std::min(width, count - begin));
-      const auto plan = dual_plan(prepared.experiment,
-                                  [&](auto& e) { seed_places(prepared.experiment, some, e); });
+      const auto some = std::span(columns).subspan(first + begin, std::min(width, count - begin));
+      std::vector<Change> changes;
+      for (std::size_t k = 0; k < some.size(); ++k)
+        if (some[k]) changes.push_back({*some[k], k, 1.0});
+      const auto plan = dual_plan(prepared.experiment, changes, places.size());
       for (std::size_t k = 0; k < some.size(); ++k) {
         tangents.push_back(tangent_of(prepared.plan, plan, k));
-        if (some[k].name == default_F_name) tangents.back().lattice.default_F = 1;
+        if (!some[k]) tangents.back().lattice.default_F = 1;
       }
     }
     std::vector<const Plan*> pointers;
@@ -309,7 +405,7 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
     out.photons = std::move(values);
     for (std::size_t i = 0; i < pixels.size(); ++i)
       std::copy_n(slopes.begin() + static_cast<std::ptrdiff_t>(i * count), count,
-                  out.slopes.begin() + static_cast<std::ptrdiff_t>(i * columns + first));
+                  out.slopes.begin() + static_cast<std::ptrdiff_t>(i * columns.size() + first));
   }
   return out;
 }
@@ -318,25 +414,21 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
                         std::span<const PixelIndex> pixels, const ComputeOptions& options,
                         const StructureFactorGrid* structure_factors) {
   const Prepared prepared(experiment, engine::Pixels(pixels), options);
+  const std::vector<Place> places = places_of(prepared.experiment);
+  std::vector<Change> changes;
   for (const auto& [name, values] : direction) {
-    const Parameter known = parameter(experiment, name);
-    if (known.values.size() != values.size())
+    const Places some = places_named(experiment, places, name);
+    const std::size_t wanted = std::max<std::size_t>(some.size(), 1);
+    if (wanted != values.size())
       throw UsageError("the direction of '" + name + "' has " + std::to_string(values.size()) +
-                       " numbers; the parameter has " + std::to_string(known.values.size()));
+                       " numbers; the parameter has " + std::to_string(wanted));
+    for (std::size_t i = 0; i < some.size(); ++i) changes.push_back({some[i], 0, values[i]});
   }
   const auto& grid = prepared.plan.lattice.grid;
   if (structure_factors &&
       (!grid || grid->min() != structure_factors->min() || grid->max() != structure_factors->max()))
     throw UsageError("the direction of the structure factors is not on the box of their table");
-  const auto plan = dual_plan(prepared.experiment, [&](auto& e) {
-    description::for_each_parameter(
-        prepared.experiment, [&](const char* name, const auto&, const auto&, auto&& numbers) {
-          const auto found = direction.find(std::string_view(name));
-          if (found == direction.end()) return;
-          std::size_t next = 0;
-          numbers(e, [&](Real& x) { x.slopes[0] += found->second[next++]; });
-        });
-  });
+  const auto plan = dual_plan(prepared.experiment, changes, places.size());
   Plan tangent = tangent_of(prepared.plan, plan, 0);
   if (const auto found = direction.find(default_F_name); found != direction.end())
     tangent.lattice.default_F = found->second[0];

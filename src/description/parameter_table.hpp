@@ -1,5 +1,6 @@
 // The parameters of an experiment: which there are, and where their numbers lie.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,22 @@ namespace nablabragg::description {
 
 /// Sets a parameter of `e`, which is settled.  Throws what with_parameter() throws.
 void set_parameter(Experiment& e, std::string_view name, std::span<const double> values);
+
+/// Whose a parameter is: of the experiment, of one panel, numbered as in images, or of one of
+/// Experiment::detector_groups.  A plan depends on what a panel or group has through the panels
+/// alone, the one or those of the group.
+struct ParameterOwner {
+  enum class Kind : std::uint8_t { experiment, panel, group } kind = Kind::experiment;
+  std::size_t index = 0;
+};
+
+/// A parameter of the table.
+struct ParameterKey {
+  const char* row;  ///< what the table of fields calls it
+  ParameterOwner owner;
+  /// With that of its panel or group.
+  std::string name(const Experiment& e) const;
+};
 
 /// Whether a field has what a parameter of it needs: a value, a width, all numbers of a pair.
 template <class T>
@@ -25,7 +42,7 @@ bool is_given(const T& value) {
 
 /// Visits one parameter; `place(x)` is the part that has it, in an experiment x of any number type.
 template <class Part, std::size_t i, class Place, class Visit>
-void visit_parameter(const Experiment& e, Place place, Visit& visit) {
+void visit_parameter(const Experiment& e, Place place, ParameterOwner owner, Visit& visit) {
   constexpr const auto& row = std::get<i>(rows_of<Part>());
   if constexpr (row.parameter != nullptr) {
     for (const auto member : row.members)
@@ -33,7 +50,7 @@ void visit_parameter(const Experiment& e, Place place, Visit& visit) {
     if (row.exists && !row.exists(e)) return;
     auto shape = shape_of<typename std::remove_cvref_t<decltype(row)>::Member>();
     if (row.members.size() == 2) shape.insert(shape.begin(), 2);
-    visit(row.parameter, row.units, shape, [place](auto& x, auto&& f) {
+    visit(ParameterKey{row.parameter, owner}, row.units, shape, [place](auto& x, auto&& f) {
       auto& part = place(x);
       const auto wavelength_before = x.beam.wavelength_A;
       for (const auto member :
@@ -50,12 +67,12 @@ void visit_parameter(const Experiment& e, Place place, Visit& visit) {
 
 /// Visits a parameter of a list, which has an entry for each of its items.
 template <class List, std::size_t i, class Place, class Visit>
-void visit_parameter_of_list(const Experiment& e, Place place, Visit& visit) {
+void visit_parameter_of_list(const Experiment& e, Place place, ParameterOwner owner, Visit& visit) {
   using Item = typename List::value_type;
   constexpr const auto& row = std::get<i>(rows_of<Item>());
   auto shape = shape_of<typename std::remove_cvref_t<decltype(row)>::Member>();
   shape.insert(shape.begin(), place(e).size());
-  visit(row.parameter, row.units, shape, [place](auto& x, auto&& f) {
+  visit(ParameterKey{row.parameter, owner}, row.units, shape, [place](auto& x, auto&& f) {
     for (auto& item : place(x))
       for_each_number(
           item.*std::get<i>(rows_of<std::remove_reference_t<decltype(item)>>()).members[0], f);
@@ -63,43 +80,33 @@ void visit_parameter_of_list(const Experiment& e, Place place, Visit& visit) {
 }
 
 template <class Part, class Place, class Visit>
-void for_each_parameter_of(const Experiment& e, Place place, Visit& visit);
+void for_each_parameter_of(const Experiment& e, Place place, ParameterOwner owner, Visit& visit);
 
-/// Those of one of Experiment::detector_groups, whose names begin with that of the group.
 template <class Visit>
-void for_each_parameter_of_group(const Experiment& e, std::size_t index, Visit& visit) {
-  const std::string prefix = "group[" + e.detector_groups[index].name + "].";
-  const auto visit_with_prefix = [&](const char* name, const auto&... rest) {
-    visit((prefix + name).c_str(), rest...);
-  };
-  for_each_parameter_of<DetectorGroup>(
-      e, [index](auto& x) -> auto& { return x.detector_groups[index]; }, visit_with_prefix);
+void for_each_parameter_of_groups(const Experiment& e, Visit& visit) {
+  for (std::size_t i = 0; i < e.detector_groups.size(); ++i)
+    for_each_parameter_of<DetectorGroup>(
+        e, [i](auto& x) -> auto& { return x.detector_groups[i]; }, {ParameterOwner::Kind::group, i},
+        visit);
 }
 
-/// How a panel has moved by itself is said with its number, of the first panel as well.
-inline bool takes_number_of_panel(std::string_view parameter) {
-  return parameter == "shift" || parameter == "rotation";
-}
-
-/// Those of Experiment::more_panels[index], whose names begin with the number of the panel.
 template <class Visit>
-void for_each_parameter_of_panel(const Experiment& e, std::size_t index, Visit& visit) {
+void for_each_parameter_of_further_panels(const Experiment& e, Visit& visit) {
+  if (e.more_panels.empty()) return;
   // What exists of a detector is asked of Experiment::detector.
   Experiment alone = e;
-  alone.detector = e.more_panels[index].detector;
-  const std::string prefix = "panel[" + std::to_string(index + 1) + "].";
-  const auto visit_with_prefix = [&](const char* name, const auto&... rest) {
-    visit((prefix + name).c_str(), rest...);
-  };
-  for_each_parameter_of<Detector>(
-      alone, [index](auto& x) -> auto& { return x.more_panels[index].detector; },
-      visit_with_prefix);
+  for (std::size_t i = 0; i < e.more_panels.size(); ++i) {
+    alone.detector = e.more_panels[i].detector;
+    for_each_parameter_of<Detector>(
+        alone, [i](auto& x) -> auto& { return x.more_panels[i].detector; },
+        {ParameterOwner::Kind::panel, i + 1}, visit);
+  }
 }
 
-/// Calls visit(name, units, shape, numbers) for each parameter of a part, and of the parts in it;
+/// Calls visit(key, units, shape, numbers) for each parameter of a part, and of the parts in it;
 /// see for_each_parameter().
 template <class Part, class Place, class Visit>
-void for_each_parameter_of(const Experiment& e, Place place, Visit& visit) {
+void for_each_parameter_of(const Experiment& e, Place place, ParameterOwner owner, Visit& visit) {
   for_each_index<row_count<Part>>([&](auto which) {
     constexpr std::size_t i = which;
     using Value = typename std::remove_cvref_t<decltype(std::get<i>(rows_of<Part>()))>::Member;
@@ -111,35 +118,29 @@ void for_each_parameter_of(const Experiment& e, Place place, Visit& visit) {
     if constexpr (std::is_same_v<Value, StructureFactors>) {
       return;
     } else if constexpr (std::is_same_v<Part, Experiment> && std::is_same_v<Value, Detector>) {
-      const auto visit_of_first = [&](const char* name, const auto&... rest) {
-        visit(takes_number_of_panel(name) ? ("panel[0]." + std::string(name)).c_str() : name,
-              rest...);
-      };
-      for_each_parameter_of<Value>(e, inside, visit_of_first);
+      for_each_parameter_of<Value>(e, inside, {ParameterOwner::Kind::panel, 0}, visit);
     } else if constexpr (HasFields<Value> && !is_range<Value>) {
-      for_each_parameter_of<Value>(e, inside, visit);
+      for_each_parameter_of<Value>(e, inside, owner, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<FurtherPanel>>) {
-      for (std::size_t panel = 0; panel < inside(e).size(); ++panel)
-        for_each_parameter_of_panel(e, panel, visit);
+      for_each_parameter_of_further_panels(e, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<DetectorGroup>>) {
-      for (std::size_t group = 0; group < inside(e).size(); ++group)
-        for_each_parameter_of_group(e, group, visit);
+      for_each_parameter_of_groups(e, visit);
     } else if constexpr (is_vector<Value>) {
       if (inside(e).empty()) return;
       for_each_index<row_count<typename Value::value_type>>(
-          [&](auto column) { visit_parameter_of_list<Value, column>(e, inside, visit); });
+          [&](auto column) { visit_parameter_of_list<Value, column>(e, inside, owner, visit); });
     } else {
-      visit_parameter<Part, i>(e, place, visit);
+      visit_parameter<Part, i>(e, place, owner, visit);
     }
   });
 }
 
-/// Calls visit(name, units, shape, numbers) for each parameter of a settled experiment, where
+/// Calls visit(key, units, shape, numbers) for each parameter of a settled experiment, where
 /// numbers(e, f) calls f for each of its numbers in an experiment of any number type.
 template <class Visit>
 void for_each_parameter(const Experiment& settled, Visit&& visit) {
   for_each_parameter_of<Experiment>(
-      settled, [](auto& x) -> auto& { return x; }, visit);
+      settled, [](auto& x) -> auto& { return x; }, {}, visit);
 }
 
 /// default_F is a parameter as well, but no number type other than double ever holds it.

@@ -90,17 +90,17 @@ Experiment settled(const Experiment& experiment, const Resolved& r) {
 /// Of a settled experiment.
 std::vector<Parameter> parameters_of(const Experiment& e) {
   std::vector<Parameter> all;
-  for_each_parameter(e,
-                     [&](const char* name, const Units& units, const auto& shape, auto&& numbers) {
-                       Parameter p{name, {}, shape, {}};
-                       Experiment copy = e;
-                       numbers(copy, [&](double& x) {
-                         // The numbers of a list have the unit of their column
-                         p.units.emplace_back(units.of(p.values.size()));
-                         p.values.push_back(x);
-                       });
-                       all.push_back(std::move(p));
-                     });
+  Experiment copy = e;
+  for_each_parameter(
+      e, [&](const ParameterKey& key, const Units& units, const auto& shape, auto&& numbers) {
+        Parameter p{key.name(e), {}, shape, {}};
+        numbers(copy, [&](double& x) {
+          // The numbers of a list have the unit of their column
+          p.units.emplace_back(units.of(p.values.size()));
+          p.values.push_back(x);
+        });
+        all.push_back(std::move(p));
+      });
   for_each_field<StructureFactors>([&](const auto& row) {
     if constexpr (std::is_same_v<typename std::remove_cvref_t<decltype(row)>::Type, double>)
       if (row.parameter)
@@ -120,7 +120,18 @@ std::vector<Parameter> parameters_of(const Experiment& e) {
                         : ""));
 }
 
+/// How a panel has moved by itself is said with its number, of the first panel as well.
+bool takes_number_of_panel(std::string_view row) { return row == "shift" || row == "rotation"; }
+
 }  // namespace
+
+std::string ParameterKey::name(const Experiment& e) const {
+  using Kind = ParameterOwner::Kind;
+  if (owner.kind == Kind::group) return "group[" + e.detector_groups[owner.index].name + "]." + row;
+  if (owner.kind == Kind::panel && (owner.index > 0 || takes_number_of_panel(row)))
+    return "panel[" + std::to_string(owner.index) + "]." + row;
+  return row;
+}
 
 void set_parameter(Experiment& e, std::string_view name, std::span<const double> values) {
   bool found = false;
@@ -132,14 +143,15 @@ void set_parameter(Experiment& e, std::string_view name, std::span<const double>
                        std::to_string(values.size()));
   };
   Experiment changed = e;
-  for_each_parameter(e, [&](const char* known, const Units&, const auto& shape, auto&& numbers) {
-    if (known != name) return;
-    std::size_t wanted = 1;
-    for (const std::size_t extent : shape) wanted *= extent;
-    check_count(wanted);
-    std::size_t next = 0;
-    numbers(changed, [&](double& x) { x = values[next++]; });
-  });
+  for_each_parameter(e,
+                     [&](const ParameterKey& key, const Units&, const auto& shape, auto&& numbers) {
+                       if (!name.ends_with(key.row) || key.name(e) != name) return;
+                       std::size_t wanted = 1;
+                       for (const std::size_t extent : shape) wanted *= extent;
+                       check_count(wanted);
+                       std::size_t next = 0;
+                       numbers(changed, [&](double& x) { x = values[next++]; });
+                     });
   if (name == default_F_name) {
     check_count(1);
     changed.structure_factors.default_F = values[0];

@@ -87,12 +87,10 @@ NABLA_INLINE void for_each_number_of_axes(F&& f, Matrices&... m) {
   for_each_component(f, m.c...);
 }
 
-/// All of the plans' numbers, panels, rays and orientations included.
+/// Of plans, panels aside.
 template <class F, class... Plans>
-void for_each_number_of_plan(F&& f, Plans&... plans) {
+void for_each_number_besides_panels(F&& f, Plans&... plans) {
   const auto& first = std::get<0>(std::tie(plans...));
-  for (std::size_t i = 0; i < first.panels.size(); ++i)
-    for_each_number_of_panel(f, plans.panels[i]...);
   for_each_number_of_lattice(f, plans.lattice...);
   for_each_number_of_light(f, plans.light...);
   for_each_shared_number(f, plans...);
@@ -100,6 +98,15 @@ void for_each_number_of_plan(F&& f, Plans&... plans) {
     for_each_number_of_ray(f, plans.light.rays[i]...);
   for (std::size_t i = 0; i < first.lattice.orientations.size(); ++i)
     for_each_number_of_axes(f, plans.lattice.orientations[i]...);
+}
+
+/// All of the plans' numbers, panels, rays and orientations included.
+template <class F, class... Plans>
+void for_each_number_of_plan(F&& f, Plans&... plans) {
+  const auto& first = std::get<0>(std::tie(plans...));
+  for (std::size_t i = 0; i < first.panels.size(); ++i)
+    for_each_number_of_panel(f, plans.panels[i]...);
+  for_each_number_besides_panels(f, plans...);
 }
 
 /// Numbers that are all zero, of any number type.

@@ -119,7 +119,8 @@ void expect_gradients_of(Experiment drawn) {
   const auto result = value_and_gradient(drawn, f.pixels, f.weights, in_double());
 
   description::for_each_parameter(
-      e, [&](const char* name, const auto&, const auto&, auto&& numbers) {
+      e, [&](const description::ParameterKey& key, const auto&, const auto&, auto&& numbers) {
+        const std::string name = key.name(e);
         const std::vector<double>& got = result.gradient.parameters.at(name);
         for (std::size_t which = 0; which < got.size(); ++which) {
           double value = 0;

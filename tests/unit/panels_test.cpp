@@ -380,6 +380,46 @@ TEST(MovedPanels, GiveTheGradientOfTheirGroupAsTheSumOfTheirOwn) {
   }
 }
 
+TEST(MovedPanels, GiveTheDerivativeByEachNumberOfEachPanelAndGroupAsThatNumberAloneGivesIt) {
+  // Of the groups one is in another, one has a single panel and one none; a panel is in none.
+  Experiment e = experiment_of(crystal + placed_panel + "-corrected -detpixels 6 -pixel 4 ");
+  e.detector.shift_mm = e.detector.turn_deg = Vec3d{};
+  const std::vector<std::string> groups{"inner", "inner", "outer", "", "alone"};
+  for (std::size_t i = 1; i < groups.size(); ++i) {
+    Detector d = e.detector;
+    d.group = groups[i];
+    d.origin_m = Vec3d{0.1, -0.012 + 0.03 * double(i), 0.009};
+    if (i == 2) d.shift_mm.reset();
+    if (i == 3) {
+      d.sensor_thickness_um = 300;
+      d.attenuation_depth_um = 400;
+    }
+    e.more_panels.push_back({d, {}, {}});
+  }
+  e.detector.group = groups[0];
+  e.detector_groups = {{"outer", "", {100, 0, 0}, {0, 0, 1}, {0, -1, 0}, {1, 0, 0}, {0, 2, 0}},
+                       {"alone", "", {100, 9, 0}, {0, 0, 1}, {0, -1, 0}, {0, 0, 0}, {1, 0, 0}},
+                       {"inner", "outer", {90, 0, 5}, {1, 0, 0}, {0, 1, 0}, {0, 1, 0}, {0, 0, 3}},
+                       {"empty", "", {}, {1, 0, 0}, {0, 1, 0}, {}, {}}};
+  ComputeOptions options;
+  options.precision = Precision::float64;
+  const auto list = visited_pixels(e);
+  const auto weights = weights_of(list.size());
+  const auto gradient = value_and_gradient(e, list, weights, options).gradient.parameters;
+  for (const auto& [name, values] : gradient) {
+    const std::vector names{name};
+    const Jacobian alone = jacobian(e, names, list, options);
+    std::vector<double> expected(values.size());
+    for (std::size_t i = 0; i < alone.slopes.size(); ++i)
+      expected[i % values.size()] += weights[i / values.size()] * alone.slopes[i];
+    expect_near(values, expected, 1e-9, name);
+  }
+  EXPECT_EQ(gradient.at("group[empty].shift"), std::vector<double>(3, 0.0));
+  EXPECT_NE(gradient.at("group[inner].shift"), gradient.at("group[outer].shift"));
+  EXPECT_FALSE(gradient.contains("panel[2].shift"));
+  EXPECT_TRUE(gradient.contains("panel[3].sensor_thickness"));
+}
+
 // ---- Pixels that are not square -----------------------------------------------------------------
 
 TEST(WidePixels, CatchTheLightOfTheSquareOnesThatTheyCover) {

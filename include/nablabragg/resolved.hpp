@@ -55,6 +55,7 @@ template <class Real>
 struct BasicSensor {
   int layers = 1;
   Real thickness{0}, layer_step{0};  ///< [m]
+  Real first_depth{0};               ///< of the first layer's photons behind the surface [m]
   Real absorption_per_m{-1};         ///< negative: nobody gave any
 };
 

@@ -22,13 +22,15 @@ constexpr std::array catalogue = {
                "step a pixel keeps little more "
                "than its last terms.",
                "Each term is multiplied by its own factors; the three flags change nothing."},
-    QuirkEntry{"Q-03", "Sensor layers", reproduced_and_said, &Quirks::last_layer_capture,
-               "The layers' patterns are added up and scaled by the capture fraction of the last "
-               "layer; n layers are "
-               "thickness/(n-1) apart.",
-               "Each layer's pattern is scaled by its own capture fraction; n layers fill the "
-               "thickness, and their "
-               "fractions add up to 1 - exp(-thickness mu/cos)."},
+    QuirkEntry{
+        "Q-03", "Sensor layers", reproduced_and_said, &Quirks::last_layer_capture,
+        "The layers' patterns are added up and scaled by the capture fraction of the last "
+        "layer; n layers are "
+        "thickness/(n-1) apart.",
+        "Each layer's pattern is scaled by its own capture fraction; n layers fill the "
+        "thickness, and their "
+        "fractions add up to 1 - exp(-thickness mu/cos). A layer's photons are caught at the "
+        "mean depth of those that it captures at normal incidence, not at its front."},
     QuirkEntry{
         "Q-04", "-water", reproduced_and_said, &Quirks::water_scaled_twice,
         "The background contains r_e^2 x fluence twice and is divided by the number of steps.",

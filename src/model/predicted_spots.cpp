@@ -9,6 +9,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/materials.hpp"
 #include "nablabragg/units.hpp"
+#include "physics/detection.hpp"
 
 namespace nablabragg {
 
@@ -28,8 +29,7 @@ struct Place {
 /// How far photons go into a sensor on the mean, along their ray.
 double mean_path_mm(const Target& target, double cosine) {
   const double longest = target.panel->sensor_thickness_mm / cosine, mu = target.attenuation_per_mm;
-  if (!(mu > 0 && longest > 0)) return 0;
-  return mu * longest < 1e-6 ? longest / 2 : 1 / mu - longest / std::expm1(mu * longest);
+  return mu > 0 && longest > 0 ? physics::mean_capture_depth(longest, mu) : 0;
 }
 
 /// Where a ray from the sample is captured; of several panels in its way the nearest.

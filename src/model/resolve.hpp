@@ -18,6 +18,7 @@
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/units.hpp"
+#include "physics/detection.hpp"
 
 namespace nablabragg::model {
 
@@ -301,6 +302,8 @@ BasicSensor<Real> resolved_sensor(const BasicDetector<Real>& d, const Quirks& qu
         "the sensor has a thickness but no attenuation depth (-detector_abs): the thickness is "
         "taken");
   }
+  if (!quirks.last_layer_capture && sensor.thickness > Real(0))
+    sensor.first_depth = physics::mean_capture_depth(sensor.layer_step, sensor.absorption_per_m);
   return sensor;
 }
 

@@ -35,6 +35,18 @@ NABLA_INLINE T capture_fraction(T layer, T dz, T mu, T rho) {
   return exp(-layer * depth) * -expm1(-depth);
 }
 
+/// How far photons go on the mean before they are captured, of those captured within `thickness`
+/// along their way: 1/mu - thickness/(exp(mu thickness) - 1).  Of mu = 0, half the thickness.
+template <class T>
+T mean_capture_depth(const T& thickness, const T& mu) {
+  using std::expm1;
+  const T t = mu * thickness;
+  // 1/t - 1/(exp(t) - 1) loses digits where both are large.
+  if (t < T(0.05))
+    return thickness * (T(0.5) - t * (T(1) / T(12) - t * t * (T(1) / T(720) - t * t / T(30240))));
+  return T(1) / mu - thickness / expm1(t);
+}
+
 /// d(log capture_fraction)/d(depth), depth = dz mu/rho; finite where the fraction itself vanishes.
 template <class T>
 NABLA_INLINE T capture_log_slope(T layer, T depth) {

@@ -46,6 +46,10 @@ struct Dual {
     const double root = std::sqrt(a.value);
     return of(root, root > 0 ? 0.5 / root : 0, a);
   }
+  friend Dual expm1(const Dual& a) {
+    const double less_one = std::expm1(a.value);
+    return of(less_one, less_one + 1, a);
+  }
   friend Dual sin(const Dual& a) { return of(std::sin(a.value), std::cos(a.value), a); }
   friend Dual cos(const Dual& a) { return of(std::cos(a.value), -std::sin(a.value), a); }
   friend Dual abs(const Dual& a) { return a.value < 0 ? -a : a; }

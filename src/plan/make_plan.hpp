@@ -74,6 +74,14 @@ BasicPlanFrame<Real> plan_frame(const Quirks& quirks, const BasicDetector<Real>&
   return f;
 }
 
+/// From the panel's surface to where its first layer's photons are captured.  On a sphere around
+/// the sample a pixel is seen under the same angles at any depth.
+template <class Real>
+void set_back(BasicPlanFrame<Real>& f, const Real& depth) {
+  f.origin = f.origin + depth * f.normal;
+  f.close_distance = f.close_distance + depth;
+}
+
 template <class Real>
 std::vector<BasicPlanPanel<Real>> plan_panels(const BasicExperiment<Real>& e,
                                               const BasicResolved<Real>& r) {
@@ -83,8 +91,10 @@ std::vector<BasicPlanPanel<Real>> plan_panels(const BasicExperiment<Real>& e,
                        const std::shared_ptr<const Mask>& mask) {
     BasicPlanPanel<Real> panel;
     panel.frame = plan_frame(e.quirks, detector, placed, r.oversample);
-    if (sensor.thickness > Real(0))
+    if (sensor.thickness > Real(0)) {
       panel.sensor = {sensor.layers, sensor.layer_step, sensor.absorption_per_m};
+      set_back(panel.frame, sensor.first_depth);
+    }
     panel.roi = roi;
     panel.mask = mask;
     if (!panels.empty()) panel.first_pixel = panels.back().first_pixel + panels.back().pixels();

@@ -10,6 +10,7 @@
 
 #include "model/sampling_rules.hpp"
 #include "nablabragg/error.hpp"
+#include "physics/detection.hpp"
 #include "support/experiment.hpp"
 
 namespace nablabragg {
@@ -245,6 +246,33 @@ TEST(SamplingRules, FlagsOfTheSensorGiveItsLayers) {
     EXPECT_CLOSE(sensor.thickness, expected.thickness_um * 1e-6);
     EXPECT_CLOSE(sensor.layer_step, expected.step_um * 1e-6);
     EXPECT_CLOSE(sensor.absorption_per_m, expected.absorption_per_m);
+  }
+}
+
+TEST(SamplingRules, AFirstLayerCatchesAtItsMeanDepthAndNanoBraggsAtItsFront) {
+  const std::string sensor = "-detector_thick 450 -detector_abs 300 -thicksteps ";
+  EXPECT_EQ(resolved_of(sensor + "1").sensor.first_depth, 0);
+  // 300 - 450/(exp(1.5) - 1)
+  EXPECT_CLOSE(resolved_of(sensor + "1 -corrected").sensor.first_depth, 170.7523874450093e-6);
+  EXPECT_CLOSE(resolved_of(sensor + "9 -corrected").sensor.first_depth, 24.305876845127102e-6);
+  // Layers and their fractions have the mean of the whole sensor.
+  const Sensor nine = resolved_of(sensor + "9 -corrected").sensor;
+  double mean = 0, captured = 0;
+  for (int layer = 0; layer < nine.layers; ++layer) {
+    const double here = physics::capture_fraction(double(layer), nine.layer_step,
+                                                  nine.absorption_per_m, 1.0);
+    mean += here * (nine.first_depth + layer * nine.layer_step);
+    captured += here;
+  }
+  EXPECT_CLOSE(mean / captured, resolved_of(sensor + "1 -corrected").sensor.first_depth);
+}
+
+TEST(SamplingRules, TheMeanDepthOfCaptureHasNoSeamWhereItsSeriesEnds) {
+  for (const double t : {1e-12, 1e-3, 0.049999, 0.050001}) {
+    // 1/2 - t/12 + t^3/720 - t^5/30240 + t^7/1209600
+    const double series = 0.5 - t / 12 + std::pow(t, 3) / 720 - std::pow(t, 5) / 30240 +
+                          std::pow(t, 7) / 1209600;
+    EXPECT_NEAR(physics::mean_capture_depth(3.0, t / 3) / 3, series, 1e-14) << t;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "nablabragg/error.hpp"
+#include "physics/detection.hpp"
 #include "physics/rotation.hpp"
 #include "refine/ceres_support.hpp"
 
@@ -16,9 +17,16 @@ namespace nablabragg::refinement {
 SpotGeometry::SpotGeometry(const Resolved& resolved)
     : real_A_(resolved.axes.real_A),
       reciprocal_per_A_(resolved.axes.reciprocal_per_A),
-      panels_{resolved.panel},
       wavelength_A_(resolved.wavelength * 1e10) {
-  for (const ResolvedPanel& further : resolved.more_panels) panels_.push_back(further.panel);
+  const auto add = [&](Panel panel, const Sensor& sensor) {
+    if (sensor.first_depth > 0)
+      panel.origin = panel.origin +
+                     physics::mean_capture_depth(sensor.thickness, sensor.absorption_per_m) *
+                         panel.normal;
+    panels_.push_back(panel);
+  };
+  add(resolved.panel, resolved.sensor);
+  for (const ResolvedPanel& further : resolved.more_panels) add(further.panel, further.sensor);
   const double phi = resolved.phi.front();
   real_A_ = physics::rotate_about(real_A_, resolved.panel.spindle, phi);
   reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, resolved.panel.spindle, phi);

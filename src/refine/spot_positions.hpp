@@ -34,7 +34,7 @@ class SpotGeometry {
 
  private:
   Mat3d real_A_, reciprocal_per_A_;
-  std::vector<Panel> panels_;
+  std::vector<Panel> panels_;  ///< moved back to where photons are captured on the mean
   double wavelength_A_;
 };
 

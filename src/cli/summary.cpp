@@ -54,7 +54,8 @@ void print_crystal(std::ostream& out, const flags::Request& request, const Resol
 
 void print_steps(std::ostream& out, const flags::Request& request, const Resolved& r) {
   for (int i = 0; i < r.sensor.layers && r.sensor.thickness > 0; ++i)
-    fmt::print(out, "thick{} = {:g} um\n", i, (r.sensor.first_depth + r.sensor.layer_step * i) * 1e6);
+    fmt::print(out, "thick{} = {:g} um\n", i,
+               (r.sensor.first_depth + r.sensor.layer_step * i) * 1e6);
   for (std::size_t i = 0; i < r.phi.size(); ++i)
     fmt::print(out, "phi{} = {:g}\n", i, units::degrees_from_radians(r.phi[i]));
   if (request.source_file.empty()) {

@@ -99,7 +99,7 @@ class RefineImages : public test::ProgramTest {
     series.geometry.scan.reset();
     change(series.geometry.panels[0]);
     series.images.resize(images.size());
-    const auto file = io::image_format_of(name).open(folder / name, series);
+    const auto file = io::format_to_write(name).open(folder / name, series);
     for (const auto& image : images) file->add(std::span<const std::int32_t>(image));
     file->close();
   }
@@ -401,7 +401,7 @@ TEST_F(RefinePanels, OfDifferentGainsAreReadAsPhotons) {
   io::ImageSeries series;
   series.geometry = image.geometry;
   series.images.resize(1);
-  const auto file = io::image_format_of("gains.cbf").open(folder / "gains.cbf", series);
+  const auto file = io::format_to_write("gains.cbf").open(folder / "gains.cbf", series);
   file->add(std::span<const std::int32_t>(pixels));
   file->close();
   const std::string line = "--image gains.cbf --parameters misset,mosaic_spread,fluence ";

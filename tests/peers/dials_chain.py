@@ -306,7 +306,12 @@ def holds(name, value):
 
 
 def run_stills(folder, truth, count=10):
-    """How many of single stills dials.index finds the lattice of, each by itself."""
+    """How many of single stills dials.index finds the lattice of, each by itself.
+
+    Cell, space group and detector are given, as for serial crystallography: one still leaves the distance and the
+    size of the cell to each other.  The indexer is that of sequences: the one of stills
+    needs cctbx' module xfel_mono_sim_ext, which Debian's package lacks, and finds nothing without it.
+    """
     import nablabragg as nb
     from dxtbx.model.experiment_list import ExperimentListFactory
 
@@ -323,7 +328,17 @@ def run_stills(folder, truth, count=10):
             file.add(nb.count_photons(e, nb.simulate(e), seed=1000 + i))
     dials(folder, "import", "stills.nxs")
     dials(folder, "find_spots", "imported.expt", "nproc=2")
-    dials(folder, "index", "imported.expt", "strong.refl", "joint_indexing=False")
+    dials(
+        folder,
+        "index",
+        "imported.expt",
+        "strong.refl",
+        "joint_indexing=False",
+        "stills.indexer=sequences",
+        "detector.fix=all",
+        "known_symmetry.space_group=P212121",
+        "known_symmetry.unit_cell=" + ",".join(f"{edge:.2f}" for edge in sorted(truth.cell[:3])) + ",90,90,90",
+    )
     good = set()
     for found in ExperimentListFactory.from_json_file(str(folder / "indexed.expt")):
         still = found.imageset.indices()[0]

@@ -1,7 +1,8 @@
 // Everything that makes an image, as its user states it: field units, open choices left open.
 // `resolve` (resolved.hpp) settles the choices; `simulate` (simulate.hpp) computes the image.
 #pragma once
-#include <memory>  // for std::shared_ptr
+#include <cstddef>  // for std::size_t
+#include <memory>   // for std::shared_ptr
 #include <optional>
 #include <vector>
 #include "nablabragg/beam.hpp"
@@ -42,5 +43,11 @@ struct BasicExperiment {
 };
 
 using Experiment = BasicExperiment<double>;
+
+/// The panel with that number, as PixelIndex counts them.
+template <class Real>
+const BasicDetector<Real>& detector_of(const BasicExperiment<Real>& e, std::size_t panel) {
+  return panel == 0 ? e.detector : e.more_panels[panel - 1].detector;
+}
 
 }  // namespace nablabragg

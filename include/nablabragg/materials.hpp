@@ -18,6 +18,9 @@ struct SensorMaterial {
 /// Those that attenuation_per_mm() knows.
 std::span<const SensorMaterial> sensor_materials();
 
+/// As find_sensor_material(); null for what is none of them.
+const SensorMaterial* sensor_material_named(std::string_view name);
+
 /// The name "Si", "silicon" or "SI" as sensor_materials() has it.  Throws UsageError, which lists
 /// the materials, for what is none of them.
 const SensorMaterial& find_sensor_material(std::string_view name);

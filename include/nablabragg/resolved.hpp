@@ -2,11 +2,13 @@
 // image headers hold and what the Plan is made from.
 #pragma once
 #include <array>
+#include <cstddef>  // for std::size_t
 #include <cstdint>  // for std::int64_t
 #include <optional>
 #include <string>
 #include <vector>
 #include "nablabragg/experiment.hpp"
+#include "nablabragg/image.hpp"
 
 namespace nablabragg {
 
@@ -56,6 +58,7 @@ struct BasicSensor {
   int layers = 1;
   Real thickness{0}, layer_step{0};  ///< [m]
   Real first_depth{0};               ///< of the first layer's photons behind the surface [m]
+  Real mean_depth{0};                ///< of those of all layers, at normal incidence [m]
   Real absorption_per_m{-1};         ///< negative: nobody gave any
 };
 
@@ -107,6 +110,18 @@ using Sensor = BasicSensor<double>;
 using Grid = BasicGrid<double>;
 using ResolvedPanel = BasicResolvedPanel<double>;
 using Resolved = BasicResolved<double>;
+
+/// The panel with that number, as PixelIndex counts them.
+template <class Real>
+const BasicPanel<Real>& panel_of(const BasicResolved<Real>& resolved, std::size_t panel) {
+  return panel == 0 ? resolved.panel : resolved.more_panels[panel - 1].panel;
+}
+
+/// An image of these panels.
+Image image_of(const Resolved& resolved, std::vector<float> pixels);
+
+/// Whether the image has as many panels, of the same sizes.
+bool has_panels_of(const Image& image, const Resolved& resolved);
 
 /// Throws UsageError when the description is not of an experiment.
 Resolved resolve(const Experiment& experiment);

@@ -68,20 +68,16 @@ std::int64_t count_panel(readout::NoiseRows& noise, std::size_t number, const Pa
 
 CountedImage count_photons(const Experiment& experiment, const Image& image, std::int64_t seed) {
   const Resolved resolved = resolve(experiment);
-  if (image.panels() != 1 + experiment.more_panels.size() ||
-      image.fast_pixels != resolved.panel.fast_pixels ||
-      image.slow_pixels != resolved.panel.slow_pixels)
+  if (!has_panels_of(image, resolved))
     throw UsageError("the image is none of this experiment: its panels have other sizes");
   readout::NoiseRows noise(experiment, resolved, image, seed);
   CountedImage counted;
   counted.counts.resize(image.pixels.size());
   for (std::size_t i = 0; i < image.panels(); ++i) {
     const PanelImage panel = image.panel(i);
-    const bool first = i == 0;
-    const Detector& detector = first ? experiment.detector : experiment.more_panels[i - 1].detector;
-    const auto& mask = first ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
+    const auto& mask = i == 0 ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
     counted.saturated += count_panel(
-        noise, i, panel, mask.get(), Counter(detector),
+        noise, i, panel, mask.get(), Counter(detector_of(experiment, i)),
         std::span(counted.counts).subspan(panel.first_pixel, panel.pixels.size()));
   }
   return counted;

@@ -170,7 +170,7 @@ std::vector<std::vector<std::size_t>> panels_of_groups(const Experiment& e) {
   const auto& groups = e.detector_groups;
   std::vector<std::vector<std::size_t>> panels(groups.size());
   for (std::size_t i = 0; i <= e.more_panels.size(); ++i) {
-    const std::string* name = i == 0 ? &e.detector.group : &e.more_panels[i - 1].detector.group;
+    const std::string* name = &detector_of(e, i).group;
     while (!name->empty()) {
       const auto& group = model::detail::group_named(e, *name);
       panels[static_cast<std::size_t>(&group - groups.data())].push_back(i);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <string_view>
 
 #include "cli/say.hpp"
@@ -77,16 +78,11 @@ Measurement read_smv(const MeasuredImage& image, const flags::Request& model,
 /// Bare floats may begin with any bytes; their number tells.
 Measurement read_floats(const MeasuredImage& image, const SettledExperiment& settled) {
   check_number(image, 1);
-  const Resolved& resolved = settled.resolved();
-  const auto extent_of = [](const Panel& panel) {
-    return PanelExtent{panel.fast_pixels, panel.slow_pixels};
-  };
-  std::size_t pixels = extent_of(resolved.panel).pixels();
   Measurement m;
-  for (const ResolvedPanel& further : resolved.more_panels) {
-    m.counts.more_panels.push_back(extent_of(further.panel));
-    pixels += m.counts.more_panels.back().pixels();
-  }
+  m.counts = image_of(settled.resolved(), {});
+  const PanelExtent first{m.counts.fast_pixels, m.counts.slow_pixels};
+  std::size_t pixels = first.pixels();
+  for (const PanelExtent& further : m.counts.more_panels) pixels += further.pixels();
   io::InputFile file(image.path);
   if (file.size() != pixels * sizeof(float)) {
     constexpr const char*
@@ -99,13 +95,10 @@ Measurement read_floats(const MeasuredImage& image, const SettledExperiment& set
     throw InputError(image.path, 0,
                      fmt::format("holds {} bytes, and {} float32 pixels are {}; {}", file.size(),
                                  m.counts.more_panels.empty()
-                                     ? fmt::format("{} x {}", resolved.panel.fast_pixels,
-                                                   resolved.panel.slow_pixels)
+                                     ? fmt::format("{} x {}", first.fast_pixels, first.slow_pixels)
                                      : fmt::format("{}", pixels),
                                  pixels * sizeof(float), what_is_read));
   }
-  m.counts.fast_pixels = resolved.panel.fast_pixels;
-  m.counts.slow_pixels = resolved.panel.slow_pixels;
   m.counts.pixels.resize(pixels);
   if (file.read(m.counts.pixels.data(), pixels * sizeof(float)) != pixels * sizeof(float))
     throw InputError(image.path, 0, "ended while it was being read");
@@ -113,6 +106,11 @@ Measurement read_floats(const MeasuredImage& image, const SettledExperiment& set
   m.offset = image.offset.value_or(0);
   if (image.overload) m.overload = *image.overload;
   return m;
+}
+
+std::span<float> pixels_of(Image& image, std::size_t panel) {
+  const PanelImage p = image.panel(panel);
+  return std::span(image.pixels).subspan(p.first_pixel, p.pixels.size());
 }
 
 /// One gain and one pedestal for all panels: where theirs differ, their counts become photons.
@@ -133,13 +131,11 @@ void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& p
     m.offset = image.offset.value_or(first.pedestal);
     return;
   }
-  std::size_t pixel = 0;
-  for (const GeometryPanel& panel : panels) {
-    const double gain = gains ? panel.gain : 1, pedestal = image.offset.value_or(panel.pedestal);
-    const std::size_t end = pixel + PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
-    for (; pixel < end; ++pixel)
-      m.counts.pixels[pixel] = static_cast<float>(
-          (static_cast<double>(m.counts.pixels[pixel]) - pedestal) / gain);
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    const double gain = gains ? panels[i].gain : 1,
+                 pedestal = image.offset.value_or(panels[i].pedestal);
+    for (float& count : pixels_of(m.counts, i))
+      count = static_cast<float>((static_cast<double>(count) - pedestal) / gain);
   }
   if (!gains) m.counts_per_photon = gain_of(image, first.gain, err);
 }
@@ -160,18 +156,18 @@ Measurement read_panels(const MeasuredImage& image, const SettledExperiment& set
   for (std::size_t i = 1; i < panels.size(); ++i)
     m.counts.more_panels.push_back({panels[i].fast_pixels, panels[i].slow_pixels});
   m.counts.pixels.assign(file.pixels.begin(), file.pixels.end());
+  constexpr double infinite = std::numeric_limits<double>::infinity();
   std::size_t pixel = 0;
-  for (const GeometryPanel& panel : panels) {
-    const double least = panel.underload.value_or(-std::numeric_limits<double>::infinity());
-    const double most = image.overload
-                            ? std::numeric_limits<double>::infinity()
-                            : panel.saturation.value_or(std::numeric_limits<double>::infinity());
-    const std::size_t end = pixel + PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
-    for (; pixel < end; ++pixel)
-      if (file.pixels[pixel] < least || file.pixels[pixel] > most)
-        m.counts.pixels[pixel] = no_count;
-      else if (image.overload && file.pixels[pixel] >= *image.overload)
-        m.counts.pixels[pixel] = no_count;
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    const double least = panels[i].underload.value_or(-infinite);
+    // The largest count that a panel can be trusted in is one; that from --overload on is none.
+    const double most = image.overload ? infinite : panels[i].saturation.value_or(infinite);
+    const double from = image.overload.value_or(infinite);
+    const std::span<float> counts = pixels_of(m.counts, i);
+    for (std::size_t k = 0; k < counts.size(); ++k, ++pixel) {
+      const double count = file.pixels[pixel];  // beyond 2^24 float rounds
+      if (count < least || count > most || count >= from) counts[k] = no_count;
+    }
   }
   join_panels(image, panels, m, err);
   return m;

@@ -20,17 +20,6 @@ constexpr double bright_counts = 50;
 /// 65535, -1, is left out as an overload.
 constexpr double no_measurement = 65534;
 
-bool has_panels_of(const Image& counts, const Resolved& resolved) {
-  if (counts.panels() != 1 + resolved.more_panels.size()) return false;
-  for (std::size_t i = 0; i < counts.panels(); ++i) {
-    const PanelImage image = counts.panel(i);
-    const Panel& panel = i == 0 ? resolved.panel : resolved.more_panels[i - 1].panel;
-    if (image.fast_pixels != panel.fast_pixels || image.slow_pixels != panel.slow_pixels)
-      return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 std::vector<std::string> pixel_warnings(const Measurement& m, const SettledExperiment& model) {

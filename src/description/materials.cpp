@@ -50,16 +50,21 @@ std::string lower_case(std::string_view text) {
 
 std::span<const SensorMaterial> sensor_materials() { return materials(); }
 
-const SensorMaterial& find_sensor_material(std::string_view name) {
+const SensorMaterial* sensor_material_named(std::string_view name) {
   const std::string wanted = lower_case(name);
-  std::string all;
-  for (const SensorMaterial& material : materials()) {
+  for (const SensorMaterial& material : materials())
     if (wanted == lower_case(material.name) ||
         std::find(material.other_names.begin(), material.other_names.end(), wanted) !=
             material.other_names.end())
-      return material;
+      return &material;
+  return nullptr;
+}
+
+const SensorMaterial& find_sensor_material(std::string_view name) {
+  if (const SensorMaterial* const found = sensor_material_named(name)) return *found;
+  std::string all;
+  for (const SensorMaterial& material : materials())
     all.append(all.empty() ? "" : ", ").append(material.name);
-  }
   throw UsageError("the sensor material '" + std::string(name) +
                    "' is not known; there are: " + all);
 }

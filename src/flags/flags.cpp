@@ -40,12 +40,6 @@ std::size_t typeset_dash(std::string_view text) {
   return dash ? 3 : 0;
 }
 
-/// Of a panel in the numbering of PixelIndex.
-const std::string& panel_name(const Experiment& e, int number) {
-  return number == 0 ? e.detector.name
-                     : e.more_panels[static_cast<std::size_t>(number - 1)].detector.name;
-}
-
 std::string_view without_blanks(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
   return first == std::string_view::npos
@@ -150,17 +144,19 @@ void set_printout(Request& r, const Values& v) {
 
 /// Of -panel: its number or its name.
 void set_panel(Request& r, const Values& v) {
-  const Experiment& e = r.experiment;
-  const int panels = 1 + static_cast<int>(e.more_panels.size());
+  const int panels = 1 + static_cast<int>(r.experiment.more_panels.size());
+  const auto name_of = [&](int panel) -> const std::string& {
+    return detector_of(r.experiment, static_cast<std::size_t>(panel)).name;
+  };
   std::vector<int> found;
   for (int i = 0; i < panels; ++i)
-    if (panel_name(e, i) == v.text(0)) found.push_back(i);
+    if (name_of(i) == v.text(0)) found.push_back(i);
   if (found.size() > 1)
     v.fail("needs a number, since " + std::to_string(found.size()) + " panels have that name");
   if (found.empty() && is_number(v.text(0)) && v.whole(0) >= 0 && v.whole(0) < panels)
     found.push_back(v.whole(0));
   if (found.empty()) {
-    const std::string first = panel_name(e, 0), last = panel_name(e, panels - 1);
+    const std::string first = name_of(0), last = name_of(panels - 1);
     v.fail("needs a panel's number, 0" +
            (panels > 1 ? " to " + std::to_string(panels - 1) : std::string()) +
            (first.empty() || last.empty() ? "" : ", or its name, " + first) +

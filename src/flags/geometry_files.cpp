@@ -47,22 +47,13 @@ bool is_file(const std::string& name) {
   return std::filesystem::is_regular_file(name, error);
 }
 
-bool is_known(const std::string& material) {
-  try {
-    find_sensor_material(material);
-    return true;
-  } catch (const UsageError&) {
-    return false;
-  }
-}
-
 /// At another wavelength than the file's sensors attenuate as their material does there.  Says
 /// whether one is left whose material is not known.
 bool forget_attenuation(Experiment& e) {
   bool kept = false;
   const auto forget = [&](Detector& d) {
     if (!d.attenuation_depth_um || d.sensor_thickness_um == 0) return;
-    if (is_known(d.sensor_material))
+    if (sensor_material_named(d.sensor_material))
       d.attenuation_depth_um.reset();
     else
       kept = true;

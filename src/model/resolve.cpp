@@ -1,6 +1,26 @@
 #include "model/resolve.hpp"
 
+#include <utility>
+
 namespace nablabragg {
+
+Image image_of(const Resolved& resolved, std::vector<float> pixels) {
+  Image image{resolved.panel.fast_pixels, resolved.panel.slow_pixels, std::move(pixels)};
+  for (const ResolvedPanel& further : resolved.more_panels)
+    image.more_panels.push_back({further.panel.fast_pixels, further.panel.slow_pixels});
+  return image;
+}
+
+bool has_panels_of(const Image& image, const Resolved& resolved) {
+  if (image.panels() != 1 + resolved.more_panels.size()) return false;
+  for (std::size_t i = 0; i < image.panels(); ++i) {
+    const PanelImage seen = image.panel(i);
+    const Panel& panel = panel_of(resolved, i);
+    if (seen.fast_pixels != panel.fast_pixels || seen.slow_pixels != panel.slow_pixels)
+      return false;
+  }
+  return true;
+}
 
 UnitCell unit_cell_of(const Mat3d& axes) {
   const double a = length(axes.a), b = length(axes.b), c = length(axes.c);

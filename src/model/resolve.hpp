@@ -302,8 +302,10 @@ BasicSensor<Real> resolved_sensor(const BasicDetector<Real>& d, const Quirks& qu
         "the sensor has a thickness but no attenuation depth (-detector_abs): the thickness is "
         "taken");
   }
-  if (!quirks.last_layer_capture && sensor.thickness > Real(0))
+  if (!quirks.last_layer_capture && sensor.thickness > Real(0)) {
     sensor.first_depth = physics::mean_capture_depth(sensor.layer_step, sensor.absorption_per_m);
+    sensor.mean_depth = physics::mean_capture_depth(sensor.thickness, sensor.absorption_per_m);
+  }
   return sensor;
 }
 

@@ -39,12 +39,8 @@ Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape,
   return Flat<Number>(array);
 }
 
-Image image_of(const Resolved& resolved, const Flat<float>& values) {
-  Image image{resolved.panel.fast_pixels, resolved.panel.slow_pixels,
-              std::vector<float>(values.data(), values.data() + values.size())};
-  for (const ResolvedPanel& further : resolved.more_panels)
-    image.more_panels.push_back({further.panel.fast_pixels, further.panel.slow_pixels});
-  return image;
+std::vector<float> floats_of(const Flat<float>& values) {
+  return {values.data(), values.data() + values.size()};
 }
 
 py::array count_image(const py::object& experiment, const py::object& photons,
@@ -53,7 +49,7 @@ py::array count_image(const py::object& experiment, const py::object& photons,
   const Resolved resolved = resolve(e);
   const auto shape = image_shape(resolved);
   const auto values = image_like<float>(photons, shape, "photons");
-  Image image = image_of(resolved, values);
+  Image image = image_of(resolved, floats_of(values));
   const std::int64_t number = Convert<std::int64_t>::from(seed, "seed");
   CountedImage counted = result_apart([e, image = std::move(image), number](const auto&) {
     return count_photons(e, image, number);
@@ -130,7 +126,7 @@ class Writer {
         throw UsageError(name_ +
                          " lists the reflections of the lattice's light alone; give the "
                          "experiment, and the image of it, without water");
-      image_ = image_of(resolved_, image_like<float>(image, shape_, "photons"));
+      image_ = image_of(resolved_, floats_of(image_like<float>(image, shape_, "photons")));
     } else if (series_.counts) {
       if (!is_whole(image, "counts"))
         throw UsageError(name_ +

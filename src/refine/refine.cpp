@@ -27,11 +27,6 @@ Experiment with_fixed_sampling(Experiment e) {
   return e;
 }
 
-const Panel& panel_of(const Resolved& resolved, int panel) {
-  return panel == 0 ? resolved.panel
-                    : resolved.more_panels[static_cast<std::size_t>(panel) - 1].panel;
-}
-
 void check_panels(const Resolved& resolved, const Image& counts) {
   const std::size_t panels = 1 + resolved.more_panels.size();
   const auto number_of = [](std::size_t count) {
@@ -43,7 +38,7 @@ void check_panels(const Resolved& resolved, const Image& counts) {
                      "; give the model the panels of the image (-img, -expt, -detector)");
   for (std::size_t i = 0; i < panels; ++i) {
     const PanelImage image = counts.panel(i);
-    const Panel& panel = panel_of(resolved, static_cast<int>(i));
+    const Panel& panel = panel_of(resolved, i);
     if (image.fast_pixels == panel.fast_pixels && image.slow_pixels == panel.slow_pixels) continue;
     const std::string which = panels > 1 ? " " + std::to_string(i) : "";
     throw InputError(
@@ -87,7 +82,7 @@ PhotonImages photon_images(const Experiment& start, const Measurement& m) {
 void drop_direct_beam(const Resolved& resolved, std::vector<Spot>& spots) {
   constexpr double radius_px = 10;
   std::erase_if(spots, [&](const Spot& s) {
-    const Panel& panel = panel_of(resolved, s.panel);
+    const Panel& panel = panel_of(resolved, static_cast<std::size_t>(s.panel));
     return std::hypot(s.fast - (panel.beam_fast / panel.pixel - 0.5),
                       s.slow - (panel.beam_slow / panel.slow_pixel - 0.5)) < radius_px;
   });

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "nablabragg/error.hpp"
-#include "physics/detection.hpp"
 #include "physics/rotation.hpp"
 #include "refine/ceres_support.hpp"
 
@@ -19,10 +18,7 @@ SpotGeometry::SpotGeometry(const Resolved& resolved)
       reciprocal_per_A_(resolved.axes.reciprocal_per_A),
       wavelength_A_(resolved.wavelength * 1e10) {
   const auto add = [&](Panel panel, const Sensor& sensor) {
-    if (sensor.first_depth > 0)
-      panel.origin = panel.origin +
-                     physics::mean_capture_depth(sensor.thickness, sensor.absorption_per_m) *
-                         panel.normal;
+    panel.origin = panel.origin + sensor.mean_depth * panel.normal;
     panels_.push_back(panel);
   };
   add(resolved.panel, resolved.sensor);

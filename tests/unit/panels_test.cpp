@@ -142,6 +142,14 @@ TEST(Panels, AreLeftOutWhereTheirRegionHoldsNoPixels) {
     }
 }
 
+TEST(Panels, OfAnotherSizeThanTheExperimentsAreNotCounted) {
+  const Panels p;
+  Image image = simulate(p.both).image;
+  std::swap(image.more_panels[0].fast_pixels, image.more_panels[0].slow_pixels);
+  EXPECT_EQ(message_of<UsageError>([&] { count_photons(p.both, image, 3); }),
+            "the image is none of this experiment: its panels have other sizes");
+}
+
 TEST(Panels, HaveGradientsOfThoseThatAreComputed) {
   Panels p;
   p.both.more_panels[0].roi = no_pixels;

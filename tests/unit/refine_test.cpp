@@ -165,11 +165,13 @@ TEST(Shoeboxes, BeginWithTheLevelUnderTheirSpot) {
 
 // ---- Positions of spots -----------------------------------------------------------------------
 
-TEST(SpotGeometry, ExpectsSpotsWhereTheModelMakesThem) {
+/// Of the model's spots from where they are expected: [pixels] and [rad].
+void expect_spots_in_place(const std::string& sensor) {
   const Experiment e = test::experiment_of(
       "-corrected -cell 50 60 70 80 95 100 -misset 10 20 30 -default_F 100 -N 20 -gauss_xtal "
       "-lambda 1.2 -distance 90 -detpixels 400 -pixel 0.2 -Xbeam 38 -Ybeam 41 -twotheta 10 "
-      "-detector_rotx 2 -mosaic 0.4 -mosaic_domains 60 -oversample 3 -fluence 1e27");
+      "-detector_rotx 2 -mosaic 0.4 -mosaic_domains 60 -oversample 3 -fluence 1e27 " +
+      sensor);
   const Simulation s = simulate(e);
   PhotonImage image = flat_image(400, 400, 0);
   for (std::size_t i = 0; i < image.photons.size(); ++i)
@@ -187,6 +189,13 @@ TEST(SpotGeometry, ExpectsSpotsWhereTheModelMakesThem) {
   const auto n = static_cast<double>(indexed.size());
   EXPECT_LT(std::sqrt(off2 / n), 0.5);
   EXPECT_LT(std::sqrt(missed2 / n), 0.4 / 57);
+}
+
+TEST(SpotGeometry, ExpectsSpotsWhereTheModelMakesThem) { expect_spots_in_place(""); }
+
+TEST(SpotGeometry, ExpectsSpotsOfAThickSensorInItsDepth) {
+  // Caught 0.78 mm behind the surface, which puts spots up to two pixels further out
+  expect_spots_in_place("-detector_thick 2000 -detector_abs 1500 -detector_thicksteps 5");
 }
 
 // ---- Uncertainty ------------------------------------------------------------------------------

@@ -265,6 +265,7 @@ TEST(SamplingRules, AFirstLayerCatchesAtItsMeanDepthAndNanoBraggsAtItsFront) {
     captured += here;
   }
   EXPECT_CLOSE(mean / captured, resolved_of(sensor + "1 -corrected").sensor.first_depth);
+  EXPECT_CLOSE(mean / captured, nine.mean_depth);
 }
 
 TEST(SamplingRules, TheMeanDepthOfCaptureHasNoSeamWhereItsSeriesEnds) {

@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstring>  // for memcpy
+#include <cstring>  // for memmove
 #include <new>      // for std::bad_alloc
 #include <span>
 
@@ -34,11 +34,16 @@ void shuffle_part(std::span<const std::byte> elements, std::size_t width, std::s
 }
 
 struct Block {
-  std::vector<std::byte> deflated;
+  std::size_t bytes = 0;
   uLong adler = 0;
 };
 
-Block deflate_block(const std::vector<std::byte>& bytes, bool last, int level) {
+/// What any block takes at most; a flush takes up to five bytes, and more room than it takes ends
+/// it.
+std::size_t room_of_block() { return compressBound(uLong{block_bytes}) + 16; }
+
+Block deflate_block(std::span<const std::byte> bytes, bool last, int level,
+                    std::span<std::byte> room) {
   z_stream stream{};
   constexpr int raw = -MAX_WBITS, usual_memory = 8;
   if (deflateInit2(&stream, level, Z_DEFLATED, raw, usual_memory, Z_DEFAULT_STRATEGY) != Z_OK)
@@ -48,17 +53,13 @@ Block deflate_block(const std::vector<std::byte>& bytes, bool last, int level) {
     ~End() { deflateEnd(stream); }
   } const end{&stream};
   auto* const input = reinterpret_cast<const Bytef*>(bytes.data());
-  // A flush takes up to five bytes, and more room than it takes ends it.
-  std::vector<std::byte> room(deflateBound(&stream, static_cast<uLong>(bytes.size())) + 16);
   stream.next_in = const_cast<Bytef*>(input);
   stream.avail_in = static_cast<uInt>(bytes.size());
   stream.next_out = reinterpret_cast<Bytef*>(room.data());
   stream.avail_out = static_cast<uInt>(room.size());
   deflate(&stream, last ? Z_FINISH : Z_SYNC_FLUSH);
-  Block block;
-  block.deflated.assign(room.begin(), room.end() - stream.avail_out);
-  block.adler = adler32(adler32(0, nullptr, 0), input, static_cast<uInt>(bytes.size()));
-  return block;
+  return {room.size() - stream.avail_out,
+          adler32(adler32(0, nullptr, 0), input, static_cast<uInt>(bytes.size()))};
 }
 
 }  // namespace
@@ -70,6 +71,17 @@ std::vector<std::byte> shuffle_and_deflate(std::vector<std::byte> elements, std:
   const auto length_of = [&](std::size_t i) {
     return std::min(size - i * block_bytes, block_bytes);
   };
+  // RFC 1950: method and window, no dictionary, and the check of these two bytes; the checksum.
+  constexpr std::byte head[] = {std::byte{0x78}, std::byte{0x01}};
+  constexpr std::size_t checksum_bytes = 4;
+  // Blocks are deflated in one piece of memory and pushed together there: of many small pieces,
+  // each of the thread that deflates it, freed memory is not given back.
+  const std::size_t room = room_of_block();
+  std::vector<std::byte> stream(sizeof head + count * room + checksum_bytes);
+  std::copy(std::begin(head), std::end(head), stream.begin());
+  const auto room_for = [&](std::size_t i) {
+    return std::span(stream).subspan(sizeof head + i * room, room);
+  };
   std::vector<Block> blocks(count);
   tbb::parallel_for(
       tbb::blocked_range<std::size_t>(0, count, 1),
@@ -78,29 +90,22 @@ std::vector<std::byte> shuffle_and_deflate(std::vector<std::byte> elements, std:
           std::vector<std::byte> shuffled(length_of(i));
           shuffle_part(elements, width, i * block_bytes, i * block_bytes + shuffled.size(),
                        shuffled.data());
-          blocks[i] = deflate_block(shuffled, i + 1 == count, level);
+          blocks[i] = deflate_block(shuffled, i + 1 == count, level, room_for(i));
         }
       },
       tbb::simple_partitioner());
   elements = {};
 
-  // RFC 1950: method and window, no dictionary, and the check of these two bytes; the checksum.
-  constexpr std::byte head[] = {std::byte{0x78}, std::byte{0x01}};
   uLong adler = adler32(0, nullptr, 0);
-  std::size_t bytes = sizeof head + 4;
+  std::size_t bytes = sizeof head;
   for (std::size_t i = 0; i < count; ++i) {
     adler = adler32_combine(adler, blocks[i].adler, static_cast<z_off_t>(length_of(i)));
-    bytes += blocks[i].deflated.size();
-  }
-  std::vector<std::byte> stream;
-  stream.reserve(bytes);
-  stream.insert(stream.end(), std::begin(head), std::end(head));
-  for (Block& block : blocks) {
-    stream.insert(stream.end(), block.deflated.begin(), block.deflated.end());
-    block.deflated = {};
+    std::memmove(stream.data() + bytes, room_for(i).data(), blocks[i].bytes);
+    bytes += blocks[i].bytes;
   }
   for (int shift = 24; shift >= 0; shift -= 8)
-    stream.push_back(static_cast<std::byte>((adler >> shift) & 0xFF));
+    stream[bytes++] = static_cast<std::byte>((adler >> shift) & 0xFF);
+  stream.resize(bytes);
   return stream;
 }
 

@@ -72,15 +72,10 @@ struct FieldFlags {
   FlagRule rule = FlagRule::always;
 };
 
-/// One field of a part.  Two members where users think of them as one.
-template <class Part, class Value, std::size_t members_of_it>
-struct Field {
-  static constexpr bool is_pair = members_of_it == 2;
-  using Member = Value;
-  using Type = std::conditional_t<is_pair, std::pair<Value, Value>, Value>;
-
+/// What a row says of its field, whatever the type of the values: code that asks no more than this
+/// is compiled once and not for each field.
+struct FieldFacts {
   const char* name;  ///< in Python and in JSON
-  std::array<Value Part::*, members_of_it> members;
   Units units;
   const char* help;
   FieldFlags flags{};
@@ -88,6 +83,16 @@ struct Field {
   bool (*exists)(const Experiment& e) = nullptr;  ///< as a parameter; null: where it has a value
   Range range{};                                  ///< outside, no experiment
   Range usual{};                                  ///< outside, most likely a mistake of the unit
+};
+
+/// One field of a part.  Two members where users think of them as one.
+template <class Part, class Value, std::size_t members_of_it>
+struct Field : FieldFacts {
+  static constexpr bool is_pair = members_of_it == 2;
+  using Member = Value;
+  using Type = std::conditional_t<is_pair, std::pair<Value, Value>, Value>;
+
+  std::array<Value Part::*, members_of_it> members;
 
   /// The numbers that it takes; of a range that is sampled, its width and step.
   constexpr Field within(const Range& range_of_it) const {
@@ -141,12 +146,12 @@ struct Field {
 template <class Part, class Value>
 constexpr Field<Part, Value, 1> field(const char* name, Value Part::*member, Units units,
                                       const char* help) {
-  return {name, {member}, units, help};
+  return {{name, units, help}, {member}};
 }
 template <class Part, class Value>
 constexpr Field<Part, Value, 2> field(const char* name, Value Part::*first, Value Part::*second,
                                       Units units, const char* help) {
-  return {name, {first, second}, units, help};
+  return {{name, units, help}, {first, second}};
 }
 
 /// `rows`: the fields of a part, in fields.hpp.

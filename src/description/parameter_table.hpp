@@ -50,13 +50,14 @@ void visit_parameter(const Experiment& e, Place place, ParameterOwner owner, Vis
     if (row.exists && !row.exists(e)) return;
     auto shape = shape_of<typename std::remove_cvref_t<decltype(row)>::Member>();
     if (row.members.size() == 2) shape.insert(shape.begin(), 2);
+    constexpr bool is_wavelength = row.parameter == std::string_view("wavelength");
     visit(ParameterKey{row.parameter, owner}, row.units, shape, [place](auto& x, auto&& f) {
       auto& part = place(x);
       const auto wavelength_before = x.beam.wavelength_A;
       for (const auto member :
            std::get<i>(rows_of<std::remove_reference_t<decltype(part)>>()).members)
         for_each_number(part.*member, f);
-      if (row.parameter != std::string_view("wavelength") || !x.crystal.mosflm_matrix) return;
+      if (!is_wavelength || !x.crystal.mosflm_matrix) return;
       // The lattice behind a matrix, which holds reciprocal axes times the wavelength, stays.
       for_each_number(*x.crystal.mosflm_matrix, [&](auto& entry) {
         entry = entry * (x.beam.wavelength_A / wavelength_before);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -42,24 +43,97 @@ std::string name_of_number(std::size_t number) {
 
 constexpr std::size_t every_number = 9;
 
+/// What a number of a field is called besides the field; null: nothing of its own.
+using NumberName = std::string (*)(std::size_t number);
+
+template <class Row>
+constexpr NumberName number_name_of() {
+  return Row::is_pair ? nullptr : NumberName(name_of_number<typename Row::Member>);
+}
+
+/// "panel 1: the pixel size (-pixel)"; for a number that there is not, of all of them.
+std::string subject(const FieldFacts& row, NumberName name_of, const std::string& where,
+                    std::size_t number) {
+  std::string name(row.name);
+  for (char& c : name)
+    if (c == '_') c = ' ';
+  const bool of_all = number >= every_number;
+  // A flag of its own names a number already.
+  if (row.flags.count <= 1 && name_of && !of_all) name += name_of(number);
+  std::string text = where + "the " + name;
+  const FieldFlags& flags = row.flags;
+  if (of_all) number = 0;
+  const std::string_view flag = flags.count == 0 ? ""
+                                                 : flags.list[flags.count > number ? number : 0];
+  if (!flag.empty() && flags.rule != FlagRule::file) text.append(" (").append(flag).append(")");
+  return text;
+}
+
+/// "the cells (-Na) are", "the phi (-phi) is"
+bool is_plural(const FieldFacts& row) {
+  const std::string_view name = row.name;
+  return name.ends_with('s') && !name.ends_with("is") && !name.ends_with("ss");
+}
+
+/// Hears of each number that is outside its range.
+using Said = std::function<void(const std::string& what, const Range& range, const char* unit,
+                                double x)>;
+
+/// Looks at the numbers of one field.
+class FieldLook {
+ public:
+  FieldLook(const FieldFacts& row, NumberName name_of, bool sampled, const std::string& where,
+            const Said& said)
+      : row_(row), name_of_(name_of), sampled_(sampled), where_(where), said_(said) {}
+
+  void operator()(double x, std::size_t number, const Range& range) {
+    if (range.holds(x)) return;
+    ++found_;
+    if (last_ == x) return;  // of a cube, whose edges one flag gave
+    last_ = x;
+    const char* unit = !sampled_ ? row_.units.of(number) : number < 2 ? row_.units.of(0) : "";
+    const bool plural = is_plural(row_);
+    said_(subject(row_, name_of_, where_, number) + (plural ? " are " : " is ") +
+              with_unit(x, unit) + (plural ? "; they " : "; it "),
+          range, unit, x);
+  }
+  void has_length(std::string_view length, const Range& range) const {
+    said_(subject(row_, name_of_, where_, every_number) + " has length " + std::string(length) +
+              "; it ",
+          range, "", 0.0);
+  }
+  /// How many numbers were outside.
+  std::size_t found() const { return found_; }
+
+ private:
+  const FieldFacts& row_;
+  const NumberName name_of_;
+  const bool sampled_;
+  const std::string& where_;
+  const Said& said_;
+  std::size_t found_ = 0;
+  std::optional<double> last_;
+};
+
 /// Calls f(x, number, range) with each number of a value, whose own range is `range`.
-template <class T, class F>
-void for_each_checked(const T& value, const Range& range, std::size_t number, F&& f) {
+template <class T>
+void for_each_checked(const T& value, const Range& range, std::size_t number, FieldLook& look) {
   if constexpr (is_optional<T>) {
-    if (value) for_each_checked(*value, range, number, f);
+    if (value) for_each_checked(*value, range, number, look);
   } else if constexpr (is_range<T>) {
-    for_each_checked(value.range, range, 0, f);
-    for_each_checked(value.step, range, 1, f);
-    if (value.steps) f(double(*value.steps), 2, std::get<2>(rows_of<SampledRange<double>>()).range);
+    for_each_checked(value.range, range, 0, look);
+    for_each_checked(value.step, range, 1, look);
+    if (value.steps)
+      look(double(*value.steps), 2, std::get<2>(rows_of<SampledRange<double>>()).range);
   } else if constexpr (std::is_same_v<T, double> || std::is_same_v<T, int>) {
-    f(double(value), number, range);
+    look(double(value), number, range);
   } else if constexpr (std::is_same_v<T, UnitCell>) {
     for_each_number(value, [&](const double& x) {
-      f(x, number, number >= 3 && range.angles ? *range.angles : range);
+      look(x, number, number >= 3 && range.angles ? *range.angles : range);
       ++number;
     });
   } else if constexpr (std::is_same_v<T, Vec3d> || std::is_same_v<T, Mat3d>) {
-    for_each_number(value, [&](const double& x) { f(x, number++, range); });
+    for_each_number(value, [&](const double& x) { look(x, number++, range); });
   }
 }
 
@@ -81,36 +155,10 @@ std::string_view impossible_length(const T& value) {
   }
 }
 
-/// "panel 1: the pixel size (-pixel)"; for a number that there is not, of all of them.
-template <class Row>
-std::string subject(const Row& row, const std::string& where, std::size_t number) {
-  std::string name(row.name);
-  for (char& c : name)
-    if (c == '_') c = ' ';
-  using Member = typename Row::Member;
-  const bool of_all = number >= every_number;
-  // A flag of its own names a number already.
-  if (row.flags.count <= 1 && !Row::is_pair && !of_all) name += name_of_number<Member>(number);
-  std::string text = where + "the " + name;
-  const FieldFlags& flags = row.flags;
-  if (of_all) number = 0;
-  const std::string_view flag = flags.count == 0 ? ""
-                                                 : flags.list[flags.count > number ? number : 0];
-  if (!flag.empty() && flags.rule != FlagRule::file) text.append(" (").append(flag).append(")");
-  return text;
-}
-
-/// "the cells (-Na) are", "the phi (-phi) is"
-template <class Row>
-bool is_plural(const Row& row) {
-  const std::string_view name = row.name;
-  return name.ends_with('s') && !name.ends_with("is") && !name.ends_with("ss");
-}
-
 /// Calls said(what, range, unit, x) for each number of a part, and of the parts in it, that is
-/// outside the range which `of(row)` names.
-template <class Part, class Of, class Said>
-void look_at(const Part& part, const std::string& where, const Of& of, const Said& said) {
+/// outside the range which `of` names.
+template <class Part>
+void look_at(const Part& part, const std::string& where, Range FieldFacts::*of, const Said& said) {
   for_each_field<Part>([&](const auto& row) {
     using Row = std::remove_cvref_t<decltype(row)>;
     using Member = typename Row::Member;
@@ -125,28 +173,15 @@ void look_at(const Part& part, const std::string& where, const Of& of, const Sai
     } else if constexpr (HasFields<Member> && !is_range<Member>) {
       look_at(part.*row.members[0], where, of, said);
     } else {
-      std::size_t member_number = 0, count = 0;
-      std::optional<double> last;
+      std::size_t member_number = 0;
+      const Range& range = row.*of;
+      FieldLook look(row, number_name_of<Row>(), is_sampled<Member>, where, said);
       for (const auto member : row.members) {
-        const auto look = [&](double x, std::size_t number, const Range& range) {
-          if (range.holds(x)) return;
-          ++count;
-          if (last == x) return;  // of a cube, whose edges one flag gave
-          last = x;
-          const char* unit = !is_sampled<Member> ? row.units.of(number)
-                             : number < 2        ? row.units.of(0)
-                                                 : "";
-          said(subject(row, where, number) + (is_plural(row) ? " are " : " is ") +
-                   with_unit(x, unit) + (is_plural(row) ? "; they " : "; it "),
-               range, unit, x);
-        };
-        const Range& range = of(row);
-        const std::size_t before = count;
+        const std::size_t before = look.found();
         for_each_checked(part.*member, range, member_number++, look);
         const std::string_view length = impossible_length(part.*member);
-        if (range.direction && !length.empty() && count == before)
-          said(subject(row, where, every_number) + " has length " + std::string(length) + "; it ",
-               range, "", 0.0);
+        if (range.direction && !length.empty() && look.found() == before)
+          look.has_length(length, range);
       }
     }
   });
@@ -194,6 +229,24 @@ std::string with_hints(const std::string& sentence, const Range& range) {
   return sentence + " (below: " + below + " above: " + above + ")";
 }
 
+FieldChecks checks_of(const FieldFacts& row, NumberName name_of, const std::string& path) {
+  const char* unit = row.units.of(0);
+  const std::string name = subject(row, name_of, "", every_number);
+  FieldChecks checks{path + row.name, "", ""};
+  checks.wrong = row.range.direction
+                     ? name + " has length zero; it must be a direction"
+                     : with_hints(name + (is_plural(row) ? " are ...; they " : " is ...; it ") +
+                                      what_must_be(row.range, unit),
+                                  row.range);
+  const auto unusual = [](const Range& range, const char* its_unit) {
+    constexpr std::size_t must_be = 8;
+    return with_hints(what_must_be(range, its_unit).substr(must_be), range);
+  };
+  if (row.usual.bounded()) checks.unusual = unusual(row.usual, unit);
+  if (row.usual.angles) checks.unusual += "angles " + unusual(*row.usual.angles, row.units.of(3));
+  return checks;
+}
+
 template <class Part>
 void list_checks(const std::string& path, std::vector<FieldChecks>& all) {
   for_each_field<Part>([&](const auto& row) {
@@ -205,23 +258,7 @@ void list_checks(const std::string& path, std::vector<FieldChecks>& all) {
     } else if constexpr (HasFields<Member> && !is_range<Member>) {
       list_checks<Member>(path + row.name + '.', all);
     } else if constexpr (has_numbers<Member>()) {
-      const char* unit = row.units.of(0);
-      FieldChecks checks{path + row.name, "", ""};
-      checks.wrong = row.range.direction
-                         ? subject(row, "", every_number) +
-                               " has length zero; it must be a direction"
-                         : with_hints(subject(row, "", every_number) +
-                                          (is_plural(row) ? " are ...; they " : " is ...; it ") +
-                                          what_must_be(row.range, unit),
-                                      row.range);
-      const auto unusual = [](const Range& range, const char* its_unit) {
-        constexpr std::size_t must_be = 8;
-        return with_hints(what_must_be(range, its_unit).substr(must_be), range);
-      };
-      if (row.usual.bounded()) checks.unusual = unusual(row.usual, unit);
-      if (row.usual.angles)
-        checks.unusual += "angles " + unusual(*row.usual.angles, row.units.of(3));
-      all.push_back(std::move(checks));
+      all.push_back(checks_of(row, number_name_of<std::remove_cvref_t<decltype(row)>>(), path));
     }
   });
 }
@@ -237,25 +274,23 @@ std::vector<FieldChecks> all_checks() {
 template <class Part>
 std::vector<std::string> out_of_range(const Part& part) {
   std::vector<std::string> all;
-  look_at(
-      part, "", [](const auto& row) -> const Range& { return row.range; },
-      [&](const std::string& what, const Range& range, const char* unit, double x) {
-        const std::string hint = hint_of(range, x);
-        all.push_back(what + what_must_be(range, unit, x) +
-                      (hint.empty() ? "" : " (" + hint + ")"));
-      });
+  look_at(part, "", &FieldFacts::range,
+          [&](const std::string& what, const Range& range, const char* unit, double x) {
+            const std::string hint = hint_of(range, x);
+            all.push_back(what + what_must_be(range, unit, x) +
+                          (hint.empty() ? "" : " (" + hint + ")"));
+          });
   return all;
 }
 
 std::vector<std::string> unusual_numbers(const Experiment& experiment) {
   std::vector<std::string> all;
-  look_at(
-      experiment, "", [](const auto& row) -> const Range& { return row.usual; },
-      [&](const std::string& what, const Range& range, const char*, double x) {
-        // Zero says that there is none.
-        if (std::isfinite(x) && x != 0)
-          all.push_back(what.substr(0, what.rfind(';')) + "; " + hint_of(range, x));
-      });
+  look_at(experiment, "", &FieldFacts::usual,
+          [&](const std::string& what, const Range& range, const char*, double x) {
+            // Zero says that there is none.
+            if (std::isfinite(x) && x != 0)
+              all.push_back(what.substr(0, what.rfind(';')) + "; " + hint_of(range, x));
+          });
   return all;
 }
 

@@ -4,16 +4,21 @@
 #include <atomic>
 #include <numeric>
 
-#include "engine/cpu/derivatives.hpp"
 #include "engine/cpu/kernels.hpp"
 #include "engine/cpu/table_spread.hpp"
 #include "engine/cpu/tiles.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
 #include "engine/engine.hpp"
+#include "nablabragg/error.hpp"
 #include "physics/shapes.hpp"
+#if NABLA_GRADIENTS
+#include "engine/cpu/derivatives.hpp"
+#endif
 
 namespace nablabragg::engine {
+
+class CpuDerivatives;
 
 namespace {
 
@@ -42,6 +47,7 @@ class CpuLoaded final : public Loaded {
   }
 
  private:
+#if NABLA_GRADIENTS
   PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
     return derivatives().pull_back(pixels, weights);
   }
@@ -50,6 +56,25 @@ class CpuLoaded final : public Loaded {
                            std::span<double> slopes) override {
     derivatives().push_forward(pixels, tangents, table_tangent, photons, slopes);
   }
+  CpuDerivatives& derivatives() {
+    if (!derivatives_)
+      derivatives_ = std::make_shared<CpuDerivatives>(plan_, table(), cutoff(false), options_);
+    return *derivatives_;
+  }
+#else
+  PlanGradient pull_back_finite(const Pixels&, std::span<const double>) override {
+    throw_no_gradients();
+  }
+  void push_forward_finite(const Pixels&, std::span<const Plan* const>, const StructureFactorGrid*,
+                           std::span<double>, std::span<double>) override {
+    throw_no_gradients();
+  }
+  [[noreturn]] static void throw_no_gradients() {
+    throw UsageError(
+        "this program was built without gradients; ./dev build builds all of it (cmake "
+        "-DNABLA_GRADIENTS=ON)");
+  }
+#endif
 
   struct LoadedPanel {
     CpuPlan plan;
@@ -79,11 +104,6 @@ class CpuLoaded final : public Loaded {
       with_threads(options_.threads, [&] { cutoff_.emplace(plan_, wants_misses, options_); });
     knows_misses_ = knows_misses_ || wants_misses;
     return *cutoff_;
-  }
-  CpuDerivatives& derivatives() {
-    if (!derivatives_)
-      derivatives_ = std::make_unique<CpuDerivatives>(plan_, table(), cutoff(false), options_);
-    return *derivatives_;
   }
   const std::vector<LoadedPanel>& panels() {
     if (!panels_.empty()) return panels_;
@@ -226,8 +246,8 @@ class CpuLoaded final : public Loaded {
   std::optional<InterpolationCutoff> cutoff_;
   bool knows_misses_ = false;
   std::vector<LoadedPanel> panels_;
-  std::unique_ptr<CpuDerivatives> derivatives_;
-  std::atomic<int> anchored_{0}, others_{0};  ///< tiles
+  std::shared_ptr<CpuDerivatives> derivatives_;  ///< shared, as not every build knows the class
+  std::atomic<int> anchored_{0}, others_{0};     ///< tiles
 };
 
 class CpuEngine final : public Engine {

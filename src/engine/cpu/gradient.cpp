@@ -5,7 +5,6 @@
 #include "engine/cpu/gradient_kernels.hpp"
 #include "engine/cpu/table_spread.hpp"
 #include "engine/driver.hpp"
-#include "nablabragg/error.hpp"
 #include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine {
@@ -69,10 +68,6 @@ CpuDerivatives::CpuDerivatives(const Plan& plan, const SingleTable& table,
                                const InterpolationCutoff& cutoff, const ComputeOptions& options)
     : plan_(with_own_factors(plan)), cutoff_(cutoff), options_(options) {
   const KernelSet& kernels = kernels_of_this_machine();
-  if (!kernels.single_gradient)
-    throw UsageError(
-        "this program was built without gradients; ./dev build builds all of it (cmake "
-        "-DNABLA_GRADIENTS=ON)");
   const auto shape = plan.lattice.shape;
   for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
     const bool wide = options.precision == Precision::float64 || !needs_wide(plan_).empty() ||

@@ -32,9 +32,14 @@ struct BasicBeam {
   Real exposure_s{1};
   std::optional<Real> size_mm;  ///< edge of the square beam; 0.1 where a number is needed
 
+  /// Full widths; of a Gaussian at half maximum.
   SampledRange<Real> horizontal_divergence_mrad, vertical_divergence_mrad;
-  bool round_divergence = true;           ///< only grid points inside the ellipse
-  SampledRange<Real> dispersion_percent;  ///< full width of wavelength / wavelength
+  Distribution divergence_model = Distribution::uniform;
+  bool round_divergence = true;  ///< only grid points inside the ellipse
+  /// Full width of wavelength / wavelength; of a Gaussian, which is one in wavenumber, at half
+  /// maximum.
+  SampledRange<Real> dispersion_percent;
+  Distribution spectrum_model = Distribution::uniform;
 
   std::vector<BasicSource<Real>> sources;  ///< when not empty, replaces divergence and dispersion
 };

@@ -2,7 +2,8 @@
 #pragma once
 #include <cstdint>  // for std::int64_t
 #include <optional>
-#include "nablabragg/vec3.hpp"  // for Vec3, Mat3
+#include "nablabragg/sampled_range.hpp"  // for Distribution
+#include "nablabragg/vec3.hpp"           // for Vec3, Mat3
 
 namespace nablabragg {
 
@@ -42,7 +43,13 @@ struct BasicCrystal {
   CrystalShape shape = CrystalShape::square;
   Real fudge{1};  ///< scales the squared spot radius of the round, gauss and top-hat shapes
 
-  std::optional<Real> mosaic_spread_deg;  ///< largest rotation of a domain
+  /// Largest rotation of a domain; of a Gaussian the standard deviation of the rotation about each
+  /// axis.
+  std::optional<Real> mosaic_spread_deg;
+  Distribution mosaic_model = Distribution::uniform;
+  /// Of a Gaussian: the standard deviations of the rotations about a, about c* x a and about c*, in
+  /// place of mosaic_spread_deg.
+  std::optional<Vec3<Real>> mosaic_spread_axes_deg;
   std::optional<int> mosaic_domains;
   std::int64_t mosaic_seed = 12345678;
 };

@@ -69,6 +69,14 @@ struct BasicGrid {
   Real range{0}, step{0};
 };
 
+/// Standard deviations of what is summed in closed form.
+template <class Real>
+struct BasicGaussianSpread {
+  Vec3<Real> mosaic;                ///< of rotations about a, c* x a and c* [rad]
+  Real bandwidth{0};                ///< of the wavenumber, relative
+  Real horizontal{0}, vertical{0};  ///< of the incident direction [rad]
+};
+
 /// A panel in addition to Resolved::panel.
 template <class Real>
 struct BasicResolvedPanel {
@@ -93,6 +101,11 @@ struct BasicResolved {
   std::vector<std::array<Real, 2>> divergence;  ///< (horizontal, vertical) of each kept point [rad]
   std::vector<Real> wavelengths;                ///< of one divergence point [m]
   std::vector<BasicRay<Real>> rays;             ///< divergence points x wavelengths
+  /// In closed form there is one domain and one ray, the mean, and each of `phi` is the middle of a
+  /// slice that is integrated.
+  bool closed = false;
+  std::string summation_reason;  ///< why closed, or why not; empty where nobody asked
+  BasicGaussianSpread<Real> spread;
   BasicSensor<Real> sensor;
   bool tricubic = false;
   int oversample = 1, recommended_oversample = 1;

@@ -4,6 +4,12 @@
 
 namespace nablabragg {
 
+/// How a range of rotations, wavelengths or directions is filled.
+enum class Distribution {
+  uniform,  ///< evenly up to its ends: the steps of nanoBragg
+  gaussian  ///< a normal distribution (corrected arithmetic only)
+};
+
 template <class Real>
 struct SampledRange {
   std::optional<Real> range;  ///< full width

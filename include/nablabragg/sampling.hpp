@@ -30,10 +30,18 @@ struct Mask {
   std::vector<std::uint8_t> keep;  ///< slow * fast_pixels + fast
 };
 
+/// How the light of all rotations, wavelengths and directions is added up.
+enum class Summation {
+  automatic,  ///< closed where a Gaussian is asked for and nothing stands against it, else sampled
+  closed,     ///< one Gaussian for each reflection (docs/closed-form.md)
+  sampled     ///< step by step
+};
+
 struct Sampling {
   int oversample = 0;  ///< sub-pixels along each axis; 0: as many as the crystal needs
   /// Recompute a factor at every sub-pixel.  The corrected arithmetic always does.
   bool oversample_thick = false, oversample_polar = false, oversample_omega = false;
+  Summation summation = Summation::automatic;
   double dmin_A = 0;  ///< leave out what scatters beyond this d-spacing; 0: nothing
   std::optional<RegionOfInterest> roi;  ///< of Experiment::detector, as is the mask
   std::shared_ptr<const Mask> mask;

@@ -13,7 +13,8 @@ Range = Union["SampledRange", float, tuple[float, int], Mapping[str, float], Non
 Dtype = Union[Literal["float32", "float64"], np.dtype[Any], type]
 Engine = Literal["cpu", "reference"]
 Device = Literal["cpu", "auto"]
-Summation = Literal["auto", "sampled"]
+Summation = Literal["auto", "closed", "sampled"]
+Distribution = Literal["uniform", "gaussian"]
 Progress = Callable[[float], Any]
 Convention = Literal["adxv", "mosflm", "denzo", "xds", "dials", "custom"]
 Pivot = Literal["beam", "sample"]
@@ -62,6 +63,8 @@ class Crystal:
         shape: Shape = "square",
         fudge: float = 1.0,
         mosaic_spread: float | None = None,
+        mosaic_model: Distribution = "uniform",
+        mosaic_spread_axes: Vector | float | None = None,
         mosaic_domains: int | None = None,
         mosaic_seed: int = 12345678,
     ) -> None: ...
@@ -88,6 +91,10 @@ class Crystal:
     @property
     def mosaic_spread(self) -> float | None: ...
     @property
+    def mosaic_model(self) -> Distribution: ...
+    @property
+    def mosaic_spread_axes(self) -> Triple | None: ...
+    @property
     def mosaic_domains(self) -> int | None: ...
     @property
     def mosaic_seed(self) -> int: ...
@@ -109,8 +116,10 @@ class Beam:
         size: float | None = None,
         horizontal_divergence: Range = None,
         vertical_divergence: Range = None,
+        divergence_model: Distribution = "uniform",
         round_divergence: bool = True,
         dispersion: Range = None,
+        spectrum_model: Distribution = "uniform",
         sources: ArrayLike | None = ...,
     ) -> None: ...
     @property
@@ -136,9 +145,13 @@ class Beam:
     @property
     def vertical_divergence(self) -> SampledRange | None: ...
     @property
+    def divergence_model(self) -> Distribution: ...
+    @property
     def round_divergence(self) -> bool: ...
     @property
     def dispersion(self) -> SampledRange | None: ...
+    @property
+    def spectrum_model(self) -> Distribution: ...
     @property
     def sources(self) -> tuple[tuple[float, float, float, float, float], ...]: ...
     def replace(self, **fields: Any) -> Beam: ...
@@ -313,6 +326,7 @@ class Sampling:
         oversample_thick: bool = False,
         oversample_polar: bool = False,
         oversample_omega: bool = False,
+        summation: Summation = "auto",
         dmin: float = 0.0,
         roi: tuple[int, int, int, int] | None = None,
         mask: ArrayLike | None = None,
@@ -325,6 +339,8 @@ class Sampling:
     def oversample_polar(self) -> bool: ...
     @property
     def oversample_omega(self) -> bool: ...
+    @property
+    def summation(self) -> Summation: ...
     @property
     def dmin(self) -> float: ...
     @property

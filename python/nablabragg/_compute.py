@@ -54,8 +54,9 @@ def simulate(
         what computes; 'reference': double precision, plain loops
     device : 'cpu' or 'auto'
         another name for engine, which it overrides; 'auto': what is fastest here
-    summation : 'auto' or 'sampled'
-        how steps are summed: one by one is all that there is
+    summation : 'auto', 'closed' or 'sampled'
+        how rotations, wavelengths and directions are added up: in closed form or step by step;
+        'auto': as experiment.sampling.summation says
 
     Other Python threads run meanwhile, and Ctrl-C stops it.  Pixels that are NaN or infinite are a
     SimulationWarning, and so are numbers that are most likely in another unit or contradict each

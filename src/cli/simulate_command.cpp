@@ -135,7 +135,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     const Stage stage(profile, "print pixels");
     print_pixels(printout, request, plan, simulation.table_miss);
   }
-  if (request.print_plan) print_plan(printout, request, simulation);
+  if (request.print_plan) print_plan(printout, request, resolved, simulation);
   print_statistics(summary, request, resolved, simulation);
   const std::string& not_finite = simulation.not_finite;
   if (!not_finite.empty() && !flags::keeps_nanobraggs_answer(request.experiment))

@@ -109,6 +109,25 @@ void print_region(std::ostream& out, const std::string& name, const RegionOfInte
                roi.slow_min, roi.slow_max + 1);
 }
 
+/// How rotations, wavelengths and directions are added up, where that is a question.
+void print_summation(std::ostream& out, const flags::Request& request, const Resolved& r) {
+  if (r.summation_reason.empty()) return;
+  if (!r.closed) {
+    fmt::print(out, "  summed step by step: {}\n", r.summation_reason);
+    return;
+  }
+  const auto deg = [](double rad) { return units::degrees_from_radians(rad); };
+  const Vec3d& mosaic = r.spread.mosaic;
+  fmt::print(out,
+             "  summed in closed form: {}\n"
+             "  standard deviations: mosaic {:g} {:g} {:g} degrees, wavenumber {:g} %, divergence "
+             "{:g} x {:g} mrad\n"
+             "  spots end where they add less than {:g} photons to a pixel (-skip_below)\n",
+             r.summation_reason, deg(mosaic.x), deg(mosaic.y), deg(mosaic.z),
+             100 * r.spread.bandwidth, 1000 * r.spread.horizontal, 1000 * r.spread.vertical,
+             request.skip_below.value_or(default_skip_below_closed));
+}
+
 double skipped_percent(const EngineUsed& used) {
   return used.steps > 0 ? 100 * static_cast<double>(used.skipped) / static_cast<double>(used.steps)
                         : 0;
@@ -137,7 +156,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   if (!request.matrix_file.empty())
     fmt::print(out, "reading {}\n", io::printable(request.matrix_file));
   print_crystal(out, request, r);
-  if (e.sampling.oversample <= 0)
+  if (e.sampling.oversample <= 0 && !r.closed)
     fmt::print(out, "auto-selected {}-fold oversampling\n", r.oversample);
   if (!request.cache_message.empty()) fmt::print(out, "{}\n", request.cache_message);
   print_steps(out, request, r);
@@ -148,6 +167,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", title_of(e.crystal.shape), r.cells.x,
              r.cells.y, r.cells.z);
   if (r.blocks != 1) fmt::print(out, "  {:g} mosaic blocks of so many cells\n", r.blocks);
+  print_summation(out, request, r);
   fmt::print(out, "  wave={:g} meters +/- {:g}% in {} steps\n", r.wavelength,
              r.dispersion.range * 100, r.dispersion.steps);
   if (e.beam.polarization_correction)
@@ -171,14 +191,20 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   fmt::print(out, "  {} divergence steps\n",
              request.source_file.empty() ? static_cast<std::int64_t>(r.divergence.size()) : -1);
   fmt::print(out, "  {} sources\n", r.rays.size());
-  fmt::print(out, "  {} mosaic domains over mosaic spread of {:g} degrees  (seed {})\n",
-             r.domains.size(), units::degrees_from_radians(r.mosaic_spread), e.crystal.mosaic_seed);
-  fmt::print(out, "  {} phi steps from {:g} to {:g} degrees\n", r.phi.size(), e.scan.phi_deg,
+  if (!r.closed)
+    fmt::print(out, "  {} mosaic domains over mosaic spread of {:g} degrees  (seed {})\n",
+               r.domains.size(), units::degrees_from_radians(r.mosaic_spread),
+               e.crystal.mosaic_seed);
+  fmt::print(out, "  {} phi {} from {:g} to {:g} degrees\n", r.phi.size(),
+             r.closed ? "slices" : "steps", e.scan.phi_deg,
              e.scan.phi_deg + units::degrees_from_radians(r.scan.range));
-  fmt::print(out, "  {0}x{0} pixel oversample steps{1}{2}{3}\n", r.oversample,
-             e.sampling.oversample_thick ? " +thick" : "",
-             e.sampling.oversample_polar ? " +polar" : "",
-             e.sampling.oversample_omega ? " +omega" : "");
+  if (r.closed && e.sampling.oversample <= 0)
+    fmt::print(out, "  sub-pixels as fine as each spot\n");
+  else
+    fmt::print(out, "  {0}x{0} pixel oversample steps{1}{2}{3}\n", r.oversample,
+               e.sampling.oversample_thick ? " +thick" : "",
+               e.sampling.oversample_polar ? " +polar" : "",
+               e.sampling.oversample_omega ? " +omega" : "");
   if (!request.mask_file.empty())
     fmt::print(out, "  skipping zero-flagged pixels in {}\n", io::printable(request.mask_file));
   else if (e.sampling.mask)
@@ -187,11 +213,14 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
              -*request.seed, e.water_um * 1e-6);
 }
 
-void print_plan(std::ostream& out, const flags::Request& request, const Simulation& s) {
+void print_plan(std::ostream& out, const flags::Request& request, const Resolved& r,
+                const Simulation& s) {
   const EngineUsed& used = s.engine;
   const auto steps = static_cast<double>(used.steps);
-  fmt::print(out, "\nplan:\n  kernel: {}\n  why: {}\n  instruction set: {}\n", used.kernel,
-             used.reason, used.instruction_set.empty() ? "plain code" : used.instruction_set);
+  fmt::print(out, "\nplan:\n  summation: {}, {}\n", r.closed ? "closed form" : "step by step",
+             r.summation_reason.empty() ? "no Gaussian model is asked for" : r.summation_reason);
+  fmt::print(out, "  kernel: {}\n  why: {}\n  instruction set: {}\n", used.kernel, used.reason,
+             used.instruction_set.empty() ? "plain code" : used.instruction_set);
   const int threads = request.threads > 0 ? request.threads
                                           : static_cast<int>(std::thread::hardware_concurrency());
   fmt::print(out, "  threads: {}\n", threads);
@@ -206,12 +235,15 @@ void print_statistics(std::ostream& out, const flags::Request& request, const Re
   const double sphere = 100 * s.statistics.solid_angle_sr / 4 / std::numbers::pi;
   const double steps = static_cast<double>(r.steps) * r.sensor.layers *
                        static_cast<double>(s.statistics.pixels);
-  fmt::print(out, "\nsimulate: {:.3f} s, {:.4g} steps, {:.4g} steps/s\n", s.seconds, steps,
-             s.seconds > 0 ? steps / s.seconds : 0);
+  if (r.closed)
+    fmt::print(out, "\nsimulate: {:.3f} s\n", s.seconds);
+  else
+    fmt::print(out, "\nsimulate: {:.3f} s, {:.4g} steps, {:.4g} steps/s\n", s.seconds, steps,
+               s.seconds > 0 ? steps / s.seconds : 0);
   if (s.engine.skipped > 0)
     fmt::print(out,
                "skipped: {:.4g} % of the steps, known to add less than {:g} photons to a pixel\n",
-               skipped_percent(s.engine), request.skip_below);
+               skipped_percent(s.engine), request.skip_below.value_or(default_skip_below));
   fmt::print(out, "solid angle subtended by detector = {:g} steradian ( {:g}% sphere)\n",
              s.statistics.solid_angle_sr, sphere);
 }

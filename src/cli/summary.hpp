@@ -9,7 +9,8 @@ namespace nablabragg::cli {
 
 void print_setup(std::ostream& out, const flags::Request& request, const Resolved& resolved);
 /// -printout plan: which code computed the image, and how fast.
-void print_plan(std::ostream& out, const flags::Request& request, const Simulation& simulation);
+void print_plan(std::ostream& out, const flags::Request& request, const Resolved& resolved,
+                const Simulation& simulation);
 void print_statistics(std::ostream& out, const flags::Request& request, const Resolved& resolved,
                       const Simulation& simulation);
 

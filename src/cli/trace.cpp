@@ -106,6 +106,10 @@ void print_table(std::ostream& out, const Recorder& trace) {
 }  // namespace
 
 void check_pixels(const flags::Request& request, const Plan& plan) {
+  if (plan.spread.closed && (request.trace_pixel || request.printout))
+    throw UsageError(
+        "-trace_pixel and -printout print the steps of a sum, and a closed form has none; give "
+        "-summation sampled");
   if (request.trace_pixel) check_pixel(plan, "-trace_pixel", *request.trace_pixel);
   if (request.printout_pixel) check_pixel(plan, "-printout_pixel", *request.printout_pixel);
 }

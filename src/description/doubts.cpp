@@ -60,7 +60,7 @@ double largest_q(const Resolved& r) {
 
 /// Spots that stand between two phi steps are not in the image.
 void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
-  if (r.scan.steps < 2 || !(r.wavelength > 0)) return;
+  if (r.closed || r.scan.steps < 2 || !(r.wavelength > 0)) return;
   double q = largest_q(r);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
   const Mat3d axes = model::axes_in_metres(r.axes);

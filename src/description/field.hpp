@@ -342,6 +342,17 @@ struct Choices<Pivot> {
   static constexpr std::array all{Choice{Pivot::beam, "beam"}, Choice{Pivot::sample, "sample"}};
 };
 template <>
+struct Choices<Distribution> {
+  static constexpr std::array all{Choice{Distribution::uniform, "uniform"},
+                                  Choice{Distribution::gaussian, "gaussian"}};
+};
+template <>
+struct Choices<Summation> {
+  static constexpr std::array all{Choice{Summation::automatic, "auto"},
+                                  Choice{Summation::closed, "closed"},
+                                  Choice{Summation::sampled, "sampled"}};
+};
+template <>
 struct Choices<Interpolation> {
   static constexpr std::array all{Choice{Interpolation::automatic, "automatic"},
                                   Choice{Interpolation::nearest, "nearest"},

@@ -22,7 +22,9 @@ constexpr auto flags_of(physics::ShapeList<Shape...>) {
 }
 /// In the order of their choices.
 inline constexpr auto flags_of_shapes = flags_of(physics::Shapes());
-inline bool has_mosaicity(const Experiment& e) { return *e.crystal.mosaic_spread_deg > 0; }
+inline bool has_mosaicity(const Experiment& e) {
+  return *e.crystal.mosaic_spread_deg > 0 && !e.crystal.mosaic_spread_axes_deg;
+}
 inline bool has_no_source_list(const Experiment& e) { return e.beam.sources.empty(); }
 inline bool is_polarized(const Experiment& e) { return e.beam.polarization_correction; }
 inline bool flux_counts(const Experiment& e) {
@@ -169,10 +171,20 @@ struct Fields<BasicCrystal<Real>> {
           .within({.from = 1e-6, .to = 1e6})
           .by({"-fudge"})
           .differentiable(has_fudge),
-      field("mosaic_spread", &P::mosaic_spread_deg, "deg", "largest rotation of a mosaic domain")
+      field("mosaic_spread", &P::mosaic_spread_deg, "deg",
+            "largest rotation of a mosaic domain; of a Gaussian the standard deviation about each "
+            "axis")
           .within({.from = 0, .to = 180})
           .by({"-mosaic"})
           .differentiable(has_mosaicity),
+      field("mosaic_model", &P::mosaic_model, "", "how the rotations of domains are distributed")
+          .by({"", "-mosaic_model gaussian"}),
+      field("mosaic_spread_axes", &P::mosaic_spread_axes_deg, "deg",
+            "of a Gaussian: standard deviations about a, about c* x a and about c*, in place of "
+            "mosaic_spread")
+          .within({.from = 0, .to = 180})
+          .by({"-mosaic_axes"})
+          .differentiable(),
       field("mosaic_domains", &P::mosaic_domains, "", "domains to average; 10 with a spread")
           .within(at_least_one)
           .by({"-mosaic_domains"}),
@@ -252,22 +264,31 @@ struct Fields<BasicBeam<Real>> {
           .usually({.from = 1e-6, .to = 100, .below = in_metres, .above = in_micrometres})
           .by({"-beamsize"})
           .differentiable_as("beam_size", flux_counts),
-      field("horizontal_divergence", &P::horizontal_divergence_mrad, "mrad", "full width")
+      field("horizontal_divergence", &P::horizontal_divergence_mrad, "mrad",
+            "full width; of a Gaussian at half maximum")
           .within(divergences)
           .usually(usual_divergences)
           .by({"-hdivrange", "-hdivstep", "-hdivsteps"})
           .differentiable(has_no_source_list),
-      field("vertical_divergence", &P::vertical_divergence_mrad, "mrad", "full width")
+      field("vertical_divergence", &P::vertical_divergence_mrad, "mrad",
+            "full width; of a Gaussian at half maximum")
           .within(divergences)
           .usually(usual_divergences)
           .by({"-vdivrange", "-vdivstep", "-vdivsteps"})
           .differentiable(has_no_source_list),
+      field("divergence_model", &P::divergence_model, "",
+            "how the directions of the beam are distributed")
+          .by({"", "-beam_model gaussian"}),
       field("round_divergence", &P::round_divergence, "", "only grid points inside the ellipse")
           .by({"-square_div", "-round_div"}),
-      field("dispersion", &P::dispersion_percent, "percent", "full width of the spectrum")
+      field("dispersion", &P::dispersion_percent, "percent",
+            "full width of the spectrum; of a Gaussian at half maximum")
           .within({.from = 0, .to = 200})
           .by({"-dispersion", "", "-dispsteps"})
           .differentiable(has_no_source_list),
+      field("spectrum_model", &P::spectrum_model, "",
+            "how wavelengths are distributed; a Gaussian is one in wavenumber")
+          .by({"", "-spectrum_model gaussian"}),
       field("sources", &P::sources, "A",
             "direction from the sample to each source; replaces divergence and dispersion")
           .by({"-sourcefile"}, file)};
@@ -434,6 +455,10 @@ struct Fields<Sampling> {
           .by({"", "-oversample_thick"}),
       field("oversample_polar", &P::oversample_polar, "", "likewise").by({"", "-oversample_polar"}),
       field("oversample_omega", &P::oversample_omega, "", "likewise").by({"", "-oversample_omega"}),
+      field("summation", &P::summation, "",
+            "how rotations, wavelengths and directions are added up: step by step, or in closed "
+            "form")
+          .by({"", "-summation closed", "-summation sampled"}),
       field("dmin", &P::dmin_A, "A", "leave out what scatters beyond this d-spacing; 0: nothing")
           .within({.from = 0, .to = plausible::longest_edge_A})
           // Half of the shortest wavelengths in use, and the longest cells

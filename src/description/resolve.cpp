@@ -17,8 +17,10 @@ Resolved resolve(const Experiment& stated) {
   Resolved r = model::resolve(experiment);
   const description::Doubts after = description::doubts_about(experiment, r);
   refuse(after);
-  if (std::string sentence = description::subpixel_warning(r); !sentence.empty())
-    r.warnings.push_back(std::move(sentence));
+  // In closed form sub-pixels that are left open are as fine as each spot.
+  if (!r.closed || experiment.sampling.oversample > 0)
+    if (std::string sentence = description::subpixel_warning(r); !sentence.empty())
+      r.warnings.push_back(std::move(sentence));
   for (const description::Doubts& doubts : {before, after}) {
     for (const std::string& sentence : doubts.wrong)
       r.warnings.push_back("Q-48: " + sentence +

@@ -76,7 +76,9 @@ Experiment settled(const Experiment& experiment, const Resolved& r) {
   if (e.structure_factors.grid)
     e.structure_factors.interpolation = r.tricubic ? Interpolation::tricubic
                                                    : Interpolation::nearest;
-  e.sampling.oversample = r.oversample;
+  // In closed form each spot has its own sub-pixels, unless a number was given.
+  if (!r.closed) e.sampling.oversample = r.oversample;
+  e.sampling.summation = r.closed ? Summation::closed : Summation::sampled;
   e.scan.spindle_axis = r.panel.spindle;
   e.beam.direction = r.panel.beam;
   e.beam.polarization_axis = r.panel.polarization_axis;

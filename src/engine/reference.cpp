@@ -1,6 +1,7 @@
 // The reference engine: each pixel by the sum as its formulas read.
 #include <algorithm>
 
+#include "engine/closed/closed.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
 #include "engine/engine.hpp"
@@ -144,6 +145,7 @@ class ReferenceEngine final : public Engine {
   std::string why_not_here() const override { return {}; }
   std::string why_not(const Plan&, Precision) const override { return {}; }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
+    if (plan.spread.closed) return load_closed(plan, options, Precision::float64);
     return std::make_unique<ReferenceLoaded>(plan, options);
   }
 };

@@ -207,6 +207,11 @@ Choice choose(const Values& v, std::initializer_list<std::pair<std::string_view,
   v.fail("needs one of: " + names);
 }
 
+Distribution distribution_named(const Values& v) {
+  return choose<Distribution>(
+      v, {{"uniform", Distribution::uniform}, {"gaussian", Distribution::gaussian}});
+}
+
 void set_compression(Request& r, const Values& v) {
   std::string names;
   for (const io::FileFormat& format : io::file_formats())
@@ -294,6 +299,10 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.crystal.fudge = v.real(0))},
       {"Crystal", {"-mosaic", "-mosaici", "-mosaic_spr"}, prefix, "degree", 1, 1, "0", "mosaic spread: the largest rotation of a domain",
        NABLA_SET(e.crystal.mosaic_spread_deg = v.real(0))},
+      {"Crystal", {"-mosaic_model"}, own, "uniform | gaussian", 1, 1, "uniform", "distribution of the rotations of mosaic domains; gaussian: -mosaic is the standard deviation about each axis (with -corrected)",
+       NABLA_SET(e.crystal.mosaic_model = distribution_named(v))},
+      {"Crystal", {"-mosaic_axes"}, own, "degree degree degree", 3, 3, "", "standard deviations about a, c* x a and c*, in place of -mosaic, of a gaussian",
+       NABLA_SET((e.crystal.mosaic_spread_axes_deg = {v.real(0), v.real(1), v.real(2)}))},
       {"Crystal", {"-mosaic_dom"}, prefix, "n", 1, 1, "10 with a spread", "mosaic domains to average",
        NABLA_SET(e.crystal.mosaic_domains = v.whole(0))},
       {"Crystal", {"-density", "-sample_den"}, prefix, "g/cm3", 1, 1, "", "accepted; has no effect, as in nanoBragg",
@@ -432,10 +441,14 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.beam.size_mm = v.real(0))},
       {"Beam", {"-dispersion"}, prefix, "percent", 1, 1, "0", "full width of the spectrum",
        NABLA_SET(e.beam.dispersion_percent.range = v.real(0))},
+      {"Beam", {"-spectrum_model"}, own, "uniform | gaussian", 1, 1, "uniform", "distribution of wavelengths; gaussian, in wavenumber: -dispersion is the full width at half maximum (with -corrected)",
+       NABLA_SET(e.beam.spectrum_model = distribution_named(v))},
       {"Beam", {"-dispsteps"}, prefix, "n", 1, 1, "2 with a dispersion", "wavelengths in it",
        NABLA_SET(e.beam.dispersion_percent.steps = v.whole(0))},
       {"Beam", {"-divergence"}, prefix, "mrad", 1, 1, "0", "full divergence, both ways",
        NABLA_SET(e.beam.horizontal_divergence_mrad.range = e.beam.vertical_divergence_mrad.range = v.real(0))},
+      {"Beam", {"-beam_model"}, own, "uniform | gaussian", 1, 1, "uniform", "distribution of the beam's directions; gaussian: -divergence, -hdivrange and -vdivrange are full widths at half maximum (with -corrected)",
+       NABLA_SET(e.beam.divergence_model = distribution_named(v))},
       {"Beam", {"-hdivrange"}, prefix, "mrad", 1, 1, "0", "full horizontal divergence",
        NABLA_SET(e.beam.horizontal_divergence_mrad.range = v.real(0))},
       {"Beam", {"-vdivrange"}, prefix, "mrad", 1, 1, "0", "full vertical divergence",
@@ -551,10 +564,9 @@ std::vector<Flag> make_table() {
       {"Running", {"-device"}, own, "cpu | cuda | auto", 1, 1, "auto", "the same as -engine; auto: what is fastest here",
        NABLA_SET(choose<int>(v, {{"cpu", 0}, {"cuda", 0}, {"auto", 0}});
                  r.engine = v.text(0) == "auto" ? ComputeOptions{}.engine : engine_named(v))},
-      {"Running", {"-summation"}, own, "auto | sampled | closed", 1, 1, "auto", "how steps are summed: sampled one by one, or in closed form (not in this program)",
-       NABLA_SET(if (choose<bool>(v, {{"auto", false}, {"sampled", false}, {"closed", true}}))
-         throw UsageError("-summation closed: no sum in closed form is known to this program; take sampled or auto"))},
-      {"Running", {"-skip_below"}, own, "photons", 1, 1, "1.17549e-38", "the cpu engine may leave out steps that together add less than this to a pixel; 0: none",
+      {"Running", {"-summation"}, own, "auto | closed | sampled", 1, 1, "auto", "how steps are summed: one by one, or in closed form (docs/closed-form.md); auto: closed where a gaussian model is given and nothing stands against it",
+       NABLA_SET((e.sampling.summation = choose<Summation>(v, {{"auto", Summation::automatic}, {"closed", Summation::closed}, {"sampled", Summation::sampled}})))},
+      {"Running", {"-skip_below"}, own, "photons", 1, 1, "1.17549e-38; closed form: 1e-6", "what adds less than this to a pixel may be left out; 0: nothing but what a float cannot hold",
        NABLA_SET(r.skip_below = v.real(0); if (r.skip_below < 0) v.fail("needs a number of photons that is not negative"))},
       {"Running", {"-profile"}, own, "FILE", 1, 1, "", "where the time went, stage by stage and thread by thread, for ui.perfetto.dev or chrome://tracing",
        NABLA_SET(r.profile_file = v.text(0))},

@@ -66,7 +66,7 @@ struct Request {
   int threads = 0;
   Engine engine = ComputeOptions{}.engine;
   std::optional<Precision> precision;  ///< as named by the user
-  double skip_below = ComputeOptions{}.skip_below;
+  std::optional<double> skip_below;    ///< empty: as ComputeOptions has it
   std::string profile_file;
   bool progress = true, quiet = false;
   bool printout = false, print_plan = false;

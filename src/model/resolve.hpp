@@ -8,6 +8,7 @@
 #include <cmath>
 #include <string>
 #include "model/crystal_axes.hpp"
+#include "model/gaussian_spread.hpp"
 #include "model/nanobragg_random.hpp"
 #include "model/panel.hpp"
 #include "model/rays.hpp"
@@ -407,16 +408,21 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   const Real one_degree = units::radians_from_degrees(Real(1));
   r.scan = quirks.phi_at_slice_start ? scan_as_nanobragg(scan, one_degree)
                                      : scan_as_meant(scan, one_degree);
+  settle_summation(e, r);
+  if (r.closed) integrate_scan(e, r);
   const Real phi0 = units::radians_from_degrees(e.scan.phi_deg);
-  const auto [domains, spread] = resolved_mosaicity(e.crystal, r.warnings);
+  const auto [domains, spread] = r.closed ? closed_mosaicity(e.crystal)
+                                          : resolved_mosaicity(e.crystal, r.warnings);
   check_count(double(r.scan.steps) * domains, "phi steps times mosaic domains",
               "-phisteps, -phistep and -mosaic_domains");
   for (int i = 0; i < r.scan.steps; ++i)
     r.phi.push_back(phi0 +
                     r.scan.step * (quirks.phi_at_slice_start ? Real(i) : Real(i) + Real(0.5)));
   r.mosaic_spread = spread;
-  r.domains = mosaic_rotations(domains, spread, e.crystal.mosaic_seed, quirks.shared_random_stream,
-                               random);
+  r.domains = e.crystal.mosaic_model == Distribution::gaussian
+                  ? gaussian_rotations(domains, r)
+                  : mosaic_rotations(domains, spread, e.crystal.mosaic_seed,
+                                     quirks.shared_random_stream, random);
 
   // Rays
   const bool one_sided = quirks.one_sided_grids;
@@ -429,25 +435,44 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     if (!dispersion.range) dispersion.range = Real(0);
     r.dispersion = grid_as_nanobragg(dispersion, Real(0));
   } else {
-    r.horizontal = grid_as_meant(horizontal, "divergence");
-    r.vertical = grid_as_meant(vertical, "divergence");
-    r.dispersion = grid_as_meant(dispersion, "dispersion");
+    const auto grid = [&](const auto& asked, Distribution model, const char* name) {
+      return model == Distribution::gaussian ? gaussian_grid(asked, r.closed, name)
+                                             : grid_as_meant(asked, name);
+    };
+    r.horizontal = grid(horizontal, e.beam.divergence_model, "divergence");
+    r.vertical = grid(vertical, e.beam.divergence_model, "divergence");
+    r.dispersion = grid(dispersion, e.beam.spectrum_model, "dispersion");
   }
   check_count(double(r.horizontal.steps) * r.vertical.steps * r.dispersion.steps,
               "divergence points times wavelengths",
               "-divsteps, -hdivstep, -vdivstep and -dispsteps");
-  r.wavelengths = wavelength_points(r.dispersion, r.wavelength, one_sided);
+  r.wavelengths = e.beam.spectrum_model == Distribution::gaussian
+                      ? gaussian_wavelengths(r.dispersion, r.wavelength)
+                      : wavelength_points(r.dispersion, r.wavelength, one_sided);
   for (const Real& wavelength : r.wavelengths)
     if (!(wavelength > Real(0)))
       throw UsageError(
           "the dispersion (-dispersion) reaches down to a wavelength of zero; it must be below 200 "
           "percent");
   if (e.beam.sources.empty()) {
-    r.divergence = divergence_points(r.horizontal, r.vertical, e.beam.round_divergence, one_sided);
+    r.divergence = e.beam.divergence_model == Distribution::gaussian
+                       ? gaussian_directions(r.horizontal, r.vertical)
+                       : divergence_points(r.horizontal, r.vertical, e.beam.round_divergence,
+                                           one_sided);
     r.rays = rays_of_grid(r.divergence, r.wavelengths, r.panel.beam, r.panel.polarization_axis,
                           r.panel.vertical);
+    weigh_rays(e.beam, r);
   } else {
     r.rays = rays_of_list(e.beam.sources, quirks.source_weights_ignored);
+  }
+
+  if (r.closed) {
+    if (e.beam.spectrum_model == Distribution::gaussian) r.spread.bandwidth = r.dispersion.step;
+    if (e.beam.divergence_model == Distribution::gaussian) {
+      r.spread.horizontal = r.horizontal.step;
+      r.spread.vertical = r.vertical.step;
+    }
+    r.tricubic = false;
   }
 
   // Sub-pixels
@@ -462,7 +487,10 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   r.recommended_oversample = recommended(r.panel);
   for (const auto& further : r.more_panels)
     r.recommended_oversample = std::max(r.recommended_oversample, recommended(further.panel));
-  r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample : r.recommended_oversample;
+  // In closed form each spot has its own.
+  r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample
+                 : r.closed                ? 1
+                                           : r.recommended_oversample;
   if (r.oversample > 30000)
     throw UsageError("the crystal's fringes would need " + std::to_string(r.oversample) +
                      " sub-pixels along each edge of a pixel, and there can be 30000; give smaller "

@@ -46,6 +46,13 @@ struct Dual {
     const double root = std::sqrt(a.value);
     return of(root, root > 0 ? 0.5 / root : 0, a);
   }
+  friend Dual exp(const Dual& a) {
+    const double power = std::exp(a.value);
+    return of(power, power, a);
+  }
+  friend Dual erf(const Dual& a) {
+    return of(std::erf(a.value), 1.1283791670955126 * std::exp(-a.value * a.value), a);
+  }
   friend Dual expm1(const Dual& a) {
     const double less_one = std::expm1(a.value);
     return of(less_one, less_one + 1, a);
@@ -55,6 +62,10 @@ struct Dual {
   friend Dual abs(const Dual& a) { return a.value < 0 ? -a : a; }
   /// A count: it does not change.
   friend Dual ceil(const Dual& a) { return Dual(std::ceil(a.value)); }
+
+  friend Dual select(bool condition, const Dual& yes, const Dual& no) {
+    return condition ? yes : no;
+  }
 
   friend double value_of(const Dual& a) { return a.value; }
 };

@@ -5,9 +5,11 @@
 #pragma once
 #include <span>
 #include "model/crystal_axes.hpp"
+#include "model/gaussian_spread.hpp"
 #include "model/value_of.hpp"
 #include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
+#include "physics/matrix.hpp"
 #include "physics/rotation.hpp"
 #include "plan/plan.hpp"
 
@@ -134,8 +136,14 @@ BasicPlanLattice<Real> plan_lattice(const BasicExperiment<Real>& e, const BasicR
   const Mat3<Real> axes = model::axes_in_metres(r.axes);
   for (const Real& phi : r.phi) {
     const Mat3<Real> turned = physics::rotate_about(axes, r.panel.spindle, phi);
-    for (const Mat3<Real>& domain : r.domains)
-      lattice.orientations.push_back({domain * turned.a, domain * turned.b, domain * turned.c});
+    for (const Mat3<Real>& domain : r.domains) {
+      if (e.crystal.mosaic_model == Distribution::gaussian)
+        // Domains turn with the crystal; nanoBragg's do not.
+        lattice.orientations.push_back(physics::rotate_about(
+            Mat3<Real>{domain * axes.a, domain * axes.b, domain * axes.c}, r.panel.spindle, phi));
+      else
+        lattice.orientations.push_back({domain * turned.a, domain * turned.b, domain * turned.c});
+    }
   }
 
   lattice.grid = e.structure_factors.grid;
@@ -144,6 +152,33 @@ BasicPlanLattice<Real> plan_lattice(const BasicExperiment<Real>& e, const BasicR
   lattice.out_of_range = e.quirks.interpolation_latch ? OutOfRange::nearest_for_all
                                                       : OutOfRange::default_F;
   return lattice;
+}
+
+/// What a closed sum integrates over.
+template <class Real>
+BasicPlanSpread<Real> plan_spread(const BasicExperiment<Real>& e, const BasicResolved<Real>& r,
+                                  const std::vector<Mat3<Real>>& orientations) {
+  BasicPlanSpread<Real> spread;
+  spread.closed = true;
+  spread.reason = r.summation_reason;
+  spread.pixels_are_boxes = e.sampling.oversample <= 0;
+  const auto square = [](const Real& x) { return x * x; };
+  const Vec3<Real>& sigma = r.spread.mosaic;
+  for (const Mat3<Real>& axes : orientations) {
+    const Mat3<Real> frame = model::crystal_frame(axes);
+    spread.mosaic.push_back(square(sigma.x) * outer_square(frame.a) +
+                            square(sigma.y) * outer_square(frame.b) +
+                            square(sigma.z) * outer_square(frame.c));
+  }
+  // The beam is turned up about the polarization axis, then across about the vertical.
+  const auto& panel = r.panel;
+  spread.divergence = square(r.spread.vertical) *
+                          outer_square(cross(panel.polarization_axis, panel.beam)) +
+                      square(r.spread.horizontal) * outer_square(cross(panel.vertical, panel.beam));
+  spread.bandwidth2 = square(r.spread.bandwidth);
+  spread.spindle = panel.spindle;
+  spread.half_slice = r.scan.step / Real(2);
+  return spread;
 }
 
 template <class Real>
@@ -175,6 +210,7 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.panels = plan_detail::plan_panels(e, r);
   plan.light = plan_detail::plan_light(e, r);
   plan.lattice = plan_detail::plan_lattice(e, r);
+  if (r.closed) plan.spread = plan_detail::plan_spread(e, r, plan.lattice.orientations);
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;
   plan.dmin = e.sampling.dmin_A * 1e-10;

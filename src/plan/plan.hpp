@@ -7,6 +7,7 @@
 #include <cstddef>  // for std::size_t
 #include <memory>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <vector>
 #include "nablabragg/crystal.hpp"            // for CrystalShape
@@ -145,6 +146,21 @@ struct BasicPlanLattice : BasicLatticeNumbers<Real> {
   std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty
 };
 
+/// What a closed sum integrates over: distributions about the one ray and, for each orientation, a
+/// slice of phi about it.
+template <class Real>
+struct BasicPlanSpread {
+  bool closed = false;
+  std::string reason;              ///< why, as a sentence says it
+  bool pixels_are_boxes = true;    ///< false: plain sub-pixels, `oversample` along each edge
+  std::vector<Mat3<Real>> mosaic;  ///< covariance of the rotations of domains, for each orientation
+                                   ///< [rad^2]
+  Mat3<Real> divergence{};         ///< covariance of the incident direction [rad^2]
+  Real bandwidth2{0};              ///< variance of the wavenumber over its square
+  Vec3<Real> spindle;              ///< unit vector
+  Real half_slice{0};              ///< [rad]
+};
+
 /// What falls on a pixel besides the lattice's spots.
 template <class Real>
 struct BasicPlanBackground {
@@ -195,6 +211,7 @@ struct BasicPlan : BasicPlanNumbers<Real> {
   std::vector<BasicPlanPanel<Real>> panels;
   BasicPlanLight<Real> light;
   BasicPlanLattice<Real> lattice;
+  BasicPlanSpread<Real> spread;
 
   const BasicPlanPanel<Real>& panel_of(const PixelIndex& pixel) const {
     return panels[static_cast<std::size_t>(pixel.panel)];
@@ -221,6 +238,7 @@ using LightNumbers = BasicLightNumbers<double>;
 using PlanLight = BasicPlanLight<double>;
 using LatticeNumbers = BasicLatticeNumbers<double>;
 using PlanLattice = BasicPlanLattice<double>;
+using PlanSpread = BasicPlanSpread<double>;
 using PlanBackground = BasicPlanBackground<double>;
 using PlanNumbers = BasicPlanNumbers<double>;
 using Plan = BasicPlan<double>;

@@ -87,6 +87,16 @@ NABLA_INLINE void for_each_number_of_axes(F&& f, Matrices&... m) {
   for_each_component(f, m.c...);
 }
 
+template <class F, class... Spreads>
+void for_each_number_of_spread(F&& f, Spreads&... s) {
+  const auto& first = std::get<0>(std::tie(s...));
+  for (std::size_t i = 0; i < first.mosaic.size(); ++i) for_each_number_of_axes(f, s.mosaic[i]...);
+  for_each_number_of_axes(f, s.divergence...);
+  f(s.bandwidth2...);
+  for_each_component(f, s.spindle...);
+  f(s.half_slice...);
+}
+
 /// Of plans, panels aside.
 template <class F, class... Plans>
 void for_each_number_besides_panels(F&& f, Plans&... plans) {
@@ -98,6 +108,7 @@ void for_each_number_besides_panels(F&& f, Plans&... plans) {
     for_each_number_of_ray(f, plans.light.rays[i]...);
   for (std::size_t i = 0; i < first.lattice.orientations.size(); ++i)
     for_each_number_of_axes(f, plans.lattice.orientations[i]...);
+  for_each_number_of_spread(f, plans.spread...);
 }
 
 /// All of the plans' numbers, panels, rays and orientations included.
@@ -124,6 +135,7 @@ Plan zero_plan(const AnyPlan& like) {
   zero.panels.resize(like.panels.size());
   zero.light.rays.resize(like.light.rays.size());
   zero.lattice.orientations.resize(like.lattice.orientations.size());
+  zero.spread.mosaic.resize(like.spread.mosaic.size());
   for_each_number_of_plan([](double& x) { x = 0; }, zero);
   return zero;
 }

@@ -182,7 +182,7 @@ struct Call {
   const py::object pixels, progress;
 
   Call(const py::object& experiment, const py::dict& asked)
-      : e(experiment_of(experiment)),
+      : e(as_summed(experiment_of(experiment), asked)),
         options(options_of(asked)),
         pixels(asked["pixels"]),
         progress(asked["progress"]) {}

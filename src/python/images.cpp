@@ -53,7 +53,7 @@ py::array simulate_list(const Experiment& e, const ComputeOptions& options,
 }
 
 py::array simulate_pixels_or_image(const py::object& experiment, const py::dict& asked) {
-  const Experiment& e = experiment_of(experiment);
+  const Experiment e = as_summed(experiment_of(experiment), asked);
   const ComputeOptions options = options_of(asked);
   const py::object pixels = asked["pixels"], progress = asked["progress"];
   for (const auto& doubts :

@@ -157,16 +157,21 @@ Engine engine_of(const std::string& name) {
 
 }  // namespace
 
+Experiment as_summed(Experiment experiment, const py::dict& asked) {
+  const auto name = Convert<std::string>::from(asked["summation"], "summation");
+  if (name == "closed")
+    experiment.sampling.summation = Summation::closed;
+  else if (name == "sampled")
+    experiment.sampling.summation = Summation::sampled;
+  else if (name != "auto")
+    throw UsageError(R"(summation is "auto", "closed" or "sampled", not ")" + name + R"(")");
+  return experiment;
+}
+
 ComputeOptions options_of(const py::dict& asked) {
   const int threads = Convert<int>::from(asked["threads"], "threads");
-  const auto summation = Convert<std::string>::from(asked["summation"], "summation");
   const py::object device = asked["device"];
   if (threads < 0) throw UsageError("threads is 0, for all of the machine, or a positive number");
-  if (summation == "closed")
-    throw UsageError(
-        R"(no sum in closed form is known to this library; take summation="sampled" or "auto")");
-  if (summation != "auto" && summation != "sampled")
-    throw UsageError(R"(summation is "auto" or "sampled", not ")" + summation + R"(")");
   ComputeOptions options;
   options.precision = precision_of(asked["dtype"]);
   options.threads = threads;

@@ -43,9 +43,12 @@ auto result_apart(Work work) {
 /// "float32" or "float64", as str, numpy.dtype or type.  Throws UsageError.
 Precision precision_of(const py::object& dtype);
 
-/// From "dtype", "threads", "engine", "device" and "summation", as simulate(), value_and_gradient()
-/// and their like take them.  Throws py::type_error, and UsageError for an engine or a summation
-/// that this library does not have.
+/// The experiment as "summation" wants its light added up; "auto": as its sampling says.  Throws
+/// UsageError for another name.
+Experiment as_summed(Experiment experiment, const py::dict& asked);
+
+/// From "dtype", "threads", "engine" and "device", as simulate(), value_and_gradient() and their
+/// like take them.  Throws py::type_error, and UsageError for an engine that does not exist.
 ComputeOptions options_of(const py::dict& asked);
 
 }  // namespace nablabragg::python

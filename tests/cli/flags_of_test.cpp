@@ -114,6 +114,10 @@ std::vector<Experiment> experiments_with_all_parameters() {
   std::vector<Experiment> all{e};
   const auto add = [&](auto&& change) { change(all.emplace_back(e)); };
   add([](Experiment& x) { state_crystal_as_matrix(x); });
+  add([](Experiment& x) {
+    x.crystal.mosaic_model = Distribution::gaussian;
+    x.crystal.mosaic_spread_axes_deg = {0.1, 0.2, 0.3};
+  });
   add([](Experiment& x) { x.beam.sources = {{{-1, 0, 0}, 1, 1}, {{-1, 0.01, 0}, 2, 1.1}}; });
   add([](Experiment& x) {
     x.beam.flux_per_s = 1e12;

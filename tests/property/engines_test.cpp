@@ -124,7 +124,7 @@ RC_GTEST_PROP(Engines, WhatIsSkippedStaysBelowTheLimit, ()) {
   for (std::size_t i = 0; i < all.image.pixels.size(); ++i) {
     const double full = double(all.image.pixels[i]), left = double(some.image.pixels[i]);
     // Another kernel may have computed it, which shows in the tails.
-    RC_ASSERT(full - left <= options.skip_below + 1e-4 * full);
+    RC_ASSERT(full - left <= *options.skip_below + 1e-4 * full);
     RC_ASSERT(left - full <= 1e-4 * full);
   }
 }

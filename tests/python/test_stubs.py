@@ -52,11 +52,14 @@ KINDS = {
 }
 
 
+SHARED = {'"uniform", "gaussian"': "Distribution"}
+
+
 def types_of(name, kind):
     """What a keyword takes, and what the property is."""
     kind, optional = re.subn(" or None$", "", re.sub(r" \[.*?\]", "", kind))
     if kind not in KINDS and kind.startswith('"'):
-        alias = name.capitalize()
+        alias = SHARED.get(kind, name.capitalize())
         assert STUB_TEXT.count(f"\n{alias} = Literal[{kind}]\n") == 1, (alias, kind)
         types = alias, alias
     else:

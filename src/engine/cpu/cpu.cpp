@@ -4,6 +4,7 @@
 #include <atomic>
 #include <numeric>
 
+#include "engine/closed/closed.hpp"
 #include "engine/cpu/kernels.hpp"
 #include "engine/cpu/table_spread.hpp"
 #include "engine/cpu/tiles.hpp"
@@ -114,8 +115,8 @@ class CpuLoaded final : public Loaded {
       if (obstacle.empty()) obstacle = why_table_needs_double(plan_.lattice, table());
       const auto kernel = obstacle.empty() ? kernels_.single : kernels_.wide;
       panels_.push_back(
-          {make_cpu_plan(plan_, i, table(), options_.skip_below), obstacle,
-           kernel(plan_.lattice.shape, nearest),
+          {make_cpu_plan(plan_, i, table(), options_.skip_below.value_or(default_skip_below)),
+           obstacle, kernel(plan_.lattice.shape, nearest),
            kernel(plan_.lattice.shape, plan_.lattice.tricubic ? Lookup::tricubic : nearest)});
     }
     return panels_;
@@ -267,6 +268,7 @@ class CpuEngine final : public Engine {
   }
   std::string why_not(const Plan&, Precision) const override { return why_not_here(); }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
+    if (plan.spread.closed) return load_closed(plan, options, options.precision);
     return std::make_unique<CpuLoaded>(plan, options);
   }
 };

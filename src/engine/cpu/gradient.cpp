@@ -74,7 +74,8 @@ CpuDerivatives::CpuDerivatives(const Plan& plan, const SingleTable& table,
                       !why_table_needs_double(plan_.lattice, table).empty();
     const auto kernel = wide ? kernels.wide_gradient : kernels.single_gradient;
     panels_.push_back(
-        {make_cpu_plan(plan_, i, table, options.skip_below, !wide && plan_.light.shared_directions),
+        {make_cpu_plan(plan_, i, table, options.skip_below.value_or(default_skip_below),
+                       !wide && plan_.light.shared_directions),
          kernel(shape, plan.lattice.grid ? Lookup::nearest : Lookup::constant),
          plan.lattice.tricubic ? kernel(shape, Lookup::tricubic) : nullptr});
   }

@@ -1,5 +1,6 @@
 // The kernels of the cpu engine.  This file is compiled once for each instruction set, all of it in
 // the namespace of that set; scripts/check-kernels makes sure that nothing leaks out of it.
+#include "engine/closed/closed_gradient.hpp"
 #include "engine/cpu/pairs.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
@@ -549,6 +550,10 @@ const KernelSet& kernel_set() {
                                     .wide_gradient = wide_gradient_kernel,
 #endif
                                     .write_floats = write_blocks<float>,
+                                    .closed = closed_kernel_set,
+#ifdef NABLA_GRADIENTS
+                                    .closed_gradient = closed_gradient_kernel_set,
+#endif
                                     .write_doubles = write_blocks<double>};
   return set;
 }

@@ -46,6 +46,9 @@ struct GradientSink;
 using GradientKernel = void (*)(const CpuPlan&, const Tile&,
                                 const std::array<double, tile_pixels>& weights, GradientSink&);
 
+struct ClosedKernelSet;
+struct ClosedGradientKernelSet;
+
 struct KernelSet {
   const char* instruction_set;
   /// Shapes in single precision; phases in double or anchored.
@@ -58,6 +61,9 @@ struct KernelSet {
   /// Of a tile of an image, not of a list: copies the photons of the blocks that are wanted whole
   /// into the image, of `width` pixels a row; returns the sum of their solid angles [sr].
   double (*write_floats)(const Tile&, const TileSums&, float* image, std::size_t width);
+  // Of sums in closed form; null likewise
+  const ClosedKernelSet& (*closed)();
+  const ClosedGradientKernelSet& (*closed_gradient)() = nullptr;
   double (*write_doubles)(const Tile&, const TileSums&, double* image, std::size_t width);
 };
 

@@ -6,6 +6,7 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include "physics/lane.hpp"
 
@@ -109,6 +110,28 @@ struct Lanes {
   }
   NABLA_INLINE friend Lanes expm1(const Lanes& a) {
     return of([&](int i) { return hn::Expm1(D(), a.part[i]); });
+  }
+  /// In double precision lane by lane; in single a rational function, good to 4e-7, of
+  /// coefficients that are common to several libraries (Eigen, XLA).
+  NABLA_INLINE friend Lanes erf(const Lanes& a) {
+    if constexpr (std::is_same_v<S, double>) {
+      alignas(64) S each[count];
+      a.store(each);
+      for (S& x : each) x = std::erf(x);
+      return load(each);
+    } else {
+      const Lanes most(3.832506856900711), least = -most;
+      const Lanes x = select(a < least, least, select(most < a, most, a)), u = x * x;
+      Lanes p(0.00022905065861350646);
+      for (const double c :
+           {0.0034082910107109506, 0.050955695062380861, 0.18520832239976145, 1.128379143519084})
+        p = p * u + Lanes(c);
+      Lanes q(-1.1791602954361697e-7);
+      for (const double c : {0.000023547966471313185, 0.0010179625278914885, 0.014070470171167667,
+                             0.11098505178285362, 0.49746925110067538, 1.0})
+        q = q * u + Lanes(c);
+      return x * p / q;
+    }
   }
   NABLA_INLINE friend Lanes sin(const Lanes& a) {
     return of([&](int i) { return hn::Sin(D(), a.part[i]); });

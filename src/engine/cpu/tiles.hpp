@@ -20,6 +20,11 @@ class Tiling {
 
   int count() const { return static_cast<int>(tiles_.size()); }
   int panel_of(int index) const { return tiles_[static_cast<std::size_t>(index)].panel; }
+  /// Of an image: the tile's first pixel (fast, slow), whole tiles from the panel's corner.
+  std::array<int, 2> corner_of(int index) const {
+    const Place& place = tiles_[static_cast<std::size_t>(index)];
+    return {place.fast, place.slow};
+  }
   bool of_image() const { return order_.empty(); }
 
   /// Blocks without a wanted pixel are left out.

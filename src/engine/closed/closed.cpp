@@ -1,0 +1,330 @@
+// The sum over rotations, wavelengths, directions and phi in closed form: reflections -> spots ->
+// the tiles that they reach -> pixels.
+#include "engine/closed/closed.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "engine/closed/closed_gradient.hpp"
+#include "engine/cpu/tiles.hpp"
+#include "engine/driver.hpp"
+#include "engine/pixel_sum.hpp"
+#include "nablabragg/error.hpp"
+#include "plan/plan_calculus.hpp"
+
+namespace nablabragg::engine {
+
+namespace {
+
+/// Which spots reach which tiles of a panel.
+class SpotsOfTiles {
+ public:
+  SpotsOfTiles(const PlanFrame& frame, const std::vector<ClosedSpot>& spots)
+      : width_((frame.fast_pixels + tile_side - 1) / tile_side),
+        starts_(static_cast<std::size_t>(width_) *
+                        static_cast<std::size_t>((frame.slow_pixels + tile_side - 1) / tile_side) +
+                    1,
+                0) {
+    const auto for_each_tile = [&](const ClosedSpot& spot, auto&& work) {
+      for (int slow = spot.slow_min / tile_side; slow <= spot.slow_max / tile_side; ++slow)
+        for (int fast = spot.fast_min / tile_side; fast <= spot.fast_max / tile_side; ++fast)
+          work(static_cast<std::size_t>(slow) * static_cast<std::size_t>(width_) +
+               static_cast<std::size_t>(fast));
+    };
+    for (const ClosedSpot& spot : spots)
+      for_each_tile(spot, [&](std::size_t tile) { ++starts_[tile + 1]; });
+    for (std::size_t i = 1; i < starts_.size(); ++i) starts_[i] += starts_[i - 1];
+    numbers_.resize(starts_.back());
+    std::vector<std::size_t> next(starts_.begin(), starts_.end() - 1);
+    for (std::size_t i = 0; i < spots.size(); ++i)
+      for_each_tile(spots[i], [&](std::size_t tile) {
+        numbers_[next[tile]++] = static_cast<std::uint32_t>(i);
+      });
+  }
+
+  /// Of the tile that holds a pixel, in the order of the spots.
+  std::span<const std::uint32_t> at(int fast, int slow) const {
+    const auto tile = static_cast<std::size_t>(slow / tile_side) *
+                          static_cast<std::size_t>(width_) +
+                      static_cast<std::size_t>(fast / tile_side);
+    return std::span(numbers_).subspan(starts_[tile], starts_[tile + 1] - starts_[tile]);
+  }
+
+ private:
+  int width_;  ///< [tiles]
+  std::vector<std::size_t> starts_;
+  std::vector<std::uint32_t> numbers_;
+};
+
+class ClosedLoaded final : public Loaded {
+ public:
+  ClosedLoaded(const Plan& plan, const ComputeOptions& options, Precision precision)
+      : Loaded(plan, options), precision_(precision), kernels_(kernels_of_this_machine()) {}
+
+  Report render(const Pixels& pixels, std::span<float> values) override {
+    return rendered(pixels, values);
+  }
+  Report render(const Pixels& pixels, std::span<double> values) override {
+    return rendered(pixels, values);
+  }
+
+ private:
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override;
+  void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                           const StructureFactorGrid* table_tangent, std::span<double> photons,
+                           std::span<double> slopes) override;
+
+  void forget_light() override { prepared_.reset(); }
+  void forget_lattice(bool) override { prepared_.reset(); }
+
+  struct Prepared {
+    ClosedPlan plan;
+    std::vector<SpotsOfTiles> tiles;  ///< of each panel
+  };
+  const Prepared& prepared() {
+    if (prepared_) return *prepared_;
+    prepared_.emplace();
+    prepared_->plan = make_closed_plan(
+        plan_, options_.skip_below.value_or(default_skip_below_closed), options_);
+    for (std::size_t i = 0; i < plan_.panels.size(); ++i)
+      prepared_->tiles.emplace_back(plan_.panels[i].frame, prepared_->plan.panels[i]);
+    return *prepared_;
+  }
+
+  /// The spots that reach a tile; `room`: for those of a list's.
+  static std::span<const std::uint32_t> spots_of(const Prepared& all, const Tiling& tiling,
+                                                 int index, const Tile& tile,
+                                                 std::vector<std::uint32_t>& room) {
+    const SpotsOfTiles& tiles = all.tiles[static_cast<std::size_t>(tile.panel)];
+    if (tiling.of_image()) {
+      const auto [fast, slow] = tiling.corner_of(index);
+      return tiles.at(fast, slow);
+    }
+    room.clear();
+    std::span<const std::uint32_t> last;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(tile.blocks) * block_pixels; ++i) {
+      const auto some = tiles.at(static_cast<int>(tile.fast[i]), static_cast<int>(tile.slow[i]));
+      if (some.data() != last.data() || some.size() != last.size())
+        room.insert(room.end(), some.begin(), some.end());
+      last = some;
+    }
+    std::sort(room.begin(), room.end());
+    room.erase(std::unique(room.begin(), room.end()), room.end());
+    return room;
+  }
+
+  /// Whether no spot reaches the tile of an image.
+  bool is_dark(const Prepared& all, const Tiling& tiling, int index) const {
+    if (!tiling.of_image() || plan_.background.per_sr != 0) return false;
+    const auto [fast, slow] = tiling.corner_of(index);
+    return all.tiles[static_cast<std::size_t>(tiling.panel_of(index))].at(fast, slow).empty();
+  }
+
+  const ClosedGradientKernelSet& gradient_kernels() const {
+    if (!kernels_.closed_gradient)
+      throw UsageError(
+          "this program was built without gradients; ./dev build builds all of it (cmake "
+          "-DNABLA_GRADIENTS=ON)");
+    return kernels_.closed_gradient();
+  }
+  ClosedGradientKernel kernel_of(const ClosedGradientKernelSet& kernels) const {
+    return (precision_ == Precision::float64 ? kernels.wide
+                                             : kernels.single)(prepared_->plan.terms);
+  }
+
+  template <class Number>
+  Report rendered(const Pixels& pixels, std::span<Number> values) {
+    const Prepared& all = prepared();
+    const Tiling tiling(plan_, pixels);
+    const auto kernel = (precision_ == Precision::float64
+                             ? kernels_.closed().wide
+                             : kernels_.closed().single)(all.plan.terms);
+    const auto compute = [&](int index, const StopFlag& stopped) -> WorkDone {
+      if (is_dark(all, tiling, index)) return {};
+      Tile tile(stopped);
+      tiling.fill(index, tile);
+      if (tile.blocks == 0) return {};
+      std::vector<std::uint32_t> room;
+      TileSums sums;
+      kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, sums);
+      write_pixels(tiling, index, tile, sums, values);
+      return {tile.wanted, 0};
+    };
+    const WorkDone done = for_each_part(tiling.count(), options_, compute);
+    Report report;
+    report.solid_angle_sums = solid_angles(pixels);
+    report.used = used(all, done);
+    return report;
+  }
+
+  template <class Number>
+  void write_pixels(const Tiling& tiling, int index, const Tile& tile, const TileSums& sums,
+                    std::span<Number> values) const {
+    const auto write = [&](std::size_t i, std::size_t place) {
+      values[place] = static_cast<Number>(sums.photons[i]);
+    };
+    if (!tiling.of_image()) return tiling.for_each_wanted(index, tile, write);
+    const PlanPanel& panel = plan_.panels[static_cast<std::size_t>(tile.panel)];
+    Number* image = values.data() + panel.first_pixel;
+    const auto width = static_cast<std::size_t>(panel.frame.fast_pixels);
+    if constexpr (std::is_same_v<Number, float>)
+      kernels_.write_floats(tile, sums, image, width);
+    else
+      kernels_.write_doubles(tile, sums, image, width);
+    tiling.for_each_wanted_of_partial_blocks(tile, write);
+  }
+
+  /// By the middle of each tile's pixels.
+  std::vector<double> solid_angles(const Pixels& pixels) const {
+    std::vector<double> sums(plan_.panels.size());
+    if (!pixels.all) return sums;
+    for (std::size_t p = 0; p < sums.size(); ++p) {
+      const PlanPanel& panel = plan_.panels[p];
+      const RegionOfInterest& roi = panel.roi;
+      for (int slow = roi.slow_min; slow <= roi.slow_max; slow += tile_side)
+        for (int fast = roi.fast_min; fast <= roi.fast_max; fast += tile_side) {
+          const int right = std::min(fast + tile_side - 1, roi.fast_max),
+                    top = std::min(slow + tile_side - 1, roi.slow_max);
+          int wanted = (right - fast + 1) * (top - slow + 1);
+          if (panel.mask) {
+            wanted = 0;
+            for (int y = slow; y <= top; ++y)
+              for (int x = fast; x <= right; ++x) wanted += panel.visits(x, y);
+          }
+          if (wanted == 0) continue;
+          for (int layer = 0; layer < panel.sensor.layers; ++layer) {
+            const auto at = seen_at(static_cast<const PanelNumbers&>(panel), layer,
+                                    plan_.oversample, 0.5 * (fast + right + 1),
+                                    0.5 * (slow + top + 1));
+            sums[p] += double(plan_.oversample) * plan_.oversample * wanted *
+                       solid_angle(panel.frame, 1 / at.distance, panel.sensor.layer_step * layer);
+          }
+        }
+    }
+    return sums;
+  }
+
+  EngineUsed used(const Prepared& all, const WorkDone& done) const {
+    std::size_t spots = 0;
+    for (const auto& of_panel : all.plan.panels) spots += of_panel.size();
+    EngineUsed used;
+    const physics::SpotTerms& terms = all.plan.terms;
+    used.kernel = std::string("closed form") + (terms.second ? ", second order" : "") +
+                  (terms.band ? ", spectrum" : "") + (terms.slice ? ", slices of phi" : "") +
+                  (precision_ == Precision::float64 ? ", double precision" : ", single precision") +
+                  ": " + std::to_string(spots) + " spots of " +
+                  std::to_string(all.plan.candidates) + " reflections near the Ewald sphere";
+    used.reason = plan_.spread.reason;
+    used.instruction_set = kernels_.instruction_set;
+    used.steps = done.steps;
+    return used;
+  }
+
+  const Precision precision_;
+  const KernelSet& kernels_;
+  std::optional<Prepared> prepared_;
+};
+
+using Weights = std::array<double, tile_pixels>;
+
+PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<const double> weights) {
+  const ClosedGradientKernelSet& kernels = gradient_kernels();
+  const Prepared& all = prepared();
+  const auto kernel = kernel_of(kernels);
+  const Tiling tiling(plan_, pixels);
+  PlanGradient total;
+  total.adjoint = zero_plan(plan_);
+  if (plan_.lattice.grid)
+    total.table = std::make_shared<StructureFactorGrid>(plan_.lattice.grid->min(),
+                                                        plan_.lattice.grid->max(), 0.0);
+  std::vector<std::vector<ClosedSpotAdjoints>> spots;
+  for (const auto& of_panel : all.plan.panels) spots.emplace_back(of_panel.size());
+  struct Part {
+    std::shared_ptr<Plan> adjoints;                                  ///< empty: all tiles were dark
+    std::vector<std::pair<int, std::shared_ptr<ClosedSink>>> tiles;  ///< of which panel
+  };
+  const auto compute = [&](int first, int end, const StopFlag& stopped) {
+    Part part;
+    std::vector<std::uint32_t> room;
+    for (int index = first; index < end && !stopped; ++index) {
+      if (is_dark(all, tiling, index)) continue;
+      Tile tile(stopped);
+      Weights tile_weights{};
+      bool lit = false;
+      tiling.fill(index, tile);
+      if (tile.blocks == 0) continue;
+      tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t place) {
+        tile_weights[i] = weights[place];
+        lit |= weights[place] != 0;
+      });
+      if (!lit) continue;
+      if (!part.adjoints) part.adjoints = std::make_shared<Plan>(zero_plan(plan_));
+      const auto sink = std::make_shared<ClosedSink>();
+      sink->adjoints = part.adjoints.get();
+      kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, tile_weights, *sink);
+      part.tiles.emplace_back(tile.panel, sink);
+    }
+    return part;
+  };
+  const auto add = [&](const Part& part) {
+    if (!part.adjoints) return;
+    for_each_number_of_plan([](double& to, const double& more) { to += more; }, total.adjoint,
+                            *part.adjoints);
+    for (const auto& [panel, sink] : part.tiles) {
+      total.value += sink->value;
+      for (const auto& [number, more] : sink->spots) {
+        ClosedSpotAdjoints& to = spots[static_cast<std::size_t>(panel)][number];
+        physics::for_each_number_of_spot([](double& x, const double& y) { x += y; }, to.spot,
+                                         more.spot);
+        to.d = to.d + more.d;
+        to.light += more.light;
+      }
+    }
+  };
+  constexpr int tiles_per_batch = 16;
+  add_in_order(tiling.count(), tiles_per_batch, options_, compute, add);
+  pull_back_spots(all.plan, spots, kernels, options_, total);
+  return total;
+}
+
+void ClosedLoaded::push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                                       const StructureFactorGrid* table_tangent,
+                                       std::span<double> photons, std::span<double> slopes) {
+  const Prepared& all = prepared();
+  const auto kernel = kernel_of(gradient_kernels());
+  const Tiling tiling(plan_, pixels);
+  const std::size_t columns = tangents.size();
+  std::vector<ClosedTangent> of_spots;
+  for (std::size_t t = 0; t < columns; ++t)
+    of_spots.push_back(tangent_of_spots(all.plan, *tangents[t],
+                                        t + 1 == columns ? table_tangent : nullptr, options_));
+  for_each_part(tiling.count(), options_, [&](int index, const StopFlag& stopped) -> WorkDone {
+    if (is_dark(all, tiling, index)) return {};
+    Tile tile(stopped);
+    Weights ones{};
+    tiling.fill(index, tile);
+    if (tile.blocks == 0) return {};
+    tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t) { ones[i] = 1; });
+    std::vector<std::uint32_t> room;
+    std::vector<double> changes(tile_pixels * columns);
+    ClosedSink sink;
+    sink.tangents = of_spots;
+    sink.slopes = changes.data();
+    kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, ones, sink);
+    tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t place) {
+      photons[place] = sink.photons[i];
+      std::copy_n(changes.begin() + static_cast<std::ptrdiff_t>(i * columns), columns,
+                  slopes.begin() + static_cast<std::ptrdiff_t>(place * columns));
+    });
+    return {tile.wanted, 0};
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Loaded> load_closed(const Plan& plan, const ComputeOptions& options,
+                                    Precision precision) {
+  return std::make_unique<ClosedLoaded>(plan, options, precision);
+}
+
+}  // namespace nablabragg::engine

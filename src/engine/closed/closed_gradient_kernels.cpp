@@ -1,0 +1,371 @@
+// The kernels of derivatives in closed form.  Compiled once for each instruction set, like
+// cpu/kernels.cpp.
+#include "engine/closed/closed_gradient.hpp"
+
+#include "engine/closed/closed_lanes.hpp"
+#include "engine/cpu/spot_adjoints.hpp"
+#include "physics/gaussian_spot_adjoints.hpp"
+#include "plan/plan_calculus.hpp"
+
+namespace nablabragg::engine::HWY_NAMESPACE {
+
+namespace {
+
+template <class T>
+NABLA_INLINE SensorSpot<T> sensor_spot(const BasicSubPixel<T>& at) {
+  return {at.fast, at.slow, T(1) / at.distance, at.direction, at.layer};
+}
+
+/// From the adjoint of a direction to those of the panel.
+template <class T>
+NABLA_INLINE void pull_back_direction(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                      const Vec3<T>& direction, BasicPixelNumbers<T>& adjoints) {
+  const T radial = -dot(direction, spot.direction);
+  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
+  if (panel.frame.curvature == Curvature::flat)
+    pull_back_flat(panel, spot, position, adjoints);
+  else
+    pull_back_curved(panel, spot, position, adjoints);
+}
+
+/// The adjoints of panel and light that many lanes add to.
+template <class T>
+struct ViewAdjoints {
+  BasicPixelNumbers<T> numbers;
+  BasicPlanRay<T> ray;
+
+  NABLA_INLINE void clear() {
+    for_each_number([](T& x) { x = T(0); }, numbers);
+    for_each_number_of_ray([](T& x) { x = T(0); }, ray);
+  }
+  /// Adjoints that follow from others; that of the area is its logarithm's until here.
+  NABLA_INLINE void complete(const PlanFrame& frame) {
+    auto& to = numbers.panel.frame;
+    if (frame.curvature == Curvature::flat)
+      to.subpixel = (dot(physics::constant<T>(frame.fast), to.fast) +
+                     dot(physics::constant<T>(frame.slow), to.slow)) *
+                    physics::constant<T>(1 / frame.subpixel);
+    to.area = to.area * physics::constant<T>(1 / frame.area);
+  }
+  /// Calls f(adjoint, number of the plan).
+  template <class F, class AnyPlan>
+  NABLA_INLINE void for_each(F&& f, AnyPlan& plan, size_t panel) {
+    for_each_number_of_panel(f, numbers.panel, plan.panels[panel]);
+    for_each_number_of_light(f, numbers.light, plan.light);
+    for_each_number_of_ray(f, ray, plan.light.rays.front());
+    f(numbers.background.per_sr, plan.background.per_sr);
+  }
+};
+
+template <class S, bool band, bool slice, bool second>
+class ClosedPullBack {
+ public:
+  using T = ClosedLanes<S>;
+
+  ClosedPullBack(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, const Tile& tile,
+                 const std::array<double, tile_pixels>& weights, ClosedSink& sink)
+      : plan_(plan),
+        p_(*plan.plan),
+        number_of_panel_(static_cast<size_t>(tile.panel)),
+        panel_(p_.panels[number_of_panel_]),
+        flat_(panel_.frame.curvature == Curvature::flat),
+        spots_(plan.panels[number_of_panel_]),
+        numbers_(numbers),
+        tile_(tile),
+        weights_(weights),
+        sink_(sink),
+        forwards_(!sink.tangents.empty()) {
+    for (size_t b = 0; b < static_cast<size_t>(tile.blocks); ++b)
+      for (size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i)
+        if (weights[i] != 0) weighted_ |= 1U << b;
+  }
+
+  void run() {
+    view_.clear();
+    const UntilStopped until(tile_.stopped);
+    for (size_t i = 0; i < numbers_.size() && until.goes_on();) {
+      const int layer = spots_[numbers_[i]].layer;
+      size_t end = i;
+      std::uint32_t lit = 0;
+      while (end < numbers_.size() && spots_[numbers_[end]].layer == layer) ++end;
+      blocks_.assign(end - i, 0);
+      for (size_t j = i; j < end; ++j) {
+        blocks_[j - i] = weighted_ &
+                         lit_blocks<band, slice, second>(plan_, flat_, spots_[numbers_[j]], tile_);
+        lit |= blocks_[j - i];
+      }
+      for_each_group(lit, [&](size_t first) {
+        factors_at(layer, first).all.store(factors_.data() + first);
+        T(0).store(light_.data() + first);
+      });
+      for (size_t j = i; j < end; ++j)
+        if (blocks_[j - i] != 0) pull_back_spot(numbers_[j], blocks_[j - i]);
+      for_each_group(lit, [&](size_t first) {
+        pull_back_factors(layer, first, T::load(light_.data() + first));
+      });
+      i = end;
+    }
+    if (p_.background.per_sr != 0) pull_back_background();
+    if (forwards_) return;
+    view_.complete(panel_.frame);
+    view_.for_each([](const T& adjoint, double& to) { to += lane_sum(adjoint); }, *sink_.adjoints,
+                   number_of_panel_);
+  }
+
+ private:
+  template <class Work>
+  static NABLA_INLINE void for_each_group(std::uint32_t blocks, Work&& work) {
+    for (; blocks != 0; blocks &= blocks - 1) {
+      const size_t begin = static_cast<size_t>(std::countr_zero(blocks)) * block_pixels;
+      for (size_t first = begin; first < begin + block_pixels; first += T::count) work(first);
+    }
+  }
+  static NABLA_INLINE T number(double x) { return physics::constant<T>(x); }
+  NABLA_INLINE T weight(size_t first) const {
+    const Wide<T> wide = Wide<T>::load(weights_.data() + first);
+    return shaped<T>(wide);
+  }
+  /// Pixels from the corner of the panel, at the middle of each.
+  NABLA_INLINE T fast(size_t first) const {
+    return load_as<T>(tile_.fast.data() + first) + number(0.5);
+  }
+  NABLA_INLINE T slow(size_t first) const {
+    return load_as<T>(tile_.slow.data() + first) + number(0.5);
+  }
+  NABLA_INLINE SensorSpot<T> see(int layer, const T& x, const T& y) const {
+    return sensor_spot(
+        seen_at(static_cast<const PanelNumbers&>(panel_), layer, p_.oversample, x, y));
+  }
+  const PlanRay& ray() const { return p_.light.rays.front(); }
+  Vec3<T> incident() const { return physics::constant<T>(ray().incident); }
+
+  /// Along each tangent, what adjoints of these lanes come to; `at(tangent)`: other slopes.
+  template <class At>
+  NABLA_INLINE void contract(size_t first, At&& at) {
+    const size_t columns = sink_.tangents.size();
+    view_.complete(panel_.frame);
+    for (size_t t = 0; t < columns; ++t) {
+      T slope = at(sink_.tangents[t]);
+      view_.for_each(
+          [&](const T& adjoint, const double& change) {
+            if (change != 0) slope = slope + adjoint * number(change);
+          },
+          *sink_.tangents[t].plan, number_of_panel_);
+      alignas(64) std::array<S, T::count> each;
+      slope.store(each.data());
+      for (size_t i = 0; i < each.size(); ++i)
+        sink_.slopes[(first + i) * columns + t] += static_cast<double>(each[i]);
+    }
+    view_.clear();
+  }
+
+  // ---- Factors of a layer -----------------------------------------------------------------------
+
+  struct Factors {
+    T all, unpolarized, polarization;
+    SensorSpot<T> spot;
+  };
+  NABLA_INLINE Factors factors_at(int layer, const T& x, const T& y) const {
+    Factors f;
+    f.spot = see(layer, x, y);
+    f.unpolarized = solid_angle(panel_.frame, f.spot.near, panel_.sensor.layer_step * layer);
+    if (panel_.sensor.absorbs()) f.unpolarized = f.unpolarized * capture_of(panel_, f.spot);
+    f.polarization = number(1);
+    if (p_.rules.polarized)
+      f.polarization = polarization_of(p_.light, incident(), physics::constant<T>(ray().magnetic),
+                                       f.spot.direction);
+    f.all = f.unpolarized * f.polarization;
+    return f;
+  }
+  NABLA_INLINE Factors factors_at(int layer, size_t first) const {
+    return factors_at(layer, fast(first), slow(first));
+  }
+
+  /// Of `bare`, the light that is multiplied by them, times its weight.
+  NABLA_INLINE void pull_back(const Factors& factors, const T& bare) {
+    SpotAdjoints<T> light;
+    light.solid_angle = light.capture = bare * factors.all;
+    if (p_.rules.polarized)
+      pull_back_polarization(p_.light, incident(), physics::constant<T>(ray().magnetic),
+                             factors.spot.direction, bare * factors.unpolarized, view_.ray,
+                             light.direction, view_.numbers);
+    pull_back_spot_of_factors(factors.spot, light);
+  }
+  HWY_NOINLINE void pull_back_spot_of_factors(const SensorSpot<T>& spot,
+                                              const SpotAdjoints<T>& light) {
+    HWY_NAMESPACE::pull_back_spot(panel_, spot, true, panel_.sensor.layer_step, light,
+                                  view_.numbers);
+  }
+
+  void pull_back_factors(int layer, size_t first, const T& light) {
+    const Factors factors = factors_at(layer, first);
+    const T weighted = weight(first) * light, photons = light * factors.all;
+    add_photons(first, photons);
+    pull_back(factors, weighted);
+    if (forwards_) contract(first, [](const ClosedTangent&) { return T(0); });
+  }
+  NABLA_INLINE void add_photons(size_t first, const T& photons) {
+    if (forwards_) {
+      alignas(64) std::array<S, T::count> each;
+      photons.store(each.data());
+      for (size_t i = 0; i < each.size(); ++i)
+        sink_.photons[first + i] += static_cast<double>(each[i]);
+    } else {
+      sink_.value += lane_sum(weight(first) * photons);
+    }
+  }
+
+  // ---- A spot -----------------------------------------------------------------------------------
+
+  void pull_back_spot(std::uint32_t which, std::uint32_t blocks) {
+    const ClosedSpot& spot = spots_[which];
+    const SpotNumbers<S>& n = numbers_of<S>(spot);
+    physics::GaussianSpot<T> adjoints;
+    const auto clear = [&] {
+      physics::for_each_used_number<band, slice, second>([](T& x) { x = T(0); }, plan_.diverges,
+                                                         adjoints);
+    };
+    clear();
+    const T none(0), amplitude(n.amplitude), k = number(ray().wavenumber);
+    Vec3<T> d_sum{none, none, none};
+    T light_sum = none;
+    for_each_group(blocks, [&](size_t first) {
+      const T scaled = weight(first) * T::load(factors_.data() + first) * amplitude;
+      const T x = fast(first), y = slow(first);
+      T light = none;
+      const double step = 1.0 / spot.subpixels;
+      for (int sub_slow = 0; sub_slow < spot.subpixels; ++sub_slow)
+        for (int sub_fast = 0; sub_fast < spot.subpixels; ++sub_fast) {
+          const T sub_x = x + number((sub_fast + 0.5) * step - 0.5),
+                  sub_y = y + number((sub_slow + 0.5) * step - 0.5);
+          const auto pulled = physics::pull_back_spot_value<band, slice, second>(
+              n.spot,
+              offset_at<T>(plan_, flat_, spot, n, sub_x - number(spot.anchor_fast),
+                           sub_y - number(spot.anchor_slow)),
+              scaled, plan_.diverges, spot.narrow, adjoints);
+          light = light + pulled.value;
+          d_sum = d_sum + pulled.d;
+          // q0 = k (direction - incident)
+          const SensorSpot<T> seen = see(spot.layer, sub_x, sub_y);
+          add(view_.ray.wavenumber, dot(pulled.d, seen.direction - incident()));
+          pull_back_direction(panel_, seen, k * pulled.d, view_.numbers);
+        }
+      light_sum = light_sum + scaled * light;
+      (T::load(light_.data() + first) + amplitude * light).store(light_.data() + first);
+      if (forwards_) {
+        add(view_.ray.incident, -k * d_sum);
+        contract(first, [&](const ClosedTangent& tangent) {
+          const ClosedSpotTangent& change = tangent.panels[number_of_panel_][which];
+          T slope = light_sum * number(change.amplitude) +
+                    dot(d_sum, physics::constant<T>(change.d));
+          physics::for_each_used_number<band, slice, second>(
+              [&](const T& adjoint, const double& by) { slope = slope + adjoint * number(by); },
+              plan_.diverges, adjoints, change.spot);
+          return slope;
+        });
+        clear();
+        d_sum = {none, none, none};
+        light_sum = none;
+      }
+    });
+    if (forwards_) return;
+    add(view_.ray.incident, -k * d_sum);
+    auto& [number, out] = sink_.spots.emplace_back(which, ClosedSpotAdjoints());
+    physics::for_each_used_number<band, slice, second>(
+        [](const T& adjoint, double& to) { to = lane_sum(adjoint); }, plan_.diverges, adjoints,
+        out.spot);
+    out.d = {lane_sum(d_sum.x), lane_sum(d_sum.y), lane_sum(d_sum.z)};
+    out.light = lane_sum(light_sum);
+  }
+
+  // ---- The background ---------------------------------------------------------------------------
+
+  void pull_back_background() {
+    const double share = p_.background.per_sr * ray().weight / background_samples(p_);
+    for_each_group(weighted_, [&](size_t first) {
+      const T w = weight(first);
+      for (int layer = 0; layer < panel_.sensor.layers; ++layer)
+        for (int sub_slow = 0; sub_slow < p_.oversample; ++sub_slow)
+          for (int sub_fast = 0; sub_fast < p_.oversample; ++sub_fast) {
+            const auto shift = [&](int sub) { return number((sub + 0.5) / p_.oversample - 0.5); };
+            const Factors factors = factors_at(layer, fast(first) + shift(sub_fast),
+                                               slow(first) + shift(sub_slow));
+            const T photons = number(share) * factors.all, weighted = w * photons;
+            add_photons(first, photons);
+            add(view_.numbers.background.per_sr, weighted * number(1 / p_.background.per_sr));
+            add(view_.ray.weight, weighted * number(1 / ray().weight));
+            pull_back(factors, w * number(share));
+          }
+      if (forwards_) contract(first, [](const ClosedTangent&) { return T(0); });
+    });
+  }
+
+  const ClosedPlan& plan_;
+  const Plan& p_;
+  const size_t number_of_panel_;
+  const PlanPanel& panel_;
+  const bool flat_;
+  const std::vector<ClosedSpot>& spots_;
+  const std::span<const std::uint32_t> numbers_;
+  const Tile& tile_;
+  const std::array<double, tile_pixels>& weights_;
+  ClosedSink& sink_;
+  const bool forwards_;
+  std::uint32_t weighted_ = 0;  ///< blocks with a weight that is not zero
+  std::vector<std::uint32_t> blocks_;
+  ViewAdjoints<T> view_;
+  alignas(64) std::array<S, tile_pixels> factors_, light_;
+};
+
+template <class S, bool band, bool slice, bool second>
+void pull_back(const ClosedPlan& plan, std::span<const std::uint32_t> spots, const Tile& tile,
+               const std::array<double, tile_pixels>& weights, ClosedSink& sink) {
+  ClosedPullBack<S, band, slice, second>(plan, spots, tile, weights, sink).run();
+}
+
+template <class S>
+ClosedGradientKernel kernel_of(const physics::SpotTerms& terms) {
+  if (terms.slice)
+    return terms.band ? pull_back<S, true, true, true> : pull_back<S, false, true, true>;
+  if (terms.second)
+    return terms.band ? pull_back<S, true, false, true> : pull_back<S, false, false, true>;
+  return terms.band ? pull_back<S, true, false, false> : pull_back<S, false, false, false>;
+}
+
+void pull_back_points(const Plan& plan, std::size_t number, std::span<const SeenPoint> points,
+                      Plan& adjoints) {
+  using T = Double;
+  const PanelNumbers& panel = plan.panels[number];
+  ViewAdjoints<T> view;
+  view.clear();
+  alignas(64) std::array<std::array<double, T::count>, 5> lanes;
+  for (size_t i = 0; i < points.size();) {
+    // As many of one layer as there are lanes; the others are without an adjoint
+    const int layer = points[i].layer;
+    for (auto& lane : lanes) lane.fill(0);
+    for (size_t n = 0; n < T::count && i < points.size() && points[i].layer == layer; ++n, ++i) {
+      const SeenPoint& point = points[i];
+      lanes[0][n] = point.x;
+      lanes[1][n] = point.y;
+      lanes[2][n] = point.direction.x;
+      lanes[3][n] = point.direction.y;
+      lanes[4][n] = point.direction.z;
+    }
+    const auto lane = [&](size_t n) { return T::load(lanes[n].data()); };
+    pull_back_direction(panel,
+                        sensor_spot(seen_at(panel, layer, plan.oversample, lane(0), lane(1))),
+                        Vec3<T>{lane(2), lane(3), lane(4)}, view.numbers);
+  }
+  view.complete(panel.frame);
+  view.for_each([](const T& adjoint, double& to) { to += lane_sum(adjoint); }, adjoints, number);
+}
+
+}  // namespace
+
+const ClosedGradientKernelSet& closed_gradient_kernel_set() {
+  static constexpr ClosedGradientKernelSet set = {
+      .single = kernel_of<float>, .wide = kernel_of<double>, .pull_back_points = pull_back_points};
+  return set;
+}
+
+}  // namespace nablabragg::engine::HWY_NAMESPACE

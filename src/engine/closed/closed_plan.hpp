@@ -1,0 +1,179 @@
+// The reflections that light up pixels in closed form, ready for the kernels.
+#pragma once
+#include <cstddef>
+#include <vector>
+#include "engine/engine.hpp"
+#include "engine/pixel_sum.hpp"
+#include "nablabragg/reflection.hpp"  // for MillerIndex
+#include "physics/gaussian_spot.hpp"
+#include "physics/shapes/gauss.hpp"
+#include "plan/plan.hpp"
+
+namespace nablabragg::engine {
+
+/// What of a spot is plain numbers, in the precision of a kernel.  On a flat panel offsets of q0
+/// are taken from the spot's anchor, so that single precision keeps their digits:
+///   d(x, y) = d + (x along_fast + y along_slow)(1 + w) + w outwards,  1 + w = (1 + e)^(-1/2),
+///   e = (|r + x f + y s|/|r|)^2 - 1,
+/// x and y being pixels from the anchor r.
+template <class Real>
+struct SpotNumbers {
+  physics::GaussianSpot<Real> spot;
+  Vec3<Real> d;                                 ///< of the anchor, with the spot's offset [1/m]
+  Vec3<Real> along_fast, along_slow, outwards;  ///< [1/m]
+  Real e_fast, e_slow, e_fast2, e_slow2, e_both;
+  Real amplitude;   ///< of a sub-pixel, solid angle, polarization and capture aside [photons/sr]
+  Real narrowing2;  ///< of spot_darkness()
+};
+
+/// One reflection on one layer of a panel, from one slice of phi.
+struct ClosedSpot {
+  SpotNumbers<double> wide;
+  SpotNumbers<float> single;
+  MillerIndex hkl{};
+  int panel = 0, layer = 0, orientation = 0;
+  int subpixels = 1;                        ///< along each edge
+  bool narrow = true;                       ///< slice: see narrow_box
+  Vec3d offset;                             ///< to be added to q0 - g [1/m]
+  double anchor_fast = 0, anchor_slow = 0;  ///< the middle of a pixel [pixels]
+  double reach = 0;                         ///< of spot_darkness(), where the spot ends
+  // The darkness as a parabola of pixels: `least` at the centre, curvature (fast2, both, slow2)
+  double fast = 0, slow = 0, least = 0, fast2 = 0, both = 0, slow2 = 0;
+  double bend = 0;  ///< by how much the spot leaves the parabola's ellipse [pixels]
+  int fast_min = 0, fast_max = -1, slow_min = 0, slow_max = -1;  ///< pixels that it may reach
+};
+
+/// Spots in the order of their layers, slices and indices: the order in which pixels add them.
+struct ClosedPlan {
+  const Plan* plan = nullptr;
+  physics::SpotTerms terms{};
+  bool diverges = false;
+  std::vector<std::vector<ClosedSpot>> panels;
+  std::int64_t candidates = 0;  ///< reflections that were looked at
+};
+
+/// `skip_below` as in ComputeOptions, not empty.
+ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options);
+
+/// What prepare_spot() takes, of a reflection on points: without the pixel's box.  Templated for
+/// derivatives.
+template <class Real>
+physics::GaussianSpotSource<Real> spot_source(const BasicPlan<Real>& plan, const Mat3<Real>& a_star,
+                                              const Mat3<Real>& shape, const MillerIndex& hkl,
+                                              std::size_t orientation) {
+  using std::abs;
+  const auto& ray = plan.light.rays.front();
+  physics::GaussianSpotSource<Real> of;
+  of.g = transposed_times(
+      a_star, Vec3<Real>{Real(double(hkl[0])), Real(double(hkl[1])), Real(double(hkl[2]))});
+  of.shape = shape;
+  of.mosaic = plan.spread.mosaic[orientation];
+  of.divergence = plan.spread.divergence;
+  of.incident = ray.wavenumber * ray.incident;
+  of.spindle = plan.spread.spindle;
+  of.half_slice = abs(plan.spread.half_slice);
+  of.bandwidth2 = plan.spread.bandwidth2;
+  return of;
+}
+
+/// Rows a*, b*, c* [1/m] of rows a, b, c [m].
+template <class Real>
+Mat3<Real> reciprocal_axes(const Mat3<Real>& axes) {
+  return transposed(inverse(axes));
+}
+
+/// Covariance of a Gaussian block's spot [1/m^2].
+template <class Real>
+Mat3<Real> shape_covariance(const BasicPlanLattice<Real>& lattice, const Mat3<Real>& a_star) {
+  const Real width2 = Real(physics::Gauss::width2 / 4) / lattice.fudge;
+  return Real(width2 / lattice.metric.aa) * outer_square(a_star.a) +
+         Real(width2 / lattice.metric.bb) * outer_square(a_star.b) +
+         Real(width2 / lattice.metric.cc) * outer_square(a_star.c);
+}
+
+/// Photons of a spot over F^2 and its peak (PreparedSpot::peak), per steradian, on all sub-pixels.
+template <class Real>
+Real photons_per_F2(const BasicPlan<Real>& plan) {
+  const Vec3<Real>& n = plan.lattice.cells;
+  const Real cells = n.x * n.y * n.z;
+  const double samples = double(plan.oversample) * plan.oversample;
+  return Real(samples) * plan.scale * plan.light.rays.front().weight * cells * cells;
+}
+
+/// Where a point of a panel's layer is seen; x and y in pixels, 0 being the outer edge of the
+/// first.
+template <class Real, class T>
+NABLA_INLINE BasicSubPixel<T> seen_at(const BasicPanelNumbers<Real>& panel, int layer,
+                                      double oversample, const T& x, const T& y) {
+  BasicSubPixel<T> at;
+  at.layer = layer;
+  const T half = T(0.5 / oversample);
+  place(panel, oversample, x - half, y - half, at);
+  return at;
+}
+
+/// How q0 changes over a pixel.
+template <class Real>
+struct PixelSteps {
+  Vec3<Real> fast, slow;  ///< [1/m]
+};
+
+/// On a flat panel, where light of the mean wavenumber that g turns towards q0 = g meets it: a
+/// point that follows smoothly from the plan.
+template <class Real>
+struct FlatView {
+  Vec3<Real> direction, origin;  ///< of the layer
+  Real length, distance;         ///< of g + k s0; of the point
+  Real per_pixel;                ///< k x pixel/distance
+
+  FlatView(const BasicPlan<Real>& plan, const BasicPanelNumbers<Real>& panel, int layer,
+           const Vec3<Real>& g) {
+    const auto& ray = plan.light.rays.front();
+    const auto& f = panel.frame;
+    const Vec3<Real> outgoing = g + ray.wavenumber * ray.incident;
+    length = nablabragg::length(outgoing);
+    direction = outgoing / length;
+    origin = f.origin + Real(panel.sensor.layer_step * Real(double(layer))) * f.normal;
+    distance = dot(f.normal, origin) / dot(f.normal, direction);
+    per_pixel = ray.wavenumber * f.subpixel * Real(double(plan.oversample)) / distance;
+  }
+  PixelSteps<Real> steps(const BasicPlanFrame<Real>& f) const {
+    const auto across = [&](const Vec3<Real>& axis) {
+      return per_pixel * (axis - dot(direction, axis) * direction);
+    };
+    return {across(f.fast), across(f.slow)};
+  }
+};
+
+/// At the anchor of a spot, by the difference over its pixel.
+template <class Real>
+PixelSteps<Real> curved_pixel_steps(const BasicPlan<Real>& plan,
+                                    const BasicPanelNumbers<Real>& panel, const ClosedSpot& spot) {
+  const auto see = [&](double x, double y) {
+    return seen_at(panel, spot.layer, plan.oversample, Real(spot.anchor_fast + x),
+                   Real(spot.anchor_slow + y))
+        .direction;
+  };
+  const Real& k = plan.light.rays.front().wavenumber;
+  return {k * (see(0.5, 0) - see(-0.5, 0)), k * (see(0, 0.5) - see(0, -0.5))};
+}
+
+template <class Real>
+PixelSteps<Real> pixel_steps(const BasicPlan<Real>& plan, const ClosedSpot& spot,
+                             const Vec3<Real>& g) {
+  const BasicPanelNumbers<Real>& panel = plan.panels[static_cast<std::size_t>(spot.panel)];
+  return panel.frame.curvature == Curvature::flat
+             ? FlatView<Real>(plan, panel, spot.layer, g).steps(panel.frame)
+             : curved_pixel_steps(plan, panel, spot);
+}
+
+/// Of a sub-pixel; zero where it is a point.
+inline double box_variance(const Plan& plan, int subpixels) {
+  return plan.spread.pixels_are_boxes ? 1 / (12.0 * subpixels * subpixels) : 0;
+}
+template <class Real>
+Mat3<Real> pixel_box(double variance, const PixelSteps<Real>& steps) {
+  return Real(variance) * (outer_square(steps.fast) + outer_square(steps.slow));
+}
+
+}  // namespace nablabragg::engine

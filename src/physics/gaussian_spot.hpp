@@ -1,0 +1,347 @@
+// A reflection whose block shape, mosaicity, divergence, spectrum and slice of phi are Gaussians
+// (the slice a box): its spot in closed form.
+//
+// With q0 = (s1 - s0)/lambda at a point of the detector, g the reciprocal-lattice vector and
+// d = q0 - g, all in 1/m, to first order the spot is a Gaussian in d,
+//   sqrt(det C_shape/det C) exp(-d C^-1 d/2),
+//   C = C_shape + [g]x S [g]x^T + D k0^2 + (the pixel's box) + s^2 q0 q0^T,
+// S the covariance of the domains' rotation, D that of the incident direction, s the relative
+// standard deviation of the wavenumber.  A turn of phi moves g along t = spindle x g.
+//
+// Second order is about the turn that each point itself asks for, as the arcs of a mosaic crystal
+// are bent by more than a spot's width soon: d is turned back by the most likely rotation w of the
+// domain and phi of the slice; what other rotations do on the mean is a constant of the reflection
+// (`offset`), and the covariance is that of the turned g (`tilt`).
+//
+// In the whitened frame C without the spectrum is the unit matrix, and the turn of phi goes along
+// its third axis: neither the slice's integral nor what is left of d across it cancels digits.
+#pragma once
+#include <cmath>
+#include "physics/box_gaussian.hpp"
+#include "physics/lane.hpp"
+#include "physics/matrix.hpp"
+
+namespace nablabragg::physics {
+
+/// What the spot of one reflection follows from.
+template <class Real>
+struct GaussianSpotSource {
+  Vec3<Real> g;           ///< [1/m]
+  Mat3<Real> shape;       ///< covariance of the block's shape [1/m^2]
+  Mat3<Real> mosaic;      ///< S [rad^2]
+  Mat3<Real> divergence;  ///< D [rad^2]
+  Mat3<Real> pixel;       ///< covariance of a pixel's box [1/m^2]
+  Vec3<Real> incident;    ///< k0 s0 [1/m]
+  Vec3<Real> spindle;     ///< unit vector
+  Real half_slice{0};     ///< of phi [rad], not negative
+  Real bandwidth2{0};     ///< s^2
+};
+
+/// The same, prepared for its points.
+template <class Real>
+struct GaussianSpot {
+  Mat3<Real> whiten;  ///< L
+  Vec3<Real> g, whitened_g;
+  Mat3<Real> rotation;    ///< w of a whitened residual
+  Vec3<Real> tilt;        ///< change of log sqrt(det C) with a whitened residual
+  Mat3<Real> deflection;  ///< k0 times that of the beam, of a whitened residual
+  Vec3<Real> shortening;  ///< s0/(2 k0): a deflected beam is shorter along its mean direction
+  Vec3<Real> spindle, turn, bend;           ///< bend: half of spindle x turn
+  Real turn_length{0}, per_turn_length{0};  ///< of the whitened turn; per: 0 of no turn
+  Real half_slice{0};                       ///< of the whitened turn
+  Real bandwidth2{0};
+};
+
+/// Which of its terms a spot has.
+struct SpotTerms {
+  bool band, slice, second;
+};
+
+template <class F, class... Spots>
+NABLA_INLINE void for_each_number_of_spot(F&& f, Spots&... s) {
+  const auto vector = [&](auto&... v) { f(v.x...), f(v.y...), f(v.z...); };
+  const auto matrix = [&](auto&... m) { vector(m.a...), vector(m.b...), vector(m.c...); };
+  matrix(s.whiten...);
+  vector(s.g...);
+  vector(s.whitened_g...);
+  matrix(s.rotation...);
+  vector(s.tilt...);
+  matrix(s.deflection...);
+  vector(s.shortening...);
+  vector(s.spindle...);
+  vector(s.turn...);
+  vector(s.bend...);
+  f(s.turn_length...);
+  f(s.per_turn_length...);
+  f(s.half_slice...);
+  f(s.bandwidth2...);
+}
+
+/// Those alone that spots with these terms follow from.
+template <bool band, bool slice, bool second, class F, class... Spots>
+NABLA_INLINE void for_each_used_number(F&& f, bool diverges, Spots&... s) {
+  const auto vector = [&](auto&... v) { f(v.x...), f(v.y...), f(v.z...); };
+  const auto matrix = [&](auto&... m) { vector(m.a...), vector(m.b...), vector(m.c...); };
+  matrix(s.whiten...);
+  if constexpr (second) {
+    matrix(s.rotation...);
+    vector(s.g...);
+    vector(s.tilt...);
+    if (diverges) {
+      matrix(s.deflection...);
+      vector(s.shortening...);
+    }
+  }
+  if constexpr (slice) {
+    vector(s.spindle...);
+    vector(s.turn...);
+    vector(s.bend...);
+    f(s.turn_length...);
+    f(s.per_turn_length...);
+    f(s.half_slice...);
+  }
+  if constexpr (band) {
+    vector(s.whitened_g...);
+    f(s.bandwidth2...);
+  }
+}
+
+template <class Real>
+struct PreparedSpot {
+  GaussianSpot<Real> spot;
+  Vec3<Real> offset;  ///< to be added to q0 - g
+  Real peak;          ///< sqrt(det C_shape/det C), the spectrum aside
+};
+
+/// The sum of m_jk e_j x e_k over the axes.
+template <class T>
+NABLA_INLINE Vec3<T> twist(const Mat3<T>& m) {
+  return {m.b.z - m.c.y, m.c.x - m.a.z, m.a.y - m.b.x};
+}
+
+/// What the third axis of the whitened frame stands for: the turn, or any direction without one.
+template <class Real>
+Vec3<Real> whitening_axis(const GaussianSpot<Real>& spot, bool turns) {
+  return turns ? spot.turn : Vec3<Real>{Real(0), Real(0), Real(1)};
+}
+/// A direction that is not its.
+template <class Real>
+Vec3<Real> aside_of(const Vec3<Real>& v) {
+  return v.x * v.x * Real(3) > dot(v, v) ? Vec3<Real>{Real(0), Real(1), Real(0)}
+                                         : Vec3<Real>{Real(1), Real(0), Real(0)};
+}
+
+template <class Real>
+PreparedSpot<Real> prepare_spot(const GaussianSpotSource<Real>& of) {
+  using std::sqrt;
+  const Vec3<Real>& g = of.g;
+  const Mat3<Real> g_cross = cross_matrix(g), to_g = transposed(g_cross);
+  const Real k2 = dot(of.incident, of.incident);
+  const Mat3<Real> arcs = of.mosaic * to_g;  // of w, with w x g
+  const Mat3<Real> covariance = of.shape + g_cross * arcs + k2 * of.divergence + of.pixel;
+  const Mat3<Real> precision = inverse(covariance);
+
+  PreparedSpot<Real> out;
+  GaussianSpot<Real>& s = out.spot;
+  s.g = g;
+  s.spindle = of.spindle;
+  s.turn = cross(of.spindle, g);
+  s.bend = Real(0.5) * cross(of.spindle, s.turn);
+  s.bandwidth2 = of.bandwidth2;
+
+  // Rows l_i with l_i C l_j = delta_ij and only the third along the turn
+  const Real turn2 = dot(s.turn, precision * s.turn);
+  const bool turns = of.half_slice > Real(0) && turn2 > Real(1e-24);
+  const Vec3<Real> third = whitening_axis(s, turns), aside = aside_of(third);
+  const auto normed = [&](const Vec3<Real>& row) {
+    return Real(Real(1) / sqrt(dot(row, covariance * row))) * row;
+  };
+  s.whiten.a = normed(cross(third, aside));
+  s.whiten.b = normed(cross(third, covariance * s.whiten.a));
+  s.whiten.c = normed(precision * third);
+  if (turns) {
+    s.turn_length = sqrt(turn2);
+    s.per_turn_length = Real(1) / s.turn_length;
+    s.half_slice = of.half_slice * s.turn_length;
+  }
+  s.whitened_g = s.whiten * g;
+
+  // The most likely rotation w = S g x C^-1 d, and what is left open of it
+  const Mat3<Real> back = transposed(s.whiten);
+  s.rotation = of.mosaic * g_cross * back;
+  const Mat3<Real> open = of.mosaic - arcs * precision * g_cross * of.mosaic;
+  out.offset = Real(0.5) * (open * g - trace(open) * g);
+  // tr(C^-1 [e]x S [g]x^T) for each axis e
+  s.tilt = s.whiten * (of.shape * twist(arcs * precision));
+
+  // The same for the direction of the beam
+  const Mat3<Real> divergence = k2 * of.divergence, seen = precision * divergence;
+  s.deflection = divergence * back;
+  s.shortening = Real(Real(0.5) / k2) * of.incident;
+  out.offset = out.offset + trace(divergence - divergence * seen) * s.shortening -
+               twist(of.mosaic * g_cross * seen);
+  s.tilt = s.tilt -
+           Real(2) * (s.whiten * (divergence * (divergence * (precision * s.shortening)))) -
+           transposed_times(s.rotation, twist(seen));
+  out.peak = sqrt(determinant(of.shape) / determinant(covariance));
+  return out;
+}
+
+/// The steps of a point that its value and its adjoints go through.
+template <class T>
+struct SpotPoint {
+  Vec3<T> y, z;  ///< whitened residual; whitened q0
+  // Second order: before it
+  Vec3<T> y1, z1, free, v;  ///< `free`: before the spectrum takes its part
+  T kappa1, along1, at, phi;
+  Vec3<T> w, across, c, E, deflected;
+  T log_tilt;
+};
+
+namespace detail {
+
+template <class T>
+NABLA_INLINE T clamped(const T& x, const T& limit) {
+  const T low = select(x < -limit, -limit, x);
+  return select(limit < low, limit, low);
+}
+
+/// Where along the third axis a residual is nearest, given its other two components.
+template <bool band, class T>
+NABLA_INLINE T nearest_turn(const Vec3<T>& y, const Vec3<T>& z, const T& band2) {
+  if constexpr (!band)
+    return y.z;
+  else
+    return y.z - band2 / (T(1) + band2 * (z.x * z.x + z.y * z.y)) * z.z * (z.x * y.x + z.y * y.y);
+}
+
+}  // namespace detail
+
+/// d: q0 - g + offset.
+template <bool band, bool slice, bool second, class T, class Real>
+NABLA_INLINE SpotPoint<T> spot_point(const GaussianSpot<Real>& s, const Vec3<T>& d, bool diverges) {
+  const auto as = [](const auto& x) { return number<T>(x); };
+  const auto as_vector = [&](const Vec3<Real>& v) { return Vec3<T>{as(v.x), as(v.y), as(v.z)}; };
+  const auto times = [&](const Mat3<Real>& m, const Vec3<T>& v) {
+    return Vec3<T>{dot(as_vector(m.a), v), dot(as_vector(m.b), v), dot(as_vector(m.c), v)};
+  };
+  SpotPoint<T> p;
+  p.y = times(s.whiten, d);
+  if constexpr (band) p.z = p.y + as_vector(s.whitened_g);
+  p.log_tilt = T(0);
+  if constexpr (!second) return p;
+  const T band2 = as(s.bandwidth2);
+  p.y1 = p.y;
+  p.z1 = p.z;
+  p.free = p.y;
+  if constexpr (slice) {
+    p.at = detail::clamped(detail::nearest_turn<band>(p.y, p.z, band2), as(s.half_slice));
+    p.phi = p.at * as(s.per_turn_length);
+    p.free.z = p.free.z - p.at;
+  }
+  p.v = p.free;
+  if constexpr (band) {
+    p.kappa1 = band2 / (T(1) + band2 * dot(p.z, p.z));
+    p.along1 = dot(p.z, p.free);
+    p.v = p.free - (p.kappa1 * p.along1) * p.z;
+  }
+  p.w = times(s.rotation, p.v);
+  p.across = cross(p.w, as_vector(s.g));
+  p.c = T(0.5f) * p.across;
+  Vec3<T> u = p.w;
+  if constexpr (slice) {
+    p.c = p.c + p.phi * as_vector(s.turn);
+    u = u + p.phi * as_vector(s.spindle);
+  }
+  Vec3<T> from_mean = d;
+  if (diverges) {
+    p.deflected = times(s.deflection, p.v);
+    from_mean = d - p.deflected;
+  }
+  p.E = cross(p.w, p.c) - cross(u, from_mean);
+  if constexpr (slice) p.E = p.E + (p.phi * p.phi) * as_vector(s.bend);
+  if (diverges) p.E = p.E + dot(p.deflected, p.deflected) * as_vector(s.shortening);
+  p.log_tilt = -dot(as_vector(s.tilt), p.v);
+  p.y = p.y + times(s.whiten, p.E);
+  if constexpr (band) {
+    Vec3<T> moved = p.across;
+    if (diverges) moved = moved + p.deflected;
+    p.z = p.y + as_vector(s.whitened_g) - times(s.whiten, moved);
+    if constexpr (slice) p.z.z = p.z.z - p.phi * as(s.turn_length);
+  }
+  return p;
+}
+
+/// What a point's light follows from.
+template <class T>
+struct SpotExponents {
+  T chi2;   ///< across the turn; of a still in all directions
+  T norm2;  ///< by how much the spectrum widens the spot: its squared height is divided by it
+  T x, half_slice;  ///< the slice's, in standard deviations
+};
+
+template <bool band, bool slice, class T, class Real>
+NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const SpotPoint<T>& p) {
+  const T band2 = number<T>(s.bandwidth2);
+  const Vec3<T>&y = p.y, &z = p.z;
+  SpotExponents<T> e;
+  e.norm2 = T(1);
+  if constexpr (!slice) {
+    e.chi2 = dot(y, y);
+    if constexpr (band) {
+      e.norm2 = T(1) + band2 * dot(z, z);
+      const T along = dot(z, y);
+      e.chi2 = e.chi2 - band2 / e.norm2 * along * along;
+    }
+  } else {
+    e.chi2 = y.x * y.x + y.y * y.y;
+    e.x = y.z;
+    e.half_slice = number<T>(s.half_slice);
+    if constexpr (band) {
+      using std::sqrt;
+      const T across2 = T(1) + band2 * (z.x * z.x + z.y * z.y);
+      const T along = z.x * y.x + z.y * y.y, kappa = band2 / across2;
+      e.norm2 = across2 + band2 * z.z * z.z;
+      e.chi2 = e.chi2 - kappa * along * along;
+      const T narrower = sqrt(across2 / e.norm2);
+      e.x = (y.z - kappa * z.z * along) * narrower;
+      e.half_slice = e.half_slice * narrower;
+    }
+  }
+  return e;
+}
+
+/// The spot at a point, its peak (PreparedSpot::peak) aside.  `narrow`: the slice is no wider than
+/// narrow_box.
+template <bool band, bool slice, bool second, class T, class Real>
+NABLA_INLINE T spot_value(const GaussianSpot<Real>& s, const Vec3<T>& d, bool diverges,
+                          bool narrow) {
+  using std::exp;
+  using std::sqrt;
+  const auto p = spot_point<band, slice, second>(s, d, diverges);
+  const auto e = spot_exponents<band, slice>(s, p);
+  T value = exp(T(-0.5f) * e.chi2 + p.log_tilt);
+  if constexpr (band) value = value / sqrt(e.norm2);
+  if constexpr (slice) {
+    if (narrow)
+      value = value * narrow_box_gaussian(e.x, e.half_slice);
+    else
+      value = value * wide_box_gaussian(e.x, e.half_slice);
+  }
+  return value;
+}
+
+/// How dark a point is, as a smooth function whose value is at most `reach` where the spot is
+/// brighter than exp(-reach/2) of its peak: the slice's box is taken as a wider Gaussian.
+template <bool band, bool slice, bool second, class T, class Real>
+NABLA_INLINE T spot_darkness(const GaussianSpot<Real>& s, const Vec3<T>& d, bool diverges,
+                             const T& narrowing2) {
+  const auto p = spot_point<band, slice, second>(s, d, diverges);
+  const auto e = spot_exponents<band, slice>(s, p);
+  if constexpr (slice)
+    return e.chi2 + narrowing2 * e.x * e.x;
+  else
+    return e.chi2;
+}
+
+}  // namespace nablabragg::physics

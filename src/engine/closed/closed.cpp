@@ -113,6 +113,19 @@ class ClosedLoaded final : public Loaded {
     return room;
   }
 
+  static WantedSpots spots_of_all(const Prepared& all, const Tiling& tiling) {
+    WantedSpots wanted;
+    for (const auto& spots : all.plan.panels) wanted.emplace_back(spots.size(), tiling.of_image());
+    std::vector<std::uint32_t> room;
+    for (int index = 0; index < tiling.count() && !tiling.of_image(); ++index) {
+      Tile tile(never_stopped);
+      tiling.fill(index, tile);
+      for (const std::uint32_t spot : spots_of(all, tiling, index, tile, room))
+        wanted[static_cast<std::size_t>(tile.panel)][spot] = 1;
+    }
+    return wanted;
+  }
+
   /// Whether no spot reaches the tile of an image.
   bool is_dark(const Prepared& all, const Tiling& tiling, int index) const {
     if (!tiling.of_image() || plan_.background.per_sr != 0) return false;
@@ -225,6 +238,21 @@ class ClosedLoaded final : public Loaded {
   std::optional<Prepared> prepared_;
 };
 
+/// Adjoints of the terms that a plan has.
+void add_adjoints(const ClosedPlan& plan, physics::GaussianSpot<double>& to,
+                  const physics::GaussianSpot<double>& more) {
+  const auto add = [](double& x, const double& y) { x += y; };
+  const auto& [band, slice, second] = plan.terms;
+  if (band && slice)
+    physics::for_each_used_number<true, true, true>(add, plan.diverges, to, more);
+  else if (slice)
+    physics::for_each_used_number<false, true, true>(add, plan.diverges, to, more);
+  else if (band)
+    physics::for_each_used_number<true, false, true>(add, plan.diverges, to, more);
+  else
+    physics::for_each_used_number<false, false, true>(add, plan.diverges, to, more);
+}
+
 using Weights = std::array<double, tile_pixels>;
 
 PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<const double> weights) {
@@ -240,8 +268,8 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
   std::vector<std::vector<ClosedSpotAdjoints>> spots;
   for (const auto& of_panel : all.plan.panels) spots.emplace_back(of_panel.size());
   struct Part {
-    std::shared_ptr<Plan> adjoints;                                  ///< empty: all tiles were dark
-    std::vector<std::pair<int, std::shared_ptr<ClosedSink>>> tiles;  ///< of which panel
+    std::shared_ptr<Plan> adjoints;                 ///< empty: all tiles were dark
+    std::vector<std::pair<int, ClosedSink>> tiles;  ///< of which panel
   };
   const auto compute = [&](int first, int end, const StopFlag& stopped) {
     Part part;
@@ -259,10 +287,9 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
       });
       if (!lit) continue;
       if (!part.adjoints) part.adjoints = std::make_shared<Plan>(zero_plan(plan_));
-      const auto sink = std::make_shared<ClosedSink>();
-      sink->adjoints = part.adjoints.get();
-      kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, tile_weights, *sink);
-      part.tiles.emplace_back(tile.panel, sink);
+      ClosedSink& sink = part.tiles.emplace_back(tile.panel, ClosedSink()).second;
+      sink.adjoints = part.adjoints.get();
+      kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, tile_weights, sink);
     }
     return part;
   };
@@ -271,17 +298,16 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
     for_each_number_of_plan([](double& to, const double& more) { to += more; }, total.adjoint,
                             *part.adjoints);
     for (const auto& [panel, sink] : part.tiles) {
-      total.value += sink->value;
-      for (const auto& [number, more] : sink->spots) {
+      total.value += sink.value;
+      for (const auto& [number, more] : sink.spots) {
         ClosedSpotAdjoints& to = spots[static_cast<std::size_t>(panel)][number];
-        physics::for_each_number_of_spot([](double& x, const double& y) { x += y; }, to.spot,
-                                         more.spot);
+        add_adjoints(all.plan, to.spot, more.spot);
         to.d = to.d + more.d;
         to.light += more.light;
       }
     }
   };
-  constexpr int tiles_per_batch = 16;
+  constexpr int tiles_per_batch = 64;
   add_in_order(tiling.count(), tiles_per_batch, options_, compute, add);
   pull_back_spots(all.plan, spots, kernels, options_, total);
   return total;
@@ -294,9 +320,10 @@ void ClosedLoaded::push_forward_finite(const Pixels& pixels, std::span<const Pla
   const auto kernel = kernel_of(gradient_kernels());
   const Tiling tiling(plan_, pixels);
   const std::size_t columns = tangents.size();
+  const WantedSpots wanted = spots_of_all(all, tiling);
   std::vector<ClosedTangent> of_spots;
   for (std::size_t t = 0; t < columns; ++t)
-    of_spots.push_back(tangent_of_spots(all.plan, *tangents[t],
+    of_spots.push_back(tangent_of_spots(all.plan, wanted, *tangents[t],
                                         t + 1 == columns ? table_tangent : nullptr, options_));
   for_each_part(tiling.count(), options_, [&](int index, const StopFlag& stopped) -> WorkDone {
     if (is_dark(all, tiling, index)) return {};
@@ -306,13 +333,14 @@ void ClosedLoaded::push_forward_finite(const Pixels& pixels, std::span<const Pla
     if (tile.blocks == 0) return {};
     tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t) { ones[i] = 1; });
     std::vector<std::uint32_t> room;
-    std::vector<double> changes(tile_pixels * columns);
+    std::vector<double> changes(tile_pixels * columns), light(tile_pixels);
     ClosedSink sink;
+    sink.photons = light.data();
     sink.tangents = of_spots;
     sink.slopes = changes.data();
     kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, ones, sink);
     tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t place) {
-      photons[place] = sink.photons[i];
+      photons[place] = light[i];
       std::copy_n(changes.begin() + static_cast<std::ptrdiff_t>(i * columns), columns,
                   slopes.begin() + static_cast<std::ptrdiff_t>(place * columns));
     });

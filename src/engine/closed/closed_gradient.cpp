@@ -194,8 +194,8 @@ void pull_back_spots(const ClosedPlan& closed,
   }
 }
 
-ClosedTangent tangent_of_spots(const ClosedPlan& closed, const Plan& tangent,
-                               const StructureFactorGrid* table_tangent,
+ClosedTangent tangent_of_spots(const ClosedPlan& closed, const WantedSpots& wanted,
+                               const Plan& tangent, const StructureFactorGrid* table_tangent,
                                const ComputeOptions& options) {
   using Real = physics::Dual<1>;
   const Plan& plan = *closed.plan;
@@ -222,10 +222,12 @@ ClosedTangent tangent_of_spots(const ClosedPlan& closed, const Plan& tangent,
   const auto slices = axes_of_slices(dual);
   const Real per_F2 = photons_per_F2(dual);
   ClosedTangent out{&tangent, {}};
-  for (const auto& spots : closed.panels) {
+  for (std::size_t p = 0; p < closed.panels.size(); ++p) {
+    const auto& spots = closed.panels[p];
     auto& of_panel = out.panels.emplace_back(spots.size());
     with_threads(options.threads, [&] {
       tbb::parallel_for(std::size_t{0}, spots.size(), [&](std::size_t i) {
+        if (!wanted[p][i]) return;
         const ClosedSpot& spot = spots[i];
         const auto o = static_cast<std::size_t>(spot.orientation);
         auto source = spot_source(dual, slices[o].a_star, slices[o].shape, spot.hkl, o);

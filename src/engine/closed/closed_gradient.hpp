@@ -36,7 +36,7 @@ struct ClosedSink {
   // Forwards, for each pixel of the tile
   std::span<const ClosedTangent> tangents;
   double* slopes = nullptr;  ///< a row of as many as there are tangents
-  std::array<double, tile_pixels> photons{};
+  double* photons = nullptr;
 };
 
 /// A point of a panel with the adjoint of the direction in which it is seen.
@@ -76,9 +76,12 @@ void pull_back_spots(const ClosedPlan& plan,
                      const ClosedGradientKernelSet& kernels, const ComputeOptions& options,
                      PlanGradient& gradient);
 
-/// The tangent of all spots along one of the plan; `table_tangent` may be null.
-ClosedTangent tangent_of_spots(const ClosedPlan& plan, const Plan& tangent,
-                               const StructureFactorGrid* table_tangent,
+/// Which spots of each panel are asked about.
+using WantedSpots = std::vector<std::vector<char>>;
+
+/// The tangent of spots along one of the plan; `table_tangent` may be null.
+ClosedTangent tangent_of_spots(const ClosedPlan& plan, const WantedSpots& wanted,
+                               const Plan& tangent, const StructureFactorGrid* table_tangent,
                                const ComputeOptions& options);
 
 }  // namespace nablabragg::engine

@@ -69,6 +69,8 @@ class ClosedPullBack {
         number_of_panel_(static_cast<size_t>(tile.panel)),
         panel_(p_.panels[number_of_panel_]),
         flat_(panel_.frame.curvature == Curvature::flat),
+        in_lanes_(panel_in<S>(panel_)),
+        ray_in_lanes_(ray_in<S>(p_.light.rays.front())),
         spots_(plan.panels[number_of_panel_]),
         numbers_(numbers),
         tile_(tile),
@@ -133,11 +135,11 @@ class ClosedPullBack {
     return load_as<T>(tile_.slow.data() + first) + number(0.5);
   }
   NABLA_INLINE SensorSpot<T> see(int layer, const T& x, const T& y) const {
-    return sensor_spot(
-        seen_at(static_cast<const PanelNumbers&>(panel_), layer, p_.oversample, x, y));
+    return sensor_spot(seen_at(in_lanes_, layer, p_.oversample, x, y));
   }
   const PlanRay& ray() const { return p_.light.rays.front(); }
-  Vec3<T> incident() const { return physics::constant<T>(ray().incident); }
+  NABLA_INLINE Vec3<T> incident() const { return vec3_as<T>(ray_in_lanes_.incident); }
+  NABLA_INLINE Vec3<T> magnetic() const { return vec3_as<T>(ray_in_lanes_.magnetic); }
 
   /// Along each tangent, what adjoints of these lanes come to; `at(tangent)`: other slopes.
   template <class At>
@@ -168,12 +170,12 @@ class ClosedPullBack {
   NABLA_INLINE Factors factors_at(int layer, const T& x, const T& y) const {
     Factors f;
     f.spot = see(layer, x, y);
-    f.unpolarized = solid_angle(panel_.frame, f.spot.near, panel_.sensor.layer_step * layer);
+    f.unpolarized = solid_angle(in_lanes_.frame, f.spot.near,
+                                in_lanes_.sensor.layer_step * static_cast<S>(layer));
     if (panel_.sensor.absorbs()) f.unpolarized = f.unpolarized * capture_of(panel_, f.spot);
     f.polarization = number(1);
     if (p_.rules.polarized)
-      f.polarization = polarization_of(p_.light, incident(), physics::constant<T>(ray().magnetic),
-                                       f.spot.direction);
+      f.polarization = polarization_of(p_.light, incident(), magnetic(), f.spot.direction);
     f.all = f.unpolarized * f.polarization;
     return f;
   }
@@ -186,9 +188,8 @@ class ClosedPullBack {
     SpotAdjoints<T> light;
     light.solid_angle = light.capture = bare * factors.all;
     if (p_.rules.polarized)
-      pull_back_polarization(p_.light, incident(), physics::constant<T>(ray().magnetic),
-                             factors.spot.direction, bare * factors.unpolarized, view_.ray,
-                             light.direction, view_.numbers);
+      pull_back_polarization(p_.light, incident(), magnetic(), factors.spot.direction,
+                             bare * factors.unpolarized, view_.ray, light.direction, view_.numbers);
     pull_back_spot_of_factors(factors.spot, light);
   }
   HWY_NOINLINE void pull_back_spot_of_factors(const SensorSpot<T>& spot,
@@ -226,7 +227,7 @@ class ClosedPullBack {
                                                          adjoints);
     };
     clear();
-    const T none(0), amplitude(n.amplitude), k = number(ray().wavenumber);
+    const T none(0), amplitude(n.amplitude), k(ray_in_lanes_.wavenumber);
     Vec3<T> d_sum{none, none, none};
     T light_sum = none;
     for_each_group(blocks, [&](size_t first) {
@@ -305,6 +306,8 @@ class ClosedPullBack {
   const size_t number_of_panel_;
   const PlanPanel& panel_;
   const bool flat_;
+  const BasicPanelNumbers<S> in_lanes_;
+  const BasicPlanRay<S> ray_in_lanes_;
   const std::vector<ClosedSpot>& spots_;
   const std::span<const std::uint32_t> numbers_;
   const Tile& tile_;

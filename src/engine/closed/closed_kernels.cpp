@@ -9,26 +9,40 @@ namespace nablabragg::engine::HWY_NAMESPACE {
 
 namespace {
 
-/// What a pixel's light on one layer is multiplied by.
-template <class T>
-NABLA_INLINE T factors_at(const Plan& plan, const PanelNumbers& panel, int layer, const T& x,
-                          const T& y) {
-  const auto at = seen_at(panel, layer, plan.oversample, x, y);
-  T factor = solid_angle(panel.frame, T(1) / at.distance, panel.sensor.layer_step * layer);
-  if (plan.rules.polarized) {
-    const PlanRay& ray = plan.light.rays.front();
-    factor = factor *
-             physics::kahn_polarization(dot(vec3_as<T>(ray.incident), at.direction),
-                                        dot(at.direction, vec3_as<T>(ray.magnetic)),
-                                        physics::number<T>(plan.light.polarization_fraction));
+/// What the light of a panel's pixels is multiplied by, in the precision of a kernel.
+template <class S>
+class Factors {
+ public:
+  Factors(const Plan& plan, const PanelNumbers& panel)
+      : plan_(plan),
+        panel_(panel_in<S>(panel)),
+        ray_(ray_in<S>(plan.light.rays.front())),
+        fraction_(static_cast<S>(plan.light.polarization_fraction)) {}
+
+  /// On one layer.
+  template <class T>
+  NABLA_INLINE T at(int layer, const T& x, const T& y) const {
+    const auto at = seen_at(panel_, layer, plan_.oversample, x, y);
+    T factor = solid_angle(panel_.frame, T(1) / at.distance,
+                           panel_.sensor.layer_step * static_cast<S>(layer));
+    if (plan_.rules.polarized)
+      factor = factor * physics::kahn_polarization(dot(vec3_as<T>(ray_.incident), at.direction),
+                                                   dot(at.direction, vec3_as<T>(ray_.magnetic)),
+                                                   T(fraction_));
+    if (panel_.sensor.absorbs())
+      factor = factor * physics::capture_fraction(T(static_cast<S>(layer)),
+                                                  T(panel_.sensor.layer_step),
+                                                  T(panel_.sensor.absorption_per_m),
+                                                  obliquity(panel_.frame, at.direction));
+    return factor;
   }
-  if (panel.sensor.absorbs())
-    factor = factor * physics::capture_fraction(physics::number<T>(double(layer)),
-                                                physics::number<T>(panel.sensor.layer_step),
-                                                physics::number<T>(panel.sensor.absorption_per_m),
-                                                obliquity(panel.frame, at.direction));
-  return factor;
-}
+
+ private:
+  const Plan& plan_;
+  const BasicPanelNumbers<S> panel_;
+  const BasicPlanRay<S> ray_;
+  const S fraction_;
+};
 
 template <class S, bool band, bool slice, bool second>
 void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, const Tile& tile,
@@ -42,6 +56,7 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
   std::fill_n(out.photons.begin(), pixels, 0.0);
   std::fill_n(out.solid_angle.begin(), pixels, 0.0);
   alignas(64) std::array<S, tile_pixels> light;
+  const Factors<S> factors(p, panel);
   const UntilStopped until(tile.stopped);
   for (size_t i = 0; i < numbers.size() && until.goes_on();) {
     const int layer = spots[numbers[i]].layer;
@@ -78,7 +93,7 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
       const size_t begin = static_cast<size_t>(std::countr_zero(left)) * block_pixels;
       for (size_t first = begin; first < begin + block_pixels; first += T::count) {
         const T half(static_cast<S>(0.5));
-        const T factor = factors_at(p, panel, layer, load_as<T>(tile.fast.data() + first) + half,
+        const T factor = factors.at(layer, load_as<T>(tile.fast.data() + first) + half,
                                     load_as<T>(tile.slow.data() + first) + half);
         const T photons = factor * T::load(light.data() + first);
         Wide<T> wide;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include "engine/closed/closed_kernels.hpp"
 #include "engine/cpu/lanes.hpp"
+#include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
@@ -39,6 +40,25 @@ NABLA_INLINE T load_as(const float* from) {
     return T::load(from);
   else
     return widen(ClosedLanes<float>::load(from));
+}
+
+/// A panel in the precision of a kernel: its numbers are converted once, not at each pixel.
+template <class S>
+NABLA_INLINE BasicPanelNumbers<S> panel_in(const PanelNumbers& panel) {
+  BasicPanelNumbers<S> out;
+  out.frame.curvature = panel.frame.curvature;
+  out.frame.handedness = panel.frame.handedness;
+  out.frame.solid_angle = panel.frame.solid_angle;
+  out.sensor.layers = panel.sensor.layers;
+  for_each_number_of_panel([](S& to, const double& from) { to = static_cast<S>(from); }, out,
+                           panel);
+  return out;
+}
+template <class S>
+NABLA_INLINE BasicPlanRay<S> ray_in(const PlanRay& ray) {
+  BasicPlanRay<S> out;
+  for_each_number_of_ray([](S& to, const double& from) { to = static_cast<S>(from); }, out, ray);
+  return out;
 }
 
 template <class T>

@@ -230,7 +230,11 @@ template <class Real>
 std::pair<int, Real> resolved_mosaicity(const BasicCrystal<Real>& crystal,
                                         std::vector<std::string>& warnings) {
   const int domains = crystal.mosaic_domains.value_or(-1);
-  const Real spread = units::radians_from_degrees(crystal.mosaic_spread_deg.value_or(Real(-1)));
+  Real spread = units::radians_from_degrees(crystal.mosaic_spread_deg.value_or(Real(-1)));
+  if (crystal.mosaic_spread_axes_deg) {
+    const Vec3<Real> of_axes = mosaic_sigmas(crystal);
+    spread = std::max({of_axes.x, of_axes.y, of_axes.z});
+  }
   if (spread > Real(0) && domains <= 0) {
     warnings.emplace_back("a mosaic spread without -mosaic_domains is sampled with 10 domains");
     return {10, spread};

@@ -267,9 +267,14 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
                                                         plan_.lattice.grid->max(), 0.0);
   std::vector<std::vector<ClosedSpotAdjoints>> spots;
   for (const auto& of_panel : all.plan.panels) spots.emplace_back(of_panel.size());
+  struct OfTile {
+    int panel;
+    double value;
+    std::vector<std::pair<std::uint32_t, ClosedSpotAdjoints>> spots;
+  };
   struct Part {
-    std::shared_ptr<Plan> adjoints;                 ///< empty: all tiles were dark
-    std::vector<std::pair<int, ClosedSink>> tiles;  ///< of which panel
+    std::shared_ptr<Plan> adjoints;  ///< empty: all tiles were dark
+    std::vector<OfTile> tiles;
   };
   const auto compute = [&](int first, int end, const StopFlag& stopped) {
     Part part;
@@ -287,9 +292,17 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
       });
       if (!lit) continue;
       if (!part.adjoints) part.adjoints = std::make_shared<Plan>(zero_plan(plan_));
-      ClosedSink& sink = part.tiles.emplace_back(tile.panel, ClosedSink()).second;
+      const auto numbers = spots_of(all, tiling, index, tile, room);
+      std::vector<ClosedSpotAdjoints> of_spots(numbers.size());
+      std::vector<std::uint32_t> blocks(numbers.size());
+      ClosedSink sink;
+      sink.blocks = blocks;
       sink.adjoints = part.adjoints.get();
-      kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, tile_weights, sink);
+      sink.spots = of_spots;
+      kernel(all.plan, numbers, tile, tile_weights, sink);
+      OfTile& done = part.tiles.emplace_back(OfTile{tile.panel, sink.value, {}});
+      for (std::size_t i = 0; i < numbers.size(); ++i)
+        if (of_spots[i].lit) done.spots.emplace_back(numbers[i], of_spots[i]);
     }
     return part;
   };
@@ -297,9 +310,9 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
     if (!part.adjoints) return;
     for_each_number_of_plan([](double& to, const double& more) { to += more; }, total.adjoint,
                             *part.adjoints);
-    for (const auto& [panel, sink] : part.tiles) {
-      total.value += sink.value;
-      for (const auto& [number, more] : sink.spots) {
+    for (const auto& [panel, value, of_tile] : part.tiles) {
+      total.value += value;
+      for (const auto& [number, more] : of_tile) {
         ClosedSpotAdjoints& to = spots[static_cast<std::size_t>(panel)][number];
         add_adjoints(all.plan, to.spot, more.spot);
         to.d = to.d + more.d;
@@ -338,7 +351,10 @@ void ClosedLoaded::push_forward_finite(const Pixels& pixels, std::span<const Pla
     sink.photons = light.data();
     sink.tangents = of_spots;
     sink.slopes = changes.data();
-    kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, ones, sink);
+    const auto numbers = spots_of(all, tiling, index, tile, room);
+    std::vector<std::uint32_t> blocks(numbers.size());
+    sink.blocks = blocks;
+    kernel(all.plan, numbers, tile, ones, sink);
     tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t place) {
       photons[place] = light[i];
       std::copy_n(changes.begin() + static_cast<std::ptrdiff_t>(i * columns), columns,

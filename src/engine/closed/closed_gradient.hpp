@@ -14,6 +14,7 @@ struct ClosedSpotAdjoints {
   physics::GaussianSpot<double> spot{};
   Vec3d d;           ///< of q0 - g + offset, summed over its pixels
   double light = 0;  ///< of the logarithm of its amplitude
+  bool lit = false;  ///< false: nothing was added
 };
 
 /// How they change along a tangent of the plan.
@@ -27,11 +28,13 @@ struct ClosedTangent {
   std::vector<std::vector<ClosedSpotTangent>> panels;
 };
 
-/// Where the derivatives of a tile go.
+/// Where the derivatives of a tile go.  Whoever calls a kernel has the memory: what it would
+/// allocate itself would be code outside of its namespace.
 struct ClosedSink {
+  std::span<std::uint32_t> blocks;  ///< room for a number of each spot
   // In reverse
-  Plan* adjoints = nullptr;  ///< panels, ray, polarization, background
-  std::vector<std::pair<std::uint32_t, ClosedSpotAdjoints>> spots;
+  Plan* adjoints = nullptr;             ///< panels, ray, polarization, background
+  std::span<ClosedSpotAdjoints> spots;  ///< of each spot of the tile
   double value = 0;
   // Forwards, for each pixel of the tile
   std::span<const ClosedTangent> tangents;

@@ -90,18 +90,17 @@ class ClosedPullBack {
       size_t end = i;
       std::uint32_t lit = 0;
       while (end < numbers_.size() && spots_[numbers_[end]].layer == layer) ++end;
-      blocks_.assign(end - i, 0);
       for (size_t j = i; j < end; ++j) {
-        blocks_[j - i] = weighted_ &
-                         lit_blocks<band, slice, second>(plan_, flat_, spots_[numbers_[j]], tile_);
-        lit |= blocks_[j - i];
+        sink_.blocks[j] = weighted_ &
+                          lit_blocks<band, slice, second>(plan_, flat_, spots_[numbers_[j]], tile_);
+        lit |= sink_.blocks[j];
       }
       for_each_group(lit, [&](size_t first) {
         factors_at(layer, first).all.store(factors_.data() + first);
         T(0).store(light_.data() + first);
       });
       for (size_t j = i; j < end; ++j)
-        if (blocks_[j - i] != 0) pull_back_spot(numbers_[j], blocks_[j - i]);
+        if (sink_.blocks[j] != 0) pull_back_spot(j, sink_.blocks[j]);
       for_each_group(lit, [&](size_t first) {
         pull_back_factors(layer, first, T::load(light_.data() + first));
       });
@@ -218,7 +217,9 @@ class ClosedPullBack {
 
   // ---- A spot -----------------------------------------------------------------------------------
 
-  void pull_back_spot(std::uint32_t which, std::uint32_t blocks) {
+  /// `place`: among those of the tile.
+  void pull_back_spot(size_t place, std::uint32_t blocks) {
+    const std::uint32_t which = numbers_[place];
     const ClosedSpot& spot = spots_[which];
     const SpotNumbers<S>& n = numbers_of<S>(spot);
     physics::GaussianSpot<T> adjoints;
@@ -271,7 +272,8 @@ class ClosedPullBack {
     });
     if (forwards_) return;
     add(view_.ray.incident, -k * d_sum);
-    auto& [number, out] = sink_.spots.emplace_back(which, ClosedSpotAdjoints());
+    ClosedSpotAdjoints& out = sink_.spots[place];
+    out.lit = true;
     physics::for_each_used_number<band, slice, second>(
         [](const T& adjoint, double& to) { to = lane_sum(adjoint); }, plan_.diverges, adjoints,
         out.spot);
@@ -315,7 +317,6 @@ class ClosedPullBack {
   ClosedSink& sink_;
   const bool forwards_;
   std::uint32_t weighted_ = 0;  ///< blocks with a weight that is not zero
-  std::vector<std::uint32_t> blocks_;
   ViewAdjoints<T> view_;
   alignas(64) std::array<S, tile_pixels> factors_, light_;
 };

@@ -27,6 +27,7 @@ MARKED = {
     "CONTRIBUTING.md": {"usage": 1},
     "docs/acceptance.md": {"slow": 1},
     "docs/architecture.md": {"excerpt": 1},
+    "docs/closed-form.md": {"excerpt": 1},
     "docs/geometry.md": {"excerpt": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},
     "docs/instruments.md": {"excerpt": 1, "usage": 3},

@@ -81,6 +81,28 @@ void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
       " would find all");
 }
 
+/// The closed form follows the bend of mosaic arcs to second order.
+void look_at_arcs(const Experiment& e, const Resolved& r, Doubts& found) {
+  if (!r.closed) return;
+  double q = largest_q(r);
+  if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
+  const Mat3d axes = model::axes_in_metres(r.axes);
+  const double edge = std::max(
+      {r.cells.x * length(axes.a), r.cells.y * length(axes.b), r.cells.z * length(axes.c)});
+  const Vec3d& s = r.spread.mosaic;
+  const double eta = std::max({s.x, s.y, s.z});
+  // The standard deviation of a Gaussian block's spot
+  const double width = 0.397 / (edge * std::sqrt(e.crystal.fudge));
+  constexpr double most = 10;
+  if (!(eta * eta * q > most * width)) return;
+  found.unlikely.push_back(
+      "mosaic arcs of " + digits(units::degrees_from_radians(eta)) + " degrees are bent by " +
+      digits(eta * eta * q / width) + " times the width of a spot of these blocks at " +
+      digits(1e10 / q) +
+      " Angstrom, more than the closed form follows well: per cents of such spots' light is "
+      "misplaced (-summation sampled is exact, and so are smaller blocks)");
+}
+
 double angle_deg(const Vec3d& a, const Vec3d& b) {
   return units::degrees_from_radians(std::atan2(length(cross(a, b)), dot(a, b)));
 }
@@ -218,6 +240,7 @@ Doubts doubts_about(const Experiment& experiment, const Resolved& resolved) {
   look_at_beam_spot(experiment, resolved, found);
   look_at_side(resolved, found);
   look_at_scan(experiment, resolved, found);
+  look_at_arcs(experiment, resolved, found);
   return found;
 }
 

@@ -50,6 +50,23 @@ constexpr std::array cases{
                            "-dispersion 1 -dispsteps 100 -mosaic 0.05 -mosaic_domains 25 -oversample 1 "
                            "-nointerpolate -lambda 1",
               .reference_region = 64, .only_ours = "-corrected", .same_image = false, .gradient_aim = 2.5},
+    BenchCase{.name = "pink-closed",
+              .description = "the same light and crystal with Gaussian distributions, ours in closed form",
+              .headline_size = 1024, .steps_per_pixel = 2500,
+              .arguments = "-hkl HKL -cell 50.84 42.77 28.95 90 90 90 -misset 10 20 30 -N 20 -gauss_xtal "
+                           "-dispersion 1 -dispsteps 100 -mosaic 0.05 -mosaic_domains 25 -oversample 1 "
+                           "-nointerpolate -lambda 1",
+              .reference_region = 64,
+              .only_ours = "-corrected -mosaic_model gaussian -spectrum_model gaussian", .same_image = false,
+              .image_by_default = false, .gradient_by_default = false, .gradient_aim = 1.5},
+    BenchCase{.name = "slice-closed",
+              .description = "a mosaic crystal turned by 0.25 degrees; ours in closed form",
+              .headline_size = 4096, .steps_per_pixel = 250,
+              .arguments = "-hkl HKL -cell 50.84 42.77 28.95 90 90 90 -misset 10 20 30 -N 20 -gauss_xtal "
+                           "-mosaic 0.3 -mosaic_domains 25 -phi 1 -osc 0.25 -phisteps 10 -oversample 1 "
+                           "-nointerpolate -lambda 1",
+              .reference_region = 64, .only_ours = "-corrected -mosaic_model gaussian", .same_image = false,
+              .image_by_default = false, .gradient_by_default = false, .gradient_aim = 1.5},
     BenchCase{.name = "source-generation",
               .description = "one pixel of 101 x 101 directions x 9 wavelengths: making and listing 91809 sources",
               .headline_size = 64, .sized = false, .steps_per_pixel = 91809,
@@ -73,6 +90,11 @@ constexpr std::array cases{
 
 }  // namespace
 
+std::vector<std::string> words_of(std::string_view text) {
+  std::istringstream words{std::string(text)};
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
 std::span<const BenchCase> bench_cases() { return cases; }
 
 const BenchCase* find_bench_case(std::string_view name) {
@@ -83,8 +105,7 @@ const BenchCase* find_bench_case(std::string_view name) {
 
 std::vector<std::string> bench_arguments(const BenchCase& bench_case, int size,
                                          const std::string& hkl_file) {
-  std::istringstream text{std::string(bench_case.arguments)};
-  std::vector<std::string> arguments{std::istream_iterator<std::string>(text), {}};
+  std::vector<std::string> arguments = words_of(bench_case.arguments);
   std::replace(arguments.begin(), arguments.end(), std::string("HKL"), hkl_file);
   for (const std::string& argument :
        {std::string("-distance"), std::string("100"), std::string("-detpixels"),

@@ -18,7 +18,7 @@ struct BenchCase {
   /// Pixels along the edge of the centred square on which the reference is timed; 0: the whole
   /// image while that takes at most `affordable_steps`.
   int reference_region = 0;
-  std::string_view only_ours{};  ///< flags that the reference does not know
+  std::string_view only_ours{};  ///< flags that the reference does not know, separated by blanks
   bool same_image = true;        ///< the two programs are to agree
   /// Where no case is named: whether its image and its gradient are measured.
   bool image_by_default = true, gradient_by_default = true;
@@ -29,6 +29,9 @@ struct BenchCase {
 constexpr std::int64_t affordable_steps = 100'000'000;
 
 std::span<const BenchCase> bench_cases();
+
+/// Those of `text`, separated by blanks.
+std::vector<std::string> words_of(std::string_view text);
 
 /// Null: there is none of this name.
 const BenchCase* find_bench_case(std::string_view name);

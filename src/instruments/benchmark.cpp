@@ -163,7 +163,7 @@ BenchResult Benchmark::run(const BenchCase& bench_case, int size, int threads) {
   result.correlation_cold = result.correlation_warm = result.sum_ratio = nan;
 
   std::vector<std::string> our_arguments = result.arguments;
-  if (!bench_case.only_ours.empty()) our_arguments.emplace_back(bench_case.only_ours);
+  our_arguments = joined(std::move(our_arguments), words_of(bench_case.only_ours));
   const ChildCommand mine = ours(our_arguments, our_directory, threads);
   ChildCommand theirs;
   const bool both = !options_.reference.empty();
@@ -250,7 +250,7 @@ GradientResult Benchmark::run_gradient(const BenchCase& bench_case, int size, in
   command.arguments = joined({options_.ours, "bench", "--gradient", "--iterations",
                               std::to_string(options_.iterations), "--"},
                              result.arguments);
-  if (!bench_case.only_ours.empty()) command.arguments.emplace_back(bench_case.only_ours);
+  command.arguments = joined(std::move(command.arguments), words_of(bench_case.only_ours));
   command.arguments = joined(std::move(command.arguments), last);
   result.ours = measured(command);
   if (!options_.gradient_reference.empty()) {

@@ -193,6 +193,15 @@ TEST(Summation, InClosedFormIsRefusedWithTheReason) {
               HasSubstr("step"));
 }
 
+TEST(Summation, InClosedFormWarnsOfArcsThatAreBentByManyWidthsOfASpot) {
+  const auto warnings = [](const std::string& flags) { return resolved_of(flags).warnings; };
+  const auto of_arcs = testing::Contains(testing::HasSubstr("mosaic arcs"));
+  EXPECT_THAT(warnings(crystal + "-N 5000 -mosaic 1 -mosaic_model gaussian"), of_arcs);
+  EXPECT_THAT(warnings(crystal + "-mosaic 1 -mosaic_model gaussian"), testing::Not(of_arcs));
+  EXPECT_THAT(warnings(crystal + "-N 5000 -mosaic 1 -mosaic_model gaussian -summation sampled"),
+              testing::Not(of_arcs));
+}
+
 TEST(Summation, SaysThatStepsOfPhiHaveNoEffect) {
   const Resolved r = resolved_of(crystal +
                                  "-mosaic 0.1 -mosaic_model gaussian -osc 1 -phisteps 10");

@@ -275,7 +275,8 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
             file.cell ? (*file.cell)[5] : 0, file.path, file.remarks);
         const Symmetry symmetry = symmetry_of(
             group.operators,
-            group.group ? group.group->xhm() : name_without_symbol(group.operators.order()));
+            group.group ? group.group->xhm()
+                        : name_without_symbol(static_cast<std::size_t>(group.operators.order())));
         file.space_group = symmetry.name;
         file.reflections = expand_to_p1(stated, symmetry, file);
         return file;

@@ -46,7 +46,7 @@ struct Picture::Places {
 
 Picture::Picture(const Resolved& resolved, const Image& image, std::span<const float> shown,
                  const PictureStyle& style)
-    : places_(std::make_unique<Places>(readout::PanelCanvas(resolved, image))),
+    : places_(new Places{readout::PanelCanvas(resolved, image)}),
       shown_(shown),
       style_(style),
       white_(style.white_photons > 0 ? style.white_photons : white_photons_of(shown)) {}

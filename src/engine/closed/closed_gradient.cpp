@@ -174,9 +174,9 @@ void pull_back_spots(const ClosedPlan& closed,
   // The axes: covariance = sum of width2/(fudge metric) a* a*^T
   const double width2 = physics::Gauss::width2 / 4 / lattice.fudge;
   for (std::size_t o = 0; o < slices.size(); ++o) {
-    const auto& [a_star, shape] = slices[o];
-    auto& [to_axes, to_shape] = to_slices[o];
-    to_shape = symmetric(to_shape);
+    const Mat3d& a_star = slices[o].a_star;
+    Mat3d& to_axes = to_slices[o].a_star;
+    const Mat3d to_shape = symmetric(to_slices[o].shape);
     const auto pull_back_row = [&](const Vec3d& row, double metric, Vec3d& to_row,
                                    double& to_metric) {
       const Vec3d weighted = to_shape * row;

@@ -297,7 +297,7 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
       slice.a_star, Vec3d{double(spot.hkl[0]), double(spot.hkl[1]), double(spot.hkl[2])});
   const auto start = surface.meet(unit(g + incident_));
   if (!start) return false;
-  auto [x, y] = *start;
+  double x = (*start)[0], y = (*start)[1];
   View view = surface.see(x, y);
 
   // Without the pixel's box first: it is the sub-pixels' that follow from the width.

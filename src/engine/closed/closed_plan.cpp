@@ -409,13 +409,12 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
   const View anchor = surface.see(spot.anchor_fast, spot.anchor_slow);
   source.pixel = pixel_box(box_variance(plan_, spot.subpixels), pixel_steps(plan_, spot, g));
   const auto prepared = physics::prepare_spot(source);
-  spot.offset = prepared.offset;
   SpotNumbers<double>& n = spot.wide;
   n.spot = prepared.spot;
   n.amplitude = per_F2_ * F * F * prepared.peak / (double(spot.subpixels) * spot.subpixels);
   spot.narrow = n.spot.half_slice <= physics::narrow_box;
   n.narrowing2 = narrowing * narrowing;
-  n.d = k_ * (anchor.direction - ray_.incident) - g + spot.offset;
+  n.d = k_ * (anchor.direction - ray_.incident) - g + prepared.offset;
   const double per_distance = f.pixel / anchor.distance;
   n.along_fast = (k_ * per_distance) * f.fast;
   n.along_slow = (k_ * per_distance) * f.slow;

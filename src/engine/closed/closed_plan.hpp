@@ -34,7 +34,6 @@ struct ClosedSpot {
   int panel = 0, layer = 0, orientation = 0;
   int subpixels = 1;                        ///< along each edge
   bool narrow = true;                       ///< slice: see narrow_box
-  Vec3d offset;                             ///< to be added to q0 - g [1/m]
   double anchor_fast = 0, anchor_slow = 0;  ///< the middle of a pixel [pixels]
   double reach = 0;                         ///< of spot_darkness(), where the spot ends
   // The darkness as a parabola of pixels: `least` at the centre, curvature (fast2, both, slow2)

@@ -39,6 +39,12 @@ class OutputError : public Error {
   using Error::Error;
 };
 
+/// A GPU or its driver that failed: which call, why, and what to do.
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The progress callback asked to stop.
 class Cancelled : public Error {
  public:

@@ -17,7 +17,9 @@ namespace nablabragg {
 
 enum class Engine {
   reference,  ///< double precision, plain loops: what the others are tested against
-  cpu         ///< SIMD lanes and tiles
+  cpu,        ///< SIMD lanes and tiles
+  cuda,       ///< a GPU, where the plugin for it was built
+  automatic   ///< a GPU where one is at hand, can do it and is faster; otherwise cpu
 };
 
 enum class Precision {
@@ -44,7 +46,8 @@ struct ComputeOptions {
   /// done; return false to stop.
   std::function<bool(double share)> progress = {};
   Engine engine = Engine::cpu;
-  Precision precision = Precision::float32;  ///< of the cpu engine
+  Precision precision = Precision::float32;  ///< of the cpu and cuda engines
+  int device = 0;                            ///< which GPU, of the cuda engine
   /// Steps that together add less than this to a pixel [photons] may be left out; 0: none are.
   /// Empty: default_skip_below, in closed form default_skip_below_closed.
   std::optional<double> skip_below = {};
@@ -57,7 +60,9 @@ struct EngineUsed {
   std::string kernel;                   ///< "square, nearest, anchored float32", "reference"
   std::string reason;                   ///< why this one
   std::string instruction_set;          ///< "AVX-512", "AVX2", "SSE4", "scalar"; empty: plain code
-  std::int64_t steps = 0, skipped = 0;  ///< as in WorkSpan, of the whole image
+  std::string device;                   ///< the GPU, by its name; empty: none
+  std::int64_t steps = 0, skipped = 0;  ///< as in WorkSpan, of the whole image; a GPU counts none
+                                        ///< as skipped
 };
 
 /// Of the rendered pixels.
@@ -99,6 +104,14 @@ struct EngineInfo {
   std::string why_not_here;  ///< why it does not run on this machine; empty: it does
 };
 std::vector<EngineInfo> engines();
+
+/// Sets engine and device as -device and Python's `device` name them: the name of one of engines(),
+/// "cuda:1" for the second GPU and so on, "auto" for Engine::automatic.  False: it is none of them.
+bool choose_engine(const std::string& name, ComputeOptions& options);
+
+/// Starts the GPU that the options ask for, if any, which takes a quarter of a second: while inputs
+/// are read.  Throws UsageError where there is none.
+void start_device(const ComputeOptions& options);
 
 /// Why the engine that the options name cannot compute the experiment, as a sentence; empty: it
 /// can. Throws UsageError for a description of no experiment.

@@ -50,10 +50,11 @@ def simulate(
         matter
     progress : function of the share that is done, a float
         called ten times a second; stops the work by returning False (Cancelled) or by raising
-    engine : 'cpu' or 'reference'
-        what computes; 'reference': double precision, plain loops
-    device : 'cpu' or 'auto'
-        another name for engine, which it overrides; 'auto': what is fastest here
+    engine : 'cpu', 'cuda' or 'reference'
+        what computes; 'cuda': a GPU, 'cuda:1' the second one; 'reference': double precision, plain loops
+    device : 'cpu', 'cuda' or 'auto'
+        another name for engine, which it overrides; 'auto': a GPU where one is at hand, can do it and is
+        faster, otherwise 'cpu'
     summation : 'auto', 'closed' or 'sampled'
         how rotations, wavelengths and directions are added up: in closed form or step by step;
         'auto': as experiment.sampling.summation says

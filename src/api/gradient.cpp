@@ -52,7 +52,7 @@ struct Prepared {
     check_differentiable(plan);
     if (!pixels.all) check_pixels(plan, pixels.list);
     check_cost(e, plan, pixels, options);
-    loaded = engine::load(plan, options);
+    loaded = engine::load(plan, options, engine::Use::gradients);
   }
   std::vector<double> photons(const engine::Pixels& pixels) const {
     return photons_of(*loaded, pixels);

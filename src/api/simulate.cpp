@@ -4,6 +4,7 @@
 
 #include "api/cost.hpp"
 #include "api/run_plan.hpp"
+#include "engine/cuda/open_device.hpp"
 #include "engine/engine.hpp"
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
@@ -98,9 +99,33 @@ std::vector<EngineInfo> engines() {
   return all;
 }
 
+bool choose_engine(const std::string& name, ComputeOptions& options) {
+  options.device = 0;
+  options.engine = Engine::automatic;
+  if (name == "auto") return true;
+  const std::size_t colon = name.find(':');
+  for (const engine::Engine* engine : engine::engines()) {
+    if (name.substr(0, colon) != engine->name()) continue;
+    options.engine = engine->id();
+    if (colon == std::string::npos) return true;
+    const std::string number = name.substr(colon + 1);
+    options.device = std::atoi(number.c_str());
+    return options.engine == Engine::cuda && number == std::to_string(options.device) &&
+           options.device >= 0;
+  }
+  return false;
+}
+
+void start_device(const ComputeOptions& options) {
+  if (options.engine != Engine::cuda) return;
+  if (std::string reason = engine::cuda::why_no_device(options.device); !reason.empty())
+    throw UsageError(reason);
+  engine::cuda::begin_opening(options.device);
+}
+
 std::string why_not(const Experiment& experiment, const ComputeOptions& options) {
-  return engine::engine_of(options.engine)
-      .why_not(make_plan(experiment, resolve(experiment)), options.precision);
+  const Plan plan = make_plan(experiment, resolve(experiment));
+  return engine::engine_of(plan, options).why_not(plan, options);
 }
 
 std::vector<float> simulate_pixels(const Experiment& experiment, std::span<const PixelIndex> pixels,

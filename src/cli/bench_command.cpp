@@ -15,6 +15,7 @@
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/options.hpp"
+#include "cli/outputs.hpp"
 #include "cli/stopping.hpp"
 #include "flags/command_line.hpp"
 #include "flags/inputs.hpp"
@@ -173,11 +174,7 @@ void measure_experiment(const BenchRequest& request, std::ostream& out) {
   set_stop_sentence("stopped before the gradient was measured");
   flags::Request experiment = flags::parse_command_line(request.experiment);
   flags::load_inputs(experiment);
-  ComputeOptions options;
-  options.threads = experiment.threads;
-  options.engine = experiment.engine;
-  options.precision = experiment.precision.value_or(options.precision);
-  options.skip_below = experiment.skip_below;
+  ComputeOptions options = compute_options(experiment);
   options.progress = [](double) { return !interrupted(); };
   std::optional<tbb::global_control> limit;
   if (options.threads > 0)

@@ -84,6 +84,7 @@ ComputeOptions compute_options(const flags::Request& request) {
   ComputeOptions options;
   options.threads = request.threads;
   options.engine = request.engine;
+  options.device = request.device;
   options.precision = request.precision.value_or(options.precision);
   options.skip_below = request.skip_below;
   return options;

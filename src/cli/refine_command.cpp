@@ -13,6 +13,7 @@
 #include "cli/files.hpp"
 #include "cli/measured_image.hpp"
 #include "cli/options.hpp"
+#include "cli/outputs.hpp"
 #include "cli/pixel_warnings.hpp"
 #include "cli/refinement_files.hpp"
 #include "cli/say.hpp"
@@ -251,10 +252,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   say(err, model.warnings);
   say(err, flags::quirk_notices(model, resolved));
   RefineOptions& options = request.options;
-  options.compute.threads = model.threads;
-  options.compute.engine = model.engine;
+  options.compute = compute_options(model);
   options.compute.precision = model.precision.value_or(Precision::float64);
-  options.compute.skip_below = model.skip_below;
   say_cost(model.experiment, resolved, options.compute, err);
   const Measurement measurement = read_measurement(request.image, model, settled, err);
   say(err, pixel_warnings(measurement, settled));

@@ -97,6 +97,7 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   if (!request.profile_file.empty()) recorder.emplace(start);
   Profile* const profile = recorder ? &*recorder : nullptr;
 
+  start_device(compute_options(request));
   flags::load_inputs(request);
   if (profile) profile->add_span("read inputs", start, Profile::Clock::now());
   std::optional<Stage> planning(std::in_place, profile, "plan");

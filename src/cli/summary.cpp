@@ -219,8 +219,12 @@ void print_plan(std::ostream& out, const flags::Request& request, const Resolved
   const auto steps = static_cast<double>(used.steps);
   fmt::print(out, "\nplan:\n  summation: {}, {}\n", r.closed ? "closed form" : "step by step",
              r.summation_reason.empty() ? "no Gaussian model is asked for" : r.summation_reason);
-  fmt::print(out, "  kernel: {}\n  why: {}\n  instruction set: {}\n", used.kernel, used.reason,
-             used.instruction_set.empty() ? "plain code" : used.instruction_set);
+  fmt::print(out, "  kernel: {}\n  why: {}\n", used.kernel, used.reason);
+  if (used.device.empty())
+    fmt::print(out, "  instruction set: {}\n",
+               used.instruction_set.empty() ? "plain code" : used.instruction_set);
+  else
+    fmt::print(out, "  device: {}\n", used.device);
   const int threads = request.threads > 0 ? request.threads
                                           : static_cast<int>(std::thread::hardware_concurrency());
   fmt::print(out, "  threads: {}\n", threads);

@@ -27,6 +27,9 @@ class InterpolationCutoff {
 
   /// The first one of all panels.
   std::optional<TableMiss> first_miss() const;
+  const std::optional<TableMiss>& miss_of(int panel) const {
+    return misses_[static_cast<std::size_t>(panel)];
+  }
   /// As the function.
   std::int64_t interpolating_lookups(const PixelIndex& pixel) const {
     return engine::interpolating_lookups(plan_, misses_[static_cast<std::size_t>(pixel.panel)],

@@ -105,7 +105,9 @@ class Engine {
   /// Why it does not run on this machine, as a sentence; empty: it does.
   virtual std::string why_not_here() const = 0;
   /// Why it cannot compute such a plan here; empty: it can.
-  virtual std::string why_not(const Plan& plan, Precision precision) const = 0;
+  virtual std::string why_not(const Plan& plan, const ComputeOptions& options) const = 0;
+  /// Why it has no derivatives; empty: it has.
+  virtual std::string why_no_gradients() const { return {}; }
   /// Throws UsageError with why_not_here().
   virtual std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const = 0;
 
@@ -114,15 +116,21 @@ class Engine {
   Engine(const Engine&) = default;
 };
 
+/// What is asked of an engine.
+enum class Use { images, gradients };
+
 /// All that this program has.
 std::span<const Engine* const> engines();
-const Engine& engine_of(nablabragg::Engine id);
+/// The one that the options name, or the one to take for such a plan.
+const Engine& engine_of(const Plan& plan, const ComputeOptions& options, Use use = Use::images);
 
 const Engine& reference_engine();  ///< double precision and plain loops
 const Engine& cpu_engine();        ///< SIMD lanes and tiles, in the precision that is asked for
+const Engine& cuda_engine();       ///< a GPU, in the precision that is asked for
 
 /// The plan in the hands of the engine that the options name; throws UsageError, saying why not.
-std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options);
+std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options,
+                             Use use = Use::images);
 
 /// What NABLABRAGG_TARGET may name on this machine, best first: avx512, avx2, sse4, scalar.
 std::vector<std::string> instruction_sets();

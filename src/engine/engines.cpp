@@ -10,6 +10,9 @@ namespace nablabragg::engine {
 
 namespace {
 
+/// Fewer of them a processor has done before a GPU is there.
+constexpr double steps_worth_a_device = 2e9;
+
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
 bool all_finite(std::span<const double> numbers) {
@@ -67,21 +70,32 @@ void Loaded::push_forward(const Pixels& pixels, std::span<const Plan* const> tan
 }
 
 std::span<const Engine* const> engines() {
-  static const Engine* const all[] = {&reference_engine(), &cpu_engine()};
+  static const Engine* const all[] = {&reference_engine(), &cpu_engine(), &cuda_engine()};
   return all;
 }
 
-const Engine& engine_of(nablabragg::Engine id) {
+const Engine& engine_of(const Plan& plan, const ComputeOptions& options, Use use) {
+  if (options.engine == nablabragg::Engine::automatic) {
+    double steps = 0;
+    for (const PlanPanel& panel : plan.panels)
+      steps += double(panel.pixels()) * double(steps_of_pixel(plan, panel));
+    const Engine& cuda = cuda_engine();
+    const bool can = use == Use::images || cuda.why_no_gradients().empty();
+    return can && steps > steps_worth_a_device && cuda.why_not(plan, options).empty()
+               ? cuda
+               : cpu_engine();
+  }
   for (const Engine* engine : engines())
-    if (engine->id() == id) return *engine;
+    if (engine->id() == options.engine) return *engine;
   throw UsageError("this program has no such engine");
 }
 
-std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) {
+std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options, Use use) {
   check_threads(options.threads);
-  const Engine& engine = engine_of(options.engine);
-  if (const std::string reason = engine.why_not(plan, options.precision); !reason.empty())
-    throw UsageError(reason);
+  const Engine& engine = engine_of(plan, options, use);
+  std::string reason = engine.why_not(plan, options);
+  if (reason.empty() && use == Use::gradients) reason = engine.why_no_gradients();
+  if (!reason.empty()) throw UsageError(reason);
   return engine.load(plan, options);
 }
 

@@ -126,7 +126,7 @@ class ReferenceLoaded final : public Loaded {
                                                   0};
                                         });
     report.miss = cutoff.first_miss();
-    report.used = {"reference", "-engine reference", "", done.steps, 0};
+    report.used = {"reference", "-engine reference", "", "", done.steps, 0};
     for (std::size_t i = 0; i < parts.size(); ++i)
       report.solid_angle_sums[static_cast<std::size_t>(parts[i].panel_number)] += solid_angles[i];
     return report;
@@ -143,7 +143,7 @@ class ReferenceEngine final : public Engine {
     return "double precision and plain loops: what the others are tested against";
   }
   std::string why_not_here() const override { return {}; }
-  std::string why_not(const Plan&, Precision) const override { return {}; }
+  std::string why_not(const Plan&, const ComputeOptions&) const override { return {}; }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     if (plan.spread.closed) return load_closed(plan, options, Precision::float64);
     return std::make_unique<ReferenceLoaded>(plan, options);

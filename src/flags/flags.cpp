@@ -225,17 +225,15 @@ void set_compression(Request& r, const Values& v) {
   v.fail("needs one of: " + names);
 }
 
-/// Of engines(), by name.
-Engine engine_named(const Values& v) {
-  std::string names;
-  for (const EngineInfo& each : engines()) {
-    if (v.text(0) == each.name) return each.engine;
-    names += (names.empty() ? "" : ", ") + each.name;
-  }
-  if (v.text(0) == "cuda")
-    throw UsageError(std::string(v.flag()) +
-                     " cuda: this program has no engine for GPUs; -engine takes one of: " + names);
-  v.fail("needs one of: " + names);
+/// `names` are those that the flag takes; of GPUs also with a number.
+void choose_engine_of(Request& request, const Values& v, const std::string& names) {
+  ComputeOptions chosen;
+  const std::string name = v.text(0).substr(0, v.text(0).find(':'));
+  if ((", " + names + ",").find(", " + name + ",") == std::string::npos ||
+      !choose_engine(v.text(0), chosen))
+    v.fail("needs one of: " + names);
+  request.engine = chosen.engine;
+  request.device = chosen.device;
 }
 
 // An action of the table: r is the request, e its experiment, v the flag's values.
@@ -557,13 +555,12 @@ std::vector<Flag> make_table() {
        NABLA_SET()},
       {"Running", {"-threads"}, own, "n", 1, 1, "all", "threads; the image does not depend on them",
        NABLA_SET(r.threads = v.whole(0); if (r.threads < 0) v.fail("needs a number of threads, or 0 for all"))},
-      {"Running", {"-engine"}, own, "reference | cpu | cuda", 1, 1, "cpu", "who computes: plain loops in double precision, SIMD lanes and tiles, or a GPU (not in this program)",
-       NABLA_SET(r.engine = engine_named(v))},
-      {"Running", {"-dtype"}, own, "float32 | float64", 1, 1, "float32", "precision of the cpu engine; the reference engine is always double",
+      {"Running", {"-engine"}, own, "reference | cpu | cuda", 1, 1, "cpu", "who computes: plain loops in double precision, SIMD lanes and tiles, or a GPU (cuda:1 is the second one)",
+       NABLA_SET(choose_engine_of(r, v, "reference, cpu, cuda"))},
+      {"Running", {"-dtype"}, own, "float32 | float64", 1, 1, "float32", "precision of the cpu and cuda engines; the reference engine is always double",
        NABLA_SET((r.precision = choose<Precision>(v, {{"float32", Precision::float32}, {"float64", Precision::float64}})))},
-      {"Running", {"-device"}, own, "cpu | cuda | auto", 1, 1, "auto", "the same as -engine; auto: what is fastest here",
-       NABLA_SET(choose<int>(v, {{"cpu", 0}, {"cuda", 0}, {"auto", 0}});
-                 r.engine = v.text(0) == "auto" ? ComputeOptions{}.engine : engine_named(v))},
+      {"Running", {"-device"}, own, "cpu | cuda | auto", 1, 1, "cpu", "the same as -engine; auto: a GPU where one is at hand, can do it and is faster, otherwise cpu",
+       NABLA_SET(choose_engine_of(r, v, "cpu, cuda, auto"))},
       {"Running", {"-summation"}, own, "auto | closed | sampled", 1, 1, "auto", "how steps are summed: one by one, or in closed form (docs/closed-form.md); auto: closed where a gaussian model is given and nothing stands against it",
        NABLA_SET((e.sampling.summation = choose<Summation>(v, {{"auto", Summation::automatic}, {"closed", Summation::closed}, {"sampled", Summation::sampled}})))},
       {"Running", {"-skip_below"}, own, "photons", 1, 1, "1.17549e-38; closed form: 1e-6", "what adds less than this to a pixel may be left out; 0: nothing but what a float cannot hold",

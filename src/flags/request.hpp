@@ -65,6 +65,7 @@ struct Request {
   // Running
   int threads = 0;
   Engine engine = ComputeOptions{}.engine;
+  int device = 0;                      ///< which GPU
   std::optional<Precision> precision;  ///< as named by the user
   std::optional<double> skip_below;    ///< empty: as ComputeOptions has it
   std::string profile_file;

@@ -74,9 +74,9 @@ NABLA_INLINE T floor_of(const T& x) {
 
 /// |x|, or something tiny where x is zero.  What is even in x and finite in the limit needs no
 /// special case then.
-NABLA_INLINE double not_zero(double x) {
+NABLA_INLINE double not_zero(double x, double least = 0x1p-127) {
   const double size = x < 0 ? -x : x;
-  return size > 0x1p-127 ? size : 0x1p-127;
+  return size > least ? size : least;
 }
 NABLA_INLINE float not_zero(float x) {
   const float size = x < 0 ? -x : x;
@@ -105,14 +105,19 @@ NABLA_INLINE constexpr auto sin_pi_coefficients() {
         -5.16771278004997026e+00, 3.14159265358979312e+00};
 }
 
+/// sin(pi x)/x for |x| <= 1/2, from x^2.
+template <class T>
+NABLA_INLINE T sin_pi_over_x_of(const T& x2) {
+  constexpr auto c = sin_pi_coefficients<T>();
+  T p = x2 * c[0] + c[1];
+  for (std::size_t i = 2; i < c.size(); ++i) p = p * x2 + c[i];
+  return p;
+}
+
 /// sin(pi x) for |x| <= 1/2.
 template <class T>
 NABLA_INLINE T sin_pi(const T& x) {
-  constexpr auto c = sin_pi_coefficients<T>();
-  const T s = x * x;
-  T p = s * c[0] + c[1];
-  for (std::size_t i = 2; i < c.size(); ++i) p = p * s + c[i];
-  return p * x;
+  return sin_pi_over_x_of(x * x) * x;
 }
 
 /// P(x) = sin(pi x)/x and x P'(x), which give the cosine as well: pi cos(pi x) is their sum.

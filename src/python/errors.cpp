@@ -17,7 +17,7 @@ py::handle make_exception(py::module_& module, const char* name, const char* hel
 }
 
 struct Exceptions {
-  py::handle error, usage, input, output, cancelled, warning;
+  py::handle error, usage, input, output, device, cancelled, warning;
 } exceptions;
 
 /// Names of files may hold bytes that are no UTF-8.
@@ -55,6 +55,8 @@ void bind_errors(py::module_& module) {
       py::make_tuple(exceptions.error));
   exceptions.output = make_exception(module, "OutputError", "A file that cannot be written.",
                                      py::make_tuple(exceptions.error));
+  exceptions.device = make_exception(module, "DeviceError", "A GPU or its driver that failed.",
+                                     py::make_tuple(exceptions.error));
   exceptions.cancelled = make_exception(
       module, "Cancelled", "The progress function returned False.  Ctrl-C is a KeyboardInterrupt.",
       py::make_tuple(exceptions.error));
@@ -75,6 +77,8 @@ void bind_errors(py::module_& module) {
       set_error(exceptions.input, error.what());
     } catch (const OutputError& error) {
       set_error(exceptions.output, error.what());
+    } catch (const DeviceError& error) {
+      set_error(exceptions.device, error.what());
     } catch (const Cancelled&) {
       set_error(exceptions.cancelled, "stopped before the image was complete");
     } catch (const Error& error) {

@@ -146,13 +146,12 @@ Precision precision_of(const py::object& dtype) {
 
 namespace {
 
-Engine engine_of(const std::string& name) {
-  std::string names;
-  for (const EngineInfo& each : engines()) {
-    if (name == each.name) return each.engine;
-    names += (names.empty() ? R"(")" : R"(" or ")") + each.name;
-  }
-  throw UsageError("engine is " + names + R"(", not ")" + name + R"(")");
+void choose(const std::string& name, ComputeOptions& options) {
+  if (choose_engine(name, options)) return;
+  std::string names = R"("auto")";
+  for (const EngineInfo& each : engines()) names += R"(, ")" + each.name + R"(")";
+  throw UsageError("engine and device are one of " + names +
+                   R"(, "cuda:1" for the second GPU, not ")" + name + R"(")");
 }
 
 }  // namespace
@@ -177,7 +176,7 @@ ComputeOptions options_of(const py::dict& asked) {
   options.threads = threads;
   const auto name = device.is_none() ? Convert<std::string>::from(asked["engine"], "engine")
                                      : Convert<std::string>::from(device, "device");
-  if (device.is_none() || name != "auto") options.engine = engine_of(name);
+  choose(name, options);
   return options;
 }
 

@@ -936,16 +936,23 @@ TEST(Choices, NameTheEngineByItsNameOrItsDevice) {
   EXPECT_EQ(parse("-engine reference").engine, Engine::reference);
   EXPECT_EQ(parse("-engine cpu").engine, Engine::cpu);
   EXPECT_EQ(parse("-device cpu").engine, Engine::cpu);
-  EXPECT_EQ(parse("-device auto").engine, Engine::cpu);
-  EXPECT_EQ(parse("-engine reference -device auto").engine, Engine::cpu);
+  for (const char* line : {"-engine cuda", "-device cuda", "-engine cuda:2", "-device cuda:2"})
+    EXPECT_EQ(parse(line).engine, Engine::cuda) << line;
+  EXPECT_EQ(parse("-device cuda").device, 0);
+  EXPECT_EQ(parse("-device cuda:2").device, 2);
+  EXPECT_EQ(parse("-device cuda:2 -device cpu").device, 0);
+  EXPECT_EQ(parse("-device auto").engine, Engine::automatic);
+  EXPECT_EQ(parse("-engine reference -device auto").engine, Engine::automatic);
   for (const char* line : {"-summation auto", "-summation sampled"})
     EXPECT_EQ(parse(line).engine, ComputeOptions{}.engine);
 }
 
 TEST(Choices, ThatThisProgramDoesNotHaveAreRefusedInASentence) {
-  EXPECT_THAT(complaint_about("-engine cuda"), HasSubstr("no engine for GPUs"));
-  EXPECT_THAT(complaint_about("-device cuda"), HasSubstr("no engine for GPUs"));
-  EXPECT_THAT(complaint_about("-engine fast"), HasSubstr("reference, cpu"));
+  EXPECT_THAT(complaint_about("-engine fast"), HasSubstr("reference, cpu, cuda, not"));
+  EXPECT_THAT(complaint_about("-engine auto"), HasSubstr("reference, cpu, cuda, not"));
+  for (const char* device : {"reference", "cuda:", "cuda:x", "cuda:-1", "cpu:1", "auto:1", "c"})
+    EXPECT_THAT(complaint_about(std::string("-device ") + device),
+                HasSubstr("cpu, cuda, auto, not"));
   EXPECT_THAT(complaint_about("-summation exact"), HasSubstr("auto, closed, sampled"));
 }
 

@@ -84,7 +84,7 @@ TEST_F(Running, HelpNamesWhatIsThere) {
 }
 
 TEST_F(Running, RefusesAnEngineThatIsNotThere) {
-  expect_usage_error("-engine gpu", "-engine needs one of: reference, cpu, not 'gpu'");
+  expect_usage_error("-engine gpu", "-engine needs one of: reference, cpu, cuda, not 'gpu'");
 }
 
 TEST_F(Running, RefusesAPrecisionThatIsNotThere) {
@@ -95,11 +95,14 @@ TEST_F(Running, RefusesADeviceThatIsNotThereAndSaysWhichIs) {
   for (const char* device : {"gpu", "CPU", "reference"})
     expect_usage_error(std::string("-device ") + device,
                        std::string("-device needs one of: cpu, cuda, auto, not '") + device + "'");
-  for (const char* flag : {"-device", "-engine"})
-    expect_usage_error(
-        std::string(flag) + " cuda",
-        std::string(flag) +
-            " cuda: this program has no engine for GPUs; -engine takes one of: reference, cpu");
+  for (const char* flag : {"-device", "-engine"}) {
+    const Outcome outcome = run(small + "-floatfile f.bin " + flag + " cuda:99");
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    EXPECT_THAT(outcome.err, testing::AnyOf(HasSubstr("no GPU"), HasSubstr("drives GPUs")));
+    EXPECT_THAT(outcome.err, HasSubstr("error: "));
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(folder.names(), testing::IsEmpty());
+  }
 }
 
 TEST_F(Running, RefusesToSkipWhatIsNoNumberOfPhotons) {

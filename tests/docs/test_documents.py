@@ -29,6 +29,7 @@ MARKED = {
     "docs/architecture.md": {"excerpt": 1},
     "docs/closed-form.md": {"excerpt": 1},
     "docs/geometry.md": {"excerpt": 1},
+    "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},
     "docs/instruments.md": {"excerpt": 1, "usage": 3},
     "docs/performance-method.md": {"needs nanoBragg": 1, "needs perf": 1, "slow": 3},

@@ -1,5 +1,5 @@
 // The program's images against those of the nanoBragg C program: of the reference engine byte for
-// byte, of the cpu engine within its bounds (support/engines.hpp).
+// byte, of a fast engine within its bounds (support/engines.hpp).
 //
 // A compact set of cases lies next to this file; where the whole set lies next to the repository
 // (../shared/golden) it is run too.
@@ -80,6 +80,11 @@ class Golden : public testing::TestWithParam<Case> {
     run_line(line + engine, environment);
   }
 
+  void run_tested(const std::string& flags, const std::string& target) {
+    const Environment of_cpu{{"NABLABRAGG_TARGET", target}};
+    run(" -engine " + tested_engine() + flags, tested_engine() == "cpu" ? of_cpu : Environment{});
+  }
+
   /// Of the float image with the reference's.
   Agreement images() const {
     const auto got = read_floats(folder.path() / "out.f32"),
@@ -123,9 +128,9 @@ TEST_P(Golden, ReferenceEnginesFilesAreNanobraggs) {
     if (of.what.contains(kind)) expect_same_file(ours(kind), reference(kind));
 }
 
-TEST_P(Golden, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet) {
-  for (const std::string& set : engine::instruction_sets()) {
-    run(" -engine cpu -dtype float32", {{"NABLABRAGG_TARGET", set}});
+TEST_P(Golden, MixedPrecisionKeepsItsBoundsOnEveryTarget) {
+  for (const std::string& set : tested_targets()) {
+    run_tested(" -dtype float32", set);
     const Agreement found = images();
     RecordProperty("worst_over_max_" + set, std::to_string(found.over_max * 1e9) + "e-9");
     RecordProperty("worst_relative_" + set, std::to_string(found.relative * 1e9) + "e-9");
@@ -133,9 +138,9 @@ TEST_P(Golden, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet) {
   }
 }
 
-TEST_P(Golden, DoublePrecisionAgreesOnEveryInstructionSet) {
-  for (const std::string& set : engine::instruction_sets()) {
-    run(" -engine cpu -dtype float64", {{"NABLABRAGG_TARGET", set}});
+TEST_P(Golden, DoublePrecisionAgreesOnEveryTarget) {
+  for (const std::string& set : tested_targets()) {
+    run_tested(" -dtype float64", set);
     expect_kept(images().broken_double_bounds(), set);
   }
 }

@@ -1,6 +1,6 @@
-// The cpu engine against the reference engine, on random experiments of every kind: the
-// differential fuzzer.  ctest runs it twice, shortly and for a minute; ./dev soak as long as
-// wanted.
+// The cpu engine, or another fast one (support/engines.hpp), against the reference engine, on
+// random experiments of every kind: the differential fuzzer.  ctest runs it twice, shortly and for
+// a minute; ./dev soak as long as wanted.
 #include <gtest/gtest.h>
 
 #include "support/engines.hpp"
@@ -37,7 +37,7 @@ Experiment draw_for_engines() {
 rc::Gen<Experiment> any_for_engines() { return rc::gen::exec(draw_for_engines); }
 
 std::string any_target() {
-  const auto sets = engine::instruction_sets();
+  const auto sets = tested_targets();
   return sets[static_cast<std::size_t>(*any_count(0, static_cast<int>(sets.size()) - 1))];
 }
 
@@ -47,18 +47,18 @@ ComputeOptions alone(ComputeOptions options) {
   return options;
 }
 
-RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryInstructionSet, ()) {
+RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryTarget, ()) {
   const Experiment e = *any_for_engines();
   const ForcedTarget target(any_target());
   const Image reference = simulate(e, alone(reference_engine())).image;
-  const Simulation got = simulate(e, alone(cpu_engine(Precision::float32)));
+  const Simulation got = simulate(e, alone(fast_engine(Precision::float32)));
   RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
   RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
 }
 
 /// Fine pixels, whose phases single precision takes from the middle of a block, and a table so
 /// small that its edge crosses the image.
-RC_GTEST_PROP(Engines, InterpolateUpToTheEdgeOfTheTableOnEveryInstructionSet, ()) {
+RC_GTEST_PROP(Engines, InterpolateUpToTheEdgeOfTheTableOnEveryTarget, ()) {
   Experiment e = *any_for_engines();
   e.crystal.shape = *rc::gen::element(CrystalShape::square, CrystalShape::round);
   e.crystal.cells = {double(*any_count(1, 8)), double(*any_count(1, 8)), double(*any_count(1, 8))};
@@ -71,17 +71,17 @@ RC_GTEST_PROP(Engines, InterpolateUpToTheEdgeOfTheTableOnEveryInstructionSet, ()
   e.sampling.dmin_A = 0;
   const ForcedTarget target(any_target());
   const Image reference = simulate(e, alone(reference_engine())).image;
-  const Simulation got = simulate(e, alone(cpu_engine(Precision::float32)));
+  const Simulation got = simulate(e, alone(fast_engine(Precision::float32)));
   RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
   RC_CLASSIFY(got.engine.kernel.find("middle") != std::string::npos, "phases from the middle");
   RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
 }
 
-RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryInstructionSet, ()) {
+RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryTarget, ()) {
   const Experiment e = *any_for_engines();
   const ForcedTarget target(any_target());
   const Simulation reference = simulate(e, alone(reference_engine()));
-  const Simulation got = simulate(e, alone(cpu_engine(Precision::float64)));
+  const Simulation got = simulate(e, alone(fast_engine(Precision::float64)));
   RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
   RC_ASSERT(agreement(got.image.pixels, reference.image.pixels).broken_double_bounds() == "");
   RC_ASSERT(std::abs(got.statistics.solid_angle_sr / reference.statistics.solid_angle_sr - 1) <
@@ -97,11 +97,12 @@ RC_GTEST_PROP(Engines, DoublePrecisionIsTheReferencesOnEveryInstructionSet, ()) 
 RC_GTEST_PROP(Engines, ListedPixelsAreThoseOfTheImage, ()) {
   Experiment e = *any_for_engines();
   e.sampling.roi.reset();
-  const Simulation whole = simulate(e, alone(cpu_engine(Precision::float32)));
+  const Simulation whole = simulate(e, alone(fast_engine(Precision::float32)));
   std::vector<PixelIndex> list(static_cast<std::size_t>(*any_count(1, 60)));
   for (PixelIndex& p : list)
     p = {*any_count(0, whole.image.fast_pixels - 1), *any_count(0, whole.image.slow_pixels - 1)};
-  const std::vector<float> values = simulate_pixels(e, list, alone(cpu_engine(Precision::float32)));
+  const std::vector<float> values = simulate_pixels(e, list,
+                                                    alone(fast_engine(Precision::float32)));
   RC_ASSERT(values.size() == list.size());
   const double allowed = 1e-5 * largest(whole.image);
   for (std::size_t i = 0; i < list.size(); ++i)
@@ -113,7 +114,7 @@ RC_GTEST_PROP(Engines, WhatIsSkippedStaysBelowTheLimit, ()) {
   Experiment e = *any_for_engines();
   e.crystal.shape = *rc::gen::element(CrystalShape::round, CrystalShape::gauss,
                                       CrystalShape::tophat);
-  ComputeOptions options = alone(cpu_engine(Precision::float32));
+  ComputeOptions options = alone(fast_engine(Precision::float32));
   options.skip_below = 0;
   const Simulation all = simulate(e, options);
   RC_ASSERT(all.engine.skipped == 0);

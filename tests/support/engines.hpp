@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,25 @@
 
 namespace nablabragg::test {
 
+/// Which engine tests of fast engines are about: that of the environment's NABLABRAGG_TEST_ENGINE,
+/// or cpu.
+inline std::string tested_engine() {
+  const char* name = std::getenv("NABLABRAGG_TEST_ENGINE");
+  return name ? name : "cpu";
+}
+
+/// The variants of that engine: the instruction sets of the cpu's, the one of another.
+inline std::vector<std::string> tested_targets() {
+  if (tested_engine() == "cpu") return engine::instruction_sets();
+  return {tested_engine()};
+}
+
 /// For the life of the object the cpu engine uses this instruction set.
 class ForcedTarget {
  public:
-  explicit ForcedTarget(const std::string& name) { setenv("NABLABRAGG_TARGET", name.c_str(), 1); }
+  explicit ForcedTarget(const std::string& name) {
+    if (tested_engine() == "cpu") setenv("NABLABRAGG_TARGET", name.c_str(), 1);
+  }
   ~ForcedTarget() { unsetenv("NABLABRAGG_TARGET"); }
   ForcedTarget(const ForcedTarget&) = delete;
   ForcedTarget& operator=(const ForcedTarget&) = delete;
@@ -31,6 +47,13 @@ inline ComputeOptions reference_engine() {
 inline ComputeOptions cpu_engine(Precision precision) {
   ComputeOptions options;
   options.precision = precision;
+  return options;
+}
+
+inline ComputeOptions fast_engine(Precision precision) {
+  ComputeOptions options = cpu_engine(precision);
+  if (!choose_engine(tested_engine(), options))
+    throw std::runtime_error("NABLABRAGG_TEST_ENGINE names no engine");
   return options;
 }
 

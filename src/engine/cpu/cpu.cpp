@@ -23,18 +23,6 @@ class CpuDerivatives;
 
 namespace {
 
-const char* name_of(Lookup lookup) {
-  switch (lookup) {
-    case Lookup::constant:
-      return "one F";
-    case Lookup::nearest:
-      return "nearest F";
-    case Lookup::tricubic:
-      break;
-  }
-  return "tricubic F";
-}
-
 class CpuLoaded final : public Loaded {
  public:
   CpuLoaded(const Plan& plan, const ComputeOptions& options)
@@ -266,7 +254,7 @@ class CpuEngine final : public Engine {
     }
     return {};
   }
-  std::string why_not(const Plan&, Precision) const override { return why_not_here(); }
+  std::string why_not(const Plan&, const ComputeOptions&) const override { return why_not_here(); }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     if (plan.spread.closed) return load_closed(plan, options, options.precision);
     return std::make_unique<CpuLoaded>(plan, options);

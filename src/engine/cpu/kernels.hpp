@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 #include "engine/cpu/cpu_plan.hpp"
+#include "engine/lookup.hpp"
 #include "engine/stopping.hpp"
 
 namespace nablabragg::engine {
@@ -33,8 +34,6 @@ struct TileSums {
   std::int64_t skipped = 0;                                 ///< steps
   bool anchored = false;  ///< phases relative to the middle of each block
 };
-
-enum class Lookup { constant, nearest, tricubic };
 
 /// Computes a tile.
 using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);

@@ -1,0 +1,67 @@
+// What the kernels of the cuda engine take: a plan of one panel as plain numbers, with pointers
+// into the device's memory.  Read by the compiler of the program and by that of the kernels.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include "engine/pixel_sum.hpp"  // for GridView
+#include "plan/plan.hpp"
+
+namespace nablabragg::engine::cuda {
+
+struct DevicePlan {
+  PlanView view;
+  GridView grid{nullptr};  ///< in double precision
+
+  // As in CpuPlan, for shapes in single precision
+  const float* F = nullptr;  ///< in units of the largest, l fastest; null: one F, part of the unit
+  int minimum[3] = {}, extent[3] = {};
+  float default_F = 0;
+  double largest_F = 1;
+  physics::BlockNumbers<float> block{};
+  LatticeNumbers wide_block;     ///< the same in double precision
+  bool cells_are_whole = false;  ///< their numbers, which then are these
+  int whole_cells[3] = {};
+  float dark_radius2 = 0;    ///< beyond which a spot is dark
+  double unit = 1;           ///< photons of one unit of the sums, before factors
+  double starting_sum = 0;   ///< what they begin with, in that unit
+  bool ray_factors = false;  ///< terms of different rays have different factors
+
+  explicit DevicePlan(const PlanView& of) : view(of) {}
+};
+static_assert(std::is_trivially_copyable_v<DevicePlan>);
+static_assert(sizeof(DevicePlan) <= 2048, "parameters of a kernel have 4 KiB");
+
+struct ListedPixel {
+  int fast, slow;
+};
+
+/// Pixels of one panel: a rectangle, whose values lie row by row, or a list.
+struct DevicePixels {
+  int fast_min = 0, slow_min = 0, columns = 0, rows = 0;
+  const unsigned char* keep = nullptr;  ///< of the panel's mask; null: all are wanted
+  const ListedPixel* list = nullptr;    ///< null: the rectangle
+  int listed = 0;
+
+  std::size_t count() const {
+    return list ? static_cast<std::size_t>(listed)
+                : static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows);
+  }
+};
+
+/// Where nanoBragg's interpolation ends: pixels before (fast, slow), in raster order, interpolate
+/// at each lookup, those behind it at none, itself at the first `lookups`.
+struct DeviceCutoff {
+  bool ends = false;
+  int fast = 0, slow = 0;
+  std::int64_t lookups = 0;
+
+  NABLA_INLINE std::int64_t lookups_of(int pixel_fast, int pixel_slow) const {
+    if (!ends) return all_steps;
+    if (pixel_slow != slow) return pixel_slow < slow ? all_steps : 0;
+    if (pixel_fast != fast) return pixel_fast < fast ? all_steps : 0;
+    return lookups;
+  }
+};
+
+}  // namespace nablabragg::engine::cuda

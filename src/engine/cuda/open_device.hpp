@@ -1,0 +1,27 @@
+// Finding the plugin that drives GPUs, and a GPU.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include "engine/cuda/device.hpp"
+
+namespace nablabragg::engine::cuda {
+
+/// A GPU and what goes with it.  Several may use it at once: they take turns by `turn`.
+struct OpenDevice {
+  const Plugin* plugin;
+  std::unique_ptr<Device> device;
+  std::mutex turn;
+};
+
+/// Why there is no GPU of this number, as a sentence; empty: there is one.  Starts no context.
+std::string why_no_device(int index);
+
+/// Opened when it is first asked for, which takes a quarter of a second, and kept.  Throws
+/// UsageError where there is none, DeviceError where it does not start.
+std::shared_ptr<OpenDevice> open_device(int index);
+
+/// Opens it meanwhile, so that open_device() need not wait; its errors are those of open_device().
+void begin_opening(int index);
+
+}  // namespace nablabragg::engine::cuda

@@ -1,0 +1,59 @@
+// What the kernels ask of CUDA beyond C++: as the card has it, or as the host stand-in of the tests
+// (tests/device/on_cpu), which runs the same sources as fibers of one CPU thread.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <string>
+
+#include "engine/cuda/device.hpp"
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::engine::cuda {
+
+#ifdef __CUDACC__
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments... arguments) {
+  kernel<<<blocks, static_cast<unsigned>(threads)>>>(arguments...);
+}
+
+/// Keeps a value in its register: otherwise the compiler makes it anew at each step from what it
+/// was made of.
+__device__ __forceinline__ void pin(double& value) { asm volatile("" : "+d"(value)); }
+__device__ __forceinline__ void pin(float& value) { asm volatile("" : "+f"(value)); }
+
+/// 1/x to an ulp, without the checks for what cannot come.
+__device__ __forceinline__ float reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+#else
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments... arguments) {
+  on_cpu::run(blocks, threads, [=] { kernel(arguments...); });
+}
+inline void pin(double&) {}
+inline void pin(float&) {}
+inline float reciprocal(float x) { return 1 / x; }
+
+#endif
+
+/// Throws DeviceError; `doing` is what was asked of the driver.
+inline void check(cudaError_t error, const char* doing) {
+  if (error == cudaSuccess) return;
+  std::string text = std::string("the GPU could not ") + doing + ": " + cudaGetErrorString(error) +
+                     " (" + cudaGetErrorName(error) + ")";
+  if (error == cudaErrorMemoryAllocation)
+    text +=
+        "; other programs may hold its memory: end them, render fewer pixels at once "
+        "(-roi), or take -device cpu";
+  else
+    text += "; -device cpu does without it";
+  throw DeviceError(text);
+}
+
+}  // namespace nablabragg::engine::cuda

@@ -1,0 +1,31 @@
+// The kernels of a shape, each shape in a unit of its own: all of them in one take minutes to
+// compile.
+#pragma once
+#include "engine/cuda/plugin/image_kernels.hpp"
+
+namespace nablabragg::engine::cuda {
+
+/// What all shapes share.
+void add_parts_of(const RenderJob& job, const LaunchSize& size, bool is_first, bool is_last);
+
+template <class Shape>
+struct Launches {
+  static void tiles(const RenderJob& job, const LaunchSize& size, const TileOutput& out);
+  static void walk(const RenderJob& job, const LaunchSize& size);
+};
+
+/// Calls work.operator()<lookup>() for the kind that a job has.
+template <class Work>
+decltype(auto) with_lookup(Lookup lookup, Work&& work) {
+  switch (lookup) {
+    case Lookup::constant:
+      return work.template operator()<Lookup::constant>();
+    case Lookup::nearest:
+      return work.template operator()<Lookup::nearest>();
+    case Lookup::tricubic:
+      break;
+  }
+  return work.template operator()<Lookup::tricubic>();
+}
+
+}  // namespace nablabragg::engine::cuda

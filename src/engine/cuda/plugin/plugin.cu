@@ -1,0 +1,133 @@
+// One GPU behind the interface of device.hpp, and the plugin's entry.
+#include <algorithm>
+#include <limits>
+
+#include "engine/cuda/plugin/launches.hpp"
+
+namespace nablabragg::engine::cuda {
+
+namespace {
+
+int blocks_of(const RenderJob& job) {
+  if (job.method != Method::fixed_point) return blocks_of<1>(job.pixels);
+  return physics::with_shape(job.shape, [&]<class Shape>() {
+    return blocks_of<Kind<Shape, Method::fixed_point>::pixels>(job.pixels);
+  });
+}
+
+}  // namespace
+
+// Small images do not fill a card, so their pairs are cut into parts.  Into how many depends on the
+// job alone: an image has the same bits on cards of different size.
+LaunchSize launch_size(const RenderJob& job) {
+  constexpr int enough_blocks = 2112, most_parts = 64;
+  LaunchSize size;
+  size.blocks = blocks_of(job);
+  if (job.method == Method::walk || size.blocks == 0) return size;
+  size.parts = std::clamp(
+      (enough_blocks + size.blocks - 1) / size.blocks, 1,
+      std::min(most_parts, (job.pairs + terms_in_single - 1) / terms_in_single));
+  return size;
+}
+
+void add_parts_of(const RenderJob& job, const LaunchSize& size, bool is_first, bool is_last) {
+  launch(add_parts<1>, dim3(static_cast<unsigned>(blocks_of<1>(job.pixels))), threads_of_block,
+         *job.plan, job.pixels, static_cast<const double*>(job.parts), size.parts, job.sums,
+         is_first, is_last, job.values, job.double_values);
+}
+
+namespace {
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(int index) : index_(index) {
+    select();
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, index), "say what it is");
+    name_ = properties.name;
+    // The context is made now, not at the first allocation.
+    check(cudaFree(nullptr), "start a context");
+  }
+
+  std::string name() const override { return name_; }
+  std::size_t free_bytes() const override {
+    select();
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "say how much memory is free");
+    return free;
+  }
+  void* allocate(std::size_t bytes) override {
+    select();
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, bytes), "hand out memory");
+    return memory;
+  }
+  // A destructor's call: what cannot be given back is lost anyway.
+  void release(void* memory) noexcept override { static_cast<void>(cudaFree(memory)); }
+  void upload(void* to, const void* from, std::size_t bytes) override {
+    select();
+    check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "take in data");
+  }
+  void download(void* to, const void* from, std::size_t bytes) override {
+    select();
+    check(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost), "hand back data");
+  }
+  void clear(void* memory, std::size_t bytes) override {
+    select();
+    check(cudaMemset(memory, 0, bytes), "clear memory");
+  }
+  void render(const RenderJob& job) override {
+    select();
+    LaunchSize size = launch_size(job);
+    size.parts = job.parts_count;
+    if (size.blocks == 0) return;
+    physics::with_shape(job.shape, [&]<class Shape>() {
+      if (job.method == Method::walk) {
+        Launches<Shape>::walk(job, size);
+        return;
+      }
+      const int whole_terms = (job.pairs + size.parts * terms_in_single - 1) /
+                              (size.parts * terms_in_single);
+      Launches<Shape>::tiles(job, size,
+                             {job.values, job.double_values, job.parts, job.solid_angles,
+                              job.first_pair, job.pairs, whole_terms * terms_in_single});
+    });
+    check(cudaGetLastError(), "start a kernel");
+    if (!job.parts) return;
+    add_parts_of(job, size, job.is_first, job.is_last);
+    check(cudaGetLastError(), "start a kernel");
+  }
+  void wait() override {
+    select();
+    check(cudaDeviceSynchronize(), "end a kernel");
+  }
+
+ private:
+  void select() const { check(cudaSetDevice(index_), "be selected"); }
+
+  int index_;
+  std::string name_;
+};
+
+int count(std::string& why_none) {
+  int devices = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error != cudaSuccess) {
+    why_none = cudaGetErrorString(error);
+    devices = 0;
+  }
+  return devices;
+}
+
+std::unique_ptr<Device> open(int index) { return std::make_unique<CudaDevice>(index); }
+
+}  // namespace
+
+}  // namespace nablabragg::engine::cuda
+
+extern "C" const nablabragg::engine::cuda::Plugin* nablabragg_cuda_plugin();
+extern "C" const nablabragg::engine::cuda::Plugin* nablabragg_cuda_plugin() {
+  using namespace nablabragg::engine::cuda;
+  static const Plugin plugin{plugin_version, launch_size, count, open};
+  return &plugin;
+}

@@ -1,0 +1,3 @@
+#include "engine/cuda/plugin/launches_of_shape.hpp"
+
+template struct nablabragg::engine::cuda::Launches<nablabragg::physics::Round>;

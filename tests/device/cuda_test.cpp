@@ -1,0 +1,265 @@
+// The cuda engine from outside: what it is asked for, how it cuts and keeps its work, what it says
+// where there is no GPU.  ctest runs these on the host stand-in (on_cpu/cuda_runtime.h), ./dev gpu
+// on a card.  That its numbers are right, tests/property and tests/golden say, which run on it,
+// too.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "engine/cuda/open_device.hpp"
+#include "engine/engine.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "support/engines.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string triclinic =
+    "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -N 5 -lambda 1 -distance 100 "
+    "-detpixels_f 37 -detpixels_s 21 -pixel 1 -oversample 2 ";
+
+ComputeOptions cuda_engine(Precision precision = Precision::float32, const char* device = "cuda") {
+  ComputeOptions options;
+  EXPECT_TRUE(choose_engine(device, options));
+  options.precision = precision;
+  return options;
+}
+
+/// For the life of the object the stand-in finds this in its environment.
+class StandIn {
+ public:
+  StandIn(const char* name, const std::string& value) : name_(name) {
+    setenv(name, value.c_str(), 1);
+  }
+  ~StandIn() { unsetenv(name_); }
+  StandIn(const StandIn&) = delete;
+  StandIn& operator=(const StandIn&) = delete;
+
+ private:
+  const char* name_;
+};
+
+std::shared_ptr<engine::cuda::OpenDevice> first_device() { return engine::cuda::open_device(0); }
+bool is_stand_in() { return first_device()->device->name().rfind("no GPU", 0) == 0; }
+
+std::vector<float> image_on(const Experiment& e, const ComputeOptions& options) {
+  return simulate(e, options).image.pixels;
+}
+
+// ---- What is asked for --------------------------------------------------------------------------
+
+TEST(CudaEngine, IsNamedAsAnEngineAndByTheNumberOfTheGpu) {
+  ComputeOptions options;
+  EXPECT_TRUE(choose_engine("cuda", options));
+  EXPECT_EQ(options.engine, Engine::cuda);
+  EXPECT_EQ(options.device, 0);
+  EXPECT_TRUE(choose_engine("cuda:3", options));
+  EXPECT_EQ(options.device, 3);
+  EXPECT_TRUE(choose_engine("auto", options));
+  EXPECT_EQ(options.engine, Engine::automatic);
+  for (const char* wrong : {"cuda:", "cuda:x", "cuda:-1", "cuda:01", "cpu:0", "gpu", ""})
+    EXPECT_FALSE(choose_engine(wrong, options)) << wrong;
+}
+
+TEST(CudaEngine, AGpuThatIsNotThereIsSaidInOneSentence) {
+  const Experiment e = experiment_with_table(triclinic);
+  EXPECT_THAT(why_not(e, cuda_engine(Precision::float32, "cuda:99")),
+              HasSubstr("there is no GPU cuda:99; this machine has "));
+  if (!is_stand_in()) GTEST_SKIP() << "this machine has a GPU";
+  const StandIn none("NABLABRAGG_ON_CPU_DEVICES", "0");
+  EXPECT_EQ(message_of<UsageError>([&] { simulate(e, cuda_engine()); }),
+            "no GPU that CUDA knows is at hand (no CUDA-capable device is detected); -device cpu "
+            "does without one");
+}
+
+TEST(CudaEngine, WhatItDoesNotDoItSays) {
+  const Experiment e = experiment_with_table(triclinic);
+  EXPECT_EQ(message_of<UsageError>(
+                [&] { value_and_gradient(e, std::vector<double>(777, 1.0), cuda_engine()); }),
+            "the cuda engine makes images, no gradients; -device cpu makes both");
+  EXPECT_THAT(why_not(experiment_of(triclinic + "-default_F 1 -gauss_xtal -mosaic 0.3 "
+                                                "-mosaic_model gaussian"),
+                      cuda_engine()),
+              HasSubstr("-device cpu has the closed form"));
+}
+
+TEST(CudaEngine, AutoTakesTheCpuForWhatIsSmallAndForGradients) {
+  const Experiment small = experiment_with_table(triclinic);
+  EXPECT_EQ(simulate(small, cuda_engine(Precision::float32, "auto")).engine.device, "");
+  value_and_gradient(small, std::vector<double>(777, 1.0), cuda_engine(Precision::float32, "auto"));
+}
+
+// ---- What it does -------------------------------------------------------------------------------
+
+TEST(CudaEngine, SaysWhichKernelItTookAndWhy) {
+  const auto used = [](const std::string& flags, Precision precision = Precision::float32) {
+    return simulate(experiment_with_table(triclinic + flags), cuda_engine(precision)).engine;
+  };
+  EXPECT_THAT(used("").kernel, HasSubstr("square, nearest F, phases in fixed point"));
+  EXPECT_THAT(used("-N 300").reason, HasSubstr("so many cells"));
+  EXPECT_THAT(used("-tophat_spots").reason, HasSubstr("sharp edge"));
+  EXPECT_THAT(used("-interpolate").reason, HasSubstr("interpolation"));
+  EXPECT_THAT(used("-curved_det").kernel, HasSubstr("double precision, step by step"));
+  EXPECT_EQ(used("", Precision::float64).reason, "-dtype float64");
+  const EngineUsed any = used("");
+  EXPECT_EQ(any.steps, 37 * 21 * 4);
+  EXPECT_EQ(any.device, first_device()->device->name());
+  EXPECT_EQ(any.instruction_set, "");
+}
+
+/// Rows and columns that are no multiple of a patch, a region, a mask, several panels.
+TEST(CudaEngine, HasEveryPixelThatIsWantedAndNoOther) {
+  for (const auto& [fast, slow] : {std::pair{37, 21}, {1, 1}, {16, 32}, {3, 50}, {33, 4}}) {
+    Experiment e = experiment_with_table(triclinic);
+    e.detector.fast_pixels = fast;
+    e.detector.slow_pixels = slow;
+    if (fast == 37) e.sampling.roi = RegionOfInterest{3, 33, 2, 18};
+    if (fast == 3 || fast == 37) {
+      Mask mask{fast, slow, std::vector<std::uint8_t>(static_cast<std::size_t>(fast * slow), 1)};
+      for (std::size_t i = 0; i < mask.keep.size(); i += 7) mask.keep[i] = 0;
+      e.sampling.mask = std::make_shared<const Mask>(std::move(mask));
+    }
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      const Simulation reference = image_of(e), got = simulate(e, cuda_engine(precision));
+      EXPECT_EQ(agreement(got.image.pixels, reference.image.pixels).broken_bounds(), "")
+          << fast << " x " << slow;
+      for (std::size_t i = 0; i < got.image.pixels.size(); ++i)
+        EXPECT_EQ(got.image.pixels[i] == 0, reference.image.pixels[i] == 0) << i;
+      EXPECT_NEAR(got.statistics.solid_angle_sr / reference.statistics.solid_angle_sr, 1, 1e-6);
+      EXPECT_EQ(got.statistics.pixels, reference.statistics.pixels);
+    }
+  }
+}
+
+/// As many rays and orientations as are cut into parts, with all that may differ between them.
+const std::string
+    many_pairs = triclinic +
+                 "-mosaic 0.4 -mosaic_domains 40 -hdivrange 3 -hdivsteps 5 -dispersion 1 "
+                 "-dispsteps 7 -detector_thick 450 -detector_abs 234 "
+                 "-detector_thicksteps 2 ";
+
+TEST(CudaEngine, SumsOfManyPairsInPartsAreTheReferences) {
+  for (const char* flags : {"", "-water 100 ", "-dmin 2.2 ", "-compat -oversample 2 -water 50 "}) {
+    const Experiment e = experiment_with_table(many_pairs + flags);
+    const Image reference = image_of(e, 2).image;
+    for (const Precision precision : {Precision::float32, Precision::float64})
+      EXPECT_EQ(agreement(image_on(e, cuda_engine(precision)), reference.pixels).broken_bounds(),
+                "")
+          << flags;
+  }
+}
+
+TEST(CudaEngine, GivesTheSameBitsInWhateverOrderThreadsRun) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
+  for (const std::string& line :
+       {many_pairs, many_pairs + "-water 100 ", triclinic + "-interpolate "})
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      const Experiment e = experiment_with_table(line);
+      const Simulation in_order = simulate(e, cuda_engine(precision));
+      for (const char* order : {"7", "12345", "99"}) {
+        const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
+        const Simulation got = simulate(e, cuda_engine(precision));
+        EXPECT_EQ(got.image.pixels, in_order.image.pixels) << order;
+        EXPECT_EQ(got.statistics.solid_angle_sr, in_order.statistics.solid_angle_sr);
+      }
+    }
+}
+
+TEST(CudaEngine, GivesTheSameBitsFromRunToRun) {
+  const Experiment e = experiment_with_table(many_pairs);
+  const auto first = image_on(e, cuda_engine());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(image_on(e, cuda_engine()), first);
+}
+
+TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
+  const auto plan_of = [](const Experiment& e) { return make_plan(e, resolve(e)); };
+  const auto image_of_loaded = [](engine::Loaded& loaded) {
+    std::vector<float> values(loaded.plan().pixels());
+    loaded.render({}, std::span(values));
+    return values;
+  };
+  const Experiment e = experiment_with_table(triclinic);
+  const auto loaded = engine::load(plan_of(e), cuda_engine());
+  const auto before = image_of_loaded(*loaded);
+
+  const Plan pink = plan_of(experiment_with_table(triclinic + "-dispersion 1 -dispsteps 30"));
+  loaded->set_light(pink.light, pink.scale, pink.background);
+  const auto under_pink_light = image_of_loaded(*loaded);
+  EXPECT_EQ(under_pink_light, image_of_loaded(*engine::load(pink, cuda_engine())));
+  EXPECT_NE(under_pink_light, before);
+
+  Experiment turned = e, brighter = e;
+  turned.crystal.misset_deg = {1, 2, 3};
+  auto scaled = std::make_shared<StructureFactorGrid>(*e.structure_factors.grid);
+  for (double& F : scaled->values()) F *= 3;
+  brighter.structure_factors.grid = scaled;
+  const auto again = engine::load(plan_of(e), cuda_engine());
+  image_of_loaded(*again);
+  for (const Experiment& next : {turned, brighter}) {
+    const Plan after = plan_of(next);
+    again->set_lattice(after.lattice, after.scale);
+    const auto got = image_of_loaded(*again);
+    EXPECT_EQ(got, image_of_loaded(*engine::load(after, cuda_engine())));
+    EXPECT_NE(got, before);
+  }
+}
+
+// ---- Memory -------------------------------------------------------------------------------------
+
+TEST(CudaEngine, LeavesNoMemoryBehind) {
+  const Experiment e = experiment_with_table(many_pairs + "-interpolate -roi 2 30 3 18 ");
+  image_on(e, cuda_engine());  // kernels in use take some, once
+  const std::size_t free = first_device()->device->free_bytes();
+  for (int i = 0; i < 50; ++i) image_on(e, cuda_engine());
+  EXPECT_EQ(first_device()->device->free_bytes(), free);
+}
+
+TEST(CudaEngine, CutsAnImageThatDoesNotFitAndKeepsItsBits) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's memory can be made small";
+  for (const char* flags : {"", "-roi 2 30 3 18 ", "-water 100 "}) {
+    const Experiment e = experiment_with_table(many_pairs + flags);
+    const auto whole = image_on(e, cuda_engine());
+    // Room for the table, the rays and some rows
+    for (const char* bytes : {"400000", "200000", "140000"}) {
+      const StandIn small("NABLABRAGG_ON_CPU_MEMORY", bytes);
+      EXPECT_EQ(image_on(e, cuda_engine()), whole) << bytes;
+    }
+  }
+}
+
+TEST(CudaEngine, TooLittleMemoryIsAnErrorThatSaysWhatToDo) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's memory can be made small";
+  const Experiment e = experiment_with_table(many_pairs);
+  const StandIn tiny("NABLABRAGG_ON_CPU_MEMORY", "1000");
+  EXPECT_THAT(message_of<DeviceError>([&] { simulate(e, cuda_engine()); }),
+              testing::AllOf(HasSubstr("out of memory"), HasSubstr("-device cpu")));
+}
+
+// ---- Stopping -----------------------------------------------------------------------------------
+
+TEST(CudaEngine, StopsWhenProgressSaysSo) {
+  ComputeOptions options = cuda_engine();
+  int asked = 0;
+  options.progress = [&](double) { return ++asked < 1; };
+  EXPECT_THROW(simulate(experiment_with_table(many_pairs), options), Cancelled);
+  options.progress = [](double) -> bool { throw InputError("reactor", 0, "scrammed"); };
+  EXPECT_THROW(simulate(experiment_with_table(many_pairs), options), InputError);
+}
+
+TEST(CudaEngine, TellsHowMuchWorkWasDone) {
+  ComputeOptions options = cuda_engine();
+  std::int64_t steps = 0;
+  options.on_work = [&](const WorkSpan& span) { steps += span.steps; };
+  const Simulation got = simulate(experiment_with_table(many_pairs), options);
+  EXPECT_EQ(steps, got.engine.steps);
+  EXPECT_EQ(steps, std::int64_t{37} * 21 * 4 * 2 * 40 * 5 * 7);
+}
+
+}  // namespace
+}  // namespace nablabragg::test

@@ -16,11 +16,14 @@
 #ifdef __CUDACC__
 #define NABLA_INLINE NABLA_HOST_DEVICE __forceinline__
 #define NABLA_NOINLINE NABLA_HOST_DEVICE __noinline__
+#define NABLA_OUT_OF_LINE NABLA_INLINE
 #else
 #define NABLA_INLINE inline __attribute__((always_inline))
 #define NABLA_NOINLINE __attribute__((noinline))
+#define NABLA_OUT_OF_LINE NABLA_NOINLINE
 #endif
-/// The same behind the parameters of a lambda.
+/// NABLA_OUT_OF_LINE: not inlined, so that kernels stay small; on a GPU a call costs more than it
+/// saves. NABLA_INLINE_LAMBDA: behind the parameters of a lambda.
 #define NABLA_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace nablabragg {

@@ -106,8 +106,8 @@ class Engine {
   virtual std::string why_not_here() const = 0;
   /// Why it cannot compute such a plan here; empty: it can.
   virtual std::string why_not(const Plan& plan, const ComputeOptions& options) const = 0;
-  /// Why it has no derivatives; empty: it has.
-  virtual std::string why_no_gradients() const { return {}; }
+  /// Why it has no derivatives of such a plan; empty: it has.
+  virtual std::string why_no_gradients(const Plan&) const { return {}; }
   /// Throws UsageError with why_not_here().
   virtual std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const = 0;
 
@@ -131,6 +131,9 @@ const Engine& cuda_engine();       ///< a GPU, in the precision that is asked fo
 /// The plan in the hands of the engine that the options name; throws UsageError, saying why not.
 std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options,
                              Use use = Use::images);
+
+/// What a build without NABLA_GRADIENTS answers.
+[[noreturn]] void throw_no_gradients();
 
 /// What NABLABRAGG_TARGET may name on this machine, best first: avx512, avx2, sse4, scalar.
 std::vector<std::string> instruction_sets();

@@ -69,6 +69,12 @@ void Loaded::push_forward(const Pixels& pixels, std::span<const Plan* const> tan
   }
 }
 
+void throw_no_gradients() {
+  throw UsageError(
+      "this program was built without gradients; ./dev build builds all of it (cmake "
+      "-DNABLA_GRADIENTS=ON)");
+}
+
 std::span<const Engine* const> engines() {
   static const Engine* const all[] = {&reference_engine(), &cpu_engine(), &cuda_engine()};
   return all;
@@ -80,7 +86,7 @@ const Engine& engine_of(const Plan& plan, const ComputeOptions& options, Use use
     for (const PlanPanel& panel : plan.panels)
       steps += double(panel.pixels()) * double(steps_of_pixel(plan, panel));
     const Engine& cuda = cuda_engine();
-    const bool can = use == Use::images || cuda.why_no_gradients().empty();
+    const bool can = use == Use::images || cuda.why_no_gradients(plan).empty();
     return can && steps > steps_worth_a_device && cuda.why_not(plan, options).empty()
                ? cuda
                : cpu_engine();
@@ -94,7 +100,7 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options, Us
   check_threads(options.threads);
   const Engine& engine = engine_of(plan, options, use);
   std::string reason = engine.why_not(plan, options);
-  if (reason.empty() && use == Use::gradients) reason = engine.why_no_gradients();
+  if (reason.empty() && use == Use::gradients) reason = engine.why_no_gradients(plan);
   if (!reason.empty()) throw UsageError(reason);
   return engine.load(plan, options);
 }

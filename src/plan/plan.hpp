@@ -241,6 +241,7 @@ using PlanLattice = BasicPlanLattice<double>;
 using PlanSpread = BasicPlanSpread<double>;
 using PlanBackground = BasicPlanBackground<double>;
 using PlanNumbers = BasicPlanNumbers<double>;
+using PixelNumbers = BasicPixelNumbers<double>;
 using Plan = BasicPlan<double>;
 
 /// What the pixel loop reads of a plan, structure factors aside: the same plain numbers, with

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "engine/cuda/open_device.hpp"
@@ -79,20 +80,21 @@ TEST(CudaEngine, AGpuThatIsNotThereIsSaidInOneSentence) {
 }
 
 TEST(CudaEngine, WhatItDoesNotDoItSays) {
-  const Experiment e = experiment_with_table(triclinic);
-  EXPECT_EQ(message_of<UsageError>(
-                [&] { value_and_gradient(e, std::vector<double>(777, 1.0), cuda_engine()); }),
-            "the cuda engine makes images, no gradients; -device cpu makes both");
+  const Experiment polarized_once = experiment_with_table(
+      triclinic + "-compat -dmin 2.5 -hdivrange 3 -hdivsteps 5 ");
+  EXPECT_THAT(message_of<UsageError>([&] {
+                value_and_gradient(polarized_once, std::vector<double>(777, 1.0), cuda_engine());
+              }),
+              testing::AllOf(HasSubstr("-dmin"), HasSubstr("-device cpu")));
   EXPECT_THAT(why_not(experiment_of(triclinic + "-default_F 1 -gauss_xtal -mosaic 0.3 "
                                                 "-mosaic_model gaussian"),
                       cuda_engine()),
               HasSubstr("-device cpu has the closed form"));
 }
 
-TEST(CudaEngine, AutoTakesTheCpuForWhatIsSmallAndForGradients) {
+TEST(CudaEngine, AutoTakesTheCpuForWhatIsSmall) {
   const Experiment small = experiment_with_table(triclinic);
   EXPECT_EQ(simulate(small, cuda_engine(Precision::float32, "auto")).engine.device, "");
-  value_and_gradient(small, std::vector<double>(777, 1.0), cuda_engine(Precision::float32, "auto"));
 }
 
 // ---- What it does -------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ TEST(CudaEngine, HasEveryPixelThatIsWantedAndNoOther) {
 /// As many rays and orientations as are cut into parts, with all that may differ between them.
 const std::string
     many_pairs = triclinic +
-                 "-mosaic 0.4 -mosaic_domains 40 -hdivrange 3 -hdivsteps 5 -dispersion 1 "
+                 "-mosaic 0.4 -mosaic_domains 12 -hdivrange 3 -hdivsteps 5 -dispersion 1 "
                  "-dispsteps 7 -detector_thick 450 -detector_abs 234 "
                  "-detector_thicksteps 2 ";
 
@@ -210,13 +212,78 @@ TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
   }
 }
 
+// ---- Gradients ----------------------------------------------------------------------------------
+
+/// All numbers of a gradient, bit by bit.
+void expect_same_gradient(const ValueAndGradient& a, const ValueAndGradient& b) {
+  EXPECT_EQ(a.value, b.value);
+  EXPECT_EQ(a.gradient.parameters, b.gradient.parameters);
+  EXPECT_EQ(a.gradient.structure_factors->values(), b.gradient.structure_factors->values());
+}
+
+std::vector<double> some_weights(std::size_t count) {
+  std::vector<double> weights(count);
+  for (std::size_t i = 0; i < count; ++i) weights[i] = std::sin(double(i));
+  return weights;
+}
+
+const std::string several_tiles = triclinic +
+                                  "-mosaic 0.4 -mosaic_domains 9 -hdivrange 3 -hdivsteps 5 "
+                                  "-detector_thick 450 -detector_abs 234 -detector_thicksteps 2 ";
+
+TEST(CudaGradients, HaveTheSameBitsInWhateverOrderThreadsRun) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
+  for (const char* flags : {"", "-interpolate -mosaic_domains 1 "})
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      const Experiment e = experiment_with_table(several_tiles + flags);
+      const auto weights = some_weights(777);
+      const auto in_order = value_and_gradient(e, weights, cuda_engine(precision));
+      for (const char* order : {"7", "12345", "99"}) {
+        const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
+        expect_same_gradient(value_and_gradient(e, weights, cuda_engine(precision)), in_order);
+      }
+    }
+}
+
+TEST(CudaGradients, AreThoseOfTheCpuEngineForEveryRuleOfFactors) {
+  for (const char* flags : {"", "-compat ", "-water 100 -detector_thicksteps 1 ", "-dmin 2.2 ",
+                            "-gauss_xtal ", "-curved_det ", "-roi 3 30 2 18 "}) {
+    const Experiment e = experiment_with_table(several_tiles + flags);
+    const auto weights = some_weights(777);
+    const auto expected = value_and_gradient(e, weights, cpu_engine(Precision::float64)),
+               got = value_and_gradient(e, weights, cuda_engine(Precision::float64));
+    EXPECT_NEAR(got.value / expected.value, 1, 1e-12) << flags;
+    for (const auto& [name, slopes] : expected.gradient.parameters) {
+      double scale = 0;
+      for (const double slope : slopes) scale = std::max(scale, std::abs(slope));
+      for (std::size_t i = 0; i < slopes.size(); ++i)
+        EXPECT_NEAR(got.gradient.parameters.at(name)[i], slopes[i], 1e-9 * scale) << name << flags;
+    }
+    const auto &table = got.gradient.structure_factors->values(),
+               &table_of_cpu = expected.gradient.structure_factors->values();
+    double largest = 0;
+    for (const double slope : table_of_cpu) largest = std::max(largest, std::abs(slope));
+    for (std::size_t i = 0; i < table.size(); ++i)
+      EXPECT_NEAR(table[i], table_of_cpu[i], 1e-11 * largest) << flags;
+  }
+}
+
+TEST(CudaGradients, LeaveNoMemoryBehind) {
+  const Experiment e = experiment_with_table(triclinic);
+  const auto weights = some_weights(777);
+  value_and_gradient(e, weights, cuda_engine());
+  const std::size_t free = first_device()->device->free_bytes();
+  for (int i = 0; i < 10; ++i) value_and_gradient(e, weights, cuda_engine());
+  EXPECT_EQ(first_device()->device->free_bytes(), free);
+}
+
 // ---- Memory -------------------------------------------------------------------------------------
 
 TEST(CudaEngine, LeavesNoMemoryBehind) {
   const Experiment e = experiment_with_table(many_pairs + "-interpolate -roi 2 30 3 18 ");
   image_on(e, cuda_engine());  // kernels in use take some, once
   const std::size_t free = first_device()->device->free_bytes();
-  for (int i = 0; i < 50; ++i) image_on(e, cuda_engine());
+  for (int i = 0; i < 10; ++i) image_on(e, cuda_engine());
   EXPECT_EQ(first_device()->device->free_bytes(), free);
 }
 
@@ -258,7 +325,7 @@ TEST(CudaEngine, TellsHowMuchWorkWasDone) {
   options.on_work = [&](const WorkSpan& span) { steps += span.steps; };
   const Simulation got = simulate(experiment_with_table(many_pairs), options);
   EXPECT_EQ(steps, got.engine.steps);
-  EXPECT_EQ(steps, std::int64_t{37} * 21 * 4 * 2 * 40 * 5 * 7);
+  EXPECT_EQ(steps, std::int64_t{37} * 21 * 4 * 2 * 12 * 5 * 7);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "nablabragg/gradient.hpp"
+#include "support/engines.hpp"
 #include "support/extended.hpp"
 #include "support/random_experiment.hpp"
 #include "support/seldom.hpp"
@@ -31,8 +32,7 @@ Functional draw_functional(const Experiment& e, int count) {
 }
 
 ComputeOptions in_double() {
-  ComputeOptions options;
-  options.precision = Precision::float64;
+  ComputeOptions options = fast_engine(Precision::float64);
   options.threads = 1;
   options.skip_below = 0;
   return options;
@@ -46,7 +46,7 @@ Experiment differentiable(Experiment e) {
   e.crystal.cells = e.crystal.cells + Vec3d{0.25, 0.5, 0.75};
   // In the direct beam itself interpolated F bends.
   if (!e.detector.beam_x_mm) e.detector.beam_x_mm = 3.21;
-  return e;
+  return differentiable_here(e);
 }
 
 /// Photons of the pixels and how they change with one number, by differences of fourth order.

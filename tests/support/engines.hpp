@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "engine/engine.hpp"
+#include "model/resolve.hpp"
 #include "nablabragg/simulate.hpp"
+#include "plan/make_plan.hpp"
 
 namespace nablabragg::test {
 
@@ -55,6 +57,16 @@ inline ComputeOptions fast_engine(Precision precision) {
   if (!choose_engine(tested_engine(), options))
     throw std::runtime_error("NABLABRAGG_TEST_ENGINE names no engine");
   return options;
+}
+
+/// Without what keeps the tested engine from differentiating it.
+inline Experiment differentiable_here(Experiment e) {
+  const Plan plan = make_plan(e, resolve(e));
+  const ComputeOptions options = fast_engine(Precision::float64);
+  if (engine::engine_of(plan, options).why_no_gradients(plan).empty()) return e;
+  e.sampling.dmin_A = 0;
+  e.water_um = 0;
+  return e;
 }
 
 /// How far an image is from the reference's.

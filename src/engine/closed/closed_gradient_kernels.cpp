@@ -193,8 +193,7 @@ class ClosedPullBack {
   }
   HWY_NOINLINE void pull_back_spot_of_factors(const SensorSpot<T>& spot,
                                               const SpotAdjoints<T>& light) {
-    HWY_NAMESPACE::pull_back_spot(panel_, spot, true, panel_.sensor.layer_step, light,
-                                  view_.numbers);
+    engine::pull_back_spot(panel_, spot, true, panel_.sensor.layer_step, light, view_.numbers);
   }
 
   void pull_back_factors(int layer, size_t first, const T& light) {

@@ -4,6 +4,7 @@
 #include <new>  // for launder
 
 #include "engine/cpu/pairs.hpp"
+#include "engine/light_adjoints.hpp"  // for add
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
@@ -47,14 +48,5 @@ class Unwritten {
   X* at(size_t i) { return reinterpret_cast<X*>(bytes_) + i; }
   alignas(X) std::byte bytes_[n * sizeof(X)];
 };
-
-template <class T>
-NABLA_INLINE void add(T& to, const T& more) {
-  to = to + more;
-}
-template <class T>
-NABLA_INLINE void add(Vec3<T>& to, const Vec3<T>& more) {
-  to = to + more;
-}
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

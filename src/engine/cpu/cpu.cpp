@@ -58,11 +58,6 @@ class CpuLoaded final : public Loaded {
                            std::span<double>, std::span<double>) override {
     throw_no_gradients();
   }
-  [[noreturn]] static void throw_no_gradients() {
-    throw UsageError(
-        "this program was built without gradients; ./dev build builds all of it (cmake "
-        "-DNABLA_GRADIENTS=ON)");
-  }
 #endif
 
   struct LoadedPanel {

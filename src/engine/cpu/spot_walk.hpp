@@ -133,8 +133,8 @@ class SpotWalk {
   }
 
   NABLA_INLINE T polarization_of(const Beam& beam, const SensorSpot<T>& spot) const {
-    return HWY_NAMESPACE::polarization_of(plan_.light, physics::constant<T>(beam.incident),
-                                          physics::constant<T>(beam.magnetic), spot.direction);
+    return engine::polarization_of(plan_.light, physics::constant<T>(beam.incident),
+                                   physics::constant<T>(beam.magnetic), spot.direction);
   }
   NABLA_INLINE void pull_back_polarization_of(int b, const SensorSpot<T>& spot,
                                               const T& unpolarized, SpotAdjoints<T>& light) {

@@ -7,37 +7,13 @@
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
-/// What is left to do once for many lanes and steps: adjoints that follow from other adjoints.
 template <class T>
 HWY_NOINLINE void complete(const CpuPlan& p, Lookup lookup, BasicPixelNumbers<T>& adjoints) {
   const Plan& plan = *p.plan;
-  const auto scale = [](T& adjoint, double by) { adjoint = adjoint * physics::constant<T>(by); };
-  const auto scale_inverse = [&](T& adjoint, double number) {
-    if (number != 0) scale(adjoint, 1 / number);
-  };
-  const T twice_light = T(2) * adjoints.scale;  // of the terms, which are in units of the scale
+  const PixelNumbers numbers{plan, *p.panel, plan.light, plan.lattice};
   physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
-    Shape::complete(plan.lattice, twice_light, adjoints.lattice);
+    complete_adjoints<Shape>(numbers, p.largest_F, lookup == Lookup::constant, adjoints);
   });
-  if (lookup == Lookup::constant)
-    adjoints.lattice.default_F = plan.lattice.default_F == 0
-                                     ? T(0)
-                                     : twice_light *
-                                           physics::constant<T>(1 / plan.lattice.default_F);
-  else
-    scale(adjoints.lattice.default_F, 1 / p.largest_F);
-  adjoints.scale = adjoints.scale + adjoints.background.starting_sum;
-  scale(adjoints.scale, 1 / plan.scale);
-  scale_inverse(adjoints.background.starting_sum, plan.background.starting_sum);
-  scale_inverse(adjoints.background.per_sr, plan.background.per_sr);
-
-  const PlanFrame& frame = p.panel->frame;
-  auto& to = adjoints.panel.frame;
-  if (frame.curvature == Curvature::flat)
-    to.subpixel = (dot(physics::constant<T>(frame.fast), to.fast) +
-                   dot(physics::constant<T>(frame.slow), to.slow)) *
-                  physics::constant<T>(1 / frame.subpixel);
-  scale(to.area, 1 / frame.area);
 }
 
 /// What the derivatives of a tile are asked of.

@@ -17,19 +17,6 @@ enum class Steps {
   in_bands   ///< in double precision, over the rays of a band at once
 };
 
-/// F^2 F_latt^2 of a step and the adjoints of F and F_latt; `coefficient`: that of the square.
-template <class T>
-struct Scattered {
-  T intensity, factor_adjoint, F_adjoint;
-
-  NABLA_INLINE Scattered(const T& coefficient, const T& F, const T& factor) {
-    const T amplitude = F * factor, scaled = T(2) * coefficient * amplitude;
-    intensity = amplitude * amplitude;
-    factor_adjoint = scaled * F;
-    F_adjoint = scaled * factor;
-  }
-};
-
 /// The derivatives of a tile, in the precision T of the shapes.
 template <class T, class Shape, Lookup lookup, Steps steps>
 class TilePullBack {

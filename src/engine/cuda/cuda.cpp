@@ -6,8 +6,10 @@
 #include <limits>
 #include <mutex>
 
-#include "engine/cpu/cpu_plan.hpp"
-#include "engine/cpu/table_spread.hpp"
+#if NABLA_GRADIENTS
+#include "engine/cuda/derivatives.hpp"
+#endif
+#include "engine/cuda/device_contents.hpp"
 #include "engine/cuda/open_device.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/driver.hpp"
@@ -21,14 +23,15 @@ namespace {
 
 using namespace cuda;
 
-constexpr double steps_of_launch = 1e10;   ///< a tenth of a second
-constexpr int least_pixels = 1 << 17;      ///< at once: fewer do not fill a card
-constexpr double furthest_index = 524287;  ///< that the kernels' fixed-point numbers hold
+constexpr double steps_of_launch = 1e10;  ///< a tenth of a second
+constexpr int least_pixels = 1 << 17;     ///< at once: fewer do not fill a card
 
 class CudaLoaded final : public Loaded {
  public:
   CudaLoaded(const Plan& plan, const ComputeOptions& options)
-      : Loaded(plan, options), opened_(open_device(options.device)) {}
+      : Loaded(plan, options),
+        opened_(open_device(options.device)),
+        contents_(plan_, options_, *opened_->device) {}
 
   Report render(const Pixels& pixels, std::span<float> values) override {
     return rendered(pixels, values);
@@ -38,38 +41,42 @@ class CudaLoaded final : public Loaded {
   }
 
  private:
+#if NABLA_GRADIENTS
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
+    const InterpolationCutoff& ends = cutoff(false);
+    const std::lock_guard turn(opened_->turn);
+    return derivatives(ends).pull_back(pixels, weights);
+  }
+  void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
+                           const StructureFactorGrid* table_tangent, std::span<double> photons,
+                           std::span<double> slopes) override {
+    const InterpolationCutoff& ends = cutoff(false);
+    const std::lock_guard turn(opened_->turn);
+    derivatives(ends).push_forward(pixels, tangents, table_tangent, photons, slopes);
+  }
+  CudaDerivatives derivatives(const InterpolationCutoff& ends) {
+    contents_.prepare_gradients();
+    return {plan_, options_, *opened_, contents_, ends};
+  }
+#else
   PlanGradient pull_back_finite(const Pixels&, std::span<const double>) override {
-    throw UsageError(cuda_engine().why_no_gradients());
+    throw_no_gradients();
   }
   void push_forward_finite(const Pixels&, std::span<const Plan* const>, const StructureFactorGrid*,
                            std::span<double>, std::span<double>) override {
-    throw UsageError(cuda_engine().why_no_gradients());
+    throw_no_gradients();
   }
-
-  // ---- What is on the device, and is made when it is first asked for ----------------------------
-
-  struct LoadedPanel {
-    DevicePlan plan;
-    Method method;
-    std::string reason;  ///< of the method
-    DeviceArray<unsigned char> keep;
-  };
+#endif
 
   void forget_light() override {
-    panels_.clear();
-    rays_ = {};
+    contents_.forget_light();
     cutoff_.reset();
     knows_misses_ = false;
   }
   void forget_lattice(bool same_table) override {
-    panels_.clear();
-    orientations_ = {};
+    contents_.forget_lattice(same_table);
     cutoff_.reset();
     knows_misses_ = false;
-    if (same_table) return;
-    table_.reset();
-    F_ = {};
-    grid_ = {};
   }
 
   Device& device() const { return *opened_->device; }
@@ -81,111 +88,13 @@ class CudaLoaded final : public Loaded {
     return *cutoff_;
   }
 
-  const std::vector<LoadedPanel>& panels() {
-    if (!panels_.empty()) return panels_;
-    const PlanLattice& lattice = plan_.lattice;
-    if (!table_) table_.emplace(lattice);
-    if (rays_.size() == 0)
-      rays_ = on_device(device(), plan_.light.rays.data(), plan_.light.rays.size());
-    if (orientations_.size() == 0)
-      orientations_ = on_device(device(), lattice.orientations.data(), lattice.orientations.size());
-    for (std::size_t i = 0; i < plan_.panels.size(); ++i) panels_.push_back(loaded_panel(i));
-    return panels_;
-  }
-
-  LoadedPanel loaded_panel(std::size_t number) {
-    const PlanLattice& lattice = plan_.lattice;
-    const CpuPlan of_cpu = make_cpu_plan(plan_, number, *table_,
-                                         options_.skip_below.value_or(default_skip_below), false);
-    LoadedPanel loaded{DevicePlan(PlanView(plan_, number)), Method::walk, {}, {}};
-    DevicePlan& p = loaded.plan;
-    p.view.light.rays = {rays_.data(), rays_.size()};
-    p.view.lattice.orientations = {orientations_.data(), orientations_.size()};
-    choose_method(of_cpu, loaded);
-    if (const auto& mask = plan_.panels[number].mask)
-      loaded.keep = on_device(device(), mask->keep.data(), mask->keep.size());
-
-    p.grid = of_cpu.grid;
-    if (lattice.grid) {
-      if (loaded.method == Method::fixed_point && F_.size() == 0)
-        F_ = on_device(device(), table_->F.data(), table_->F.size());
-      if (loaded.method != Method::fixed_point && grid_.size() == 0)
-        grid_ = on_device(device(), lattice.grid->values().data(), lattice.grid->values().size());
-      p.F = F_.data();
-      p.grid.values = grid_.data();
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        p.minimum[axis] = lattice.grid->min()[axis];
-        p.extent[axis] = lattice.grid->extent(static_cast<int>(axis));
-      }
-    }
-    p.default_F = of_cpu.default_F;
-    p.largest_F = of_cpu.largest_F;
-    p.wide_block = of_cpu.lattice;
-    p.block.cells = vec3_as<float>(p.wide_block.cells);
-    p.block.fudge = static_cast<float>(p.wide_block.fudge);
-    p.block.metric = physics::metric_as<float>(p.wide_block.metric);
-    const std::array cells{p.wide_block.cells.x, p.wide_block.cells.y, p.wide_block.cells.z};
-    p.cells_are_whole = std::all_of(cells.begin(), cells.end(), [](double n) {
-      return n == std::floor(n) && n < std::numeric_limits<int>::max();
-    });
-    for (std::size_t axis = 0; p.cells_are_whole && axis < 3; ++axis)
-      p.whole_cells[axis] = static_cast<int>(cells[axis]);
-    p.dark_radius2 = of_cpu.dark_radius2 > 0 ? static_cast<float>(of_cpu.dark_radius2)
-                                             : std::numeric_limits<float>::infinity();
-    p.unit = of_cpu.unit;
-    p.starting_sum = plan_.scale * plan_.background.starting_sum / of_cpu.unit;
-    p.ray_factors = of_cpu.ray_factors || plan_.dmin > 0;
-    return loaded;
-  }
-
-  void choose_method(const CpuPlan& of_cpu, LoadedPanel& loaded) const {
-    const PlanFrame& frame = of_cpu.panel->frame;
-    if (plan_.rules.running() || (plan_.dmin > 0 && plan_.rules.once_polarization())) {
-      loaded.reason = needs_wide(plan_);
-    } else if (frame.curvature != Curvature::flat) {
-      loaded.reason = "a curved detector wants directions in double precision";
-    } else if (!(std::abs(of_cpu.unit) > 0 && std::isfinite(of_cpu.unit))) {
-      loaded.reason = "structure factors or fluence leave no light";
-    } else {
-      loaded.method = Method::float64;
-      if (options_.precision == Precision::float64)
-        loaded.reason = "-dtype float64";
-      else
-        loaded.reason = needs_wide(plan_);
-      if (loaded.reason.empty()) loaded.reason = why_table_needs_double(plan_.lattice, *table_);
-      if (!loaded.reason.empty()) return;
-      loaded.method = Method::float32;
-      loaded.reason = why_no_fixed_point(of_cpu);
-      if (!loaded.reason.empty()) return;
-      loaded.method = Method::fixed_point;
-      loaded.reason = "32 bits of an index are enough for so few cells";
-    }
-  }
-
-  /// An index is good to 2^-31.  On the flank of a spot, where a pixel may be the brightest one,
-  /// this times the number of cells and ten is the error; of a ball, whose phases are in single
-  /// precision, 2^-24 takes its place.
-  std::string why_no_fixed_point(const CpuPlan& of_cpu) const {
-    if (!has_fixed_point(plan_.lattice.shape, lookup()))
-      return lookup() == Lookup::tricubic ? "interpolation wants indices in double precision"
-                                          : physics::Tophat::why_double;
-    const Vec3d& cells = plan_.lattice.cells;
-    const double most_cells = plan_.lattice.shape == CrystalShape::round ? 20 : 256;
-    if (std::max({cells.x, cells.y, cells.z}) > most_cells)
-      return "so many cells want indices in double precision";
-    const double largest_edge = std::max({of_cpu.edges_m.x, of_cpu.edges_m.y, of_cpu.edges_m.z});
-    if (2 * of_cpu.max_wavenumber * largest_edge > furthest_index)
-      return "indices go beyond what fixed-point numbers hold";
-    return {};
-  }
-
   // ---- Images -----------------------------------------------------------------------------------
 
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
     const InterpolationCutoff& ends = cutoff(pixels.all);
     const std::lock_guard turn(opened_->turn);
-    panels();
+    contents_.prepare();
     WorkSpan span;
     span.begin = std::chrono::steady_clock::now();
     Report report;
@@ -214,7 +123,7 @@ class CudaLoaded final : public Loaded {
                             double& solid_angle) {
     const PlanPanel& panel = plan_.panels[number];
     const RegionOfInterest& roi = panel.roi;
-    const LoadedPanel& loaded = panels_[number];
+    const DevicePanel& loaded = contents_.panel(number);
     const auto columns = static_cast<std::size_t>(roi.fast_max - roi.fast_min + 1),
                width = static_cast<std::size_t>(panel.frame.fast_pixels);
     if (roi.fast_max < roi.fast_min || roi.slow_max < roi.slow_min) return 0;
@@ -268,7 +177,7 @@ class CudaLoaded final : public Loaded {
       places.push_back(i);
     }
     if (listed.empty()) return 0;
-    const LoadedPanel& loaded = panels_[number];
+    const DevicePanel& loaded = contents_.panel(number);
     const auto at_device = on_device(device(), listed.data(), listed.size());
     DevicePixels all;
     all.list = at_device.data();
@@ -300,7 +209,7 @@ class CudaLoaded final : public Loaded {
   };
 
   template <class Number>
-  Launches launches_of(const LoadedPanel& loaded, const DevicePixels& pixels) const {
+  Launches launches_of(const DevicePanel& loaded, const DevicePixels& pixels) const {
     const PlanSensor& sensor = loaded.plan.view.panel.sensor;
     const double spots = double(sensor.layers) * plan_.oversample * plan_.oversample;
     const double pairs = double(plan_.light.rays.size()) *
@@ -336,27 +245,21 @@ class CudaLoaded final : public Loaded {
     return launches;
   }
 
-  RenderJob job_of(const LoadedPanel& loaded, const DevicePixels& pixels) const {
+  RenderJob job_of(const DevicePanel& loaded, const DevicePixels& pixels) const {
     RenderJob job;
     job.method = loaded.method;
     job.shape = plan_.lattice.shape;
-    job.lookup = lookup();
+    job.lookup = lookup_of(plan_.lattice);
     job.plan = &loaded.plan;
     job.pixels = pixels;
     return job;
   }
-  Lookup lookup() const {
-    return plan_.lattice.tricubic ? Lookup::tricubic
-           : plan_.lattice.grid   ? Lookup::nearest
-                                  : Lookup::constant;
-  }
-
   /// Returns the sum of the solid angles of the pixels [sr].
   template <class Number>
-  double compute(const LoadedPanel& loaded, const DevicePixels& pixels, const Launches& launches,
+  double compute(const DevicePanel& loaded, const DevicePixels& pixels, const Launches& launches,
                  Watch& watch, Number* values) {
     RenderJob job = job_of(loaded, pixels);
-    job.cutoff = device_cutoff(static_cast<int>(&loaded - panels_.data()));
+    job.cutoff = device_cutoff(*cutoff_, plan_, loaded.number);
     job.values = values;
     job.double_values = std::is_same_v<Number, double>;
     job.parts_count = launches.parts;
@@ -387,17 +290,6 @@ class CudaLoaded final : public Loaded {
     return solid_angle;
   }
 
-  DeviceCutoff device_cutoff(int panel) const {
-    DeviceCutoff on_card;
-    const auto& miss = cutoff_->miss_of(panel);
-    if (!miss || plan_.lattice.out_of_range != OutOfRange::nearest_for_all) return on_card;
-    on_card.ends = true;
-    on_card.fast = miss->fast;
-    on_card.slow = miss->slow;
-    on_card.lookups = miss->lookup;
-    return on_card;
-  }
-
   /// The pixel in which nanoBragg's interpolation ends, which tiles interpolate in whole.
   template <class Number>
   void interpolate_up_to_the_cutoff(const InterpolationCutoff& ends, const Pixels& pixels,
@@ -405,8 +297,8 @@ class CudaLoaded final : public Loaded {
     if (!plan_.lattice.tricubic) return;
     const GridView grid(plan_.lattice.grid.get());
     for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
-      const DeviceCutoff cutoff = device_cutoff(static_cast<int>(i));
-      if (!cutoff.ends || panels_[i].method == Method::walk) continue;
+      const DeviceCutoff cutoff = device_cutoff(ends, plan_, i);
+      if (!cutoff.ends || contents_.panel(i).method == Method::walk) continue;
       const PlanPanel& panel = plan_.panels[i];
       const PixelIndex at{cutoff.fast, cutoff.slow, static_cast<int>(i)};
       const auto put = [&](Number& value) {
@@ -428,10 +320,10 @@ class CudaLoaded final : public Loaded {
 
   /// Of the first panel, where they are not all alike.
   void describe(EngineUsed& used) const {
-    const LoadedPanel& panel = panels_.front();
+    const DevicePanel& panel = contents_.panel(0);
     used.device = device().name();
     physics::with_shape(plan_.lattice.shape, [&]<class Shape>() { used.kernel = Shape::name; });
-    used.kernel.append(", ").append(name_of(lookup())).append(", ");
+    used.kernel.append(", ").append(name_of(lookup_of(plan_.lattice))).append(", ");
     used.reason = panel.reason;
     switch (panel.method) {
       case Method::fixed_point:
@@ -449,12 +341,7 @@ class CudaLoaded final : public Loaded {
   }
 
   std::shared_ptr<OpenDevice> opened_;
-  std::optional<SingleTable> table_;
-  DeviceArray<float> F_;
-  DeviceArray<double> grid_;
-  DeviceArray<PlanRay> rays_;
-  DeviceArray<Mat3d> orientations_;
-  std::vector<LoadedPanel> panels_;
+  DeviceContents contents_;
   std::optional<InterpolationCutoff> cutoff_;
   bool knows_misses_ = false;
 };
@@ -464,12 +351,14 @@ class CudaEngine final : public Engine {
   nablabragg::Engine id() const override { return nablabragg::Engine::cuda; }
   const char* name() const override { return "cuda"; }
   const char* description() const override {
-    return "a GPU, by CUDA, in mixed or double precision; images, no gradients";
+    return "a GPU, by CUDA, in mixed or double precision";
   }
   std::string why_not_here() const override { return why_no_device(0); }
-  std::string why_no_gradients() const override {
-    return "the cuda engine makes images, no gradients; -device cpu makes both";
+#if NABLA_GRADIENTS
+  std::string why_no_gradients(const Plan& plan) const override {
+    return CudaDerivatives::why_not(plan);
   }
+#endif
   std::string why_not(const Plan& plan, const ComputeOptions& options) const override {
     if (std::string reason = why_no_device(options.device); !reason.empty()) return reason;
     if (plan.spread.closed)

@@ -47,6 +47,54 @@ struct RenderJob {
   double* solid_angles = nullptr;
 };
 
+/// What a launch differentiates: some pixels of a panel, in reverse or forwards, for some of the
+/// pairs.  The method is float32 or float64.
+struct GradientJob {
+  Method method = Method::float64;
+  CrystalShape shape = CrystalShape::square;
+  Lookup lookup = Lookup::constant;
+  const DevicePlan* plan = nullptr;  ///< on the host
+  DevicePixels pixels;
+  DeviceCutoff cutoff;
+  int first_pair = 0, pairs = 0;
+  int first_ray = 0, rays = 0;  ///< of the pairs
+  int blocks = 0;               ///< of threads, which share the tiles of pixels in a fixed way
+
+  // In reverse: what the adjoints of all pixels come to
+  const double* weights = nullptr;  ///< one for each pixel; null: forwards
+  double* of_blocks = nullptr;      ///< blocks x sums_of_gradient()
+  double* sums = nullptr;           ///< sums_of_gradient()
+  /// Adjoints of the table's F times table_scale, as integers, whose sums have no order, in as many
+  /// words as a precision wants: what is left of one, times next_word, goes to the next.  Word by
+  /// word, with table_size of them each; may be null.
+  unsigned long long* table = nullptr;
+  long long table_size = 0;
+  double table_scale = 0;
+
+  // Forwards, for each pixel
+  double* photons = nullptr;
+  double* slopes = nullptr;  ///< columns of them for each pixel, of which these tangents' are added
+                             ///< to
+  int columns = 0, first_column = 0;
+  const DeviceTangent* tangents = nullptr;  ///< on the device
+  int tangent_count = 0;                    ///< at most most_tangents
+};
+inline constexpr int most_tangents = 4;
+/// So small that 2^33 numbers can be added to a word.
+inline constexpr double next_word = 0x1p30;
+/// Of Gaussian spots, tails are looked at forty decades below the peak.
+constexpr int words_of_table(Method method) { return method == Method::float32 ? 2 : 6; }
+
+// Sums of a launch in reverse: first those of its numbers, of the ray that polarizes all, then
+// those of each ray and of each pair.
+inline constexpr int sums_of_numbers = 38, sums_of_first_ray = 6;
+inline constexpr int sums_of_ray = 7;    ///< weight, incident and magnetic, of the polarization
+inline constexpr int sums_of_pair = 12;  ///< adjoints of an index times the way to the spot, a, b,
+                                         ///< c; those adjoints themselves
+NABLA_INLINE int sums_of_gradient(const GradientJob& job) {
+  return sums_of_numbers + sums_of_first_ray + sums_of_ray * job.rays + sums_of_pair * job.pairs;
+}
+
 /// What follows from a job alone, whatever the device, so that the same bits do.
 struct LaunchSize {
   int blocks = 0;  ///< of threads, for the pixels
@@ -67,8 +115,9 @@ class Device {
   virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) = 0;
   virtual void clear(void* memory, std::size_t bytes) = 0;
-  /// Returns before it is done.
+  /// Both return before they are done.
   virtual void render(const RenderJob& job) = 0;
+  virtual void differentiate(const GradientJob& job) = 0;
   virtual void wait() = 0;
 
  protected:
@@ -77,14 +126,21 @@ class Device {
 
 /// What the plugin hands out.
 struct Plugin {
-  int version;  ///< plugin_version of its source
+  std::size_t version;  ///< plugin_version of its source
   LaunchSize (*launch_size)(const RenderJob& job);
+  int (*blocks_of_gradient)(const DevicePixels& pixels);
   /// How many GPUs there are; where that cannot be said, 0 and a sentence.
   int (*count)(std::string& why_none);
   std::unique_ptr<Device> (*open)(int index);
 };
-/// Changes whenever anything here or in DevicePlan does.
-inline constexpr int plugin_version = 1;
+/// Another one where any of these has another layout; the number in front is raised where their
+/// meaning changes.
+inline constexpr std::size_t plugin_version = (((1 * 4099 + sizeof(DevicePlan)) * 4099 +
+                                                sizeof(RenderJob)) *
+                                                   4099 +
+                                               sizeof(GradientJob)) *
+                                                  4099 +
+                                              sizeof(Plugin);
 /// `extern "C" const nablabragg::engine::cuda::Plugin* nablabragg_cuda_plugin();`
 inline constexpr const char* plugin_entry = "nablabragg_cuda_plugin";
 

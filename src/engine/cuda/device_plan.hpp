@@ -27,10 +27,22 @@ struct DevicePlan {
   double starting_sum = 0;   ///< what they begin with, in that unit
   bool ray_factors = false;  ///< terms of different rays have different factors
 
+  /// What gradients want of the view, whose other parts are pointers.
+  NABLA_INLINE PixelNumbers numbers() const { return {view, view.panel, view.light, view.lattice}; }
+
   explicit DevicePlan(const PlanView& of) : view(of) {}
 };
 static_assert(std::is_trivially_copyable_v<DevicePlan>);
 static_assert(sizeof(DevicePlan) <= 2048, "parameters of a kernel have 4 KiB");
+
+/// A direction in the space of plans.
+struct DeviceTangent {
+  PixelNumbers numbers{};
+  PlanRay first_ray;                    ///< of the polarization that stands for all
+  const PlanRay* rays = nullptr;        ///< as many as the plan has
+  const Mat3d* orientations = nullptr;  ///< likewise
+  const double* table = nullptr;        ///< as the grid's values; null: F does not change
+};
 
 struct ListedPixel {
   int fast, slow;

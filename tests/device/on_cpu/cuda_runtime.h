@@ -8,6 +8,7 @@
 //   NABLABRAGG_ON_CPU_ORDER     a number that decides in which order threads of a block run on; 0:
 //                               in that of their numbers
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -50,17 +51,20 @@ inline double number_of_environment(const char* name, double otherwise) {
 
 // ---- Threads ------------------------------------------------------------------------------------
 
+/// A fiber is begun by the ucontext functions and switched by jumps, which leave the signal mask to
+/// itself: a system call less.
 struct Fiber {
-  ucontext_t context;
+  ucontext_t beginning;
+  jmp_buf place;
   std::unique_ptr<char[]> stack;
-  bool done = false;
+  bool begun = false, done = false;
 };
 
 /// Those who wait for each other.
 struct Barrier {
   int waiting = 0, alive = 0;
   unsigned generation = 0;
-  bool any = false, found = false;  ///< of __syncthreads_or()
+  bool any = false, found = false;  ///< whether one of them says so, and whether one said so
 
   void open() {
     waiting = 0;
@@ -72,28 +76,44 @@ struct Barrier {
 
 struct Machine {
   dim3 thread, block, blocks, threads;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   std::vector<Fiber> fibers;
   std::size_t current = 0;
   Barrier all;
+  std::vector<Barrier> warps;
+  /// Between the lanes of a warp: as none of them is two exchanges ahead, two places do.
+  std::vector<std::uint64_t> exchanged[2];
+  std::vector<unsigned> exchanges;
   std::function<void()> kernel;
 
-  void wait() {
-    const unsigned now = all.generation;
-    if (++all.waiting == all.alive) {
-      all.open();
+  Barrier& warp() { return warps[current / 32]; }
+  void wait(Barrier& barrier) {
+    const unsigned now = barrier.generation;
+    if (++barrier.waiting == barrier.alive) {
+      barrier.open();
     } else {
-      while (all.generation == now) {
-        const std::size_t me = current;
-        swapcontext(&fibers[me].context, &scheduler);
-      }
+      while (barrier.generation == now) give_way();
     }
     thread = dim3(static_cast<unsigned>(current));
   }
+  static void leave(Barrier& barrier) {
+    if (--barrier.alive > 0 && barrier.waiting == barrier.alive) barrier.open();
+  }
   void leave() {
     fibers[current].done = true;
-    if (--all.alive > 0 && all.waiting == all.alive) all.open();
-    swapcontext(&fibers[current].context, &scheduler);
+    leave(warp());
+    leave(all);
+    _longjmp(scheduler, 1);
+  }
+  __attribute__((noinline)) void give_way() {
+    if (_setjmp(fibers[current].place) == 0) _longjmp(scheduler, 1);
+  }
+  __attribute__((noinline)) void resume() {
+    if (_setjmp(scheduler) != 0) return;
+    Fiber& fiber = fibers[current];
+    if (fiber.begun) _longjmp(fiber.place, 1);
+    fiber.begun = true;
+    setcontext(&fiber.beginning);
   }
   void run_block(std::uint64_t& order);
 };
@@ -109,14 +129,18 @@ inline void Machine::run_block(std::uint64_t& order) {
   const std::size_t n = threads.x;
   all = Barrier();
   all.alive = static_cast<int>(n);
+  warps.assign((n + 31) / 32, Barrier());
+  for (std::size_t t = 0; t < n; ++t) ++warps[t / 32].alive;
+  for (auto& of_parity : exchanged) of_parity.resize(n);
+  exchanges.assign(n, 0);
   for (Fiber& fiber : fibers) {
     if (!fiber.stack) fiber.stack.reset(new char[stack_size]);
-    fiber.done = false;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = stack_size;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, begin_fiber, 0);
+    fiber.begun = fiber.done = false;
+    getcontext(&fiber.beginning);
+    fiber.beginning.uc_stack.ss_sp = fiber.stack.get();
+    fiber.beginning.uc_stack.ss_size = stack_size;
+    fiber.beginning.uc_link = nullptr;
+    makecontext(&fiber.beginning, begin_fiber, 0);
   }
   while (all.alive > 0) {
     // An odd stride visits each of 2^k threads once.
@@ -126,7 +150,7 @@ inline void Machine::run_block(std::uint64_t& order) {
       current = (i * stride + start) % n;
       if (fibers[current].done) continue;
       thread = dim3(static_cast<unsigned>(current));
-      swapcontext(&scheduler, &fibers[current].context);
+      resume();
     }
   }
 }
@@ -165,12 +189,33 @@ inline std::size_t memory_size() {
 #define gridDim (on_cpu::machine.blocks)
 #define blockDim (on_cpu::machine.threads)
 
-inline void __syncthreads() { on_cpu::machine.wait(); }
-inline int __syncthreads_or(int mine) {
-  on_cpu::machine.all.any = on_cpu::machine.all.any || mine != 0;
-  on_cpu::machine.wait();
-  return on_cpu::machine.all.found ? 1 : 0;
+inline void __syncthreads() { on_cpu::machine.wait(on_cpu::machine.all); }
+namespace on_cpu {
+inline int wait_or(Barrier& barrier, int mine) {
+  barrier.any = barrier.any || mine != 0;
+  machine.wait(barrier);
+  return barrier.found ? 1 : 0;
 }
+}  // namespace on_cpu
+inline int __syncthreads_or(int mine) { return on_cpu::wait_or(on_cpu::machine.all, mine); }
+inline int __any_sync(unsigned, int mine) { return on_cpu::wait_or(on_cpu::machine.warp(), mine); }
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  on_cpu::Machine& machine = on_cpu::machine;
+  const std::size_t me = machine.current;
+  auto& between = machine.exchanged[machine.exchanges[me]++ % 2];
+  std::memcpy(&between[me], &value, sizeof value);
+  machine.wait(machine.warp());
+  T other;
+  std::memcpy(&other, &between[me ^ static_cast<unsigned>(mask)], sizeof other);
+  return other;
+}
+inline unsigned long long atomicAdd(unsigned long long* to, unsigned long long more) {
+  const unsigned long long before = *to;
+  *to += more;
+  return before;
+}
+inline long long __double2ll_rn(double value) { return std::llrint(value); }
 template <class T>
 T __ldg(const T* value) {
   return *value;

@@ -35,6 +35,17 @@ struct PixelOfThread {
   int fast, slow, place;
 };
 
+__device__ __forceinline__ PixelOfThread pixel_of_rectangle(const DevicePixels& pixels,
+                                                            const PlanFrame& frame, int column,
+                                                            int row) {
+  PixelOfThread pixel{pixels.fast_min + column, pixels.slow_min + row, -1};
+  if (column >= pixels.columns || row >= pixels.rows) return pixel;
+  const auto in_panel = static_cast<long long>(pixel.slow) * frame.fast_pixels + pixel.fast;
+  if (pixels.keep && pixels.keep[in_panel] == 0) return pixel;
+  pixel.place = row * pixels.columns + column;
+  return pixel;
+}
+
 template <int P>
 __device__ __forceinline__ PixelOfThread pixel_of_thread(const DevicePixels& pixels,
                                                          const PlanFrame& frame, int which) {
@@ -47,14 +58,9 @@ __device__ __forceinline__ PixelOfThread pixel_of_thread(const DevicePixels& pix
   using Patch = PatchSize<P>;
   const int lane = thread & 31, warp = thread >> 5;
   const int across = (pixels.columns + Patch::width - 1) / Patch::width;
-  const int column = block % across * Patch::width + (warp & 1) * 8 + (lane & 7),
-            row = block / across * Patch::height + (warp >> 1) * 4 * P + 4 * which + (lane >> 3);
-  PixelOfThread pixel{pixels.fast_min + column, pixels.slow_min + row, -1};
-  if (column >= pixels.columns || row >= pixels.rows) return pixel;
-  const auto in_panel = static_cast<long long>(pixel.slow) * frame.fast_pixels + pixel.fast;
-  if (pixels.keep && pixels.keep[in_panel] == 0) return pixel;
-  pixel.place = row * pixels.columns + column;
-  return pixel;
+  return pixel_of_rectangle(
+      pixels, frame, block % across * Patch::width + (warp & 1) * 8 + (lane & 7),
+      block / across * Patch::height + (warp >> 1) * 4 * P + 4 * which + (lane >> 3));
 }
 
 // ---- Steps --------------------------------------------------------------------------------------
@@ -169,8 +175,9 @@ __device__ __forceinline__ Real wide_term(const DevicePlan& p, const Vec3d& h, b
 
 template <class Real>
 struct SpotOfPixel {
-  Vec3d direction;  ///< unit vector
-  Real near;        ///< 1 / distance [1/m]
+  Vec3d direction;   ///< unit vector
+  Real near;         ///< 1 / distance [1/m]
+  double right, up;  ///< on the panel [m]
 };
 
 /// On a flat panel.
@@ -183,7 +190,7 @@ __device__ __forceinline__ SpotOfPixel<Real> spot_of(const PlanView& view, int f
                up = f.subpixel * (slow * oversample + sub_slow + 0.5);
   const Vec3d at = flat_position(f, view.panel.sensor.layer_step * layer, right, up);
   const double near = rsqrt(dot(at, at));
-  return {near * at, static_cast<Real>(near)};
+  return {near * at, static_cast<Real>(near), right, up};
 }
 
 template <class Real>
@@ -219,9 +226,10 @@ __device__ __forceinline__ Real ray_factor(const PlanView& view, const Vec3d& di
 // ---- A block of pixels --------------------------------------------------------------------------
 
 /// The sum over the threads of a block, in a fixed order; of the first thread.
-__device__ __forceinline__ double sum_over_block(double value, double* shared) {
+template <unsigned threads>
+__device__ __forceinline__ double sum_over_threads(double value, double* shared) {
   shared[threadIdx.x] = value;
-  for (unsigned half = threads_of_block / 2; half > 0; half /= 2) {
+  for (unsigned half = threads / 2; half > 0; half /= 2) {
     __syncthreads();
     if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
   }
@@ -388,7 +396,7 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
       put(out.values, out.doubles, pixel[q].place, p.unit * sum);
   }
   if (out.solid_angles && blockIdx.y == 0) {
-    const double of_block = sum_over_block(seen, shared_sums);
+    const double of_block = sum_over_threads<threads_of_block>(seen, shared_sums);
     if (threadIdx.x == 0) out.solid_angles[blockIdx.x] = of_block;
   }
 }
@@ -431,7 +439,7 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
     seen = sum.solid_angle_sum;
   }
   if (solid_angles) {
-    const double of_block = sum_over_block(seen, shared_sums);
+    const double of_block = sum_over_threads<threads_of_block>(seen, shared_sums);
     if (threadIdx.x == 0) solid_angles[blockIdx.x] = of_block;
   }
 }

@@ -23,6 +23,13 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments..
 __device__ __forceinline__ void pin(double& value) { asm volatile("" : "+d"(value)); }
 __device__ __forceinline__ void pin(float& value) { asm volatile("" : "+f"(value)); }
 
+/// Keeps what a pointer points at in memory, so that registers are left for what each step changes.
+template <class T>
+__device__ __forceinline__ T* in_memory(T* pointer) {
+  asm volatile("" : "+l"(pointer));
+  return pointer;
+}
+
 /// 1/x to an ulp, without the checks for what cannot come.
 __device__ __forceinline__ float reciprocal(float x) {
   float y;
@@ -38,6 +45,10 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments..
 }
 inline void pin(double&) {}
 inline void pin(float&) {}
+template <class T>
+T* in_memory(T* pointer) {
+  return pointer;
+}
 inline float reciprocal(float x) { return 1 / x; }
 
 #endif

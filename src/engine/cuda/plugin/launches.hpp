@@ -14,6 +14,13 @@ struct Launches {
   static void walk(const RenderJob& job, const LaunchSize& size);
 };
 
+template <class Shape>
+struct GradientLaunches {
+  static void launch_one(const GradientJob& job);
+};
+void add_blocks_of(const GradientJob& job);
+int blocks_of_gradient(const DevicePixels& pixels);
+
 /// Calls work.operator()<lookup>() for the kind that a job has.
 template <class Work>
 decltype(auto) with_lookup(Lookup lookup, Work&& work) {

@@ -97,6 +97,15 @@ class CudaDevice final : public Device {
     add_parts_of(job, size, job.is_first, job.is_last);
     check(cudaGetLastError(), "start a kernel");
   }
+  void differentiate(const GradientJob& job) override {
+    select();
+    physics::with_shape(job.shape,
+                        [&]<class Shape>() { GradientLaunches<Shape>::launch_one(job); });
+    check(cudaGetLastError(), "start a kernel");
+    if (!job.weights) return;
+    add_blocks_of(job);
+    check(cudaGetLastError(), "start a kernel");
+  }
   void wait() override {
     select();
     check(cudaDeviceSynchronize(), "end a kernel");
@@ -128,6 +137,6 @@ std::unique_ptr<Device> open(int index) { return std::make_unique<CudaDevice>(in
 extern "C" const nablabragg::engine::cuda::Plugin* nablabragg_cuda_plugin();
 extern "C" const nablabragg::engine::cuda::Plugin* nablabragg_cuda_plugin() {
   using namespace nablabragg::engine::cuda;
-  static const Plugin plugin{plugin_version, launch_size, count, open};
+  static const Plugin plugin{plugin_version, launch_size, blocks_of_gradient, count, open};
   return &plugin;
 }

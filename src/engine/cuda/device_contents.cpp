@@ -1,0 +1,157 @@
+#include "engine/cuda/device_contents.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "engine/cpu/table_spread.hpp"
+#include "physics/shapes.hpp"
+
+namespace nablabragg::engine::cuda {
+
+namespace {
+
+constexpr double furthest_index = 524287;  ///< that the kernels' fixed-point numbers hold
+
+}  // namespace
+
+void DeviceContents::prepare_arrays() {
+  const PlanLattice& lattice = plan_.lattice;
+  if (!table_) table_.emplace(lattice);
+  if (rays_.size() == 0)
+    rays_ = on_device(device_, plan_.light.rays.data(), plan_.light.rays.size());
+  if (orientations_.size() == 0)
+    orientations_ = on_device(device_, lattice.orientations.data(), lattice.orientations.size());
+}
+
+void DeviceContents::prepare() {
+  if (!panels_.empty()) return;
+  prepare_arrays();
+  for (std::size_t i = 0; i < plan_.panels.size(); ++i) panels_.push_back(device_panel(i, false));
+}
+
+void DeviceContents::prepare_gradients() {
+  if (!gradient_panels_.empty()) return;
+  prepare_arrays();
+  for (std::size_t i = 0; i < plan_.panels.size(); ++i)
+    gradient_panels_.push_back(device_panel(i, true));
+}
+
+void DeviceContents::forget_light() {
+  panels_.clear();
+  gradient_panels_.clear();
+  rays_ = {};
+}
+
+void DeviceContents::forget_lattice(bool same_table) {
+  panels_.clear();
+  gradient_panels_.clear();
+  orientations_ = {};
+  if (same_table) return;
+  table_.reset();
+  F_ = {};
+  grid_ = {};
+}
+
+DevicePanel DeviceContents::device_panel(std::size_t number, bool for_gradients) {
+  const PlanLattice& lattice = plan_.lattice;
+  const CpuPlan of_cpu = make_cpu_plan(plan_, number, *table_,
+                                       options_.skip_below.value_or(default_skip_below), false);
+  DevicePanel loaded{number, DevicePlan(PlanView(plan_, number)), Method::walk, {}, {}};
+  DevicePlan& p = loaded.plan;
+  p.view.light.rays = {rays_.data(), rays_.size()};
+  p.view.lattice.orientations = {orientations_.data(), orientations_.size()};
+  choose_method(of_cpu, loaded);
+  if (for_gradients && loaded.method == Method::fixed_point) loaded.method = Method::float32;
+  if (for_gradients && loaded.method == Method::walk) loaded.method = Method::float64;
+  if (const auto& mask = plan_.panels[number].mask)
+    loaded.keep = on_device(device_, mask->keep.data(), mask->keep.size());
+
+  p.grid = of_cpu.grid;
+  if (lattice.grid) {
+    if (loaded.method == Method::fixed_point && F_.size() == 0)
+      F_ = on_device(device_, table_->F.data(), table_->F.size());
+    if (loaded.method != Method::fixed_point && grid_.size() == 0)
+      grid_ = on_device(device_, lattice.grid->values().data(), lattice.grid->values().size());
+    p.F = F_.data();
+    p.grid.values = grid_.data();
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      p.minimum[axis] = lattice.grid->min()[axis];
+      p.extent[axis] = lattice.grid->extent(static_cast<int>(axis));
+    }
+  }
+  p.default_F = of_cpu.default_F;
+  p.largest_F = of_cpu.largest_F;
+  p.wide_block = of_cpu.lattice;
+  p.block.cells = vec3_as<float>(p.wide_block.cells);
+  p.block.fudge = static_cast<float>(p.wide_block.fudge);
+  p.block.metric = physics::metric_as<float>(p.wide_block.metric);
+  const std::array cells{p.wide_block.cells.x, p.wide_block.cells.y, p.wide_block.cells.z};
+  p.cells_are_whole = std::all_of(cells.begin(), cells.end(), [](double n) {
+    return n == std::floor(n) && n < std::numeric_limits<int>::max();
+  });
+  for (std::size_t axis = 0; p.cells_are_whole && axis < 3; ++axis)
+    p.whole_cells[axis] = static_cast<int>(cells[axis]);
+  p.dark_radius2 = of_cpu.dark_radius2 > 0 ? static_cast<float>(of_cpu.dark_radius2)
+                                           : std::numeric_limits<float>::infinity();
+  p.unit = of_cpu.unit;
+  p.starting_sum = plan_.scale * plan_.background.starting_sum / of_cpu.unit;
+  p.ray_factors = of_cpu.ray_factors || plan_.dmin > 0;
+  return loaded;
+}
+
+void DeviceContents::choose_method(const CpuPlan& of_cpu, DevicePanel& loaded) const {
+  const PlanFrame& frame = of_cpu.panel->frame;
+  if (plan_.rules.running() || (plan_.dmin > 0 && plan_.rules.once_polarization())) {
+    loaded.reason = needs_wide(plan_);
+  } else if (frame.curvature != Curvature::flat) {
+    loaded.reason = "a curved detector wants directions in double precision";
+  } else if (!(std::abs(of_cpu.unit) > 0 && std::isfinite(of_cpu.unit))) {
+    loaded.reason = "structure factors or fluence leave no light";
+  } else {
+    loaded.method = Method::float64;
+    if (options_.precision == Precision::float64)
+      loaded.reason = "-dtype float64";
+    else
+      loaded.reason = needs_wide(plan_);
+    if (loaded.reason.empty()) loaded.reason = why_table_needs_double(plan_.lattice, *table_);
+    if (!loaded.reason.empty()) return;
+    loaded.method = Method::float32;
+    loaded.reason = why_no_fixed_point(of_cpu);
+    if (!loaded.reason.empty()) return;
+    loaded.method = Method::fixed_point;
+    loaded.reason = "32 bits of an index are enough for so few cells";
+  }
+}
+
+/// An index is good to 2^-31.  On the flank of a spot, where a pixel may be the brightest one,
+/// this times the number of cells and ten is the error; of a ball, whose phases are in single
+/// precision, 2^-24 takes its place.
+std::string DeviceContents::why_no_fixed_point(const CpuPlan& of_cpu) const {
+  if (!has_fixed_point(plan_.lattice.shape, lookup_of(plan_.lattice)))
+    return lookup_of(plan_.lattice) == Lookup::tricubic
+               ? "interpolation wants indices in double precision"
+               : physics::Tophat::why_double;
+  const Vec3d& cells = plan_.lattice.cells;
+  const double most_cells = plan_.lattice.shape == CrystalShape::round ? 20 : 256;
+  if (std::max({cells.x, cells.y, cells.z}) > most_cells)
+    return "so many cells want indices in double precision";
+  const double largest_edge = std::max({of_cpu.edges_m.x, of_cpu.edges_m.y, of_cpu.edges_m.z});
+  if (2 * of_cpu.max_wavenumber * largest_edge > furthest_index)
+    return "indices go beyond what fixed-point numbers hold";
+  return {};
+}
+
+DeviceCutoff device_cutoff(const InterpolationCutoff& cutoff, const Plan& plan, std::size_t panel) {
+  DeviceCutoff on_card;
+  const auto& miss = cutoff.miss_of(static_cast<int>(panel));
+  if (!miss || plan.lattice.out_of_range != OutOfRange::nearest_for_all) return on_card;
+  on_card.ends = true;
+  on_card.fast = miss->fast;
+  on_card.slow = miss->slow;
+  on_card.lookups = miss->lookup;
+  return on_card;
+}
+
+}  // namespace nablabragg::engine::cuda

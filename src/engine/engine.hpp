@@ -22,11 +22,20 @@ struct Pixels {
   explicit Pixels(std::span<const PixelIndex> some) : all(false), list(some) {}
 };
 
+/// Some pixels of a panel.
+struct PanelRegion {
+  int panel = 0;
+  RegionOfInterest pixels;
+};
+
 struct Report {
   std::vector<double> solid_angle_sums;  ///< of each panel, over visited pixels, layers and
                                          ///< sub-pixels [sr]
   std::optional<TableMiss> miss;         ///< the first one
   EngineUsed used;
+  /// Of all pixels: values were written in these regions alone, which do not overlap and are in the
+  /// order of panels, rows and columns; empty: they may have been written anywhere.
+  std::optional<std::vector<PanelRegion>> written;
 };
 
 /// Of sum(weights x photons): the value, and its derivative with respect to every number of the
@@ -64,19 +73,22 @@ class Loaded {
                     const StructureFactorGrid* table_tangent, std::span<double> photons,
                     std::span<double> slopes);
 
-  /// Another light, as a shot has its own; scale and background follow its fluence.
-  void set_light(PlanLight light, double scale, const PlanBackground& background) {
-    plan_.light = std::move(light);
-    plan_.scale = scale;
-    plan_.background = background;
+  /// The light of another plan, as a shot has its own; scale and background follow its fluence.
+  void set_light(const Plan& of) {
+    plan_.light = of.light;
+    plan_.spread = of.spread;
+    plan_.scale = of.scale;
+    plan_.background = of.background;
     forget_light();
   }
-  /// Another lattice; the scale follows the number of its orientations.
-  void set_lattice(PlanLattice lattice, double scale) {
-    const bool same_table = lattice.grid == plan_.lattice.grid &&
-                            lattice.default_F == plan_.lattice.default_F;
-    plan_.lattice = std::move(lattice);
-    plan_.scale = scale;
+  /// The lattice of another plan, as an image of a sweep has its own; the scale follows the number
+  /// of its orientations.
+  void set_lattice(const Plan& of) {
+    const bool same_table = of.lattice.grid == plan_.lattice.grid &&
+                            of.lattice.default_F == plan_.lattice.default_F;
+    plan_.lattice = of.lattice;
+    plan_.spread = of.spread;
+    plan_.scale = of.scale;
     forget_lattice(same_table);
   }
 

@@ -191,7 +191,7 @@ TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
   const auto before = image_of_loaded(*loaded);
 
   const Plan pink = plan_of(experiment_with_table(triclinic + "-dispersion 1 -dispsteps 30"));
-  loaded->set_light(pink.light, pink.scale, pink.background);
+  loaded->set_light(pink);
   const auto under_pink_light = image_of_loaded(*loaded);
   EXPECT_EQ(under_pink_light, image_of_loaded(*engine::load(pink, cuda_engine())));
   EXPECT_NE(under_pink_light, before);
@@ -205,7 +205,7 @@ TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
   image_of_loaded(*again);
   for (const Experiment& next : {turned, brighter}) {
     const Plan after = plan_of(next);
-    again->set_lattice(after.lattice, after.scale);
+    again->set_lattice(after);
     const auto got = image_of_loaded(*again);
     EXPECT_EQ(got, image_of_loaded(*engine::load(after, cuda_engine())));
     EXPECT_NE(got, before);

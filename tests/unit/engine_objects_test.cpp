@@ -101,7 +101,7 @@ TEST(EngineObjects, AnotherLightGivesTheBitsOfAPlanLoadedAnew) {
       ASSERT_NE(before.light.rays.size(), after.light.rays.size());
       const auto loaded = engine::load(before, options);
       const Answers old(*loaded, before);
-      loaded->set_light(after.light, after.scale, after.background);
+      loaded->set_light(after);
       const Answers got(*loaded, after), expected(*engine::load(after, options), after);
       got.expect_equal(expected);
       EXPECT_NE(old.image, got.image);
@@ -121,7 +121,32 @@ TEST(EngineObjects, AnotherLatticeGivesTheBitsOfAPlanLoadedAnew) {
     const Answers old(*loaded, plan_of(e));
     for (const Experiment& next : {turned, other_table}) {
       const Plan after = plan_of(next);
-      loaded->set_lattice(after.lattice, after.scale);
+      loaded->set_lattice(after);
+      const Answers got(*loaded, after);
+      got.expect_equal(Answers(*engine::load(after, options), after));
+      EXPECT_NE(old.image, got.image);
+    }
+  }
+}
+
+TEST(EngineObjects, OfSumsInClosedFormTakeAnotherLightOrLatticeWithTheBitsOfAPlanLoadedAnew) {
+  const std::string line =
+      "-corrected -gauss_xtal -cell 70 80 90 -default_F 100 -N 8 -misset 10 20 30 -lambda 1 "
+      "-distance "
+      "100 -detpixels 40 -pixel 0.9 -fluence 1e24 -osc 0.2 -mosaic_model gaussian -mosaic_axes 0.1 "
+      "0.2 "
+      "0.3 -spectrum_model gaussian -beam_model gaussian ";
+  for (const ComputeOptions& options : all_options()) {
+    const Plan before = plan_of(experiment_of(line));
+    for (const bool light : {false, true}) {
+      const Plan after = plan_of(experiment_of(
+          line + (light ? "-dispersion 1 -divergence 2 -lambda 1.1 -water 5" : "-phi 40")));
+      const auto loaded = engine::load(before, options);
+      const Answers old(*loaded, before);
+      if (light)
+        loaded->set_light(after);
+      else
+        loaded->set_lattice(after);
       const Answers got(*loaded, after);
       got.expect_equal(Answers(*engine::load(after, options), after));
       EXPECT_NE(old.image, got.image);

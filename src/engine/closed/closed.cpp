@@ -126,6 +126,12 @@ class ClosedLoaded final : public Loaded {
     return wanted;
   }
 
+  /// Of all pixels; it follows from the panels.
+  const Tiling& whole_image() {
+    if (!whole_image_) whole_image_.emplace(plan_, Pixels{});
+    return *whole_image_;
+  }
+
   /// Whether no spot reaches the tile of an image.
   bool is_dark(const Prepared& all, const Tiling& tiling, int index) const {
     if (!tiling.of_image() || plan_.background.per_sr != 0) return false;
@@ -148,12 +154,17 @@ class ClosedLoaded final : public Loaded {
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
     const Prepared& all = prepared();
-    const Tiling tiling(plan_, pixels);
+    std::optional<Tiling> of_list;
+    if (!pixels.all) of_list.emplace(plan_, pixels);
+    const Tiling& tiling = of_list ? *of_list : whole_image();
     const auto kernel = (precision_ == Precision::float64
                              ? kernels_.closed().wide
                              : kernels_.closed().single)(all.plan.terms);
-    const auto compute = [&](int index, const StopFlag& stopped) -> WorkDone {
-      if (is_dark(all, tiling, index)) return {};
+    std::vector<int> lit;
+    for (int index = 0; index < tiling.count(); ++index)
+      if (!is_dark(all, tiling, index)) lit.push_back(index);
+    const auto compute = [&](int part, const StopFlag& stopped) -> WorkDone {
+      const int index = lit[static_cast<std::size_t>(part)];
       Tile tile(stopped);
       tiling.fill(index, tile);
       if (tile.blocks == 0) return {};
@@ -163,11 +174,27 @@ class ClosedLoaded final : public Loaded {
       write_pixels(tiling, index, tile, sums, values);
       return {tile.wanted, 0};
     };
-    const WorkDone done = for_each_part(tiling.count(), options_, compute);
+    const WorkDone done = for_each_part(static_cast<int>(lit.size()), options_, compute);
     Report report;
-    report.solid_angle_sums = solid_angles(pixels);
+    if (pixels.all) {
+      report.solid_angle_sums = solid_angles();
+      report.written.emplace();
+      for (const int index : lit) report.written->push_back(region_of(tiling, index));
+    } else {
+      report.solid_angle_sums.resize(plan_.panels.size());
+    }
     report.used = used(all, done);
     return report;
+  }
+
+  /// What of a tile is in the region of interest.
+  PanelRegion region_of(const Tiling& tiling, int index) const {
+    const int panel = tiling.panel_of(index);
+    const RegionOfInterest& roi = plan_.panels[static_cast<std::size_t>(panel)].roi;
+    const auto [fast, slow] = tiling.corner_of(index);
+    return {panel,
+            {std::max(fast, roi.fast_min), std::min(fast + tile_side - 1, roi.fast_max),
+             std::max(slow, roi.slow_min), std::min(slow + tile_side - 1, roi.slow_max)}};
   }
 
   template <class Number>
@@ -187,10 +214,11 @@ class ClosedLoaded final : public Loaded {
     tiling.for_each_wanted_of_partial_blocks(tile, write);
   }
 
-  /// By the middle of each tile's pixels.
-  std::vector<double> solid_angles(const Pixels& pixels) const {
-    std::vector<double> sums(plan_.panels.size());
-    if (!pixels.all) return sums;
+  /// By the middle of each tile's pixels; they follow from the panels.
+  const std::vector<double>& solid_angles() {
+    if (!solid_angles_.empty()) return solid_angles_;
+    std::vector<double>& sums = solid_angles_;
+    sums.resize(plan_.panels.size());
     for (std::size_t p = 0; p < sums.size(); ++p) {
       const PlanPanel& panel = plan_.panels[p];
       const RegionOfInterest& roi = panel.roi;
@@ -236,6 +264,8 @@ class ClosedLoaded final : public Loaded {
   const Precision precision_;
   const KernelSet& kernels_;
   std::optional<Prepared> prepared_;
+  std::optional<Tiling> whole_image_;
+  std::vector<double> solid_angles_;
 };
 
 /// Adjoints of the terms that a plan has.

@@ -1,0 +1,178 @@
+#include "nablabragg/sweep.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "api/cost.hpp"
+#include "engine/engine.hpp"
+#include "memory/huge_pages.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/units.hpp"
+#include "plan/make_plan.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+using engine::PanelRegion;
+
+/// An image in memory that is used again.
+template <class Number>
+struct Canvas {
+  std::vector<Number> pixels;  ///< none before the first image
+  /// Where they may not be zero; empty: anywhere.
+  std::optional<std::vector<PanelRegion>> lit;
+  LitPixels<Number> listed;
+};
+
+/// `work(first, end)` for each row of each region, by places in the image and in its order.
+template <class Work>
+void for_each_row(const Plan& plan, std::span<const PanelRegion> regions, Work&& work) {
+  for (std::size_t begin = 0, end = 0; begin < regions.size(); begin = end) {
+    const auto beside = [&](const PanelRegion& other) {
+      const RegionOfInterest &a = regions[begin].pixels, &b = other.pixels;
+      return other.panel == regions[begin].panel && a.slow_min == b.slow_min &&
+             a.slow_max == b.slow_max;
+    };
+    while (end < regions.size() && beside(regions[end])) ++end;
+    const std::span<const PanelRegion> row = regions.subspan(begin, end - begin);
+    const PlanPanel& panel = plan.panels[static_cast<std::size_t>(row[0].panel)];
+    for (int slow = row[0].pixels.slow_min; slow <= row[0].pixels.slow_max; ++slow)
+      for (const PanelRegion& region : row) {
+        const std::size_t first = panel.first_pixel + panel.offset_of(region.pixels.fast_min, slow);
+        work(first,
+             first + static_cast<std::size_t>(region.pixels.fast_max - region.pixels.fast_min + 1));
+      }
+  }
+}
+
+}  // namespace
+
+struct Sweep::State {
+  Experiment experiment;  ///< of image 0
+  int images;
+  double step_deg = 0;
+  Resolved resolved;
+  std::unique_ptr<engine::Loaded> loaded;
+  int turned_to = 0;  ///< the image whose lattice is loaded
+  Canvas<float> floats;
+  Canvas<double> doubles;
+
+  template <class Number>
+  Canvas<Number>& canvas() {
+    if constexpr (std::is_same_v<Number, float>)
+      return floats;
+    else
+      return doubles;
+  }
+
+  Experiment experiment_of(int i) const {
+    if (i < 0 || i >= images)
+      throw UsageError("there is no image " + std::to_string(i) + " in a sweep of " +
+                       std::to_string(images));
+    Experiment e = experiment;
+    e.scan.phi_deg += i * step_deg;
+    return e;
+  }
+
+  /// Adds the light of image i to memory that is zero.
+  template <class Number>
+  engine::Report render(int i, std::span<Number> pixels) {
+    if (i != turned_to) {
+      const Experiment e = experiment_of(i);
+      loaded->set_lattice(make_plan(e, resolve(e)));
+      turned_to = i;
+    }
+    return loaded->render({}, pixels);
+  }
+
+  template <class Number>
+  Canvas<Number>& drawn(int i) {
+    experiment_of(i);
+    Canvas<Number>& c = canvas<Number>();
+    if (c.pixels.empty()) {
+      memory::reserve_in_huge_pages(c.pixels, loaded->plan().pixels());
+      c.pixels.resize(loaded->plan().pixels());
+    } else if (c.lit) {
+      for_each_row(loaded->plan(), *c.lit, [&](std::size_t first, std::size_t end) {
+        std::fill(c.pixels.data() + first, c.pixels.data() + end, Number(0));
+      });
+    } else {
+      std::fill(c.pixels.begin(), c.pixels.end(), Number(0));
+    }
+    c.lit.reset();  // whatever stops the engine
+    c.lit = render(i, std::span(c.pixels)).written;
+    return c;
+  }
+};
+
+Sweep::Sweep(const Experiment& experiment, int images, const ComputeOptions& options)
+    : state_(std::make_unique<State>()) {
+  if (images < 1) throw UsageError("a sweep has at least one image");
+  state_->experiment = experiment;
+  state_->images = images;
+  state_->resolved = resolve(experiment);
+  const auto& asked = experiment.scan.oscillation_deg.range;
+  state_->step_deg = asked ? *asked : units::degrees_from_radians(state_->resolved.scan.range);
+  if (images > 1 && state_->step_deg == 0)
+    throw UsageError(
+        "the images of a sweep follow each other by its oscillation, which is 0; give one (-osc)");
+  const Plan plan = make_plan(experiment, state_->resolved);
+  check_cost(experiment, state_->resolved, plan, {}, options);
+  state_->loaded = engine::load(plan, options);
+}
+
+Sweep::~Sweep() = default;
+Sweep::Sweep(Sweep&&) noexcept = default;
+Sweep& Sweep::operator=(Sweep&&) noexcept = default;
+
+int Sweep::images() const { return state_->images; }
+std::size_t Sweep::pixels() const { return state_->loaded->plan().pixels(); }
+Experiment Sweep::experiment(int i) const { return state_->experiment_of(i); }
+const Resolved& Sweep::resolved() const { return state_->resolved; }
+
+template <class Number>
+void Sweep::render(int i, std::span<Number> pixels) {
+  state_->experiment_of(i);
+  if (pixels.size() != this->pixels())
+    throw UsageError("an image of this sweep has " + std::to_string(this->pixels()) +
+                     " pixels, and there is room for " + std::to_string(pixels.size()));
+  std::fill(pixels.begin(), pixels.end(), Number(0));
+  state_->render(i, pixels);
+}
+
+template <class Number>
+std::span<const Number> Sweep::image(int i) {
+  return state_->drawn<Number>(i).pixels;
+}
+
+template <class Number>
+const LitPixels<Number>& Sweep::lit_pixels(int i) {
+  Canvas<Number>& c = state_->drawn<Number>(i);
+  c.listed.pixels.clear();
+  c.listed.photons.clear();
+  const auto list = [&](std::size_t first, std::size_t end) {
+    for (std::size_t place = first; place < end; ++place)
+      if (c.pixels[place] != 0) {
+        c.listed.pixels.push_back(static_cast<std::int64_t>(place));
+        c.listed.photons.push_back(c.pixels[place]);
+      }
+  };
+  if (c.lit)
+    for_each_row(state_->loaded->plan(), *c.lit, list);
+  else
+    list(0, c.pixels.size());
+  return c.listed;
+}
+
+template void Sweep::render(int, std::span<float>);
+template void Sweep::render(int, std::span<double>);
+template std::span<const float> Sweep::image(int);
+template std::span<const double> Sweep::image(int);
+template const LitPixels<float>& Sweep::lit_pixels(int);
+template const LitPixels<double>& Sweep::lit_pixels(int);
+
+}  // namespace nablabragg

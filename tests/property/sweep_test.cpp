@@ -1,0 +1,148 @@
+// The images of a sweep are those of its experiments, whatever was there before.
+#include "nablabragg/sweep.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "support/engines.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg::test {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string crystal =
+    "-corrected -gauss_xtal -cell 60 70 80 -default_F 100 -N 12 -misset 10 20 30 -lambda 1.1 "
+    "-fluence 1e24 -distance 80 -detpixels_f 150 -detpixels_s 90 -pixel 0.2 -phi 70 -osc 0.3 ";
+
+std::shared_ptr<Mask> stripes(int fast_pixels, int slow_pixels) {
+  auto mask = std::make_shared<Mask>();
+  mask->fast_pixels = fast_pixels;
+  mask->slow_pixels = slow_pixels;
+  for (int i = 0; i < fast_pixels * slow_pixels; ++i) mask->keep.push_back(i % 7 != 0);
+  return mask;
+}
+
+/// Mosaic crystals alone, in all light, in two slices an image, behind masks and sensors, on
+/// several panels, under water; and sums over steps.
+std::vector<std::pair<std::string, Experiment>> experiments() {
+  std::vector<std::pair<std::string, Experiment>> all;
+  const auto add = [&](const std::string& flags) -> Experiment& {
+    return all.emplace_back(flags, experiment_of(crystal + flags)).second;
+  };
+  const std::string mosaic = "-mosaic 0.3 -mosaic_model gaussian ";
+  add(mosaic);
+  add("-mosaic_axes 0.1 0.3 0.2 -mosaic_model gaussian -dispersion 1 -spectrum_model gaussian "
+      "-divergence 1 -beam_model gaussian -osc -0.7");
+  add(mosaic + "-roi 21 117 9 71").sampling.mask = stripes(150, 90);
+  add(mosaic + "-detector_thick 450 -detector_abs 234 -thicksteps 3 -curved_det");
+  add(mosaic + "-water 3 -oversample 2");
+  add("-mosaic 0.3 -mosaic_domains 5 -phisteps 3 -oversample 1");
+  Experiment& panels = add(mosaic + "-dispersion 0.5 -spectrum_model gaussian");
+  FurtherPanel further;
+  further.detector = panels.detector;
+  further.detector.fast_pixels = 70;
+  further.detector.distance_mm = 95;
+  panels.more_panels = {further, further};
+  panels.more_panels[1].roi = no_pixels;
+  return all;
+}
+
+template <class Number>
+std::vector<Number> alone(const Experiment& e, const ComputeOptions& options) {
+  if constexpr (std::is_same_v<Number, float>)
+    return simulate(e, options).image.pixels;
+  else
+    return photons(e, options);
+}
+
+template <class Number>
+void expect_images_of_experiments(const Experiment& e, Precision precision, int threads) {
+  ComputeOptions options = cpu_engine(precision);
+  options.threads = threads;
+  Sweep sweep(e, 40, options);
+  std::vector<Number> buffer(sweep.pixels(), Number(7));
+  // Neighbours, far away and back
+  for (const int i : {0, 1, 2, 39, 1}) {
+    SCOPED_TRACE(i);
+    Experiment turned = e;
+    turned.scan.phi_deg = e.scan.phi_deg + i * *e.scan.oscillation_deg.range;
+    const std::vector<Number> expected = alone<Number>(turned, options);
+    ASSERT_GT(*std::max_element(expected.begin(), expected.end()), 0);
+    sweep.render(i, std::span(buffer));
+    EXPECT_TRUE(buffer == expected);
+    EXPECT_TRUE(std::ranges::equal(sweep.image<Number>(i), expected));
+    const LitPixels<Number>& lit = sweep.lit_pixels<Number>(i);
+    EXPECT_TRUE(std::ranges::is_sorted(lit.pixels));
+    std::vector<Number> filled(expected.size());
+    for (std::size_t k = 0; k < lit.pixels.size(); ++k) {
+      ASSERT_NE(lit.photons[k], 0);
+      filled[static_cast<std::size_t>(lit.pixels[k])] = lit.photons[k];
+    }
+    EXPECT_TRUE(filled == expected);
+  }
+}
+
+TEST(Sweep, HasTheImagesOfItsExperimentsToTheLastBitForAnyNumberOfThreads) {
+  for (const auto& [flags, e] : experiments())
+    for (const int threads : {1, 2, 3}) {
+      SCOPED_TRACE(flags + " with " + std::to_string(threads) + " threads");
+      expect_images_of_experiments<float>(e, Precision::float32, threads);
+      expect_images_of_experiments<double>(e, Precision::float64, threads);
+    }
+}
+
+TEST(Sweep, InNanoBraggsModeHasItsImages) {
+  const Experiment e = experiment_of(
+      "-cell 60 70 80 90 90 90 -default_F 100 -N 5 -lambda 1.1 -distance 80 -detpixels 40 -pixel 1 "
+      "-phi 10 -osc 0.3 -phisteps 2 -mosaic 0.2 -mosaic_domains 3 -water 2");
+  expect_images_of_experiments<float>(e, Precision::float32, 2);
+}
+
+TEST(Sweep, SaysWhichExperimentAnImageIsOf) {
+  const Experiment e = experiment_of(crystal);
+  const Sweep sweep(e, 3);
+  EXPECT_EQ(sweep.images(), 3);
+  EXPECT_EQ(sweep.experiment(2).scan.phi_deg, 70 + 2 * 0.3);
+  EXPECT_EQ(sweep.pixels(), 150U * 90U);
+}
+
+TEST(Sweep, OfStepsAloneGoesOnByAllOfThem) {
+  const Sweep sweep(experiment_of("-corrected -cell 60 -default_F 100 -N 5 -detpixels 8 -pixel 1 "
+                                  "-phistep 0.1 -phisteps 4"),
+                    3);
+  EXPECT_NEAR(sweep.experiment(2).scan.phi_deg, 0.8, 1e-12);
+}
+
+TEST(Sweep, RefusesWhatIsNoneInASentence) {
+  const Experiment e = experiment_of(crystal), still = experiment_of(crystal + "-osc 0");
+  const auto complaint = [](auto&& work) { return message_of<UsageError>(work); };
+  EXPECT_THAT(complaint([&] { Sweep(e, 0); }), HasSubstr("at least one image"));
+  EXPECT_THAT(complaint([&] { Sweep(still, 2); }), HasSubstr("-osc"));
+  Sweep(still, 1).image(0);
+  Sweep sweep(e, 3);
+  EXPECT_THAT(complaint([&] { sweep.image(3); }), HasSubstr("no image 3"));
+  EXPECT_THAT(complaint([&] { sweep.image(-1); }), HasSubstr("no image -1"));
+  std::vector<float> small(7);
+  EXPECT_THAT(complaint([&] { sweep.render(0, std::span(small)); }), HasSubstr("13500 pixels"));
+}
+
+TEST(Sweep, ThatIsStoppedGoesOnWithTheNextImage) {
+  bool goes_on = true;
+  ComputeOptions options;
+  options.progress = [&](double) { return goes_on; };
+  const Experiment e = experiment_of(crystal + "-mosaic 0.3 -mosaic_model gaussian");
+  Sweep sweep(e, 3, options);
+  sweep.image(0);
+  goes_on = false;
+  EXPECT_THROW(sweep.image(1), Cancelled);
+  goes_on = true;
+  EXPECT_TRUE(std::ranges::equal(sweep.image(1), simulate(sweep.experiment(1)).image.pixels));
+}
+
+}  // namespace
+}  // namespace nablabragg::test

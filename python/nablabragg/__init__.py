@@ -36,7 +36,7 @@ from nablabragg._core import (
     __version__,
 )
 from nablabragg._command_line import parse
-from nablabragg._compute import jvp, simulate, value_and_gradient, vjp, write_png
+from nablabragg._compute import jvp, simulate, sweep, value_and_gradient, vjp, write_png
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._files import ImageWriter, count_photons, read_image, write_image
 from nablabragg._jacobian import Jacobian, jacobian
@@ -78,6 +78,7 @@ __all__ = [
     "read_image",
     "read_reflections",
     "simulate",
+    "sweep",
     "to_dict",
     "value_and_gradient",
     "vjp",

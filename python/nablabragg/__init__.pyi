@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, NamedTuple, Union
 
@@ -510,6 +510,19 @@ def simulate(
     device: Device | None = ...,
     summation: Summation = ...,
 ) -> NDArray[Any]: ...
+def sweep(
+    experiment: Experiment,
+    images: int,
+    *,
+    lit: bool = ...,
+    reuse: bool = ...,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
+) -> Iterator[Any]: ...
 def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 
 Gradient = dict[str, Any]

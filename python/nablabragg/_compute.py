@@ -18,7 +18,7 @@ _OPTIONS = """
 def options_of(arguments):
     """Those of a function's arguments that say how to compute, in a dict."""
     names = ("dtype", "threads", "pixels", "progress", "engine", "device", "summation")
-    return {name: arguments[name] for name in names}
+    return {name: arguments[name] for name in names if name in arguments}
 
 
 def _with_options(function):
@@ -65,6 +65,46 @@ def simulate(
     panel.
     """
     return _core.simulate(experiment, options_of(locals()))
+
+
+def sweep(
+    experiment,
+    images,
+    *,
+    lit=False,
+    reuse=False,
+    dtype="float32",
+    threads=0,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
+):
+    """The images of a crystal that turns, one after the other: an iterator.
+
+    Image i is what simulate() gives for the experiment at scan.phi + i * oscillation, to the last
+    bit.  It is made when it is asked for.  What does not depend on phi is made once, and in closed
+    form dark pixels cost nothing (docs/closed-form.md).
+
+    images : int
+        how many
+    lit : bool
+        True: instead of an image (indices, photons) of its pixels that are not zero; indices are
+        int64 and those of image.ravel()
+    reuse : bool
+        True: each image is the same memory, for reading, until the next one is asked for; False: each
+        is an array of its own, which takes about as long again
+    progress : function of the share of the sweep that is done, a float
+    dtype, threads, engine, device, summation
+        as simulate() takes them
+
+    Raises UsageError as simulate() does, for no images, and for several without an oscillation.  NaN
+    and infinity are not looked for.
+    """
+    turning = _core.SweepOfImages(experiment, images, options_of(locals()))
+    if lit:
+        return (turning.lit_pixels(i) for i in range(turning.images))
+    return (turning.image(i, bool(reuse)) for i in range(turning.images))
 
 
 @_with_options

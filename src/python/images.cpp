@@ -4,6 +4,7 @@
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/simulate.hpp"
+#include "nablabragg/sweep.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/convert.hpp"
@@ -63,6 +64,84 @@ py::array simulate_pixels_or_image(const py::object& experiment, const py::dict&
   return simulate_list(e, options, pixels_of(pixels, e), progress);
 }
 
+/// What nablabragg.sweep() walks over.
+class SweepOfImages {
+ public:
+  SweepOfImages(const py::object& experiment, const py::object& images, const py::dict& asked)
+      : options_(options_of(asked)) {
+    if (const py::object progress = asked["progress"]; !progress.is_none())
+      progress_ = py::cpp_function([this, progress](double share) {
+        const py::object answer = progress(share);
+        stopped_ = answer.is(py::bool_(false));
+        return answer;
+      });
+    const Experiment e = as_summed(experiment_of(experiment), asked);
+    const int count = Convert<int>::from(images, "images");
+    ComputeOptions options = options_;
+    options.progress = [this](double share) { return !go_on_ || go_on_(share); };
+    sweep_ = result_apart(
+        [e, count, options](const auto&) { return std::make_shared<Sweep>(e, count, options); });
+    shape_ = image_shape(sweep_->resolved());
+  }
+
+  int images() const { return sweep_->images(); }
+
+  /// A new array; or, with `reuse`, the sweep's own memory, for reading.
+  py::array image(int i, bool reuse) {
+    return options_.precision == Precision::float64 ? image_of<double>(i, reuse)
+                                                    : image_of<float>(i, reuse);
+  }
+  /// (places, photons)
+  py::tuple lit_pixels(int i) {
+    return options_.precision == Precision::float64 ? lit_of<double>(i) : lit_of<float>(i);
+  }
+
+ private:
+  void run(int i, const std::function<void()>& work) {
+    const double count = images();
+    run_interruptible(options_, progress_,
+                      [&](const ComputeOptions& all) {
+                        go_on_ = all.progress;
+                        work();
+                      },
+                      {i / count, (i + 1) / count});
+    // Small images are made before anybody is asked.
+    if (stopped_ && i + 1 < images()) throw Cancelled();
+  }
+  template <class Number>
+  py::array image_of(int i, bool reuse) {
+    std::span<const Number> pixels;
+    std::vector<Number> copy;
+    run(i, [&] {
+      pixels = sweep_->image<Number>(i);
+      if (!reuse) copy.assign(pixels.begin(), pixels.end());
+    });
+    if (!reuse) return array_from(std::move(copy), shape_);
+    // The array keeps the sweep alive.
+    auto* const keeper = new std::shared_ptr<Sweep>(sweep_);
+    const py::capsule owner(keeper,
+                            [](void* p) { delete static_cast<std::shared_ptr<Sweep>*>(p); });
+    py::array_t<Number> view(shape_, pixels.data(), owner);
+    view.attr("flags").attr("writeable") = false;
+    return view;
+  }
+  template <class Number>
+  py::tuple lit_of(int i) {
+    LitPixels<Number> lit;
+    run(i, [&] { lit = sweep_->lit_pixels<Number>(i); });
+    const auto count = static_cast<py::ssize_t>(lit.pixels.size());
+    return py::make_tuple(array_from(std::move(lit.pixels), {count}),
+                          array_from(std::move(lit.photons), {count}));
+  }
+
+  const ComputeOptions options_;
+  py::object progress_ = py::none();
+  bool stopped_ = false;  ///< by the last answer of progress
+  std::function<bool(double)> go_on_;
+  std::shared_ptr<Sweep> sweep_;
+  std::vector<py::ssize_t> shape_;
+};
+
 void write_png(const py::object& path, const py::object& picture) {
   const std::string name = path_of(path);
   if (!py::isinstance<py::array>(picture)) fail("greys needs", "an array (slow, fast)", picture);
@@ -84,6 +163,11 @@ void write_png(const py::object& path, const py::object& picture) {
 
 void bind_images(py::module_& module) {
   module.def("simulate", &simulate_pixels_or_image);
+  py::class_<SweepOfImages>(module, "SweepOfImages")
+      .def(py::init<const py::object&, const py::object&, const py::dict&>())
+      .def_property_readonly("images", &SweepOfImages::images)
+      .def("image", &SweepOfImages::image)
+      .def("lit_pixels", &SweepOfImages::lit_pixels);
   module.def("write_png", &write_png);
 }
 

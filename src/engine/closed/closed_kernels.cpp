@@ -56,6 +56,7 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
   std::fill_n(out.photons.begin(), pixels, 0.0);
   std::fill_n(out.solid_angle.begin(), pixels, 0.0);
   alignas(64) std::array<S, tile_pixels> light;
+  LitPixels<S> some;
   const Factors<S> factors(p, panel);
   const UntilStopped until(tile.stopped);
   for (size_t i = 0; i < numbers.size() && until.goes_on();) {
@@ -68,24 +69,44 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
       for (std::uint32_t left = blocks & ~lit; left != 0; left &= left - 1)
         std::fill_n(light.begin() + std::countr_zero(left) * block_pixels, block_pixels, S(0));
       lit |= blocks;
+      const auto light_at = [&](const T& x, const T& y) {
+        T sum(0);
+        const double step = 1.0 / spot.subpixels;
+        for (int sub_slow = 0; sub_slow < spot.subpixels; ++sub_slow)
+          for (int sub_fast = 0; sub_fast < spot.subpixels; ++sub_fast) {
+            const T sub_x = x + T(static_cast<S>((sub_fast + 0.5) * step - 0.5)),
+                    sub_y = y + T(static_cast<S>((sub_slow + 0.5) * step - 0.5));
+            sum = sum + physics::spot_value<band, slice, second>(
+                            n.spot, offset_at<T>(plan, flat, spot, n, sub_x, sub_y), plan.diverges,
+                            spot.narrow);
+          }
+        return T(n.amplitude) * sum;
+      };
+      if (spot.subpixels > 1 && spot.bend <= 1) {
+        // Pixels cost more than the choice of them.
+        list_lit_pixels(spot, blocks, tile, some);
+        const size_t count = some.count;
+        if (count == 0) continue;
+        const size_t rest = std::min(count + static_cast<size_t>(T::count), some.x.size());
+        std::fill(some.x.begin() + count, some.x.begin() + rest, some.x[0]);
+        std::fill(some.y.begin() + count, some.y.begin() + rest, some.y[0]);
+        for (size_t first = 0; first < count; first += T::count) {
+          alignas(64) std::array<S, T::count> each;
+          light_at(T::load(some.x.data() + first), T::load(some.y.data() + first))
+              .store(each.data());
+          const size_t lanes = std::min(static_cast<size_t>(T::count), count - first);
+          for (size_t j = 0; j < lanes; ++j) light[some.place[first + j]] += each[j];
+        }
+        continue;
+      }
       const T to_fast(static_cast<S>(0.5 - spot.anchor_fast)),
-          to_slow(static_cast<S>(0.5 - spot.anchor_slow)), amplitude(n.amplitude);
+          to_slow(static_cast<S>(0.5 - spot.anchor_slow));
       for (std::uint32_t left = blocks; left != 0; left &= left - 1) {
         const size_t begin = static_cast<size_t>(std::countr_zero(left)) * block_pixels;
         for (size_t first = begin; first < begin + block_pixels; first += T::count) {
           const T x = load_as<T>(tile.fast.data() + first) + to_fast,
                   y = load_as<T>(tile.slow.data() + first) + to_slow;
-          T sum(0);
-          const double step = 1.0 / spot.subpixels;
-          for (int sub_slow = 0; sub_slow < spot.subpixels; ++sub_slow)
-            for (int sub_fast = 0; sub_fast < spot.subpixels; ++sub_fast) {
-              const T sub_x = x + T(static_cast<S>((sub_fast + 0.5) * step - 0.5)),
-                      sub_y = y + T(static_cast<S>((sub_slow + 0.5) * step - 0.5));
-              sum = sum + physics::spot_value<band, slice, second>(
-                              n.spot, offset_at<T>(plan, flat, spot, n, sub_x, sub_y),
-                              plan.diverges, spot.narrow);
-            }
-          (T::load(light.data() + first) + amplitude * sum).store(light.data() + first);
+          (T::load(light.data() + first) + light_at(x, y)).store(light.data() + first);
         }
       }
     }

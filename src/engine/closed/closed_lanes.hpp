@@ -2,7 +2,10 @@
 // set, like lanes.hpp.
 #pragma once
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include "engine/closed/closed_kernels.hpp"
 #include "engine/cpu/lanes.hpp"
 #include "plan/plan_calculus.hpp"
@@ -157,6 +160,47 @@ inline std::uint32_t lit_blocks(const ClosedPlan& plan, bool flat, const ClosedS
     lit |= static_cast<std::uint32_t>(large || low[b] <= spot.reach) << b;
   }
   return lit;
+}
+
+/// Pixels of a tile that a spot may light, in a row of their own.
+template <class S>
+struct LitPixels {
+  std::size_t count = 0;
+  alignas(64) std::array<S, tile_pixels> x, y;   ///< from the spot's anchor [pixels]
+  std::array<std::uint16_t, tile_pixels> place;  ///< in the tile
+
+  NABLA_INLINE LitPixels() {}  // nothing is filled
+};
+
+/// Those of lit blocks; not for a spot that is an arc.
+template <class S>
+NABLA_INLINE void list_lit_pixels(const ClosedSpot& spot, std::uint32_t blocks, const Tile& tile,
+                                  LitPixels<S>& out) {
+  const auto fast = static_cast<float>(0.5 - spot.fast), slow = static_cast<float>(0.5 - spot.slow),
+             fast2 = static_cast<float>(spot.fast2), both = static_cast<float>(spot.both),
+             slow2 = static_cast<float>(spot.slow2),
+             left = static_cast<float>(spot.reach - spot.least),
+             // Its bend, and how far the outer sub-pixels are from the middle
+      pad2 = static_cast<float>(2 * std::min(spot.bend, 1.0) + 1 - 1.0 / spot.subpixels);
+  const auto to_fast = static_cast<S>(0.5 - spot.anchor_fast),
+             to_slow = static_cast<S>(0.5 - spot.anchor_slow);
+  std::size_t count = 0;
+  for (; blocks != 0; blocks &= blocks - 1) {
+    const std::size_t begin = static_cast<std::size_t>(std::countr_zero(blocks)) * block_pixels;
+    alignas(64) std::array<float, block_pixels> beyond;
+    for (std::size_t i = 0; i < block_pixels; ++i) {
+      const float dx = tile.fast[begin + i] + fast, dy = tile.slow[begin + i] + slow;
+      const float by_x = fast2 * dx + both * dy, by_y = both * dx + slow2 * dy;
+      beyond[i] = dx * by_x + dy * by_y - pad2 * (std::abs(by_x) + std::abs(by_y)) - left;
+    }
+    for (std::size_t i = 0; i < block_pixels; ++i) {
+      out.x[count] = static_cast<S>(tile.fast[begin + i]) + to_fast;
+      out.y[count] = static_cast<S>(tile.slow[begin + i]) + to_slow;
+      out.place[count] = static_cast<std::uint16_t>(begin + i);
+      count += beyond[i] <= 0 ? 1 : 0;
+    }
+  }
+  out.count = count;
 }
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -81,6 +81,14 @@ class Surface {
   Vec3d normal_, origin_;
 };
 
+/// No smaller than the largest standard deviation in any direction.
+double widest_deviation(const Mat3d& covariance) {
+  // Gershgorin's circles
+  const auto row = [](const Vec3d& v) { return std::abs(v.x) + std::abs(v.y) + std::abs(v.z); };
+  return std::sqrt(std::min(trace(covariance),
+                            std::max({row(covariance.a), row(covariance.b), row(covariance.c)})));
+}
+
 /// One crystal in one slice: what its reflections have in common.
 struct Slice {
   Mat3d a_star, shape;
@@ -90,8 +98,8 @@ struct Slice {
   Slice(const Plan& plan, std::size_t orientation)
       : a_star(reciprocal_axes(plan.lattice.orientations[orientation])),
         shape(shape_covariance(plan.lattice, a_star)),
-        width(std::sqrt(trace(shape))),
-        mosaic(std::sqrt(trace(plan.spread.mosaic[orientation]))) {}
+        width(widest_deviation(shape)),
+        mosaic(widest_deviation(plan.spread.mosaic[orientation])) {}
 };
 
 class Finder {
@@ -105,7 +113,8 @@ class Finder {
         divergence_(std::sqrt(trace(plan.spread.divergence))),
         half_slice_(std::abs(plan.spread.half_slice)),
         per_F2_(photons_per_F2(plan)),
-        skip_(std::max(skip_below, double(std::numeric_limits<float>::min()))) {
+        skip_(std::max(skip_below, double(std::numeric_limits<float>::min()))),
+        largest_solid_angle_(largest_solid_angle()) {
     for (std::size_t p = 0; p < plan.panels.size(); ++p)
       for (int layer = 0; layer < plan.panels[p].sensor.layers; ++layer)
         surfaces_.push_back({Surface(plan, p, layer), static_cast<int>(p), layer});
@@ -114,7 +123,7 @@ class Finder {
       for (const double F : plan.lattice.grid->values())
         if (std::isfinite(F)) largest_F = std::max(largest_F, std::abs(F));
     deviations_ = std::sqrt(
-        std::clamp(2 * std::log(per_F2_ * largest_F * largest_F * largest_solid_angle() / skip_),
+        std::clamp(2 * std::log(per_F2_ * largest_F * largest_F * largest_solid_angle_ / skip_),
                    0.0, longest_reach));
   }
 
@@ -165,6 +174,9 @@ class Finder {
     q += spread(slice, q);
     return plan_.dmin > 0 ? std::min(q, 1 / plan_.dmin) : q;
   }
+  /// Whether a reflection is near enough to the Ewald sphere to be seen at all: what most
+  /// candidates are not, and cheaper than the rest.
+  bool may_be_lit(std::size_t orientation, const Slice& slice, const Vec3d& g, double F) const;
   void try_reflection(std::size_t orientation, const Slice& slice, const MillerIndex& hkl, double F,
                       std::vector<std::vector<ClosedSpot>>& panels) const;
   bool try_surface(const LayerOfPanel& on, const Slice& slice, double F, ClosedSpot& spot) const;
@@ -173,7 +185,7 @@ class Finder {
   const PlanRay& ray_;
   const double k_;
   const Vec3d incident_;
-  const double band_, divergence_, half_slice_, per_F2_, skip_;
+  const double band_, divergence_, half_slice_, per_F2_, skip_, largest_solid_angle_;
   double deviations_ = 0;  ///< how many of them the brightest spot reaches
   std::vector<LayerOfPanel> surfaces_;
 };
@@ -257,11 +269,34 @@ void Finder::find(std::size_t orientation, const Slice& slice, const Limits& wit
   }
 }
 
+bool Finder::may_be_lit(std::size_t orientation, const Slice& slice, const Vec3d& g,
+                        double F) const {
+  const double reach = std::min(longest_reach,
+                                2 * std::log(per_F2_ * F * F * largest_solid_angle_ / skip_) + 2);
+  if (!(reach > 0)) return false;
+  const Vec3d outgoing = g + incident_;
+  const double distance = length(outgoing);
+  const Vec3d normal = (1 / distance) * outgoing, across = cross(g, normal);
+  // The covariance of q0 - g along the sphere's normal, in which there is next to no pixel
+  const double chord = k_ * (1 - dot(normal, ray_.incident));
+  const double variance = dot(normal, slice.shape * normal) +
+                          dot(across, plan_.spread.mosaic[orientation] * across) +
+                          k_ * k_ * dot(normal, plan_.spread.divergence * normal) +
+                          plan_.spread.bandwidth2 * chord * chord;
+  // What is left to go beside the slice's turn, and beside how far arcs are bent
+  const double beside = std::abs(distance - k_) -
+                        half_slice_ * std::abs(dot(plan_.spread.spindle, across)) -
+                        0.5 * length(g) *
+                            (reach * slice.mosaic * slice.mosaic + half_slice_ * half_slice_);
+  return beside <= 0 || beside * beside <= variance * (1.2 * reach + 4);
+}
+
 void Finder::try_reflection(std::size_t orientation, const Slice& slice, const MillerIndex& hkl,
                             double F, std::vector<std::vector<ClosedSpot>>& panels) const {
   const Vec3d g = transposed_times(slice.a_star,
                                    Vec3d{double(hkl[0]), double(hkl[1]), double(hkl[2])});
   if (plan_.dmin > 0 && length(g) * plan_.dmin > 1) return;
+  if (!may_be_lit(orientation, slice, g, F)) return;
   ClosedSpot spot;
   spot.hkl = hkl;
   spot.orientation = static_cast<int>(orientation);
@@ -460,6 +495,11 @@ ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOp
         finder.find(o, slice_of, within, first + static_cast<int>(i), of_h[i].panels,
                     of_h[i].candidates);
       });
+      for (std::size_t p = 0; p < closed.panels.size(); ++p) {
+        std::size_t count = closed.panels[p].size();
+        for (const Found& found : of_h) count += found.panels[p].size();
+        closed.panels[p].reserve(count);
+      }
       for (Found& found : of_h) {
         closed.candidates += found.candidates;
         for (std::size_t p = 0; p < closed.panels.size(); ++p)
@@ -468,9 +508,10 @@ ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOp
       }
     }
   });
-  for (auto& spots : closed.panels)
-    std::stable_sort(spots.begin(), spots.end(),
-                     [](const ClosedSpot& a, const ClosedSpot& b) { return a.layer < b.layer; });
+  for (std::size_t p = 0; p < closed.panels.size(); ++p)
+    if (plan.panels[p].sensor.layers > 1)
+      std::stable_sort(closed.panels[p].begin(), closed.panels[p].end(),
+                       [](const ClosedSpot& a, const ClosedSpot& b) { return a.layer < b.layer; });
   return closed;
 }
 

@@ -21,6 +21,7 @@
 #include "flags/inputs.hpp"
 #include "instruments/benchmark_report.hpp"
 #include "instruments/machine.hpp"
+#include "instruments/sweep_benchmark.hpp"
 #include "instruments/synthetic_hkl.hpp"
 #include "io/atomic_file.hpp"
 #include "io/quotes.hpp"
@@ -43,9 +44,9 @@ struct BenchRequest {
   std::string device = "cpu", reference, ours, hkl_file, outdir = "benchmark";
   std::string gradient_reference;
   std::vector<std::string> experiment;  ///< arguments after --
-  int iterations = 5;
+  int iterations = 5, images = 50;
   bool profile = false, keep = false, require_parity = false, scaling = false, help = false;
-  bool gradient = false;
+  bool gradient = false, sweep = false;
 };
 
 std::string case_list() {
@@ -88,6 +89,10 @@ BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out)
   app.add_option("--gradient-reference", request.gradient_reference,
                  "command, in words separated by blanks, that measures the gradient of the flags "
                  "that follow it and prints JSON");
+  app.add_flag("--sweep", request.sweep,
+               "how many images of sweeps are made in a second, in this process; nothing is kept");
+  app.add_option("--images", request.images, "with --sweep: of each pass (50)")
+      ->check(CLI::Range(1, 100000));
   app.footer(
       "nablabragg bench --gradient [--iterations N] -- FLAGS measures the gradient of one "
       "experiment in this process and prints a line of JSON.");
@@ -98,6 +103,15 @@ BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out)
     request.experiment.assign(dashes + 1, arguments.end());
     if (!request.gradient || request.experiment.empty())
       throw UsageError("-- stands before the flags of an experiment whose --gradient is measured");
+  }
+  if (request.sweep) {
+    if (request.gradient || !request.cases.empty() || !request.sizes.empty() ||
+        !request.reference.empty() || !request.ours.empty() || request.profile || request.keep ||
+        request.require_parity || request.scaling)
+      throw UsageError(
+          "--sweep goes with --threads, --iterations, --images, --dtype, --hkl and --outdir alone");
+    request.dtypes = {dtype.empty() ? "float32" : dtype};
+    return request;
   }
   if (!dtype.empty())
     request.dtypes = {dtype};
@@ -182,6 +196,30 @@ void measure_experiment(const BenchRequest& request, std::ostream& out) {
                   static_cast<std::size_t>(options.threads));
   out << measurement_json(measure_gradient(experiment.experiment, options, request.iterations))
       << '\n';
+}
+
+/// Sweeps, in this process.
+void bench_sweeps(const BenchRequest& request, std::ostream& out) {
+  set_stop_sentence("stopped before all sweeps were measured");
+  std::string hkl = request.hkl_file;
+  if (hkl.empty()) {
+    hkl = (fs::path(request.outdir) / benchmark_hkl).string();
+    write_synthetic_hkl(hkl, UnitCell{50.84, 42.77, 28.95}, 1.5, 0);
+  }
+  out << sweep_table_heading();
+  for (const int threads : request.threads)
+    for (const SweepCase& c : sweep_cases()) {
+      flags::Request experiment = flags::parse_command_line(sweep_arguments(c, hkl));
+      flags::load_inputs(experiment);
+      ComputeOptions options;
+      options.threads = threads;
+      options.skip_below = experiment.skip_below;
+      options.precision = request.dtypes[0] == "float64" ? Precision::float64 : Precision::float32;
+      options.progress = [](double) { return !interrupted(); };
+      const std::vector<double> seconds = measure_sweep(experiment.experiment, request.images,
+                                                        options, request.iterations);
+      out << sweep_table_row(c, threads, request.images, seconds) << std::flush;
+    }
 }
 
 void bench_gradients(const BenchRequest& request, const std::vector<const BenchCase*>& cases,
@@ -282,6 +320,10 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out) 
   if (error) throw OutputError("cannot make the folder " + request.outdir + ": " + error.message());
 
   check_bench_files(request);
+  if (request.sweep) {
+    bench_sweeps(request, out);
+    return 0;
+  }
   set_stop_sentence("stopped before the benchmark was complete; what there is is in " +
                     request.outdir);
 

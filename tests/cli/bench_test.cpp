@@ -51,6 +51,16 @@ class Bench : public testing::Test {
   test::TempDir folder;
 };
 
+TEST_F(Bench, OfSweepsCountsImagesASecondAndSaysOfWhat) {
+  const Outcome outcome = run("--sweep --images 1 --iterations 1 --threads 2");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 5) << outcome.out;
+  for (const char* part : {"| ubiquitin | 2 |", "| tetragonal | 2 |", "| large-cell | 2 |",
+                           "| 300 |", "N 20", "skip_below 1e-6", "140 mm", "F to 1.5 A"})
+    EXPECT_THAT(outcome.out, HasSubstr(part));
+  expect_sentence(run("--sweep --gradient"), 2, "--sweep goes with");
+}
+
 TEST_F(Bench, WithAReferenceWritesResultsEnvironmentCommandsSummaryAndPlots) {
   const Outcome outcome = run(
       "--sizes 16,32 --cases cubic,mosaic --threads 1,2 --iterations 2 "

@@ -1,0 +1,65 @@
+#include "instruments/sweep_benchmark.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "instruments/bench_cases.hpp"  // for words_of
+
+namespace nablabragg::instruments {
+
+namespace {
+
+// clang-format off
+constexpr std::array cases{
+    SweepCase{"ubiquitin", "cell 51 43 29, N 20, mosaic 0.1, F to 1.5 A, 140 mm, 1e24 photons/m2, skip_below 1e-6",
+              "-hkl HKL -cell 50.84 42.77 28.95 90 90 90 -N 20", 300},
+    SweepCase{"tetragonal", "cell 78 78 37, N 30, mosaic 0.1, F everywhere, 140 mm, 1e24 photons/m2, skip_below 1e-6",
+              "-default_F 100 -cell 78 78 37 90 90 90 -N 30", 200},
+    SweepCase{"large-cell", "cell 150 150 150, N 20, mosaic 0.1, F to 1.5 A, 140 mm, 1e24 photons/m2, skip_below 1e-6",
+              "-default_F 100 -cell 150 150 150 90 90 90 -N 20 -dmin 1.5", 25},
+};
+constexpr std::string_view shared =
+    "-corrected -gauss_xtal -mosaic 0.1 -mosaic_model gaussian -misset 10 20 30 -phi 1 -osc 0.1 -lambda 1 "
+    "-fluence 1e24 -distance 140 -pixel 0.075 -detpixels_f 2068 -detpixels_s 2162 -skip_below 1e-6";
+// clang-format on
+
+}  // namespace
+
+std::span<const SweepCase> sweep_cases() { return cases; }
+
+std::vector<std::string> sweep_arguments(const SweepCase& sweep_case, const std::string& hkl_file) {
+  std::vector<std::string> arguments = words_of(shared);
+  for (const std::string& word : words_of(sweep_case.arguments))
+    arguments.push_back(word == "HKL" ? hkl_file : word);
+  return arguments;
+}
+
+std::vector<double> measure_sweep(const Experiment& experiment, int images,
+                                  const ComputeOptions& options, int passes) {
+  Sweep sweep(experiment, images + 1, options);
+  sweep.image(0);
+  std::vector<double> seconds;
+  for (int pass = 0; pass < passes; ++pass) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 1; i <= images; ++i) sweep.image(i);
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return seconds;
+}
+
+std::string sweep_table_heading() {
+  return "| sweep | threads | images/s | aim | what it is |\n|---|---|---|---|---|\n";
+}
+
+std::string sweep_table_row(const SweepCase& sweep_case, int threads, int images,
+                            const std::vector<double>& seconds) {
+  const double fastest = *std::min_element(seconds.begin(), seconds.end());
+  return fmt::format("| {} | {} | {:.1f} | {:g} | {} |\n", sweep_case.name, threads,
+                     images / fastest, sweep_case.aim, sweep_case.description);
+}
+
+}  // namespace nablabragg::instruments

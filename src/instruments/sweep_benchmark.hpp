@@ -1,0 +1,31 @@
+// How many images of a sweep are made in a second, by this process.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+#include "nablabragg/sweep.hpp"
+
+namespace nablabragg::instruments {
+
+struct SweepCase {
+  std::string_view name, description;
+  std::string_view arguments;  ///< nanoBragg's and ours; HKL stands for the file
+  double aim;                  ///< images a second, two threads
+};
+
+/// 2068 x 2162 pixels, images of 0.1 degrees.
+std::span<const SweepCase> sweep_cases();
+
+std::vector<std::string> sweep_arguments(const SweepCase& sweep_case, const std::string& hkl_file);
+
+/// Seconds of each pass over the images after the first one, which sets up what all share.
+std::vector<double> measure_sweep(const Experiment& experiment, int images,
+                                  const ComputeOptions& options, int passes);
+
+std::string sweep_table_heading();
+/// By the fastest pass.
+std::string sweep_table_row(const SweepCase& sweep_case, int threads, int images,
+                            const std::vector<double>& seconds);
+
+}  // namespace nablabragg::instruments

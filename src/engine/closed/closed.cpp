@@ -74,21 +74,22 @@ class ClosedLoaded final : public Loaded {
                            const StructureFactorGrid* table_tangent, std::span<double> photons,
                            std::span<double> slopes) override;
 
-  void forget_light() override { prepared_.reset(); }
-  void forget_lattice(bool) override { prepared_.reset(); }
+  void forget_light() override { is_prepared_ = false; }
+  void forget_lattice(bool) override { is_prepared_ = false; }
 
   struct Prepared {
     ClosedPlan plan;
     std::vector<SpotsOfTiles> tiles;  ///< of each panel
   };
   const Prepared& prepared() {
-    if (prepared_) return *prepared_;
-    prepared_.emplace();
-    prepared_->plan = make_closed_plan(
-        plan_, options_.skip_below.value_or(default_skip_below_closed), options_);
+    if (is_prepared_) return prepared_;
+    make_closed_plan(plan_, options_.skip_below.value_or(default_skip_below_closed), options_,
+                     prepared_.plan);
+    prepared_.tiles.clear();
     for (std::size_t i = 0; i < plan_.panels.size(); ++i)
-      prepared_->tiles.emplace_back(plan_.panels[i].frame, prepared_->plan.panels[i]);
-    return *prepared_;
+      prepared_.tiles.emplace_back(plan_.panels[i].frame, prepared_.plan.panels[i]);
+    is_prepared_ = true;
+    return prepared_;
   }
 
   /// The spots that reach a tile; `room`: for those of a list's.
@@ -147,8 +148,7 @@ class ClosedLoaded final : public Loaded {
     return kernels_.closed_gradient();
   }
   ClosedGradientKernel kernel_of(const ClosedGradientKernelSet& kernels) const {
-    return (precision_ == Precision::float64 ? kernels.wide
-                                             : kernels.single)(prepared_->plan.terms);
+    return (precision_ == Precision::float64 ? kernels.wide : kernels.single)(prepared_.plan.terms);
   }
 
   template <class Number>
@@ -263,7 +263,8 @@ class ClosedLoaded final : public Loaded {
 
   const Precision precision_;
   const KernelSet& kernels_;
-  std::optional<Prepared> prepared_;
+  Prepared prepared_;
+  bool is_prepared_ = false;
   std::optional<Tiling> whole_image_;
   std::vector<double> solid_angles_;
 };

@@ -465,10 +465,12 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
 
 }  // namespace
 
-ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options) {
-  ClosedPlan closed;
+void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options,
+                      ClosedPlan& closed) {
   closed.plan = &plan;
   closed.panels.resize(plan.panels.size());
+  for (auto& spots : closed.panels) spots.clear();
+  closed.candidates = 0;
   const auto is_zero = [](const Mat3d& m) {
     return m.a == Vec3d{} && m.b == Vec3d{} && m.c == Vec3d{};
   };
@@ -485,26 +487,28 @@ ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOp
       const Finder::Limits within = finder.limits(slice_of);
       const int first = within.low[0], last = within.high[0];
       if (last < first) continue;
-      struct Found {
-        std::vector<std::vector<ClosedSpot>> panels;
-        std::int64_t candidates = 0;
-      };
-      std::vector<Found> of_h(static_cast<std::size_t>(last - first + 1));
-      tbb::parallel_for(std::size_t{0}, of_h.size(), [&](std::size_t i) {
-        of_h[i].panels.resize(plan.panels.size());
-        finder.find(o, slice_of, within, first + static_cast<int>(i), of_h[i].panels,
-                    of_h[i].candidates);
+      const auto count = static_cast<std::size_t>(last - first + 1);
+      if (closed.found.size() < count) closed.found.resize(count);
+      tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) {
+        ClosedPlan::Found& found = closed.found[i];
+        found.panels.resize(plan.panels.size());
+        for (auto& spots : found.panels) spots.clear();
+        found.candidates = 0;
+        finder.find(o, slice_of, within, first + static_cast<int>(i), found.panels,
+                    found.candidates);
       });
+      for (std::size_t i = 0; i < count; ++i) closed.candidates += closed.found[i].candidates;
       for (std::size_t p = 0; p < closed.panels.size(); ++p) {
-        std::size_t count = closed.panels[p].size();
-        for (const Found& found : of_h) count += found.panels[p].size();
-        closed.panels[p].reserve(count);
-      }
-      for (Found& found : of_h) {
-        closed.candidates += found.candidates;
-        for (std::size_t p = 0; p < closed.panels.size(); ++p)
-          closed.panels[p].insert(closed.panels[p].end(), found.panels[p].begin(),
-                                  found.panels[p].end());
+        std::vector<ClosedSpot>& spots = closed.panels[p];
+        std::vector<std::size_t> places{spots.size()};
+        for (std::size_t i = 0; i < count; ++i)
+          places.push_back(places.back() + closed.found[i].panels[p].size());
+        spots.resize(places.back());
+        tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) {
+          const std::vector<ClosedSpot>& some = closed.found[i].panels[p];
+          std::copy(some.begin(), some.end(),
+                    spots.begin() + static_cast<std::ptrdiff_t>(places[i]));
+        });
       }
     }
   });
@@ -512,7 +516,6 @@ ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOp
     if (plan.panels[p].sensor.layers > 1)
       std::stable_sort(closed.panels[p].begin(), closed.panels[p].end(),
                        [](const ClosedSpot& a, const ClosedSpot& b) { return a.layer < b.layer; });
-  return closed;
 }
 
 }  // namespace nablabragg::engine

@@ -49,10 +49,19 @@ struct ClosedPlan {
   bool diverges = false;
   std::vector<std::vector<ClosedSpot>> panels;
   std::int64_t candidates = 0;  ///< reflections that were looked at
+
+  /// Those of one index h, as they are found.
+  struct Found {
+    std::vector<std::vector<ClosedSpot>> panels;
+    std::int64_t candidates = 0;
+  };
+  std::vector<Found> found;  ///< memory that is used again
 };
 
-/// `skip_below` as in ComputeOptions, not empty.
-ClosedPlan make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options);
+/// `skip_below` as in ComputeOptions, not empty.  Whatever `closed` holds, its memory is used
+/// again: new memory for the spots of a large cell would cost as much as to find them.
+void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options,
+                      ClosedPlan& closed);
 
 /// What prepare_spot() takes, of a reflection on points: without the pixel's box.  Templated for
 /// derivatives.

@@ -44,6 +44,16 @@ class Factors {
   const S fraction_;
 };
 
+/// Sub-pixels of many pixels side by side: those of one seldom fill the lanes.
+template <class S>
+struct SubPixels {
+  static constexpr size_t most = most_subpixels * most_subpixels;  ///< of one pixel
+  alignas(64) std::array<S, most> x, y;            ///< from the spot's anchor [pixels]
+  alignas(64) std::array<S, most> from_x, from_y;  ///< from the middle of the pixel
+
+  NABLA_INLINE SubPixels() {}  // nothing is filled
+};
+
 template <class S, bool band, bool slice, bool second>
 void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, const Tile& tile,
             TileSums& out) {
@@ -57,6 +67,7 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
   std::fill_n(out.solid_angle.begin(), pixels, 0.0);
   alignas(64) std::array<S, tile_pixels> light;
   LitPixels<S> some;
+  SubPixels<S> points;
   const Factors<S> factors(p, panel);
   const UntilStopped until(tile.stopped);
   for (size_t i = 0; i < numbers.size() && until.goes_on();) {
@@ -69,36 +80,48 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
       for (std::uint32_t left = blocks & ~lit; left != 0; left &= left - 1)
         std::fill_n(light.begin() + std::countr_zero(left) * block_pixels, block_pixels, S(0));
       lit |= blocks;
-      const auto light_at = [&](const T& x, const T& y) {
-        T sum(0);
-        const double step = 1.0 / spot.subpixels;
-        for (int sub_slow = 0; sub_slow < spot.subpixels; ++sub_slow)
-          for (int sub_fast = 0; sub_fast < spot.subpixels; ++sub_fast) {
-            const T sub_x = x + T(static_cast<S>((sub_fast + 0.5) * step - 0.5)),
-                    sub_y = y + T(static_cast<S>((sub_slow + 0.5) * step - 0.5));
-            sum = sum + physics::spot_value<band, slice, second>(
-                            n.spot, offset_at<T>(plan, flat, spot, n, sub_x, sub_y), plan.diverges,
-                            spot.narrow);
-          }
-        return T(n.amplitude) * sum;
+      const auto value_at = [&](const T& x, const T& y) {
+        return physics::spot_value<band, slice, second>(
+            n.spot, offset_at<T>(plan, flat, spot, n, x, y), plan.diverges, spot.narrow);
       };
-      if (spot.subpixels > 1 && spot.bend <= 1) {
-        // Pixels cost more than the choice of them.
+      const double step = 1.0 / spot.subpixels;
+      const auto sub_offset = [&](int sub) { return static_cast<S>((sub + 0.5) * step - 0.5); };
+      if (spot.subpixels > 1 && spot.subpixels <= most_subpixels && spot.bend <= 1) {
         list_lit_pixels(spot, blocks, tile, some);
-        const size_t count = some.count;
-        if (count == 0) continue;
-        const size_t rest = std::min(count + static_cast<size_t>(T::count), some.x.size());
-        std::fill(some.x.begin() + count, some.x.begin() + rest, some.x[0]);
-        std::fill(some.y.begin() + count, some.y.begin() + rest, some.y[0]);
-        for (size_t first = 0; first < count; first += T::count) {
-          alignas(64) std::array<S, T::count> each;
-          light_at(T::load(some.x.data() + first), T::load(some.y.data() + first))
-              .store(each.data());
-          const size_t lanes = std::min(static_cast<size_t>(T::count), count - first);
-          for (size_t j = 0; j < lanes; ++j) light[some.place[first + j]] += each[j];
+        const auto subs = static_cast<size_t>(spot.subpixels * spot.subpixels);
+        for (size_t sub = 0; sub < subs; ++sub) {
+          points.from_x[sub] = sub_offset(static_cast<int>(sub) % spot.subpixels);
+          points.from_y[sub] = sub_offset(static_cast<int>(sub) / spot.subpixels);
+        }
+        const size_t at_once = points.x.size() / subs;
+        for (size_t first = 0; first < some.count; first += at_once) {
+          const size_t some_pixels = std::min(at_once, some.count - first);
+          const size_t filled = some_pixels * subs;
+          for (size_t j = 0; j < some_pixels; ++j)
+            for (size_t sub = 0; sub < subs; ++sub) {
+              points.x[j * subs + sub] = some.x[first + j] + points.from_x[sub];
+              points.y[j * subs + sub] = some.y[first + j] + points.from_y[sub];
+            }
+          for (size_t j = filled; j % T::count != 0; ++j)
+            points.x[j] = points.x[0], points.y[j] = points.y[0];
+          for (size_t j = 0; j < filled; j += T::count)
+            value_at(T::load(points.x.data() + j), T::load(points.y.data() + j))
+                .store(points.x.data() + j);
+          for (size_t j = 0; j < some_pixels; ++j) {
+            S sum(0);
+            for (size_t sub = 0; sub < subs; ++sub) sum += points.x[j * subs + sub];
+            light[some.place[first + j]] += n.amplitude * sum;
+          }
         }
         continue;
       }
+      const auto light_at = [&](const T& x, const T& y) {
+        T sum(0);
+        for (int sub_slow = 0; sub_slow < spot.subpixels; ++sub_slow)
+          for (int sub_fast = 0; sub_fast < spot.subpixels; ++sub_fast)
+            sum = sum + value_at(x + T(sub_offset(sub_fast)), y + T(sub_offset(sub_slow)));
+        return T(n.amplitude) * sum;
+      };
       const T to_fast(static_cast<S>(0.5 - spot.anchor_fast)),
           to_slow(static_cast<S>(0.5 - spot.anchor_slow));
       for (std::uint32_t left = blocks; left != 0; left &= left - 1) {

@@ -21,8 +21,6 @@ namespace {
 
 /// exp(-87): what a float still holds of a peak of one.
 constexpr double longest_reach = 174;
-/// Finer sub-pixels see nothing that the variance of their boxes does not tell.
-constexpr int most_subpixels = 64;
 
 struct View {
   Vec3d direction, by_fast, by_slow;  ///< and how q0 changes over a pixel [1/m]

@@ -11,6 +11,10 @@
 
 namespace nablabragg::engine {
 
+/// Along each edge: finer ones see nothing that the variance of their boxes does not tell.  A user
+/// may ask for more.
+inline constexpr int most_subpixels = 64;
+
 /// What of a spot is plain numbers, in the precision of a kernel.  On a flat panel offsets of q0
 /// are taken from the spot's anchor, so that single precision keeps their digits:
 ///   d(x, y) = d + (x along_fast + y along_slow)(1 + w) + w outwards,  1 + w = (1 + e)^(-1/2),

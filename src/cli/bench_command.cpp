@@ -215,10 +215,9 @@ void bench_sweeps(const BenchRequest& request, std::ostream& out) {
       options.threads = threads;
       options.skip_below = experiment.skip_below;
       options.precision = request.dtypes[0] == "float64" ? Precision::float64 : Precision::float32;
-      options.progress = [](double) { return !interrupted(); };
-      const std::vector<double> seconds = measure_sweep(experiment.experiment, request.images,
-                                                        options, request.iterations);
-      out << sweep_table_row(c, threads, request.images, seconds) << std::flush;
+      const auto passes = measure_sweep(experiment.experiment, request.images, options,
+                                        request.iterations, interrupted);
+      out << sweep_table_row(c, threads, request.images, passes) << std::flush;
     }
 }
 

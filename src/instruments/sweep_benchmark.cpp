@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <ctime>
 
 #include "instruments/bench_cases.hpp"  // for words_of
+#include "nablabragg/error.hpp"
 
 namespace nablabragg::instruments {
 
@@ -37,29 +39,41 @@ std::vector<std::string> sweep_arguments(const SweepCase& sweep_case, const std:
   return arguments;
 }
 
-std::vector<double> measure_sweep(const Experiment& experiment, int images,
-                                  const ComputeOptions& options, int passes) {
+std::vector<SweepTime> measure_sweep(const Experiment& experiment, int images,
+                                     const ComputeOptions& options, int passes,
+                                     const std::function<bool()>& interrupted) {
   Sweep sweep(experiment, images + 1, options);
   sweep.image(0);
-  std::vector<double> seconds;
+  std::vector<SweepTime> times;
   for (int pass = 0; pass < passes; ++pass) {
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 1; i <= images; ++i) sweep.image(i);
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const std::clock_t worked = std::clock();
+    for (int i = 1; i <= images; ++i) {
+      if (interrupted()) throw Cancelled();
+      sweep.image(i);
+    }
+    times.push_back(
+        {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+         static_cast<double>(std::clock() - worked) / CLOCKS_PER_SEC});
   }
-  return seconds;
+  return times;
 }
 
 std::string sweep_table_heading() {
-  return "| sweep | threads | images/s | aim | what it is |\n|---|---|---|---|---|\n";
+  return "| sweep | threads | images/s | aim | processor ms an image | what it is |\n"
+         "|---|---|---|---|---|---|\n";
 }
 
 std::string sweep_table_row(const SweepCase& sweep_case, int threads, int images,
-                            const std::vector<double>& seconds) {
-  const double fastest = *std::min_element(seconds.begin(), seconds.end());
-  return fmt::format("| {} | {} | {:.1f} | {:g} | {} |\n", sweep_case.name, threads,
-                     images / fastest, sweep_case.aim, sweep_case.description);
+                            const std::vector<SweepTime>& passes) {
+  double fastest = passes[0].seconds, least = passes[0].processor_seconds;
+  for (const SweepTime& pass : passes) {
+    fastest = std::min(fastest, pass.seconds);
+    least = std::min(least, pass.processor_seconds);
+  }
+  return fmt::format("| {} | {} | {:.1f} | {:g} | {:.2f} | {} |\n", sweep_case.name, threads,
+                     images / fastest, sweep_case.aim, 1e3 * least / images,
+                     sweep_case.description);
 }
 
 }  // namespace nablabragg::instruments

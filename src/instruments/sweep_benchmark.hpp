@@ -1,5 +1,6 @@
 // How many images of a sweep are made in a second, by this process.
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,13 +20,20 @@ std::span<const SweepCase> sweep_cases();
 
 std::vector<std::string> sweep_arguments(const SweepCase& sweep_case, const std::string& hkl_file);
 
-/// Seconds of each pass over the images after the first one, which sets up what all share.
-std::vector<double> measure_sweep(const Experiment& experiment, int images,
-                                  const ComputeOptions& options, int passes);
+/// Of a pass over the images after the first one, which sets up what all share.
+struct SweepTime {
+  double seconds = 0;
+  double processor_seconds = 0;  ///< of all threads: other programs make it no longer
+};
+
+/// Throws Cancelled when `interrupted` says so between two images.
+std::vector<SweepTime> measure_sweep(const Experiment& experiment, int images,
+                                     const ComputeOptions& options, int passes,
+                                     const std::function<bool()>& interrupted);
 
 std::string sweep_table_heading();
-/// By the fastest pass.
+/// By the fastest pass, and by that of the least work.
 std::string sweep_table_row(const SweepCase& sweep_case, int threads, int images,
-                            const std::vector<double>& seconds);
+                            const std::vector<SweepTime>& passes);
 
 }  // namespace nablabragg::instruments

@@ -157,10 +157,64 @@ TEST(CudaEngine, SumsOfManyPairsInPartsAreTheReferences) {
   }
 }
 
+/// Many wavelengths of two directions, and Gaussian spots so small that a band of them passes one
+/// lattice point at most.
+const std::string pink_gauss = triclinic +
+                               "-gauss_xtal -dispersion 3 -dispsteps 60 -hdivrange 3 -hdivsteps 2 "
+                               "-mosaic 0.4 -mosaic_domains 5 ";
+
+TEST(CudaEngine, TakesBandsOfWavelengthsOfSmallGaussianSpots) {
+  // In fixed point, near its most cells along an edge, and beyond those
+  for (const char* cells : {"-N 40 ", "-Na 250 -Nb 30 -Nc 40 ", "-Na 40 -Nb 900 -Nc 30 "})
+    for (const char* flags : {"", "-water 0.1 ", "-default_F 3 ", "-nopolar ",
+                              "-detector_thick 450 -detector_abs 234 -detector_thicksteps 2 "}) {
+      const Experiment e = experiment_with_table(pink_gauss + cells + flags);
+      const Simulation got = simulate(e, cuda_engine());
+      EXPECT_THAT(got.engine.kernel, HasSubstr("gauss, nearest F, bands of wavelengths, phases in"))
+          << cells << flags;
+      EXPECT_GT(got.statistics.max, 1) << cells << flags;
+      const Agreement found = agreement(got.image.pixels, image_of(e, 2).image.pixels);
+      EXPECT_EQ(found.broken_bounds(), "") << cells << flags;
+      EXPECT_LE(found.over_max, 1e-6) << cells << flags;
+      EXPECT_THAT(simulate(e, cuda_engine(Precision::float64)).engine.kernel,
+                  testing::Not(HasSubstr("bands")));
+    }
+  const EngineUsed
+      one_F = simulate(experiment_of(pink_gauss + "-N 40 -default_F 3 "), cuda_engine()).engine;
+  EXPECT_THAT(one_F.kernel, HasSubstr("gauss, one F, bands of wavelengths, phases in fixed point"));
+  EXPECT_EQ(one_F.steps, std::int64_t{37} * 21 * 4 * 120 * 5);  // rays, each for itself
+}
+
+TEST(CudaEngine, WeighsEachRayOfABand) {
+  const Experiment e = experiment_with_table(pink_gauss + "-N 40 ");
+  Plan plan = make_plan(e, resolve(e));
+  double weight = 0.1;
+  for (PlanRay& ray : plan.light.rays) ray.weight = weight += 0.01;
+  const auto image = [&](const ComputeOptions& options) {
+    std::vector<float> values(plan.pixels());
+    engine::load(plan, options)->render({}, std::span(values));
+    return values;
+  };
+  EXPECT_EQ(agreement(image(cuda_engine()), image(reference_engine())).broken_bounds(), "");
+}
+
+TEST(CudaEngine, SumsThousandsOfWavelengthsOfABandAsTheReferenceDoes) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 30 40 50 90 90 90 -misset 10 20 30 -N 20 -lambda 1 -distance 60 "
+      "-detpixels 24 -pixel 3 -gauss_xtal -dispersion 1 -dispsteps 4000 -default_F 10 "
+      "-mosaic 2 -mosaic_domains 5 -oversample 1");
+  const Simulation got = simulate(e, cuda_engine());
+  EXPECT_THAT(got.engine.kernel, HasSubstr("bands of wavelengths"));
+  EXPECT_GT(got.statistics.max, 1);
+  const Agreement found = agreement(got.image.pixels, image_of(e, 2).image.pixels);
+  EXPECT_EQ(found.broken_bounds(), "");
+  EXPECT_LE(found.over_max, 1e-6);
+}
+
 TEST(CudaEngine, GivesTheSameBitsInWhateverOrderThreadsRun) {
   if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
   for (const std::string& line :
-       {many_pairs, many_pairs + "-water 100 ", triclinic + "-interpolate "})
+       {many_pairs, many_pairs + "-water 100 ", triclinic + "-interpolate ", pink_gauss + "-N 40 "})
     for (const Precision precision : {Precision::float32, Precision::float64}) {
       const Experiment e = experiment_with_table(line);
       const Simulation in_order = simulate(e, cuda_engine(precision));
@@ -174,9 +228,11 @@ TEST(CudaEngine, GivesTheSameBitsInWhateverOrderThreadsRun) {
 }
 
 TEST(CudaEngine, GivesTheSameBitsFromRunToRun) {
-  const Experiment e = experiment_with_table(many_pairs);
-  const auto first = image_on(e, cuda_engine());
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(image_on(e, cuda_engine()), first);
+  for (const std::string& line : {many_pairs, pink_gauss + "-N 40 "}) {
+    const Experiment e = experiment_with_table(line);
+    const auto first = image_on(e, cuda_engine());
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(image_on(e, cuda_engine()), first);
+  }
 }
 
 TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {

@@ -4,26 +4,13 @@
 #include <span>
 #include <string>
 #include <vector>
+#include "engine/beam.hpp"
 #include "engine/pixel_sum.hpp"  // for GridView
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
 
-inline constexpr int bins_of_band = 64;
 inline constexpr int most_lanes = 32;  ///< that a kernel loads at once
-
-/// A ray, or a band of wavelengths of one direction that is treated as a whole.
-struct Beam {
-  Vec3d incident, magnetic;  ///< unit vectors, as in PlanRay
-  double wavenumber = 0;     ///< [1/m]; of a band, in its middle
-  double weight = 1;         ///< of the terms
-  double light = 1;          ///< weight of the background; of a band, of all its rays together
-  int rays = 1;
-  int ray = 0;  ///< of the plan; of a band, its first one
-  // Of a band: its rays, from CpuPlan::band_change[first] on, and the bins of that axis
-  int first = 0, first_bin = 0;
-  float low = 0, high = 0, bins_per_change = 0;
-};
 
 /// A spot of the sensor at which every pixel is sampled: a sub-pixel in a layer.
 struct Sample {

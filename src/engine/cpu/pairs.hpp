@@ -428,18 +428,13 @@ struct BandOfPixels {
     const Single at = narrow(approach.at);
     least = narrow(approach.radius2);
     curvature = narrow(approach.curvature);
-    const Single room = single(p.dark_radius2) - least, none(0.0f);
-    const Single half = sqrt(select(room > none, room / curvature, none));
-    const Single low = at - half, high = at + half;
-    lit = (room > none) & (low <= Single(beam.high)) & (high >= Single(beam.low));
+    const auto part = lit_part(beam, at, least, curvature, single(p.dark_radius2));
+    lit = part.lit;
     approach.at.store(ats);
     least.store(leasts);
     curvature.store(curvatures);
-    const auto bin = [&](const Single& change) {
-      return (change - Single(beam.low)) * Single(beam.bins_per_change);
-    };
-    bin(low).store(lows);
-    bin(high).store(highs);
+    place_in_bins(beam, part.low).store(lows);
+    place_in_bins(beam, part.high).store(highs);
   }
 
   /// Calls work(j, u - u of the closest approach, squared radius - least) for two registers of lit
@@ -448,11 +443,7 @@ struct BandOfPixels {
   template <class Work>
   NABLA_INLINE int for_each_lit_ray(size_t lane, Work&& work) const {
     const std::array<int, 2>* bins = p.band_bins.data() + beam.first_bin;
-    const auto in_band = [](float value) {
-      constexpr float last = bins_of_band - 1;
-      return static_cast<size_t>(value > 0 ? (value < last ? value : last) : 0.0f);
-    };
-    const int begin = bins[in_band(lows[lane])][0], end = bins[in_band(highs[lane])][1];
+    const int begin = bins[bin_at(lows[lane])][0], end = bins[bin_at(highs[lane])][1];
     for (int j = begin; j < end; j += Two::count) {
       const Two off = narrow(Doubles<2>::load(p.band_change.data() + j) - Doubles<2>(ats[lane]));
       work(j, off, Two(curvatures[lane]) * off * off);

@@ -211,16 +211,18 @@ class CudaLoaded final : public Loaded {
   template <class Number>
   Launches launches_of(const DevicePanel& loaded, const DevicePixels& pixels) const {
     const PlanSensor& sensor = loaded.plan.view.panel.sensor;
-    const double spots = double(sensor.layers) * plan_.oversample * plan_.oversample;
-    const double pairs = double(plan_.light.rays.size()) *
-                         double(plan_.lattice.orientations.size());
+    const DevicePlan& p = loaded.plan;
+    const double beams = p.beams ? p.beam_count : double(plan_.light.rays.size()),
+                 pairs = beams * double(plan_.lattice.orientations.size()),
+                 steps_of_pair = double(plan_.light.rays.size()) / beams * sensor.layers *
+                                 plan_.oversample * plan_.oversample;
     Launches launches;
     launches.pairs = launches.pairs_at_once = static_cast<int>(pairs);
     const auto count = static_cast<std::int64_t>(pixels.count());
-    const auto for_time = static_cast<std::int64_t>(
-        std::min(double(count), std::max(double(least_pixels), steps_of_launch / (spots * pairs))));
+    const auto for_time = static_cast<std::int64_t>(std::min(
+        double(count), std::max(double(least_pixels), steps_of_launch / (steps_of_pair * pairs))));
     if (loaded.method != Method::walk) {
-      const double at_once = steps_of_launch / (spots * double(for_time));
+      const double at_once = steps_of_launch / (steps_of_pair * double(for_time));
       constexpr int whole_parts = 64 * 32;  // see LaunchSize
       if (at_once < pairs)
         launches.pairs_at_once = std::max(1, static_cast<int>(at_once / whole_parts)) * whole_parts;
@@ -325,6 +327,7 @@ class CudaLoaded final : public Loaded {
     physics::with_shape(plan_.lattice.shape, [&]<class Shape>() { used.kernel = Shape::name; });
     used.kernel.append(", ").append(name_of(lookup_of(plan_.lattice))).append(", ");
     used.reason = panel.reason;
+    if (panel.plan.beams) used.kernel += "bands of wavelengths, ";
     switch (panel.method) {
       case Method::fixed_point:
         used.kernel += "phases in fixed point, shapes in single precision";

@@ -56,23 +56,25 @@ void DeviceContents::forget_lattice(bool same_table) {
 
 DevicePanel DeviceContents::device_panel(std::size_t number, bool for_gradients) {
   const PlanLattice& lattice = plan_.lattice;
-  const CpuPlan of_cpu = make_cpu_plan(plan_, number, *table_,
-                                       options_.skip_below.value_or(default_skip_below), false);
-  DevicePanel loaded{number, DevicePlan(PlanView(plan_, number)), Method::walk, {}, {}};
+  const CpuPlan of_cpu = make_cpu_plan(
+      plan_, number, *table_, options_.skip_below.value_or(default_skip_below), !for_gradients);
+  DevicePanel loaded{number, DevicePlan(PlanView(plan_, number)), Method::walk, {}, {}, {}, {}, {}};
   DevicePlan& p = loaded.plan;
   p.view.light.rays = {rays_.data(), rays_.size()};
   p.view.lattice.orientations = {orientations_.data(), orientations_.size()};
   choose_method(of_cpu, loaded);
   if (for_gradients && loaded.method == Method::fixed_point) loaded.method = Method::float32;
   if (for_gradients && loaded.method == Method::walk) loaded.method = Method::float64;
+  const bool single = loaded.method == Method::fixed_point || loaded.method == Method::float32;
+  if (of_cpu.bands && single) load_bands(of_cpu, loaded);
   if (const auto& mask = plan_.panels[number].mask)
     loaded.keep = on_device(device_, mask->keep.data(), mask->keep.size());
 
   p.grid = of_cpu.grid;
   if (lattice.grid) {
-    if (loaded.method == Method::fixed_point && F_.size() == 0)
-      F_ = on_device(device_, table_->F.data(), table_->F.size());
-    if (loaded.method != Method::fixed_point && grid_.size() == 0)
+    const bool single_F = loaded.method == Method::fixed_point || p.beams;
+    if (single_F && F_.size() == 0) F_ = on_device(device_, table_->F.data(), table_->F.size());
+    if (!single_F && grid_.size() == 0)
       grid_ = on_device(device_, lattice.grid->values().data(), lattice.grid->values().size());
     p.F = F_.data();
     p.grid.values = grid_.data();
@@ -99,6 +101,29 @@ DevicePanel DeviceContents::device_panel(std::size_t number, bool for_gradients)
   p.starting_sum = plan_.scale * plan_.background.starting_sum / of_cpu.unit;
   p.ray_factors = of_cpu.ray_factors || plan_.dmin > 0;
   return loaded;
+}
+
+void DeviceContents::load_bands(const CpuPlan& of_cpu, DevicePanel& loaded) const {
+  std::vector<BandRay> rays(of_cpu.band_change.size());
+  for (std::size_t i = 0; i < rays.size(); ++i) {
+    const double change = of_cpu.band_change[i];
+    rays[i].change = static_cast<float>(change);
+    rays[i].rest = static_cast<float>(change - double(rays[i].change));
+    rays[i].weight = of_cpu.band_weight[i];
+  }
+  std::vector<BandBin> bins;
+  for (const auto& [begin, end] : of_cpu.band_bins) bins.push_back({begin, end});
+  loaded.beams = on_device(device_, of_cpu.beams.data(), of_cpu.beams.size());
+  loaded.band_rays = on_device(device_, rays.data(), rays.size());
+  loaded.band_bins = on_device(device_, bins.data(), bins.size());
+  DevicePlan& p = loaded.plan;
+  p.beams = loaded.beams.data();
+  p.beam_count = static_cast<int>(loaded.beams.size());
+  p.band_rays = loaded.band_rays.data();
+  p.band_bins = loaded.band_bins.data();
+  p.band_cells = static_cast<float>(physics::cell_count<double>(of_cpu.lattice));
+  p.halvings_per_radius2 = static_cast<float>(
+      physics::Gauss::halvings_per_radius2(of_cpu.lattice.fudge));
 }
 
 void DeviceContents::choose_method(const CpuPlan& of_cpu, DevicePanel& loaded) const {

@@ -20,6 +20,9 @@ struct DevicePanel {
   Method method;
   std::string reason;  ///< of the method
   DeviceArray<unsigned char> keep;
+  DeviceArray<Beam> beams;
+  DeviceArray<BandRay> band_rays;
+  DeviceArray<BandBin> band_bins;
 };
 
 /// Uploaded when it is first asked for, and kept while it stays the same.
@@ -42,6 +45,7 @@ class DeviceContents {
  private:
   void prepare_arrays();
   DevicePanel device_panel(std::size_t number, bool for_gradients);
+  void load_bands(const CpuPlan& of_cpu, DevicePanel& panel) const;
   void choose_method(const CpuPlan& of_cpu, DevicePanel& panel) const;
   std::string why_no_fixed_point(const CpuPlan& of_cpu) const;
 

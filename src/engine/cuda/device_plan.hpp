@@ -4,10 +4,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include "engine/beam.hpp"
 #include "engine/pixel_sum.hpp"  // for GridView
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine::cuda {
+
+/// Of a band: the change of the wavenumber is the sum of the first two, of which the second is less
+/// than an ulp of the first.
+struct alignas(16) BandRay {
+  float change, rest, weight;
+};
+struct BandBin {
+  int begin, end;  ///< of its rays
+};
 
 struct DevicePlan {
   PlanView view;
@@ -26,6 +36,14 @@ struct DevicePlan {
   double unit = 1;           ///< photons of one unit of the sums, before factors
   double starting_sum = 0;   ///< what they begin with, in that unit
   bool ray_factors = false;  ///< terms of different rays have different factors
+
+  // Bands of wavelengths, as in CpuPlan
+  const Beam* beams = nullptr;  ///< null: pairs are of rays
+  int beam_count = 0;
+  const BandRay* band_rays = nullptr;
+  const BandBin* band_bins = nullptr;
+  float band_cells = 1;            ///< the number of cells
+  float halvings_per_radius2 = 0;  ///< see Gauss
 
   /// What gradients want of the view, whose other parts are pointers.
   NABLA_INLINE PixelNumbers numbers() const { return {view, view.panel, view.light, view.lattice}; }

@@ -26,6 +26,11 @@ struct Gauss {
     using std::exp;
     return cell_count * exp(-(radius2 * (fudge / constant<T>(width2))));
   }
+  /// The factor is the number of cells times 2^-(this times the squared radius).
+  static double halvings_per_radius2(double fudge) {
+    constexpr double halvings_per_e = 1.442695040888963407;  // 1 / ln 2
+    return fudge / width2 * halvings_per_e;
+  }
   /// The squared factor relative to its peak.
   template <class T>
   static NABLA_INLINE T intensity_at(const T& radius2, const T& fudge) {

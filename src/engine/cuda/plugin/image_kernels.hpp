@@ -223,6 +223,45 @@ __device__ __forceinline__ Real ray_factor(const PlanView& view, const Vec3d& di
   return factor;
 }
 
+// ---- What a pair adds ---------------------------------------------------------------------------
+
+/// Of a ray and an orientation.
+template <class Shape, Lookup lookup, Method method>
+struct RayTerms : Kind<Shape, method> {
+  using This = Kind<Shape, method>;
+  using Real = typename This::Real;
+  using Sum = Real;
+  static constexpr bool interpolates = lookup == Lookup::tricubic;
+
+  static __device__ __forceinline__ const PlanRay& beam(const DevicePlan& p, int number) {
+    return p.view.light.rays[static_cast<std::size_t>(number)];
+  }
+  static __device__ __forceinline__ Real factor(const DevicePlan& p, const Vec3d& direction,
+                                                int number) {
+    return ray_factor<Real>(p.view, direction, beam(p, number));
+  }
+  /// `index`: as the accumulators have it.
+  static __device__ __forceinline__ void add(const DevicePlan& p, int, const Vec3d& index,
+                                             bool pixel_interpolates, Real factor, Sum& sum) {
+    Real term;
+    if constexpr (This::fixed_point) {
+      const FixedPoint h = fixed_point_of(index.x), k = fixed_point_of(index.y),
+                       l = fixed_point_of(index.z);
+      term = intensity_of<Shape>(p, h, k, l);
+      if constexpr (lookup == Lookup::nearest) {
+        // Of a spot that is dark, F need not be known.
+        if (!Shape::width_in_metric || term != 0) {
+          const float F = nearest_F(p, h.lattice_point, k.lattice_point, l.lattice_point);
+          term *= F * F;
+        }
+      }
+    } else {
+      term = wide_term<Shape, lookup, Real>(p, index, pixel_interpolates);
+    }
+    sum += p.ray_factors ? term * factor : term;
+  }
+};
+
 // ---- A block of pixels --------------------------------------------------------------------------
 
 /// The sum over the threads of a block, in a fixed order; of the first thread.
@@ -251,19 +290,19 @@ __device__ __forceinline__ void put(void* values, bool doubles, int place, doubl
     static_cast<float*>(values)[place] = static_cast<float>(photons);
 }
 
-template <class Shape, Lookup lookup, Method method>
-__global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
-    render_tiles(const __grid_constant__ DevicePlan p, const __grid_constant__ DevicePixels pixels,
-                 const __grid_constant__ DeviceCutoff cutoff, const TileOutput out) {
-  using This = Kind<Shape, method>;
-  using Real = typename This::Real;
-  constexpr int P = This::pixels;
+/// The body of the kernels that sum over pairs.
+template <class Terms>
+__device__ __forceinline__ void sum_tile(const DevicePlan& p, const DevicePixels& pixels,
+                                         const DeviceCutoff& cutoff, const TileOutput& out) {
+  using Real = typename Terms::Real;
+  using Sum = typename Terms::Sum;
+  constexpr int P = Terms::pixels;
   const PlanView& view = p.view;
   const PlanFrame& frame = view.panel.frame;
   const int orientations = static_cast<int>(view.lattice.orientations.size());
 
   __shared__ double2 rows[chunk_of_pairs][3][2];  // of operators, and what is added to them
-  __shared__ int rays[chunk_of_pairs];
+  __shared__ int beams[chunk_of_pairs];
   __shared__ double shared_sums[threads_of_block];
 
   PixelOfThread pixel[P];
@@ -272,8 +311,7 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
   bool wanted = false, interpolates[P];
   for (int q = 0; q < P; ++q) {
     pixel[q] = pixel_of_thread<P>(pixels, frame, q);
-    interpolates[q] = lookup == Lookup::tricubic &&
-                      cutoff.lookups_of(pixel[q].fast, pixel[q].slow) > 0;
+    interpolates[q] = Terms::interpolates && cutoff.lookups_of(pixel[q].fast, pixel[q].slow) > 0;
     wanted |= pixel[q].place >= 0;
     // What every sum begins with begins the first part's.
     total[q] = out.first_pair == 0 && blockIdx.y == 0 ? p.starting_sum : 0;
@@ -293,16 +331,16 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < 3 * n; i += threads_of_block) {
       const int o = i / 3, axis = i % 3, number = (chunk + o) / orientations;
-      const PlanRay& ray = view.light.rays[static_cast<std::size_t>(number)];
+      const auto& beam = Terms::beam(p, number);
       const Mat3d& axes = view.lattice
                               .orientations[static_cast<std::size_t>((chunk + o) % orientations)];
       const Vec3d edge = axis == 0 ? axes.a : axis == 1 ? axes.b : axes.c;
-      const double sign = This::fixed_point ? -1 : 1;
-      const Vec3d row = (sign * ray.wavenumber) * edge;
-      const double start = This::fixed_point ? fixed_point_start : 0;
+      const double sign = Terms::fixed_point ? -1 : 1;
+      const Vec3d row = (sign * beam.wavenumber) * edge;
+      const double start = Terms::fixed_point ? fixed_point_start : 0;
       rows[o][axis][0] = {row.x, row.y};
-      rows[o][axis][1] = {row.z, start - dot(row, ray.incident)};
-      if (axis == 0) rays[o] = number;
+      rows[o][axis][1] = {row.z, start - dot(row, beam.incident)};
+      if (axis == 0) beams[o] = number;
     }
     __syncthreads();
 
@@ -314,13 +352,14 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
           for (int sub_fast = 0; sub_fast < view.oversample; ++sub_fast) {
             const bool first_spot = sub_slow == 0 && sub_fast == 0;
             Vec3d direction[P];
-            Real factor[P], sum[P], of_ray[P];
+            Real factor[P], of_beam[P];
+            Sum sum[P];
             for (int q = 0; q < P; ++q) {
               const auto spot = spot_of<Real>(view, pixel[q].fast, pixel[q].slow, layer, sub_slow,
                                               sub_fast);
               direction[q] = spot.direction;
               pin(direction[q].x), pin(direction[q].y), pin(direction[q].z);
-              factor[q] = 1, sum[q] = 0, of_ray[q] = 1;
+              factor[q] = 1, sum[q] = 0, of_beam[q] = 1;
               if (each_omega || very_first) {
                 const double depth = each_omega ? view.panel.sensor.layer_step * layer : 0;
                 const Real omega = solid_angle(frame, spot.near, depth);
@@ -345,10 +384,9 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
             }
             int current = -1;
             for (int o = first; o < last; ++o) {
-              if (p.ray_factors && rays[o] != current) {
-                current = rays[o];
-                const PlanRay& ray = view.light.rays[static_cast<std::size_t>(current)];
-                for (int q = 0; q < P; ++q) of_ray[q] = ray_factor<Real>(view, direction[q], ray);
+              if (p.ray_factors && beams[o] != current) {
+                current = beams[o];
+                for (int q = 0; q < P; ++q) of_beam[q] = Terms::factor(p, direction[q], current);
               }
               double row[3][4];
               for (int axis = 0; axis < 3; ++axis) {
@@ -361,24 +399,8 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
                   const double(&r)[4] = row[axis];
                   return fma(r[2], s.z, fma(r[1], s.y, fma(r[0], s.x, r[3])));
                 };
-                Real term;
-                if constexpr (This::fixed_point) {
-                  const FixedPoint h = fixed_point_of(index(0)), k = fixed_point_of(index(1)),
-                                   l = fixed_point_of(index(2));
-                  term = intensity_of<Shape>(p, h, k, l);
-                  if constexpr (lookup == Lookup::nearest) {
-                    // Of a spot that is dark, F need not be known.
-                    if (!Shape::width_in_metric || term != 0) {
-                      const float F = nearest_F(p, h.lattice_point, k.lattice_point,
-                                                l.lattice_point);
-                      term *= F * F;
-                    }
-                  }
-                } else {
-                  term = wide_term<Shape, lookup, Real>(p, {index(0), index(1), index(2)},
-                                                        interpolates[q]);
-                }
-                sum[q] += p.ray_factors ? term * of_ray[q] : term;
+                Terms::add(p, beams[o], {index(0), index(1), index(2)}, interpolates[q], of_beam[q],
+                           sum[q]);
               }
             }
             for (int q = 0; q < P; ++q) total[q] += static_cast<double>(sum[q] * factor[q]);
@@ -399,6 +421,13 @@ __global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
     const double of_block = sum_over_threads<threads_of_block>(seen, shared_sums);
     if (threadIdx.x == 0) out.solid_angles[blockIdx.x] = of_block;
   }
+}
+
+template <class Shape, Lookup lookup, Method method>
+__global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
+    render_tiles(const __grid_constant__ DevicePlan p, const __grid_constant__ DevicePixels pixels,
+                 const __grid_constant__ DeviceCutoff cutoff, const TileOutput out) {
+  sum_tile<RayTerms<Shape, lookup, method>>(p, pixels, cutoff, out);
 }
 
 /// Adds the parts of a launch to the sums of those before it and, after the last one, makes photons

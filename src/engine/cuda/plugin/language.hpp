@@ -13,6 +13,8 @@ namespace nablabragg::engine::cuda {
 
 #ifdef __CUDACC__
 
+#define NABLA_UNROLL_BY_2 _Pragma("unroll 2")
+
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments... arguments) {
   kernel<<<blocks, static_cast<unsigned>(threads)>>>(arguments...);
@@ -37,7 +39,16 @@ __device__ __forceinline__ float reciprocal(float x) {
   return y;
 }
 
+/// 2^x to 2 ulp.
+__device__ __forceinline__ float power_of_two(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 #else
+
+#define NABLA_UNROLL_BY_2
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments... arguments) {
@@ -50,6 +61,7 @@ T* in_memory(T* pointer) {
   return pointer;
 }
 inline float reciprocal(float x) { return 1 / x; }
+inline float power_of_two(float x) { return std::exp2(x); }
 
 #endif
 

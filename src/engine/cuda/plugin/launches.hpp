@@ -8,6 +8,9 @@ namespace nablabragg::engine::cuda {
 /// What all shapes share.
 void add_parts_of(const RenderJob& job, const LaunchSize& size, bool is_first, bool is_last);
 
+/// Of a job whose plan has bands, which only Gaussian spots have.
+void launch_bands(const RenderJob& job, const LaunchSize& size, const TileOutput& out);
+
 template <class Shape>
 struct Launches {
   static void tiles(const RenderJob& job, const LaunchSize& size, const TileOutput& out);

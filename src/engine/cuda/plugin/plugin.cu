@@ -88,9 +88,17 @@ class CudaDevice final : public Device {
       }
       const int whole_terms = (job.pairs + size.parts * terms_in_single - 1) /
                               (size.parts * terms_in_single);
-      Launches<Shape>::tiles(job, size,
-                             {job.values, job.double_values, job.parts, job.solid_angles,
-                              job.first_pair, job.pairs, whole_terms * terms_in_single});
+      const TileOutput out{job.values,
+                           job.double_values,
+                           job.parts,
+                           job.solid_angles,
+                           job.first_pair,
+                           job.pairs,
+                           whole_terms * terms_in_single};
+      if (job.plan->beams)
+        launch_bands(job, size, out);
+      else
+        Launches<Shape>::tiles(job, size, out);
     });
     check(cudaGetLastError(), "start a kernel");
     if (!job.parts) return;

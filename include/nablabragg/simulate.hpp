@@ -63,6 +63,7 @@ struct EngineUsed {
   std::string device;                   ///< the GPU, by its name; empty: none
   std::int64_t steps = 0, skipped = 0;  ///< as in WorkSpan, of the whole image; a GPU counts none
                                         ///< as skipped
+  double device_seconds = 0;            ///< that the GPU's kernels took, by its own clock
 };
 
 /// Of the rendered pixels.

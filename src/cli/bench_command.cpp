@@ -17,6 +17,7 @@
 #include "cli/options.hpp"
 #include "cli/outputs.hpp"
 #include "cli/stopping.hpp"
+#include "engine/cuda/open_device.hpp"
 #include "flags/command_line.hpp"
 #include "flags/inputs.hpp"
 #include "instruments/benchmark_report.hpp"
@@ -46,7 +47,7 @@ struct BenchRequest {
   std::vector<std::string> experiment;  ///< arguments after --
   int iterations = 5, images = 50;
   bool profile = false, keep = false, require_parity = false, scaling = false, help = false;
-  bool gradient = false, sweep = false;
+  bool gradient = false, sweep = false, names_dtype = false;
 };
 
 std::string case_list() {
@@ -54,6 +55,8 @@ std::string case_list() {
   for (const BenchCase& c : bench_cases()) names.append(names.empty() ? "" : ", ").append(c.name);
   return names;
 }
+
+bool on_gpu(const BenchRequest& request) { return request.device != "cpu"; }
 
 BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   BenchRequest request;
@@ -68,12 +71,14 @@ BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out)
       ->delimiter(',')
       ->check(CLI::Range(1, 4096));
   app.add_option("--iterations", request.iterations, "warm runs (5)")->check(CLI::Range(1, 10000));
-  app.add_option("--device", request.device, "cpu")->check(CLI::IsMember({"cpu"}));
+  app.add_option("--device", request.device,
+                 "cpu, or cuda or cuda:1: kernels by the GPU's clock, and whole processes (cpu)");
   std::string dtype;
   app.add_option("--dtype", dtype, "float32 or float64 (float32; with --gradient both)")
       ->check(CLI::IsMember({"float32", "float64"}));
   app.add_option("--reference", request.reference,
-                 "nanoBragg program to run in turn with ours ($NB_C_BIN)");
+                 "nanoBragg program to run in turn with ours ($NB_C_BIN; with --device cuda "
+                 "nanoBraggCUDA, $NB_CUDA_BIN)");
   app.add_option("--ours", request.ours, "program to measure (this one)");
   app.add_option("--hkl", request.hkl_file,
                  "P1 structure factors for the cases that need them (made)");
@@ -95,31 +100,45 @@ BenchRequest parse(const std::vector<std::string>& arguments, std::ostream& out)
       ->check(CLI::Range(1, 100000));
   app.footer(
       "nablabragg bench --gradient [--iterations N] -- FLAGS measures the gradient of one "
-      "experiment in this process and prints a line of JSON.");
+      "experiment in this process and prints a line of JSON; with --device cuda instead of "
+      "--gradient, its image on a GPU.");
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
   if (dashes != arguments.end()) {
     request.experiment.assign(dashes + 1, arguments.end());
-    if (!request.gradient || request.experiment.empty())
-      throw UsageError("-- stands before the flags of an experiment whose --gradient is measured");
+    if (!(request.gradient || on_gpu(request)) || request.experiment.empty())
+      throw UsageError(
+          "-- stands before the flags of an experiment whose --gradient is measured, or its image "
+          "with --device cuda");
   }
   if (request.sweep) {
     if (request.gradient || !request.cases.empty() || !request.sizes.empty() ||
         !request.reference.empty() || !request.ours.empty() || request.profile || request.keep ||
-        request.require_parity || request.scaling)
+        request.require_parity || request.scaling || on_gpu(request))
       throw UsageError(
           "--sweep goes with --threads, --iterations, --images, --dtype, --hkl and --outdir alone");
     request.dtypes = {dtype.empty() ? "float32" : dtype};
     return request;
   }
-  if (!dtype.empty())
+  ComputeOptions options;
+  if (!choose_engine(request.device, options) ||
+      (options.engine != Engine::cpu && options.engine != Engine::cuda))
+    throw UsageError("--device is cpu, cuda or cuda:1 and so on, not '" + request.device + "'");
+  if (options.engine == Engine::cuda)
+    if (const std::string why = engine::cuda::why_no_device(options.device); !why.empty())
+      throw UsageError(why);
+  if (on_gpu(request) && (request.profile || request.scaling || request.require_parity))
+    throw UsageError("--device cuda goes without --profile, --scaling and --require-parity");
+  request.names_dtype = !dtype.empty();
+  if (request.names_dtype)
     request.dtypes = {dtype};
   else if (request.gradient)
     request.dtypes = {"float32", "float64"};
   else
     request.dtypes = {"float32"};
-  if (const char* program = std::getenv("NB_C_BIN"); program && request.reference.empty())
+  const char* variable = on_gpu(request) ? "NB_CUDA_BIN" : "NB_C_BIN";
+  if (const char* program = std::getenv(variable); program && request.reference.empty())
     if (!request.gradient) request.reference = program;
   if (request.gradient && (!request.reference.empty() || request.profile || request.keep ||
                            request.require_parity || request.scaling))
@@ -152,6 +171,36 @@ std::vector<const BenchCase*> chosen_cases(const BenchRequest& request) {
   return chosen;
 }
 
+std::vector<int> chosen_sizes(const BenchRequest& request, const BenchCase& bench_case) {
+  return bench_case.sized && !request.sizes.empty() ? request.sizes
+                                                    : std::vector<int>{bench_case.headline_size};
+}
+
+struct SizedCase {
+  const BenchCase* bench_case;
+  int size;
+  std::string dtype;
+};
+
+/// Of a GPU: those of the table, or what is asked for.
+std::vector<SizedCase> chosen_device_cases(const BenchRequest& request,
+                                           const std::vector<const BenchCase*>& cases) {
+  std::vector<SizedCase> chosen;
+  if (request.cases.empty() && request.sizes.empty() && !request.names_dtype) {
+    for (const DeviceCase& c : device_cases())
+      chosen.push_back({find_bench_case(c.name), c.size, std::string(c.dtype)});
+    return chosen;
+  }
+  for (const BenchCase* c : cases) {
+    std::vector<int> sizes = chosen_sizes(request, *c);
+    for (const DeviceCase& of_table : device_cases())
+      if (request.sizes.empty() && of_table.name == c->name) sizes = {of_table.size};
+    for (const int size : sizes)
+      for (const std::string& dtype : request.dtypes) chosen.push_back({c, size, dtype});
+  }
+  return chosen;
+}
+
 /// The file, and in words what it holds.
 std::pair<std::string, std::string> structure_factors(const BenchRequest& request,
                                                       const std::vector<const BenchCase*>& cases) {
@@ -178,14 +227,9 @@ std::vector<std::string> command_arguments(const std::string& text) {
   return arguments;
 }
 
-std::vector<int> chosen_sizes(const BenchRequest& request, const BenchCase& bench_case) {
-  return bench_case.sized && !request.sizes.empty() ? request.sizes
-                                                    : std::vector<int>{bench_case.headline_size};
-}
-
 /// One experiment, in this process.
 void measure_experiment(const BenchRequest& request, std::ostream& out) {
-  set_stop_sentence("stopped before the gradient was measured");
+  set_stop_sentence("stopped before the experiment was measured");
   flags::Request experiment = flags::parse_command_line(request.experiment);
   flags::load_inputs(experiment);
   ComputeOptions options = compute_options(experiment);
@@ -194,8 +238,30 @@ void measure_experiment(const BenchRequest& request, std::ostream& out) {
   if (options.threads > 0)
     limit.emplace(tbb::global_control::max_allowed_parallelism,
                   static_cast<std::size_t>(options.threads));
-  out << measurement_json(measure_gradient(experiment.experiment, options, request.iterations))
-      << '\n';
+  if (request.gradient)
+    out << measurement_json(measure_gradient(experiment.experiment, options, request.iterations));
+  else
+    out << device_measurement_json(
+        measure_on_device(experiment.experiment, options, request.iterations));
+  out << '\n';
+}
+
+void bench_device(const BenchRequest& request, const std::vector<const BenchCase*>& cases,
+                  BenchContext& context, Benchmark& benchmark, std::ostream& out) {
+  std::vector<DeviceResult> results;
+  std::set<std::string> dtypes;
+  out << device_table_heading();
+  for (const SizedCase& c : chosen_device_cases(request, cases)) {
+    results.push_back(benchmark.run_on_device(*c.bench_case, c.size, request.threads[0], c.dtype));
+    dtypes.insert(c.dtype);
+    out << device_table_row(results.back()) << std::flush;
+  }
+  context.dtype = fmt::format("{}", fmt::join(dtypes, ", "));
+  context.load_after = load_averages();
+  context.ended = utc_time();
+  const fs::path folder = request.outdir;
+  write_text(folder / "benchmark_results.json", device_results_json(results));
+  write_text(folder / "summary.md", device_summary_markdown(context, results));
 }
 
 /// Sweeps, in this process.
@@ -343,6 +409,7 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out) 
   if (!request.reference.empty()) options.reference = context.reference;
   options.gradient_reference = command_arguments(request.gradient_reference);
   options.directory = request.outdir;
+  options.device = request.device;
   std::tie(options.hkl_file, context.structure_factors) = structure_factors(request, cases);
   options.iterations = request.iterations;
   options.profile = request.profile;
@@ -355,13 +422,16 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out) 
   int status = 0;
   if (request.gradient)
     bench_gradients(request, cases, context, benchmark, out);
+  else if (on_gpu(request))
+    bench_device(request, cases, context, benchmark, out);
   else
     status = bench_images(request, cases, context, benchmark, out);
   const fs::path folder = request.outdir;
   write_text(folder / "env.json", environment_json(context));
   write_text(folder / "commands.txt", fmt::format("{}\n", fmt::join(benchmark.commands(), "\n")));
   fmt::print(out, "\nwriting {}, benchmark_results.json, env.json, commands.txt{}\n",
-             (folder / "summary.md").string(), request.gradient ? "" : " and plots");
+             (folder / "summary.md").string(),
+             request.gradient || on_gpu(request) ? "" : " and plots");
   return status;
 }
 

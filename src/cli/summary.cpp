@@ -224,7 +224,7 @@ void print_plan(std::ostream& out, const flags::Request& request, const Resolved
     fmt::print(out, "  instruction set: {}\n",
                used.instruction_set.empty() ? "plain code" : used.instruction_set);
   else
-    fmt::print(out, "  device: {}\n", used.device);
+    fmt::print(out, "  device: {}\n  kernels: {:.6f} s\n", used.device, used.device_seconds);
   const int threads = request.threads > 0 ? request.threads
                                           : static_cast<int>(std::thread::hardware_concurrency());
   fmt::print(out, "  threads: {}\n", threads);

@@ -86,6 +86,17 @@ constexpr std::array cases{
                            "-mosaic 0.3 -mosaic_domains 25 -oversample 1 -nointerpolate -lambda 1",
               .only_ours = "-corrected", .same_image = false, .image_by_default = false, .gradient_aim = 2.5},
 };
+constexpr std::array on_device{
+    DeviceCase{.name = "mosaic", .size = 2048, .dtype = "float32", .kernel_aim_s = 3.9e-3},
+    DeviceCase{.name = "sources", .size = 1024, .dtype = "float32", .kernel_aim_s = 18.5e-3},
+    DeviceCase{.name = "cubic", .size = 4096, .dtype = "float32", .kernel_aim_s = 0.19e-3},
+    DeviceCase{.name = "oversample4", .size = 1024, .dtype = "float32", .kernel_aim_s = 0.10e-3},
+    DeviceCase{.name = "pink-gauss", .size = 1024, .dtype = "float32", .kernel_aim_s = 0.4e-3},
+    DeviceCase{.name = "tricubic", .size = 1024, .dtype = "float32", .kernel_aim_s = 0.045e-3},
+    DeviceCase{.name = "sources", .size = 1024, .dtype = "float64", .kernel_aim_s = 50e-3},
+    DeviceCase{.name = "pink-closed", .size = 1024, .dtype = "float32", .kernel_aim_s = 0},
+    DeviceCase{.name = "slice-closed", .size = 4096, .dtype = "float32", .kernel_aim_s = 0},
+};
 // clang-format on
 
 }  // namespace
@@ -96,6 +107,15 @@ std::vector<std::string> words_of(std::string_view text) {
 }
 
 std::span<const BenchCase> bench_cases() { return cases; }
+
+std::span<const DeviceCase> device_cases() { return on_device; }
+
+bool runs_on_nanobragg_cuda(const BenchCase& bench_case) {
+  const std::vector<std::string> words = words_of(bench_case.arguments);
+  return std::none_of(words.begin(), words.end(), [](const std::string& word) {
+    return word == "-gauss_xtal" || word == "-interpolate";
+  });
+}
 
 const BenchCase* find_bench_case(std::string_view name) {
   for (const BenchCase& bench_case : cases)

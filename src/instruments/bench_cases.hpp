@@ -30,6 +30,18 @@ constexpr std::int64_t affordable_steps = 100'000'000;
 
 std::span<const BenchCase> bench_cases();
 
+/// What a GPU runs where no case is named.
+struct DeviceCase {
+  std::string_view name;  ///< of the BenchCase
+  int size;
+  std::string_view dtype;
+  double kernel_aim_s;  ///< on an H100 [s]; 0: none
+};
+std::span<const DeviceCase> device_cases();
+
+/// nanoBraggCUDA has no Gaussian spots and does not interpolate.
+bool runs_on_nanobragg_cuda(const BenchCase& bench_case);
+
 /// Those of `text`, separated by blanks.
 std::vector<std::string> words_of(std::string_view text);
 

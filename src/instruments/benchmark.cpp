@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "instruments/float_files.hpp"
+#include "instruments/medians.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::instruments {
@@ -21,17 +22,6 @@ constexpr const char* image_file = "image.f32";
 const std::vector<std::string> whole_image{"-floatfile", image_file};
 // The later -floatfile and -roi count, so that the image of the whole run stays.
 const std::vector<std::string> one_pixel{"-floatfile", "one-pixel.f32", "-roi", "0", "0", "0", "0"};
-
-double minimum(const std::vector<double>& values) {
-  return values.empty() ? nan : *std::min_element(values.begin(), values.end());
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return nan;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 double positive(double value) { return value > 0 ? value : nan; }
 
@@ -77,6 +67,10 @@ double Timings::whole_cold() const { return whole(cold); }
 double Timings::whole_min() const { return whole(minimum(warm)); }
 double Timings::whole_median() const { return whole(median(warm)); }
 double Timings::whole_max() const { return whole(*std::max_element(warm.begin(), warm.end())); }
+
+double DeviceResult::process_ratio() const {
+  return reference ? reference->whole_min() / process.whole_min() : nan;
+}
 
 double BenchResult::speedup_cold() const {
   return reference ? reference->whole_cold() / ours.whole_cold() : nan;
@@ -224,11 +218,12 @@ BenchResult Benchmark::run(const BenchCase& bench_case, int size, int threads) {
   return result;
 }
 
-GradientMeasurement Benchmark::measured(ChildCommand command) {
+template <class Measurement>
+Measurement Benchmark::measured(ChildCommand command, Measurement (*read)(const std::string&)) {
   command.out_file = "stdout.txt";
   execute(command, {});
   try {
-    return read_measurement(last_line((fs::path(command.directory) / command.out_file).string()));
+    return read(last_line((fs::path(command.directory) / command.out_file).string()));
   } catch (const Error& error) {
     throw InputError(fmt::format("the last line that {} printed {}; the command: {}",
                                  command.arguments[0], error.what(), shell_line(command)));
@@ -243,7 +238,8 @@ GradientResult Benchmark::run_gradient(const BenchCase& bench_case, int size, in
   result.threads = threads;
   result.dtype = dtype;
   result.arguments = bench_arguments(bench_case, size, options_.hkl_file);
-  const std::vector<std::string> last{"-threads", std::to_string(threads), "-dtype", dtype};
+  const std::vector<std::string> last{"-threads", std::to_string(threads), "-dtype", dtype},
+      on_device{"-device", options_.device};
 
   ChildCommand command;
   command.directory = fresh_directory(fs::path(options_.directory) / "runs" / "gradient");
@@ -252,14 +248,68 @@ GradientResult Benchmark::run_gradient(const BenchCase& bench_case, int size, in
                              result.arguments);
   command.arguments = joined(std::move(command.arguments), words_of(bench_case.only_ours));
   command.arguments = joined(std::move(command.arguments), last);
-  result.ours = measured(command);
+  if (options_.device != "cpu") command.arguments = joined(std::move(command.arguments), on_device);
+  result.ours = measured(command, read_measurement);
   if (!options_.gradient_reference.empty()) {
     command.arguments = joined(joined(options_.gradient_reference, result.arguments), last);
-    result.reference = measured(command);
+    result.reference = measured(command, read_measurement);
   }
   std::error_code ignored;
   fs::remove_all(command.directory, ignored);
   fs::remove(fs::path(command.directory).parent_path(), ignored);  // when it is empty
+  return result;
+}
+
+DeviceResult Benchmark::run_on_device(const BenchCase& bench_case, int size, int threads,
+                                      const std::string& dtype) {
+  const fs::path root = fs::path(options_.directory) / "runs" /
+                        fmt::format("{}-{}-{}", bench_case.name, size, dtype);
+  const std::string our_directory = fresh_directory(root / "ours"),
+                    reference_directory = fresh_directory(root / "reference");
+  DeviceResult result;
+  result.bench_case = &bench_case;
+  result.size = size;
+  result.dtype = dtype;
+  result.arguments = bench_arguments(bench_case, size, options_.hkl_file);
+  result.correlation = result.sum_ratio = nan;
+  const std::vector<std::string> flags = joined(
+      joined(result.arguments, words_of(bench_case.only_ours)),
+      {"-device", options_.device, "-dtype", dtype});
+
+  ChildCommand command;
+  command.directory = our_directory;
+  command.arguments = joined({options_.ours, "bench", "--device", options_.device, "--iterations",
+                              std::to_string(options_.iterations), "--"},
+                             flags);
+  result.ours = measured<DeviceMeasurement>(std::move(command), read_device_measurement);
+  if (result.ours.why_not.empty()) {
+    const ChildCommand mine = ours(flags, our_directory, threads);
+    const bool both = !options_.reference.empty() && runs_on_nanobragg_cuda(bench_case);
+    ChildCommand theirs;
+    result.process.cold = execute(mine, whole_image).seconds;
+    if (both) {
+      theirs = reference(result.arguments, reference_directory, threads);
+      result.reference.emplace().cold = execute(theirs, whole_image).seconds;
+    }
+    for (int i = 0; i < options_.iterations; ++i) {
+      result.process.warm.push_back(execute(mine, whole_image).seconds);
+      if (!both) continue;
+      result.reference->warm.push_back(execute(theirs, whole_image).seconds);
+      result.reference->overhead.push_back(execute(theirs, one_pixel).seconds);
+    }
+    if (both && bench_case.same_image) {
+      const PairStatistics pair = compare_float_files(
+          (fs::path(reference_directory) / image_file).string(),
+          (fs::path(our_directory) / image_file).string(), {size, size}, centred(size, {}));
+      result.correlation = pair.correlation();
+      result.sum_ratio = pair.sum_ratio();
+    }
+  }
+  if (!options_.keep) {
+    std::error_code ignored;
+    fs::remove_all(root, ignored);
+    fs::remove(root.parent_path(), ignored);  // when it is empty
+  }
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 #include "instruments/bench_cases.hpp"         // for BenchCase
 #include "instruments/child_process.hpp"       // for ChildCommand
+#include "instruments/device_benchmark.hpp"    // for DeviceMeasurement
 #include "instruments/gradient_benchmark.hpp"  // for GradientMeasurement
 #include "instruments/stage_ranking.hpp"       // for StageTime
 
@@ -71,6 +72,21 @@ struct GradientResult {
   double memory_ratio() const;  ///< the same of peak memory
 };
 
+/// Of a GPU.
+struct DeviceResult {
+  const BenchCase* bench_case = nullptr;
+  int size = 0;
+  std::string dtype;
+  std::vector<std::string> arguments;
+  DeviceMeasurement ours;
+  Timings process;  ///< of ours, without overhead; none where the engine cannot compute the case
+  std::optional<Timings> reference;
+  /// Of the images of the two programs; not a number where they were not both computed.
+  double correlation, sum_ratio;
+
+  double process_ratio() const;  ///< reference over ours, fastest of the warm ones
+};
+
 struct ScalingSeries {
   std::string name;                                     ///< what grows: "pixels"
   std::vector<std::pair<std::int64_t, double>> points;  ///< how many, fastest kernel seconds
@@ -85,6 +101,7 @@ class Benchmark {
     std::string ours, reference;                  ///< programs; the reference may be empty
     std::string directory;                        ///< under it everything is written
     std::string hkl_file;                         ///< absolute; may be empty while no case needs it
+    std::string device = "cpu";                   ///< what -device takes
     int iterations = 5;                           ///< warm runs
     bool profile = false, keep = false;           ///< keep: the images of every run
     std::vector<std::string> more_ours;           ///< flags for ours alone
@@ -98,6 +115,9 @@ class Benchmark {
   /// The gradient of a case, in a process of its own; the same of the gradients' reference.
   GradientResult run_gradient(const BenchCase& bench_case, int size, int threads,
                               const std::string& dtype);
+  /// A case on the GPU; a case that cannot run there says why.
+  DeviceResult run_on_device(const BenchCase& bench_case, int size, int threads,
+                             const std::string& dtype);
   /// Our program while pixels, domains and sources grow one at a time.
   std::vector<ScalingSeries> run_scaling(int largest_size, int threads);
 
@@ -110,7 +130,8 @@ class Benchmark {
   ChildCommand reference(const std::vector<std::string>& arguments, const std::string& directory,
                          int threads) const;
   ChildOutcome execute(ChildCommand command, const std::vector<std::string>& more);
-  GradientMeasurement measured(ChildCommand command);
+  template <class Measurement>
+  Measurement measured(ChildCommand command, Measurement (*read)(const std::string&));
   double fastest_kernel(const std::vector<std::string>& arguments, const std::string& directory,
                         int threads);
 

@@ -130,6 +130,18 @@ Json measurement(const GradientMeasurement& m) {
           {"gradient", gradient}};
 }
 
+std::string milliseconds(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4g} ms", 1000 * value) : "-";
+}
+
+/// 0: there is none for this size.
+double kernel_aim_s(const DeviceResult& result) {
+  for (const DeviceCase& aim : device_cases())
+    if (aim.name == result.bench_case->name && aim.size == result.size && aim.dtype == result.dtype)
+      return aim.kernel_aim_s;
+  return 0;
+}
+
 /// Paths may hold bytes that are no UTF-8.
 std::string text_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
@@ -257,6 +269,100 @@ std::string summary_markdown(const BenchContext& context, const std::vector<Benc
           stage.calls, stage.threads);
   }
   return text;
+}
+
+std::string device_results_json(const std::vector<DeviceResult>& results) {
+  Json json{{"version", version()}, {"device_results", Json::array()}};
+  for (const DeviceResult& result : results) {
+    const DeviceMeasurement& ours = result.ours;
+    Json one{{"case", result.bench_case->name},
+             {"description", result.bench_case->description},
+             {"size", result.bench_case->sized ? Json(result.size) : Json(nullptr)},
+             {"dtype", result.dtype},
+             {"arguments", quoted(result.arguments)},
+             {"arguments_of_ours_alone", result.bench_case->only_ours}};
+    if (!ours.why_not.empty()) {
+      one["why_not"] = ours.why_not;
+    } else {
+      one["device"] = ours.device;
+      one["kernel"] = ours.kernel;
+      one["steps"] = ours.steps;
+      one["kernel_seconds"] = ours.kernel_seconds;
+      one["kernel_seconds_min"] = ours.kernel_min();
+      one["kernel_seconds_median"] = ours.kernel_median();
+      one["kernel_aim_s"] = kernel_aim_s(result) > 0 ? Json(kernel_aim_s(result)) : Json(nullptr);
+      one["steps_per_s"] = static_cast<double>(ours.steps) / ours.kernel_median();
+      one["image_seconds"] = ours.seconds;
+      one["first_image_seconds"] = ours.first_seconds;
+      one["over_max"] = ours.over_max;
+      one["process_seconds_cold"] = result.process.cold;
+      one["process_seconds_warm"] = result.process.warm;
+      one["reference"] = nullptr;
+      if (const auto& reference = result.reference)
+        one["reference"] = {{"seconds_cold", reference->cold},
+                            {"seconds_warm", reference->warm},
+                            {"seconds_one_pixel", reference->overhead},
+                            {"kernel_seconds", reference->kernel_median()}};
+      one["process_ratio"] = result.process_ratio();
+      one["correlation"] = result.correlation;
+      one["sum_ratio"] = result.sum_ratio;
+    }
+    json["device_results"].push_back(one);
+  }
+  return text_of(json);
+}
+
+std::string device_table_heading() {
+  return "| case | precision | kernel | aim | steps/s | image | first image | process | off "
+         "float64 | reference, kernel | reference, process | process ratio | correlation |\n"
+         "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+}
+
+std::string device_table_row(const DeviceResult& result) {
+  const DeviceMeasurement& ours = result.ours;
+  const std::string name = title(*result.bench_case, result.size);
+  if (!ours.why_not.empty())
+    return fmt::format("| {} | {} | not run: {} | | | | | | | | | | |\n", name, result.dtype,
+                       ours.why_not);
+  const double aim = kernel_aim_s(result);
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", name,
+                     result.dtype, milliseconds(ours.kernel_median()),
+                     aim > 0 ? milliseconds(aim) : "-",
+                     cell(static_cast<double>(ours.steps) / ours.kernel_median()),
+                     milliseconds(ours.image_min()), milliseconds(ours.first_seconds),
+                     milliseconds(result.process.whole_min()), cell(ours.over_max, "", 2),
+                     result.reference ? milliseconds(result.reference->kernel_median()) : "-",
+                     result.reference ? milliseconds(result.reference->whole_min()) : "-",
+                     cell(result.process_ratio()), cell(result.correlation, "", 9));
+}
+
+std::string device_summary_markdown(const BenchContext& context,
+                                    const std::vector<DeviceResult>& results) {
+  std::string text = surroundings(context);
+  const auto ran = std::find_if(results.begin(), results.end(), [](const DeviceResult& result) {
+    return result.ours.why_not.empty();
+  });
+  if (ran != results.end()) text += fmt::format("Device: {}.\n\n", ran->ours.device);
+  text += fmt::format(
+      "*Kernel*: what the GPU's kernels took by its own clock, the median of {} images of one "
+      "process after its first; *aim*: on an H100. *Image*: from the experiment to the image in "
+      "the host's memory, fastest of the same. *First image*: with the start of the GPU. "
+      "*Process*: the whole program, files included, fastest of {}. *Off float64*: largest "
+      "difference to the cpu engine's image in double precision, over the largest pixel. "
+      "*Reference, kernel*: its process less that of one pixel (`-roi 0 0 0 0`), of the medians. "
+      "*Process ratio*: reference over ours.\n\n",
+      context.iterations, context.iterations);
+  text += device_table_heading();
+  for (const DeviceResult& result : results) text += device_table_row(result);
+  text += "\n## Kernels\n\n";
+  for (const DeviceResult& result : results)
+    if (result.ours.why_not.empty())
+      text += fmt::format("- {}, {}: {}\n", title(*result.bench_case, result.size), result.dtype,
+                          result.ours.kernel);
+  return text + descriptions(context, [&](const BenchCase& bench_case) {
+           return std::any_of(results.begin(), results.end(),
+                              [&](const DeviceResult& r) { return r.bench_case == &bench_case; });
+         });
 }
 
 std::string gradient_results_json(const std::vector<GradientResult>& results) {

@@ -36,6 +36,13 @@ std::string gradient_table_row(const GradientResult& result);
 std::string gradient_summary_markdown(const BenchContext& context,
                                       const std::vector<GradientResult>& results);
 
+/// The same of a GPU.
+std::string device_results_json(const std::vector<DeviceResult>& results);
+std::string device_table_heading();
+std::string device_table_row(const DeviceResult& result);
+std::string device_summary_markdown(const BenchContext& context,
+                                    const std::vector<DeviceResult>& results);
+
 /// Steps a second against the size of the image, of the runs with this many threads.
 std::string speed_svg(const std::vector<BenchResult>& results, int threads);
 std::string scaling_svg(const std::vector<ScalingSeries>& scaling);

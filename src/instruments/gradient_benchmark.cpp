@@ -7,16 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "instruments/machine.hpp"
+#include "instruments/medians.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::instruments {
 
 namespace {
-
-double minimum(const std::vector<double>& values) {
-  return values.empty() ? std::numeric_limits<double>::quiet_NaN()
-                        : *std::min_element(values.begin(), values.end());
-}
 
 double relative_difference(const std::vector<double>& ours, const std::vector<double>& reference) {
   double largest = 0, difference = 0;

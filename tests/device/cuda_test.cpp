@@ -115,6 +115,12 @@ TEST(CudaEngine, SaysWhichKernelItTookAndWhy) {
   EXPECT_EQ(any.instruction_set, "");
 }
 
+TEST(CudaEngine, TellsHowLongItsKernelsTook) {
+  const Simulation got = simulate(experiment_with_table(triclinic + "-mosaic 0.4"), cuda_engine());
+  EXPECT_GT(got.engine.device_seconds, 0);
+  EXPECT_LE(got.engine.device_seconds, got.seconds);
+}
+
 /// Rows and columns that are no multiple of a patch, a region, a mask, several panels.
 TEST(CudaEngine, HasEveryPixelThatIsWantedAndNoOther) {
   for (const auto& [fast, slow] : {std::pair{37, 21}, {1, 1}, {16, 32}, {3, 50}, {33, 4}}) {

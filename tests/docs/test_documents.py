@@ -31,7 +31,7 @@ MARKED = {
     "docs/geometry.md": {"excerpt": 1},
     "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},
-    "docs/instruments.md": {"excerpt": 1, "usage": 4},
+    "docs/instruments.md": {"excerpt": 1, "usage": 5},
     "docs/performance-method.md": {"needs nanoBragg": 1, "needs perf": 1, "slow": 3},
     "docs/performance.md": {"needs nanoBragg": 2, "needs the port": 1, "slow": 1},
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},

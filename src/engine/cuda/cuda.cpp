@@ -95,6 +95,7 @@ class CudaLoaded final : public Loaded {
     const InterpolationCutoff& ends = cutoff(pixels.all);
     const std::lock_guard turn(opened_->turn);
     contents_.prepare();
+    device_seconds_ = 0;
     WorkSpan span;
     span.begin = std::chrono::steady_clock::now();
     Report report;
@@ -283,7 +284,7 @@ class CudaLoaded final : public Loaded {
       job.is_last = first + job.pairs == launches.pairs;
       job.solid_angles = job.is_first ? solid_angles.data() : nullptr;
       device().render(job);
-      device().wait();
+      device_seconds_ += device().wait();
     }
     std::vector<double> of_blocks(solid_angles.size());
     device().download(of_blocks.data(), solid_angles.data(), solid_angles.bytes());
@@ -324,6 +325,7 @@ class CudaLoaded final : public Loaded {
   void describe(EngineUsed& used) const {
     const DevicePanel& panel = contents_.panel(0);
     used.device = device().name();
+    used.device_seconds = device_seconds_;
     physics::with_shape(plan_.lattice.shape, [&]<class Shape>() { used.kernel = Shape::name; });
     used.kernel.append(", ").append(name_of(lookup_of(plan_.lattice))).append(", ");
     used.reason = panel.reason;
@@ -347,6 +349,7 @@ class CudaLoaded final : public Loaded {
   DeviceContents contents_;
   std::optional<InterpolationCutoff> cutoff_;
   bool knows_misses_ = false;
+  double device_seconds_ = 0;  ///< of the image that is being computed
 };
 
 class CudaEngine final : public Engine {

@@ -118,7 +118,8 @@ class Device {
   /// Both return before they are done.
   virtual void render(const RenderJob& job) = 0;
   virtual void differentiate(const GradientJob& job) = 0;
-  virtual void wait() = 0;
+  /// Returns how long what was started since the last call took, by the device's clock [s].
+  virtual double wait() = 0;
 
  protected:
   Device() = default;
@@ -135,7 +136,7 @@ struct Plugin {
 };
 /// Another one where any of these has another layout; the number in front is raised where their
 /// meaning changes.
-inline constexpr std::size_t plugin_version = (((1 * 4099 + sizeof(DevicePlan)) * 4099 +
+inline constexpr std::size_t plugin_version = (((2 * 4099 + sizeof(DevicePlan)) * 4099 +
                                                 sizeof(RenderJob)) *
                                                    4099 +
                                                sizeof(GradientJob)) *

@@ -47,6 +47,10 @@ class CudaDevice final : public Device {
     name_ = properties.name;
     // The context is made now, not at the first allocation.
     check(cudaFree(nullptr), "start a context");
+    for (cudaEvent_t* event : {&begin_, &end_}) check(cudaEventCreate(event), "keep time");
+  }
+  ~CudaDevice() override {
+    for (const cudaEvent_t event : {begin_, end_}) static_cast<void>(cudaEventDestroy(event));
   }
 
   std::string name() const override { return name_; }
@@ -81,6 +85,7 @@ class CudaDevice final : public Device {
     LaunchSize size = launch_size(job);
     size.parts = job.parts_count;
     if (size.blocks == 0) return;
+    begin();
     physics::with_shape(job.shape, [&]<class Shape>() {
       if (job.method == Method::walk) {
         Launches<Shape>::walk(job, size);
@@ -107,6 +112,7 @@ class CudaDevice final : public Device {
   }
   void differentiate(const GradientJob& job) override {
     select();
+    begin();
     physics::with_shape(job.shape,
                         [&]<class Shape>() { GradientLaunches<Shape>::launch_one(job); });
     check(cudaGetLastError(), "start a kernel");
@@ -114,16 +120,28 @@ class CudaDevice final : public Device {
     add_blocks_of(job);
     check(cudaGetLastError(), "start a kernel");
   }
-  void wait() override {
+  double wait() override {
     select();
+    float milliseconds = 0;
+    if (is_running_) check(cudaEventRecord(end_), "keep time");
     check(cudaDeviceSynchronize(), "end a kernel");
+    if (is_running_) check(cudaEventElapsedTime(&milliseconds, begin_, end_), "keep time");
+    is_running_ = false;
+    return 1e-3 * static_cast<double>(milliseconds);
   }
 
  private:
+  /// Before the first kernel that wait() waits for.
+  void begin() {
+    if (!is_running_) check(cudaEventRecord(begin_), "keep time");
+    is_running_ = true;
+  }
   void select() const { check(cudaSetDevice(index_), "be selected"); }
 
   int index_;
   std::string name_;
+  cudaEvent_t begin_{}, end_{};
+  bool is_running_ = false;
 };
 
 int count(std::string& why_none) {

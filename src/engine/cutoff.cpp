@@ -8,6 +8,7 @@
 
 #include "engine/driver.hpp"  // for Watch
 #include "engine/pixel_sum.hpp"
+#include "engine/threads.hpp"
 
 namespace nablabragg::engine {
 
@@ -160,6 +161,13 @@ std::optional<TableMiss> InterpolationCutoff::first_miss() const {
   for (const auto& miss : misses_)
     if (miss) return miss;
   return std::nullopt;
+}
+
+const InterpolationCutoff& RememberedCutoff::get(bool wants_misses) {
+  if (!found_ || (wants_misses && !knows_misses_))
+    with_threads(options_.threads, [&] { found_.emplace(plan_, wants_misses, options_); });
+  knows_misses_ = knows_misses_ || wants_misses;
+  return *found_;
 }
 
 }  // namespace nablabragg::engine

@@ -48,4 +48,25 @@ class InterpolationCutoff {
   std::vector<std::optional<TableMiss>> misses_;
 };
 
+/// The cutoff of a plan that an engine holds: found when it is asked for, and once.
+class RememberedCutoff {
+ public:
+  /// Both must outlive it.
+  RememberedCutoff(const Plan& plan, const ComputeOptions& options)
+      : plan_(plan), options_(options) {}
+
+  const InterpolationCutoff& get(bool wants_misses);
+  /// As the plan has changed.
+  void forget() {
+    found_.reset();
+    knows_misses_ = false;
+  }
+
+ private:
+  const Plan& plan_;
+  const ComputeOptions& options_;
+  std::optional<InterpolationCutoff> found_;
+  bool knows_misses_ = false;
+};
+
 }  // namespace nablabragg::engine

@@ -47,7 +47,7 @@ class CpuLoaded final : public Loaded {
   }
   CpuDerivatives& derivatives() {
     if (!derivatives_)
-      derivatives_ = std::make_shared<CpuDerivatives>(plan_, table(), cutoff(false), options_);
+      derivatives_ = std::make_shared<CpuDerivatives>(plan_, table(), cutoff_.get(false), options_);
     return *derivatives_;
   }
 #else
@@ -71,8 +71,7 @@ class CpuLoaded final : public Loaded {
   void forget_light() override {
     panels_.clear();
     derivatives_.reset();
-    cutoff_.reset();
-    knows_misses_ = false;
+    cutoff_.forget();
   }
   void forget_lattice(bool same_table) override {
     forget_light();
@@ -82,12 +81,6 @@ class CpuLoaded final : public Loaded {
   const SingleTable& table() {
     if (!table_) table_.emplace(plan_.lattice);
     return *table_;
-  }
-  const InterpolationCutoff& cutoff(bool wants_misses) {
-    if (!cutoff_ || (wants_misses && !knows_misses_))
-      with_threads(options_.threads, [&] { cutoff_.emplace(plan_, wants_misses, options_); });
-    knows_misses_ = knows_misses_ || wants_misses;
-    return *cutoff_;
   }
   const std::vector<LoadedPanel>& panels() {
     if (!panels_.empty()) return panels_;
@@ -109,7 +102,7 @@ class CpuLoaded final : public Loaded {
 
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
-    const InterpolationCutoff& ends = cutoff(pixels.all);
+    const InterpolationCutoff& ends = cutoff_.get(pixels.all);
     panels();
     const Tiling tiling(plan_, pixels);
     std::vector<double> solid_angles(static_cast<std::size_t>(tiling.count()));
@@ -227,8 +220,7 @@ class CpuLoaded final : public Loaded {
 
   const KernelSet& kernels_;
   std::optional<SingleTable> table_;
-  std::optional<InterpolationCutoff> cutoff_;
-  bool knows_misses_ = false;
+  RememberedCutoff cutoff_{plan_, options_};
   std::vector<LoadedPanel> panels_;
   std::shared_ptr<CpuDerivatives> derivatives_;  ///< shared, as not every build knows the class
   std::atomic<int> anchored_{0}, others_{0};     ///< tiles

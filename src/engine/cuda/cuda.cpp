@@ -43,14 +43,14 @@ class CudaLoaded final : public Loaded {
  private:
 #if NABLA_GRADIENTS
   PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
-    const InterpolationCutoff& ends = cutoff(false);
+    const InterpolationCutoff& ends = cutoff_.get(false);
     const std::lock_guard turn(opened_->turn);
     return derivatives(ends).pull_back(pixels, weights);
   }
   void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
                            const StructureFactorGrid* table_tangent, std::span<double> photons,
                            std::span<double> slopes) override {
-    const InterpolationCutoff& ends = cutoff(false);
+    const InterpolationCutoff& ends = cutoff_.get(false);
     const std::lock_guard turn(opened_->turn);
     derivatives(ends).push_forward(pixels, tangents, table_tangent, photons, slopes);
   }
@@ -70,29 +70,20 @@ class CudaLoaded final : public Loaded {
 
   void forget_light() override {
     contents_.forget_light();
-    cutoff_.reset();
-    knows_misses_ = false;
+    cutoff_.forget();
   }
   void forget_lattice(bool same_table) override {
     contents_.forget_lattice(same_table);
-    cutoff_.reset();
-    knows_misses_ = false;
+    cutoff_.forget();
   }
 
   Device& device() const { return *opened_->device; }
-
-  const InterpolationCutoff& cutoff(bool wants_misses) {
-    if (!cutoff_ || (wants_misses && !knows_misses_))
-      with_threads(options_.threads, [&] { cutoff_.emplace(plan_, wants_misses, options_); });
-    knows_misses_ = knows_misses_ || wants_misses;
-    return *cutoff_;
-  }
 
   // ---- Images -----------------------------------------------------------------------------------
 
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
-    const InterpolationCutoff& ends = cutoff(pixels.all);
+    const InterpolationCutoff& ends = cutoff_.get(pixels.all);
     const std::lock_guard turn(opened_->turn);
     contents_.prepare();
     device_seconds_ = 0;
@@ -262,7 +253,7 @@ class CudaLoaded final : public Loaded {
   double compute(const DevicePanel& loaded, const DevicePixels& pixels, const Launches& launches,
                  Watch& watch, Number* values) {
     RenderJob job = job_of(loaded, pixels);
-    job.cutoff = device_cutoff(*cutoff_, plan_, loaded.number);
+    job.cutoff = device_cutoff(cutoff_.get(false), plan_, loaded.number);
     job.values = values;
     job.double_values = std::is_same_v<Number, double>;
     job.parts_count = launches.parts;
@@ -347,8 +338,7 @@ class CudaLoaded final : public Loaded {
 
   std::shared_ptr<OpenDevice> opened_;
   DeviceContents contents_;
-  std::optional<InterpolationCutoff> cutoff_;
-  bool knows_misses_ = false;
+  RememberedCutoff cutoff_{plan_, options_};
   double device_seconds_ = 0;  ///< of the image that is being computed
 };
 

@@ -146,6 +146,21 @@ NABLA_INLINE T pull_back_solid_angle(const PanelNumbers& panel, const SensorSpot
   return T(-3) * light;
 }
 
+/// From the adjoints of the direction of a spot and of the logarithm of its distance to those of
+/// the panel.
+template <class T>
+NABLA_INLINE void pull_back_direction(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                      const Vec3<T>& direction, const T& log_distance,
+                                      BasicPixelNumbers<T>& adjoints) {
+  T radial = -dot(direction, spot.direction);
+  add(radial, log_distance);
+  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
+  if (panel.frame.curvature == Curvature::flat)
+    pull_back_flat(panel, spot, position, adjoints);
+  else
+    pull_back_curved(panel, spot, position, adjoints);
+}
+
 /// `has_solid_angle`: the light of a term has the solid angle of its own spot.
 template <class T>
 NABLA_INLINE void pull_back_spot(const PanelNumbers& panel, const SensorSpot<T>& spot,
@@ -153,14 +168,10 @@ NABLA_INLINE void pull_back_spot(const PanelNumbers& panel, const SensorSpot<T>&
                                  const SpotAdjoints<T>& light, BasicPixelNumbers<T>& adjoints) {
   Vec3<T> direction = light.direction;
   if (panel.sensor.absorbs()) pull_back_capture(panel, spot, light.capture, direction, adjoints);
-  T radial = -dot(direction, spot.direction);
+  T log_distance(0);
   if (has_solid_angle)
-    add(radial, pull_back_solid_angle(panel, spot, own_depth, light.solid_angle, adjoints));
-  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
-  if (panel.frame.curvature == Curvature::flat)
-    pull_back_flat(panel, spot, position, adjoints);
-  else
-    pull_back_curved(panel, spot, position, adjoints);
+    log_distance = pull_back_solid_angle(panel, spot, own_depth, light.solid_angle, adjoints);
+  pull_back_direction(panel, spot, direction, log_distance, adjoints);
 }
 
 /// The same, of spots that only some plans have.
@@ -194,6 +205,17 @@ NABLA_INLINE void pull_back_polarization(const LightNumbers& light, const Vec3<T
   add(adjoints.light.polarization_fraction, adjoint * slopes.fraction);
 }
 
+/// Of a frame: the adjoint of a flat panel's sub-pixel follows from those of its axes; that of the
+/// area is its logarithm's until here.
+template <class T>
+NABLA_INLINE void complete_frame(const PlanFrame& frame, BasicPlanFrame<T>& to) {
+  if (frame.curvature == Curvature::flat)
+    to.subpixel = (dot(physics::constant<T>(frame.fast), to.fast) +
+                   dot(physics::constant<T>(frame.slow), to.slow)) *
+                  physics::constant<T>(1 / frame.subpixel);
+  to.area = to.area * physics::constant<T>(1 / frame.area);
+}
+
 /// What is left to do once for many steps: adjoints that follow from other adjoints.  `largest_F`:
 /// the unit of the adjoints of F; `one_F`: there is no table, and F is part of the unit of the
 /// terms.
@@ -216,14 +238,7 @@ NABLA_INLINE void complete_adjoints(const BasicPixelNumbers<Real>& of, double la
   scale(adjoints.scale, 1 / of.scale);
   scale_inverse(adjoints.background.starting_sum, of.background.starting_sum);
   scale_inverse(adjoints.background.per_sr, of.background.per_sr);
-
-  const PlanFrame& frame = of.panel.frame;
-  auto& to = adjoints.panel.frame;
-  if (frame.curvature == Curvature::flat)
-    to.subpixel = (dot(physics::constant<T>(frame.fast), to.fast) +
-                   dot(physics::constant<T>(frame.slow), to.slow)) *
-                  physics::constant<T>(1 / frame.subpixel);
-  scale(to.area, 1 / frame.area);
+  complete_frame(of.panel.frame, adjoints.panel.frame);
 }
 
 }  // namespace nablabragg::engine

@@ -16,18 +16,6 @@ NABLA_INLINE SensorSpot<T> sensor_spot(const BasicSubPixel<T>& at) {
   return {at.fast, at.slow, T(1) / at.distance, at.direction, at.layer};
 }
 
-/// From the adjoint of a direction to those of the panel.
-template <class T>
-NABLA_INLINE void pull_back_direction(const PanelNumbers& panel, const SensorSpot<T>& spot,
-                                      const Vec3<T>& direction, BasicPixelNumbers<T>& adjoints) {
-  const T radial = -dot(direction, spot.direction);
-  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
-  if (panel.frame.curvature == Curvature::flat)
-    pull_back_flat(panel, spot, position, adjoints);
-  else
-    pull_back_curved(panel, spot, position, adjoints);
-}
-
 /// The adjoints of panel and light that many lanes add to.
 template <class T>
 struct ViewAdjoints {
@@ -37,15 +25,6 @@ struct ViewAdjoints {
   NABLA_INLINE void clear() {
     for_each_number([](T& x) { x = T(0); }, numbers);
     for_each_number_of_ray([](T& x) { x = T(0); }, ray);
-  }
-  /// Adjoints that follow from others; that of the area is its logarithm's until here.
-  NABLA_INLINE void complete(const PlanFrame& frame) {
-    auto& to = numbers.panel.frame;
-    if (frame.curvature == Curvature::flat)
-      to.subpixel = (dot(physics::constant<T>(frame.fast), to.fast) +
-                     dot(physics::constant<T>(frame.slow), to.slow)) *
-                    physics::constant<T>(1 / frame.subpixel);
-    to.area = to.area * physics::constant<T>(1 / frame.area);
   }
   /// Calls f(adjoint, number of the plan).
   template <class F, class AnyPlan>
@@ -108,7 +87,7 @@ class ClosedPullBack {
     }
     if (p_.background.per_sr != 0) pull_back_background();
     if (forwards_) return;
-    view_.complete(panel_.frame);
+    complete_frame(panel_.frame, view_.numbers.panel.frame);
     view_.for_each([](const T& adjoint, double& to) { to += lane_sum(adjoint); }, *sink_.adjoints,
                    number_of_panel_);
   }
@@ -144,7 +123,7 @@ class ClosedPullBack {
   template <class At>
   NABLA_INLINE void contract(size_t first, At&& at) {
     const size_t columns = sink_.tangents.size();
-    view_.complete(panel_.frame);
+    complete_frame(panel_.frame, view_.numbers.panel.frame);
     for (size_t t = 0; t < columns; ++t) {
       T slope = at(sink_.tangents[t]);
       view_.for_each(
@@ -249,7 +228,7 @@ class ClosedPullBack {
           // q0 = k (direction - incident)
           const SensorSpot<T> seen = see(spot.layer, sub_x, sub_y);
           add(view_.ray.wavenumber, dot(pulled.d, seen.direction - incident()));
-          pull_back_direction(panel_, seen, k * pulled.d, view_.numbers);
+          pull_back_direction(panel_, seen, k * pulled.d, T(0), view_.numbers);
         }
       light_sum = light_sum + scaled * light;
       (T::load(light_.data() + first) + amplitude * light).store(light_.data() + first);
@@ -357,9 +336,9 @@ void pull_back_points(const Plan& plan, std::size_t number, std::span<const Seen
     const auto lane = [&](size_t n) { return T::load(lanes[n].data()); };
     pull_back_direction(panel,
                         sensor_spot(seen_at(panel, layer, plan.oversample, lane(0), lane(1))),
-                        Vec3<T>{lane(2), lane(3), lane(4)}, view.numbers);
+                        Vec3<T>{lane(2), lane(3), lane(4)}, T(0), view.numbers);
   }
-  view.complete(panel.frame);
+  complete_frame(panel.frame, view.numbers.panel.frame);
   view.for_each([](const T& adjoint, double& to) { to += lane_sum(adjoint); }, adjoints, number);
 }
 

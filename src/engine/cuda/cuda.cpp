@@ -240,11 +240,7 @@ class CudaLoaded final : public Loaded {
   }
 
   RenderJob job_of(const DevicePanel& loaded, const DevicePixels& pixels) const {
-    RenderJob job;
-    job.method = loaded.method;
-    job.shape = plan_.lattice.shape;
-    job.lookup = lookup_of(plan_.lattice);
-    job.plan = &loaded.plan;
+    RenderJob job{contents_.job_of(loaded)};
     job.pixels = pixels;
     return job;
   }

@@ -86,16 +86,6 @@ std::string CudaDerivatives::why_not(const Plan& plan) {
   return {};
 }
 
-GradientJob CudaDerivatives::job_of(const DevicePanel& panel) const {
-  GradientJob job;
-  job.method = panel.method;
-  job.shape = plan_.lattice.shape;
-  job.lookup = lookup_of(plan_.lattice);
-  job.plan = &panel.plan;
-  job.cutoff = device_cutoff(cutoff_, plan_, panel.number);
-  return job;
-}
-
 /// Calls work(part, panel, job with its pixels) for all pixels, some at a time.
 template <class Work>
 void CudaDerivatives::for_each_part(const Pixels& pixels, Work&& work) {
@@ -103,7 +93,8 @@ void CudaDerivatives::for_each_part(const Pixels& pixels, Work&& work) {
   Watch watch(options_, std::max(1, static_cast<int>(parts.size())));
   for (const Part& part : parts) {
     const DevicePanel& panel = contents_.gradient_panel(part.panel);
-    GradientJob job = job_of(panel);
+    GradientJob job{contents_.job_of(panel)};
+    job.cutoff = device_cutoff(cutoff_, plan_, panel.number);
     const auto list = on_device(device(), part.list.data(), part.list.size());
     job.pixels = part.pixels;
     if (!part.list.empty()) {

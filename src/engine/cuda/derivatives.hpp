@@ -27,7 +27,6 @@ class CudaDerivatives {
 
  private:
   Device& device() const { return *opened_.device; }
-  GradientJob job_of(const DevicePanel& panel) const;
   template <class Work>
   void for_each_part(const Pixels& pixels, Work&& work);
   template <class Work>

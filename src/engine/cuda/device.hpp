@@ -23,16 +23,20 @@ constexpr bool has_fixed_point(CrystalShape shape, Lookup lookup) {
   return shape != CrystalShape::tophat && lookup != Lookup::tricubic;
 }
 
-/// What a launch computes: some pixels of a panel, all of their pairs of rays and orientations or
+/// What a launch is about: some pixels of a panel, all of their pairs of rays and orientations or
 /// some, which are numbered with the orientations fastest.
-struct RenderJob {
+struct Job {
   Method method = Method::walk;
   CrystalShape shape = CrystalShape::square;
   Lookup lookup = Lookup::constant;
   const DevicePlan* plan = nullptr;  ///< on the host
   DevicePixels pixels;
-  DeviceCutoff cutoff;  ///< of the walk
+  DeviceCutoff cutoff;
   int first_pair = 0, pairs = 0;
+};
+
+/// What a launch computes.
+struct RenderJob : Job {
   /// One for each wanted pixel, floats or doubles; others are left alone.
   void* values = nullptr;
   bool double_values = false;
@@ -47,16 +51,8 @@ struct RenderJob {
   double* solid_angles = nullptr;
 };
 
-/// What a launch differentiates: some pixels of a panel, in reverse or forwards, for some of the
-/// pairs.  The method is float32 or float64.
-struct GradientJob {
-  Method method = Method::float64;
-  CrystalShape shape = CrystalShape::square;
-  Lookup lookup = Lookup::constant;
-  const DevicePlan* plan = nullptr;  ///< on the host
-  DevicePixels pixels;
-  DeviceCutoff cutoff;
-  int first_pair = 0, pairs = 0;
+/// What a launch differentiates, in reverse or forwards.  The method is float32 or float64.
+struct GradientJob : Job {
   int first_ray = 0, rays = 0;  ///< of the pairs
   int blocks = 0;               ///< of threads, which share the tiles of pixels in a fixed way
 

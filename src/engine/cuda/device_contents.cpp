@@ -38,6 +38,15 @@ void DeviceContents::prepare_gradients() {
     gradient_panels_.push_back(device_panel(i, true));
 }
 
+Job DeviceContents::job_of(const DevicePanel& panel) const {
+  Job job;
+  job.method = panel.method;
+  job.shape = plan_.lattice.shape;
+  job.lookup = lookup_of(plan_.lattice);
+  job.plan = &panel.plan;
+  return job;
+}
+
 void DeviceContents::forget_light() {
   panels_.clear();
   gradient_panels_.clear();

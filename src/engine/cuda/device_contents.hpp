@@ -39,6 +39,9 @@ class DeviceContents {
   void prepare_gradients();
   const DevicePanel& gradient_panel(std::size_t number) const { return gradient_panels_[number]; }
 
+  /// Of a panel, without pixels, cutoff and pairs.
+  Job job_of(const DevicePanel& panel) const;
+
   void forget_light();
   void forget_lattice(bool same_table);
 

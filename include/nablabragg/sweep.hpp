@@ -1,4 +1,4 @@
-// The images of a crystal that turns.
+// The images of a series, one after the other, in memory that is used again.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -6,6 +6,7 @@
 #include <vector>
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/resolved.hpp"
+#include "nablabragg/series.hpp"
 #include "nablabragg/simulate.hpp"
 
 namespace nablabragg {
@@ -17,24 +18,27 @@ struct LitPixels {
   std::vector<Number> photons;       ///< of each of them
 };
 
-/// Images that follow each other: image i is the one that simulate() makes of the experiment at phi
-/// + i x oscillation, to the last bit.  What does not depend on phi is made once, for all images,
-/// and so is the memory: where a sum in closed form leaves an image dark it costs nothing.
-/// `Number` is float, as in an Image, or double, as photons() gives them.  A sweep makes one image
-/// at a time; several sweeps may work side by side, and share the table of structure factors.
+/// Images that follow each other: image i is the one that simulate() makes of experiment(i) of the
+/// series, to the last bit.  What does not depend on the crystal's orientation is made once, for
+/// all images, and so is the memory: where a sum in closed form leaves an image dark it costs
+/// nothing. `Number` is float, as in an Image, or double, as photons() gives them.  A sweep makes
+/// one image at a time; several sweeps may work side by side, and share the table of structure
+/// factors.
 class Sweep {
  public:
-  /// Throws UsageError as simulate() does, for no images, and for several without an oscillation.
-  Sweep(const Experiment& experiment, int images, const ComputeOptions& options = {});
+  /// Throws UsageError as simulate() does.
+  explicit Sweep(const Series& series, const ComputeOptions& options = {});
+  /// Of a scan.
+  Sweep(const Experiment& experiment, int images, const ComputeOptions& options = {})
+      : Sweep(Series(experiment, images), options) {}
   ~Sweep();
   Sweep(Sweep&&) noexcept;
   Sweep& operator=(Sweep&&) noexcept;
 
-  int images() const;
+  const Series& series() const;
+  int images() const { return series().images(); }
   /// Of all panels.
   std::size_t pixels() const;
-  /// That image i alone is of.
-  Experiment experiment(int i) const;
   /// Of the first image, with the warnings.
   const Resolved& resolved() const;
 
@@ -43,6 +47,9 @@ class Sweep {
   /// and Cancelled when progress returned false.
   template <class Number>
   void render(int i, std::span<Number> pixels);
+  /// As simulate() gives it, with statistics and warnings; the pixels take over the memory of
+  /// `used`, an image that is not wanted any more.
+  Simulation simulation(int i, Image used = {});
   /// In the sweep's own memory, where the next image takes its place: what was lit is cleared, not
   /// all of it.
   template <class Number = float>

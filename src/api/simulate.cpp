@@ -1,6 +1,8 @@
 #include "nablabragg/simulate.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "api/cost.hpp"
 #include "api/run_plan.hpp"
@@ -15,7 +17,8 @@ namespace nablabragg {
 
 namespace {
 
-Image blank_image(const Plan& plan) {
+/// In the memory of `used`.
+Image blank_image(const Plan& plan, Image used) {
   const PlanFrame& first = plan.panels.front().frame;
   const std::size_t pixels = plan.pixels();
   const double bytes = 4.0 * static_cast<double>(pixels);
@@ -31,8 +34,13 @@ Image blank_image(const Plan& plan) {
   for (std::size_t i = 1; i < plan.panels.size(); ++i)
     image.more_panels.push_back(
         {plan.panels[i].frame.fast_pixels, plan.panels[i].frame.slow_pixels});
-  memory::reserve_in_huge_pages(image.pixels, pixels);
-  image.pixels.resize(pixels);
+  image.pixels = std::move(used.pixels);
+  if (image.pixels.size() == pixels) {
+    std::fill(image.pixels.begin(), image.pixels.end(), 0.0F);
+  } else {
+    memory::reserve_in_huge_pages(image.pixels, pixels);
+    image.pixels.assign(pixels, 0.0F);
+  }
   return image;
 }
 
@@ -49,11 +57,23 @@ std::string table_miss_warning(const Plan& plan, const TableMiss& miss) {
 
 Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
                     const ComputeOptions& options) {
+  Image image = blank_image(plan, {});
+  const auto start = std::chrono::steady_clock::now();
+  const std::unique_ptr<engine::Loaded> loaded = engine::load(plan, options);
+  const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
+  Simulation s = run_loaded(experiment, resolved, *loaded, std::move(image));
+  s.seconds += loading.count();
+  return s;
+}
+
+Simulation run_loaded(const Experiment& experiment, const Resolved& resolved,
+                      engine::Loaded& loaded, Image used) {
+  const Plan& plan = loaded.plan();
   Simulation s;
   s.warnings = resolved.warnings;
-  s.image = blank_image(plan);
+  s.image = blank_image(plan, std::move(used));
   const auto start = std::chrono::steady_clock::now();
-  engine::Report report = engine::load(plan, options)->render({}, std::span(s.image.pixels));
+  engine::Report report = loaded.render({}, std::span(s.image.pixels));
   s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   s.statistics = readout::image_statistics(plan, s.image,

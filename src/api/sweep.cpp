@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "api/cost.hpp"
+#include "api/run_plan.hpp"
 #include "engine/engine.hpp"
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
-#include "nablabragg/units.hpp"
 #include "plan/make_plan.hpp"
 
 namespace nablabragg {
@@ -52,10 +52,8 @@ void for_each_row(const Plan& plan, std::span<const PanelRegion> regions, Work&&
 }  // namespace
 
 struct Sweep::State {
-  Experiment experiment;  ///< of image 0
-  int images;
-  double step_deg = 0;
-  Resolved resolved;
+  Series series;
+  Resolved resolved;  ///< of the first image
   std::unique_ptr<engine::Loaded> loaded;
   int turned_to = 0;  ///< the image whose lattice is loaded
   Canvas<float> floats;
@@ -69,29 +67,24 @@ struct Sweep::State {
       return doubles;
   }
 
-  Experiment experiment_of(int i) const {
-    if (i < 0 || i >= images)
-      throw UsageError("there is no image " + std::to_string(i) + " in a sweep of " +
-                       std::to_string(images));
-    Experiment e = experiment;
-    e.scan.phi_deg += i * step_deg;
-    return e;
-  }
-
   /// Adds the light of image i to memory that is zero.
   template <class Number>
   engine::Report render(int i, std::span<Number> pixels) {
-    if (i != turned_to) {
-      const Experiment e = experiment_of(i);
-      loaded->set_lattice(make_plan(e, resolve(e)));
-      turned_to = i;
-    }
+    turn_to(i, series.experiment(i));
     return loaded->render({}, pixels);
+  }
+
+  Resolved turn_to(int i, const Experiment& e) {
+    if (i == 0 && turned_to == 0) return resolved;
+    Resolved r = resolve(e);
+    if (i != turned_to) loaded->set_lattice(make_plan(e, r));
+    turned_to = i;
+    return r;
   }
 
   template <class Number>
   Canvas<Number>& drawn(int i) {
-    experiment_of(i);
+    series.experiment(i);
     Canvas<Number>& c = canvas<Number>();
     if (c.pixels.empty()) {
       memory::reserve_in_huge_pages(c.pixels, loaded->plan().pixels());
@@ -109,19 +102,12 @@ struct Sweep::State {
   }
 };
 
-Sweep::Sweep(const Experiment& experiment, int images, const ComputeOptions& options)
-    : state_(std::make_unique<State>()) {
-  if (images < 1) throw UsageError("a sweep has at least one image");
-  state_->experiment = experiment;
-  state_->images = images;
-  state_->resolved = resolve(experiment);
-  const auto& asked = experiment.scan.oscillation_deg.range;
-  state_->step_deg = asked ? *asked : units::degrees_from_radians(state_->resolved.scan.range);
-  if (images > 1 && state_->step_deg == 0)
-    throw UsageError(
-        "the images of a sweep follow each other by its oscillation, which is 0; give one (-osc)");
-  const Plan plan = make_plan(experiment, state_->resolved);
-  check_cost(experiment, state_->resolved, plan, {}, options);
+Sweep::Sweep(const Series& series, const ComputeOptions& options)
+    : state_(std::make_unique<State>(State{series})) {
+  const Experiment first = series.experiment(0);
+  state_->resolved = resolve(first);
+  const Plan plan = make_plan(first, state_->resolved);
+  check_cost(first, state_->resolved, plan, {}, options);
   state_->loaded = engine::load(plan, options);
 }
 
@@ -129,19 +115,26 @@ Sweep::~Sweep() = default;
 Sweep::Sweep(Sweep&&) noexcept = default;
 Sweep& Sweep::operator=(Sweep&&) noexcept = default;
 
-int Sweep::images() const { return state_->images; }
+const Series& Sweep::series() const { return state_->series; }
 std::size_t Sweep::pixels() const { return state_->loaded->plan().pixels(); }
-Experiment Sweep::experiment(int i) const { return state_->experiment_of(i); }
 const Resolved& Sweep::resolved() const { return state_->resolved; }
 
 template <class Number>
 void Sweep::render(int i, std::span<Number> pixels) {
-  state_->experiment_of(i);
+  state_->series.experiment(i);
   if (pixels.size() != this->pixels())
     throw UsageError("an image of this sweep has " + std::to_string(this->pixels()) +
                      " pixels, and there is room for " + std::to_string(pixels.size()));
   std::fill(pixels.begin(), pixels.end(), Number(0));
   state_->render(i, pixels);
+}
+
+Simulation Sweep::simulation(int i, Image used) {
+  const Experiment e = state_->series.experiment(i);
+  Resolved resolved = state_->turn_to(i, e);
+  Simulation s = run_loaded(e, resolved, *state_->loaded, std::move(used));
+  s.resolved = std::move(resolved);
+  return s;
 }
 
 template <class Number>

@@ -1,12 +1,13 @@
 // Which reflections an image holds, where they are and how much of its light is theirs.
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
 #include <vector>
 
-#include "nablabragg/geometry.hpp"
-#include "nablabragg/predicted_spots.hpp"
+#include "model/resolution.hpp"
+#include "nablabragg/series_truth.hpp"
 #include "nablabragg/simulate.hpp"
+#include "nablabragg/units.hpp"
 
 namespace nablabragg {
 
@@ -14,21 +15,6 @@ namespace {
 
 /// A spot's light is looked for this far from its middle along both axes.
 constexpr int reach_px = 4;
-
-/// The d-spacing of the farthest corner [Angstrom].
-double smallest_d_A(const Resolved& r) {
-  double largest_q = 0;
-  const auto look_at = [&](const Panel& p) {
-    for (const double fast : {0.0, p.fast_size})
-      for (const double slow : {0.0, p.slow_size}) {
-        const Vec3d towards = unit(p.origin + fast * p.fast + slow * p.slow);
-        largest_q = std::max(largest_q, length(towards - p.beam) / r.wavelength);
-      }
-  };
-  look_at(r.panel);
-  for (const ResolvedPanel& further : r.more_panels) look_at(further.panel);
-  return 1e10 / largest_q;
-}
 
 /// The pixels of a panel around a spot.
 struct Box {
@@ -58,37 +44,178 @@ struct Box {
   }
 };
 
-}  // namespace
-
-std::vector<PredictedSpot> true_spots(const SettledExperiment& experiment, const Image& image) {
-  const Experiment& e = experiment.experiment();
-  const double d_min = e.sampling.dmin_A > 0 ? e.sampling.dmin_A
-                                             : smallest_d_A(experiment.resolved());
-  std::vector<PredictedSpot> spots = predicted_spots(geometry_of(experiment), d_min);
+/// The photons of each spot of `numbers`: a pixel's light is that of the nearest of them.
+std::vector<SpotLight> light_near(std::span<const PredictedSpot> spots,
+                                  std::span<const std::int64_t> numbers, const Image& image) {
   std::vector<PanelImage> panels;
   for (std::size_t i = 0; i < image.panels(); ++i) panels.push_back(image.panel(i));
-  const auto panel_of = [&](const PredictedSpot& spot) -> const PanelImage& {
-    return panels[static_cast<std::size_t>(spot.panel)];
+  struct Claim {
+    std::size_t pixel;
+    double distance2;
+    std::size_t spot;  ///< in `numbers`
+    bool operator<(const Claim& other) const {
+      return std::tie(pixel, distance2, spot) < std::tie(other.pixel, other.distance2, other.spot);
+    }
   };
-
-  // A pixel's light is that of the nearest spot.
-  struct Owner {
-    float distance2 = std::numeric_limits<float>::infinity();
-    std::int32_t spot = -1;
-  };
-  std::vector<Owner> owners(image.pixels.size());
-  for (std::size_t i = 0; i < spots.size(); ++i) {
-    const PanelImage& panel = panel_of(spots[i]);
-    Box(spots[i], panel).for_each(spots[i], panel, [&](std::size_t pixel, double distance2) {
-      if (distance2 < double(owners[pixel].distance2))
-        owners[pixel] = {static_cast<float>(distance2), static_cast<std::int32_t>(i)};
+  std::vector<Claim> claims;
+  for (std::size_t n = 0; n < numbers.size(); ++n) {
+    const PredictedSpot& spot = spots[static_cast<std::size_t>(numbers[n])];
+    const PanelImage& panel = panels[static_cast<std::size_t>(spot.panel)];
+    Box(spot, panel).for_each(spot, panel, [&](std::size_t pixel, double distance2) {
+      if (image.pixels[pixel] != 0) claims.push_back({pixel, distance2, n});
     });
   }
-  for (std::size_t pixel = 0; pixel < owners.size(); ++pixel)
-    if (owners[pixel].spot >= 0)
-      spots[static_cast<std::size_t>(owners[pixel].spot)].photons += double(image.pixels[pixel]);
-  std::erase_if(spots, [](const PredictedSpot& spot) { return !(spot.photons > 0); });
-  return spots;
+  std::ranges::sort(claims, std::less());
+  std::vector<double> photons(numbers.size());
+  for (std::size_t i = 0; i < claims.size(); ++i)
+    if (i == 0 || claims[i].pixel != claims[i - 1].pixel)
+      photons[claims[i].spot] += double(image.pixels[claims[i].pixel]);
+  std::vector<SpotLight> light;
+  for (std::size_t n = 0; n < numbers.size(); ++n)
+    if (photons[n] > 0) light.emplace_back(numbers[n], photons[n]);
+  return light;
+}
+
+std::vector<std::int64_t> all_numbers(std::size_t count) {
+  std::vector<std::int64_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+double finest_d_A(const SettledExperiment& e) {
+  const double asked = e.experiment().sampling.dmin_A;
+  return asked > 0 ? asked : 1e10 / model::largest_q(e.resolved());
+}
+
+/// How far a reflection may be from the Ewald sphere and still shine, in 1/Angstrom along its ray,
+/// as a sum of what widens it.
+class Extent {
+ public:
+  explicit Extent(const SettledExperiment& settled) {
+    const Experiment& e = settled.experiment();
+    const Resolved& r = settled.resolved();
+    constexpr double deviations = 3;
+    const bool gaussian = e.crystal.mosaic_model == Distribution::gaussian;
+    double spread_deg = e.crystal.mosaic_spread_deg.value_or(0);
+    if (e.crystal.mosaic_spread_axes_deg) {
+      const Vec3d& axes = *e.crystal.mosaic_spread_axes_deg;
+      spread_deg = std::max({axes.x, axes.y, axes.z});
+    }
+    rotation_ = units::radians_from_degrees(spread_deg) * (gaussian ? deviations : 1);
+    for (const auto* divergence :
+         {&e.beam.horizontal_divergence_mrad, &e.beam.vertical_divergence_mrad})
+      rotation_ = rotation_ + divergence->range.value_or(0) / 1000;
+    band_ = e.beam.dispersion_percent.range.value_or(0) / 100;
+    const double edge_A = std::min({r.cells.x * length(r.axes.real_A.a),
+                                    r.cells.y * length(r.axes.real_A.b),
+                                    r.cells.z * length(r.axes.real_A.c)});
+    block_per_A_ = 1.5 / edge_A;
+  }
+
+  double operator()(const Vec3d& q, const Vec3d& towards) const {
+    const double along = dot(q, towards), size2 = dot(q, q);
+    return block_per_A_ + rotation_ * std::sqrt(std::max(0.0, size2 - along * along)) +
+           band_ * std::abs(along);
+  }
+
+ private:
+  double rotation_ = 0, band_ = 0, block_per_A_ = 0;
+};
+
+/// The share of a Gaussian between two places.
+double gaussian_between(double from, double to, double deviation) {
+  const auto below = [&](double x) { return std::erfc(-x / deviation / std::sqrt(2.0)) / 2; };
+  return deviation > 0 ? below(to) - below(from) : 1;
+}
+
+}  // namespace
+
+Geometry geometry_of(const Series& series) {
+  Geometry geometry = geometry_of(series.experiment(0));
+  if (geometry.scan) geometry.scan->images = series.images();
+  return geometry;
+}
+
+std::vector<PredictedSpot> true_spots(const SettledExperiment& experiment, const Image& image) {
+  SeriesTruth truth(Series(experiment.experiment(), 1));
+  truth.add(0, truth.light_of(0, image));
+  return truth.spots();
+}
+
+std::vector<PredictedSpot> SeriesTruth::predicted_for(int i) const {
+  const SettledExperiment e(series_.experiment(i));
+  return predicted_spots(geometry_of(e), finest_d_A(e));
+}
+
+SeriesTruth::SeriesTruth(const Series& series) : series_(series) {
+  const SettledExperiment first(series.experiment(0));
+  const Geometry geometry = geometry_of(series);
+  if (!geometry.scan) {
+    of_stills_.resize(static_cast<std::size_t>(series.images()));
+    return;
+  }
+  of_scan_ = predicted_spots(geometry, finest_d_A(first));
+  const Extent extent(first);
+  const Vec3d axis = unit(geometry.scan->spindle_axis);
+  constexpr double longest_deg = 5;  // of what hardly moves through the sphere
+  for (PredictedSpot& spot : of_scan_) {
+    const GeometryPanel& panel = geometry.panels[static_cast<std::size_t>(spot.panel)];
+    const Vec3d towards = unit(panel.origin_mm +
+                               (spot.fast_px * panel.fast_pixel_mm) * panel.fast_axis +
+                               (spot.slow_px * panel.slow_pixel_mm) * panel.slow_axis);
+    const Vec3d q = (towards - unit(geometry.beam->direction)) / geometry.beam->wavelength_A;
+    const double speed = std::abs(dot(cross(axis, q), towards));  // 1/Angstrom a radian
+    const double reach_deg = std::min(
+        longest_deg, units::degrees_from_radians(extent(q, towards) / std::max(speed, 1e-30)));
+    const double reach = reach_deg / geometry.scan->width_deg;
+    reach_images_.push_back(reach);
+    longest_reach_ = std::max(longest_reach_, reach);
+    constexpr double deviations = 3;
+    spot.partiality = gaussian_between(-spot.frame, series.images() - spot.frame,
+                                       reach / deviations);
+  }
+  by_frame_ = all_numbers(of_scan_.size());
+  std::ranges::stable_sort(
+      by_frame_, {}, [&](std::int64_t n) { return of_scan_[static_cast<std::size_t>(n)].frame; });
+}
+
+std::vector<SpotLight> SeriesTruth::light_of(int i, const Image& image) const {
+  if (of_scan_.empty()) {
+    const std::vector<PredictedSpot> spots = predicted_for(i);
+    return light_near(spots, all_numbers(spots.size()), image);
+  }
+  const auto frame_of = [&](std::int64_t n) { return of_scan_[static_cast<std::size_t>(n)].frame; };
+  std::vector<std::int64_t> near;
+  for (auto at = std::ranges::lower_bound(by_frame_, i - longest_reach_, {}, frame_of);
+       at != by_frame_.end() && frame_of(*at) <= i + 1 + longest_reach_; ++at) {
+    const double reach = reach_images_[static_cast<std::size_t>(*at)], frame = frame_of(*at);
+    if (frame >= i - reach && frame <= i + 1 + reach) near.push_back(*at);
+  }
+  return light_near(of_scan_, near, image);
+}
+
+void SeriesTruth::add(int i, std::span<const SpotLight> light) {
+  if (of_stills_.empty()) {
+    for (const auto& [number, photons] : light)
+      of_scan_.at(static_cast<std::size_t>(number)).photons += photons;
+    return;
+  }
+  const std::vector<PredictedSpot> spots = predicted_for(i);
+  std::vector<PredictedSpot>& lit = of_stills_.at(static_cast<std::size_t>(i));
+  for (const auto& [number, photons] : light) {
+    lit.push_back(spots.at(static_cast<std::size_t>(number)));
+    lit.back().photons = photons;
+    lit.back().experiment += i;
+  }
+}
+
+std::vector<PredictedSpot> SeriesTruth::spots() const {
+  std::vector<PredictedSpot> all;
+  std::ranges::copy_if(of_scan_, std::back_inserter(all),
+                       [](const PredictedSpot& spot) { return spot.photons > 0; });
+  for (const std::vector<PredictedSpot>& still : of_stills_)
+    all.insert(all.end(), still.begin(), still.end());
+  return all;
 }
 
 }  // namespace nablabragg

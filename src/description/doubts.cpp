@@ -8,6 +8,7 @@
 #include "description/ranges.hpp"
 #include "model/crystal_axes.hpp"
 #include "model/panel.hpp"
+#include "model/resolution.hpp"
 #include "model/resolve.hpp"
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/units.hpp"
@@ -46,22 +47,10 @@ void look_at_side(const Resolved& r, Doubts& found) {
       "light is scattered backwards");
 }
 
-/// The largest |q| = 1/d [1/m] at a corner of the panel.
-double largest_q(const Resolved& r) {
-  const Panel& p = r.panel;
-  double largest = 0;
-  for (const double fast : {0.0, p.fast_size})
-    for (const double slow : {0.0, p.slow_size}) {
-      const Vec3d towards = unit(p.origin + fast * p.fast + slow * p.slow);
-      largest = std::max(largest, length(towards - p.beam) / r.wavelength);
-    }
-  return largest;
-}
-
 /// Spots that stand between two phi steps are not in the image.
 void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
   if (r.closed || r.scan.steps < 2 || !(r.wavelength > 0)) return;
-  double q = largest_q(r);
+  double q = model::largest_q(r.panel, r.wavelength);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
   const Mat3d axes = model::axes_in_metres(r.axes);
   const double smallest = std::min(
@@ -84,7 +73,7 @@ void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
 /// The closed form follows the bend of mosaic arcs to second order.
 void look_at_arcs(const Experiment& e, const Resolved& r, Doubts& found) {
   if (!r.closed) return;
-  double q = largest_q(r);
+  double q = model::largest_q(r.panel, r.wavelength);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
   const Mat3d axes = model::axes_in_metres(r.axes);
   const double edge = std::max(
@@ -262,6 +251,30 @@ std::string subpixel_warning(const Resolved& r) {
            " would resolve them, and smaller mosaic blocks need fewer (-block_size with -xtalsize, "
            "or -N with -blocks)";
   return "the crystal's fringes are finer than the sub-pixels: " + number + " would resolve them";
+}
+
+std::string phi_step_notice(const Experiment& e, const Resolved& r) {
+  if (r.closed || e.scan.oscillation_deg.steps || e.scan.oscillation_deg.step || r.scan.range == 0)
+    return {};
+  const double step = std::abs(r.scan.step), q = model::largest_q(r);
+  // Of the reflections that rock fastest, as far out as the detector sees
+  const double edge = 1e-10 * std::min({r.cells.x * length(r.axes.real_A.a),
+                                        r.cells.y * length(r.axes.real_A.b),
+                                        r.cells.z * length(r.axes.real_A.c)});
+  const double sine = std::min(1.0, q * r.wavelength / 2);
+  const double rocking = (q > 0 ? 1 / (edge * q) : 1) +
+                         (r.domains.size() > 1 ? 2 * r.mosaic_spread : 0) + r.horizontal.range +
+                         r.vertical.range +
+                         r.dispersion.range * sine / std::sqrt(std::max(1e-6, 1 - sine * sine));
+  const auto degrees = [](double rad) { return digits(units::degrees_from_radians(rad)); };
+  const std::string steps = "the scan is summed in " + std::to_string(r.scan.steps) +
+                            " phi steps of " + degrees(step) + " degrees, the default";
+  if (step <= rocking) return steps + " (-phisteps)";
+  return steps + ", and reflections rock through " + degrees(rocking) +
+         " degrees: light falls between the steps; -phisteps " +
+         std::to_string(
+             static_cast<int>(std::min(1e6, std::ceil(std::abs(r.scan.range) / rocking)))) +
+         " would see all of it";
 }
 
 }  // namespace nablabragg::description

@@ -96,18 +96,23 @@ inline Mat3d nanobragg_random_orientation(NanobraggRandom& random, std::int64_t&
   return physics::rotation_matrix(r.axis, static_cast<double>(90.0F * r.angle_over_cap));
 }
 
-/// Uniform over all orientations (K. Shoemake, Graphics Gems III, 1992, "Uniform random
-/// rotations").
-inline Mat3d uniform_random_orientation(NanobraggRandom& random, std::int64_t& seed) {
+/// Of three numbers between 0 and 1: uniform over all orientations if they are uniform (K.
+/// Shoemake, Graphics Gems III, 1992, "Uniform random rotations").
+inline Mat3d orientation_of(double u, double turn_v, double turn_w) {
   constexpr double two_pi = 6.28318530717958647692;
-  const double u = random.uniform(seed);
-  const double v = two_pi * static_cast<double>(random.uniform(seed));
-  const double w = two_pi * static_cast<double>(random.uniform(seed));
+  const double v = two_pi * turn_v, w = two_pi * turn_w;
   const double x = std::sqrt(1 - u) * std::sin(v), y = std::sqrt(1 - u) * std::cos(v);
   const double z = std::sqrt(u) * std::sin(w), s = std::sqrt(u) * std::cos(w);
   return {{1 - 2 * (y * y + z * z), 2 * (x * y - z * s), 2 * (x * z + y * s)},
           {2 * (x * y + z * s), 1 - 2 * (x * x + z * z), 2 * (y * z - x * s)},
           {2 * (x * z - y * s), 2 * (y * z + x * s), 1 - 2 * (x * x + y * y)}};
+}
+
+inline Mat3d uniform_random_orientation(NanobraggRandom& random, std::int64_t& seed) {
+  const double u = random.uniform(seed);
+  const double v = static_cast<double>(random.uniform(seed));
+  const double w = static_cast<double>(random.uniform(seed));
+  return orientation_of(u, v, w);
 }
 
 /// Real-space axes from the (misset) reciprocal ones.  A user's cell forces edges and volume;

@@ -10,18 +10,11 @@
 #include <numbers>
 #include <random>
 
+#include "readout/keyed_bits.hpp"
+
 namespace nablabragg::readout {
 
 namespace {
-
-/// 64 well-mixed bits of a counter (SplitMix64's output function, a bijection).
-std::uint64_t mixed(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-  return z ^ (z >> 31);
-}
-
-constexpr std::uint64_t golden = 0x9e3779b97f4a7c15U;
 
 /// Random bits of one pixel.  Mixing the sum, not adding the mixed, keeps neighbours' streams
 /// apart.

@@ -107,7 +107,7 @@ TEST(Sweep, SaysWhichExperimentAnImageIsOf) {
   const Experiment e = experiment_of(crystal);
   const Sweep sweep(e, 3);
   EXPECT_EQ(sweep.images(), 3);
-  EXPECT_EQ(sweep.experiment(2).scan.phi_deg, 70 + 2 * 0.3);
+  EXPECT_EQ(sweep.series().experiment(2).scan.phi_deg, 70 + 2 * 0.3);
   EXPECT_EQ(sweep.pixels(), 150U * 90U);
 }
 
@@ -115,7 +115,7 @@ TEST(Sweep, OfStepsAloneGoesOnByAllOfThem) {
   const Sweep sweep(experiment_of("-corrected -cell 60 -default_F 100 -N 5 -detpixels 8 -pixel 1 "
                                   "-phistep 0.1 -phisteps 4"),
                     3);
-  EXPECT_NEAR(sweep.experiment(2).scan.phi_deg, 0.8, 1e-12);
+  EXPECT_NEAR(sweep.series().experiment(2).scan.phi_deg, 0.8, 1e-12);
 }
 
 TEST(Sweep, RefusesWhatIsNoneInASentence) {
@@ -141,7 +141,8 @@ TEST(Sweep, ThatIsStoppedGoesOnWithTheNextImage) {
   goes_on = false;
   EXPECT_THROW(sweep.image(1), Cancelled);
   goes_on = true;
-  EXPECT_TRUE(std::ranges::equal(sweep.image(1), simulate(sweep.experiment(1)).image.pixels));
+  EXPECT_TRUE(
+      std::ranges::equal(sweep.image(1), simulate(sweep.series().experiment(1)).image.pixels));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 // writers throw UsageError for what a format cannot say, with one that can, and OutputError for
 // what could not be written; they leave no half-written file.
 #pragma once
+#include <cstddef>  // for std::byte
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,13 +29,15 @@ struct Provenance {
   std::string date = {};        ///< ISO 8601, UTC
 };
 
-/// Now, as Provenance::date takes it.
+/// Now, as Provenance::date takes it; or, for files that are the same bit for bit, the second since
+/// 1970 that SOURCE_DATE_EPOCH in the environment states.
 std::string date_now();
 
 /// What an image of a series has for itself.
 struct ImageState {
-  double phi_deg = 0;       ///< spindle angle where it begins; of stills 0
-  double wavelength_A = 0;  ///< 0: that of the geometry's beam
+  double phi_deg = 0;                          ///< spindle angle where it begins; of stills 0
+  double wavelength_A = 0;                     ///< 0: that of the geometry's beam
+  std::vector<GeometryCrystal> crystals = {};  ///< of a still; empty: those of the geometry
 };
 
 /// What a file of images holds.  The pixels of an image are those of its panels, one after the
@@ -57,6 +60,25 @@ class ImageWriter {
   virtual void close() = 0;
   /// Pixels so far that held more than the format can, and got the most it can.
   virtual std::int64_t clipped() const { return 0; }
+};
+
+/// Bytes of a file.
+struct FilePart {
+  std::uint64_t at = 0, bytes = 0;
+};
+
+/// A file of all images of a series, which are packed by any thread and put there in their order.
+class SeriesWriter : public ImageWriter {
+ public:
+  /// An image as put() takes it; by several threads at a time, for different images.
+  virtual std::vector<std::byte> pack(std::span<const std::int32_t> counts) const = 0;
+  virtual std::vector<std::byte> pack(std::span<const float> photons) const = 0;
+  /// The next image.  Returns where it lies in the file.
+  virtual FilePart put(std::vector<std::byte> packed) = 0;
+  /// The same of the bytes that lay in another file, which such a writer made of the same series.
+  virtual FilePart put_stored(std::span<const std::byte> bytes) = 0;
+  /// Whether what pack() gives is what the file will hold.
+  virtual bool stores_as_packed() const = 0;
 };
 
 /// Pixels and geometry of one image of a file.
@@ -83,6 +105,10 @@ struct FileFormat {
   // What a file is made from: one of these
   std::unique_ptr<ImageWriter> (*open)(const std::string& path,
                                        const ImageSeries& series) = nullptr;  ///< images
+  /// All images of a series in one file; null: each has its own.  Until close() the file has the
+  /// name `unfinished`, in the same folder, and keeps it where the program ends before.
+  std::unique_ptr<SeriesWriter> (*open_series)(const std::string& path, const ImageSeries& series,
+                                               const std::string& unfinished) = nullptr;
   /// The experiment, as write_expt() has it.
   void (*write_experiment)(const std::string& path, const ImageSeries& series,
                            const std::string& image_path) = nullptr;
@@ -105,6 +131,13 @@ struct FileFormat {
 
   bool is_written() const { return open || write_experiment || write_true_spots || write_picture; }
 };
+
+/// The file of one image of a series.  A run of # in the name becomes the image's number, with at
+/// least so many digits (lyso_####.cbf: lyso_0001.cbf); without one it stands before the ending
+/// (lyso.cbf: lyso_00001.cbf), which DIALS and XDS take for a template.
+std::string file_of_image(const std::string& path, int number);
+/// The name with the # that it stands for: lyso_#####.cbf.
+std::string template_of_images(const std::string& path);
 
 /// All of them; a format is one file of src/io and one row.
 std::span<const FileFormat> file_formats();

@@ -36,6 +36,11 @@ std::string origin_of(const ReflectionFile& file);
 /// that disagree, names that the operations contradict.
 std::vector<std::string> notices_of(const ReflectionFile& file);
 
+/// The rotations of stills, one a line, as Series takes them [degree]: three angles, about
+/// laboratory x, then y, then z; or the nine numbers of a matrix that turns a column behind it, row
+/// by row. What follows a # is a comment.  Throws InputError that names the line.
+std::vector<Vec3d> read_orientations(const std::string& path);
+
 /// An orientation matrix of MOSFLM.
 struct MatrixFile {
   Mat3d matrix;  ///< rows a*x b*x c*x / a*y b*y c*y / a*z b*z c*z, times the wavelength

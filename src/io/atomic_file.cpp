@@ -140,10 +140,21 @@ FileAside::FileAside(const std::string& path) : path_(path) {
   }
 }
 
+FileAside::FileAside(const std::string& path, const std::string& unfinished)
+    : path_(path), target_(target_of(path).file), unfinished_(unfinished) {
+  if (!replaces()) cannot_write(path, "only a regular file can be gone on with");
+  do {
+    descriptor_ = open(unfinished.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EINTR);
+  if (descriptor_ < 0) cannot_write(unfinished, errno);
+  keep_mode_and_owner();
+}
+
 FileAside::FileAside(FileAside&& other) noexcept
     : path_(std::move(other.path_)),
       target_(std::exchange(other.target_, {})),
       temporary_(std::move(other.temporary_)),
+      unfinished_(std::move(other.unfinished_)),
       descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 FileAside::~FileAside() {
@@ -203,11 +214,11 @@ void FileAside::close_descriptor() {
 
 void FileAside::finish() {
   // Network file systems report a full disk here.
-  if (!replaces() || !temporary_.empty()) close_descriptor();
+  if (!replaces() || !temporary_.empty() || !unfinished_.empty()) close_descriptor();
 }
 
 void FileAside::make_name(const std::unique_lock<std::mutex>& held) {
-  if (!replaces() || !temporary_.empty()) return;
+  if (!replaces() || !temporary_.empty() || !unfinished_.empty()) return;
   const std::string bytes = "/proc/self/fd/" + std::to_string(descriptor_);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const std::string name = new_name(target_);
@@ -239,7 +250,8 @@ void FileAside::copy_to_name(const std::unique_lock<std::mutex>& held) {
 
 void FileAside::rename(const std::unique_lock<std::mutex>& held) {
   if (!replaces()) return;
-  if (std::rename(temporary_.path().c_str(), target_.c_str()) != 0) fail(errno);
+  const std::string& name = unfinished_.empty() ? temporary_.path() : unfinished_;
+  if (std::rename(name.c_str(), target_.c_str()) != 0) fail(errno);
   temporary_.forget(held);
   close_descriptor();
 }

@@ -27,6 +27,9 @@ std::optional<int> descriptor_of(const std::string& path);
 class FileAside {
  public:
   explicit FileAside(const std::string& path);
+  /// It has the name `unfinished` until it gets its own, in the same folder, and keeps that where
+  /// the program ends before: whoever knows what is complete in it may go on from there.
+  FileAside(const std::string& path, const std::string& unfinished);
   FileAside(FileAside&& other) noexcept;
   FileAside(const FileAside&) = delete;
   FileAside& operator=(const FileAside&) = delete;
@@ -53,7 +56,8 @@ class FileAside {
 
   std::string path_;         // as the caller gave it, for messages
   std::string target_;       // empty: written directly
-  TemporaryName temporary_;  // empty: written directly, without a name, or done
+  TemporaryName temporary_;  // empty: written directly, without a name, unfinished_, or done
+  std::string unfinished_;   // not empty: its name, which stays
   int descriptor_ = -1;
 };
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 #include "io/atomic_file.hpp"
 #include "io/input_bytes.hpp"
@@ -695,15 +696,8 @@ bool holds_many_images(const std::string& path) {
 }
 
 /// image_####.cbf, 12 -> image_0012.cbf
-std::string numbered(std::string path, int number) {
-  const std::size_t last = path.find_last_of('#');
-  if (last == std::string::npos) return path;
-  std::size_t first = last;
-  while (first > 0 && path[first - 1] == '#') --first;
-  std::string digits = std::to_string(number);
-  const std::size_t width = last - first + 1;
-  if (digits.size() < width) digits.insert(0, width - digits.size(), '0');
-  return path.replace(first, width, digits);
+std::string numbered(const std::string& path, int number) {
+  return path.find('#') == std::string::npos ? path : file_of_image(path, number);
 }
 
 /// dxtbx looks for images from the folder of the .expt.
@@ -762,6 +756,13 @@ std::string why_not_expt(const ImageSeries& series) {
       return "panel " + in_quotes(panel.name) +
              " has axes that are not at right angles, which no .expt can state";
   }
+  for (const ImageState& image : series.images)
+    if (!image.crystals.empty() &&
+        (geometry.scan || image.crystals.size() != geometry.crystals.size()))
+      return geometry.scan
+                 ? "the crystals of a scan are those of its geometry, not of an image"
+                 : "an image has " + std::to_string(image.crystals.size()) +
+                       " crystals and the geometry " + std::to_string(geometry.crystals.size());
   if (!geometry.scan) return "";
   if (image_count(series) != static_cast<std::size_t>(geometry.scan->images))
     return "the scan has " + std::to_string(geometry.scan->images) + " images and the series " +
@@ -840,7 +841,8 @@ void write_expt(const std::string& path, const ImageSeries& series, const std::s
   std::size_t next = 0;
   const std::size_t detector = detectors.add(detector_json(geometry, geometry.beam->wavelength_A));
 
-  const auto add_experiments = [&](double wavelength_A, std::optional<std::size_t> imageset) {
+  const auto add_experiments = [&](double wavelength_A, std::optional<std::size_t> imageset,
+                                   std::span<const GeometryCrystal> lattices) {
     ordered_json experiment;
     experiment["__id__"] = "Experiment";
     experiment["identifier"] = "";
@@ -852,8 +854,7 @@ void write_expt(const std::string& path, const ImageSeries& series, const std::s
     }
     if (imageset) experiment["imageset"] = *imageset;
     for (std::size_t i = 0; i < std::max<std::size_t>(1, geometry.crystals.size()); ++i) {
-      if (!geometry.crystals.empty())
-        experiment["crystal"] = crystals.add(crystal_json(geometry.crystals[i]));
+      if (i < lattices.size()) experiment["crystal"] = crystals.add(crystal_json(lattices[i]));
       experiment["identifier"] = identifiers.at(next++);
       experiments.add(experiment);
     }
@@ -870,7 +871,7 @@ void write_expt(const std::string& path, const ImageSeries& series, const std::s
       }
       imageset = imagesets.add(std::move(set));
     }
-    add_experiments(geometry.beam->wavelength_A, imageset);
+    add_experiments(geometry.beam->wavelength_A, imageset, geometry.crystals);
   } else {
     for (std::size_t i = 0; i < images; ++i) {
       std::optional<std::size_t> imageset;
@@ -881,7 +882,9 @@ void write_expt(const std::string& path, const ImageSeries& series, const std::s
         imageset = imagesets.add(std::move(set));
       }
       const double own = i < series.images.size() ? series.images[i].wavelength_A : 0;
-      add_experiments(own > 0 ? own : geometry.beam->wavelength_A, imageset);
+      const bool own_crystals = i < series.images.size() && !series.images[i].crystals.empty();
+      add_experiments(own > 0 ? own : geometry.beam->wavelength_A, imageset,
+                      own_crystals ? series.images[i].crystals : geometry.crystals);
     }
   }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <chrono>
+#include <cstdlib>  // for getenv
 #include <ctime>
 #include <string_view>
 #include <vector>
@@ -58,7 +60,14 @@ bool ends_with(std::string_view name, std::string_view ending) {
 }  // namespace
 
 std::string date_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  if (const char* const stated = std::getenv("SOURCE_DATE_EPOCH")) {
+    const std::string_view text = stated;
+    std::int64_t seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error == std::errc{} && end == text.data() + text.size())
+      now = static_cast<std::time_t>(seconds);
+  }
   std::tm parts{};
   gmtime_r(&now, &parts);
   char text[32];

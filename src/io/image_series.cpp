@@ -45,30 +45,30 @@ std::string number_text(int number, std::size_t digits) {
 
 }  // namespace
 
+std::string template_of_images(const std::string& path) {
+  const std::size_t name = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
+  if (path.find('#', name) != std::string::npos) return path;
+  const std::size_t dot = path.rfind('.');
+  const std::size_t end = dot == std::string::npos || dot <= name ? path.size() : dot;
+  return path.substr(0, end) + "_#####" + path.substr(end);
+}
+
+std::string file_of_image(const std::string& path, int number) {
+  const std::string name = template_of_images(path);
+  const std::size_t first = name.find('#', name.rfind('/') + 1);  // no / is npos
+  const std::size_t end = std::min(name.find_first_not_of('#', first), name.size());
+  return name.substr(0, first) + number_text(number, end - first) + name.substr(end);
+}
+
 std::vector<std::string> files_of_series(const std::string& path, const ImageSeries& series) {
   const std::size_t images = series.images.size();
   const std::size_t name = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
-  std::size_t first = path.find('#', name), last = first;
-  std::string before, after;
-  std::size_t digits = 5;
-  if (first != std::string::npos) {
-    while (last < path.size() && path[last] == '#') ++last;
-    digits = last - first;
-    before = path.substr(0, first);
-    after = path.substr(last);
-  } else if (images == 1) {
-    return {path};
-  } else {
-    const std::size_t dot = path.rfind('.');
-    const std::size_t end = dot == std::string::npos || dot <= name ? path.size() : dot;
-    before = path.substr(0, end) + '_';
-    after = path.substr(end);
-  }
+  if (images == 1 && path.find('#', name) == std::string::npos) return {path};
   const int number = series.geometry.scan ? series.geometry.scan->first_image : 1;
   std::vector<std::string> files;
   files.reserve(images);
   for (std::size_t i = 0; i < images; ++i)
-    files.push_back(before + number_text(number + static_cast<int>(i), digits) + after);
+    files.push_back(file_of_image(path, number + static_cast<int>(i)));
   return files;
 }
 

@@ -10,10 +10,8 @@
 
 namespace nablabragg::io {
 
-/// The files of a series.  A run of # in the name becomes the image's number, with at least so many
-/// digits (lyso_####.cbf: lyso_0001.cbf ...).  Without one a single image has the name itself, and
-/// of several each has its number before the ending: lyso.cbf becomes lyso_00001.cbf, which DIALS
-/// and XDS take for a template.  Numbers begin with the scan's first image.
+/// The files of a series, as file_of_image() names them; numbers begin with the scan's first image.
+/// Without # a single image has the name itself.
 std::vector<std::string> files_of_series(const std::string& path, const ImageSeries& series);
 
 /// The wavelength of one image.

@@ -18,6 +18,8 @@ inline constexpr const char *nxmx_deflate = "deflate", *nxmx_bitshuffle = "bitsh
 /// Throws UsageError for what NXmx's readers cannot hold and where HDF5 has no filter 32008, and
 /// OutputError where the file cannot be made.
 std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series);
+std::unique_ptr<SeriesWriter> open_nxmx_series(const std::string& path, const ImageSeries& series,
+                                               const std::string& unfinished);
 
 /// An HDF5 file, by its first 2 KiB.
 bool is_nxmx(std::string_view head);

@@ -279,14 +279,14 @@ std::string numbered(const std::string& word, std::size_t i, std::size_t count) 
 /// A file of HDF5 that gets its name when it is complete.
 class Tree {
  public:
-  explicit Tree(const std::string& path) : aside_(path), sink_(aside_.descriptor()) {
+  explicit Tree(FileAside aside) : aside_(std::move(aside)), sink_(aside_.descriptor()) {
     const hdf5::Session session;
     if (!aside_.replaces())
-      throw OutputError("cannot write " + path + ": HDF5 files can only be regular files");
+      throw OutputError("cannot write " + path() + ": HDF5 files can only be regular files");
     const hdf5::Properties creation(H5Pcreate(H5P_FILE_CREATE));
     H5Pset_obj_track_times(creation.get(), false);
     file_ = hdf5::File(
-        H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), sink_.access().get()));
+        H5Fcreate(path().c_str(), H5F_ACC_TRUNC, creation.get(), sink_.access().get()));
     check(file_.get());
   }
   Tree(const Tree&) = delete;
@@ -376,8 +376,12 @@ class Tree {
     }
     const hdf5::Space space(
         H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
+    // A chunk is in the file when it was written.
+    const hdf5::Properties access(H5Pcreate(H5P_DATASET_ACCESS));
+    check(H5Pset_chunk_cache(access.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT, 0,
+                             H5D_CHUNK_CACHE_W0_DEFAULT));
     return checked(
-        H5Dcreate2(in.get(), name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+        H5Dcreate2(in.get(), name, type, space.get(), H5P_DEFAULT, creation.get(), access.get()));
   }
 
   void commit() {
@@ -651,10 +655,10 @@ void put_provenance(const Tree& tree, const hdf5::Object& entry, const Provenanc
   note("experiment", "application/json", provenance.experiment);
 }
 
-class NxmxWriter final : public ImageWriter {
+class NxmxWriter final : public SeriesWriter {
  public:
-  NxmxWriter(const std::string& path, const ImageSeries& series)
-      : tree_(path),
+  NxmxWriter(FileAside aside, const ImageSeries& series)
+      : tree_(std::move(aside)),
         image_(series.geometry.panels),
         panels_(series.geometry.panels),
         images_(series.images.size()),
@@ -713,6 +717,31 @@ class NxmxWriter final : public ImageWriter {
   void add(std::span<const std::int32_t> counts) override { add_pixels(counts, true); }
   void add(std::span<const float> photons) override { add_pixels(photons, false); }
 
+  std::vector<std::byte> pack(std::span<const std::int32_t> counts) const override {
+    return packed(checked_image(counts, true), sizeof(std::int32_t));
+  }
+  std::vector<std::byte> pack(std::span<const float> photons) const override {
+    return packed(checked_image(photons, false), sizeof(float));
+  }
+  FilePart put(std::vector<std::byte> packed) override {
+    write_deflated();
+    check_room();
+    if (bitshuffled_)
+      write_pixels(packed);
+    else
+      write_chunk(packed);
+    ++added_;
+    return last_part();
+  }
+  bool stores_as_packed() const override { return !bitshuffled_; }
+  FilePart put_stored(std::span<const std::byte> bytes) override {
+    write_deflated();
+    check_room();
+    write_chunk(bytes);
+    ++added_;
+    return last_part();
+  }
+
   void close() override {
     write_deflated();
     if (added_ != images_)
@@ -732,29 +761,49 @@ class NxmxWriter final : public ImageWriter {
     return count;
   }
 
-  template <class Pixel>
-  void add_pixels(std::span<const Pixel> pixels, bool counts) {
-    if (counts != counts_)
-      throw UsageError(tree_.path() + " was opened for " +
-                       (counts_ ? "counts, not photons" : "photons, not counts"));
+  void check_room() const {
     if (added_ == images_)
       throw UsageError(tree_.path() + " was opened for " + std::to_string(images_) +
                        " images, and this is one more");
+  }
+
+  /// Laid out, where it is an image of this file.
+  template <class Pixel>
+  std::vector<std::byte> checked_image(std::span<const Pixel> pixels, bool counts) const {
+    if (counts != counts_)
+      throw UsageError(tree_.path() + " was opened for " +
+                       (counts_ ? "counts, not photons" : "photons, not counts"));
     if (pixels.size() != pixels_of_panels())
       throw UsageError("an image of " + tree_.path() + " has " +
                        std::to_string(pixels_of_panels()) + " pixels, not " +
                        std::to_string(pixels.size()));
+    return laid_out(pixels);
+  }
+
+  /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
+  std::vector<std::byte> packed(std::vector<std::byte> image, std::size_t width) const {
+    return bitshuffled_ ? std::move(image)
+                        : shuffle_and_deflate(std::move(image), width, deflate_level);
+  }
+
+  template <class Pixel>
+  void add_pixels(std::span<const Pixel> pixels, bool counts) {
     write_deflated();  // of the image before
-    std::vector<std::byte> image = laid_out(pixels);
-    ++added_;
-    if (!bitshuffled_) {
-      deflated_ = std::async(std::launch::async, [image = std::move(image)]() mutable {
-        return shuffle_and_deflate(std::move(image), sizeof(Pixel), deflate_level);
+    check_room();
+    std::vector<std::byte> image = checked_image(pixels, counts);
+    if (bitshuffled_) {
+      put(std::move(image));
+    } else {
+      deflated_ = std::async(std::launch::async, [this, image = std::move(image)]() mutable {
+        return packed(std::move(image), sizeof(Pixel));
       });
-      return;
     }
+  }
+
+  /// Through HDF5's filters.
+  void write_pixels(std::span<const std::byte> image) {
     const hdf5::Session session;
-    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
+    const std::array<hsize_t, 3> begin = {added_, 0, 0};
     const std::array<hsize_t, 3> one = {1, static_cast<hsize_t>(image_.slow),
                                         static_cast<hsize_t>(image_.fast)};
     const hdf5::Space memory(H5Screate_simple(3, one.data(), nullptr));
@@ -763,6 +812,25 @@ class NxmxWriter final : public ImageWriter {
                                     nullptr));
     tree_.check(H5Dwrite(data_.get(), counts_ ? H5T_NATIVE_INT32 : H5T_NATIVE_FLOAT, memory.get(),
                          file.get(), H5P_DEFAULT, image.data()));
+  }
+
+  /// Past them.
+  void write_chunk(std::span<const std::byte> chunk) {
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_, 0, 0};
+    tree_.check(
+        H5Dwrite_chunk(data_.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
+  }
+
+  FilePart last_part() const {
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
+    unsigned filters_left_out = 0;
+    haddr_t at = 0;
+    hsize_t bytes = 0;
+    tree_.check(
+        H5Dget_chunk_info_by_coord(data_.get(), begin.data(), &filters_left_out, &at, &bytes));
+    return {at, bytes};
   }
 
   /// The tall image, with marks where nothing was measured.
@@ -800,11 +868,8 @@ class NxmxWriter final : public ImageWriter {
   /// Waits for the image that is being compressed, if there is one.
   void write_deflated() {
     if (!deflated_.valid()) return;
-    const std::vector<std::byte> chunk = deflated_.get();
-    const hdf5::Session session;
-    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
-    tree_.check(
-        H5Dwrite_chunk(data_.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
+    write_chunk(deflated_.get());
+    ++added_;
   }
 
   Tree tree_;
@@ -821,7 +886,13 @@ class NxmxWriter final : public ImageWriter {
 
 std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
-  return std::make_unique<NxmxWriter>(path, series);
+  return std::make_unique<NxmxWriter>(FileAside(path), series);
+}
+
+std::unique_ptr<SeriesWriter> open_nxmx_series(const std::string& path, const ImageSeries& series,
+                                               const std::string& unfinished) {
+  if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
+  return std::make_unique<NxmxWriter>(FileAside(path, unfinished), series);
 }
 
 FileFormat nxmx_format() {
@@ -834,6 +905,7 @@ FileFormat nxmx_format() {
       .read = read_nxmx,
       .read_geometry = [](const std::string& path, int, auto) { return read_nxmx_geometry(path); },
       .open = open_nxmx,
+      .open_series = open_nxmx_series,
       .why_not = why_not,
       .compressions = {nxmx_deflate, nxmx_bitshuffle}};
 }

@@ -1,0 +1,175 @@
+#include "io/series_journal.hpp"
+
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>  // for rename
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::io {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* mark = "nablabragg series";
+constexpr int version = 1;
+
+[[noreturn]] void cannot_write(const std::string& path, int error) {
+  throw OutputError("cannot write " + path + ": " + std::generic_category().message(error));
+}
+
+class Sha256 {
+ public:
+  Sha256() { sha256_init(&context_); }
+  void add(std::span<const std::byte> bytes) {
+    sha256_update(&context_, bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()));
+  }
+  std::string text() {
+    std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
+    sha256_digest(&context_, digest.size(), digest.data());
+    std::string digits;
+    for (const std::uint8_t byte : digest)
+      for (const int half : {byte >> 4, byte & 15}) digits += "0123456789abcdef"[half];
+    return digits;
+  }
+
+ private:
+  sha256_ctx context_;
+};
+
+json json_of(const DoneImage& image) {
+  json files = json::array();
+  for (const DoneFile& file : image.files)
+    files.push_back({{"file", file.path},
+                     {"at", file.part.at},
+                     {"bytes", file.part.bytes},
+                     {"sha256", file.sha256}});
+  json line{{"image", image.number}, {"files", std::move(files)}};
+  if (image.light) line["light"] = *image.light;
+  return line;
+}
+
+DoneImage done_image(const json& line) {
+  DoneImage image;
+  image.number = line.at("image").get<int>();
+  for (const json& file : line.at("files"))
+    image.files.push_back(
+        {file.at("file").get<std::string>(),
+         {file.at("at").get<std::uint64_t>(), file.at("bytes").get<std::uint64_t>()},
+         file.at("sha256").get<std::string>()});
+  if (line.contains("light")) image.light = line.at("light").get<std::vector<SpotLight>>();
+  return image;
+}
+
+}  // namespace
+
+std::string sha256_of(std::span<const std::byte> bytes) {
+  Sha256 sum;
+  sum.add(bytes);
+  return sum.text();
+}
+
+std::string sha256_of(std::string_view text) {
+  return sha256_of(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+std::string sha256_of(const std::string& path, const FilePart& part) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(part.at));
+  Sha256 sum;
+  std::vector<char> buffer(std::size_t{1} << 18);
+  for (std::uint64_t left = part.bytes; left > 0;) {
+    const std::size_t count = static_cast<std::size_t>(
+        std::min<std::uint64_t>(left, buffer.size()));
+    if (!file.read(buffer.data(), static_cast<std::streamsize>(count))) return {};
+    sum.add(std::as_bytes(std::span(buffer.data(), count)));
+    left -= count;
+  }
+  return file ? sum.text() : std::string();
+}
+
+std::optional<SeriesRecord> read_journal(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    if (std::error_code error; !std::filesystem::exists(path, error)) return std::nullopt;
+    throw InputError(path, 0, "cannot be read");
+  }
+  SeriesRecord record;
+  std::string line;
+  int number = 0;
+  // A run that was killed may have left a line without its end.
+  while (std::getline(file, line) && !file.eof()) {
+    ++number;
+    try {
+      const json content = json::parse(line);
+      if (number > 1) {
+        record.images.push_back(done_image(content));
+        continue;
+      }
+      if (content.at("format") != mark || content.at("version") != version)
+        throw InputError(path, number, "is no journal of a series that this program reads");
+      record.run = {content.at("checksum").get<std::string>(),
+                    content.at("seed").get<std::int64_t>(), content.at("date").get<std::string>(),
+                    content.at("images").get<int>(), content.at("unfinished").get<std::string>()};
+    } catch (const json::exception&) {
+      throw InputError(path, number, "is no journal of a series");
+    }
+  }
+  if (number == 0) throw InputError(path, 0, "is no journal of a series: it has no line");
+  return record;
+}
+
+SeriesJournal::SeriesJournal(const std::string& path, const SeriesRun& run) : path_(path) {
+  const std::string aside = path + ".new";
+  {
+    const auto held = lock_temporary_files();
+    descriptor_ = open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) cannot_write(aside, errno);
+    aside_ = TemporaryName(aside, held);
+  }
+  write(json{{"format", mark},
+             {"version", version},
+             {"checksum", run.checksum},
+             {"seed", run.seed},
+             {"date", run.date},
+             {"images", run.images},
+             {"unfinished", run.unfinished}}
+            .dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
+SeriesJournal::~SeriesJournal() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void SeriesJournal::add(const DoneImage& image) {
+  write(json_of(image).dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
+void SeriesJournal::publish() {
+  const auto held = lock_temporary_files();
+  if (std::rename(aside_.path().c_str(), path_.c_str()) != 0) cannot_write(path_, errno);
+  aside_.forget(held);
+}
+
+void SeriesJournal::write(std::string line) {
+  line += '\n';
+  for (std::span<const char> left(line); !left.empty();) {
+    const ssize_t written = ::write(descriptor_, left.data(), left.size());
+    if (written >= 0)
+      left = left.subspan(static_cast<std::size_t>(written));
+    else if (errno != EINTR)
+      cannot_write(path_, errno);
+  }
+}
+
+}  // namespace nablabragg::io

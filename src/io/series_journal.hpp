@@ -1,0 +1,73 @@
+// Which images of a series are complete: a text beside them, by which a run that was ended goes on.
+// A line of JSON says what the series is, and one more each image with its SHA-256.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+#include "io/temporary_files.hpp"
+#include "nablabragg/image_files.hpp"   // for FilePart
+#include "nablabragg/series_truth.hpp"  // for SpotLight
+
+namespace nablabragg::io {
+
+/// 64 hexadecimal digits.
+std::string sha256_of(std::span<const std::byte> bytes);
+std::string sha256_of(std::string_view text);
+/// Of a part of a file; empty: there is no such part.
+std::string sha256_of(const std::string& path, const FilePart& part);
+
+/// What decides whether two runs make the same images.
+struct SeriesRun {
+  std::string checksum;   ///< of the experiment and of all else that the images depend on
+  std::int64_t seed = 0;  ///< of the first image
+  std::string date;       ///< of its beginning, which files repeat
+  int images = 0;
+  std::string unfinished;  ///< name of the file of all images until it is complete; empty: none
+};
+
+/// A file, or a part of the one of all images, that belongs to an image.
+struct DoneFile {
+  std::string path;
+  FilePart part;  ///< all of a file of its own
+  std::string sha256;
+};
+
+struct DoneImage {
+  int number = 0;
+  std::vector<DoneFile> files;
+  std::optional<std::vector<SpotLight>> light;  ///< where the run asked for it
+};
+
+struct SeriesRecord {
+  SeriesRun run;
+  std::vector<DoneImage> images;
+};
+
+/// Of a run that may have been ended at any moment; empty: there is no such file.  Throws
+/// InputError for what is no journal.
+std::optional<SeriesRecord> read_journal(const std::string& path);
+
+/// The journal of a run.  It takes its name, and the place of an older one, at publish(); from then
+/// on each image that is added is in the file.  Throws OutputError.
+class SeriesJournal {
+ public:
+  SeriesJournal(const std::string& path, const SeriesRun& run);
+  SeriesJournal(const SeriesJournal&) = delete;
+  SeriesJournal& operator=(const SeriesJournal&) = delete;
+  ~SeriesJournal();
+
+  void add(const DoneImage& image);
+  void publish();
+
+ private:
+  void write(std::string line);
+
+  std::string path_;
+  TemporaryName aside_;
+  int descriptor_ = -1;
+};
+
+}  // namespace nablabragg::io

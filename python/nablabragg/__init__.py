@@ -41,6 +41,7 @@ from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._files import ImageWriter, count_photons, read_image, write_image
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
+from nablabragg._series import Series, random_orientations, series
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
 no_pixels = (1, 0, 1, 0)
@@ -65,6 +66,7 @@ __all__ = [
     "SampledRange",
     "Sampling",
     "Scan",
+    "Series",
     "SimulationWarning",
     "StructureFactors",
     "UsageError",
@@ -75,8 +77,10 @@ __all__ = [
     "jvp",
     "no_pixels",
     "parse",
+    "random_orientations",
     "read_image",
     "read_reflections",
+    "series",
     "simulate",
     "sweep",
     "to_dict",

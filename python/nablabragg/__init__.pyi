@@ -523,6 +523,27 @@ def sweep(
     device: Device | None = ...,
     summation: Summation = ...,
 ) -> Iterator[Any]: ...
+class Series:
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[NDArray[Any]]: ...
+    def experiment(self, i: int) -> Experiment: ...
+    def seed(self, i: int) -> int: ...
+
+def series(
+    experiment: Experiment,
+    images: int | None = ...,
+    *,
+    orientations: ArrayLike | None = ...,
+    seed: int | None = ...,
+    ahead: int = ...,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
+) -> Series: ...
+def random_orientations(images: int, seed: int) -> NDArray[np.float64]: ...
 def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 
 Gradient = dict[str, Any]

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 
+#include "flags/inputs.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 
@@ -59,6 +60,8 @@ std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
                                    {"-mask", request.mask_file}};
   if (std::error_code error; std::filesystem::is_regular_file(request.geometry_file, error))
     files.push_back({"the geometry's file", request.geometry_file});
+  if (!request.orientations.empty() && !flags::random_orientations_seed(request))
+    files.push_back({"-orientations", request.orientations});
   for (const std::string& name : request.stol_files) files.push_back({"-stol", name});
   if (request.hkl_file.empty() && request.may_use_cache())
     files.push_back({"-dump", request.cache_file});

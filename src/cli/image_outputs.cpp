@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "cli/files.hpp"
 #include "cli/outputs.hpp"
-#include "cli/say.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
@@ -18,9 +18,6 @@
 
 namespace nablabragg::cli {
 
-namespace {
-
-/// The image of this run, in the frame that the formats have.
 io::ImageSeries series_of(const flags::Request& request) {
   const SettledExperiment settled(request.experiment);
   io::ImageSeries series;
@@ -30,6 +27,8 @@ io::ImageSeries series_of(const flags::Request& request) {
   series.counts = request.noise_file.on;
   return series;
 }
+
+namespace {
 
 /// The compression that was asked for, where the format has a choice.
 void set_compression(const flags::Request& request, const io::FileFormat& format,
@@ -71,9 +70,9 @@ void check_image_outputs(const flags::Request& request) {
                      "there is none");
 }
 
-void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                         const io::SmvProvenance& made, const Simulation& simulation,
-                         Profile* profile) {
+void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
+                         const flags::Request& request, const io::SmvProvenance& made,
+                         const Simulation& simulation, Profile* profile) {
   if (request.output_files.empty()) return;
   io::ImageSeries series = series_of(request);
   series.provenance = {made.program, made.command_line, made.seed, to_json(request.experiment),
@@ -101,19 +100,35 @@ void write_image_outputs(std::ostream& out, std::ostream& err, const flags::Requ
       file->add(std::span<const float>(simulation.image.pixels));
     }
     file->close();
-    for (const std::string& notice : format.notices(series)) say(err, name + ": " + notice);
     if (const std::int64_t clipped = file->clipped(); clipped > 0)
-      say(err, fmt::format("{} pixel{} of {} would hold more than the format can and hold{} the "
-                           "most that it can (overloads)",
-                           clipped, clipped > 1 ? "s" : "", name, clipped > 1 ? "" : "s"));
+      notices.push_back(
+          fmt::format("{} pixel{} of {} would hold more than the format can and hold{} the "
+                      "most that it can (overloads)",
+                      clipped, clipped > 1 ? "s" : "", name, clipped > 1 ? "" : "s"));
     fmt::print(out, "writing {} as {} {}\n", io::printable(name), format.name,
                series.counts ? "counts" : "photons");
   }
-  if (counted && counted->saturated > 0)
-    say(err, fmt::format("{} pixel{} would hold more counts than the detector can and hold{} its "
-                         "saturation (overloads)",
-                         counted->saturated, counted->saturated > 1 ? "s" : "",
-                         counted->saturated > 1 ? "" : "s"));
+  if (counted)
+    if (std::string sentence = saturation_notice(*counted); !sentence.empty())
+      notices.push_back(std::move(sentence));
+}
+
+std::vector<std::string> format_notices(std::span<const std::string> names,
+                                        const io::ImageSeries& series) {
+  std::vector<std::string> all;
+  for (const std::string& name : names)
+    for (const std::string& notice : io::format_to_write(name).notices(series))
+      all.push_back(name + ": " + notice);
+  return all;
+}
+
+std::string saturation_notice(const CountedImage& counted) {
+  if (counted.saturated == 0) return {};
+  const bool several = counted.saturated > 1;
+  return fmt::format(
+      "{} pixel{} would hold more counts than the detector can and hold{} its saturation "
+      "(overloads)",
+      counted.saturated, several ? "s" : "", several ? "" : "s");
 }
 
 }  // namespace nablabragg::cli

@@ -7,11 +7,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cli/files.hpp"
 #include "cli/image_outputs.hpp"
-#include "cli/say.hpp"
 #include "io/atomic_file.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
@@ -33,11 +33,13 @@ std::vector<io::PngText> texts_of(const io::SmvProvenance& made) {
 }
 
 /// Pixels that hold more than 16 bits.
-void say_overloads(std::ostream& err, const std::string& file, std::int64_t overloads) {
+void note_overloads(std::vector<std::string>& notices, const std::string& file,
+                    std::int64_t overloads) {
   if (overloads > 0)
-    say(err, fmt::format("{} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
-                         "(overloads)",
-                         overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s"));
+    notices.push_back(
+        fmt::format("{} pixel{} of {} would hold more than 65535 counts and hold{} 65535 "
+                    "(overloads)",
+                    overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s"));
 }
 
 /// Photons with noise, panel by panel; 0 outside the regions of interest.
@@ -112,9 +114,9 @@ bool writes_images(const flags::Request& request) {
          !request.png_file.empty() || !request.output_files.empty();
 }
 
-void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                   const Resolved& resolved, const io::SmvProvenance& made,
-                   const Simulation& simulation, Profile* profile) {
+void write_outputs(std::ostream& out, std::vector<std::string>& notices,
+                   const flags::Request& request, const Resolved& resolved,
+                   const io::SmvProvenance& made, const Simulation& simulation, Profile* profile) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;
   const RegionOfInterest& roi = resolved.roi;
@@ -163,7 +165,8 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
       return static_cast<double>(photons) * int_scale + request.adc >= 65535.5;
     };
     if (overloaded(static_cast<float>(statistics.max)))
-      say_overloads(err, request.int_file.name, std::ranges::count_if(image.pixels, overloaded));
+      note_overloads(notices, request.int_file.name,
+                     std::ranges::count_if(image.pixels, overloaded));
   }
   if (wanted(request, request.pgm_file)) {
     const Stage stage(profile, "write ", request.pgm_file.name);
@@ -219,9 +222,9 @@ void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& r
     fmt::print(out, "{:.0f} photons on noise image ({} overloads)\n", total.photons,
                total.overloads);
     fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.noise_file.name));
-    say_overloads(err, request.noise_file.name, total.overloads);
+    note_overloads(notices, request.noise_file.name, total.overloads);
   }
-  write_image_outputs(out, err, request, made, simulation, profile);
+  write_image_outputs(out, notices, request, made, simulation, profile);
   const auto draw = [&](const std::string& name, decltype(io::FileFormat::write_picture) write) {
     const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ", name);
     write_picture(out, request, resolved, made, image, name, write);

@@ -1,6 +1,8 @@
 // Image and statistics -> files, in nanoBragg's order and with its lines.
 #pragma once
 #include <ostream>
+#include <string>
+#include <vector>
 #include "cli/profile.hpp"
 #include "flags/request.hpp"
 #include "io/smv_header.hpp"  // for SmvProvenance
@@ -17,9 +19,9 @@ void check_outputs(const flags::Request& request);
 /// Whether this run writes an image of any kind.
 bool writes_images(const flags::Request& request);
 
-/// What is worth a warning, brighter pixels than a file can hold, goes to `err`.
-void write_outputs(std::ostream& out, std::ostream& err, const flags::Request& request,
-                   const Resolved& resolved, const io::SmvProvenance& made,
-                   const Simulation& simulation, Profile* profile);
+/// What is worth a warning, brighter pixels than a file can hold, goes to `notices`.
+void write_outputs(std::ostream& out, std::vector<std::string>& notices,
+                   const flags::Request& request, const Resolved& resolved,
+                   const io::SmvProvenance& made, const Simulation& simulation, Profile* profile);
 
 }  // namespace nablabragg::cli

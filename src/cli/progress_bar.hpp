@@ -6,9 +6,9 @@ namespace nablabragg::cli {
 
 class ProgressBar {
  public:
-  /// `steps`: what the whole image takes, whose rate is shown; 0: none.  Draws only when `enabled`
-  /// and standard error is a terminal.
-  ProgressBar(double steps, bool enabled);
+  /// `steps`: what all of it takes, whose rate is shown; 0: none.  Draws only when `enabled` and
+  /// standard error is a terminal.
+  ProgressBar(double steps, bool enabled, const char* name_of_steps = "steps");
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -18,6 +18,7 @@ class ProgressBar {
  private:
   using Clock = std::chrono::steady_clock;
   double steps_;
+  const char* name_of_steps_;
   bool enabled_, drawn_ = false;
   Clock::time_point start_, last_;
 };

@@ -1,17 +1,19 @@
 #include <tbb/global_control.h>
 
-#include <algorithm>
 #include <iostream>
 #include <optional>
+#include <utility>
 
-#include "api/cost.hpp"
 #include "api/run_plan.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "cli/image_outputs.hpp"
 #include "cli/outputs.hpp"
 #include "cli/profile.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/say.hpp"
+#include "cli/series.hpp"
+#include "cli/set_up.hpp"
 #include "cli/stopping.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
@@ -23,7 +25,6 @@
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/version.hpp"
-#include "plan/make_plan.hpp"
 
 namespace nablabragg::cli {
 
@@ -55,16 +56,6 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
   return simulation;
 }
 
-/// What a corrected run writes into its images of how it was made; nanoBragg's say nothing.
-io::SmvProvenance provenance(const flags::Request& request,
-                             const std::vector<std::string>& arguments) {
-  if (request.experiment.quirks.short_smv_header) return {};
-  std::vector<std::string> words{"nablabragg"};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed,
-          request.adc};
-}
-
 void write_profile(std::ostream& out, const std::string& name, const Profile& profile) {
   io::AtomicFile file(io::writable_name(name));
   file.write(profile.json());
@@ -84,15 +75,15 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     return;
   }
   if (request.quiet) request.progress = false;
-  std::ostream nowhere(nullptr);
-  const std::vector<io::NamedFile> outputs = outputs_of(request);
-  check_files(inputs_of(request), outputs);
+  check_files(inputs_of(request), outputs_of(request));
   say(err, check_endings(request));
   engine::check_threads(request.threads);
   std::optional<tbb::global_control> limit;  // of the statistics and the files as well
   if (request.threads > 0)
     limit.emplace(tbb::global_control::max_allowed_parallelism,
                   static_cast<std::size_t>(request.threads));
+  if (request.is_series()) return simulate_series(std::move(request), arguments, out, err);
+  check_names_of_one_image(request);
   std::optional<Profile> recorder;
   if (!request.profile_file.empty()) recorder.emplace(start);
   Profile* const profile = recorder ? &*recorder : nullptr;
@@ -100,33 +91,16 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
   start_device(compute_options(request));
   flags::load_inputs(request);
   if (profile) profile->add_span("read inputs", start, Profile::Clock::now());
-  std::optional<Stage> planning(std::in_place, profile, "plan");
-  const Resolved resolved = resolve(request.experiment);
-  const Plan plan = make_plan(request.experiment, resolved);
-  planning.reset();
-  check_pixels(request, plan);
-  const std::string cost = costly_oversampling(request.experiment, resolved, plan, {},
-                                               compute_options(request));
-  if (!cost.empty() && !request.experiment.quirks.any_cost) throw UsageError(cost);
+  const SetUp made = set_up(request, profile);
+  const Resolved& resolved = made.resolved;
+  const Plan& plan = made.plan;
   check_outputs(request);
-  // JSON, or a file that goes to standard output, has it to itself
-  const bool taken = std::any_of(outputs.begin(), outputs.end(), [](const io::NamedFile& file) {
-    return io::is_standard_output(file.path);
-  });
-  std::ostream& summary = request.quiet ? nowhere : taken ? err : out;
-  std::ostream& printout = taken ? err : out;
+  SummaryStream stream(request, out, err);
+  std::ostream& summary = stream.get();
+  std::ostream& printout = stream.printout();
   {
     const Stage stage(profile, "print setup");
-    say(err, request.warnings);
-    say(err, resolved.warnings);
-    say(err, flags::quirk_notices(request, resolved));
-    if (!writes_images(request) && !request.printout && !request.print_plan && !request.trace_pixel)
-      say(err,
-          "nothing is written, since no output was named; -floatfile, -intfile, -noisefile "
-          "or -pngfile FILE names one");
-    if (!cost.empty()) say(err, flags::cost_notice(cost));
-    print_setup(summary, request, resolved);
-    summary.flush();
+    say_set_up(summary, err, request, made);
   }
 
   const Simulation simulation = run_engine(request, resolved, plan, profile);
@@ -148,8 +122,12 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     flags::write_cache(request, unwritten);
     say(err, unwritten);
   }
-  write_outputs(summary, err, request, resolved, provenance(request, arguments), simulation,
+  std::vector<std::string> notices;
+  write_outputs(summary, notices, request, resolved, provenance(request, arguments), simulation,
                 profile);
+  say(err, notices);
+  if (!request.output_files.empty())
+    say(err, format_notices(request.output_files, series_of(request)));
   if (request.trace_pixel) {
     const Stage stage(profile, "trace pixel");
     print_trace(request.trace_format == flags::TraceFormat::json ? out : printout, request, plan,

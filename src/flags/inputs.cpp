@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <ctime>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "nablabragg/io.hpp"
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
+#include "nablabragg/series.hpp"
 
 namespace nablabragg::flags {
 
@@ -226,7 +228,42 @@ void settle_seeds(Request& request) {
     request.experiment.crystal.random_misset_seed = request.misset_seed.value_or(*request.seed);
 }
 
+/// -orientations, and how many of them -images takes.
+void load_orientations(Request& request) {
+  if (request.orientations.empty()) return;
+  const Crystal& crystal = request.experiment.crystal;
+  if (request.random_misset || length(crystal.misset_deg) > 0)
+    throw UsageError("-orientations states how the crystal lies in each image; leave -misset out");
+  if (const auto seed = random_orientations_seed(request)) {
+    if (!request.images)
+      throw UsageError("-orientations " + request.orientations +
+                       " makes as many as -images says, and it is missing");
+    request.missets_deg = random_missets_deg(*request.images, *seed);
+    return;
+  }
+  request.missets_deg = io::read_orientations(request.orientations);
+  const std::size_t lines = request.missets_deg.size();
+  if (!request.images) return;
+  if (static_cast<std::size_t>(*request.images) > lines)
+    throw InputError(request.orientations, 0,
+                     "holds " + std::to_string(lines) + " orientations, and -images asks for " +
+                         std::to_string(*request.images));
+  request.missets_deg.resize(static_cast<std::size_t>(*request.images));
+}
+
 }  // namespace
+
+std::optional<std::int64_t> random_orientations_seed(const Request& request) {
+  constexpr std::string_view random = "random:";
+  if (!request.orientations.starts_with(random)) return std::nullopt;
+  const std::string text = request.orientations.substr(random.size());
+  std::int64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size())
+    throw UsageError("-orientations " + request.orientations +
+                     " needs a whole number behind the colon, the seed of its orientations");
+  return seed;
+}
 
 void write_cache(const Request& request, std::vector<std::string>& warnings) {
   if (!request.writes_cache) return;
@@ -245,6 +282,7 @@ void load_inputs(Request& request) {
   load_sources(request);
   load_matrix(request);
   if (table) use_cell_of(*table, request);
+  load_orientations(request);
   settle_seeds(request);
 }
 

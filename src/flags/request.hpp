@@ -62,6 +62,13 @@ struct Request {
   std::string compression;                ///< of those that have a choice; empty: their own
   bool png_of_noise = false;
 
+  // Several images
+  std::optional<int> images;
+  std::string orientations;        ///< FILE or random:SEED; empty: a scan
+  std::vector<Vec3d> missets_deg;  ///< that load_inputs() read there
+  bool goes_on = false;            ///< with a series that was interrupted
+  bool is_series() const { return images || !orientations.empty(); }
+
   // Running
   int threads = 0;
   Engine engine = ComputeOptions{}.engine;

@@ -64,10 +64,63 @@ py::array simulate_pixels_or_image(const py::object& experiment, const py::dict&
   return simulate_list(e, options, pixels_of(pixels, e), progress);
 }
 
-/// What nablabragg.sweep() walks over.
+/// Rows of three angles, or rotation matrices.
+std::vector<Vec3d> missets_of(const py::object& orientations) {
+  const auto numbers = py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(
+      orientations);
+  const bool angles = numbers && numbers.ndim() == 2 && numbers.shape(1) == 3;
+  const bool matrices = numbers && numbers.ndim() == 3 && numbers.shape(1) == 3 &&
+                        numbers.shape(2) == 3;
+  if (!angles && !matrices)
+    fail("orientations need", "an array (n, 3) of angles [degree] or (n, 3, 3) of rotations",
+         orientations);
+  std::vector<Vec3d> missets_deg;
+  const double* at = numbers.data();
+  for (py::ssize_t i = 0; i < numbers.shape(0); ++i) {
+    const auto row = [&at] {
+      at += 3;
+      return Vec3d{at[-3], at[-2], at[-1]};
+    };
+    if (angles) {
+      missets_deg.push_back(row());
+      continue;
+    }
+    const Vec3d a = row(), b = row(), c = row();
+    if (!is_rotation({a, b, c}))
+      throw UsageError("orientations[" + std::to_string(i) +
+                       "] is no rotation matrix: its rows are not at right angles, not 1 long or "
+                       "left-handed");
+    missets_deg.push_back(misset_deg_of({a, b, c}));
+  }
+  return missets_deg;
+}
+
+Series series_of(const Experiment& e, const py::object& images, const py::object& orientations) {
+  if (orientations.is_none()) return Series(e, Convert<int>::from(images, "images"));
+  std::vector<Vec3d> missets_deg = missets_of(orientations);
+  if (!images.is_none()) {
+    const int count = Convert<int>::from(images, "images");
+    if (count < 0 || static_cast<std::size_t>(count) > missets_deg.size())
+      throw UsageError("there are " + std::to_string(missets_deg.size()) +
+                       " orientations, and images is " + std::to_string(count));
+    missets_deg.resize(static_cast<std::size_t>(count));
+  }
+  return Series(e, std::move(missets_deg));
+}
+
+py::array random_orientations(const py::object& images, const py::object& seed) {
+  const std::vector<Vec3d> missets = random_missets_deg(Convert<int>::from(images, "images"),
+                                                        Convert<std::int64_t>::from(seed, "seed"));
+  std::vector<double> numbers;
+  for (const Vec3d& m : missets) numbers.insert(numbers.end(), {m.x, m.y, m.z});
+  return array_from(std::move(numbers), {static_cast<py::ssize_t>(missets.size()), 3});
+}
+
+/// What nablabragg.sweep() and nablabragg.series() walk over.
 class SweepOfImages {
  public:
-  SweepOfImages(const py::object& experiment, const py::object& images, const py::dict& asked)
+  SweepOfImages(const py::object& experiment, const py::object& images,
+                const py::object& orientations, const py::dict& asked)
       : options_(options_of(asked)) {
     if (const py::object progress = asked["progress"]; !progress.is_none())
       progress_ = py::cpp_function([this, progress](double share) {
@@ -76,15 +129,16 @@ class SweepOfImages {
         return answer;
       });
     const Experiment e = as_summed(experiment_of(experiment), asked);
-    const int count = Convert<int>::from(images, "images");
+    const Series series = series_of(e, images, orientations);
     ComputeOptions options = options_;
     options.progress = [this](double share) { return !go_on_ || go_on_(share); };
     sweep_ = result_apart(
-        [e, count, options](const auto&) { return std::make_shared<Sweep>(e, count, options); });
+        [series, options](const auto&) { return std::make_shared<Sweep>(series, options); });
     shape_ = image_shape(sweep_->resolved());
   }
 
   int images() const { return sweep_->images(); }
+  Experiment experiment(int i) const { return sweep_->series().experiment(i); }
 
   /// A new array; or, with `reuse`, the sweep's own memory, for reading.
   py::array image(int i, bool reuse) {
@@ -163,8 +217,14 @@ void write_png(const py::object& path, const py::object& picture) {
 
 void bind_images(py::module_& module) {
   module.def("simulate", &simulate_pixels_or_image);
+  module.def("random_orientations", &random_orientations);
+  module.def("seed_of_image", [](const py::object& seed, const py::object& image) {
+    return seed_of_image(Convert<std::int64_t>::from(seed, "seed"),
+                         Convert<int>::from(image, "image"));
+  });
   py::class_<SweepOfImages>(module, "SweepOfImages")
-      .def(py::init<const py::object&, const py::object&, const py::dict&>())
+      .def(py::init<const py::object&, const py::object&, const py::object&, const py::dict&>())
+      .def("experiment", &SweepOfImages::experiment)
       .def_property_readonly("images", &SweepOfImages::images)
       .def("image", &SweepOfImages::image)
       .def("lit_pixels", &SweepOfImages::lit_pixels);

@@ -36,6 +36,7 @@ MARKED = {
     "docs/performance.md": {"needs nanoBragg": 2, "needs the port": 1, "slow": 1},
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},
     "docs/refinement.md": {"slow": 3, "usage": 2},
+    "docs/series.md": {"slow": 1},
     "docs/vectorization.md": {"excerpt": 1, "slow": 2},
 }
 

@@ -49,6 +49,11 @@ class TempDir {
     return result;
   }
 
+  /// Removes all that lies in it.
+  void clear() const {
+    for (const std::string& name : names()) std::filesystem::remove_all(path_ / name);
+  }
+
   const std::filesystem::path& path() const { return path_; }
 
  private:

@@ -1,0 +1,116 @@
+"""Several images of a crystal, made while others are looked at."""
+
+import queue
+import threading
+
+from nablabragg import _core
+from nablabragg._compute import options_of
+from nablabragg._files import count_photons
+
+
+class Series:
+    """What series() gives: an iterator over images starts anew each time it is asked for."""
+
+    def __init__(self, sweep, seed, ahead):
+        self._sweep, self._seed, self._ahead = sweep, seed, ahead
+
+    def __len__(self):
+        return self._sweep.images
+
+    def experiment(self, i):
+        """The experiment that image i alone is of."""
+        return self._sweep.experiment(i)
+
+    def seed(self, i):
+        """The seed of the noise of image i, as count_photons() takes it."""
+        if self._seed is None:
+            raise _core.UsageError("these images have no noise; series() takes a seed")
+        return _core.seed_of_image(self._seed, i)
+
+    def _image(self, i):
+        image = self._sweep.image(i, False)
+        if self._seed is None:
+            return image
+        return count_photons(self.experiment(i), image, seed=self.seed(i))
+
+    def __iter__(self):
+        made = queue.Queue(self._ahead)
+        wanted = threading.Event()
+        wanted.set()
+
+        def put(thing):
+            while wanted.is_set():
+                try:
+                    return made.put(thing, timeout=0.1)
+                except queue.Full:
+                    pass
+
+        def make():
+            try:
+                for i in range(len(self)):
+                    if not wanted.is_set():
+                        return
+                    put((self._image(i), None))
+            except BaseException as error:
+                put((None, error))
+
+        maker = threading.Thread(target=make, daemon=True)
+        maker.start()
+        try:
+            for _ in range(len(self)):
+                image, error = made.get()
+                if error is not None:
+                    raise error
+                yield image
+        finally:
+            wanted.clear()
+            maker.join()
+
+
+def series(
+    experiment,
+    images=None,
+    *,
+    orientations=None,
+    seed=None,
+    ahead=2,
+    dtype="float32",
+    threads=0,
+    progress=None,
+    engine="cpu",
+    device=None,
+    summation="auto",
+):
+    """Several images of a crystal: a Series, over which a loop goes image by image.  The next images
+    are computed while the loop works on one.
+
+    Image i is what simulate() gives for series.experiment(i), to the last bit: of a scan the
+    experiment at scan.phi + i * oscillation, of stills that with misset = orientations[i].
+
+    images : int
+        how many; of stills None is all of them
+    orientations : array (n, 3) of angles [degree], or (n, 3, 3) of rotation matrices
+        of stills: rotations about laboratory x, then y, then z, in place of crystal.misset; None: a
+        scan.  random_orientations() draws them
+    seed : int
+        images are counts with noise, int32, as count_photons() draws them with series.seed(i); None:
+        photons
+    ahead : int
+        how many images are made before they are asked for, each in memory
+    progress : function of the share of the series that is done, a float, called by another thread
+    dtype, threads, engine, device, summation
+        as simulate() takes them
+
+    Raises UsageError as simulate() does, for no images, and for a scan without an oscillation.
+    """
+    if not isinstance(ahead, int) or ahead < 1:
+        raise _core.UsageError(f"ahead needs a whole number of images, 1 or more, not {ahead!r}")
+    sweep = _core.SweepOfImages(experiment, images, orientations, options_of(locals()))
+    return Series(sweep, seed, ahead)
+
+
+def random_orientations(images, seed):
+    """Rotations as series() takes them, uniform over all orientations: an array (images, 3) of
+    angles [degree].  That of an image depends on the seed and its number alone.
+    """
+    return _core.random_orientations(images, seed)

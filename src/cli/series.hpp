@@ -1,0 +1,18 @@
+// Simulations of several images: a scan (-images) or stills (-orientations).
+#pragma once
+#include <ostream>
+#include <string>
+#include <vector>
+#include "flags/request.hpp"
+
+namespace nablabragg::cli {
+
+/// Makes them, each with files of its own (sweep_####.cbf) or all in one (sweep.nxs), and goes on
+/// with an interrupted run (-continue).
+void simulate_series(flags::Request request, const std::vector<std::string>& arguments,
+                     std::ostream& out, std::ostream& err);
+
+/// Throws UsageError for names and flags that only a series has.
+void check_names_of_one_image(const flags::Request& request);
+
+}  // namespace nablabragg::cli

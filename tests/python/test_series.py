@@ -1,0 +1,118 @@
+"""Several images, made while others are looked at."""
+
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import nablabragg as nb
+
+
+@pytest.fixture(scope="module")
+def turning():
+    return nb.Experiment(
+        crystal=nb.Crystal(
+            cell=(60, 70, 80, 90, 90, 90),
+            misset=(10, 20, 30),
+            cells=12,
+            shape="gauss",
+            mosaic_spread=0.3,
+            mosaic_domains=3,
+        ),
+        detector=nb.Detector(pixels=(60, 50), pixel_size=0.4, distance=80),
+        beam=nb.Beam(fluence=1e24),
+        scan=nb.Scan(phi=10, oscillation=0.2),
+        structure_factors=100,
+    )
+
+
+@pytest.fixture(scope="module")
+def still(turning):
+    return turning.replace(scan=nb.Scan())
+
+
+def test_a_scan_has_the_images_of_its_experiments(turning):
+    series = nb.series(turning, 5)
+    assert len(series) == 5
+    for _ in range(2):  # it begins anew
+        images = list(series)
+        assert len(images) == 5
+        for i, image in enumerate(images):
+            assert np.array_equal(image, nb.simulate(series.experiment(i)))
+            assert series.experiment(i).scan.phi == 10 + i * 0.2
+
+
+def test_stills_have_the_orientations_that_are_stated(still):
+    turns = np.array([[[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.eye(3)])
+    images = list(nb.series(still, orientations=turns))
+    assert np.array_equal(images[0], nb.simulate(still.replace(misset=(0, 0, 90))))
+    assert np.array_equal(images[1], nb.simulate(still.replace(misset=(0, 0, 0))))
+    angles = nb.random_orientations(4, 5)
+    assert angles.shape == (4, 3)
+    assert np.array_equal(angles[:2], nb.random_orientations(2, 5))
+    assert not np.array_equal(angles, nb.random_orientations(4, 6))
+    for i, image in enumerate(nb.series(still, 3, orientations=angles)):
+        assert np.array_equal(image, nb.simulate(still.replace(misset=tuple(angles[i]))))
+
+
+def test_counts_have_the_noise_of_their_seed(turning):
+    series = nb.series(turning, 3, seed=7)
+    counts = list(series)
+    assert series.seed(0) == 7
+    assert len({series.seed(i) for i in range(3)}) == 3
+    for i, image in enumerate(counts):
+        e = series.experiment(i)
+        expected = nb.count_photons(e, nb.simulate(e), seed=series.seed(i))
+        assert image.dtype == np.int32
+        assert np.array_equal(image, expected)
+    with pytest.raises(nb.UsageError, match="seed"):
+        nb.series(turning, 3).seed(0)
+
+
+def test_images_are_made_while_others_are_looked_at(turning):
+    calls = []
+    images = iter(nb.series(turning, 20, ahead=2, progress=calls.append))
+    next(images)
+    time.sleep(0.5)
+    made = max(calls)
+    # One is being looked at, two wait, one was made and waits for its place.
+    assert 0.1 < made <= 0.25
+    images.close()
+    assert threading.active_count() == 1
+    assert max(calls) == made
+
+
+def test_a_loop_that_ends_early_ends_the_work(turning):
+    for image in itertools.islice(nb.series(turning, 1000), 2):
+        assert image.max() > 0
+    deadline = time.monotonic() + 5
+    while threading.active_count() > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == 1
+
+
+def test_what_goes_wrong_is_raised_in_the_loop(turning):
+    def stop(share):
+        return share < 0.4
+
+    with pytest.raises(nb.Cancelled):
+        list(nb.series(turning, 5, progress=stop))
+
+
+@pytest.mark.parametrize(
+    "images, more, text",
+    [
+        (0, {}, "at least one image"),
+        (3, {"orientations": [[1, 2, 3]]}, "1 orientations"),
+        (None, {"orientations": [1, 2, 3]}, r"\(n, 3\)"),
+        (None, {"orientations": [2 * np.eye(3)]}, "no rotation matrix"),
+        (3, {"ahead": 0}, "ahead"),
+    ],
+)
+def test_what_is_no_series_is_said(turning, still, images, more, text):
+    with pytest.raises((nb.UsageError, TypeError), match=text):
+        nb.series(still if "orientations" in more else turning, images, **more)
+    with pytest.raises(nb.UsageError, match="exclude each other"):
+        nb.series(turning, orientations=[[1, 2, 3]])

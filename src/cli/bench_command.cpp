@@ -231,6 +231,7 @@ std::vector<std::string> command_arguments(const std::string& text) {
 void measure_experiment(const BenchRequest& request, std::ostream& out) {
   set_stop_sentence("stopped before the experiment was measured");
   flags::Request experiment = flags::parse_command_line(request.experiment);
+  flags::check_is_of_one_image(experiment, "bench");
   flags::load_inputs(experiment);
   ComputeOptions options = compute_options(experiment);
   options.progress = [](double) { return !interrupted(); };

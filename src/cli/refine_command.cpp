@@ -243,6 +243,7 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   if (request.help) return done;
   set_stop_sentence("stopped before the first step; no file was written");
   flags::Request model = flags::parse_command_line(request.model);
+  flags::check_is_of_one_image(model, "refine");
   const fs::path folder = request.outdir;
   const std::string resume_file = (folder / "resume.json").string();
   check_refinement_files(request, model, resume_file);

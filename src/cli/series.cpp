@@ -509,6 +509,9 @@ std::string journal_beside(const flags::Request& request) {
 
 void simulate_series(flags::Request request, const std::vector<std::string>& arguments,
                      std::ostream& out, std::ostream& err) {
+  if (!request.images && request.orientations.empty())
+    throw UsageError(
+        "-continue goes on with a series, and there is neither -images nor -orientations");
   refuse_what_is_of_one_image(request);
   leave_unnamed_out(request);
   const std::string journal = journal_beside(request);
@@ -522,10 +525,6 @@ void simulate_series(flags::Request request, const std::vector<std::string>& arg
 }
 
 void check_names_of_one_image(const flags::Request& request) {
-  if (request.goes_on)
-    throw UsageError(
-        "-continue goes on with a series, and there is neither -images nor "
-        "-orientations");
   flags::Request named = request;
   for (const std::string* name : names_of(named))
     if (name->find("##") != std::string::npos)

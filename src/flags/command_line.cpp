@@ -306,6 +306,12 @@ void settle(Request& request) {
 
 }  // namespace
 
+void check_is_of_one_image(const Request& request, const char* what) {
+  if (request.is_series())
+    throw UsageError(std::string("-images, -orientations and -continue are of a series, and ") +
+                     what + " takes the model of one image; leave them out");
+}
+
 Request parse_command_line(std::span<const std::string> arguments) {
   Request request;
   const std::vector<std::string> apart = with_values_apart(arguments);

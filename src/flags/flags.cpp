@@ -493,12 +493,6 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.scan.oscillation_deg.step = v.real(0))},
       {"Sampling", {"-phisteps"}, prefix, "n", 1, 1, "2 with a scan", "phi steps",
        NABLA_SET(e.scan.oscillation_deg.steps = v.whole(0))},
-      {"Sampling", {"-images"}, own, "n", 1, 1, "one image", "a series: a scan of so many images, each of the width of -osc, or of -orientations the first so many; files are named sweep_####.cbf, or one sweep.nxs holds all (docs/series.md)",
-       set_images},
-      {"Sampling", {"-orientations"}, own, "FILE | random:SEED", 1, 1, "", "a series of stills: a line for each, the angles of -misset [degree] or a rotation matrix of nine numbers, row by row; or -images of them, uniform over all orientations",
-       NABLA_SET(r.orientations = v.text(0))},
-      {"Sampling", {"-continue"}, own, "", 0, 0, "", "go on with a series that was interrupted: images that are complete stay",
-       NABLA_SET(r.goes_on = true)},
       {"Sampling", {"-oversample"}, prefix, "n", 1, 1, "automatic", "sub-pixels along each edge of a pixel",
        NABLA_SET(e.sampling.oversample = v.whole(0))},
       {"Sampling", {"-oversample_thick"}, prefix, "", 0, 0, "", "capture fraction at every sub-pixel",
@@ -523,6 +517,14 @@ std::vector<Flag> make_table() {
        NABLA_SET(r.stol_files.push_back(v.text(0)))},
       {"Sampling", {"-stolout"}, prefix, "FILE", 1, 1, "", "accepted; nothing is written, as in nanoBragg",
        NABLA_SET(v.text(0))},
+
+      // ---- Series
+      {"Series", {"-images"}, own, "n", 1, 1, "one image", "a series: a scan of so many images, each of the width of -osc, or of -orientations the first so many; files are named sweep_####.cbf, or one sweep.nxs holds all (docs/series.md)",
+       set_images},
+      {"Series", {"-orientations"}, own, "FILE | random:SEED", 1, 1, "", "a series of stills: a line for each, the angles of -misset [degree] or a rotation matrix of nine numbers, row by row; or -images of them, uniform over all orientations",
+       NABLA_SET(r.orientations = v.text(0))},
+      {"Series", {"-continue"}, own, "", 0, 0, "", "go on with a series that was interrupted: images that are complete stay",
+       NABLA_SET(r.goes_on = true)},
 
       // ---- Output
       {"Output", {"-floatfile", "-floatimage"}, prefix, "FILE", 1, 1, "floatimage.bin", "photons as raw 32-bit floats",

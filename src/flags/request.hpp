@@ -67,7 +67,7 @@ struct Request {
   std::string orientations;        ///< FILE or random:SEED; empty: a scan
   std::vector<Vec3d> missets_deg;  ///< that load_inputs() read there
   bool goes_on = false;            ///< with a series that was interrupted
-  bool is_series() const { return images || !orientations.empty(); }
+  bool is_series() const { return images || !orientations.empty() || goes_on; }
 
   // Running
   int threads = 0;

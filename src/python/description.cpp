@@ -369,7 +369,8 @@ std::string flags_without_effect(const std::vector<std::string>& arguments) {
   std::string names;
   for (const std::string& argument : arguments) {
     const flags::Flag* const flag = flags::find_flag(argument);
-    if (!flag || (flag->group != "Output" && flag->group != "Running")) continue;
+    if (!flag) continue;
+    if (flag->group != "Output" && flag->group != "Running" && flag->group != "Series") continue;
     if (std::count(std::begin(asks_for_nothing), std::end(asks_for_nothing), flag->spellings[0]))
       continue;
     names.append(names.empty() ? "" : ", ").append(argument);
@@ -385,9 +386,10 @@ Experiment parse(const std::vector<std::string>& arguments, const py::object& no
     return std::pair(std::move(read), std::move(settled));
   });
   if (const std::string dropped = flags_without_effect(arguments); !dropped.empty())
-    warn("parse() makes an experiment and writes nothing, so that " + dropped +
+    warn("parse() makes one experiment and writes nothing, so that " + dropped +
          (dropped.find(',') == std::string::npos ? " has" : " have") +
-         " no effect; dtype, threads and engine are arguments of simulate()");
+         " no effect; dtype, threads and engine are arguments of simulate(), images and "
+         "orientations of series()");
   if (!notices.is_none()) {
     const auto say = [&](const std::string& line) { notices.attr("append")(line); };
     if (!request.table_origin.empty()) say(request.table_origin);

@@ -330,9 +330,9 @@ def test_parse_says_which_flags_have_no_effect():
         warnings.simplefilter("error")
         plain = nb.parse(line)
     with pytest.warns(nb.SimulationWarning) as caught:
-        same = nb.parse(line + " -floatfile a.bin -noisefile b.img -threads 2")
+        same = nb.parse(line + " -floatfile a.bin -noisefile b.img -threads 2 -images 3")
     assert same == plain
-    assert "so that -floatfile, -noisefile, -threads have no effect" in str(caught[0].message)
+    assert "so that -floatfile, -noisefile, -threads, -images have no effect" in str(caught[0].message)
     assert caught[0].filename == __file__
 
 

@@ -37,8 +37,8 @@ class ImageWriter:
 
     path : str or path-like
         of images: ".nxs", "_master.h5" (NXmx), ".cbf", ".img" (SMV); of the experiment alone, to which
-        no image is added: ".expt", ".poni"; of one image of photons, without water: ".refl", its true
-        reflections; of one image: ".png", a picture of it
+        no image is added: ".expt", ".poni"; of images of photons, without water: ".refl", their true
+        reflections (docs/series.md); of one image: ".png", a picture of it
     experiment : Experiment
         whose detector, beam, scan and crystal the file states; with an oscillation the images are
         those of a scan, each as wide as it, the first where it begins
@@ -51,6 +51,8 @@ class ImageWriter:
     expt : str or path-like, optional
         a dxtbx experiment list of these images, written when they are complete; images of a file each
         need a name with #### for their numbers
+    orientations : array (images, 3) or (images, 3, 3), optional
+        of stills, as series() takes them: each has a crystal of its own in .expt and .refl
     compression : str, optional
         of NXmx: "deflate", which None is, or "bitshuffle_lz4", where HDF5 has its filter
 
@@ -59,8 +61,21 @@ class ImageWriter:
     can, OutputError for what cannot be written.
     """
 
-    def __init__(self, path, experiment, *, images=1, counts=True, wavelengths=None, expt=None, compression=None):
-        self._writer = _core.ImageWriter(path, experiment, images, counts, wavelengths, expt, compression)
+    def __init__(
+        self,
+        path,
+        experiment,
+        *,
+        images=1,
+        counts=True,
+        wavelengths=None,
+        expt=None,
+        compression=None,
+        orientations=None,
+    ):
+        self._writer = _core.ImageWriter(
+            path, experiment, images, counts, wavelengths, expt, compression, orientations
+        )
 
     def add(self, image):
         """The next image, an array of the experiment's shape."""

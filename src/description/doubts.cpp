@@ -47,6 +47,10 @@ void look_at_side(const Resolved& r, Doubts& found) {
       "light is scattered backwards");
 }
 
+bool phi_steps_stated(const Experiment& e) {
+  return e.scan.oscillation_deg.steps || e.scan.oscillation_deg.step;
+}
+
 /// Spots that stand between two phi steps are not in the image.
 void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
   if (r.closed || r.scan.steps < 2 || !(r.wavelength > 0)) return;
@@ -60,7 +64,8 @@ void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
   const double width = 1 / (smallest * q) + 2 * r.mosaic_spread + r.horizontal.range +
                        r.vertical.range + r.dispersion.range;
   const double step = std::abs(r.scan.step);
-  constexpr double sparse = 4;
+  // Who chose the steps may have the coarser ones
+  const double sparse = phi_steps_stated(e) ? 4 : 1;
   if (!(step > sparse * width)) return;
   const double steps = std::ceil(std::abs(r.scan.range) / width);
   found.unlikely.push_back(
@@ -254,27 +259,10 @@ std::string subpixel_warning(const Resolved& r) {
 }
 
 std::string phi_step_notice(const Experiment& e, const Resolved& r) {
-  if (r.closed || e.scan.oscillation_deg.steps || e.scan.oscillation_deg.step || r.scan.range == 0)
-    return {};
-  const double step = std::abs(r.scan.step), q = model::largest_q(r);
-  // Of the reflections that rock fastest, as far out as the detector sees
-  const double edge = 1e-10 * std::min({r.cells.x * length(r.axes.real_A.a),
-                                        r.cells.y * length(r.axes.real_A.b),
-                                        r.cells.z * length(r.axes.real_A.c)});
-  const double sine = std::min(1.0, q * r.wavelength / 2);
-  const double rocking = (q > 0 ? 1 / (edge * q) : 1) +
-                         (r.domains.size() > 1 ? 2 * r.mosaic_spread : 0) + r.horizontal.range +
-                         r.vertical.range +
-                         r.dispersion.range * sine / std::sqrt(std::max(1e-6, 1 - sine * sine));
-  const auto degrees = [](double rad) { return digits(units::degrees_from_radians(rad)); };
-  const std::string steps = "the scan is summed in " + std::to_string(r.scan.steps) +
-                            " phi steps of " + degrees(step) + " degrees, the default";
-  if (step <= rocking) return steps + " (-phisteps)";
-  return steps + ", and reflections rock through " + degrees(rocking) +
-         " degrees: light falls between the steps; -phisteps " +
-         std::to_string(
-             static_cast<int>(std::min(1e6, std::ceil(std::abs(r.scan.range) / rocking)))) +
-         " would see all of it";
+  if (r.closed || phi_steps_stated(e) || r.scan.range == 0) return {};
+  return "the scan is summed in " + std::to_string(r.scan.steps) + " phi steps of " +
+         digits(units::degrees_from_radians(std::abs(r.scan.step))) +
+         " degrees, the default (-phisteps)";
 }
 
 }  // namespace nablabragg::description

@@ -24,8 +24,8 @@ Doubts doubts_about(const Experiment& experiment, const Resolved& resolved);
 /// Resolved::warnings.
 std::string subpixel_warning(const Resolved& resolved);
 
-/// How many phi steps a scan has whose steps were left open, and whether light falls between them;
-/// empty where they were not, and in closed form.  It is in Resolved::warnings.
+/// How many phi steps a scan has whose steps were left open; empty where they were not, and in
+/// closed form.  It is in Resolved::warnings.
 std::string phi_step_notice(const Experiment& experiment, const Resolved& resolved);
 
 }  // namespace nablabragg::description

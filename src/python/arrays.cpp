@@ -5,6 +5,7 @@
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
+#include "nablabragg/series.hpp"  // for is_rotation, misset_deg_of
 #include "python/convert.hpp"
 
 namespace nablabragg::python {
@@ -91,6 +92,36 @@ std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& ex
                       : PixelIndex{index(row, 1), index(row, 0), 0};
   }
   return list;
+}
+
+std::vector<Vec3d> missets_of(const py::object& orientations) {
+  const auto numbers = py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(
+      orientations);
+  const bool angles = numbers && numbers.ndim() == 2 && numbers.shape(1) == 3;
+  const bool matrices = numbers && numbers.ndim() == 3 && numbers.shape(1) == 3 &&
+                        numbers.shape(2) == 3;
+  if (!angles && !matrices)
+    fail("orientations need", "an array (n, 3) of angles [degree] or (n, 3, 3) of rotations",
+         orientations);
+  std::vector<Vec3d> missets_deg;
+  const double* at = numbers.data();
+  for (py::ssize_t i = 0; i < numbers.shape(0); ++i) {
+    const auto row = [&at] {
+      at += 3;
+      return Vec3d{at[-3], at[-2], at[-1]};
+    };
+    if (angles) {
+      missets_deg.push_back(row());
+      continue;
+    }
+    const Vec3d a = row(), b = row(), c = row();
+    if (!is_rotation({a, b, c}))
+      throw UsageError("orientations[" + std::to_string(i) +
+                       "] is no rotation matrix: its rows are not at right angles, not 1 long or "
+                       "left-handed");
+    missets_deg.push_back(misset_deg_of({a, b, c}));
+  }
+  return missets_deg;
 }
 
 }  // namespace nablabragg::python

@@ -6,6 +6,7 @@
 #include <vector>
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/simulate.hpp"
+#include "nablabragg/vec3.hpp"  // for Vec3d
 
 namespace nablabragg::python {
 
@@ -29,5 +30,9 @@ std::vector<py::ssize_t> image_shape(const Resolved& resolved);
 /// Of an integer array (n, 2) of (slow, fast), or (n, 3) of (panel, slow, fast), or a bool array of
 /// the image's shape.  Throws UsageError.
 std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& experiment);
+
+/// Rotations of stills, as Series takes them, of an array (n, 3) of angles [degree] or (n, 3, 3) of
+/// rotation matrices.  Throws UsageError.
+std::vector<Vec3d> missets_of(const py::object& orientations);
 
 }  // namespace nablabragg::python

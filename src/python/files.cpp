@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "nablabragg/geometry.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/picture.hpp"
+#include "nablabragg/series_truth.hpp"
 #include "nablabragg/simulate.hpp"
 #include "nablabragg/version.hpp"
 #include "python/arrays.hpp"
@@ -81,7 +83,7 @@ class Writer {
  public:
   Writer(const py::object& path, const py::object& experiment, const py::object& images,
          const py::object& counts, const py::object& wavelengths, const py::object& expt,
-         const py::object& compression)
+         const py::object& compression, const py::object& orientations)
       : name_(path_of(path)),
         format_(io::format_to_write(name_)),
         experiment_(experiment_of(experiment)) {
@@ -92,10 +94,11 @@ class Writer {
     const std::int64_t number = Convert<std::int64_t>::from(images, "images");
     if (number < 1 || number > 100'000'000)
       throw UsageError("images needs a number from 1 to 100000000");
-    if (number > 1 && (format_.write_true_spots || format_.write_picture))
+    if (number > 1 && format_.write_picture)
       throw UsageError(name_ + " is made from one image, not " + std::to_string(number));
     series_.images = states_of(series_.geometry, number, wavelengths);
     if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
+    set_series(static_cast<int>(number), orientations);
     series_.counts = Convert<bool>::from(counts, "counts");
     series_.provenance = {
         "nablaBragg " + std::string(version()), {}, 0, to_json(experiment_), io::date_now()};
@@ -127,6 +130,11 @@ class Writer {
                          " lists the reflections of the lattice's light alone; give the "
                          "experiment, and the image of it, without water");
       image_ = image_of(resolved_, floats_of(image_like<float>(image, shape_, "photons")));
+      if (truth_) {
+        const int i = static_cast<int>(added_);
+        const py::gil_scoped_release others_run;
+        truth_->add(i, truth_->light_of(i, image_));
+      }
     } else if (series_.counts) {
       if (!is_whole(image, "counts"))
         throw UsageError(name_ +
@@ -154,7 +162,7 @@ class Writer {
     } else if (format_.write_experiment) {
       format_.write_experiment(name_, series_, "");
     } else if (format_.write_true_spots) {
-      format_.write_true_spots(name_, true_spots(experiment_, image_), series_);
+      format_.write_true_spots(name_, truth_->spots(), series_);
     } else {
       const PictureStyle style;
       const Picture picture(resolved_, image_, image_.pixels, style);
@@ -171,6 +179,26 @@ class Writer {
   }
 
  private:
+  /// The crystals of stills, and what true reflections are of.
+  void set_series(int images, const py::object& orientations) {
+    std::optional<Series> series;
+    if (!orientations.is_none()) {
+      const std::vector<Vec3d> missets_deg = missets_of(orientations);
+      if (missets_deg.size() != static_cast<std::size_t>(images))
+        throw UsageError("there are " + std::to_string(missets_deg.size()) +
+                         " orientations, and images is " + std::to_string(images));
+      series.emplace(experiment_, missets_deg);
+      for (int i = 0; i < images; ++i)
+        series_.images[static_cast<std::size_t>(i)]
+            .crystals = in_imgcif_frame(geometry_of(series->experiment(i))).crystals;
+    }
+    if (!format_.write_true_spots) return;
+    if (!series && images > 1 && !series_.geometry.scan)
+      throw UsageError(name_ + " lists reflections of " + std::to_string(images) +
+                       " stills, whose orientations are missing");
+    truth_.emplace(series ? *series : Series(experiment_, images));
+  }
+
   static bool is_whole(const py::object& image, const char* kind) {
     array_of(image, "image needs", kind);
     const auto array = py::array(py::module_::import("numpy").attr("asarray")(image));
@@ -192,6 +220,7 @@ class Writer {
   std::vector<py::ssize_t> shape_;
   io::ImageSeries series_;
   std::unique_ptr<io::ImageWriter> writer_;  ///< of images
+  std::optional<SeriesTruth> truth_;         ///< of reflections
   Image image_;                              ///< that shows the reflections, or is drawn
   std::size_t added_ = 0;
   bool closed_ = false;
@@ -267,7 +296,7 @@ void bind_files(py::module_& module) {
   module.def("with_detector", &experiment_with_detector);
   py::class_<Writer>(module, "ImageWriter")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
-                    const py::object&, const py::object&, const py::object&>())
+                    const py::object&, const py::object&, const py::object&, const py::object&>())
       .def("add", &Writer::add)
       .def("close", &Writer::close)
       .def("abandon", &Writer::abandon);

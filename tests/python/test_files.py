@@ -31,7 +31,7 @@ def test_true_reflections_are_those_of_photons(e, tmp_path):
         nb.write_image(tmp_path / "b.refl", e, nb.count_photons(e, photons, seed=1))
     with pytest.raises(nb.UsageError, match="without water"):
         nb.write_image(tmp_path / "b.refl", e.replace(water=10), photons)
-    with pytest.raises(nb.UsageError, match="made from one image"):
+    with pytest.raises(nb.UsageError, match="orientations are missing"):
         nb.ImageWriter(tmp_path / "b.refl", e, images=2)
     with pytest.raises(nb.UsageError, match="is for 1 images, and 0 were added"):
         nb.write_image(tmp_path / "b.refl", e)

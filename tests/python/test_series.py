@@ -1,6 +1,9 @@
 """Several images, made while others are looked at."""
 
 import itertools
+import json
+import os
+import subprocess
 import threading
 import time
 
@@ -116,3 +119,39 @@ def test_what_is_no_series_is_said(turning, still, images, more, text):
         nb.series(still if "orientations" in more else turning, images, **more)
     with pytest.raises(nb.UsageError, match="exclude each other"):
         nb.series(turning, orientations=[[1, 2, 3]])
+
+
+def test_the_truth_beside_a_series_is_that_of_the_command(turning, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    series = nb.series(turning, 4)
+    with nb.ImageWriter("scan.refl", turning, images=4) as file:
+        for image in series:
+            file.add(image)
+    line = (
+        "-corrected -gauss_xtal -cell 60 70 80 -default_F 100 -N 12 -misset 10 20 30 -mosaic 0.3 -mosaic_domains 3 "
+        "-detpixels_f 60 -detpixels_s 50 -pixel 0.4 -distance 80 -fluence 1e24 -phi 10 -osc 0.2 -images 4 -nonoise "
+        "-o command.refl -quiet"
+    )
+    done = subprocess.run([os.environ["NABLA_PROGRAM"], *line.split()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "command.refl").read_bytes() == (tmp_path / "scan.refl").read_bytes()
+
+
+def test_stills_have_crystals_of_their_own_in_an_expt(still, tmp_path):
+    angles = nb.random_orientations(3, 1)
+    with nb.ImageWriter(tmp_path / "stills.expt", still, images=3, orientations=angles):
+        pass
+    crystals = json.loads((tmp_path / "stills.expt").read_text())["crystal"]
+    assert len(crystals) == 3
+    for crystal, misset in zip(crystals, angles):
+        alone = still.replace(misset=tuple(misset))
+        nb.write_image(tmp_path / "one.expt", alone)
+        assert json.loads((tmp_path / "one.expt").read_text())["crystal"] == [crystal]
+    with nb.ImageWriter(tmp_path / "stills.refl", still, images=3, orientations=angles) as file:
+        for image in nb.series(still, orientations=angles):
+            file.add(image)
+    assert (tmp_path / "stills.refl").stat().st_size > 1000
+    with pytest.raises(nb.UsageError, match="orientations are missing"):
+        nb.ImageWriter(tmp_path / "x.refl", still, images=3)
+    with pytest.raises(nb.UsageError, match="3 orientations"):
+        nb.ImageWriter(tmp_path / "x.expt", still, images=2, orientations=angles)

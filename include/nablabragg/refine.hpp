@@ -6,6 +6,7 @@
 // docs/refinement.md describes them and has the measured accuracy.  For stills of one wavelength;
 // scans and pink beams begin with the pixels and so need a start within a spot's width.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -60,15 +61,59 @@ enum class RefineStage {
 
 const char* name_of(RefineStage stage);
 
-/// Where a refinement stands: enough to go on from.
-struct RefineState {
+/// What one stage did.
+struct StageReport {
   RefineStage stage = RefineStage::spot_positions;
-  std::vector<std::pair<std::string, double>> values;  ///< of the refined numbers
+  int iterations = 0;
+  std::size_t spots = 0, pixels = 0;
+  double residual_before = 0, residual = 0;  ///< as in RefineProgress
+  double seconds = 0;
+  bool converged = false;
 };
 
+struct RefinedFactor {
+  MillerIndex hkl{};
+  double start = 0, value = 0;
+  double deviation = 0;  ///< as if all else were known
+};
+
+/// What a shoebox is centred on [pixels of its panel].
+struct ShoeboxPlace {
+  double fast = 0, slow = 0;
+  int panel = 0;
+};
+
+/// Where a refinement stands, with all that its next step depends on: one that goes on from here
+/// ends with the bits of one that was not stopped.  As text: to_json().
+struct RefineState {
+  std::uint64_t of = 0;             ///< digest of image, model and options, which must be the same
+  std::vector<StageReport> stages;  ///< the last is the one that goes on, after its iterations
+  std::vector<std::string> warnings;
+  std::vector<std::pair<std::string, double>> values;  ///< of the refined numbers
+  std::vector<ShoeboxPlace> places;                    ///< of the stage's shoeboxes
+  std::vector<double> backgrounds;                     ///< of all shoeboxes, one after the other
+  double trust_radius = 0;  ///< of the next step of pixels, in standard deviations
+  // The variances of the Gaussian likelihood, which follow the model from round to round, are those
+  // of this point
+  int round = 0;
+  std::vector<double> round_values, round_backgrounds;
+  std::vector<RefinedFactor> factors;  ///< without deviations
+
+  RefineStage stage() const {
+    return stages.empty() ? RefineStage::spot_positions : stages.back().stage;
+  }
+};
+
+/// To the last bit.
+std::string to_json(const RefineState& state);
+/// Throws UsageError for what to_json() has not written.
+RefineState refine_state_from_json(const std::string& text);
+
 struct RefineProgress {
-  RefineState state;
-  int iteration = 0;    ///< of this stage
+  const RefineState& state;  ///< to go on from; after a stop it is Refinement::state
+  RefineStage stage = RefineStage::spot_positions;
+  std::vector<std::pair<std::string, double>> values;  ///< of the refined numbers, now
+  int iteration = 0;                                   ///< of this stage
   double residual = 0;  ///< mean squared residual in units of its expected size: about 1 in the end
   double change = 0;    ///< of the objective in this iteration
 };
@@ -92,6 +137,8 @@ struct RefineOptions {
   /// relative standard deviation.
   std::optional<double> structure_factor_deviation;
 
+  /// Throws UsageError where it is of another image, model or options; `iterations`, `progress` and
+  /// the threads may be others.
   std::optional<RefineState> resume;
   ComputeOptions compute;
   /// Called after every iteration; return false to stop.
@@ -107,28 +154,12 @@ struct RefinedNumber {
   bool at_bound = false;
 };
 
-struct RefinedFactor {
-  MillerIndex hkl{};
-  double start = 0, value = 0;
-  double deviation = 0;  ///< as if all else were known
-};
-
 /// One spot's pixels with their own background.
 struct Shoebox {
   double fast = 0, slow = 0;       ///< what it is centred on
   int panel = 0;                   ///< of all its pixels
   std::vector<PixelIndex> pixels;  ///< usable ones; no pixel is in two boxes
   std::vector<double> background;  ///< none, the value at the centre, or that and the slopes per px
-};
-
-/// What one stage did.
-struct StageReport {
-  RefineStage stage = RefineStage::spot_positions;
-  int iterations = 0;
-  std::size_t spots = 0, pixels = 0;
-  double residual_before = 0, residual = 0;  ///< as in RefineProgress
-  double seconds = 0;
-  bool converged = false;
 };
 
 struct Refinement {

@@ -170,8 +170,8 @@ void say_cost(const Experiment& model, const Resolved& resolved, const ComputeOp
 }
 
 void print_progress(std::ostream& err, const RefineProgress& p) {
-  fmt::print(err, "{}, iteration {}: residual {:.6f}, objective down by {:.4g}\n",
-             name_of(p.state.stage), p.iteration, p.residual, p.change);
+  fmt::print(err, "{}, iteration {}: residual {:.6f}, objective down by {:.4g}\n", name_of(p.stage),
+             p.iteration, p.residual, p.change);
 }
 
 /// A refined model that the flags cannot state at all is kept in the other files.
@@ -275,8 +275,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
 
   const Refinement refinement = refine(model.experiment, measurement, options);
   if (refinement.stopped) {
-    set_stop_sentence(fmt::format("stopped in the stage '{}'; {}", name_of(refinement.state.stage),
-                                  how_to_go_on));
+    set_stop_sentence(fmt::format("stopped in the stage '{}'; {}",
+                                  name_of(refinement.state.stage()), how_to_go_on));
     throw Cancelled();
   }
   say(err, refinement.warnings);

@@ -24,9 +24,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array stages{RefineStage::spot_positions, RefineStage::measured_spots,
-                            RefineStage::predicted_spots, RefineStage::structure_factors};
-
 void write_json(const std::string& path, const Json& json) {
   io::AtomicFile file(path);
   // Flags may hold bytes that are no UTF-8
@@ -114,27 +111,17 @@ std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> 
 }  // namespace
 
 RefineState read_resume_file(const std::string& path) {
-  const std::string text = io::read_text(path);
   try {
-    const Json json = Json::parse(text);
-    RefineState state;
-    const std::string stage = json.at("stage");
-    const auto* const known = std::find_if(stages.begin(), stages.end(),
-                                           [&](RefineStage s) { return stage == name_of(s); });
-    if (known == stages.end()) throw InputError(path, 0, "names no stage of a refinement");
-    state.stage = *known;
-    for (const auto& [name, value] : json.at("values").items())
-      state.values.emplace_back(name, value.get<double>());
-    return state;
-  } catch (const nlohmann::json::exception&) {
-    throw InputError(path, 0, "is no file of an interrupted refinement");
+    return refine_state_from_json(io::read_text(path));
+  } catch (const UsageError& error) {
+    throw InputError(path, 0, error.what());
   }
 }
 
 void write_resume_file(const std::string& path, const RefineState& state) {
-  Json values = Json::object();
-  for (const auto& [name, value] : state.values) values[name] = value;
-  write_json(path, {{"version", version()}, {"stage", name_of(state.stage)}, {"values", values}});
+  io::AtomicFile file(path);
+  file.write(to_json(state) + '\n');
+  file.commit();
 }
 
 void write_refined_factors(const std::string& path, const Refinement& r) {

@@ -11,17 +11,18 @@
 
 namespace nablabragg::refinement {
 
-/// Passes iterations on, and ends the solver when it is answered with false.
+/// Passes iterations on, and ends the solver when it is answered with something else than
+/// SOLVER_CONTINUE.
 class Watcher : public ceres::IterationCallback {
  public:
-  explicit Watcher(std::function<bool(const ceres::IterationSummary&)> watch)
-      : watch_(std::move(watch)) {}
+  using Watch = std::function<ceres::CallbackReturnType(const ceres::IterationSummary&)>;
+  explicit Watcher(Watch watch) : watch_(std::move(watch)) {}
   ceres::CallbackReturnType operator()(const ceres::IterationSummary& summary) override {
-    return watch_(summary) ? ceres::SOLVER_CONTINUE : ceres::SOLVER_ABORT;
+    return watch_(summary);
   }
 
  private:
-  std::function<bool(const ceres::IterationSummary&)> watch_;
+  Watch watch_;
 };
 
 /// Ceres reports failed steps on standard error, which belongs to the program: its callers are told

@@ -15,6 +15,29 @@ namespace nablabragg::refinement {
 
 namespace {
 
+std::vector<PixelIndex> pixels_of(std::span<const Shoebox> boxes) {
+  std::vector<PixelIndex> pixels;
+  for (const Shoebox& box : boxes)
+    pixels.insert(pixels.end(), box.pixels.begin(), box.pixels.end());
+  return pixels;
+}
+
+/// The sum of all pixels and how it changes with every F.
+ValueAndGradient all_photons(const PixelData& data, const Experiment& e,
+                             std::span<const PixelIndex> pixels) {
+  const Loss sum = [](std::span<const double> model, std::span<double> slopes) {
+    std::fill(slopes.begin(), slopes.end(), 1.0);
+    return std::accumulate(model.begin(), model.end(), 0.0);
+  };
+  return value_and_gradient(e, pixels, sum, data.options.compute);
+}
+
+/// Of one reflection: F dI/dF is twice as many.
+double photons_of(const MillerIndex& hkl, const Experiment& e, const ValueAndGradient& all) {
+  const auto& [h, k, l] = hkl;
+  return e.structure_factors.grid->at(h, k, l) * all.gradient.structure_factors->at(h, k, l) / 2;
+}
+
 /// Half the sum of all squared residuals, by steps of the free numbers, of the backgrounds and of
 /// ln F, each in units of about what the image says about it alone.
 class Objective : public ceres::FirstOrderFunction {
@@ -25,10 +48,9 @@ class Objective : public ceres::FirstOrderFunction {
         centre_(values.begin(), values.end()),
         boxes_(boxes),
         factors_(factors),
-        relative_deviation_(*data.options.structure_factor_deviation) {
-    for (const Shoebox& box : boxes)
-      pixels_.insert(pixels_.end(), box.pixels.begin(), box.pixels.end());
-    choose_factors_and_units();
+        relative_deviation_(*data.options.structure_factor_deviation),
+        pixels_(pixels_of(boxes)) {
+    choose_units();
   }
 
   int NumParameters() const override { return static_cast<int>(units_.size()); }
@@ -53,7 +75,7 @@ class Objective : public ceres::FirstOrderFunction {
         ++at;
       }
     for (RefinedFactor& f : factors_) {
-      f.value = f.start * std::exp(steps[at] * units_[at]);
+      f.value *= std::exp(steps[at] * units_[at]);
       f.deviation = f.value * units_[at];
       ++at;
     }
@@ -79,7 +101,7 @@ class Objective : public ceres::FirstOrderFunction {
     const double* unit = units_.data() + (units_.size() - factors_.size());
     for (std::size_t i = 0; i < factors_.size(); ++i) {
       const auto& [h, k, l] = factors_[i].hkl;
-      grid->at(h, k, l) = factors_[i].start * std::exp(step[i] * unit[i]);
+      grid->at(h, k, l) = factors_[i].value * std::exp(step[i] * unit[i]);
     }
     e.structure_factors.grid = std::move(grid);
     return e;
@@ -154,20 +176,18 @@ class Objective : public ceres::FirstOrderFunction {
       *cost += off * off / 2;
       slopes[i] += off * units_[i] / n.restraint_deviation;
     }
-    for (std::size_t i = units_.size() - factors_.size(); i < units_.size(); ++i) {
-      const double off = steps[i] * units_[i] / relative_deviation_;
+    const std::size_t first = units_.size() - factors_.size();
+    for (std::size_t i = first; i < units_.size(); ++i) {
+      const RefinedFactor& f = factors_[i - first];
+      const double off = (std::log(f.value / f.start) + steps[i] * units_[i]) / relative_deviation_;
       *cost += off * off / 2;
       slopes[i] += off * units_[i] / relative_deviation_;
     }
   }
 
-  void choose_factors_and_units() {
+  void choose_units() {
     const Experiment e = data_.free.experiment(centre_);
-    const Loss all_photons = [](std::span<const double> model, std::span<double> slopes) {
-      std::fill(slopes.begin(), slopes.end(), 1.0);
-      return std::accumulate(model.begin(), model.end(), 0.0);
-    };
-    const ValueAndGradient all = value_and_gradient(e, pixels_, all_photons, data_.options.compute);
+    const ValueAndGradient all = all_photons(data_, e, pixels_);
     const std::vector<double> information = fisher_information(data_, centre_, boxes_);
     for (std::size_t i = 0; i < centre_.size(); ++i) {
       const double known = information[i * centre_.size() + i];
@@ -190,19 +210,10 @@ class Objective : public ceres::FirstOrderFunction {
       for (std::size_t t = 0; t < box.background.size(); ++t)
         units_.push_back(1 / std::sqrt(sums[t]));
     }
-    // F dI/dF is twice the photons of the reflection, and they alone determine ln F to 1/(2
-    // sqrt(them))
-    const StructureFactorGrid& grid = *e.structure_factors.grid;
-    for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
-      for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
-        for (int l = grid.min()[2]; l <= grid.max()[2]; ++l) {
-          const double f = grid.at(h, k, l);
-          const double photons = f * all.gradient.structure_factors->at(h, k, l) / 2;
-          if (!(photons >= data_.options.least_photons) || (h == 0 && k == 0 && l == 0)) continue;
-          factors_.push_back({{h, k, l}, f, f, 0});
-          units_.push_back(
-              1 / std::sqrt(4 * photons + 1 / (relative_deviation_ * relative_deviation_)));
-        }
+    // They alone determine ln F to 1/(2 sqrt(photons))
+    for (const RefinedFactor& f : factors_)
+      units_.push_back(1 / std::sqrt(4 * photons_of(f.hkl, e, all) +
+                                     1 / (relative_deviation_ * relative_deviation_)));
   }
 
   const PixelData& data_;
@@ -217,30 +228,48 @@ class Objective : public ceres::FirstOrderFunction {
 
 }  // namespace
 
-StageReport fit_structure_factors(
-    const PixelData& data, std::vector<double>& values, std::vector<Shoebox>& boxes,
-    std::vector<RefinedFactor>& factors,
-    const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
-  StageReport report;
-  report.stage = RefineStage::structure_factors;
-  report.spots = boxes.size();
-  report.residual_before = mean_square_residual(data, model_photons(data, values, boxes), boxes);
-  factors.clear();
-  auto* objective = new Objective(data, values, boxes, factors);
+std::vector<RefinedFactor> choose_factors(const PixelData& data, std::span<const double> values,
+                                          std::span<const Shoebox> boxes) {
+  const Experiment e = data.free.experiment(values);
+  const ValueAndGradient all = all_photons(data, e, pixels_of(boxes));
+  const StructureFactorGrid& grid = *e.structure_factors.grid;
+  std::vector<RefinedFactor> factors;
+  for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
+    for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
+      for (int l = grid.min()[2]; l <= grid.max()[2]; ++l) {
+        if (!(photons_of({h, k, l}, e, all) >= data.options.least_photons) ||
+            (h == 0 && k == 0 && l == 0))
+          continue;
+        factors.push_back({{h, k, l}, grid.at(h, k, l), grid.at(h, k, l), 0});
+      }
+  return factors;
+}
+
+FactorLeg fit_structure_factors(const PixelData& data, RefineState& state,
+                                std::vector<Shoebox>& boxes, const Iterated& iterated) {
+  constexpr int leg_iterations = 25;
+  StageReport& report = state.stages.back();
+  const int left = 4 * data.options.iterations - report.iterations;
+  if (left <= 0) return FactorLeg::ended;
+  auto* objective = new Objective(data, data.free.values_of(state), boxes, state.factors);
   const ceres::GradientProblem problem(objective);
+  report.spots = boxes.size();
   report.pixels = objective->pixel_count();
   std::vector<double> steps(static_cast<std::size_t>(objective->NumParameters()), 0.0);
 
+  bool stopped = false;
   Watcher watcher([&](const ceres::IterationSummary& s) {
-    return iterated(objective->values(steps.data()),
-                    2 * s.cost / static_cast<double>(report.pixels), s.cost_change);
+    if (s.iteration > 0 || report.iterations == 0)
+      stopped = !iterated(objective->values(steps.data()),
+                          2 * s.cost / static_cast<double>(report.pixels), s.cost_change);
+    return stopped ? ceres::SOLVER_ABORT : ceres::SOLVER_CONTINUE;
   });
   silence_ceres();
   ceres::GradientProblemSolver::Options options;
   options.line_search_direction_type = ceres::LBFGS;
   // The deviance is nearly quadratic in these units: ten steps of memory hold what there is to know
   options.max_lbfgs_rank = 10;
-  options.max_num_iterations = 4 * data.options.iterations;
+  options.max_num_iterations = std::min(leg_iterations, left);
   options.function_tolerance = 1e-8;
   options.parameter_tolerance = 1e-12;
   options.logging_type = ceres::SILENT;
@@ -249,11 +278,13 @@ StageReport fit_structure_factors(
   ceres::GradientProblemSolver::Summary summary;
   ceres::Solve(options, problem, steps.data(), &summary);
   objective->rethrow();
-  report.iterations = iterations_of(summary);
+  if (stopped) return FactorLeg::stopped;
+  report.iterations += iterations_of(summary);
   report.converged = summary.termination_type == ceres::CONVERGENCE;
-  values = objective->values(steps.data());
   objective->settle(steps.data());
-  return report;
+  state.values = data.free.named(objective->values(steps.data()));
+  state.backgrounds = backgrounds_of(boxes);
+  return summary.termination_type == ceres::NO_CONVERGENCE ? FactorLeg::goes_on : FactorLeg::ended;
 }
 
 std::shared_ptr<const StructureFactorGrid> with_factors(const StructureFactorGrid& grid,

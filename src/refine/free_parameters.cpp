@@ -150,12 +150,11 @@ std::vector<double> FreeParameters::values_of(const RefineState& state) const {
   return values;
 }
 
-RefineState FreeParameters::state(RefineStage stage, std::span<const double> values) const {
-  RefineState state;
-  state.stage = stage;
-  for (std::size_t i = 0; i < numbers_.size(); ++i)
-    state.values.emplace_back(numbers_[i].name, values[i]);
-  return state;
+std::vector<std::pair<std::string, double>> FreeParameters::named(
+    std::span<const double> values) const {
+  std::vector<std::pair<std::string, double>> named;
+  for (std::size_t i = 0; i < numbers_.size(); ++i) named.emplace_back(numbers_[i].name, values[i]);
+  return named;
 }
 
 }  // namespace nablabragg::refinement

@@ -43,7 +43,8 @@ class FreeParameters {
   Experiment experiment(std::span<const double> values) const;
   /// A state's values in the order of numbers().  Throws UsageError when they are of other numbers.
   std::vector<double> values_of(const RefineState& state) const;
-  RefineState state(RefineStage stage, std::span<const double> values) const;
+  /// Values with the names of numbers().
+  std::vector<std::pair<std::string, double>> named(std::span<const double> values) const;
 
  private:
   Experiment start_;  // settled

@@ -5,8 +5,10 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <exception>  // for std::exception_ptr
 #include <memory>
+#include <optional>
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
@@ -43,18 +45,28 @@ class Model : public ceres::EvaluationCallback {
         centre_(values.begin(), values.end()),
         pixels_(pixels_of(boxes)) {}
 
-  std::vector<double> steps;  ///< from the values of the beginning: what Ceres changes
+  std::vector<double> steps;  ///< from the centre: what Ceres changes
   std::vector<double> units;  ///< what a step changes its number by
 
   std::vector<double> values() const {
     std::vector<double> v = centre_;
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] += units[i] * steps[i];
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      const FreeNumber& n = data_.free.numbers()[i];  // a step to a bound may end a bit behind it
+      v[i] = std::clamp(v[i] + units[i] * steps[i], n.lower, n.upper);
+    }
     return v;
+  }
+  const std::vector<double>& centre() const { return centre_; }
+
+  void set_centre(std::vector<double> values) {
+    centre_ = std::move(values);
+    std::fill(steps.begin(), steps.end(), 0.0);
   }
 
   void compute(bool slopes) {
-    const Experiment experiment = data_.free.experiment(values());
-    have_slopes_ = slopes;
+    std::vector<double> now = values();
+    if (now == computed_at_ && (have_slopes_ || !slopes)) return;
+    const Experiment experiment = data_.free.experiment(now);
     if (slopes) {
       Jacobian j = jacobian(experiment, data_.free.names(), pixels_, data_.options.compute);
       photons_ = std::move(j.photons);
@@ -62,10 +74,12 @@ class Model : public ceres::EvaluationCallback {
     } else {
       photons_ = photons(experiment, pixels_, data_.options.compute);
     }
+    have_slopes_ = slopes;
+    computed_at_ = std::move(now);
   }
 
-  void PrepareForEvaluation(bool jacobians, bool new_point) override {
-    if (failure_ || (!new_point && (have_slopes_ || !jacobians))) return;
+  void PrepareForEvaluation(bool jacobians, bool /*new_point*/) override {
+    if (failure_) return;
     impossible_ = false;
     try {
       compute(jacobians);
@@ -92,7 +106,7 @@ class Model : public ceres::EvaluationCallback {
   const PixelData& data_;
   std::vector<double> centre_;
   std::vector<PixelIndex> pixels_;
-  std::vector<double> photons_, slopes_;
+  std::vector<double> photons_, slopes_, computed_at_;
   bool have_slopes_ = false, impossible_ = false;
   std::exception_ptr failure_;
 };
@@ -109,7 +123,7 @@ class BoxCost : public ceres::CostFunction {
   }
 
   /// For the Gaussian likelihood, whose variances stay while Ceres iterates.
-  void set_variances(std::vector<double> variances) { variances_ = std::move(variances); }
+  void set_variances(std::span<const double> variances) { variances_ = variances; }
 
   bool Evaluate(const double* const* blocks, double* residuals, double** jacobians) const override {
     if (!model_.usable()) return false;
@@ -142,7 +156,7 @@ class BoxCost : public ceres::CostFunction {
   const Model& model_;
   const Shoebox& box_;
   std::size_t first_;
-  std::vector<double> variances_;
+  std::span<const double> variances_;
 };
 
 class RestraintCost : public ceres::CostFunction {
@@ -225,96 +239,180 @@ double mean_square_residual(const PixelData& data, std::span<const double> model
   return pixel > 0 ? sum / static_cast<double>(pixel) : 0;
 }
 
-StageReport fit_pixels(
-    const PixelData& data, RefineStage stage, std::vector<double>& values,
-    std::vector<Shoebox>& boxes,
-    const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
-  StageReport report;
-  report.stage = stage;
-  report.spots = boxes.size();
-  Model model(data, values, boxes);
-  report.pixels = model.pixels().size();
-  const std::size_t numbers = data.free.size();
+std::vector<double> backgrounds_of(std::span<const Shoebox> boxes) {
+  std::vector<double> all;
+  for (const Shoebox& box : boxes)
+    all.insert(all.end(), box.background.begin(), box.background.end());
+  return all;
+}
 
-  // A step is what the pixels alone would say about its number; where they say nothing, any length
-  model.compute(true);
-  const Eigen::MatrixXd g = information(data, model, boxes);
-  for (std::size_t i = 0; i < numbers; ++i) {
-    const double gi = g(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(i));
-    const double fallback = 1e-3 * std::max(std::abs(data.free.numbers()[i].start), 1.0);
-    model.units[i] = gi > 0 && std::isfinite(gi) ? 1 / std::sqrt(gi) : fallback;
+void set_backgrounds(std::span<Shoebox> boxes, std::span<const double> backgrounds) {
+  std::size_t terms = 0;
+  for (const Shoebox& box : boxes) terms += box.background.size();
+  if (terms != backgrounds.size())
+    throw UsageError("the interrupted refinement had other shoeboxes; begin again");
+  auto next = backgrounds.begin();
+  for (Shoebox& box : boxes)
+    for (double& term : box.background) term = *next++;
+}
+
+namespace {
+
+/// What the pixels alone would say about each number; where they say nothing, any length.
+void choose_units(const PixelData& data, std::span<const Shoebox> boxes, Model& model) {
+  std::vector<double> known(data.free.size());
+  std::size_t pixel = 0;
+  for (const Shoebox& box : boxes)
+    for (std::size_t i = 0; i < box.pixels.size(); ++i, ++pixel) {
+      const double variance = counting_variance(
+          model.photons_of(pixel) + background_in(box, box.background, box.pixels[i]),
+          data.readout_variance);
+      for (std::size_t n = 0; n < known.size(); ++n)
+        known[n] += model.slope(pixel, n) * model.slope(pixel, n) / variance;
+    }
+  for (std::size_t n = 0; n < known.size(); ++n) {
+    const double any = 1e-3 * std::max(std::abs(data.free.numbers()[n].start), 1.0);
+    model.units[n] = known[n] > 0 && std::isfinite(known[n]) ? 1 / std::sqrt(known[n]) : any;
   }
-  report.residual_before = mean_square_residual(data, model.all_photons(), boxes);
+}
+
+/// Of every pixel of the boxes, for the Gaussian likelihood, at the model's point.
+std::vector<double> variances_of(const PixelData& data, const Model& model,
+                                 std::span<const Shoebox> boxes, int round) {
+  std::vector<double> variances;
+  std::size_t first = 0;
+  for (const Shoebox& box : boxes) {
+    for (std::size_t i = 0; i < box.pixels.size(); ++i) {
+      const double seen = data.images.photons(box.pixels[i]);
+      const double expected = expected_in(model, box, first, i);
+      // A model that is far off expects nothing where there is much
+      variances.push_back(counting_variance(round == 0 ? std::max(seen, expected) : expected,
+                                            data.readout_variance));
+    }
+    first += box.pixels.size();
+  }
+  return variances;
+}
+
+enum class Leg : std::uint8_t { helped, converged, ended, stopped };
+
+/// Levenberg-Marquardt up to the first step that helps.  What it depends on is in the state, and
+/// Ceres keeps nothing over such a step but the radius of its trust region: the next leg is the
+/// same whoever computed this one.
+Leg step_that_helps(const PixelData& data, Model& model, std::span<const double> variances,
+                    RefineState& state, std::vector<Shoebox>& boxes, const Iterated& iterated) {
+  StageReport& report = state.stages.back();
+  model.compute(true);
+  choose_units(data, boxes, model);
 
   // One array for all backgrounds: Ceres orders blocks by address, and its sums with them
+  std::vector<double> backgrounds = state.backgrounds;
   const auto terms = static_cast<std::size_t>(background_terms(data.options.background));
-  std::vector<double> backgrounds;
-  for (const Shoebox& box : boxes)
-    backgrounds.insert(backgrounds.end(), box.background.begin(), box.background.end());
+  ceres::Problem::Options owner;
+  owner.evaluation_callback = &model;
+  ceres::Problem problem(owner);
+  auto* ordering = new ceres::ParameterBlockOrdering;
+  std::size_t first = 0;
+  for (std::size_t b = 0; b < boxes.size(); ++b) {
+    auto* cost = new BoxCost(data, model, boxes[b], first);
+    const std::size_t pixels = boxes[b].pixels.size();
+    if (!variances.empty()) cost->set_variances(variances.subspan(first, pixels));
+    if (terms == 0) {
+      problem.AddResidualBlock(cost, nullptr, model.steps.data());
+    } else {
+      double* const background = backgrounds.data() + b * terms;
+      problem.AddResidualBlock(cost, nullptr, model.steps.data(), background);
+      ordering->AddElementToGroup(background, 0);
+    }
+    first += pixels;
+  }
+  problem.AddResidualBlock(new RestraintCost(data.free, model), nullptr, model.steps.data());
+  ordering->AddElementToGroup(model.steps.data(), 1);
+  for (std::size_t i = 0; i < data.free.size(); ++i) {
+    const FreeNumber& n = data.free.numbers()[i];
+    set_bounds(problem, model.steps.data(), i, n.lower, n.upper, model.centre()[i], model.units[i]);
+  }
+
+  const bool begins = report.iterations == 0 && state.round == 0;
+  const auto residual_of = [&](const ceres::IterationSummary& s) {
+    return 2 * s.cost / static_cast<double>(report.pixels);
+  };
+  bool stopped = false;
+  std::optional<ceres::IterationSummary> helped;
+  Watcher watcher([&](const ceres::IterationSummary& s) {
+    if (model.failed()) return ceres::SOLVER_ABORT;
+    if (s.iteration > 0 && s.step_is_successful) {
+      helped = s;
+      return ceres::SOLVER_TERMINATE_SUCCESSFULLY;
+    }
+    if (s.iteration > 0 || begins)
+      stopped = !iterated(model.values(), residual_of(s), s.cost_change);
+    return stopped ? ceres::SOLVER_ABORT : ceres::SOLVER_CONTINUE;
+  });
+  ceres::Solver::Options solver = solver_options(data.options.iterations - report.iterations,
+                                                 watcher);
+  solver.linear_solver_type = terms > 0 ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
+  solver.linear_solver_ordering.reset(ordering);
+  solver.function_tolerance = 1e-8;
+  solver.parameter_tolerance = 1e-12;
+  solver.initial_trust_region_radius = state.trust_radius;
+  ceres::Solver::Summary summary;
+  ceres::Solve(solver, &problem, &summary);
+  model.rethrow();
+  if (stopped) return Leg::stopped;
+
+  report.iterations += iterations_of(summary);
+  state.backgrounds = std::move(backgrounds);
+  set_backgrounds(boxes, state.backgrounds);
+  model.set_centre(model.values());
+  state.values = data.free.named(model.centre());
+  if (summary.termination_type == ceres::CONVERGENCE) return Leg::converged;
+  if (!helped) return Leg::ended;
+  state.trust_radius = helped->trust_region_radius;
+  return iterated(model.centre(), residual_of(*helped), helped->cost_change) ? Leg::helped
+                                                                             : Leg::stopped;
+}
+
+}  // namespace
+
+bool fit_pixels(const PixelData& data, RefineState& state, std::vector<Shoebox>& boxes,
+                const Iterated& iterated) {
+  const bool gauss = data.options.likelihood == Likelihood::gauss;
+  StageReport& report = state.stages.back();
+  Model model(data, data.free.values_of(state), boxes);
+  report.spots = boxes.size();
+  report.pixels = model.pixels().size();
+  const auto residual = [&] {
+    return mean_square_residual(data, model_photons(data, model.centre(), boxes), boxes);
+  };
+  if (report.iterations == 0 && state.round == 0) report.residual_before = residual();
 
   // The variances of the Gaussian likelihood follow the model from round to round
-  const int rounds = data.options.likelihood == Likelihood::gauss ? 3 : 1;
-  for (int round = 0; round < rounds; ++round) {
-    ceres::Problem::Options owner;
-    owner.evaluation_callback = &model;
-    ceres::Problem problem(owner);
-    auto* ordering = new ceres::ParameterBlockOrdering;
-    std::size_t first = 0;
-    for (std::size_t b = 0; b < boxes.size(); ++b) {
-      const Shoebox& box = boxes[b];
-      auto* cost = new BoxCost(data, model, box, first);
-      if (data.options.likelihood == Likelihood::gauss) {
-        std::vector<double> variances;
-        for (std::size_t i = 0; i < box.pixels.size(); ++i) {
-          const PixelIndex& p = box.pixels[i];
-          const double seen = data.images.photons(p);
-          const double expected = expected_in(model, box, first, i);
-          variances.push_back(counting_variance(round == 0 ? std::max(seen, expected) : expected,
-                                                data.readout_variance));
-        }
-        cost->set_variances(std::move(variances));
+  for (const int rounds = gauss ? 3 : 1; state.round < rounds; ++state.round) {
+    std::vector<double> variances;
+    if (gauss) {
+      if (state.round_values.empty()) {
+        state.round_values = model.centre();
+        state.round_backgrounds = state.backgrounds;
       }
-      if (terms == 0) {
-        problem.AddResidualBlock(cost, nullptr, model.steps.data());
-      } else {
-        double* const background = backgrounds.data() + b * terms;
-        problem.AddResidualBlock(cost, nullptr, model.steps.data(), background);
-        ordering->AddElementToGroup(background, 0);
-      }
-      first += box.pixels.size();
+      model.set_centre(state.round_values);
+      set_backgrounds(boxes, state.round_backgrounds);
+      model.compute(true);
+      variances = variances_of(data, model, boxes, state.round);
+      model.set_centre(data.free.values_of(state));
+      set_backgrounds(boxes, state.backgrounds);
     }
-    problem.AddResidualBlock(new RestraintCost(data.free, model), nullptr, model.steps.data());
-    ordering->AddElementToGroup(model.steps.data(), 1);
-    for (std::size_t i = 0; i < numbers; ++i) {
-      const FreeNumber& n = data.free.numbers()[i];
-      set_bounds(problem, model.steps.data(), i, n.lower, n.upper, values[i], model.units[i]);
-    }
-
-    bool stopped = false;
-    Watcher watcher([&](const ceres::IterationSummary& s) {
-      if (model.failed()) return false;
-      const double residual = 2 * s.cost / static_cast<double>(report.pixels);
-      stopped = !iterated(model.values(), residual, s.cost_change);
-      return !stopped;
-    });
-    ceres::Solver::Options solver = solver_options(data.options.iterations, watcher);
-    solver.linear_solver_type = terms > 0 ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
-    solver.linear_solver_ordering.reset(ordering);
-    solver.function_tolerance = 1e-8;
-    solver.parameter_tolerance = 1e-12;
-    ceres::Solver::Summary summary;
-    ceres::Solve(solver, &problem, &summary);
-    model.rethrow();
-    for (std::size_t b = 0; b < boxes.size(); ++b)
-      std::copy_n(backgrounds.data() + b * terms, terms, boxes[b].background.begin());
-    report.iterations += iterations_of(summary);
-    report.converged = summary.termination_type == ceres::CONVERGENCE;
-    model.compute(false);
-    if (stopped) break;
+    Leg leg = Leg::helped;
+    while (leg == Leg::helped && report.iterations < data.options.iterations)
+      leg = step_that_helps(data, model, variances, state, boxes, iterated);
+    if (leg == Leg::stopped) return false;
+    report.converged = leg == Leg::converged;
+    state.trust_radius = first_trust_radius;
+    state.round_values.clear();
+    state.round_backgrounds.clear();
   }
-  report.residual = mean_square_residual(data, model.all_photons(), boxes);
-  values = model.values();
-  return report;
+  report.residual = residual();
+  return true;
 }
 
 std::vector<double> fisher_information(const PixelData& data, std::span<const double> values,

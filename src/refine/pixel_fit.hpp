@@ -25,12 +25,22 @@ std::vector<double> model_photons(const PixelData& data, std::span<const double>
 double mean_square_residual(const PixelData& data, std::span<const double> model,
                             std::span<const Shoebox> boxes);
 
-/// Changes the values and the boxes' backgrounds.  `iterated` is told of every iteration and
-/// returns false to stop.
-StageReport fit_pixels(
-    const PixelData& data, RefineStage stage, std::vector<double>& values,
-    std::vector<Shoebox>& boxes,
-    const std::function<bool(std::span<const double>, double residual, double change)>& iterated);
+/// Of the trust region a stage begins with: Ceres' own.
+inline constexpr double first_trust_radius = 1e4;
+
+/// Told of every iteration; returns false to stop.
+using Iterated = std::function<bool(std::span<const double> values, double residual,
+                                    double change)>;
+
+/// Goes on from the state, whose last stage is one of pixels, and changes it after every step that
+/// helped: its values, its stage's numbers, the trust region.  `boxes` are those of the state, with
+/// their backgrounds.  Returns false where `iterated` has stopped it.
+bool fit_pixels(const PixelData& data, RefineState& state, std::vector<Shoebox>& boxes,
+                const Iterated& iterated);
+
+std::vector<double> backgrounds_of(std::span<const Shoebox> boxes);
+/// One box after the other.  Throws UsageError for another number of them than the boxes have.
+void set_backgrounds(std::span<Shoebox> boxes, std::span<const double> backgrounds);
 
 /// Fisher information of the free numbers with the restraints, the backgrounds being unknown too,
 /// row by row.

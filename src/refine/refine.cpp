@@ -1,11 +1,16 @@
 #include "nablabragg/refine.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
 #include "refine/factor_fit.hpp"
 #include "refine/free_parameters.hpp"
@@ -108,6 +113,47 @@ std::string combination(const std::vector<double>& shares, const FreeParameters&
   return text;
 }
 
+/// FNV-1a: tells inputs apart, and no more.
+class Digest {
+ public:
+  void add(std::string_view bytes) {
+    for (const char c : bytes)
+      value_ = (value_ ^ static_cast<unsigned char>(c)) * std::uint64_t{1099511628211U};
+  }
+  template <class Number>
+  void add_number(Number x) {
+    const auto bytes = std::bit_cast<std::array<char, sizeof(Number)>>(x);
+    add({bytes.data(), bytes.size()});
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 14695981039346656037U;
+};
+
+/// Of all that decides where a refinement ends but how long it may take.
+std::uint64_t digest(const Experiment& start, const PhotonImages& images, double readout_variance,
+                     const RefineOptions& o) {
+  Digest d;
+  d.add(to_json(start));
+  for (const PhotonImage& panel : images.panels)
+    for (std::size_t i = 0; i < panel.photons.size(); ++i)
+      d.add_number(panel.usable[i] ? panel.photons[i] : -1e300);
+  d.add_number(readout_variance);
+  for (const std::string& name : o.parameters) d.add(name + '\n');
+  for (const ParameterBounds& b : o.bounds)
+    d.add(b.name), d.add_number(b.lower), d.add_number(b.upper);
+  for (const Restraint& r : o.restraints)
+    d.add(r.name), d.add_number(r.deviation), d.add_number(r.value.value_or(-1e300));
+  for (const int choice :
+       {static_cast<int>(o.likelihood), static_cast<int>(o.background), int{o.spot_stage},
+        int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes, static_cast<int>(o.compute.precision)})
+    d.add_number(choice);
+  d.add_number(o.least_photons);
+  d.add_number(o.structure_factor_deviation.value_or(0));
+  return d.value();
+}
+
 class Run {
  public:
   Run(const Experiment& start, const Measurement& measurement, const RefineOptions& options)
@@ -116,16 +162,32 @@ class Run {
         images_(photon_images(start, measurement)),
         data_{free_, images_, options,
               measurement.readout_noise * measurement.readout_noise /
-                  (measurement.counts_per_photon * measurement.counts_per_photon)},
-        values_(options.resume ? free_.values_of(*options.resume) : free_.start()) {}
+                  (measurement.counts_per_photon * measurement.counts_per_photon)} {
+    const std::uint64_t of = digest(start, images_, data_.readout_variance, options);
+    if (options.resume) {
+      state_ = *options.resume;
+      free_.values_of(state_);  // names other numbers where they are others
+      if (state_.of != of)
+        throw UsageError(
+            "the interrupted refinement was of another image, model or options; resume with the "
+            "same ones, or begin again");
+    }
+    state_.of = of;
+    if (state_.stage() == RefineStage::spot_positions) state_.values = free_.named(free_.start());
+  }
 
   Refinement result() {
     stages();
-    Refinement r = std::move(result_);
-    r.experiment = free_.experiment(values_);
-    r.state = free_.state(stage_, values_);
+    Refinement r;
+    const std::vector<double> values = free_.values_of(state_);
+    r.experiment = free_.experiment(values);
+    r.factors = state_.factors;
+    r.stages = state_.stages;
+    r.warnings = state_.warnings;
+    r.stopped = stopped_;
     r.shoeboxes = std::move(boxes_);
-    numbers(r);
+    numbers(values, r);
+    r.state = std::move(state_);
     return r;
   }
 
@@ -134,106 +196,157 @@ class Run {
     return std::to_string(static_cast<int>(options_.least_photons));
   }
 
-  RefineStage first_stage() const {
-    return options_.resume ? options_.resume->stage : RefineStage::spot_positions;
-  }
+  std::vector<double> values() const { return free_.values_of(state_); }
 
   void stages() {
-    std::vector<Spot> found;
-    if (!options_.all_pixels) {
-      found = find_spots(images_, options_.least_photons);
-      drop_direct_beam(resolve(free_.experiment(values_)), found);
-      if (found.empty())
-        throw InputError("no spot of " + least_photons() +
-                         " photons was found in the image; check offset and gain");
+    const bool resumed = state_.stage() > RefineStage::spot_positions;
+    if (!resumed) {
+      state_ = {state_.of, {}, {}, free_.named(free_.start()), {}, {}, 0, 0, {}, {}, {}};
+      const std::vector<Spot> found = measured();
+      if (options_.spot_stage && !options_.all_pixels && !spot_positions(found)) return;
+      begin(RefineStage::measured_spots, found);
+    } else {
+      go_on();
     }
-    if (first_stage() <= RefineStage::spot_positions && options_.spot_stage &&
-        !options_.all_pixels) {
-      const auto why_not = why_no_spot_stage(resolve(free_.experiment(values_)));
-      if (why_not)
-        result_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
-      else
-        stage(RefineStage::spot_positions,
-              [&] { return fit_spot_positions(free_, found, options_, values_, watch()); });
+    if (state_.stage() == RefineStage::measured_spots) {
+      if (!pixels() || options_.all_pixels) return;
+      begin(RefineStage::predicted_spots,
+            predicted_spots(free_.experiment(values()), images_, options_));
     }
-    if (first_stage() <= RefineStage::measured_spots && !result_.stopped) {
-      set_boxes(found);
-      pixels(RefineStage::measured_spots);
+    if (state_.stage() == RefineStage::predicted_spots) {
+      if (!pixels() || !options_.structure_factor_deviation) return;
+      state_.stages.push_back({RefineStage::structure_factors});
+      state_.factors = choose_factors(data_, values(), boxes_);
+      state_.stages.back().residual_before = mean_square_residual(
+          data_, model_photons(data_, values(), boxes_), boxes_);
     }
-    if (options_.all_pixels || result_.stopped) return;
-    set_boxes(predicted_spots(free_.experiment(values_), images_, options_));
-    pixels(RefineStage::predicted_spots);
-    if (options_.structure_factor_deviation && !result_.stopped) structure_factors();
+    structure_factors();
   }
 
-  void structure_factors() {
-    stage(RefineStage::structure_factors, [&] {
-      StageReport report = fit_structure_factors(data_, values_, boxes_, result_.factors, watch());
-      free_.set_structure_factors(with_factors(*free_.structure_factors().grid, result_.factors));
-      report.residual = mean_square_residual(data_, model_photons(data_, values_, boxes_), boxes_);
-      return report;
+  std::vector<Spot> measured() const {
+    if (options_.all_pixels) return {};
+    std::vector<Spot> found = find_spots(images_, options_.least_photons);
+    drop_direct_beam(resolve(free_.experiment(values())), found);
+    if (found.empty())
+      throw InputError("no spot of " + least_photons() +
+                       " photons was found in the image; check offset and gain");
+    return found;
+  }
+
+  /// False: stopped.  The stage is short, and is begun again then.
+  bool spot_positions(const std::vector<Spot>& found) {
+    const auto why_not = why_no_spot_stage(resolve(free_.experiment(values())));
+    if (why_not) {
+      state_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
+      return true;
+    }
+    state_.stages.push_back({RefineStage::spot_positions});
+    std::vector<double> moved = values();
+    return timed([&] {
+      StageReport report = fit_spot_positions(free_, found, options_, moved, watch());
+      if (stopped_) return false;
+      state_.stages.back() = report;
+      state_.values = free_.named(moved);
+      return true;
     });
   }
 
-  void set_boxes(std::vector<Spot> spots) {
-    drop_direct_beam(resolve(free_.experiment(values_)), spots);
-    boxes_ = options_.all_pixels
-                 ? whole_panels(images_)
-                 : make_shoeboxes(images_, spots, options_.shoebox_px, options_.most_shoeboxes);
+  /// A stage of pixels with shoeboxes about these spots.
+  void begin(RefineStage stage, std::vector<Spot> spots) {
+    drop_direct_beam(resolve(free_.experiment(values())), spots);
+    spots.resize(
+        std::min(spots.size(), static_cast<std::size_t>(std::max(options_.most_shoeboxes, 0))));
+    state_.places.clear();
+    for (const Spot& s : spots) state_.places.push_back({s.fast, s.slow, s.panel});
+    set_boxes();
     if (boxes_.empty())
       throw InputError("there are no usable pixels around spots of " + least_photons() +
                        " photons; check mask, region of interest, overload and fluence");
-    const std::vector<double> model = model_photons(data_, values_, boxes_);
+    const std::vector<double> model = model_photons(data_, values(), boxes_);
     std::size_t first = 0;
     for (Shoebox& box : boxes_) {
       const auto own = std::span(model).subspan(first, box.pixels.size());
       start_background(images_, options_.background, own, box);
       first += box.pixels.size();
     }
+    state_.stages.push_back({stage});
+    state_.backgrounds = backgrounds_of(boxes_);
+    state_.trust_radius = first_trust_radius;
+    state_.round = 0;
   }
 
-  void pixels(RefineStage which) {
-    stage(which, [&] { return fit_pixels(data_, which, values_, boxes_, watch()); });
+  void set_boxes() {
+    boxes_ = options_.all_pixels ? whole_panels(images_)
+                                 : make_shoeboxes(images_, state_.places, options_.shoebox_px);
+    for (Shoebox& box : boxes_)
+      box.background.assign(static_cast<std::size_t>(background_terms(options_.background)), 0.0);
   }
 
+  void go_on() {
+    set_boxes();
+    set_backgrounds(boxes_, state_.backgrounds);
+  }
+
+  /// False: stopped.
+  bool pixels() {
+    return timed([&] { return fit_pixels(data_, state_, boxes_, watch()); });
+  }
+
+  void structure_factors() {
+    const auto grid = free_.structure_factors().grid;
+    timed([&] {
+      FactorLeg leg = FactorLeg::goes_on;
+      while (leg == FactorLeg::goes_on) {
+        free_.set_structure_factors(with_factors(*grid, state_.factors));
+        leg = fit_structure_factors(data_, state_, boxes_, watch());
+      }
+      free_.set_structure_factors(with_factors(*grid, state_.factors));
+      state_.stages.back().residual = mean_square_residual(
+          data_, model_photons(data_, values(), boxes_), boxes_);
+      return leg == FactorLeg::ended;
+    });
+  }
+
+  /// False: stopped.
   template <class Fit>
-  void stage(RefineStage which, const Fit& fit) {
-    stage_ = which;
-    iteration_ = 0;
+  bool timed(const Fit& fit) {
+    StageReport& report = state_.stages.back();
+    iteration_ = report.iterations > 0 ? report.iterations + 1 : 0;
+    const double before = report.seconds;
     const auto begin = std::chrono::steady_clock::now();
-    StageReport report = fit();
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
-                         .count();
-    result_.stages.push_back(report);
-    if (!report.converged && !result_.stopped)
-      result_.warnings.push_back("the stage '" + std::string(name_of(which)) +
-                                 "' had not converged after " + std::to_string(report.iterations) +
-                                 (report.iterations == 1 ? " iteration" : " iterations"));
+    const bool finished = fit();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    state_.stages.back().seconds = before + took.count();
+    if (finished && !report.converged)
+      state_.warnings.push_back("the stage '" + std::string(name_of(report.stage)) +
+                                "' had not converged after " + std::to_string(report.iterations) +
+                                (report.iterations == 1 ? " iteration" : " iterations"));
+    return finished;
   }
 
-  std::function<bool(std::span<const double>, double, double)> watch() {
-    return [this](std::span<const double> values, double residual, double change) {
+  Iterated watch() {
+    return [this](std::span<const double> now, double residual, double change) {
       if (!options_.progress) return true;
-      const RefineProgress now{free_.state(stage_, values), iteration_++, residual, change};
-      result_.stopped = !options_.progress(now);
-      return !result_.stopped;
+      stopped_ = !options_.progress(
+          {state_, state_.stage(), free_.named(now), iteration_++, residual, change});
+      return !stopped_;
     };
   }
 
-  void numbers(Refinement& r) {
+  void numbers(std::span<const double> values, Refinement& r) {
     Uncertainty u;
     const bool known = !r.shoeboxes.empty() && !r.stopped;
-    if (known) u = uncertainty(fisher_information(data_, values_, r.shoeboxes), free_.size());
+    if (known) u = uncertainty(fisher_information(data_, values, r.shoeboxes), free_.size());
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const FreeNumber& n = free_.numbers()[i];
       RefinedNumber& number = r.numbers.emplace_back();
       number.name = n.name;
       number.unit = n.unit;
       number.start = n.start;
-      number.value = values_[i];
+      number.value = values[i];
       number.deviation = known ? u.deviations[i] : std::numeric_limits<double>::quiet_NaN();
       const double near = 1e-3 * (known && std::isfinite(number.deviation) ? number.deviation : 0);
-      number.at_bound = values_[i] <= n.lower + near || values_[i] >= n.upper - near;
+      number.at_bound = values[i] <= n.lower + near || values[i] >= n.upper - near;
     }
     if (!known) return;
     if (!r.factors.empty())
@@ -256,11 +369,10 @@ class Run {
   FreeParameters free_;
   PhotonImages images_;
   PixelData data_;
-  std::vector<double> values_;
+  RefineState state_;
   std::vector<Shoebox> boxes_;
-  RefineStage stage_ = RefineStage::spot_positions;
   int iteration_ = 0;
-  Refinement result_;
+  bool stopped_ = false;
 };
 
 }  // namespace

@@ -6,23 +6,23 @@
 
 namespace nablabragg::refinement {
 
-std::vector<Shoebox> make_shoeboxes(const PhotonImages& images, std::span<const Spot> spots,
-                                    int edge_px, int most) {
+std::vector<Shoebox> make_shoeboxes(const PhotonImages& images,
+                                    std::span<const ShoeboxPlace> places, int edge_px) {
   constexpr std::size_t least_pixels = 10;
-  const std::size_t count = std::min(spots.size(), static_cast<std::size_t>(std::max(most, 0)));
+  const std::size_t count = places.size();
   std::vector<Shoebox> boxes(count);
   std::vector<std::vector<std::size_t>> owners;
   for (const PhotonImage& image : images.panels) owners.emplace_back(image.photons.size(), count);
   const int half = edge_px / 2;
   const auto distance2 = [&](std::size_t box, int fast, int slow) {
-    const double x = fast - spots[box].fast, y = slow - spots[box].slow;
+    const double x = fast - places[box].fast, y = slow - places[box].slow;
     return x * x + y * y;
   };
   const auto each_pixel = [&](std::size_t box, const auto& visit) {
-    const auto panel = static_cast<std::size_t>(spots[box].panel);
+    const auto panel = static_cast<std::size_t>(places[box].panel);
     const PhotonImage& image = images.panels[panel];
-    const int x = static_cast<int>(std::lround(spots[box].fast));
-    const int y = static_cast<int>(std::lround(spots[box].slow));
+    const int x = static_cast<int>(std::lround(places[box].fast));
+    const int y = static_cast<int>(std::lround(places[box].slow));
     for (int j = std::max(y - half, 0); j <= std::min(y + half, image.slow_pixels - 1); ++j)
       for (int i = std::max(x - half, 0); i <= std::min(x + half, image.fast_pixels - 1); ++i)
         if (image.usable[image.at(i, j)]) visit(i, j, owners[panel][image.at(i, j)]);
@@ -32,11 +32,11 @@ std::vector<Shoebox> make_shoeboxes(const PhotonImages& images, std::span<const 
       if (now == count || distance2(box, i, j) < distance2(now, i, j)) now = box;
     });
   for (std::size_t box = 0; box < count; ++box) {
-    boxes[box].fast = spots[box].fast;
-    boxes[box].slow = spots[box].slow;
-    boxes[box].panel = spots[box].panel;
+    boxes[box].fast = places[box].fast;
+    boxes[box].slow = places[box].slow;
+    boxes[box].panel = places[box].panel;
     each_pixel(box, [&](int i, int j, std::size_t owner) {
-      if (owner == box) boxes[box].pixels.push_back({i, j, spots[box].panel});
+      if (owner == box) boxes[box].pixels.push_back({i, j, places[box].panel});
     });
   }
   std::erase_if(boxes, [](const Shoebox& box) { return box.pixels.size() < least_pixels; });

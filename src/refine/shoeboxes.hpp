@@ -7,10 +7,10 @@
 
 namespace nablabragg::refinement {
 
-/// Squares about the first `most` spots.  A pixel belongs to the nearest of them only; boxes that
-/// are left with too few pixels to determine a background are dropped.
-std::vector<Shoebox> make_shoeboxes(const PhotonImages& images, std::span<const Spot> spots,
-                                    int edge_px, int most);
+/// Squares about places.  A pixel belongs to the nearest of them only; boxes that are left with too
+/// few pixels to determine a background are dropped.
+std::vector<Shoebox> make_shoeboxes(const PhotonImages& images,
+                                    std::span<const ShoeboxPlace> places, int edge_px);
 
 /// All usable pixels of each panel as one box about its middle.
 std::vector<Shoebox> whole_panels(const PhotonImages& images);

@@ -307,7 +307,7 @@ StageReport fit_spot_positions(
     const double count = 3 * static_cast<double>(indexed.size());
     Watcher watcher([&](const ceres::IterationSummary& s) {
       stopped = !iterated(cost->values(steps.data()), 2 * s.cost / count, s.cost_change);
-      return !stopped;
+      return stopped ? ceres::SOLVER_ABORT : ceres::SOLVER_CONTINUE;
     });
     ceres::Solver::Options solver = solver_options(options.iterations, watcher);
     solver.linear_solver_type = ceres::DENSE_QR;

@@ -203,6 +203,7 @@ TEST_F(Refine, InterruptedByControlCLeavesItsStateAndNothingElse) {
   EXPECT_FALSE(fs::exists(folder / "r/refined.json"));
   const nlohmann::json state = nlohmann::json::parse(folder.content("r/resume.json"));
   EXPECT_EQ(state["values"].size(), 3u);
+  EXPECT_EQ(state["stages"].back()["stage"], "measured spots");
 }
 
 TEST_F(Refine, ComplainsInOneSentenceAndWritesNothing) {
@@ -233,11 +234,12 @@ TEST_F(Refine, RefusesWhatIsNoFileOfAnInterruptedRun) {
   fs::create_directory(folder / "d");
   folder.file("digits", std::string(10'000'000, '1'));
   folder.file("broken.json", "{\"stage\": ");
-  folder.file("words.json", R"({"stage": "measured spots", "values": {"misset[0]": "x"}})");
+  folder.file("words.json", R"({"form": 2, "of": 1, "stages": [{"stage": "x"}]})");
+  folder.file("old.json", R"({"stage": "measured spots", "values": {"misset[0]": 12}})");
   folder.file("list.json", "[1, 2]");
   const std::string line = "--image still.img --parameters misset --resume ";
-  for (const char* name : {"d", "digits", "broken.json", "words.json", "list.json", "/dev/zero",
-                           "nothing.json", "still.img"}) {
+  for (const char* name : {"d", "digits", "broken.json", "words.json", "old.json", "list.json",
+                           "/dev/zero", "nothing.json", "still.img"}) {
     const Outcome outcome = run(line + name);
     expect_sentence(outcome, 3, name);
     EXPECT_LT(outcome.err.size(), 200u);
@@ -326,19 +328,30 @@ TEST_F(Refine, WarnsOfADetectorThatSaturatesBelowTheOverload) {
               testing::Not(HasSubstr("saturate")));
 }
 
-TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRun) {
-  folder.file("resume.json",
-              R"({"stage": "measured spots", "values": {"misset[0]": 12.01, "misset[1]": -7.01,
-                  "misset[2]": 33.01}})");
-  const Outcome outcome = run("--image still.img --parameters misset --resume resume.json", truth);
+TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRunToTheSameNumbers) {
+  const std::string options = "--no-spot-stage --image still.img --parameters misset ";
+  const std::string model = start + "-mosaic_domains 400";
+  ASSERT_EQ(run(options, model).exit_code, 0);
+  const nlohmann::json whole = result();
+  fs::remove_all(folder / "r");
+  const Outcome stopped = test::run_interrupted(
+      folder.path(), "refine --quiet --outdir r " + options + "-- " + model,
+      [&](const fs::path&) { return fs::exists(folder / "r/resume.json"); });
+  ASSERT_EQ(stopped.exit_code, 130);
+  fs::copy_file(folder / "r/resume.json", folder / "kept.json");
+  const Outcome outcome = run(options + "--resume r/resume.json", model);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const nlohmann::json r = result();
-  EXPECT_EQ(r["stages"][0]["stage"], "measured spots");
+  EXPECT_EQ(r["numbers"], whole["numbers"]);
+  EXPECT_EQ(r["correlations"], whole["correlations"]);
+  EXPECT_EQ(r["refined_flags"], whole["refined_flags"]);
   EXPECT_EQ(r["stages"].size(), 2u);
-  EXPECT_NEAR(r["numbers"][0]["value"], 12, 0.01);
   fs::remove_all(folder / "r");
-  expect_sentence(run("--image still.img --parameters distance --resume resume.json", truth), 2,
-                  "resume with the same parameters");
+  expect_sentence(
+      run("--no-spot-stage --image still.img --parameters distance --resume kept.json", model), 2,
+      "resume with the same parameters");
+  expect_sentence(run(options + "--shoebox 11 --resume kept.json", model), 2,
+                  "the interrupted refinement was of another image, model or options");
 }
 
 }  // namespace

@@ -7,9 +7,11 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/parameters.hpp"
@@ -112,8 +114,8 @@ TEST(Spots, AreNotMadeOfPixelsThatMayNotBeUsed) {
 
 TEST(Shoeboxes, GiveEachPixelToTheNearestSpotAndEndAtThePanel) {
   const PhotonImage image = flat_image(40, 30, 0);
-  const std::vector<Spot> spots{{10, 10, 100, 1}, {14, 10, 90, 1}, {39, 29, 80, 1}};
-  const std::vector<Shoebox> boxes = make_shoeboxes({{image}}, spots, 9, 10);
+  const std::vector<ShoeboxPlace> places{{10, 10}, {14, 10}, {39, 29}};
+  const std::vector<Shoebox> boxes = make_shoeboxes({{image}}, places, 9);
   ASSERT_THAT(boxes, SizeIs(3));
   EXPECT_THAT(boxes[2].pixels, SizeIs(25));
   std::vector<int> seen(image.photons.size());
@@ -122,7 +124,6 @@ TEST(Shoeboxes, GiveEachPixelToTheNearestSpotAndEndAtThePanel) {
   EXPECT_EQ(*std::max_element(seen.begin(), seen.end()), 1);
   for (const PixelIndex& p : boxes[0].pixels) EXPECT_LE(p.fast, 12);
   for (const PixelIndex& p : boxes[1].pixels) EXPECT_GE(p.fast, 12);
-  EXPECT_THAT(make_shoeboxes({{image}}, spots, 9, 1), SizeIs(1));
 }
 
 TEST(Spots, OfSeveralPanelsKeepTheirPanelAndStayOnIt) {
@@ -137,7 +138,9 @@ TEST(Spots, OfSeveralPanelsKeepTheirPanelAndStayOnIt) {
   EXPECT_EQ(spots[1].panel, 0);
   EXPECT_EQ(images.photons({0, 10, 1}), 302);
 
-  const std::vector<Shoebox> boxes = make_shoeboxes(images, spots, 9, 10);
+  const std::vector<ShoeboxPlace> places{{spots[0].fast, spots[0].slow, spots[0].panel},
+                                         {spots[1].fast, spots[1].slow, spots[1].panel}};
+  const std::vector<Shoebox> boxes = make_shoeboxes(images, places, 9);
   ASSERT_THAT(boxes, SizeIs(2));
   for (const Shoebox& box : boxes) {
     EXPECT_THAT(box.pixels, SizeIs(45));
@@ -152,8 +155,8 @@ TEST(Spots, OfSeveralPanelsKeepTheirPanelAndStayOnIt) {
 TEST(Shoeboxes, BeginWithTheLevelUnderTheirSpot) {
   PhotonImage image = flat_image(30, 30, 3);
   image.photons[image.at(15, 15)] = 1000;
-  const std::vector<Spot> spots{{15, 15, 997, 1}};
-  std::vector<Shoebox> boxes = make_shoeboxes({{image}}, spots, 15, 1);
+  const std::vector<ShoeboxPlace> places{{15, 15}};
+  std::vector<Shoebox> boxes = make_shoeboxes({{image}}, places, 15);
   std::vector<double> model(boxes[0].pixels.size(), 0.0);
   start_background({{image}}, Background::plane, model, boxes[0]);
   EXPECT_THAT(boxes[0].background, ElementsAre(3, 0, 0));
@@ -411,23 +414,142 @@ TEST(Refine, GivesTheSameBitsOnAnyNumberOfThreads) {
   }
 }
 
-TEST(Refine, StoppedAndResumedEndsWhereItWouldHave) {
-  const Case c = small_case(4);
-  RefineOptions o = small_options();
-  const Refinement whole = refine(c.start, c.measurement, o);
-  o.progress = [](const RefineProgress& p) {
-    return p.state.stage != RefineStage::measured_spots || p.iteration < 2;
-  };
-  const Refinement stopped = refine(c.start, c.measurement, o);
-  ASSERT_TRUE(stopped.stopped);
-  EXPECT_EQ(stopped.state.stage, RefineStage::measured_spots);
+/// Everything that a refinement says but the seconds.
+void expect_same_end(const Refinement& a, const Refinement& b) {
+  ASSERT_EQ(a.numbers.size(), b.numbers.size());
+  for (std::size_t i = 0; i < a.numbers.size(); ++i) {
+    EXPECT_EQ(a.numbers[i].value, b.numbers[i].value) << a.numbers[i].name;
+    EXPECT_EQ(a.numbers[i].deviation, b.numbers[i].deviation) << a.numbers[i].name;
+  }
+  EXPECT_EQ(a.correlations, b.correlations);
+  EXPECT_EQ(a.warnings, b.warnings);
+  ASSERT_EQ(a.factors.size(), b.factors.size());
+  for (std::size_t i = 0; i < a.factors.size(); ++i) {
+    EXPECT_EQ(a.factors[i].value, b.factors[i].value);
+    EXPECT_EQ(a.factors[i].deviation, b.factors[i].deviation);
+  }
+  ASSERT_EQ(a.stages.size(), b.stages.size());
+  for (std::size_t i = 0; i < a.stages.size(); ++i) {
+    EXPECT_EQ(a.stages[i].iterations, b.stages[i].iterations);
+    EXPECT_EQ(a.stages[i].residual_before, b.stages[i].residual_before);
+    EXPECT_EQ(a.stages[i].residual, b.stages[i].residual);
+    EXPECT_EQ(a.stages[i].converged, b.stages[i].converged);
+  }
+  EXPECT_EQ(to_json(a.experiment), to_json(b.experiment));
+  for (std::size_t i = 0; i < a.shoeboxes.size(); ++i)
+    EXPECT_EQ(a.shoeboxes[i].background, b.shoeboxes[i].background);
+}
+
+/// The end of a refinement that was stopped after every two calls of progress(), and went on from
+/// what a file of its state holds.  Steps that do not help are made again: where a stop comes
+/// before one that does, the next one comes later.
+Refinement with_stops(const Case& c, RefineOptions o) {
+  int every = 2, stops = 0;
+  while (true) {
+    int calls = 0;
+    o.progress = [&](const RefineProgress&) { return ++calls < every; };
+    const Refinement r = refine(c.start, c.measurement, o);
+    if (!r.stopped) {
+      EXPECT_GT(stops, 2);
+      return r;
+    }
+    ++stops;
+    const StageReport before = o.resume ? o.resume->stages.back() : StageReport(),
+                      now = r.state.stages.back();
+    if (now.stage == before.stage && now.iterations == before.iterations) ++every;
+    o.resume = refine_state_from_json(to_json(r.state));
+  }
+}
+
+/// Stopped once, after `calls` calls of progress().  Empty: it had ended by then.
+std::optional<Refinement> stopped_after(const Case& c, RefineOptions o, int calls) {
+  int seen = 0;
+  o.progress = [&](const RefineProgress&) { return ++seen < calls; };
+  const Refinement first = refine(c.start, c.measurement, o);
+  if (!first.stopped) return std::nullopt;
   o.progress = {};
-  o.resume = stopped.state;
-  const Refinement resumed = refine(c.start, c.measurement, o);
-  EXPECT_THAT(resumed.stages, SizeIs(2));
-  for (std::size_t i = 0; i < whole.numbers.size(); ++i)
-    EXPECT_NEAR(resumed.numbers[i].value, whole.numbers[i].value,
-                0.01 * whole.numbers[i].deviation);
+  o.resume = refine_state_from_json(to_json(first.state));
+  return refine(c.start, c.measurement, o);
+}
+
+void expect_same_end_wherever_stopped(const Case& c, const RefineOptions& o, int step = 1) {
+  const Refinement whole = refine(c.start, c.measurement, o);
+  int calls = 1;
+  for (std::optional<Refinement> r; (r = stopped_after(c, o, calls)); calls += step) {
+    SCOPED_TRACE("stopped after " + std::to_string(calls));
+    expect_same_end(*r, whole);
+  }
+  EXPECT_GT(calls, 5);
+}
+
+TEST(Refine, StoppedAndResumedEndsWithTheSameBitsWhereverItWasStopped) {
+  expect_same_end_wherever_stopped(small_case(4), small_options());
+}
+
+TEST(Refine, StoppedAndResumedEndsWithTheSameBitsWhereItDoesNotConverge) {
+  Case c = small_case(4);
+  c.start.crystal.misset_deg = {12.6, -7.6, 33.6};
+  c.start.detector.distance_mm = 60.4;
+  RefineOptions o = options_for({"misset", "distance", "cell[0-2]"});
+  o.iterations = 7;
+  o.most_shoeboxes = 25;
+  o.spot_stage = false;
+  o.bounds = {{"distance", 59.9, 60.5}};
+  expect_same_end(with_stops(c, o), refine(c.start, c.measurement, o));
+  const Refinement whole = refine(c.start, c.measurement, o);
+  ASSERT_THAT(whole.warnings, testing::Contains(HasSubstr("had not converged after 7 iterations")));
+  expect_same_end_wherever_stopped(c, o);
+}
+
+TEST(Refine, StoppedAndResumedEndsWithTheSameBitsByTheGaussianLikelihood) {
+  Case c = small_case(5);
+  c.start = c.truth;
+  c.start.crystal.misset_deg = {12.02, -7.02, 33.02};
+  RefineOptions o = options_for({"misset", "fluence"});
+  o.likelihood = Likelihood::gauss;
+  o.background = Background::plane;
+  o.spot_stage = false;
+  expect_same_end_wherever_stopped(c, o);
+  expect_same_end(with_stops(c, o), refine(c.start, c.measurement, o));
+}
+
+TEST(Refine, StoppedAndResumedEndsWithTheSameBitsOnAllPixels) {
+  Case c = small_case(6);
+  c.start.crystal.misset_deg = {12.02, -7.02, 33.02};
+  RefineOptions o = options_for({"misset", "fluence"});
+  o.all_pixels = true;
+  o.background = Background::none;
+  const Refinement whole = refine(c.start, c.measurement, o);
+  const auto resumed = stopped_after(c, o, 3);
+  ASSERT_TRUE(resumed);
+  expect_same_end(*resumed, whole);
+}
+
+TEST(Refine, GoesOnOnlyWithWhatItWasStoppedAt) {
+  Case c = small_case(4);
+  RefineOptions o = small_options();
+  o.progress = [](const RefineProgress& p) { return p.stage == RefineStage::spot_positions; };
+  o.resume = refine(c.start, c.measurement, o).state;
+  ASSERT_EQ(o.resume->stage(), RefineStage::measured_spots);
+  o.progress = {};
+  const auto complaint = [&] {
+    return test::message_of<UsageError>([&] { refine(c.start, c.measurement, o); });
+  };
+  const auto other = HasSubstr("was of another image, model or options");
+  o.shoebox_px = 17;
+  EXPECT_THAT(complaint(), other);
+  o.shoebox_px = 15;
+  c.measurement.counts.pixels[1000] += 1;
+  EXPECT_THAT(complaint(), other);
+  c.measurement.counts.pixels[1000] -= 1;
+  c.start.water_um = 1;
+  EXPECT_THAT(complaint(), other);
+  c.start.water_um = 0;
+  o.parameters = {"misset"};
+  EXPECT_THAT(complaint(), HasSubstr("resume with the same parameters"));
+  o.parameters = small_options().parameters;
+  o.iterations = 60;
+  EXPECT_EQ(refine(c.start, c.measurement, o).stages.size(), 3u);
 }
 
 TEST(Refine, StaysWithinBoundsAndSaysWhereItTouchesOne) {
@@ -499,7 +621,8 @@ TEST(Refine, SaysThatAPanelAndItsOnlyGroupCannotBeTold) {
   EXPECT_NEAR(tight.numbers[2].deviation, 0.01, 1e-3);
 }
 
-TEST(Refine, FindsStructureFactorsByTheAdjoint) {
+/// F's of their own, which the start has wrong by a tenth.
+Case factor_case() {
   Case c = small_case(8);
   std::mt19937_64 random(8);
   const MillerIndex corner{40, 45, 50};
@@ -512,17 +635,32 @@ TEST(Refine, FindsStructureFactorsByTheAdjoint) {
   c.start = c.truth;
   c.start.structure_factors.grid = wrong;
   c.start.crystal.misset_deg.x += 0.01;
+  return c;
+}
 
+RefineOptions factor_options() {
   RefineOptions o = options_for({"misset"});
   o.structure_factor_deviation = 0.1;
   o.least_photons = 200;
-  const Refinement r = refine(c.start, c.measurement, o);
+  return o;
+}
+
+TEST(Refine, StoppedAndResumedEndsWithTheSameBitsAmongStructureFactors) {
+  RefineOptions o = factor_options();
+  o.spot_stage = false;
+  expect_same_end_wherever_stopped(factor_case(), o, 15);
+}
+
+TEST(Refine, FindsStructureFactorsByTheAdjoint) {
+  const Case c = factor_case();
+  const StructureFactorGrid& grid = *c.truth.structure_factors.grid;
+  const Refinement r = refine(c.start, c.measurement, factor_options());
   ASSERT_GT(r.factors.size(), 100u);
   EXPECT_TRUE(r.stages.back().converged);
   EXPECT_EQ(r.stages.back().stage, RefineStage::structure_factors);
   double before = 0, after = 0, pulls = 0;
   for (const RefinedFactor& f : r.factors) {
-    const double truth = grid->at(f.hkl[0], f.hkl[1], f.hkl[2]);
+    const double truth = grid.at(f.hkl[0], f.hkl[1], f.hkl[2]);
     before += std::pow(f.start / truth - 1, 2);
     after += std::pow(f.value / truth - 1, 2);
     pulls += std::pow((f.value - truth) / f.deviation, 2);

@@ -18,6 +18,7 @@
 #include "cli/refinement_files.hpp"
 #include "cli/say.hpp"
 #include "cli/stopping.hpp"
+#include "description/field.hpp"  // for same_value
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
 #include "flags/inputs.hpp"
@@ -174,11 +175,36 @@ void print_progress(std::ostream& err, const RefineProgress& p) {
              p.iteration, p.residual, p.change);
 }
 
+/// The files of the refined model beside its flags, which name them where they say something else
+/// than those of the start.
+struct FilesOfFlags {
+  std::string matrix, factors;
+};
+
+bool has_other_matrix(const Experiment& start, const Refinement& refinement) {
+  return start.crystal.mosflm_matrix &&
+         !description::same_value(start.crystal.mosflm_matrix,
+                                  refinement.experiment.crystal.mosflm_matrix);
+}
+
 /// A refined model that the flags cannot state at all is kept in the other files.
-flags::FlagsOf refined_flags(const std::vector<std::string>& model, const Experiment& start,
-                             const Refinement& refinement) {
+flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request& model,
+                             const FilesOfFlags& names, const Refinement& refinement) {
+  std::vector<std::string> arguments = request.model, files;
+  Experiment held = model.experiment;
+  if (has_other_matrix(model.experiment, refinement)) {
+    files.insert(files.end(), {"-mat", names.matrix});
+    held.crystal.mosflm_matrix = refinement.experiment.crystal.mosflm_matrix;
+  }
+  // Of a column of -hkl_column, the list has none
+  if (!refinement.factors.empty() && model.hkl_column.empty()) {
+    files.insert(files.end(), {"-hkl", names.factors});
+    held.structure_factors.grid = refinement.experiment.structure_factors.grid;
+  }
+  arguments.insert(arguments.end(), files.begin(), files.end());
   try {
-    flags::FlagsOf refined = flags::flags_of(refinement.experiment, model, start);
+    flags::FlagsOf refined = flags::flags_of(refinement.experiment, arguments, held);
+    refined.flags.insert(refined.flags.begin(), files.begin(), files.end());
     const bool moved = std::ranges::any_of(refinement.numbers, [](const RefinedNumber& n) {
       return n.name.starts_with("panel[") || n.name.starts_with("group[");
     });
@@ -225,8 +251,8 @@ void check_refinement_files(const RefineRequest& request, const flags::Request& 
   inputs.push_back({"--image", request.image.path});
   if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
   const fs::path folder = request.outdir;
-  for (const char* name :
-       {"refined.json", "experiment.json", "refined.expt", "refined.png", "refined.hkl"})
+  for (const char* name : {"refined.json", "experiment.json", "refined.expt", "refined.mat",
+                           "refined.png", "refined.hkl"})
     outputs.push_back({"--outdir", (folder / name).string()});
   // What goes on from that file writes it again
   std::error_code ignored;
@@ -280,7 +306,8 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
     throw Cancelled();
   }
   say(err, refinement.warnings);
-  const flags::FlagsOf refined = refined_flags(request.model, model.experiment, refinement);
+  const FilesOfFlags names{(folder / "refined.mat").string(), (folder / "refined.hkl").string()};
+  const flags::FlagsOf refined = refined_flags(request, model, names, refinement);
   for (const std::string& line : refined.not_in_flags) say(err, "not in refined_flags: " + line);
   io::FileGroup files;
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
@@ -288,15 +315,16 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   const bool has_geometry = write_geometry((folder / "refined.expt").string(), refinement, err);
   write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
                            refinement, options.compute);
-  if (!refinement.factors.empty())
-    write_refined_factors((folder / "refined.hkl").string(), refinement);
+  const bool has_matrix = has_other_matrix(model.experiment, refinement);
+  if (has_matrix) write_refined_matrix(names.matrix, refinement);
+  if (!refinement.factors.empty()) write_refined_factors(names.factors, refinement);
   files.commit();
   set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
   print_result(out, refinement);
   out << "written to " << io::printable(folder.string()) << ": refined.json, experiment.json, "
-      << (has_geometry ? "refined.expt, " : "") << "refined.png"
-      << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
+      << (has_geometry ? "refined.expt, " : "") << (has_matrix ? "refined.mat, " : "")
+      << "refined.png" << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
   return done;
 }
 

@@ -124,14 +124,26 @@ void write_resume_file(const std::string& path, const RefineState& state) {
   file.commit();
 }
 
+void write_refined_matrix(const std::string& path, const Refinement& r) {
+  const Mat3d& m = *r.experiment.crystal.mosflm_matrix;
+  io::AtomicFile file(path);
+  for (const Vec3d& row : {m.a, m.b, m.c})
+    file.write(fmt::format("{} {} {}\n", row.x, row.y, row.z));
+  file.commit();
+}
+
 void write_refined_factors(const std::string& path, const Refinement& r) {
   const StructureFactorGrid& grid = *r.experiment.structure_factors.grid;
+  // What the list leaves out is default_F, and its corners are those of the table
+  const double default_F = r.experiment.structure_factors.default_F;
   std::string text;
   for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
     for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
-      for (int l = grid.min()[2]; l <= grid.max()[2]; ++l)
-        if (grid.at(h, k, l) != 0)
-          fmt::format_to(std::back_inserter(text), "{} {} {} {:.6g}\n", h, k, l, grid.at(h, k, l));
+      for (int l = grid.min()[2]; l <= grid.max()[2]; ++l) {
+        const MillerIndex hkl{h, k, l};
+        if (grid.at(h, k, l) != default_F || hkl == grid.min() || hkl == grid.max())
+          fmt::format_to(std::back_inserter(text), "{} {} {} {}\n", h, k, l, grid.at(h, k, l));
+      }
   io::AtomicFile file(path);
   file.write(text);
   file.commit();

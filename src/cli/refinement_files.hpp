@@ -23,7 +23,10 @@ void write_refined_experiment(const std::string& path, const Refinement& refinem
 /// Throws UsageError for what such a file cannot say.
 void write_refined_geometry(const std::string& path, const Refinement& refinement);
 
-/// The whole table with the refined factors in it, for -hkl.
+/// The A matrix, for -mat: to the last bit.
+void write_refined_matrix(const std::string& path, const Refinement& refinement);
+
+/// The whole table with the refined factors in it, for -hkl: to the last bit.
 void write_refined_factors(const std::string& path, const Refinement& refinement);
 
 /// The brightest shoeboxes side by side, dark on white; from the top: measured, before, after

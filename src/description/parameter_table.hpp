@@ -6,6 +6,9 @@
 #include <string_view>
 #include <vector>
 #include "description/fields.hpp"
+#include "description/unit_cells.hpp"
+#include "model/crystal_axes.hpp"
+#include "model/value_of.hpp"
 #include "nablabragg/parameters.hpp"
 
 namespace nablabragg::description {
@@ -40,11 +43,54 @@ bool is_given(const T& value) {
     return true;
 }
 
+/// Visits the numbers of the cell that a matrix alone states.  Another cell stands in the matrix's
+/// orientation: a* and the plane of a* and b* stay where they are, by which a cell is put into the
+/// laboratory.  A cell that `f` leaves alone leaves the matrix alone, to the last bit.
+template <class X, class F>
+void for_each_number_of_matrix_cell(X& x, F&& f) {
+  using Real = std::remove_cvref_t<decltype(x.beam.wavelength_A)>;
+  using model::value_of;
+  auto& m = *x.crystal.mosflm_matrix;
+  const auto values = [](const auto& v) {
+    return Vec3d{double(value_of(v.x)), double(value_of(v.y)), double(value_of(v.z))};
+  };
+  const Mat3d matrix{values(m.a), values(m.b), values(m.c)};
+  const auto wavelength_A = double(value_of(x.beam.wavelength_A));
+  const UnitCell was = cell_of_matrix(matrix, wavelength_A);
+  const BasicUnitCell<Real> before{Real(was.a_A),       Real(was.b_A),      Real(was.c_A),
+                                   Real(was.alpha_deg), Real(was.beta_deg), Real(was.gamma_deg)};
+  BasicUnitCell<Real> cell = before;
+  for_each_number(cell, f);
+  const Mat3<Real> old_rows = model::reciprocal_basis(before, false).rows,
+                   new_rows = model::reciprocal_basis(cell, false).rows;
+  const Mat3d rows = model::reciprocal_from_mosflm(matrix,
+                                                   units::metres_from_angstrom(wavelength_A));
+  const Vec3d along = unit(rows.a), beside = unit(rows.b - dot(rows.b, along) * along);
+  Vec3d up = cross(along, beside);
+  if (dot(rows.c, up) < 0) up = -1.0 * up;  // of left-handed axes
+  const auto put = [&](const Vec3<Real>& before_row, const Vec3<Real>& row, Real& first,
+                       Real& second, Real& third) {
+    const Vec3<Real> change = x.beam.wavelength_A * (row - before_row);
+    first = first + change.x * along.x + change.y * beside.x + change.z * up.x;
+    second = second + change.x * along.y + change.y * beside.y + change.z * up.y;
+    third = third + change.x * along.z + change.y * beside.z + change.z * up.z;
+  };
+  put(old_rows.a, new_rows.a, m.a.x, m.b.x, m.c.x);
+  put(old_rows.b, new_rows.b, m.a.y, m.b.y, m.c.y);
+  put(old_rows.c, new_rows.c, m.a.z, m.b.z, m.c.z);
+}
+
 /// Visits one parameter; `place(x)` is the part that has it, in an experiment x of any number type.
 template <class Part, std::size_t i, class Place, class Visit>
 void visit_parameter(const Experiment& e, Place place, ParameterOwner owner, Visit& visit) {
   constexpr const auto& row = std::get<i>(rows_of<Part>());
   if constexpr (row.parameter != nullptr) {
+    if constexpr (row.parameter == std::string_view("cell"))
+      if (!e.crystal.cell && e.crystal.mosflm_matrix) {
+        visit(ParameterKey{row.parameter, owner}, row.units, std::vector<std::size_t>{6},
+              [](auto& x, auto&& f) { for_each_number_of_matrix_cell(x, f); });
+        return;
+      }
     for (const auto member : row.members)
       if (!is_given(place(e).*member)) return;
     if (row.exists && !row.exists(e)) return;

@@ -36,10 +36,7 @@ std::vector<Parameter> parameters_of(const Experiment& e) {
   for (const Parameter& p : parameters_of(e))
     names.append(names.empty() ? "" : ", ").append(p.name);
   throw UsageError("this experiment has no parameter '" + std::string(name) + "'; there are " +
-                   names +
-                   (name == "cell" && e.crystal.mosflm_matrix
-                        ? "; a matrix alone states no cell: -cell beside -mat gives it one"
-                        : ""));
+                   names);
 }
 
 /// How a panel has moved by itself is said with its number, of the first panel as well.

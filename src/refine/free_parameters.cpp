@@ -87,6 +87,13 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
       numbers_.push_back(number);
     }
   }
+  const auto is_refined = [&](const char* name) {
+    return std::find(names_.begin(), names_.end(), name) != names_.end();
+  };
+  if (is_refined("a_matrix") && is_refined("cell") && !start_.crystal.cell)
+    throw UsageError(
+        "a_matrix and cell say the same of the lattice; refine one of them, cell with "
+        "misset for the orientation");
   const auto find = [&](const std::string& name, const char* what) -> FreeNumber& {
     for (FreeNumber& number : numbers_)
       if (number.name == name) return number;
@@ -125,8 +132,13 @@ Experiment FreeParameters::experiment(std::span<const double> values) const {
   for (std::size_t i = 0; i < numbers_.size(); ++i)
     whole[numbers_[i].parameter][numbers_[i].element] = values[i];
   Experiment e = start_;
-  for (std::size_t i = 0; i < names_.size(); ++i)
-    description::set_parameter(e, names_[i], whole[i]);
+  // A matrix is in units of the wavelength, which changes it
+  const auto set = [&](bool matrix) {
+    for (std::size_t i = 0; i < names_.size(); ++i)
+      if ((names_[i] == "a_matrix") == matrix) description::set_parameter(e, names_[i], whole[i]);
+  };
+  set(true);
+  set(false);
   return e;
 }
 

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/parameters.hpp"
 #include "support/every_field.hpp"
 #include "support/experiment.hpp"
@@ -65,6 +66,13 @@ bool can_be_said(const std::string& name, const Experiment& e) {
   return true;
 }
 
+bool same_bits(const Image& a, const Image& b) { return a.pixels == b.pixels; }
+
+/// Of what a reader makes unit vectors of.
+bool are_directions(const std::string& name) {
+  return name == "beam_direction" || name.ends_with("_axis");
+}
+
 /// What is wrong with the flags of an experiment after a change of one of its parameters; "" where
 /// nothing is.  The parameters that were tried join `seen`.
 std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen) {
@@ -94,6 +102,9 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
                wanted = parameter(changed.experiment(), p.name).values;
     for (std::size_t k = 0; k < values.size(); ++k)
       if (!near(got[k], wanted[k])) return p.name + " does not come back";
+    const Experiment& refined = changed.experiment();
+    if (!same_bits(rendered(again), rendered(refined)) && !are_directions(p.name))
+      return p.name + " makes another image by its flags";
   }
   return "";
 }
@@ -159,6 +170,20 @@ TEST(FlagsOf, AChangeOfEveryParameterThatThereIsBringItBackOrSayThatTheyCannot) 
   // How panels move, and pixels that are not square, are said by files alone.
   for (const char* of_files : {"shift", "rotation", "slow_pixel_size"}) all.erase(of_files);
   EXPECT_EQ(seen, all);
+}
+
+/// What no flag states is in the experiment's JSON.
+TEST(FlagsOf, WhatTheyCannotSayJsonSaysToTheLastBit) {
+  for (const Experiment& e : experiments_with_all_parameters()) {
+    const SettledExperiment start(e);
+    for (const Parameter& p : parameters(start)) {
+      std::vector<double> values = p.values;
+      for (double& value : values) value *= 1 - 1.0 / 1024;
+      const Experiment changed = with_parameter(start, p.name, values);
+      EXPECT_TRUE(same_bits(rendered(experiment_from_json(to_json(changed))), rendered(changed)))
+          << p.name;
+    }
+  }
 }
 
 TEST(FlagsOf, AnExperimentWithWholeNumbersOfCellsSayThem) {

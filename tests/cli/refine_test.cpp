@@ -1,4 +1,5 @@
 // `nablabragg refine` as a user runs it.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "nablabragg/experiment_json.hpp"
+#include "nablabragg/io.hpp"
+#include "nablabragg/reflection_table.hpp"
+#include "nablabragg/simulate.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
 
@@ -46,6 +51,24 @@ class Refine : public testing::Test {
   }
 
   nlohmann::json result() const { return nlohmann::json::parse(folder.content("r/refined.json")); }
+
+  /// That its flags and its experiment.json make one and the same image, to the last bit.
+  void expect_flags_make_the_refined_image(const std::string& model) const {
+    std::vector<std::string> again = test::split_arguments(model);
+    const nlohmann::json r = result();
+    for (const nlohmann::json& argument : r["refined_flags"]) again.push_back(argument);
+    again.insert(again.end(), {"-floatfile", "again.f32"});
+    const Outcome outcome = test::run_program(folder.path(), again);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    std::shared_ptr<const StructureFactorGrid> table;
+    if (!r["structure_factors"].empty()) {
+      Repeats repeats;
+      table = std::make_shared<StructureFactorGrid>(
+          grid_of(io::read_reflections(folder / "r/refined.hkl").reflections, 100, repeats));
+    }
+    const Experiment refined = experiment_from_json(folder.content("r/experiment.json"), table);
+    EXPECT_EQ(test::read_floats(folder / "again.f32"), simulate(refined).image.pixels);
+  }
 
   void expect_sentence(const Outcome& outcome, int code, const std::string& part) const {
     SCOPED_TRACE(part);
@@ -268,10 +291,49 @@ TEST_F(Refine, WantsTheModelsFlagsBehindTwoDashes) {
   EXPECT_EQ(run("--image still.img --parameters misset --offset -5 --iterations 1").exit_code, 0);
 }
 
-TEST_F(Refine, SaysThatACellIsGivenBesideTheMatrix) {
-  folder.file("a.mat", "0.025 0 0\n0 0.022 0\n0 0 0.02\n");
-  expect_sentence(run("--image still.img --parameters cell[0-2]", crystal + "-mat a.mat"), 2,
-                  "a matrix alone states no cell: -cell beside -mat gives it one");
+/// The refined model's own image, by its experiment.json and by its flags.
+TEST_F(Refine, FindsTheCellOfAMatrixAndStatesItAsAMatrix) {
+  // The crystal of the truth, its b axis and beta off
+  folder.file("a.mat", R"(0.025 0 0
+0 0.0221 0.0001
+0 0 0.02
+)");
+  const std::string model = crystal +
+                            "-mosaic 0.6 -fluence 3e27 -Xbeam 25.5 -Ybeam 25.7 "
+                            "-misset 12 -7 33 -mat a.mat ";
+  const Outcome outcome = run("--image still.img --parameters cell,misset", model);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  const std::vector<double> expected{40, 45, 50, 90, 90, 90, 12, -7, 33};
+  ASSERT_EQ(r["numbers"].size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    SCOPED_TRACE(r["numbers"][i].dump());
+    EXPECT_NEAR(r["numbers"][i]["value"], expected[i],
+                4.5 * r["numbers"][i]["deviation"].get<double>());
+  }
+  EXPECT_NEAR(r["residual"], 1, 0.1);
+  EXPECT_EQ(r["not_in_flags"].size(), 0u) << r["not_in_flags"];
+  EXPECT_EQ(r["refined_flags"][0], "-mat");
+  EXPECT_EQ(r["refined_flags"][1], "r/refined.mat");
+  expect_flags_make_the_refined_image(model);
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image still.img --parameters cell[0],a_matrix", model), 2,
+                  "a_matrix and cell say the same of the lattice");
+}
+
+TEST_F(Refine, StatesRefinedFactorsByAListThatMakesTheRefinedImage) {
+  std::string table;
+  for (int h = -20; h <= 20; ++h)
+    for (int k = -20; k <= 20; ++k)
+      for (int l = -20; l <= 20; ++l)
+        if (h + k + l != 7) table += fmt::format("{} {} {} {}\n", h, k, l, 100 + 0.1 * (h - k));
+  folder.file("start.hkl", table);
+  const std::string model = truth + "-hkl start.hkl ";
+  const Outcome outcome = run(
+      "--image still.img --parameters misset,fluence,wavelength --structure-factors 0.2", model);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(result()["not_in_flags"].size(), 0u) << result()["not_in_flags"];
+  expect_flags_make_the_refined_image(model);
 }
 
 TEST_F(Refine, SaysWhichQuirksTouchTheModel) {

@@ -10,6 +10,7 @@
 
 #include "engine/engine.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
 #include "plan/make_plan.hpp"
 #include "plan/plan_calculus.hpp"
@@ -534,6 +535,47 @@ TEST(Parameters, ANewWavelengthLeavesALatticeThatAMatrixGave) {
   state_crystal_as_matrix(e);
   const Experiment changed = with_parameter(e, "wavelength", std::vector{1.3});
   EXPECT_NEAR(resolve(changed).axes.real_A.b.y, resolve(e).axes.real_A.b.y, 1e-10);
+}
+
+/// A crystal stated by its cell and misset, and the same by its matrix alone, some turned further.
+std::pair<Experiment, Experiment> by_cell_and_by_matrix() {
+  Experiment cell = experiment_of(
+      "-corrected -cell 70 80 90 85 95 105 -misset 10 -20 30 -default_F 100 -N 5 -gauss_xtal "
+      "-lambda 1.2 -detpixels 16 -pixel 2 -oversample 1");
+  Experiment matrix = cell;
+  state_crystal_as_matrix(matrix);
+  return {cell, matrix};
+}
+
+TEST(Parameters, OfAMatrixAreThoseOfItsCellToo) {
+  const auto [cell, matrix] = by_cell_and_by_matrix();
+  const Parameter p = parameter(matrix, "cell");
+  EXPECT_EQ(p.units, parameter(cell, "cell").units);
+  for (std::size_t i = 0; i < 6; ++i)
+    EXPECT_NEAR(p.values[i], parameter(cell, "cell").values[i], 1e-11);
+  const std::vector<double> other{71, 79, 91, 86, 94, 106};
+  const Mat3d got = resolve(with_parameter(matrix, "cell", other)).axes.real_A,
+              wanted = resolve(with_parameter(cell, "cell", other)).axes.real_A;
+  EXPECT_LT(length(got.a - wanted.a), 1e-11);
+  EXPECT_LT(length(got.b - wanted.b), 1e-11);
+  EXPECT_LT(length(got.c - wanted.c), 1e-11);
+  // The cell that it has leaves it as it is, to the last bit
+  const Experiment same = with_parameter(matrix, "cell", p.values);
+  EXPECT_EQ(to_json(same), to_json(SettledExperiment(matrix).experiment()));
+}
+
+TEST(Gradients, OfTheCellOfAMatrixAreThoseOfTheSameCellWithMisset) {
+  const auto [cell, matrix] = by_cell_and_by_matrix();
+  std::vector<double> weights(256);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(double(i));
+  ComputeOptions options;
+  options.precision = Precision::float64;
+  const auto wanted = value_and_gradient(cell, weights, options).gradient.parameters,
+             got = value_and_gradient(matrix, weights, options).gradient.parameters;
+  for (std::size_t i = 0; i < 6; ++i) {
+    const double expected = wanted.at("cell")[i];
+    EXPECT_NEAR(got.at("cell")[i], expected, 1e-7 * std::abs(expected)) << i;
+  }
 }
 
 TEST(Parameters, ThatDoNotExistAreAnsweredWithThoseThatDo) {

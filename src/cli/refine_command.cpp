@@ -11,10 +11,8 @@
 #include "api/cost.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
-#include "cli/measured_image.hpp"
 #include "cli/options.hpp"
 #include "cli/outputs.hpp"
-#include "cli/pixel_warnings.hpp"
 #include "cli/refinement_files.hpp"
 #include "cli/say.hpp"
 #include "cli/stopping.hpp"
@@ -25,6 +23,8 @@
 #include "flags/notices.hpp"
 #include "io/atomic_file.hpp"
 #include "io/quotes.hpp"
+#include "measured/counts.hpp"
+#include "measured/measured_image.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
@@ -39,7 +39,7 @@ namespace fs = std::filesystem;
 constexpr int done = 0;
 
 struct RefineRequest {
-  MeasuredImage image;
+  measured::MeasuredImage image;
   std::string outdir = "refinement", resume;
   std::vector<std::string> bounds, restraints, model;
   std::string likelihood = "poisson", background = "constant";
@@ -88,7 +88,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   RefineRequest request;
   RefineOptions& o = request.options;
   CLI::App app("Fits parameters of a model to an image.", "nablabragg refine");
-  MeasuredImage& image = request.image;
+  measured::MeasuredImage& image = request.image;
   app.add_option("--image", image.path,
                  "measured image: CBF, NXmx (HDF5), SMV, TIFF, or raw float32");
   app.add_option("--image-number", image.number, "which image of a file of several, from 1 (1)")
@@ -104,15 +104,15 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   app.add_option("--gain", image.gain, "counts per photon (what the image states, or 1)")
       ->check(CLI::PositiveNumber);
   app.add_option("--offset", image.offset,
-                 "counts of a dark pixel (what the image states; SMV that does not: the model's "
-                 "-adc; others: 0)");
+                 "counts of a dark pixel (what the image or its format states; otherwise estimated "
+                 "where the gain is known)");
   app.add_option("--readout-noise", image.readout_noise,
                  "its standard deviation in counts, with --likelihood gauss (0)")
       ->check(CLI::NonNegativeNumber);
   app.add_option(
       "--overload", image.overload,
-      "counts from which on a pixel is left out (beyond what the image states as saturation; SMV: "
-      "the largest number its pixels can hold)");
+      "counts from which on a pixel is left out (beyond what the image states as saturation; the "
+      "largest count where ten pixels or more share it)");
   app.add_option("--bound", request.bounds, "NAME=LOWER:UPPER, either may be empty; repeatable")
       ->take_all();
   app.add_option("--restrain", request.restraints,
@@ -237,8 +237,9 @@ bool write_geometry(const std::string& path, const Refinement& refinement, std::
 void print_result(std::ostream& out, const Refinement& r) {
   fmt::print(out, "{:<20}{:>16}{:>16}{:>14}  {}\n", "", "start", "refined", "deviation", "unit");
   for (const RefinedNumber& n : r.numbers)
-    fmt::print(out, "{:<20}{:>16.9g}{:>16.9g}{:>14.3g}  {}{}\n", n.name, n.start, n.value,
-               n.deviation, n.unit, n.at_bound ? "  at its bound" : "");
+    fmt::print(out, "{:<20}{:>16.9g}{:>16.9g}{:>14}  {}{}\n", n.name, n.start, n.value,
+               std::isfinite(n.deviation) ? fmt::format("{:.3g}", n.deviation) : "unknown", n.unit,
+               n.at_bound ? "  at its bound" : "");
   for (const StageReport& s : r.stages)
     fmt::print(out, "{}: residual {:.4f} -> {:.4f}, {} spots{}, {} iterations, {:.1f} s\n",
                name_of(s.stage), s.residual_before, s.residual, s.spots,
@@ -282,8 +283,10 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   options.compute = compute_options(model);
   options.compute.precision = model.precision.value_or(Precision::float64);
   say_cost(model.experiment, resolved, options.compute, err);
-  const Measurement measurement = read_measurement(request.image, model, settled, err);
-  say(err, pixel_warnings(measurement, settled));
+  measured::Reading reading = measured::read_measurement(request.image, settled);
+  say(err, reading.notices);
+  say(err, measured::settle_counts(reading, request.image.path, settled));
+  const Measurement& measurement = reading.measurement;
 
   if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
   std::error_code error;

@@ -333,10 +333,40 @@ class Run {
     };
   }
 
+  /// A number that is known no better than this is not known.
+  static double widest_deviation(const FreeNumber& n, double value) {
+    constexpr double circle_deg = 360, times = 1000;
+    return n.unit == "deg" ? circle_deg : times * std::max(std::abs(value), 1.0);
+  }
+
+  Uncertainty known(std::span<const double> values, Refinement& r) const {
+    std::vector<double> information = fisher_information(data_, values, r.shoeboxes);
+    const std::size_t count = free_.size();
+    const auto forget = [&](std::size_t i) {
+      for (std::size_t k = 0; k < count; ++k)
+        information[i * count + k] = information[k * count + i] = 0;
+    };
+    const auto widest = [&](std::size_t i) {
+      return widest_deviation(free_.numbers()[i], values[i]);
+    };
+    for (std::size_t i = 0; i < count; ++i)
+      if (!(information[i * count + i] > 1 / (widest(i) * widest(i)))) forget(i);
+    Uncertainty u = uncertainty(information, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::isinf(u.deviations[i]) || u.deviations[i] <= widest(i)) continue;
+      u.deviations[i] = std::numeric_limits<double>::infinity();
+      for (std::size_t k = 0; k < count; ++k)
+        if (k != i) u.correlations[i * count + k] = u.correlations[k * count + i] = 0;
+      r.warnings.push_back("the image does not determine " + free_.numbers()[i].name +
+                           " beside the other numbers; leave it out or restrain it");
+    }
+    return u;
+  }
+
   void numbers(std::span<const double> values, Refinement& r) {
     Uncertainty u;
-    const bool known = !r.shoeboxes.empty() && !r.stopped;
-    if (known) u = uncertainty(fisher_information(data_, values, r.shoeboxes), free_.size());
+    const bool at_the_end = !r.shoeboxes.empty() && !r.stopped;
+    if (at_the_end) u = known(values, r);
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const FreeNumber& n = free_.numbers()[i];
       RefinedNumber& number = r.numbers.emplace_back();
@@ -344,25 +374,44 @@ class Run {
       number.unit = n.unit;
       number.start = n.start;
       number.value = values[i];
-      number.deviation = known ? u.deviations[i] : std::numeric_limits<double>::quiet_NaN();
-      const double near = 1e-3 * (known && std::isfinite(number.deviation) ? number.deviation : 0);
+      number.deviation = at_the_end ? u.deviations[i] : std::numeric_limits<double>::quiet_NaN();
+      const double near = 1e-3 *
+                          (at_the_end && std::isfinite(number.deviation) ? number.deviation : 0);
       number.at_bound = values[i] <= n.lower + near || values[i] >= n.upper - near;
     }
-    if (!known) return;
+    if (!at_the_end) return;
     if (!r.factors.empty())
       r.warnings.emplace_back(
           "the standard deviations of the numbers take the structure factors as known");
     r.correlations = u.correlations;
-    for (const auto& shares : u.undetermined)
-      r.warnings.push_back("the image does not determine this combination: " +
-                           combination(shares, free_) + "; refine fewer of them or restrain one");
-    // Several hundred pixels and more: 1.2 is many standard deviations from 1
-    constexpr double too_far = 1.2;
-    if (!r.stages.empty() && r.stages.back().residual > too_far)
+    for (const auto& shares : u.undetermined) {
+      const std::string names = combination(shares, free_);
+      r.warnings.push_back(names.find(',') == std::string::npos
+                               ? "the image does not determine " + names +
+                                     "; leave it out or restrain it"
+                               : "the image does not determine this combination: " + names +
+                                     "; refine fewer of them or restrain one");
+    }
+    judge_residual(r);
+  }
+
+  /// Several hundred pixels and more: 1.2 is many standard deviations from 1, and so is 0.8.
+  void judge_residual(Refinement& r) const {
+    constexpr double too_much = 1.2, too_little = 0.8;
+    if (r.stages.empty()) return;
+    const double residual = r.stages.back().residual;
+    if (residual > too_much)
       r.warnings.push_back(
           "the model does not explain the image: the mean squared residual is " +
-          std::to_string(r.stages.back().residual) +
+          std::to_string(residual) +
           " of what noise would leave, so that the standard deviations are too small");
+    if (residual < too_little)
+      r.warnings.push_back(
+          "the counts vary less than photons do: the mean squared residual is " +
+          std::to_string(residual) +
+          " of what noise would leave, so that the standard deviations are too large; an offset "
+          "that is too small does this, more counts per photon than there are, and an image "
+          "without noise");
   }
 
   const RefineOptions& options_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>  // for sscanf
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -359,35 +360,105 @@ TEST_F(Refine, DestroysNothingThatItReads) {
                  "--resume reads");
 }
 
-TEST_F(Refine, WarnsOfPixelsBelowTheOffsetBeforeItFits) {
+TEST_F(Refine, RefusesAnOffsetAboveHalfThePixels) {
   const std::string line = "--image still.img --parameters misset --iterations 1 ";
   const auto pixels = test::read_smv_pixels(folder / "still.img");
   const auto below = std::count_if(pixels.begin(), pixels.end(), [](auto n) { return n < 1000; });
-  EXPECT_THAT(run(line + "--offset 1000").err,
-              HasSubstr(std::to_string(below) +
-                        " of 65536 pixels are below the 1000 counts of a dark pixel; --offset "
-                        "gives what a dark pixel has, --offset 0 for a detector without pedestal"));
-  EXPECT_THAT(run(line).err, testing::Not(HasSubstr("of a dark pixel")));
+  expect_sentence(run(line + "--offset 1000"), 3,
+                  "still.img: " + std::to_string(below) +
+                      " of 65536 pixels are below the 1000 counts of a dark pixel; --offset gives "
+                      "what a dark pixel has, --offset 0 for a detector without pedestal");
+  EXPECT_EQ(run(line + "--offset 41").exit_code, 0);
 }
 
-TEST_F(Refine, WarnsOfADetectorThatSaturatesBelowTheOverload) {
-  std::string bytes = folder.content("still.img");
-  const auto change = [&](auto&& change_pixel) {
-    std::string changed = bytes;
-    auto* const pixels = reinterpret_cast<std::uint16_t*>(changed.data() +
+class RefineCounts : public Refine {
+ protected:
+  /// The still with other pixels, and without some keys of its header.
+  template <class Change>
+  void spoil(const Change& change, const std::vector<std::string>& without = {}) const {
+    std::string bytes = folder.content("still.img");
+    auto* const pixels = reinterpret_cast<std::uint16_t*>(bytes.data() +
                                                           test::smv_header_bytes(bytes));
-    for (std::size_t i = 0; i < 256u * 256; ++i) pixels[i] = change_pixel(i, pixels[i]);
-    folder.file("spoilt.img", changed);
-    return run("--image spoilt.img --parameters misset --iterations 1").err;
-  };
-  EXPECT_THAT(change([](std::size_t, std::uint16_t n) { return std::min<std::uint16_t>(n, 150); }),
+    for (std::size_t i = 0; i < 256u * 256; ++i)
+      pixels[i] = static_cast<std::uint16_t>(change(i, pixels[i]));
+    for (const std::string& key : without) {
+      const std::size_t at = bytes.find(key + '='), end = bytes.find(';', at);
+      ASSERT_NE(at, std::string::npos) << key;
+      std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                bytes.begin() + static_cast<std::ptrdiff_t>(end) + 1, ' ');
+    }
+    folder.file("spoilt.img", bytes);
+  }
+
+  /// The truth, within what the image says about it.
+  Outcome found_in_spoilt(const std::string& more = "") const {
+    const Outcome outcome = run("--image spoilt.img --parameters " + numbers + ' ' + more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const nlohmann::json r = result();
+    const std::vector<double> expected{12, -7, 33, 40, 45, 50, 25.5, 25.7, 0.6, 3e27};
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      SCOPED_TRACE(r["numbers"][i].dump());
+      EXPECT_NEAR(r["numbers"][i]["value"], expected[i],
+                  4.5 * r["numbers"][i]["deviation"].get<double>());
+    }
+    EXPECT_NEAR(r["residual"], 1, 0.1);
+    return outcome;
+  }
+};
+
+TEST_F(RefineCounts, AtWhichADetectorSaturatesAreLeftOut) {
+  spoil([](std::size_t, int n) { return std::min(n, 150); });
+  EXPECT_THAT(found_in_spoilt().err,
               HasSubstr(" pixels share the largest count, 150, so the detector seems to saturate "
-                        "there; --overload 150 leaves them out"));
-  EXPECT_THAT(change([](std::size_t i, std::uint16_t n) { return i < 768 ? 65534 : n; }),
-              HasSubstr("768 pixels have 65534 counts, which is -2 and marks pixels without a "
-                        "measurement; leave them out with -mask"));
-  EXPECT_THAT(change([](std::size_t, std::uint16_t n) { return n; }),
-              testing::Not(HasSubstr("saturate")));
+                        "there; they are left out (--overload sets another limit)"));
+  EXPECT_THAT(run("--image spoilt.img --parameters misset --iterations 1 --overload 1000").err,
+              HasSubstr("share the largest count below --overload, 150"));
+  spoil([](std::size_t, int n) { return n; });
+  EXPECT_THAT(found_in_spoilt().err, testing::Not(HasSubstr("saturate")));
+}
+
+TEST_F(RefineCounts, ThatMarkPixelsAreLeftOutAndCounted) {
+  spoil([](std::size_t i, int n) { return i < 768 ? 65534 : i < 1280 ? 65535 : n; });
+  EXPECT_THAT(found_in_spoilt().err,
+              AllOf(HasSubstr("spoilt.img: 768 pixels hold 65534 counts, which is -2 and marks "
+                              "pixels without a measurement; left out"),
+                    HasSubstr("512 pixels hold 65535 counts, which is -1")));
+}
+
+TEST_F(RefineCounts, OnAnUnknownOffsetTellItByHowTheyVary) {
+  for (const int pedestal : {0, 40, 117}) {
+    SCOPED_TRACE(pedestal);
+    spoil([&](std::size_t, int n) { return n - 40 + pedestal; }, {"IMAGE_PEDESTAL"});
+    const Outcome outcome = found_in_spoilt();
+    const std::string begin =
+        "spoilt.img: does not say what a dark pixel counts; by how counts "
+        "vary it is ";
+    const std::size_t at = outcome.err.find(begin);
+    ASSERT_NE(at, std::string::npos) << outcome.err;
+    double estimate = 0, deviation = 0;
+    ASSERT_EQ(
+        std::sscanf(outcome.err.c_str() + at + begin.size(), "%lf +- %lf", &estimate, &deviation),
+        2);
+    EXPECT_NEAR(estimate, pedestal, 4.5 * deviation + 0.005 * pedestal);
+    EXPECT_LT(deviation, 0.5);
+    EXPECT_THAT(outcome.err, HasSubstr("at 1 counts per photon"));
+    if (pedestal == 0) EXPECT_THAT(outcome.err, HasSubstr(", 0 is taken"));
+  }
+}
+
+TEST_F(RefineCounts, OnAnUnknownOffsetAndGainAskForOne) {
+  spoil([](std::size_t, int n) { return n - 40; }, {"IMAGE_PEDESTAL", "GAIN"});
+  expect_sentence(run("--image spoilt.img --parameters misset"), 3,
+                  "says neither what a dark pixel counts nor its gain; give --offset (0 for a "
+                  "detector that counts photons, 40 for images of nanoBragg), or --gain");
+  EXPECT_EQ(run("--image spoilt.img --parameters misset --gain 1").exit_code, 0);
+  found_in_spoilt("--offset 0");
+}
+
+TEST_F(RefineCounts, ThatContradictAStatedPedestalAreRefused) {
+  spoil([](std::size_t, int n) { return n - 40; });
+  expect_sentence(run("--image spoilt.img --parameters misset"), 3,
+                  "pixels are below the 40 counts of a dark pixel");
 }
 
 TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRunToTheSameNumbers) {

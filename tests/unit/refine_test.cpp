@@ -577,6 +577,26 @@ TEST(Refine, LetsARestraintDecideWhatTheImageDoesNot) {
   EXPECT_NEAR(tight.numbers[4].deviation, 0.5, 1e-3);
 }
 
+TEST(Refine, NamesANumberThatTheImageSaysNothingAboutInsteadOfAHugeDeviation) {
+  Case c = small_case(6);
+  c.start = c.truth;
+  // Of a still, in which nothing turns
+  const Refinement r = refine(c.start, c.measurement, options_for({"misset", "spindle_axis[0]"}));
+  EXPECT_TRUE(std::isinf(r.numbers[3].deviation)) << r.numbers[3].deviation;
+  EXPECT_LT(r.numbers[0].deviation, 0.1);
+  EXPECT_THAT(r.warnings,
+              testing::Contains(HasSubstr("the image does not determine spindle_axis[0]; leave it "
+                                          "out or restrain it")));
+}
+
+TEST(Refine, SaysThatCountsVaryLessThanPhotonsDo) {
+  Case c = small_case(6);
+  c.start = c.truth;
+  for (float& p : c.measurement.counts.pixels) p += 40;  // a pedestal that nobody knows of
+  EXPECT_THAT(refine(c.start, c.measurement, options_for({"misset"})).warnings,
+              testing::Contains(HasSubstr("the counts vary less than photons do")));
+}
+
 TEST(Refine, PutsAPanelBackWhereItStands) {
   const Case c = moved_case(
       11, {{"panel[1].shift", {0.3, -0.25, 0.4}}, {"panel[1].rotation", {0.3, -0.2, 0.5}}});

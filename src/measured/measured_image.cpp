@@ -1,4 +1,4 @@
-#include "cli/measured_image.hpp"
+#include "measured/measured_image.hpp"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,6 @@
 #include <span>
 #include <string_view>
 
-#include "cli/say.hpp"
 #include "flags/image_headers.hpp"
 #include "io/input_bytes.hpp"
 #include "io/input_file.hpp"
@@ -18,7 +17,7 @@
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 
-namespace nablabragg::cli {
+namespace nablabragg::measured {
 
 namespace {
 
@@ -48,37 +47,46 @@ void check_number(const MeasuredImage& image, int images) {
 }
 
 /// As many counts a photon as the file states, which is worth a line.
-double gain_of(const MeasuredImage& image, double stated, std::ostream& err) {
+double gain_of(const MeasuredImage& image, double stated, std::vector<std::string>& notices) {
   if (image.gain) return *image.gain;
   if (stated != 1)
-    say(err, fmt::format("{}: states {:g} counts per photon, which are taken; --gain sets another "
-                         "number",
-                         image.path, stated));
+    notices.push_back(fmt::format(
+        "{}: states {:g} counts per photon, which are taken; --gain sets another number",
+        image.path, stated));
   return stated;
 }
 
-Measurement read_smv(const MeasuredImage& image, const flags::Request& model,
-                     const SettledExperiment& settled, std::ostream& err) {
+void add(std::vector<std::string>& notices, std::vector<std::string> more) {
+  notices.insert(notices.end(), more.begin(), more.end());
+}
+
+Reading read_smv(const MeasuredImage& image, const SettledExperiment& settled) {
   check_number(image, 1);
   const io::SmvFile file = io::read_smv(image.path);
-  say(err, flags::contradictions(file, model.experiment, settled.resolved()));
+  Reading r;
+  add(r.notices, flags::contradictions(file, settled.experiment(), settled.resolved()));
   const auto pedestal = file.number("IMAGE_PEDESTAL", {}), gain = file.number("GAIN", {});
-  Measurement m;
+  const bool gain_stated = gain && *gain > 0;
+  Measurement& m = r.measurement;
   m.counts = {file.fast_pixels, file.slow_pixels, file.pixels};
-  m.counts_per_photon = gain_of(image, gain && *gain > 0 ? *gain : 1, err);
-  m.offset = image.offset.value_or(pedestal.value_or(model.adc));
+  m.counts_per_photon = gain_of(image, gain_stated ? *gain : 1, r.notices);
+  m.offset = image.offset.value_or(pedestal.value_or(0));
   m.overload = image.overload.value_or(file.largest_count);
+  r.known = {image.offset || pedestal, image.gain || gain_stated, image.overload.has_value(),
+             std::isfinite(file.largest_count) ? file.largest_count : 0};
   // Whole numbers below zero are marks, and so is the 0 of who adds a pedestal and says it.
   const bool whole = std::isfinite(file.largest_count);
   for (float& count : m.counts.pixels)
     if ((whole && count < 0) || (pedestal && *pedestal > 0 && count == 0)) count = no_count;
-  return m;
+  return r;
 }
 
 /// Bare floats may begin with any bytes; their number tells.
-Measurement read_floats(const MeasuredImage& image, const SettledExperiment& settled) {
+Reading read_floats(const MeasuredImage& image, const SettledExperiment& settled) {
   check_number(image, 1);
-  Measurement m;
+  Reading r;
+  r.known = {true, true, image.overload.has_value(), 0};  // photons of a simulation
+  Measurement& m = r.measurement;
   m.counts = image_of(settled.resolved(), {});
   const PanelExtent first{m.counts.fast_pixels, m.counts.slow_pixels};
   std::size_t pixels = first.pixels();
@@ -105,7 +113,7 @@ Measurement read_floats(const MeasuredImage& image, const SettledExperiment& set
   m.counts_per_photon = image.gain.value_or(1);
   m.offset = image.offset.value_or(0);
   if (image.overload) m.overload = *image.overload;
-  return m;
+  return r;
 }
 
 std::span<float> pixels_of(Image& image, std::size_t panel) {
@@ -115,7 +123,7 @@ std::span<float> pixels_of(Image& image, std::size_t panel) {
 
 /// One gain and one pedestal for all panels: where theirs differ, their counts become photons.
 void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& panels,
-                 Measurement& m, std::ostream& err) {
+                 Measurement& m, std::vector<std::string>& notices) {
   const GeometryPanel& first = panels[0];
   const auto differ = [&](double GeometryPanel::*number) {
     return std::ranges::any_of(panels,
@@ -127,7 +135,7 @@ void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& p
     throw UsageError("--readout-noise is in counts, and the panels of " + image.path +
                      " differ in their counts per photon; give one for all by --gain");
   if (!gains && !pedestals) {
-    m.counts_per_photon = gain_of(image, first.gain, err);
+    m.counts_per_photon = gain_of(image, first.gain, notices);
     m.offset = image.offset.value_or(first.pedestal);
     return;
   }
@@ -137,20 +145,23 @@ void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& p
     for (float& count : pixels_of(m.counts, i))
       count = static_cast<float>((static_cast<double>(count) - pedestal) / gain);
   }
-  if (!gains) m.counts_per_photon = gain_of(image, first.gain, err);
+  if (!gains) m.counts_per_photon = gain_of(image, first.gain, notices);
 }
 
-Measurement read_panels(const MeasuredImage& image, const SettledExperiment& settled,
-                        std::ostream& err) {
+Reading read_panels(const MeasuredImage& image, const SettledExperiment& settled) {
   const io::ImageFile file = io::read_image(image.path, image.number.value_or(1) - 1);
   check_number(image, file.images);
+  Reading r;
   if (file.images > 1 && !image.number)
-    say(err, fmt::format("{}: holds {} images, of which the first is taken; --image-number takes "
-                         "another",
-                         image.path, file.images));
+    r.notices.push_back(fmt::format(
+        "{}: holds {} images, of which the first is taken; --image-number takes another",
+        image.path, file.images));
   const std::vector<GeometryPanel>& panels = file.geometry.panels;
-  say(err, flags::contradictions(image.path, file.geometry, settled));
-  Measurement m;
+  add(r.notices, flags::contradictions(image.path, file.geometry, settled));
+  // CBF and NXmx are of detectors that count photons from zero, or say otherwise; TIFF says nothing
+  const bool says = file.format != "TIFF";
+  r.known = {image.offset || says, image.gain || says, image.overload.has_value(), 0};
+  Measurement& m = r.measurement;
   m.counts.fast_pixels = panels.at(0).fast_pixels;
   m.counts.slow_pixels = panels[0].slow_pixels;
   for (std::size_t i = 1; i < panels.size(); ++i)
@@ -169,20 +180,24 @@ Measurement read_panels(const MeasuredImage& image, const SettledExperiment& set
       if (count < least || count > most || count >= from) counts[k] = no_count;
     }
   }
-  join_panels(image, panels, m, err);
-  return m;
+  // Nobody says how many bits a pixel has: as many as hold the largest count
+  double largest = 0;
+  for (const double count : file.pixels) largest = std::max(largest, count);
+  constexpr double of_16_bits = 65535;
+  if (largest == of_16_bits || largest == of_16_bits - 1) r.known.largest_count = of_16_bits;
+  join_panels(image, panels, m, r.notices);
+  return r;
 }
 
 }  // namespace
 
-Measurement read_measurement(const MeasuredImage& image, const flags::Request& model,
-                             const SettledExperiment& settled, std::ostream& err) {
+Reading read_measurement(const MeasuredImage& image, const SettledExperiment& model) {
   const bool looked_at = is_regular_file(image.path);
-  Measurement m = !looked_at || io::is_smv(image.path) ? read_smv(image, model, settled, err)
-                  : io::is_known_format(image.path)    ? read_panels(image, settled, err)
-                                                       : read_floats(image, settled);
-  m.readout_noise = image.readout_noise;
-  return m;
+  Reading r = !looked_at || io::is_smv(image.path) ? read_smv(image, model)
+              : io::is_known_format(image.path)    ? read_panels(image, model)
+                                                   : read_floats(image, model);
+  r.measurement.readout_noise = image.readout_noise;
+  return r;
 }
 
-}  // namespace nablabragg::cli
+}  // namespace nablabragg::measured

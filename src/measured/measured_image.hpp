@@ -1,0 +1,40 @@
+// The image that a model is fitted to, in any format that images are read in.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+#include "nablabragg/refine.hpp"
+#include "nablabragg/settled.hpp"
+
+namespace nablabragg::measured {
+
+struct MeasuredImage {
+  std::string path;
+  std::optional<int> number;  ///< of an image in a file of several, from 1
+  // What counts in place of what the file states
+  std::optional<double> gain, offset, overload;
+  double readout_noise = 0;  ///< [counts]
+};
+
+/// What is known of the counts of a measurement beside the numbers in it.
+struct CountsKnown {
+  bool offset = false;  ///< stated by the user, the file or its format
+  bool gain = false;
+  bool overload = false;  ///< by the user
+  /// 65535 of 16 bits without a sign, in which -1 and -2, marks, are the two largest.
+  double largest_count = 0;
+};
+
+struct Reading {
+  Measurement measurement;
+  CountsKnown known;
+  std::vector<std::string> notices;  ///< what the file states and the model contradicts
+};
+
+/// Pixels that hold no count, and those that are outside what their panel can be trusted in, are
+/// NaN.  Throws InputError for a file of no image, for one of another size than the model's panels
+/// where the file does not say its size itself, and where the two contradict each other beyond
+/// doubt.
+Reading read_measurement(const MeasuredImage& image, const SettledExperiment& model);
+
+}  // namespace nablabragg::measured

@@ -617,6 +617,78 @@ class ImageWriter:
     def __enter__(self) -> ImageWriter: ...
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> None: ...
 
+class RefinedNumber(NamedTuple):
+    name: str
+    unit: str
+    start: float
+    value: float
+    deviation: float
+    at_bound: bool
+
+class RefinedFactors(NamedTuple):
+    hkl: NDArray[np.intc]
+    start: NDArray[np.float64]
+    value: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+class RefineStage(NamedTuple):
+    name: str
+    iterations: int
+    spots: int
+    pixels: int
+    residual_before: float
+    residual: float
+    seconds: float
+    converged: bool
+
+class RefineProgress(NamedTuple):
+    stage: str
+    iteration: int
+    residual: float
+    change: float
+    values: dict[str, float]
+    state: str
+
+class Refinement(NamedTuple):
+    experiment: Experiment
+    numbers: tuple[RefinedNumber, ...]
+    correlations: NDArray[np.float64]
+    structure_factors: RefinedFactors
+    stages: tuple[RefineStage, ...]
+    warnings: tuple[str, ...]
+    stopped: bool
+    state: str
+    def number(self, name: str) -> RefinedNumber: ...
+
+def refine(
+    experiment: Experiment,
+    image: str | PathLike[str] | ArrayLike,
+    *,
+    parameters: str | Sequence[str],
+    likelihood: Literal["poisson", "gauss"] = ...,
+    background: Literal["none", "constant", "plane"] = ...,
+    gain: float | None = ...,
+    offset: float | None = ...,
+    readout_noise: float = ...,
+    overload: float | None = ...,
+    image_number: int | None = ...,
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = ...,
+    restraints: Mapping[str, float | tuple[float, float]] | None = ...,
+    shoebox: int = ...,
+    spots: int = ...,
+    least_photons: float = ...,
+    all_pixels: bool = ...,
+    spot_stage: bool = ...,
+    structure_factors: float | None = ...,
+    iterations: int = ...,
+    resume: str | None = ...,
+    progress: Callable[[RefineProgress], Any] | None = ...,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    engine: Engine = ...,
+    device: Device | None = ...,
+) -> Refinement: ...
+
 class Jacobian(NamedTuple):
     photons: NDArray[np.float64]
     slopes: NDArray[np.float64]

@@ -34,5 +34,7 @@ void bind_images(py::module_& module);
 void bind_files(py::module_& module);
 /// Parameters by name, value_and_gradient(), jacobian(), jvp().
 void bind_gradients(py::module_& module);
+/// refine(), in builds that have it.
+void bind_refinement(py::module_& module);
 
 }  // namespace nablabragg::python

@@ -1,0 +1,202 @@
+"""refine() finds what made an image, as the command does, and stops where it is told to."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import nablabragg as nb
+
+PARAMETERS = ["misset", "cell[0-2]", "beam_center", "mosaic_spread", "fluence"]
+TRUTH = [12, -7, 33, 40, 45, 50, 25.5, 25.7, 0.6, 3e27]
+
+
+def crystal_image(**changes):
+    crystal = dict(cell=(40, 45, 50, 90, 90, 90), misset=(12, -7, 33), cells=15, shape="gauss", mosaic_spread=0.6)
+    crystal.update({name: value for name, value in changes.items() if name in crystal})
+    return nb.Experiment(
+        crystal=nb.Crystal(mosaic_domains=20, **crystal),
+        beam=nb.Beam(wavelength=1, fluence=3e27),
+        detector=nb.Detector(
+            pixels=256, pixel_size=0.2, distance=60, beam_center=changes.get("beam_center", (25.5, 25.7))
+        ),
+        sampling=nb.Sampling(oversample=1),
+        structure_factors=100,
+        water=0.07,
+    )
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return crystal_image()
+
+
+@pytest.fixture(scope="module")
+def start():
+    return crystal_image(
+        cell=(40, 45.2, 50, 90, 90, 90), misset=(12.3, -7.3, 33.3), mosaic_spread=0.42, beam_center=(25.8, 25.4)
+    )
+
+
+@pytest.fixture(scope="module")
+def counts(truth):
+    return nb.count_photons(truth, nb.simulate(truth), seed=1)
+
+
+def test_it_finds_the_model_of_a_counted_image(start, counts):
+    r = nb.refine(start, counts, parameters=PARAMETERS)
+    assert [n.name for n in r.numbers][:4] == ["misset[0]", "misset[1]", "misset[2]", "cell[0]"]
+    for number, expected in zip(r.numbers, TRUTH):
+        assert abs(number.value - expected) < 4.5 * number.deviation, number
+        assert number.deviation < 0.01 * abs(expected)
+    assert r.number("cell[1]").unit == "A"
+    assert r.number("misset[0]").start == 12.3
+    with pytest.raises(KeyError, match="'distance' was not refined; misset"):
+        r.number("distance")
+    assert r.experiment["misset"][0] == r.numbers[0].value
+    assert r.experiment.crystal.cell[1] == r.number("cell[1]").value
+    assert r.correlations.shape == (10, 10)
+    assert np.allclose(np.diag(r.correlations), 1)
+    assert [stage.name for stage in r.stages] == ["spot positions", "measured spots", "predicted spots"]
+    assert r.stages[-1].converged
+    assert abs(r.stages[-1].residual - 1) < 0.1
+    assert r.warnings == ()
+    assert not r.stopped
+    assert len(r.structure_factors.hkl) == 0
+
+
+def test_its_numbers_are_those_of_the_command(start, counts, truth, tmp_path):
+    path = tmp_path / "still.cbf"
+    nb.write_image(path, truth, counts)
+    options = dict(bounds={"distance": (59, None)}, restraints={"distance": (60.1, 0.2), "misset[0]": 0.5})
+    r = nb.refine(start, path, parameters=["misset", "distance"], shoebox=13, background="plane", **options)
+    flags = """-corrected -N 15 -gauss_xtal -mosaic_domains 20 -lambda 1 -detpixels 256 -pixel 0.2 -oversample 1
+        -default_F 100 -water 0.07 -distance 60 -cell 40 45.2 50 90 90 90 -misset 12.3 -7.3 33.3 -mosaic 0.42
+        -fluence 3e27 -Xbeam 25.8 -Ybeam 25.4"""
+    subprocess.run(
+        [os.environ["NABLA_PROGRAM"], "refine", "--quiet", "--image", path, "--parameters", "misset,distance"]
+        + ["--bound", "distance=59:", "--restrain", "distance=60.1:0.2", "--restrain", "misset[0]=0.5"]
+        + ["--shoebox", "13", "--background", "plane", "--outdir", tmp_path / "r", "--", *flags.split()],
+        check=True,
+        capture_output=True,
+    )
+    by_command = json.loads((tmp_path / "r" / "refined.json").read_text())
+    assert [n["value"] for n in by_command["numbers"]] == [n.value for n in r.numbers]
+    assert [n["deviation"] for n in by_command["numbers"]] == [n.deviation for n in r.numbers]
+    assert by_command["warnings"] == [w for w in r.warnings if "where the model has" not in w]
+
+
+def test_gain_offset_and_read_out_noise_of_an_array_are_given(start, counts):
+    noise = np.random.default_rng(1).normal(0, 3, counts.shape)
+    measured = 100 + 2.5 * counts + noise
+    r = nb.refine(
+        start, measured, parameters=PARAMETERS, gain=2.5, offset=100, readout_noise=3, likelihood="gauss"
+    )
+    for number, expected in zip(r.numbers, TRUTH):
+        assert abs(number.value - expected) < 4.5 * number.deviation, number
+    with pytest.warns(nb.SimulationWarning, match="the counts vary less than photons do"):
+        nb.refine(start, counts + 40, parameters=PARAMETERS)
+    with pytest.raises(nb.InputError, match=r"below the 40 counts of a dark pixel; offset gives what"):
+        nb.refine(start, counts, parameters=PARAMETERS, offset=40)
+
+
+def test_pixels_that_are_nan_are_left_out(start, counts):
+    gaps = counts.astype(float)
+    gaps[100:110] = np.nan
+    r = nb.refine(start, gaps, parameters="fluence", all_pixels=True, iterations=1, spot_stage=False)
+    assert r.stages[0].pixels == 256 * 246
+
+
+def test_structure_factors_are_refined_too(truth, counts):
+    hkl = np.stack(np.meshgrid(*[np.arange(-25, 26)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    table = nb.StructureFactors.from_reflections(hkl, np.full(len(hkl), 110.0))
+    with pytest.warns(nb.SimulationWarning, match="take the structure factors as known"):
+        r = nb.refine(
+            truth.replace(structure_factors=table), counts, parameters=["misset"], structure_factors=0.2
+        )
+    factors = r.structure_factors
+    assert factors.hkl.shape == (len(factors.value), 3)
+    assert len(factors.value) > 50
+    assert abs(factors.value.mean() - 100) < 2
+    assert np.all(factors.start == 110)
+    assert np.all(factors.deviation > 0)
+    refined = r.experiment.structure_factors
+    index = factors.hkl[3] + 25
+    assert refined.F[tuple(index)] == factors.value[3]
+
+
+def test_progress_is_told_of_every_iteration_and_stops_it(start, counts):
+    seen = []
+    whole = nb.refine(start, counts, parameters=PARAMETERS, progress=seen.append)
+    assert len(seen) == len([p for p in seen if set(p.values) == {n.name for n in whole.numbers}])
+    assert {p.stage for p in seen} == {stage.name for stage in whole.stages}
+    assert seen[-1].residual < 1.2
+
+    stopped = nb.refine(start, counts, parameters=PARAMETERS, progress=lambda p: p.stage != "predicted spots")
+    assert stopped.stopped
+    assert math.isnan(stopped.numbers[0].deviation)
+    resumed = nb.refine(start, counts, parameters=PARAMETERS, resume=stopped.state)
+    assert [n[:5] for n in resumed.numbers] == [n[:5] for n in whole.numbers]
+    from_progress = nb.refine(start, counts, parameters=PARAMETERS, resume=seen[-2].state)
+    assert [n[:5] for n in from_progress.numbers] == [n[:5] for n in whole.numbers]
+    with pytest.raises(nb.UsageError, match="was of another image, model or options"):
+        nb.refine(start, counts, parameters=PARAMETERS, resume=stopped.state, spots=20)
+    with pytest.raises(nb.UsageError, match="resume is no file of an interrupted refinement"):
+        nb.refine(start, counts, parameters=PARAMETERS, resume="{}")
+
+
+def test_what_progress_raises_is_raised(start, counts):
+    def fail(progress):
+        raise ZeroDivisionError(progress.stage)
+
+    with pytest.raises(ZeroDivisionError, match="spot positions"):
+        nb.refine(start, counts, parameters=PARAMETERS, progress=fail)
+
+
+def test_control_c_stops_it_within_a_second(start, counts):
+    slow = start.replace(crystal=nb.Crystal(
+        cell=(40, 45.2, 50, 90, 90, 90), misset=(12.3, -7.3, 33.3), cells=15, mosaic_spread=0.42, mosaic_domains=40000
+    ))
+    sent = []
+
+    def interrupt():
+        time.sleep(0.5)
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        nb.refine(slow, counts, parameters=["misset"], spot_stage=False)
+    assert time.monotonic() - sent[0] < 2
+    thread.join()
+
+
+def test_wrong_calls_are_answered_in_a_sentence(start, counts, tmp_path):
+    def complaint(error, image=counts, **options):
+        with pytest.raises(error) as raised:
+            nb.refine(start, image, **dict({"parameters": ["misset"]}, **options))
+        return str(raised.value)
+
+    assert "no parameter 'mispet'" in complaint(nb.UsageError, parameters=["mispet"])
+    assert "likelihood is one of" in complaint(nb.UsageError, likelihood="luck")
+    assert "'distance', which is not refined" in complaint(nb.UsageError, bounds={"distance": (1, 2)})
+    assert "bounds needs" in complaint(TypeError, bounds={"misset[0]": 3})
+    assert "restraint" in complaint(nb.UsageError, restraints={"misset[0]": -1})
+    assert "gain needs a positive number" in complaint(nb.UsageError, gain=0)
+    assert 'likelihood="gauss"' in complaint(nb.UsageError, readout_noise=2)
+    assert "(10, 10)" in complaint(nb.InputError, image=counts[:10, :10])
+    assert "nothing.cbf" in complaint(nb.InputError, image="nothing.cbf")
+    assert "no spot of 20 photons" in complaint(nb.InputError, image=np.zeros((256, 256)))
+    assert "image_number is of a file" in complaint(nb.UsageError, image_number=1)
+    smv = tmp_path / "still.img"
+    header = "{\nHEADER_BYTES=  512;\nDIM=2;\nBYTE_ORDER=little_endian;\nTYPE=unsigned_short;\nSIZE1=256;\nSIZE2=256;\n}\n"
+    smv.write_bytes(header.ljust(512).encode() + counts.astype("<u2").tobytes())
+    assert "give offset (0 for a detector that counts photons" in complaint(nb.InputError, image=smv)
+    assert "image_number 3: " in complaint(nb.UsageError, image=smv, image_number=3)

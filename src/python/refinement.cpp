@@ -110,7 +110,8 @@ std::optional<double> positive(const py::dict& asked, const char* name) {
 
 int at_least(const py::dict& asked, const char* name, int least) {
   const int value = Convert<int>::from(asked[name], name);
-  if (value < least) throw UsageError(std::string(name) + " is " + std::to_string(least) + " or more");
+  if (value < least)
+    throw UsageError(std::string(name) + " is " + std::to_string(least) + " or more");
   return value;
 }
 
@@ -231,16 +232,14 @@ py::tuple result_of(Refinement&& r) {
   py::array_t<double> start(factors), value(factors), deviation(factors);
   for (py::ssize_t i = 0; i < factors; ++i) {
     const RefinedFactor& f = r.factors[static_cast<std::size_t>(i)];
-    for (py::ssize_t k = 0; k < 3; ++k)
-      hkl.mutable_at(i, k) = f.hkl[static_cast<std::size_t>(k)];
+    for (py::ssize_t k = 0; k < 3; ++k) hkl.mutable_at(i, k) = f.hkl[static_cast<std::size_t>(k)];
     start.mutable_at(i) = f.start;
     value.mutable_at(i) = f.value;
     deviation.mutable_at(i) = f.deviation;
   }
-  return py::make_tuple(std::move(r.experiment), numbers,
-                        array_from(std::move(r.correlations), {count, count}),
-                        py::make_tuple(hkl, start, value, deviation), stages, warnings, r.stopped,
-                        to_json(r.state));
+  return py::make_tuple(
+      std::move(r.experiment), numbers, array_from(std::move(r.correlations), {count, count}),
+      py::make_tuple(hkl, start, value, deviation), stages, warnings, r.stopped, to_json(r.state));
 }
 
 py::tuple py_refine(const py::object& experiment, const py::object& image, const py::dict& asked) {

@@ -13,14 +13,18 @@ struct Residual {
 /// the sum of its squares is -2 ln(likelihood) but for a constant, so that least squares find the
 /// most likely model (P. McCullagh and J. A. Nelder, Generalized Linear Models, 1989, chapter 2).
 ///
-/// Below `least` expected photons D goes on as a parabola with the same value and slope, and so
-/// pushes back from where a background or a step of the fit has led below zero.
+/// Below `least` expected photons the root goes on along its tangent, so that D is a parabola
+/// there: it pushes back from where a background or a step of the fit has led below zero, and
+/// solvers that take residuals for straight find its minimum in one step, which dark backgrounds
+/// have there.
 inline Residual poisson_residual(double photons, double expected) {
   constexpr double least = 0.01;
-  const double n = photons > 0 ? photons : 0;
-  const double m = expected > least ? expected : least;
+  if (expected < least) {
+    const Residual there = poisson_residual(photons, least);
+    return {there.value + there.slope * (expected - least), there.slope};
+  }
+  const double n = photons > 0 ? photons : 0, m = expected;
   double deviance = 0;
-  double slope = 2 * (1 - n / m);
   const double x = (m - n) / (n > 0 ? n : 1);
   if (n == 0)
     deviance = 2 * m;
@@ -28,15 +32,10 @@ inline Residual poisson_residual(double photons, double expected) {
     deviance = n * x * x * (1 - x * (2.0 / 3) + x * x / 2);
   else
     deviance = 2 * n * (x - std::log1p(x));
-  if (expected < least) {
-    const double below = expected - least, curvature = n / (least * least) + 1 / least;
-    deviance += below * (slope + below * curvature);
-    slope += 2 * below * curvature;
-  }
   // At the minimum the root has the slope 1/sqrt(n).
   if (std::abs(x) < 1e-9 && n > 0) return {(m - n) / std::sqrt(n), 1 / std::sqrt(n)};
   const double root = std::copysign(std::sqrt(deviance), m - n);
-  return {root, slope / (2 * root)};
+  return {root, (1 - n / m) / root};
 }
 
 inline Residual gauss_residual(double photons, double expected, double variance) {

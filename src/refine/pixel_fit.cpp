@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <exception>  // for std::exception_ptr
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -226,17 +227,27 @@ std::vector<double> model_photons(const PixelData& data, std::span<const double>
   return photons(data.free.experiment(values), pixels_of(boxes), data.options.compute);
 }
 
-double mean_square_residual(const PixelData& data, std::span<const double> model,
-                            std::span<const Shoebox> boxes) {
+LitResidual lit_residual(const PixelData& data, std::span<const double> model,
+                         std::span<const Shoebox> boxes, double least_expected) {
+  LitResidual lit;
   double sum = 0;
   std::size_t pixel = 0;
   for (const Shoebox& box : boxes)
     for (const PixelIndex& p : box.pixels) {
       const double expected = model[pixel++] + background_in(box, box.background, p);
+      if (expected < least_expected) continue;
       const double off = data.images.photons(p) - expected;
       sum += off * off / counting_variance(expected, data.readout_variance);
+      ++lit.pixels;
     }
-  return pixel > 0 ? sum / static_cast<double>(pixel) : 0;
+  if (lit.pixels > 0) lit.residual = sum / static_cast<double>(lit.pixels);
+  return lit;
+}
+
+double mean_square_residual(const PixelData& data, std::span<const double> model,
+                            std::span<const Shoebox> boxes) {
+  constexpr double all = -std::numeric_limits<double>::infinity();
+  return lit_residual(data, model, boxes, all).residual;
 }
 
 std::vector<double> backgrounds_of(std::span<const Shoebox> boxes) {

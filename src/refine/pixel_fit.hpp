@@ -25,6 +25,14 @@ std::vector<double> model_photons(const PixelData& data, std::span<const double>
 double mean_square_residual(const PixelData& data, std::span<const double> model,
                             std::span<const Shoebox> boxes);
 
+struct LitResidual {
+  double residual = 0;
+  std::size_t pixels = 0;
+};
+/// The same over the pixels of which as many photons or more are expected.
+LitResidual lit_residual(const PixelData& data, std::span<const double> model,
+                         std::span<const Shoebox> boxes, double least_expected);
+
 /// Of the trust region a stage begins with: Ceres' own.
 inline constexpr double first_trust_radius = 1e4;
 

@@ -392,11 +392,11 @@ class Run {
                                : "the image does not determine this combination: " + names +
                                      "; refine fewer of them or restrain one");
     }
-    judge_residual(r);
+    judge_residual(values, r);
   }
 
   /// Several hundred pixels and more: 1.2 is many standard deviations from 1, and so is 0.8.
-  void judge_residual(Refinement& r) const {
+  void judge_residual(std::span<const double> values, Refinement& r) const {
     constexpr double too_much = 1.2, too_little = 0.8;
     if (r.stages.empty()) return;
     const double residual = r.stages.back().residual;
@@ -405,10 +405,15 @@ class Run {
           "the model does not explain the image: the mean squared residual is " +
           std::to_string(residual) +
           " of what noise would leave, so that the standard deviations are too small");
-    if (residual < too_little)
+    if (residual > too_little) return;
+    // Where next to nothing is expected and nothing came, there is nothing to vary
+    constexpr double least_expected = 0.1;
+    const LitResidual lit = lit_residual(data_, model_photons(data_, values, r.shoeboxes),
+                                         r.shoeboxes, least_expected);
+    if (lit.pixels > 100 && lit.residual < too_little)
       r.warnings.push_back(
           "the counts vary less than photons do: the mean squared residual is " +
-          std::to_string(residual) +
+          std::to_string(lit.residual) +
           " of what noise would leave, so that the standard deviations are too large; an offset "
           "that is too small does this, more counts per photon than there are, and an image "
           "without noise");

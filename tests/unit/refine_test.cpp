@@ -589,6 +589,23 @@ TEST(Refine, NamesANumberThatTheImageSaysNothingAboutInsteadOfAHugeDeviation) {
                                           "out or restrain it")));
 }
 
+TEST(Refine, ConvergesWhereMostPixelsAreDark) {
+  Case c = small_case(6);
+  c.measurement = {};
+  c.measurement.counts = simulate(c.truth).image;
+  std::mt19937_64 random(6);
+  for (float& p : c.measurement.counts.pixels)
+    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p))(random));
+  const Refinement r = refine(c.start, c.measurement, small_options());
+  for (const RefinedNumber& n : r.numbers) {
+    const FreeParameters truth(c.truth, options_for({n.name}));
+    EXPECT_LT(std::abs(n.value - truth.start()[0]), 4.5 * n.deviation) << n.name;
+  }
+  for (const StageReport& s : r.stages) EXPECT_TRUE(s.converged) << name_of(s.stage);
+  EXPECT_LT(r.stages.back().iterations, 15);
+  EXPECT_THAT(r.warnings, SizeIs(0));
+}
+
 TEST(Refine, SaysThatCountsVaryLessThanPhotonsDo) {
   Case c = small_case(6);
   c.start = c.truth;

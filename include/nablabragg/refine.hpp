@@ -118,6 +118,14 @@ struct RefineProgress {
   double change = 0;    ///< of the objective in this iteration
 };
 
+/// A spot that another program has found.
+struct ObservedSpot {
+  double fast = 0, slow = 0;  ///< [pixels], whole numbers in the middle of a pixel
+  int panel = 0;
+  double photons = 1;              ///< how much it weighs beside others of its reflection
+  std::optional<MillerIndex> hkl;  ///< empty: that of the nearest lattice point
+};
+
 struct RefineOptions {
   /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]".
   std::vector<std::string> parameters;
@@ -126,7 +134,10 @@ struct RefineOptions {
 
   Likelihood likelihood = Likelihood::poisson;
   Background background = Background::constant;
-  bool spot_stage = true;     ///< begin with the positions of the spots
+  bool spot_stage = true;  ///< begin with the positions of the spots
+  /// Where these are, in place of those that are looked for in the image, whose brightness they
+  /// have no part in.
+  std::vector<ObservedSpot> observed_spots;
   bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
   int shoebox_px = 15;        ///< edge
   int most_shoeboxes = 300;   ///< the brightest

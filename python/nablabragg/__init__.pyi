@@ -679,6 +679,8 @@ def refine(
     least_photons: float = ...,
     all_pixels: bool = ...,
     spot_stage: bool = ...,
+    spots_of: str | PathLike[str] | None = ...,
+    spots_experiment: int = ...,
     structure_factors: float | None = ...,
     iterations: int = ...,
     resume: str | None = ...,

@@ -106,6 +106,8 @@ def refine(
     least_photons=20.0,
     all_pixels=False,
     spot_stage=True,
+    spots_of=None,
+    spots_experiment=0,
     structure_factors=None,
     iterations=50,
     resume=None,
@@ -151,6 +153,10 @@ def refine(
         the whole region of interest of each panel as one shoebox
     spot_stage : bool
         begin with the positions of the spots; False: with the pixels
+    spots_of : path, optional
+        a .refl of DIALS: its spots, with their indices, in place of those that are looked for
+    spots_experiment : int
+        which experiment of it, from 0
     structure_factors : float, optional
         refine F(h,k,l), too, each restrained to its start with this relative standard deviation
     iterations : int

@@ -25,6 +25,7 @@
 #include "io/quotes.hpp"
 #include "measured/counts.hpp"
 #include "measured/measured_image.hpp"
+#include "measured/observed_spots.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/refine.hpp"
@@ -40,7 +41,8 @@ constexpr int done = 0;
 
 struct RefineRequest {
   measured::MeasuredImage image;
-  std::string outdir = "refinement", resume;
+  std::string outdir = "refinement", resume, spots_file;
+  int spots_experiment = 0;
   std::vector<std::string> bounds, restraints, model;
   std::string likelihood = "poisson", background = "constant";
   bool no_spot_stage = false, quiet = false, help = false;
@@ -128,6 +130,13 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
                "fit the whole region of interest instead of shoeboxes");
   app.add_flag("--no-spot-stage", request.no_spot_stage,
                "begin with the pixels instead of the positions of the spots");
+  app.add_option(
+      "--spots-of", request.spots_file,
+      "a .refl of DIALS: its spots, with their indices, in place of those that are looked "
+      "for in the image");
+  app.add_option("--spots-experiment", request.spots_experiment,
+                 "which experiment of the .refl, from 0 (0)")
+      ->check(CLI::Range(0, 1000000000));
   app.add_option("--structure-factors", o.structure_factor_deviation,
                  "refine F(h,k,l) too, restrained to this relative standard deviation")
       ->check(CLI::PositiveNumber);
@@ -251,6 +260,7 @@ void check_refinement_files(const RefineRequest& request, const flags::Request& 
   std::vector<io::NamedFile> inputs = inputs_of(model), outputs;
   inputs.push_back({"--image", request.image.path});
   if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
+  if (!request.spots_file.empty()) inputs.push_back({"--spots-of", request.spots_file});
   const fs::path folder = request.outdir;
   for (const char* name : {"refined.json", "experiment.json", "refined.expt", "refined.mat",
                            "refined.png", "refined.hkl"})
@@ -288,6 +298,9 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   say(err, measured::settle_counts(reading, request.image.path, settled));
   const Measurement& measurement = reading.measurement;
 
+  if (!request.spots_file.empty())
+    options.observed_spots = measured::read_observed_spots(
+        request.spots_file, request.spots_experiment, request.image.number.value_or(1));
   if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
   std::error_code error;
   fs::create_directories(folder, error);

@@ -13,6 +13,7 @@
 
 #include "measured/counts.hpp"
 #include "measured/measured_image.hpp"
+#include "measured/observed_spots.hpp"
 #include "nablabragg/error.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
@@ -257,6 +258,12 @@ py::tuple py_refine(const py::object& experiment, const py::object& image, const
   std::vector<std::string> found;
   std::optional<Refinement> result;
   try {
+    if (!asked["spots_of"].is_none())
+      options.observed_spots = result_apart([file = path_of(asked["spots_of"]),
+                                             experiment = at_least(asked, "spots_experiment", 0),
+                                             number = how.number.value_or(1)](const auto&) {
+        return measured::read_observed_spots(file, experiment, number);
+      });
     measured::Reading reading;
     std::string name = "the image";
     if (is_path(image)) {

@@ -380,6 +380,9 @@ Leg step_that_helps(const PixelData& data, Model& model, std::span<const double>
   if (summary.termination_type == ceres::CONVERGENCE) return Leg::converged;
   if (!helped) return Leg::ended;
   state.trust_radius = helped->trust_region_radius;
+  // Such a step moves no number by more than a fiftieth of its standard deviation
+  constexpr double least_change = 2e-4;
+  if (helped->cost_change < least_change) return Leg::converged;
   return iterated(model.centre(), residual_of(*helped), helped->cost_change) ? Leg::helped
                                                                              : Leg::stopped;
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <functional>  // for std::greater
 #include <span>
 #include <string_view>
 
@@ -150,6 +151,11 @@ std::uint64_t digest(const Experiment& start, const PhotonImages& images, double
         int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes, static_cast<int>(o.compute.precision)})
     d.add_number(choice);
   d.add_number(o.least_photons);
+  for (const ObservedSpot& s : o.observed_spots) {
+    for (const double x : {s.fast, s.slow, s.photons}) d.add_number(x);
+    const MillerIndex hkl = s.hkl.value_or(MillerIndex{});
+    for (const int x : {s.panel, int{s.hkl.has_value()}, hkl[0], hkl[1], hkl[2]}) d.add_number(x);
+  }
   d.add_number(o.structure_factor_deviation.value_or(0));
   return d.value();
 }
@@ -225,12 +231,30 @@ class Run {
 
   std::vector<Spot> measured() const {
     if (options_.all_pixels) return {};
-    std::vector<Spot> found = find_spots(images_, options_.least_photons);
+    std::vector<Spot> found = options_.observed_spots.empty()
+                                  ? find_spots(images_, options_.least_photons)
+                                  : observed();
     drop_direct_beam(resolve(free_.experiment(values())), found);
     if (found.empty())
       throw InputError("no spot of " + least_photons() +
                        " photons was found in the image; check offset and gain");
     return found;
+  }
+
+  /// Those of the user: the indexed ones, where some are.
+  std::vector<Spot> observed() const {
+    const std::vector<ObservedSpot>& all = options_.observed_spots;
+    const bool indexed = std::ranges::any_of(all, [](const auto& s) { return s.hkl.has_value(); });
+    std::vector<Spot> spots;
+    for (const ObservedSpot& s : all) {
+      if (indexed && !s.hkl) continue;
+      if (s.panel < 0 || static_cast<std::size_t>(s.panel) >= images_.panels.size())
+        throw InputError("an observed spot is on panel " + std::to_string(s.panel) +
+                         ", and the model has " + std::to_string(images_.panels.size()));
+      spots.push_back({s.fast, s.slow, std::max(s.photons, 1.0), 0, s.panel, s.hkl});
+    }
+    std::ranges::stable_sort(spots, std::greater(), &Spot::photons);
+    return spots;
   }
 
   /// False: stopped.  The stage is short, and is begun again then.

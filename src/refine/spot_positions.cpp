@@ -85,9 +85,10 @@ std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<con
   for (const Spot& spot : spots) {
     const Vec3d h = geometry.fractional_index(spot);
     const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)}, off = h - whole;
-    if (std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance) continue;
-    const MillerIndex index{static_cast<int>(whole.x), static_cast<int>(whole.y),
-                            static_cast<int>(whole.z)};
+    if (!spot.index && std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance)
+      continue;
+    const MillerIndex index = spot.index.value_or(MillerIndex{
+        static_cast<int>(whole.x), static_cast<int>(whole.y), static_cast<int>(whole.z)});
     const auto expected = geometry.expected(index, spot.panel);
     if (!expected || expected->reciprocal_per_A > most_reciprocal_per_A) continue;
     Spot& all = found[{index, spot.panel}];

@@ -46,8 +46,8 @@ struct IndexedSpot {
   Spot spot;
 };
 
-/// Spots with the lattice points that they are nearest to, if within 0.3 along each axis; spots of
-/// the same lattice point become one.
+/// Spots with the lattice points that are known to be theirs, or that they are nearest to, if
+/// within 0.3 along each axis; spots of the same lattice point become one.
 std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<const Spot> spots,
                                      double most_reciprocal_per_A);
 

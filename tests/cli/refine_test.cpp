@@ -371,6 +371,27 @@ TEST_F(Refine, RefusesAnOffsetAboveHalfThePixels) {
   EXPECT_EQ(run(line + "--offset 41").exit_code, 0);
 }
 
+TEST_F(Refine, TakesTheSpotsOfARefl) {
+  ASSERT_EQ(test::run_program(folder.path(), truth + "-water 0 -o true.refl").exit_code, 0);
+  const std::string options = "--image still.img --parameters misset --spots-of true.refl ";
+  // From where the nearest lattice points are others
+  const std::string far = truth + "-misset 18 -13 39 ";
+  const Outcome outcome = run(options, far);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  EXPECT_EQ(r["stages"][0]["stage"], "spot positions");
+  const std::vector<double> expected{12, -7, 33};
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(r["numbers"][i]["value"], expected[i],
+                4.5 * r["numbers"][i]["deviation"].get<double>());
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image still.img --parameters misset", far), 3, "too few");
+  expect_sentence(run(options + "--spots-experiment 3", far), 3,
+                  "true.refl: has no spots of experiment 3");
+  expect_sentence(run("--image still.img --parameters misset --spots-of still.img", far), 3,
+                  "still.img: is no reflection table (.refl) of DIALS");
+}
+
 class RefineCounts : public Refine {
  protected:
   /// The still with other pixels, and without some keys of its header.

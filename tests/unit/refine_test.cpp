@@ -589,6 +589,32 @@ TEST(Refine, NamesANumberThatTheImageSaysNothingAboutInsteadOfAHugeDeviation) {
                                           "out or restrain it")));
 }
 
+TEST(Refine, TakesIndexedSpotsFromFurtherAwayThanItsOwn) {
+  Case c = small_case(9);
+  c.start.crystal.misset_deg = {18, -13, 39};
+  RefineOptions o = options_for({"misset", "cell[0-2]", "beam_center"});
+  const std::string lost = test::message_of<InputError>([&] { refine(c.start, c.measurement, o); });
+  EXPECT_THAT(lost, HasSubstr("of them fit the starting lattice, which are too few"));
+  // As another program would have found and indexed them, with a stray one that it could not index
+  const SpotGeometry geometry(resolve(c.truth));
+  PhotonImage image = flat_image(256, 256, 0);
+  for (std::size_t i = 0; i < image.photons.size(); ++i)
+    image.photons[i] = static_cast<double>(c.measurement.counts.pixels[i]);
+  for (const IndexedSpot& s : index_spots(geometry, find_spots(image, 200), 1e9))
+    o.observed_spots.push_back({s.spot.fast, s.spot.slow, 0, s.spot.photons, s.index});
+  o.observed_spots.push_back({10, 10, 0, 5000, std::nullopt});
+  ASSERT_GT(o.observed_spots.size(), 30u);
+  const Refinement r = refine(c.start, c.measurement, o);
+  EXPECT_EQ(r.stages[0].stage, RefineStage::spot_positions);
+  for (const RefinedNumber& n : r.numbers) {
+    const FreeParameters truth(c.truth, options_for({n.name}));
+    EXPECT_NEAR(n.value, truth.start()[0], 0.05) << n.name;
+  }
+  o.observed_spots[0].panel = 1;
+  EXPECT_THAT(test::message_of<InputError>([&] { refine(c.start, c.measurement, o); }),
+              HasSubstr("an observed spot is on panel 1, and the model has 1"));
+}
+
 TEST(Refine, ConvergesWhereMostPixelsAreDark) {
   Case c = small_case(6);
   c.measurement = {};

@@ -171,6 +171,10 @@ struct Shoebox {
   int panel = 0;                   ///< of all its pixels
   std::vector<PixelIndex> pixels;  ///< usable ones; no pixel is in two boxes
   std::vector<double> background;  ///< none, the value at the centre, or that and the slopes per px
+  /// In the end: the refined model's reflection there, where its lattice points are told apart, and
+  /// the box's own mean squared residual.
+  std::optional<MillerIndex> hkl;
+  double residual = 0;
 };
 
 struct Refinement {

@@ -294,8 +294,12 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   options.compute.precision = model.precision.value_or(Precision::float64);
   say_cost(model.experiment, resolved, options.compute, err);
   measured::Reading reading = measured::read_measurement(request.image, settled);
-  say(err, reading.notices);
-  say(err, measured::settle_counts(reading, request.image.path, settled));
+  std::vector<std::string> findings = reading.notices;
+  say(err, findings);
+  for (std::string& line : measured::settle_counts(reading, request.image.path, settled)) {
+    say(err, line);
+    findings.push_back(std::move(line));
+  }
   const Measurement& measurement = reading.measurement;
 
   if (!request.spots_file.empty())
@@ -326,7 +330,10 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   const flags::FlagsOf refined = refined_flags(request, model, names, refinement);
   for (const std::string& line : refined.not_in_flags) say(err, "not in refined_flags: " + line);
   io::FileGroup files;
-  write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
+  write_refinement_json(
+      (folder / "refined.json").string(), refinement,
+      {request.image.path, request.image.number.value_or(1), measurement, std::move(findings)},
+      request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
   const bool has_geometry = write_geometry((folder / "refined.expt").string(), refinement, err);
   write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,

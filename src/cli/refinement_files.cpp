@@ -8,6 +8,7 @@
 #include <iterator>  // for back_inserter
 #include <nlohmann/json.hpp>
 
+#include "cli/grey_canvas.hpp"
 #include "io/atomic_file.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -64,6 +65,19 @@ Json factors_json(const Refinement& r) {
   return all;
 }
 
+Json shoeboxes_json(const Refinement& r) {
+  Json all = Json::array();
+  for (const Shoebox& b : r.shoeboxes)
+    all.push_back({{"panel", b.panel},
+                   {"fast", b.fast},
+                   {"slow", b.slow},
+                   {"hkl", b.hkl ? Json(*b.hkl) : Json(nullptr)},
+                   {"pixels", b.pixels.size()},
+                   {"background", b.background},
+                   {"residual", finite_or_null(b.residual)}});
+  return all;
+}
+
 Json stages_json(const Refinement& r) {
   Json all = Json::array();
   for (const StageReport& s : r.stages)
@@ -72,8 +86,8 @@ Json stages_json(const Refinement& r) {
                    {"pixels", s.pixels},
                    {"iterations", s.iterations},
                    {"converged", s.converged},
-                   {"residual_before", s.residual_before},
-                   {"residual", s.residual},
+                   {"residual_before", finite_or_null(s.residual_before)},
+                   {"residual", finite_or_null(s.residual)},
                    {"seconds", s.seconds}});
   return all;
 }
@@ -82,6 +96,7 @@ Json stages_json(const Refinement& r) {
 struct Tile {
   int fast = 0, slow = 0, panel = 0, edge = 0;
   double background = 0;  ///< at the spot, in addition to the model's own
+  std::optional<MillerIndex> hkl;
   std::vector<PixelIndex> pixels() const {
     std::vector<PixelIndex> all;
     for (int j = 0; j < edge; ++j)
@@ -96,8 +111,11 @@ std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> 
   std::vector<Tile> tiles;
   for (const Shoebox& box : boxes) {
     const Tile tile{static_cast<int>(std::lround(box.fast)) - edge / 2,
-                    static_cast<int>(std::lround(box.slow)) - edge / 2, box.panel, edge,
-                    box.background.empty() ? 0 : box.background[0]};
+                    static_cast<int>(std::lround(box.slow)) - edge / 2,
+                    box.panel,
+                    edge,
+                    box.background.empty() ? 0 : box.background[0],
+                    box.hkl};
     const PanelImage panel = counts.panel(static_cast<std::size_t>(box.panel));
     if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > panel.fast_pixels ||
         tile.slow + edge > panel.slow_pixels)
@@ -149,17 +167,29 @@ void write_refined_factors(const std::string& path, const Refinement& r) {
   file.commit();
 }
 
-void write_refinement_json(const std::string& path, const Refinement& r,
+void write_refinement_json(const std::string& path, const Refinement& r, const ReadImage& image,
                            const std::vector<std::string>& model, const flags::FlagsOf& refined) {
-  write_json(path, {{"version", version()},
+  // docs/refinement.schema.json describes it; another form needs another number
+  constexpr int schema = 1;
+  write_json(path, {{"schema", schema},
+                    {"version", version()},
+                    {"image",
+                     {{"path", image.path},
+                      {"number", image.number},
+                      {"counts_per_photon", image.measurement.counts_per_photon},
+                      {"offset", image.measurement.offset},
+                      {"readout_noise", image.measurement.readout_noise},
+                      {"overload", finite_or_null(image.measurement.overload)},
+                      {"findings", image.findings}}},
                     {"model", model},
                     {"refined_flags", refined.flags},
                     {"not_in_flags", refined.not_in_flags},
-                    {"residual", r.stages.empty() ? 0 : r.stages.back().residual},
+                    {"residual", finite_or_null(r.stages.back().residual)},
                     {"numbers", numbers_json(r)},
                     {"correlations", correlations_json(r)},
                     {"structure_factors", factors_json(r)},
                     {"stages", stages_json(r)},
+                    {"shoeboxes", shoeboxes_json(r)},
                     {"warnings", r.warnings}});
 }
 
@@ -179,7 +209,9 @@ void write_refined_geometry(const std::string& path, const Refinement& r) {
 void write_refinement_picture(const std::string& path, const Experiment& start,
                               const Measurement& m, const Refinement& r,
                               const ComputeOptions& compute) {
-  constexpr int zoom = 4, gap = 2, rows = 4;
+  constexpr int zoom = 4, gap = 2, word_zoom = 2, line = GreyCanvas::letter_height + 3;
+  constexpr double most_deviations = 5;
+  constexpr std::array rows{"measured", "start", "refined", "residual"};
   const std::vector<Tile> tiles = brightest_tiles(m.counts, r.shoeboxes);
   if (tiles.empty()) return;
   std::vector<PixelIndex> pixels;
@@ -191,9 +223,31 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
   const std::vector<double> after = photons(r.experiment, pixels, compute);
 
   const int edge = tiles[0].edge, cell = zoom * edge + gap;
-  const int width = cell * static_cast<int>(tiles.size()) + gap, height = cell * rows + gap;
-  std::vector<std::uint16_t> grey(
-      static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 200);
+  const int margin = 4, left = margin + GreyCanvas::width_of(rows[0], word_zoom) + line,
+            top = margin + 2 * line;
+  const int bar = left + cell * static_cast<int>(tiles.size()) + line;
+  GreyCanvas canvas(bar + 70, top + cell * static_cast<int>(rows.size()) + gap + margin);
+  canvas.fill(left, top, cell * static_cast<int>(tiles.size()) + gap,
+              cell * static_cast<int>(rows.size()) + gap, 200);
+  const auto row_at = [&](std::size_t row) { return top + gap + cell * static_cast<int>(row); };
+  for (std::size_t row = 0; row < rows.size(); ++row)
+    canvas.write(margin, row_at(row) + cell / 2 - line, rows[row], word_zoom);
+  canvas.write(margin, margin, "h k l");
+  canvas.write(margin, margin + line, "black photons");
+
+  // The scale of the residuals: dark where more was measured
+  const auto residual_grey = [](double deviations) {
+    return static_cast<std::uint16_t>(
+        std::lround(std::clamp(128 - 128 * deviations / most_deviations, 0.0, 255.0)));
+  };
+  const int bar_top = row_at(rows.size() - 1), bar_height = zoom * edge;
+  for (int y = 0; y < bar_height; ++y)
+    canvas.fill(bar, bar_top + y, 16, 1,
+                residual_grey(most_deviations * (1 - 2 * (y + 0.5) / bar_height)));
+  canvas.write(bar + 20, bar_top, "+5");
+  canvas.write(bar + 20, bar_top + bar_height / 2 - line / 2, "0 s.d.");
+  canvas.write(bar + 20, bar_top + bar_height - line, "-5");
+
   const std::size_t size = tiles[0].pixels().size();
   for (std::size_t t = 0; t < tiles.size(); ++t) {
     std::vector<double> measured;
@@ -204,31 +258,26 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
     const auto seen = [](double photons) { return std::isfinite(photons) ? photons : 0; };
     double black = 1;
     for (const double photons : measured) black = std::max(black, seen(photons));
+    const int x0 = left + gap + static_cast<int>(t) * cell;
+    if (const auto& hkl = tiles[t].hkl)
+      canvas.write(x0, margin, fmt::format("{} {} {}", (*hkl)[0], (*hkl)[1], (*hkl)[2]));
+    canvas.write(x0, margin + line, fmt::format("{:.0f}", black));
     for (std::size_t i = 0; i < size; ++i) {
       const auto share = [&](double photons) {
-        return 255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)));
+        return static_cast<std::uint16_t>(
+            std::lround(255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)))));
       };
       const double expected = after[t * size + i] + background;
       const double off = seen(measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
-      const std::array<double, rows> values{
-          share(seen(measured[i])), share(before[t * size + i] + background), share(expected),
-          std::clamp(128 - 128 * off / 5, 0.0, 255.0)};
-      const int x0 = gap + static_cast<int>(t) * cell + zoom * (static_cast<int>(i) % edge);
-      for (int row = 0; row < rows; ++row) {
-        const int y0 = gap + row * cell + zoom * (static_cast<int>(i) / edge);
-        const auto value = static_cast<std::uint16_t>(
-            std::lround(values[static_cast<std::size_t>(row)]));
-        for (int y = y0; y < y0 + zoom; ++y)
-          for (int x = x0; x < x0 + zoom; ++x)
-            grey[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
-                 static_cast<std::size_t>(x)] = value;
-      }
+      const std::array<std::uint16_t, rows.size()> greys{share(seen(measured[i])),
+                                                         share(before[t * size + i] + background),
+                                                         share(expected), residual_grey(off)};
+      const int x = x0 + zoom * (static_cast<int>(i) % edge);
+      for (std::size_t row = 0; row < rows.size(); ++row)
+        canvas.fill(x, row_at(row) + zoom * (static_cast<int>(i) / edge), zoom, zoom, greys[row]);
     }
   }
-  io::write_png(path, width, height, 8, [&](int slow, std::span<std::uint16_t> row) {
-    const auto begin = grey.begin() + static_cast<std::ptrdiff_t>(slow) * width;
-    std::copy(begin, begin + width, row.begin());
-  });
+  canvas.write_png(path);
 }
 
 }  // namespace nablabragg::cli

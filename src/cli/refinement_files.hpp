@@ -11,10 +11,20 @@ namespace nablabragg::cli {
 RefineState read_resume_file(const std::string& path);
 void write_resume_file(const std::string& path, const RefineState& state);
 
-/// Numbers with their standard deviations and correlations, stages, and the refined model as flags
-/// to be appended to `model`, those of the starting model.
+/// The image that was fitted, and what was found in it before.
+struct ReadImage {
+  std::string path;
+  int number = 1;
+  const Measurement& measurement;
+  std::vector<std::string> findings;
+};
+
+/// Numbers with their standard deviations and correlations, stages, shoeboxes, and the refined
+/// model as flags to be appended to `model`, those of the starting model: in the form that
+/// docs/refinement.schema.json describes.
 void write_refinement_json(const std::string& path, const Refinement& refinement,
-                           const std::vector<std::string>& model, const flags::FlagsOf& refined);
+                           const ReadImage& image, const std::vector<std::string>& model,
+                           const flags::FlagsOf& refined);
 
 /// The refined model as JSON (experiment_json.hpp).
 void write_refined_experiment(const std::string& path, const Refinement& refinement);
@@ -29,8 +39,9 @@ void write_refined_matrix(const std::string& path, const Refinement& refinement)
 /// The whole table with the refined factors in it, for -hkl: to the last bit.
 void write_refined_factors(const std::string& path, const Refinement& refinement);
 
-/// The brightest shoeboxes side by side, dark on white; from the top: measured, before, after
-/// (counts, all on the measured scale), and measured - after in standard deviations, grey for 0.
+/// The brightest shoeboxes side by side with their h k l and the photons that are black; from the
+/// top: measured, start, refined (all on the measured scale), and measured - refined in standard
+/// deviations, with its scale.
 void write_refinement_picture(const std::string& path, const Experiment& start,
                               const Measurement& measurement, const Refinement& refinement,
                               const ComputeOptions& compute);

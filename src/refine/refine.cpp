@@ -191,6 +191,7 @@ class Run {
     r.stages = state_.stages;
     r.warnings = state_.warnings;
     r.stopped = stopped_;
+    describe_boxes(values);
     r.shoeboxes = std::move(boxes_);
     numbers(values, r);
     r.state = std::move(state_);
@@ -355,6 +356,27 @@ class Run {
           {state_, state_.stage(), free_.named(now), iteration_++, residual, change});
       return !stopped_;
     };
+  }
+
+  void describe_boxes(std::span<const double> values) {
+    if (boxes_.empty() || stopped_) return;
+    const Resolved resolved = resolve(free_.experiment(values));
+    const bool told_apart = !options_.all_pixels && !why_no_spot_stage(resolved);
+    const SpotGeometry geometry(resolved);
+    const std::vector<double> model = model_photons(data_, values, boxes_);
+    std::size_t first = 0;
+    for (Shoebox& box : boxes_) {
+      box.residual = mean_square_residual(data_, std::span(model).subspan(first, box.pixels.size()),
+                                          {&box, 1});
+      first += box.pixels.size();
+      if (!told_apart) continue;
+      Spot spot;
+      spot.fast = box.fast;
+      spot.slow = box.slow;
+      spot.panel = box.panel;
+      const std::vector<IndexedSpot> found = index_spots(geometry, {&spot, 1}, 1e9);
+      if (!found.empty()) box.hkl = found[0].index;
+    }
   }
 
   /// A number that is known no better than this is not known.

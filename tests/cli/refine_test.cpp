@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>  // for sscanf
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "nablabragg/io.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/simulate.hpp"
+#include "support/json_schema.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
 
@@ -369,6 +371,52 @@ TEST_F(Refine, RefusesAnOffsetAboveHalfThePixels) {
                       " of 65536 pixels are below the 1000 counts of a dark pixel; --offset gives "
                       "what a dark pixel has, --offset 0 for a detector without pedestal");
   EXPECT_EQ(run(line + "--offset 41").exit_code, 0);
+}
+
+TEST_F(Refine, WritesWhatItsSchemaDescribes) {
+  std::ifstream in(NABLA_SOURCE_DIR "/docs/refinement.schema.json");
+  const nlohmann::json schema = nlohmann::json::parse(in);
+  const auto fault = [&] { return test::fault_by_schema(result(), schema); };
+  ASSERT_EQ(run("--image still.img --overload 5000 --parameters " + numbers).exit_code, 0);
+  EXPECT_EQ(fault(), "");
+  const nlohmann::json r = result();
+  EXPECT_EQ(r["image"]["path"], "still.img");
+  EXPECT_EQ(r["image"]["offset"], 40);
+  EXPECT_EQ(r["image"]["overload"], 5000);
+  EXPECT_EQ(r["shoeboxes"].size(), r["stages"].back()["spots"]);
+  int indexed = 0;
+  double sum = 0, pixels = 0;
+  for (const nlohmann::json& box : r["shoeboxes"]) {
+    if (box["hkl"].is_array()) ++indexed;
+    sum += box["residual"].get<double>() * box["pixels"].get<double>();
+    pixels += box["pixels"].get<double>();
+  }
+  EXPECT_GT(indexed, 0.7 * double(r["shoeboxes"].size()));
+  EXPECT_NEAR(sum / pixels, r["residual"], 1e-9);
+  // Undetermined numbers, all pixels, several factors
+  ASSERT_EQ(run("--image still.img --all-pixels --parameters fluence,default_F,spindle_axis", truth)
+                .exit_code,
+            0);
+  EXPECT_EQ(fault(), "");
+  EXPECT_EQ(result()["numbers"].back()["name"], "spindle_axis[2]");
+  EXPECT_TRUE(result()["numbers"].back()["deviation"].is_null());
+  folder.file("start.hkl", "0 0 3 100\n1 2 3 100\n-20 -20 -20 100\n20 20 20 100\n");
+  ASSERT_EQ(run("--image still.img --parameters misset --structure-factors 0.2 --likelihood gauss",
+                truth + "-hkl start.hkl")
+                .exit_code,
+            0);
+  EXPECT_EQ(fault(), "");
+  EXPECT_GT(result()["structure_factors"].size(), 50u);
+  // The check itself finds what is wrong
+  nlohmann::json wrong = r;
+  wrong["numbers"][0]["deviation"] = "small";
+  EXPECT_NE(test::fault_by_schema(wrong, schema), "");
+  wrong = r;
+  wrong["numbers"][0]["sigma"] = 1;
+  EXPECT_NE(test::fault_by_schema(wrong, schema), "");
+  wrong = r;
+  wrong.erase("stages");
+  EXPECT_NE(test::fault_by_schema(wrong, schema), "");
 }
 
 TEST_F(Refine, TakesTheSpotsOfARefl) {

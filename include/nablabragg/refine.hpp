@@ -3,8 +3,9 @@
 // In stages, because the landscape is rough: first the positions of the spots, which need no
 // intensities and find home from several spot widths away; then the likelihood of the pixels around
 // the measured spots; then that of the pixels around the spots which the model predicts.
-// docs/refinement.md describes them and has the measured accuracy.  For stills of one wavelength;
-// scans and pink beams begin with the pixels and so need a start within a spot's width.
+// docs/refinement.md describes them and has the measured accuracy.  For stills and rotations by a
+// few degrees at one wavelength; longer scans and pink beams begin with the pixels and so need a
+// start within a spot's width.
 #pragma once
 #include <functional>
 #include <limits>
@@ -35,8 +36,24 @@ enum class Likelihood {
   gauss     ///< variance: the photons of the model and the readout noise
 };
 
+/// How far a pixel may be from its expected photons.
+enum class Variances {
+  counted,  ///< as counting says
+  fitted    ///< and each shoebox's times a number of its own, at least 1: a bright spot that the
+            ///< model has no shape for does not decide alone
+};
+
 /// What lies under the spots of a shoebox, in addition to the model's own background.
 enum class Background { none, constant, plane };
+
+/// Where the intensities of the spots come from.
+enum class Intensities {
+  of_model,  ///< structure factors of the table, fluence
+  free       ///< a number for each spot, not below zero; only where it is and its shape count
+};
+
+/// Which reflections of a lattice there are.
+enum class Centring { P, A, B, C, I, F, R /* obverse, hexagonal axes */ };
 
 struct ParameterBounds {
   std::string name;  ///< one number: "distance", "cell[0]"
@@ -76,11 +93,18 @@ struct RefineProgress {
 struct RefineOptions {
   /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]".
   std::vector<std::string> parameters;
+  /// Neighbouring numbers of a parameter that are refined as one: "cell[0-2]".  They start equal.
+  std::vector<std::string> equal;
   std::vector<ParameterBounds> bounds;
   std::vector<Restraint> restraints;
 
   Likelihood likelihood = Likelihood::poisson;
+  Variances variances = Variances::counted;
   Background background = Background::constant;
+  /// Free ones need no structure factors: those of the experiment (its default_F where it has no
+  /// table) say which reflections there are and how bright they start.
+  Intensities intensities = Intensities::of_model;
+  Centring centring = Centring::P;  ///< with free intensities
   bool spot_stage = true;     ///< begin with the positions of the spots
   bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
   int shoebox_px = 15;        ///< edge
@@ -101,8 +125,9 @@ struct RefineOptions {
 struct RefinedNumber {
   std::string name, unit;
   double start = 0, value = 0;
-  /// Standard deviation by the Fisher information of the pixels and the restraints; infinite where
-  /// they do not determine the number.
+  /// Standard deviation by the Fisher information of the pixels and the restraints, or, where the
+  /// model does not explain the image (a warning says so) and that is more, by how much the
+  /// shoeboxes disagree; infinite where they do not determine the number.
   double deviation = 0;
   bool at_bound = false;
 };
@@ -110,7 +135,7 @@ struct RefinedNumber {
 struct RefinedFactor {
   MillerIndex hkl{};
   double start = 0, value = 0;
-  double deviation = 0;  ///< as if all else were known
+  double deviation = 0;  ///< as if all else, but a free intensity's background, were known
 };
 
 /// One spot's pixels with their own background.
@@ -119,6 +144,9 @@ struct Shoebox {
   int panel = 0;                   ///< of all its pixels
   std::vector<PixelIndex> pixels;  ///< usable ones; no pixel is in two boxes
   std::vector<double> background;  ///< none, the value at the centre, or that and the slopes per px
+  /// Where intensities are free: whose spot it is, and by what the model's photons are multiplied.
+  std::optional<MillerIndex> hkl;
+  double intensity = 1;
 };
 
 /// What one stage did.
@@ -131,14 +159,23 @@ struct StageReport {
   bool converged = false;
 };
 
+/// The spots that were found in the image, and how far those that the refined lattice has a place
+/// for are from it: root mean squares in pixels.
+struct FoundSpots {
+  std::size_t found = 0, placed = 0;
+  double fast_rms_px = 0, slow_rms_px = 0;
+};
+
 struct Refinement {
   Experiment experiment;               ///< refined
   std::vector<RefinedNumber> numbers;  ///< in the order of RefineOptions::parameters
   std::vector<double> correlations;    ///< numbers x numbers, row by row
-  std::vector<RefinedFactor> factors;  ///< in the experiment's table
+  /// In the experiment's table; where intensities are free it holds nothing else.
+  std::vector<RefinedFactor> factors;
   std::vector<StageReport> stages;
   std::vector<Shoebox> shoeboxes;     ///< of the last stage
-  std::vector<std::string> warnings;  ///< what the numbers do not say, one sentence each
+  std::optional<FoundSpots> found_spots;  ///< with free intensities
+  std::vector<std::string> warnings;      ///< what the numbers do not say, one sentence each
   bool stopped = false;               ///< by the progress callback; the numbers are the latest
   RefineState state;
 };

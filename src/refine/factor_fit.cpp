@@ -105,7 +105,9 @@ class Objective : public ceres::FirstOrderFunction {
       for (std::size_t i = 0; i < now.size(); ++i) {
         const FreeNumber& n = data_.free.numbers()[i];
         const std::string& name = data_.free.names()[n.parameter];
-        slopes_of_all[i] += r.gradient.parameters.find(name)->second[n.element] * units_[i];
+        const std::vector<double>& slopes = r.gradient.parameters.find(name)->second;
+        for (std::size_t k = 0; k < n.count; ++k)
+          slopes_of_all[i] += slopes[n.element + k] * units_[i];
       }
       const std::size_t first = units_.size() - factors_.size();
       for (std::size_t i = 0; i < factors_.size(); ++i) {
@@ -168,7 +170,7 @@ class Objective : public ceres::FirstOrderFunction {
       return std::accumulate(model.begin(), model.end(), 0.0);
     };
     const ValueAndGradient all = value_and_gradient(e, pixels_, all_photons, data_.options.compute);
-    const std::vector<double> information = fisher_information(data_, centre_, boxes_);
+    const std::vector<double> information = refinement::information(data_, centre_, boxes_).fisher;
     for (std::size_t i = 0; i < centre_.size(); ++i) {
       const double known = information[i * centre_.size() + i];
       units_.push_back(known > 0 ? 1 / std::sqrt(known)

@@ -85,7 +85,11 @@ class Model : public ceres::EvaluationCallback {
   std::span<const double> all_photons() const { return photons_; }
   double photons_of(std::size_t pixel) const { return photons_[pixel]; }
   double slope(std::size_t pixel, std::size_t number) const {
-    return slopes_[pixel * data_.free.columns() + data_.free.numbers()[number].column];
+    const FreeNumber& n = data_.free.numbers()[number];
+    const double* const first = slopes_.data() + pixel * data_.free.columns() + n.column;
+    double sum = 0;
+    for (std::size_t e = 0; e < n.count; ++e) sum += first[e];
+    return sum;
   }
 
  private:
@@ -97,15 +101,21 @@ class Model : public ceres::EvaluationCallback {
   std::exception_ptr failure_;
 };
 
-/// The residuals of one box, by the steps of all free numbers and by the box's own background.
+/// How many numbers a box has of its own: those of the background, then a free intensity.
+std::size_t own_numbers(const RefineOptions& options) {
+  return static_cast<std::size_t>(background_terms(options.background)) +
+         (options.intensities == Intensities::free ? 1 : 0);
+}
+
+/// The residuals of one box, by the steps of all free numbers and by the box's own.
 class BoxCost : public ceres::CostFunction {
  public:
   BoxCost(const PixelData& data, const Model& model, const Shoebox& box, std::size_t first_pixel)
       : data_(data), model_(model), box_(box), first_(first_pixel) {
     set_num_residuals(static_cast<int>(box.pixels.size()));
     mutable_parameter_block_sizes()->push_back(static_cast<int>(data.free.size()));
-    if (!box.background.empty())
-      mutable_parameter_block_sizes()->push_back(static_cast<int>(box.background.size()));
+    if (const std::size_t own = own_numbers(data.options); own > 0)
+      mutable_parameter_block_sizes()->push_back(static_cast<int>(own));
   }
 
   /// For the Gaussian likelihood, whose variances stay while Ceres iterates.
@@ -113,12 +123,14 @@ class BoxCost : public ceres::CostFunction {
 
   bool Evaluate(const double* const* blocks, double* residuals, double** jacobians) const override {
     if (!model_.usable()) return false;
-    const std::size_t numbers = data_.free.size(), terms = box_.background.size();
+    const std::size_t numbers = data_.free.size(), terms = box_.background.size(),
+                      own = own_numbers(data_.options);
     const std::span<const double> background(terms ? blocks[1] : nullptr, terms);
+    const double intensity = own > terms ? blocks[1][terms] : 1;
     for (std::size_t i = 0; i < box_.pixels.size(); ++i) {
       const PixelIndex& pixel = box_.pixels[i];
       const double photons = data_.images.photons(pixel);
-      const double expected = model_.photons_of(first_ + i) +
+      const double expected = intensity * model_.photons_of(first_ + i) +
                               background_in(box_, background, pixel);
       const Residual r = data_.options.likelihood == Likelihood::poisson
                              ? poisson_residual(photons, expected)
@@ -127,11 +139,13 @@ class BoxCost : public ceres::CostFunction {
       if (!jacobians) continue;
       if (jacobians[0])
         for (std::size_t n = 0; n < numbers; ++n)
-          jacobians[0][i * numbers + n] = r.slope * model_.slope(first_ + i, n) * model_.units[n];
-      if (terms && jacobians[1]) {
+          jacobians[0][i * numbers + n] = r.slope * intensity * model_.slope(first_ + i, n) *
+                                          model_.units[n];
+      if (own && jacobians[1]) {
         const BackgroundTerms weights = background_at(box_, pixel);
         for (std::size_t t = 0; t < terms; ++t)
-          jacobians[1][i * terms + t] = r.slope * weights.values[t];
+          jacobians[1][i * own + t] = r.slope * weights.values[t];
+        if (own > terms) jacobians[1][i * own + terms] = r.slope * model_.photons_of(first_ + i);
       }
     }
     return true;
@@ -143,6 +157,21 @@ class BoxCost : public ceres::CostFunction {
   const Shoebox& box_;
   std::size_t first_;
   std::vector<double> variances_;
+};
+
+/// -2 ln(likelihood) of a box whose variances are multiplied by the most likely number.
+class ExcessLoss : public ceres::LossFunction {
+ public:
+  explicit ExcessLoss(std::size_t pixels) : pixels_(static_cast<double>(pixels)) {}
+  void Evaluate(double squares, double* rho) const override {
+    const double excess = most_likely_excess(squares, pixels_);
+    rho[0] = squares / excess + pixels_ * std::log(excess);
+    rho[1] = 1 / excess;
+    rho[2] = excess > 1 ? -1 / (excess * squares) : 0;
+  }
+
+ private:
+  double pixels_;
 };
 
 class RestraintCost : public ceres::CostFunction {
@@ -171,37 +200,90 @@ class RestraintCost : public ceres::CostFunction {
   const Model& model_;
 };
 
+/// What spots were seen at all says, by the steps of all free numbers.
+class MissedCost : public ceres::CostFunction {
+ public:
+  MissedCost(const MissedSphere& missed, const Model& model) : missed_(missed), model_(model) {
+    set_num_residuals(static_cast<int>(missed.size()));
+    mutable_parameter_block_sizes()->push_back(static_cast<int>(model.units.size()));
+  }
+  bool Evaluate(const double* const*, double* residuals, double** jacobians) const override {
+    if (!model_.usable()) return false;  // no experiment
+    const std::vector<double> values = model_.values();
+    const std::size_t rows = missed_.size(), numbers = values.size();
+    if (!missed_.residuals(values, {residuals, rows})) return false;
+    if (!jacobians || !jacobians[0]) return true;
+    if (!missed_.slopes(values, {jacobians[0], rows * numbers})) return false;
+    for (std::size_t i = 0; i < rows * numbers; ++i)
+      jacobians[0][i] *= model_.units[i % numbers];
+    return true;
+  }
+
+ private:
+  const MissedSphere& missed_;
+  const Model& model_;
+};
+
 double expected_in(const Model& model, const Shoebox& box, std::size_t first, std::size_t i) {
-  return model.photons_of(first + i) + background_in(box, box.background, box.pixels[i]);
+  return box.intensity * model.photons_of(first + i) +
+         background_in(box, box.background, box.pixels[i]);
 }
 
-/// Fisher information about the free numbers alone, the backgrounds marginalized, without the
-/// restraints.
-Eigen::MatrixXd information(const PixelData& data, const Model& model,
-                            std::span<const Shoebox> boxes) {
+struct BoxSums {
+  Eigen::MatrixXd fisher, pulls;
+};
+
+/// About the free numbers alone, the boxes' own marginalized, without the restraints.
+BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const Shoebox> boxes) {
   const auto numbers = static_cast<Eigen::Index>(data.free.size());
-  Eigen::MatrixXd total = Eigen::MatrixXd::Zero(numbers, numbers);
+  const auto own = static_cast<Eigen::Index>(own_numbers(data.options));
+  BoxSums total{Eigen::MatrixXd::Zero(numbers, numbers), Eigen::MatrixXd::Zero(numbers, numbers)};
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
     const auto rows = static_cast<Eigen::Index>(box.pixels.size());
     const auto terms = static_cast<Eigen::Index>(box.background.size());
-    Eigen::MatrixXd j(rows, numbers + terms);
+    Eigen::MatrixXd j(rows, numbers + own);
+    Eigen::VectorXd off(rows);
     for (Eigen::Index r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
-      const double weight = 1 / std::sqrt(counting_variance(expected_in(model, box, first, i),
-                                                            data.readout_variance));
+      const double expected = expected_in(model, box, first, i);
+      const double weight = 1 / std::sqrt(counting_variance(expected, data.readout_variance));
+      off(r) = weight * (data.images.photons(box.pixels[i]) - expected);
       for (Eigen::Index n = 0; n < numbers; ++n)
-        j(r, n) = weight * model.slope(first + i, static_cast<std::size_t>(n));
+        j(r, n) = weight * box.intensity * model.slope(first + i, static_cast<std::size_t>(n));
       const BackgroundTerms weights = background_at(box, box.pixels[i]);
       for (Eigen::Index t = 0; t < terms; ++t) j(r, numbers + t) = weight * weights.values[t];
+      if (own > terms) j(r, numbers + terms) = weight * model.photons_of(first + i);
     }
-    const Eigen::MatrixXd g = j.transpose() * j;
-    total += g.topLeftCorner(numbers, numbers);
-    if (terms > 0)
-      total -= g.topRightCorner(numbers, terms) *
-               g.bottomRightCorner(terms, terms).ldlt().solve(g.bottomLeftCorner(terms, numbers));
+    const double excess = data.options.variances == Variances::fitted
+                              ? most_likely_excess(off.squaredNorm(), static_cast<double>(rows))
+                              : 1;
+    const Eigen::MatrixXd g = j.transpose() * j / excess;
+    const Eigen::VectorXd pull = j.transpose() * off / excess;
+    Eigen::MatrixXd fisher = g.topLeftCorner(numbers, numbers);
+    Eigen::VectorXd along = pull.head(numbers);
+    if (own > 0) {
+      // Where the model is dark nothing is known of an intensity
+      const Eigen::MatrixXd by_own = g.bottomRightCorner(own, own)
+                                         .completeOrthogonalDecomposition()
+                                         .solve(g.bottomLeftCorner(own, numbers));
+      fisher -= g.topRightCorner(numbers, own) * by_own;
+      along -= by_own.transpose() * pull.tail(own);
+    }
+    total.fisher += fisher;
+    total.pulls += along * along.transpose();
     first += box.pixels.size();
   }
+  if (!data.missed) return total;
+  const auto spots = static_cast<Eigen::Index>(data.missed->size());
+  Eigen::Matrix<double, -1, -1, Eigen::RowMajor> slopes(spots, numbers);
+  Eigen::VectorXd off(spots);
+  const std::vector<double> values = model.values();
+  if (!data.missed->residuals(values, {off.data(), data.missed->size()}) ||
+      !data.missed->slopes(values, {slopes.data(), data.missed->size() * values.size()}))
+    return total;
+  total.fisher += slopes.transpose() * slopes;
+  total.pulls += slopes.transpose() * off.cwiseAbs2().asDiagonal() * slopes;
   return total;
 }
 
@@ -218,7 +300,8 @@ double mean_square_residual(const PixelData& data, std::span<const double> model
   std::size_t pixel = 0;
   for (const Shoebox& box : boxes)
     for (const PixelIndex& p : box.pixels) {
-      const double expected = model[pixel++] + background_in(box, box.background, p);
+      const double expected = box.intensity * model[pixel++] +
+                              background_in(box, box.background, p);
       const double off = data.images.photons(p) - expected;
       sum += off * off / counting_variance(expected, data.readout_variance);
     }
@@ -238,7 +321,7 @@ StageReport fit_pixels(
 
   // A step is what the pixels alone would say about its number; where they say nothing, any length
   model.compute(true);
-  const Eigen::MatrixXd g = information(data, model, boxes);
+  const Eigen::MatrixXd g = sums_of_boxes(data, model, boxes).fisher;
   for (std::size_t i = 0; i < numbers; ++i) {
     const double gi = g(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(i));
     const double fallback = 1e-3 * std::max(std::abs(data.free.numbers()[i].start), 1.0);
@@ -246,11 +329,15 @@ StageReport fit_pixels(
   }
   report.residual_before = mean_square_residual(data, model.all_photons(), boxes);
 
-  // One array for all backgrounds: Ceres orders blocks by address, and its sums with them
+  // One array for what the boxes have of their own: Ceres orders blocks by address, and its sums
+  // with them
   const auto terms = static_cast<std::size_t>(background_terms(data.options.background));
-  std::vector<double> backgrounds;
-  for (const Shoebox& box : boxes)
-    backgrounds.insert(backgrounds.end(), box.background.begin(), box.background.end());
+  const std::size_t own = own_numbers(data.options);
+  std::vector<double> own_of_boxes;
+  for (const Shoebox& box : boxes) {
+    own_of_boxes.insert(own_of_boxes.end(), box.background.begin(), box.background.end());
+    if (own > terms) own_of_boxes.push_back(box.intensity);
+  }
 
   // The variances of the Gaussian likelihood follow the model from round to round
   const int rounds = data.options.likelihood == Likelihood::gauss ? 3 : 1;
@@ -274,15 +361,21 @@ StageReport fit_pixels(
         }
         cost->set_variances(std::move(variances));
       }
-      if (terms == 0) {
-        problem.AddResidualBlock(cost, nullptr, model.steps.data());
+      ceres::LossFunction* const loss = data.options.variances == Variances::fitted
+                                            ? new ExcessLoss(box.pixels.size())
+                                            : nullptr;
+      if (own == 0) {
+        problem.AddResidualBlock(cost, loss, model.steps.data());
       } else {
-        double* const background = backgrounds.data() + b * terms;
-        problem.AddResidualBlock(cost, nullptr, model.steps.data(), background);
-        ordering->AddElementToGroup(background, 0);
+        double* const block = own_of_boxes.data() + b * own;
+        problem.AddResidualBlock(cost, loss, model.steps.data(), block);
+        ordering->AddElementToGroup(block, 0);
+        if (own > terms) problem.SetParameterLowerBound(block, static_cast<int>(terms), 0);
       }
       first += box.pixels.size();
     }
+    if (data.missed)
+      problem.AddResidualBlock(new MissedCost(*data.missed, model), nullptr, model.steps.data());
     problem.AddResidualBlock(new RestraintCost(data.free, model), nullptr, model.steps.data());
     ordering->AddElementToGroup(model.steps.data(), 1);
     for (std::size_t i = 0; i < numbers; ++i) {
@@ -298,15 +391,17 @@ StageReport fit_pixels(
       return !stopped;
     });
     ceres::Solver::Options solver = solver_options(data.options.iterations, watcher);
-    solver.linear_solver_type = terms > 0 ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
+    solver.linear_solver_type = own > 0 ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
     solver.linear_solver_ordering.reset(ordering);
     solver.function_tolerance = 1e-8;
     solver.parameter_tolerance = 1e-12;
     ceres::Solver::Summary summary;
     ceres::Solve(solver, &problem, &summary);
     model.rethrow();
-    for (std::size_t b = 0; b < boxes.size(); ++b)
-      std::copy_n(backgrounds.data() + b * terms, terms, boxes[b].background.begin());
+    for (std::size_t b = 0; b < boxes.size(); ++b) {
+      std::copy_n(own_of_boxes.data() + b * own, terms, boxes[b].background.begin());
+      if (own > terms) boxes[b].intensity = own_of_boxes[b * own + terms];
+    }
     report.iterations += iterations_of(summary);
     report.converged = summary.termination_type == ceres::CONVERGENCE;
     model.compute(false);
@@ -317,16 +412,64 @@ StageReport fit_pixels(
   return report;
 }
 
-std::vector<double> fisher_information(const PixelData& data, std::span<const double> values,
-                                       std::span<const Shoebox> boxes) {
+void start_intensities(const PixelData& data, std::span<const double> model,
+                       std::span<Shoebox> boxes) {
+  std::size_t first = 0;
+  for (Shoebox& box : boxes) {
+    const auto rows = static_cast<Eigen::Index>(box.pixels.size());
+    const auto terms = static_cast<Eigen::Index>(background_terms(data.options.background));
+    Eigen::MatrixXd j(rows, terms + 1);
+    Eigen::VectorXd seen(rows);
+    for (Eigen::Index r = 0; r < rows; ++r) {
+      const auto i = static_cast<std::size_t>(r);
+      const double photons = data.images.photons(box.pixels[i]);
+      const double weight = 1 / std::sqrt(std::max(photons, 1.0) + data.readout_variance);
+      const BackgroundTerms weights = background_at(box, box.pixels[i]);
+      for (Eigen::Index t = 0; t < terms; ++t) j(r, t) = weight * weights.values[t];
+      j(r, terms) = weight * model[first + i];
+      seen(r) = weight * photons;
+    }
+    Eigen::VectorXd best = j.completeOrthogonalDecomposition().solve(seen);
+    if (best(terms) < 0) {
+      best(terms) = 0;
+      if (terms > 0)
+        best.head(terms) = j.leftCols(terms).completeOrthogonalDecomposition().solve(seen).eval();
+    }
+    box.background.assign(best.data(), best.data() + terms);
+    box.intensity = best(terms);
+    first += box.pixels.size();
+  }
+}
+
+double intensity_variance(const PixelData& data, std::span<const double> model,
+                          const Shoebox& box) {
+  const auto terms = static_cast<Eigen::Index>(box.background.size());
+  Eigen::MatrixXd g = Eigen::MatrixXd::Zero(terms + 1, terms + 1);
+  for (std::size_t i = 0; i < box.pixels.size(); ++i) {
+    const BackgroundTerms weights = background_at(box, box.pixels[i]);
+    Eigen::VectorXd row(terms + 1);
+    for (Eigen::Index t = 0; t < terms; ++t) row(t) = weights.values[t];
+    row(terms) = model[i];
+    const double expected = box.intensity * model[i] +
+                            background_in(box, box.background, box.pixels[i]);
+    g += row * row.transpose() / counting_variance(expected, data.readout_variance);
+  }
+  return g.inverse()(terms, terms);
+}
+
+Information information(const PixelData& data, std::span<const double> values,
+                        std::span<const Shoebox> boxes) {
   Model model(data, values, boxes);
   model.compute(true);
-  Eigen::MatrixXd g = information(data, model, boxes);
-  std::vector<double> rows;
-  for (Eigen::Index i = 0; i < g.rows(); ++i) {
+  BoxSums sums = sums_of_boxes(data, model, boxes);
+  Information rows;
+  for (Eigen::Index i = 0; i < sums.fisher.rows(); ++i) {
     const double deviation = data.free.numbers()[static_cast<std::size_t>(i)].restraint_deviation;
-    if (deviation > 0) g(i, i) += 1 / (deviation * deviation);
-    for (Eigen::Index k = 0; k < g.cols(); ++k) rows.push_back(g(i, k));
+    if (deviation > 0) sums.fisher(i, i) += 1 / (deviation * deviation);
+    for (Eigen::Index k = 0; k < sums.fisher.cols(); ++k) {
+      rows.fisher.push_back(sums.fisher(i, k));
+      rows.pulls.push_back(sums.pulls(i, k));
+    }
   }
   return rows;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 #include "nablabragg/refine.hpp"
 #include "refine/free_parameters.hpp"
+#include "refine/spot_positions.hpp"
 #include "refine/spots.hpp"
 
 namespace nablabragg::refinement {
@@ -15,6 +16,8 @@ struct PixelData {
   const PhotonImages& images;
   const RefineOptions& options;
   double readout_variance = 0;  ///< [photons^2]
+  /// Of the spots that were found, where intensities are free and the crystal turns.
+  const MissedSphere* missed = nullptr;
 };
 
 /// Photons of the model in the pixels of the boxes, one box after the other, without backgrounds.
@@ -32,9 +35,25 @@ StageReport fit_pixels(
     std::vector<Shoebox>& boxes,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated);
 
-/// Fisher information of the free numbers with the restraints, the backgrounds being unknown too,
-/// row by row.
-std::vector<double> fisher_information(const PixelData& data, std::span<const double> values,
-                                       std::span<const Shoebox> boxes);
+/// Backgrounds and intensities of the boxes that suit these photons of the model best, by weighted
+/// least squares.
+void start_intensities(const PixelData& data, std::span<const double> model,
+                       std::span<Shoebox> boxes);
+
+/// What the pixels of a box say of its intensity: its variance where the model is known and the
+/// background is not.  `model` has its pixels alone.
+double intensity_variance(const PixelData& data, std::span<const double> model, const Shoebox& box);
+
+/// Fisher information of the free numbers with the restraints, the backgrounds and free intensities
+/// being unknown too, row by row.
+struct Information {
+  std::vector<double> fisher;
+  /// How much the boxes pull in different ways: the sum over the boxes of s s^T, s being the
+  /// derivative of a box's log likelihood.  For the right model it is the information of the pixels
+  /// (H. White, Econometrica 50, 1982, 1).
+  std::vector<double> pulls;
+};
+Information information(const PixelData& data, std::span<const double> values,
+                        std::span<const Shoebox> boxes);
 
 }  // namespace nablabragg::refinement

@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <optional>
+#include <set>
 #include <span>
+#include <utility>
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "refine/factor_fit.hpp"
+#include "refine/free_intensities.hpp"
 #include "refine/free_parameters.hpp"
 #include "refine/pixel_fit.hpp"
 #include "refine/shoeboxes.hpp"
@@ -117,12 +122,21 @@ class Run {
         data_{free_, images_, options,
               measurement.readout_noise * measurement.readout_noise /
                   (measurement.counts_per_photon * measurement.counts_per_photon)},
-        values_(options.resume ? free_.values_of(*options.resume) : free_.start()) {}
+        values_(options.resume ? free_.values_of(*options.resume) : free_.start()) {
+    if (options.intensities == Intensities::of_model) return;
+    intensities_ = FreeIntensities(visible_reflections(
+        free_.structure_factors(), resolve(free_.experiment(values_)), options.centring));
+    free_.set_structure_factors(intensities_.grid());
+  }
 
   Refinement result() {
     stages();
+    if (intensities_free() && !boxes_.empty())
+      result_.factors = intensities_.factors(data_, model_photons(data_, values_, boxes_), boxes_);
     Refinement r = std::move(result_);
     r.experiment = free_.experiment(values_);
+    if (intensities_free() && !r.factors.empty())
+      r.experiment.structure_factors = factors_alone(r.factors);
     r.state = free_.state(stage_, values_);
     r.shoeboxes = std::move(boxes_);
     numbers(r);
@@ -132,6 +146,13 @@ class Run {
  private:
   std::string least_photons() const {
     return std::to_string(static_cast<int>(options_.least_photons));
+  }
+
+  bool intensities_free() const { return options_.intensities == Intensities::free; }
+
+  ReflectionExists which_exist() const {
+    if (!intensities_free()) return [](const MillerIndex&) { return true; };
+    return [this](const MillerIndex& hkl) { return intensities_.exists(hkl); };
   }
 
   RefineStage first_stage() const {
@@ -154,15 +175,34 @@ class Run {
         result_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
       else
         stage(RefineStage::spot_positions,
-              [&] { return fit_spot_positions(free_, found, options_, values_, watch()); });
+              [&] {
+                return fit_spot_positions(free_, found, which_exist(), options_, values_, watch());
+              });
     }
     if (first_stage() <= RefineStage::measured_spots && !result_.stopped) {
-      set_boxes(found);
+      if (intensities_free()) {
+        look_at_sphere(found);
+        std::set<MillerIndex> seen;
+        for (const IndexedSpot& s : indexed(found)) seen.insert(s.index);
+        set_boxes_of_reflections([&](const MillerIndex& hkl) { return seen.contains(hkl); });
+      } else {
+        set_boxes(found);
+      }
       pixels(RefineStage::measured_spots);
     }
     if (options_.all_pixels || result_.stopped) return;
-    set_boxes(predicted_spots(free_.experiment(values_), images_, options_));
+    if (intensities_free()) {
+      look_at_sphere(found);
+      set_boxes_of_reflections([](const MillerIndex&) { return true; });
+    } else {
+      set_boxes(predicted_spots(free_.experiment(values_), images_, options_));
+    }
     pixels(RefineStage::predicted_spots);
+    if (intensities_free()) {
+      const std::vector<IndexedSpot> spots = indexed(found);
+      const SpotDistances d = spot_distances(geometry(), spots);
+      result_.found_spots = {found.size(), d.spots, d.fast_rms, d.slow_rms};
+    }
     if (options_.structure_factor_deviation && !result_.stopped) structure_factors();
   }
 
@@ -173,6 +213,89 @@ class Run {
       report.residual = mean_square_residual(data_, model_photons(data_, values_, boxes_), boxes_);
       return report;
     });
+  }
+
+  SpotGeometry geometry() const { return SpotGeometry(resolve(free_.experiment(values_))); }
+
+  /// Spots that are within two pixels and half a degree of where the lattice has them.
+  std::vector<IndexedSpot> indexed(std::span<const Spot> found) const {
+    constexpr double any_resolution = 1e9, most_px = 2, most_missed_rad = 0.5 / 57.3;
+    const SpotGeometry here = geometry();
+    std::vector<IndexedSpot> spots = index_spots(here, found, any_resolution, which_exist());
+    std::erase_if(spots, [&](const IndexedSpot& s) {
+      const auto e = here.expected(s.index, s.spot.panel);
+      return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) > most_px ||
+             std::abs(e->missed_by_rad) > most_missed_rad;
+    });
+    return spots;
+  }
+
+  /// Before pixels are fitted: what it says that a spot was seen.
+  void look_at_sphere(std::span<const Spot> found) {
+    if (!geometry().turns()) return;
+    missed_.emplace(free_, indexed(found), values_);
+    data_.missed = &*missed_;
+  }
+
+  std::vector<double> model_photons_of(std::span<const Shoebox> boxes) const {
+    return model_photons(data_, values_, boxes);
+  }
+
+  /// One box for each reflection that the model lights and `wanted` wants, the brightest in the
+  /// image first.
+  void set_boxes_of_reflections(const std::function<bool(const MillerIndex&)>& wanted) {
+    std::vector<Spot> spots = intensities_.expected_spots(geometry(), images_);
+    drop_direct_beam(resolve(free_.experiment(values_)), spots);
+    boxes_ = make_shoeboxes(images_, spots, options_.shoebox_px, static_cast<int>(spots.size()));
+    intensities_.reset(boxes_);
+    free_.set_structure_factors(intensities_.grid());
+    boxes_ = lit_boxes(model_photons_of(boxes_), boxes_);
+    intensities_.reset(boxes_);
+    free_.set_structure_factors(intensities_.grid());
+    fit_intensities();
+    const std::vector<double> model = model_photons_of(boxes_);
+    std::vector<std::pair<double, Shoebox>> bright;
+    std::size_t first = 0;
+    for (Shoebox& box : boxes_) {
+      double photons = 0;
+      for (std::size_t i = 0; i < box.pixels.size(); ++i) photons += box.intensity * model[first++];
+      if (photons >= options_.least_photons && wanted(*box.hkl))
+        bright.emplace_back(photons, std::move(box));
+    }
+    leave_out_cut_ones(bright);
+    std::ranges::stable_sort(bright, std::greater(), [](const auto& b) { return b.first; });
+    boxes_.clear();
+    for (auto& [photons, box] : bright)
+      if (boxes_.size() < static_cast<std::size_t>(options_.most_shoeboxes))
+        boxes_.push_back(std::move(box));
+    if (boxes_.empty())
+      throw InputError("no reflection of the model has " + least_photons() +
+                       " photons in the image; check cell, orientation and centring");
+  }
+
+  /// What the ends of the turn cut off changes the shape of a spot in a way that says more of how the
+  /// model is wrong than of how the crystal is turned.
+  void leave_out_cut_ones(std::vector<std::pair<double, Shoebox>>& boxes) const {
+    if (!missed_) return;
+    constexpr double widths = 3, least_share = 0.3;
+    const SpotGeometry here = geometry();
+    const auto is_cut = [&](const auto& b) {
+      const auto e = here.expected(*b.second.hkl, b.second.panel);
+      return !e || e->within_by_rad < widths * missed_->usual_rad();
+    };
+    const auto cut = std::ranges::count_if(boxes, is_cut);
+    if (static_cast<double>(cut) < (1 - least_share) * static_cast<double>(boxes.size()))
+      std::erase_if(boxes, is_cut);
+  }
+
+  /// Each box sees the light of its neighbours, too, so that this is repeated.
+  void fit_intensities() {
+    for (int round = 0; round < 3; ++round) {
+      const std::vector<double> model = model_photons_of(boxes_);
+      start_intensities(data_, model, boxes_);
+      intensities_.take(model, boxes_);
+      free_.set_structure_factors(intensities_.grid());
+    }
   }
 
   void set_boxes(std::vector<Spot> spots) {
@@ -193,7 +316,14 @@ class Run {
   }
 
   void pixels(RefineStage which) {
-    stage(which, [&] { return fit_pixels(data_, which, values_, boxes_, watch()); });
+    stage(which, [&] {
+      StageReport report = fit_pixels(data_, which, values_, boxes_, watch());
+      if (intensities_free()) {
+        intensities_.take(model_photons_of(boxes_), boxes_);
+        free_.set_structure_factors(intensities_.grid());
+      }
+      return report;
+    });
   }
 
   template <class Fit>
@@ -223,7 +353,17 @@ class Run {
   void numbers(Refinement& r) {
     Uncertainty u;
     const bool known = !r.shoeboxes.empty() && !r.stopped;
-    if (known) u = uncertainty(fisher_information(data_, values_, r.shoeboxes), free_.size());
+    // Several hundred pixels and more: 1.2 is many standard deviations from 1
+    constexpr double too_far = 1.2;
+    const bool explained = r.stages.empty() || r.stages.back().residual <= too_far;
+    Information known_of;
+    if (known) {
+      known_of = information(data_, values_, r.shoeboxes);
+      u = uncertainty(known_of.fisher, free_.size());
+    }
+    // A few boxes disagree by chance
+    const bool by_boxes = known && !explained && r.shoeboxes.size() >= 5 * free_.size();
+    if (by_boxes) widen(u, known_of.fisher, known_of.pulls);
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const FreeNumber& n = free_.numbers()[i];
       RefinedNumber& number = r.numbers.emplace_back();
@@ -243,13 +383,12 @@ class Run {
     for (const auto& shares : u.undetermined)
       r.warnings.push_back("the image does not determine this combination: " +
                            combination(shares, free_) + "; refine fewer of them or restrain one");
-    // Several hundred pixels and more: 1.2 is many standard deviations from 1
-    constexpr double too_far = 1.2;
-    if (!r.stages.empty() && r.stages.back().residual > too_far)
+    if (!explained)
       r.warnings.push_back(
           "the model does not explain the image: the mean squared residual is " +
-          std::to_string(r.stages.back().residual) +
-          " of what noise would leave, so that the standard deviations are too small");
+          std::to_string(r.stages.back().residual) + " of what noise would leave, so that " +
+          (by_boxes ? "the standard deviations are of how much the shoeboxes disagree"
+                    : "the standard deviations are too small"));
   }
 
   const RefineOptions& options_;
@@ -258,6 +397,8 @@ class Run {
   PixelData data_;
   std::vector<double> values_;
   std::vector<Shoebox> boxes_;
+  FreeIntensities intensities_;
+  std::optional<MissedSphere> missed_;
   RefineStage stage_ = RefineStage::spot_positions;
   int iteration_ = 0;
   Refinement result_;
@@ -284,6 +425,8 @@ Refinement refine(const Experiment& start, const Measurement& measurement,
   if (options.structure_factor_deviation) {
     if (!(*options.structure_factor_deviation > 0))
       throw UsageError("structure factors need a positive relative standard deviation");
+    if (options.intensities == Intensities::free)
+      throw UsageError("structure factors cannot be refined where the intensities are free");
     if (!start.structure_factors.grid)
       throw UsageError("structure factors can be refined only where there is a table (-hkl)");
   }

@@ -35,6 +35,7 @@ std::vector<Shoebox> make_shoeboxes(const PhotonImages& images, std::span<const 
     boxes[box].fast = spots[box].fast;
     boxes[box].slow = spots[box].slow;
     boxes[box].panel = spots[box].panel;
+    boxes[box].hkl = spots[box].hkl;
     each_pixel(box, [&](int i, int j, std::size_t owner) {
       if (owner == box) boxes[box].pixels.push_back({i, j, spots[box].panel});
     });

@@ -1,8 +1,10 @@
 // Bright spots of an image: where they are and how many photons they hold.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
-#include "nablabragg/image.hpp"  // for PixelIndex
+#include "nablabragg/image.hpp"       // for PixelIndex
+#include "nablabragg/reflection.hpp"  // for MillerIndex
 
 namespace nablabragg::refinement {
 
@@ -33,6 +35,7 @@ struct Spot {
   double photons = 0;         ///< above the background
   int pixels = 0;
   int panel = 0;
+  std::optional<MillerIndex> hkl;  ///< where it is known
 };
 
 /// Groups of neighbouring pixels that stand out of their surroundings by six standard deviations,

@@ -39,8 +39,9 @@ enum class Likelihood {
 /// How far a pixel may be from its expected photons.
 enum class Variances {
   counted,  ///< as counting says
-  fitted    ///< and each shoebox's times a number of its own, at least 1: a bright spot that the
-            ///< model has no shape for does not decide alone
+  fitted    ///< and a share of the light that the model has in the pixel and its neighbours, as large
+            ///< as the misfit asks for: bright spots that no model has the shape of, or that are not
+            ///< quite where a lattice has them, do not decide alone
 };
 
 /// What lies under the spots of a shoebox, in addition to the model's own background.
@@ -147,6 +148,8 @@ struct Shoebox {
   /// Where intensities are free: whose spot it is, and by what the model's photons are multiplied.
   std::optional<MillerIndex> hkl;
   double intensity = 1;
+  /// Of each pixel, in addition to that of counting, with Variances::fitted [photons^2].
+  std::vector<double> misfit_variance;
 };
 
 /// What one stage did.
@@ -155,6 +158,9 @@ struct StageReport {
   int iterations = 0;
   std::size_t spots = 0, pixels = 0;
   double residual_before = 0, residual = 0;  ///< as in RefineProgress
+  /// With Variances::fitted: by how much of the light of a pixel and its eight neighbours, on the
+  /// mean of the nine, it is off.
+  double misfit_share = 0;
   double seconds = 0;
   bool converged = false;
 };

@@ -113,7 +113,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
                  "of each shoebox: none, constant or plane (constant)")
       ->check(CLI::IsMember({"none", "constant", "plane"}));
   app.add_option("--variances", request.variances,
-                 "counted, or fitted: each shoebox's times a number of its own (counted)")
+                 "counted, or fitted: and a share of the model's light nearby (counted)")
       ->check(CLI::IsMember({"counted", "fitted"}));
   app.add_option("--intensities", request.intensities,
                  "model: structure factors and fluence; free: a number for each spot (model)")
@@ -244,9 +244,11 @@ void print_result(std::ostream& out, const Refinement& r) {
     fmt::print(out, "{:<20}{:>16.9g}{:>16.9g}{:>14.3g}  {}{}\n", n.name, n.start, n.value,
                n.deviation, n.unit, n.at_bound ? "  at its bound" : "");
   for (const StageReport& s : r.stages)
-    fmt::print(out, "{}: residual {:.4f} -> {:.4f}, {} spots{}, {} iterations, {:.1f} s\n",
-               name_of(s.stage), s.residual_before, s.residual, s.spots,
-               s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations, s.seconds);
+    fmt::print(out, "{}: residual {:.4f} -> {:.4f}{}, {} spots{}, {} iterations, {:.1f} s\n",
+               name_of(s.stage), s.residual_before, s.residual,
+               s.misfit_share > 0 ? fmt::format(", misfit {:.1f} %", 100 * s.misfit_share) : "",
+               s.spots, s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations,
+               s.seconds);
   if (r.found_spots)
     fmt::print(out,
                "{} of {} found spots lie within two pixels of where the refined model has them: "
@@ -321,8 +323,11 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   write_refinement_json((folder / "refined.json").string(), refinement, request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
   const bool has_geometry = write_geometry((folder / "refined.expt").string(), refinement, err);
-  write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
-                           refinement, options.compute);
+  Experiment drawn = model.experiment;
+  if (options.intensities == Intensities::free)
+    drawn.structure_factors = refinement.experiment.structure_factors;
+  write_refinement_picture((folder / "refined.png").string(), drawn, measurement, refinement,
+                           options.compute);
   if (!refinement.factors.empty())
     write_refined_factors((folder / "refined.hkl").string(), refinement);
   files.commit();

@@ -77,8 +77,17 @@ Json stages_json(const Refinement& r) {
                    {"converged", s.converged},
                    {"residual_before", s.residual_before},
                    {"residual", s.residual},
+                   {"misfit_share", s.misfit_share},
                    {"seconds", s.seconds}});
   return all;
+}
+
+Json found_spots_json(const Refinement& r) {
+  if (!r.found_spots) return nullptr;
+  return {{"found", r.found_spots->found},
+          {"placed", r.found_spots->placed},
+          {"fast_rms_px", r.found_spots->fast_rms_px},
+          {"slow_rms_px", r.found_spots->slow_rms_px}};
 }
 
 /// A square about a spot that lies on the panel as a whole.
@@ -161,6 +170,7 @@ void write_refinement_json(const std::string& path, const Refinement& r,
                     {"correlations", correlations_json(r)},
                     {"structure_factors", factors_json(r)},
                     {"stages", stages_json(r)},
+                    {"found_spots", found_spots_json(r)},
                     {"warnings", r.warnings}});
 }
 

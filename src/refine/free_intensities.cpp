@@ -48,9 +48,8 @@ std::shared_ptr<const StructureFactorGrid> visible_reflections(const StructureFa
     return static_cast<int>(std::ceil(margin * most_per_A * length(edge)));
   };
   const MillerIndex last{most(real.a), most(real.b), most(real.c)};
-  const bool none = !factors.grid && factors.default_F == 0;
   auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-last[0], -last[1], -last[2]}, last,
-                                                    none ? 1 : factors.default_F);
+                                                    factors.default_F);
   for (int h = -last[0]; h <= last[0]; ++h)
     for (int k = -last[1]; k <= last[1]; ++k)
       for (int l = -last[2]; l <= last[2]; ++l) {

@@ -17,8 +17,8 @@ namespace nablabragg::refinement {
 /// Whether the centring of a lattice lets a reflection be.
 bool allowed(Centring centring, const MillerIndex& hkl);
 
-/// F of all reflections that the panels can see: those of the experiment (1 where it has none at
-/// all), and 0 where the centring allows none.
+/// F of all reflections that the panels can see: those of the experiment, and 0 where the centring
+/// allows none.
 std::shared_ptr<const StructureFactorGrid> visible_reflections(const StructureFactors& factors,
                                                                const Resolved& resolved,
                                                                Centring centring);

@@ -51,10 +51,4 @@ inline double counting_variance(double expected, double readout_variance) {
   return (expected > least ? expected : least) + readout_variance;
 }
 
-/// By what the variances of a box's pixels are multiplied, where that is to be found with them: the
-/// most likely number that is not below 1.  `squares` is the sum of its squared residuals.
-inline double most_likely_excess(double squares, double pixels) {
-  return squares > pixels ? squares / pixels : 1;
-}
-
 }  // namespace nablabragg::refinement

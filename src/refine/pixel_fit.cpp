@@ -107,6 +107,10 @@ std::size_t own_numbers(const RefineOptions& options) {
          (options.intensities == Intensities::free ? 1 : 0);
 }
 
+double misfit_variance(const Shoebox& box, std::size_t pixel) {
+  return box.misfit_variance.empty() ? 0 : box.misfit_variance[pixel];
+}
+
 /// The residuals of one box, by the steps of all free numbers and by the box's own.
 class BoxCost : public ceres::CostFunction {
  public:
@@ -133,7 +137,7 @@ class BoxCost : public ceres::CostFunction {
       const double expected = intensity * model_.photons_of(first_ + i) +
                               background_in(box_, background, pixel);
       const Residual r = data_.options.likelihood == Likelihood::poisson
-                             ? poisson_residual(photons, expected)
+                             ? softened(poisson_residual(photons, expected), i, photons)
                              : gauss_residual(photons, expected, variances_[i]);
       residuals[i] = r.value;
       if (!jacobians) continue;
@@ -152,26 +156,20 @@ class BoxCost : public ceres::CostFunction {
   }
 
  private:
+  /// By as much as the variance is larger than that of counting.
+  Residual softened(const Residual& r, std::size_t i, double photons) const {
+    const double misfit = misfit_variance(box_, i);
+    if (misfit == 0) return r;
+    const double counting = counting_variance(photons, data_.readout_variance);
+    const double softer = std::sqrt(counting / (counting + misfit));
+    return {softer * r.value, softer * r.slope};
+  }
+
   const PixelData& data_;
   const Model& model_;
   const Shoebox& box_;
   std::size_t first_;
   std::vector<double> variances_;
-};
-
-/// -2 ln(likelihood) of a box whose variances are multiplied by the most likely number.
-class ExcessLoss : public ceres::LossFunction {
- public:
-  explicit ExcessLoss(std::size_t pixels) : pixels_(static_cast<double>(pixels)) {}
-  void Evaluate(double squares, double* rho) const override {
-    const double excess = most_likely_excess(squares, pixels_);
-    rho[0] = squares / excess + pixels_ * std::log(excess);
-    rho[1] = 1 / excess;
-    rho[2] = excess > 1 ? -1 / (excess * squares) : 0;
-  }
-
- private:
-  double pixels_;
 };
 
 class RestraintCost : public ceres::CostFunction {
@@ -229,6 +227,94 @@ double expected_in(const Model& model, const Shoebox& box, std::size_t first, st
          background_in(box, box.background, box.pixels[i]);
 }
 
+/// Of each pixel of a box the mean light of the model in it and its eight neighbours.
+std::vector<double> smeared_light(const Model& model, const Shoebox& box, std::size_t first) {
+  std::vector<double> smeared(box.pixels.size());
+  for (std::size_t i = 0; i < box.pixels.size(); ++i) {
+    const double light = box.intensity * model.photons_of(first + i) / 9;
+    for (std::size_t k = 0; k < box.pixels.size(); ++k)
+      if (std::abs(box.pixels[k].fast - box.pixels[i].fast) <= 1 &&
+          std::abs(box.pixels[k].slow - box.pixels[i].slow) <= 1)
+        smeared[k] += light;
+  }
+  return smeared;
+}
+
+/// Gives the boxes as much variance beyond counting as makes the mean squared residual of the spots
+/// 1, and returns the share of smeared_light() whose square that is, `most` at most.
+double fit_misfit(const PixelData& data, const Model& model, std::span<Shoebox> boxes,
+                  double most) {
+  struct Pixel {
+    double off2, counting, light2;
+  };
+  std::vector<Pixel> pixels;
+  std::size_t first = 0;
+  for (Shoebox& box : boxes) {
+    box.misfit_variance = smeared_light(model, box, first);
+    for (std::size_t i = 0; i < box.pixels.size(); ++i) {
+      double& light2 = box.misfit_variance[i];
+      light2 *= light2;
+      const double expected = expected_in(model, box, first, i),
+                   off = data.images.photons(box.pixels[i]) - expected;
+      const double counting = counting_variance(expected, data.readout_variance);
+      if (light2 > counting) pixels.push_back({off * off, counting, light2});
+    }
+    first += box.pixels.size();
+  }
+  const auto too_much = [&](double share2) {
+    double sum = 0;
+    for (const Pixel& p : pixels) sum += p.off2 / (p.counting + share2 * p.light2);
+    return sum > static_cast<double>(pixels.size());
+  };
+  double low = 0, high = too_much(0) ? most * most : 0;
+  for (int i = 0; i < 60 && high > 0; ++i)
+    (too_much((low + high) / 2) ? low : high) = (low + high) / 2;
+  for (Shoebox& box : boxes)
+    for (double& variance : box.misfit_variance) variance *= high;
+  return std::sqrt(high);
+}
+
+/// Areas of the panels, about 25 in all, within which errors of the model may go together: of where
+/// a module stands, of the sensor, of the shape of spots.
+class Regions {
+ public:
+  explicit Regions(const PhotonImages& images)
+      : images_(images),
+        edge_(static_cast<std::size_t>(
+            std::max(1.0, std::round(5 / std::sqrt(static_cast<double>(images.panels.size())))))) {}
+  std::size_t size() const { return images_.panels.size() * edge_ * edge_; }
+  std::size_t of(int panel, double fast, double slow) const {
+    const PhotonImage& image = images_.panels[static_cast<std::size_t>(panel)];
+    const auto step = [&](double place, int pixels) {
+      const double share = std::clamp((place + 0.5) / pixels, 0.0, 0.9999);
+      return static_cast<std::size_t>(share * static_cast<double>(edge_));
+    };
+    return (static_cast<std::size_t>(panel) * edge_ + step(slow, image.slow_pixels)) * edge_ +
+           step(fast, image.fast_pixels);
+  }
+
+ private:
+  const PhotonImages& images_;
+  std::size_t edge_;
+};
+
+/// What the spots that were seen say of the free numbers.
+template <class PullOf>
+void add_missed(const MissedSphere& missed, std::span<const double> values, Eigen::MatrixXd& fisher,
+                const PullOf& pull_of) {
+  const auto spots = static_cast<Eigen::Index>(missed.size());
+  Eigen::Matrix<double, -1, -1, Eigen::RowMajor> slopes(spots, fisher.cols());
+  Eigen::VectorXd off(spots);
+  if (!missed.residuals(values, {off.data(), missed.size()}) ||
+      !missed.slopes(values, {slopes.data(), missed.size() * values.size()}))
+    return;
+  fisher += slopes.transpose() * slopes;
+  for (Eigen::Index i = 0; i < spots; ++i) {
+    const Spot& spot = missed.spot(static_cast<std::size_t>(i));
+    pull_of(spot.panel, spot.fast, spot.slow) -= off(i) * slopes.row(i).transpose();
+  }
+}
+
 struct BoxSums {
   Eigen::MatrixXd fisher, pulls;
 };
@@ -238,6 +324,11 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
   const auto numbers = static_cast<Eigen::Index>(data.free.size());
   const auto own = static_cast<Eigen::Index>(own_numbers(data.options));
   BoxSums total{Eigen::MatrixXd::Zero(numbers, numbers), Eigen::MatrixXd::Zero(numbers, numbers)};
+  const Regions regions(data.images);
+  Eigen::MatrixXd pulls = Eigen::MatrixXd::Zero(numbers, static_cast<Eigen::Index>(regions.size()));
+  const auto pull_of = [&](int panel, double fast, double slow) {
+    return pulls.col(static_cast<Eigen::Index>(regions.of(panel, fast, slow)));
+  };
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
     const auto rows = static_cast<Eigen::Index>(box.pixels.size());
@@ -247,7 +338,8 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
     for (Eigen::Index r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
       const double expected = expected_in(model, box, first, i);
-      const double weight = 1 / std::sqrt(counting_variance(expected, data.readout_variance));
+      const double weight = 1 / std::sqrt(counting_variance(expected, data.readout_variance) +
+                                          misfit_variance(box, i));
       off(r) = weight * (data.images.photons(box.pixels[i]) - expected);
       for (Eigen::Index n = 0; n < numbers; ++n)
         j(r, n) = weight * box.intensity * model.slope(first + i, static_cast<std::size_t>(n));
@@ -255,11 +347,8 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
       for (Eigen::Index t = 0; t < terms; ++t) j(r, numbers + t) = weight * weights.values[t];
       if (own > terms) j(r, numbers + terms) = weight * model.photons_of(first + i);
     }
-    const double excess = data.options.variances == Variances::fitted
-                              ? most_likely_excess(off.squaredNorm(), static_cast<double>(rows))
-                              : 1;
-    const Eigen::MatrixXd g = j.transpose() * j / excess;
-    const Eigen::VectorXd pull = j.transpose() * off / excess;
+    const Eigen::MatrixXd g = j.transpose() * j;
+    const Eigen::VectorXd pull = j.transpose() * off;
     Eigen::MatrixXd fisher = g.topLeftCorner(numbers, numbers);
     Eigen::VectorXd along = pull.head(numbers);
     if (own > 0) {
@@ -271,19 +360,11 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
       along -= by_own.transpose() * pull.tail(own);
     }
     total.fisher += fisher;
-    total.pulls += along * along.transpose();
+    pull_of(box.panel, box.fast, box.slow) += along;
     first += box.pixels.size();
   }
-  if (!data.missed) return total;
-  const auto spots = static_cast<Eigen::Index>(data.missed->size());
-  Eigen::Matrix<double, -1, -1, Eigen::RowMajor> slopes(spots, numbers);
-  Eigen::VectorXd off(spots);
-  const std::vector<double> values = model.values();
-  if (!data.missed->residuals(values, {off.data(), data.missed->size()}) ||
-      !data.missed->slopes(values, {slopes.data(), data.missed->size() * values.size()}))
-    return total;
-  total.fisher += slopes.transpose() * slopes;
-  total.pulls += slopes.transpose() * off.cwiseAbs2().asDiagonal() * slopes;
+  if (data.missed) add_missed(*data.missed, model.values(), total.fisher, pull_of);
+  total.pulls = pulls * pulls.transpose();
   return total;
 }
 
@@ -339,9 +420,12 @@ StageReport fit_pixels(
     if (own > terms) own_of_boxes.push_back(box.intensity);
   }
 
-  // The variances of the Gaussian likelihood follow the model from round to round
-  const int rounds = data.options.likelihood == Likelihood::gauss ? 3 : 1;
+  // The variances of the Gaussian likelihood and of the misfit follow the model from round to round
+  const bool misfit = data.options.variances == Variances::fitted;
+  double most_misfit = 10;
+  const int rounds = misfit ? 4 : data.options.likelihood == Likelihood::gauss ? 3 : 1;
   for (int round = 0; round < rounds; ++round) {
+    if (misfit) most_misfit = report.misfit_share = fit_misfit(data, model, boxes, most_misfit);
     ceres::Problem::Options owner;
     owner.evaluation_callback = &model;
     ceres::Problem problem(owner);
@@ -357,18 +441,16 @@ StageReport fit_pixels(
           const double seen = data.images.photons(p);
           const double expected = expected_in(model, box, first, i);
           variances.push_back(counting_variance(round == 0 ? std::max(seen, expected) : expected,
-                                                data.readout_variance));
+                                                data.readout_variance) +
+                              misfit_variance(box, i));
         }
         cost->set_variances(std::move(variances));
       }
-      ceres::LossFunction* const loss = data.options.variances == Variances::fitted
-                                            ? new ExcessLoss(box.pixels.size())
-                                            : nullptr;
       if (own == 0) {
-        problem.AddResidualBlock(cost, loss, model.steps.data());
+        problem.AddResidualBlock(cost, nullptr, model.steps.data());
       } else {
         double* const block = own_of_boxes.data() + b * own;
-        problem.AddResidualBlock(cost, loss, model.steps.data(), block);
+        problem.AddResidualBlock(cost, nullptr, model.steps.data(), block);
         ordering->AddElementToGroup(block, 0);
         if (own > terms) problem.SetParameterLowerBound(block, static_cast<int>(terms), 0);
       }
@@ -452,7 +534,8 @@ double intensity_variance(const PixelData& data, std::span<const double> model,
     row(terms) = model[i];
     const double expected = box.intensity * model[i] +
                             background_in(box, box.background, box.pixels[i]);
-    g += row * row.transpose() / counting_variance(expected, data.readout_variance);
+    g += row * row.transpose() /
+         (counting_variance(expected, data.readout_variance) + misfit_variance(box, i));
   }
   return g.inverse()(terms, terms);
 }

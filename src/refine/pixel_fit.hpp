@@ -48,9 +48,9 @@ double intensity_variance(const PixelData& data, std::span<const double> model, 
 /// being unknown too, row by row.
 struct Information {
   std::vector<double> fisher;
-  /// How much the boxes pull in different ways: the sum over the boxes of s s^T, s being the
-  /// derivative of a box's log likelihood.  For the right model it is the information of the pixels
-  /// (H. White, Econometrica 50, 1982, 1).
+  /// How much parts of the detector pull in different ways: the sum over some 25 regions of s s^T,
+  /// s being the derivative of the log likelihood of a region's boxes.  For the right model it is
+  /// about the information of the pixels (H. White, Econometrica 50, 1982, 1).
   std::vector<double> pulls;
 };
 Information information(const PixelData& data, std::span<const double> values,

@@ -281,7 +281,7 @@ class Run {
     const SpotGeometry here = geometry();
     const auto is_cut = [&](const auto& b) {
       const auto e = here.expected(*b.second.hkl, b.second.panel);
-      return !e || e->within_by_rad < widths * missed_->usual_rad();
+      return !e || e->within_by_rad < widths * missed_->blur_rad();
     };
     const auto cut = std::ranges::count_if(boxes, is_cut);
     if (static_cast<double>(cut) < (1 - least_share) * static_cast<double>(boxes.size()))
@@ -362,7 +362,8 @@ class Run {
       u = uncertainty(known_of.fisher, free_.size());
     }
     // A few boxes disagree by chance
-    const bool by_boxes = known && !explained && r.shoeboxes.size() >= 5 * free_.size();
+    const bool by_boxes = known && (!explained || options_.variances == Variances::fitted) &&
+                          r.shoeboxes.size() >= 5 * free_.size();
     if (by_boxes) widen(u, known_of.fisher, known_of.pulls);
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const FreeNumber& n = free_.numbers()[i];
@@ -374,9 +375,10 @@ class Run {
       number.deviation = known ? u.deviations[i] : std::numeric_limits<double>::quiet_NaN();
       const double near = 1e-3 * (known && std::isfinite(number.deviation) ? number.deviation : 0);
       number.at_bound = values_[i] <= n.lower + near || values_[i] >= n.upper - near;
+      if (known) say_vanished(number, r);
     }
     if (!known) return;
-    if (!r.factors.empty())
+    if (!r.factors.empty() && !intensities_free())
       r.warnings.emplace_back(
           "the standard deviations of the numbers take the structure factors as known");
     r.correlations = u.correlations;
@@ -387,8 +389,26 @@ class Run {
       r.warnings.push_back(
           "the model does not explain the image: the mean squared residual is " +
           std::to_string(r.stages.back().residual) + " of what noise would leave, so that " +
-          (by_boxes ? "the standard deviations are of how much the shoeboxes disagree"
+          (by_boxes ? "the standard deviations are of how much parts of the detector disagree"
                     : "the standard deviations are too small"));
+    constexpr double too_near = 0.5;
+    if (!r.stages.empty() && r.stages.back().residual < too_near)
+      r.warnings.push_back(
+          "the mean squared residual is " + std::to_string(r.stages.back().residual) +
+          " of what counting photons would leave: the image is no count of photons, or the gain is "
+          "another one, and the standard deviations are too large");
+  }
+
+  /// A spread that the image has no use for ends at zero, where nothing changes with it.
+  static void say_vanished(RefinedNumber& number, Refinement& r) {
+    constexpr double share = 1e-3;
+    if (!(number.start > 0) || !(std::abs(number.value) < share * number.start) ||
+        number.deviation < number.start)
+      return;
+    number.deviation = std::numeric_limits<double>::infinity();
+    r.warnings.push_back(number.name +
+                         " has gone to zero, where the image does not change with it: the image "
+                         "does not say how small it is; leave it out and state a small one");
   }
 
   const RefineOptions& options_;
@@ -420,8 +440,27 @@ const char* name_of(RefineStage stage) {
   return "";
 }
 
+namespace {
+
+/// What only makes all spots brighter has nothing to do where each is as bright as it likes.
+void refuse_brightness(const RefineOptions& options) {
+  for (const std::string& text : options.parameters)
+    for (const char* name : {"fluence", "flux", "exposure", "beam_size", "blocks", "default_F"})
+      if (text == name || text.starts_with(std::string(name) + '['))
+        throw UsageError(std::string(name) +
+                         " cannot be refined where the intensities are free: it makes all spots "
+                         "brighter alike");
+}
+
+}  // namespace
+
 Refinement refine(const Experiment& start, const Measurement& measurement,
                   const RefineOptions& options) {
+  if (options.intensities == Intensities::free) {
+    refuse_brightness(options);
+    if (options.all_pixels)
+      throw UsageError("free intensities need shoeboxes, one for each spot");
+  }
   if (options.structure_factor_deviation) {
     if (!(*options.structure_factor_deviation > 0))
       throw UsageError("structure factors need a positive relative standard deviation");

@@ -321,10 +321,17 @@ constexpr double least_angle_rad = 1e-4;
 MissedSphere::MissedSphere(const FreeParameters& free, std::vector<IndexedSpot> spots,
                            std::span<const double> values)
     : free_(free), spots_(std::move(spots)) {
-  std::vector<double> missed(spots_.size());
-  if (!residuals(values, missed)) return;
-  std::erase(missed, 0.0);
-  usual_rad_ = std::max(robust_deviation(missed), least_angle_rad);
+  const SpotGeometry geometry(resolve(free_.experiment(values)));
+  std::vector<double> missed;
+  double sum = 0;
+  for (const IndexedSpot& s : spots_)
+    if (const auto e = geometry.expected(s.index, s.spot.panel); e && e->missed_by_rad != 0) {
+      missed.push_back(e->missed_by_rad);
+      sum += e->missed_by_rad * e->missed_by_rad;
+    }
+  const auto count = static_cast<double>(std::max<std::size_t>(missed.size(), 1));
+  usual_rad_ = std::max(std::sqrt(sum / count), least_angle_rad);
+  blur_rad_ = robust_deviation(missed);
 }
 
 bool MissedSphere::residuals(std::span<const double> values, std::span<double> out) const {
@@ -332,7 +339,9 @@ bool MissedSphere::residuals(std::span<const double> values, std::span<double> o
   for (std::size_t i = 0; i < spots_.size(); ++i) {
     const auto expected = geometry.expected(spots_[i].index, spots_[i].spot.panel);
     if (!expected) return false;
-    out[i] = expected->missed_by_rad / usual_rad_;
+    // As for a Cauchy distribution: what is far off is no spot of this lattice point
+    const double off = expected->missed_by_rad / usual_rad_;
+    out[i] = std::copysign(std::sqrt(std::log1p(off * off)), off);
   }
   return true;
 }
@@ -406,7 +415,6 @@ StageReport fit_spot_positions(
     const SpotGeometry geometry(resolve(free.experiment(values)));
     std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest,
                                                    exists);
-    if (getenv("DBG")) fprintf(stderr,"round %g: %zu spots, %zu indexed, widths %g %g\n", round.share, spots.size(), indexed.size(), widths.place_px, widths.angle_rad);
 std::erase_if(indexed, [&](const IndexedSpot& s) {
       const auto e = geometry.expected(s.index, s.spot.panel);
       return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
@@ -459,7 +467,6 @@ std::erase_if(indexed, [&](const IndexedSpot& s) {
       // Of those that cross the sphere nothing is known but that
       if (e->missed_by_rad != 0) angles.push_back(e->missed_by_rad);
     }
-if (getenv("DBG")) for (const IndexedSpot& s : indexed) { const auto e = after.expected(s.index, s.spot.panel); fprintf(stderr,"%d %d %d  %.2f %.2f  d %.3f %.3f miss %.4f deg n %.0f\n", s.index[0],s.index[1],s.index[2],s.spot.fast,s.spot.slow,e->fast-s.spot.fast,e->slow-s.spot.slow,e->missed_by_rad*57.2958, s.spot.photons);}
     widths = {std::max(robust_deviation(places), least_place_px),
               std::max(robust_deviation(angles), least_angle_rad)};
   }

@@ -86,7 +86,9 @@ class MissedSphere {
                std::span<const double> values);
 
   std::size_t size() const { return spots_.size(); }
-  double usual_rad() const { return usual_rad_; }
+  const Spot& spot(std::size_t i) const { return spots_[i].spot; }
+  /// The standard deviation of the angles of those that do not cross it, outliers aside.
+  double blur_rad() const { return blur_rad_; }
   /// False where a lattice point is out of reach.
   bool residuals(std::span<const double> values, std::span<double> out) const;
   /// By the free numbers, row by row.
@@ -95,7 +97,7 @@ class MissedSphere {
  private:
   const FreeParameters& free_;
   std::vector<IndexedSpot> spots_;
-  double usual_rad_ = 1;
+  double usual_rad_ = 1, blur_rad_ = 0;
 };
 
 /// How far spots are from where the model has them, in pixels.

@@ -8,6 +8,7 @@
 #include <iterator>  // for back_inserter
 #include <nlohmann/json.hpp>
 
+#include "cli/small_print.hpp"
 #include "io/atomic_file.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -92,24 +93,45 @@ Json found_spots_json(const Refinement& r) {
 
 /// A square about a spot that lies on the panel as a whole.
 struct Tile {
-  int fast = 0, slow = 0, panel = 0, edge = 0;
-  double background = 0;  ///< at the spot, in addition to the model's own
+  int fast = 0, slow = 0, edge = 0;
+  const Shoebox* box = nullptr;
   std::vector<PixelIndex> pixels() const {
     std::vector<PixelIndex> all;
     for (int j = 0; j < edge; ++j)
-      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j, panel});
+      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j, box->panel});
     return all;
+  }
+  /// In addition to the model's own.
+  double background(const PixelIndex& p) const {
+    const std::vector<double>& b = box->background;
+    double sum = b.empty() ? 0 : b[0];
+    if (b.size() > 2) sum += b[1] * (p.fast - box->fast) + b[2] * (p.slow - box->slow);
+    return sum;
   }
 };
 
+/// Of shoeboxes whose reflection is known the pixels reach no further than theirs, as what lies
+/// beyond may be another's.
+int tile_edge(std::span<const Shoebox> boxes) {
+  constexpr int most = 21, least = 9;
+  int widest = most;
+  for (const Shoebox& box : boxes) {
+    if (!box.hkl || box.pixels.empty()) return most;
+    int reach = 0;
+    for (const PixelIndex& p : box.pixels)
+      reach = std::max(reach, static_cast<int>(std::abs(p.fast - std::lround(box.fast))));
+    widest = &box == boxes.data() ? reach : std::max(widest, reach);
+  }
+  return boxes.empty() ? most : std::clamp(2 * widest + 1, least, most);
+}
+
 std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> boxes) {
   constexpr std::size_t most = 12;
-  constexpr int edge = 21;
+  const int edge = tile_edge(boxes);
   std::vector<Tile> tiles;
   for (const Shoebox& box : boxes) {
     const Tile tile{static_cast<int>(std::lround(box.fast)) - edge / 2,
-                    static_cast<int>(std::lround(box.slow)) - edge / 2, box.panel, edge,
-                    box.background.empty() ? 0 : box.background[0]};
+                    static_cast<int>(std::lround(box.slow)) - edge / 2, edge, &box};
     const PanelImage panel = counts.panel(static_cast<std::size_t>(box.panel));
     if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > panel.fast_pixels ||
         tile.slow + edge > panel.slow_pixels)
@@ -119,6 +141,56 @@ std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> 
   }
   return tiles;
 }
+
+/// Four rows of squares with their names, and under each column whose spot it is, where that is
+/// known, and its largest number of photons.
+class Picture {
+ public:
+  static constexpr int rows = 4;
+  Picture(int columns, int edge)
+      : zoom_(std::max(1, 84 / edge)),
+        cell_(zoom_ * edge + gap),
+        width_(names + columns * cell_ + gap),
+        height_(rows * cell_ + gap + 2 * (small_height + 3) + 1),
+        grey_(static_cast<std::size_t>(width_) * static_cast<std::size_t>(height_), paper) {
+    constexpr std::array titles{"MEASURED", "START", "REFINED", "RESIDUAL"};
+    for (int row = 0; row < rows; ++row)
+      print(gap, gap + row * cell_ + cell_ / 2 - small_height / 2,
+            titles[static_cast<std::size_t>(row)]);
+  }
+  void set(int column, int row, int i, int j, double grey) {
+    const int x0 = names + column * cell_ + zoom_ * i, y0 = gap + row * cell_ + zoom_ * j;
+    for (int y = y0; y < y0 + zoom_; ++y)
+      for (int x = x0; x < x0 + zoom_; ++x)
+        at(x, y) = static_cast<std::uint16_t>(std::lround(grey));
+  }
+  void label(int column, const std::string& first, const std::string& second) {
+    const int x = names + column * cell_, y = gap + rows * cell_ + 2;
+    print(x, y, first);
+    print(x, y + small_height + 3, second);
+  }
+  void write(const std::string& path) const {
+    io::write_png(path, width_, height_, 8, [&](int slow, std::span<std::uint16_t> row) {
+      const auto begin = grey_.begin() + static_cast<std::ptrdiff_t>(slow) * width_;
+      std::copy(begin, begin + width_, row.begin());
+    });
+  }
+
+ private:
+  static constexpr int gap = 2, names = 72;
+  static constexpr std::uint16_t paper = 200;
+
+  void print(int x, int y, std::string_view text) {
+    print_small(x, y, text, [&](int i, int j) { at(i, j) = 0; });
+  }
+  std::uint16_t& at(int x, int y) {
+    return grey_[static_cast<std::size_t>(y) * static_cast<std::size_t>(width_) +
+                 static_cast<std::size_t>(x)];
+  }
+
+  int zoom_, cell_, width_, height_;
+  std::vector<std::uint16_t> grey_;
+};
 
 }  // namespace
 
@@ -190,7 +262,6 @@ void write_refined_geometry(const std::string& path, const Refinement& r) {
 void write_refinement_picture(const std::string& path, const Experiment& start,
                               const Measurement& m, const Refinement& r,
                               const ComputeOptions& compute) {
-  constexpr int zoom = 4, gap = 2, rows = 4;
   const std::vector<Tile> tiles = brightest_tiles(m.counts, r.shoeboxes);
   if (tiles.empty()) return;
   std::vector<PixelIndex> pixels;
@@ -201,16 +272,14 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
   const std::vector<double> before = photons(start, pixels, compute);
   const std::vector<double> after = photons(r.experiment, pixels, compute);
 
-  const int edge = tiles[0].edge, cell = zoom * edge + gap;
-  const int width = cell * static_cast<int>(tiles.size()) + gap, height = cell * rows + gap;
-  std::vector<std::uint16_t> grey(
-      static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 200);
+  const int edge = tiles[0].edge;
+  Picture picture(static_cast<int>(tiles.size()), edge);
   const std::size_t size = tiles[0].pixels().size();
   for (std::size_t t = 0; t < tiles.size(); ++t) {
+    const std::span own = std::span(pixels).subspan(t * size, size);
     std::vector<double> measured;
-    for (const PixelIndex& p : tiles[t].pixels())
+    for (const PixelIndex& p : own)
       measured.push_back((static_cast<double>(m.counts.at(p)) - m.offset) / m.counts_per_photon);
-    const double background = tiles[t].background;
     // What is no measurement is no part of a spot
     const auto seen = [](double photons) { return std::isfinite(photons) ? photons : 0; };
     double black = 1;
@@ -219,27 +288,22 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
       const auto share = [&](double photons) {
         return 255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)));
       };
+      const double background = tiles[t].background(own[i]);
       const double expected = after[t * size + i] + background;
       const double off = seen(measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
-      const std::array<double, rows> values{
+      const std::array<double, Picture::rows> values{
           share(seen(measured[i])), share(before[t * size + i] + background), share(expected),
           std::clamp(128 - 128 * off / 5, 0.0, 255.0)};
-      const int x0 = gap + static_cast<int>(t) * cell + zoom * (static_cast<int>(i) % edge);
-      for (int row = 0; row < rows; ++row) {
-        const int y0 = gap + row * cell + zoom * (static_cast<int>(i) / edge);
-        const auto value = static_cast<std::uint16_t>(
-            std::lround(values[static_cast<std::size_t>(row)]));
-        for (int y = y0; y < y0 + zoom; ++y)
-          for (int x = x0; x < x0 + zoom; ++x)
-            grey[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
-                 static_cast<std::size_t>(x)] = value;
-      }
+      for (int row = 0; row < Picture::rows; ++row)
+        picture.set(static_cast<int>(t), row, static_cast<int>(i) % edge,
+                    static_cast<int>(i) / edge, values[static_cast<std::size_t>(row)]);
     }
+    const auto& hkl = tiles[t].box->hkl;
+    picture.label(static_cast<int>(t),
+                  hkl ? fmt::format("{} {} {}", (*hkl)[0], (*hkl)[1], (*hkl)[2]) : "",
+                  fmt::format("{:.0f}", black));
   }
-  io::write_png(path, width, height, 8, [&](int slow, std::span<std::uint16_t> row) {
-    const auto begin = grey.begin() + static_cast<std::ptrdiff_t>(slow) * width;
-    std::copy(begin, begin + width, row.begin());
-  });
+  picture.write(path);
 }
 
 }  // namespace nablabragg::cli

@@ -26,9 +26,11 @@ namespace {
 
 using namespace refinement;
 
-/// Automatic oversampling stays what it is for the start: the objective must not jump with it.
+/// Automatic oversampling stays what it is for the start: the objective must not jump with it.  In
+/// closed form each spot has sub-pixels of its own, whose boxes are part of it.
 Experiment with_fixed_sampling(Experiment e) {
-  e.sampling.oversample = resolve(e).oversample;
+  const Resolved resolved = resolve(e);
+  if (!resolved.closed) e.sampling.oversample = resolved.oversample;
   return e;
 }
 

@@ -39,9 +39,9 @@ enum class Likelihood {
 /// How far a pixel may be from its expected photons.
 enum class Variances {
   counted,  ///< as counting says
-  fitted    ///< and a share of the light that the model has in the pixel and its neighbours, as large
-            ///< as the misfit asks for: bright spots that no model has the shape of, or that are not
-            ///< quite where a lattice has them, do not decide alone
+  fitted  ///< and a share of the light that the model has in the pixel and its neighbours, as large
+          ///< as the misfit asks for: bright spots that no model has the shape of, or that are not
+          ///< quite where a lattice has them, do not decide alone
 };
 
 /// What lies under the spots of a shoebox, in addition to the model's own background.
@@ -106,12 +106,12 @@ struct RefineOptions {
   /// table) say which reflections there are and how bright they start.
   Intensities intensities = Intensities::of_model;
   Centring centring = Centring::P;  ///< with free intensities
-  bool spot_stage = true;     ///< begin with the positions of the spots
-  bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
-  int shoebox_px = 15;        ///< edge
-  int most_shoeboxes = 300;   ///< the brightest
-  double least_photons = 20;  ///< of a spot that counts
-  int iterations = 50;        ///< of each stage at most
+  bool spot_stage = true;           ///< begin with the positions of the spots
+  bool all_pixels = false;          ///< the whole region of interest of each panel as one shoebox
+  int shoebox_px = 15;              ///< edge
+  int most_shoeboxes = 300;         ///< the brightest
+  double least_photons = 20;        ///< of a spot that counts
+  int iterations = 50;              ///< of each stage at most
 
   /// Refine F(h,k,l) of the table as well, at the end, restrained to where they start with this
   /// relative standard deviation.
@@ -179,10 +179,10 @@ struct Refinement {
   /// In the experiment's table; where intensities are free it holds nothing else.
   std::vector<RefinedFactor> factors;
   std::vector<StageReport> stages;
-  std::vector<Shoebox> shoeboxes;     ///< of the last stage
+  std::vector<Shoebox> shoeboxes;         ///< of the last stage
   std::optional<FoundSpots> found_spots;  ///< with free intensities
   std::vector<std::string> warnings;      ///< what the numbers do not say, one sentence each
-  bool stopped = false;               ///< by the progress callback; the numbers are the latest
+  bool stopped = false;                   ///< by the progress callback; the numbers are the latest
   RefineState state;
 };
 

@@ -179,8 +179,9 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   o.intensities = request.intensities == "free" ? Intensities::free : Intensities::of_model;
   o.centring = centring_named(request.centring);
   if (o.centring != Centring::P && o.intensities == Intensities::of_model)
-    throw UsageError("--centring needs --intensities free: otherwise the structure factors say "
-                     "which reflections there are");
+    throw UsageError(
+        "--centring needs --intensities free: otherwise the structure factors say "
+        "which reflections there are");
   if (image.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;

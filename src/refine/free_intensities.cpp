@@ -139,8 +139,8 @@ std::vector<RefinedFactor> FreeIntensities::factors(const PixelData& data,
   std::map<MillerIndex, Mean> means;
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
-    const double weight =
-        1 / intensity_variance(data, model.subspan(first, box.pixels.size()), box);
+    const double weight = 1 /
+                          intensity_variance(data, model.subspan(first, box.pixels.size()), box);
     first += box.pixels.size();
     if (!(weight > 0) || !std::isfinite(weight)) continue;
     Mean& mean = means[*box.hkl];

@@ -176,10 +176,9 @@ class Run {
       if (why_not)
         result_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
       else
-        stage(RefineStage::spot_positions,
-              [&] {
-                return fit_spot_positions(free_, found, which_exist(), options_, values_, watch());
-              });
+        stage(RefineStage::spot_positions, [&] {
+          return fit_spot_positions(free_, found, which_exist(), options_, values_, watch());
+        });
     }
     if (first_stage() <= RefineStage::measured_spots && !result_.stopped) {
       if (intensities_free()) {
@@ -275,8 +274,8 @@ class Run {
                        " photons in the image; check cell, orientation and centring");
   }
 
-  /// What the ends of the turn cut off changes the shape of a spot in a way that says more of how the
-  /// model is wrong than of how the crystal is turned.
+  /// What the ends of the turn cut off changes the shape of a spot in a way that says more of how
+  /// the model is wrong than of how the crystal is turned.
   void leave_out_cut_ones(std::vector<std::pair<double, Shoebox>>& boxes) const {
     if (!missed_) return;
     constexpr double widths = 3, least_share = 0.3;
@@ -460,8 +459,7 @@ Refinement refine(const Experiment& start, const Measurement& measurement,
                   const RefineOptions& options) {
   if (options.intensities == Intensities::free) {
     refuse_brightness(options);
-    if (options.all_pixels)
-      throw UsageError("free intensities need shoeboxes, one for each spot");
+    if (options.all_pixels) throw UsageError("free intensities need shoeboxes, one for each spot");
   }
   if (options.structure_factor_deviation) {
     if (!(*options.structure_factor_deviation > 0))

@@ -413,9 +413,8 @@ StageReport fit_spot_positions(
   }
   for (const Round& round : rounds) {
     const SpotGeometry geometry(resolve(free.experiment(values)));
-    std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest,
-                                                   exists);
-std::erase_if(indexed, [&](const IndexedSpot& s) {
+    std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest, exists);
+    std::erase_if(indexed, [&](const IndexedSpot& s) {
       const auto e = geometry.expected(s.index, s.spot.panel);
       return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
                  round.outlier * widths.place_px ||

@@ -64,8 +64,8 @@ void widen(Uncertainty& uncertainty, std::span<const double> fisher,
   const auto scaled = [&](const auto& m) -> Eigen::MatrixXd {
     return alone.asDiagonal() * m * alone.asDiagonal();
   };
-  const Eigen::MatrixXd inverse =
-      scaled(information).completeOrthogonalDecomposition().pseudoInverse();
+  const Eigen::MatrixXd
+      inverse = scaled(information).completeOrthogonalDecomposition().pseudoInverse();
   const Eigen::MatrixXd covariance = inverse * scaled(parts) * inverse;
   for (Eigen::Index i = 0; i < n; ++i) {
     double& deviation = uncertainty.deviations[static_cast<std::size_t>(i)];

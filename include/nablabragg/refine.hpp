@@ -3,8 +3,9 @@
 // In stages, because the landscape is rough: first the positions of the spots, which need no
 // intensities and find home from several spot widths away; then the likelihood of the pixels around
 // the measured spots; then that of the pixels around the spots which the model predicts.
-// docs/refinement.md describes them and has the measured accuracy.  For stills of one wavelength;
-// scans and pink beams begin with the pixels and so need a start within a spot's width.
+// docs/refinement.md describes them and has the measured accuracy.  For stills and rotations by a
+// few degrees at one wavelength; longer scans and pink beams begin with the pixels and so need a
+// start within a spot's width.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -36,8 +37,25 @@ enum class Likelihood {
   gauss     ///< variance: the photons of the model and the readout noise
 };
 
+/// How far a pixel may be from its expected photons.
+enum class Variances {
+  counted,  ///< as counting says
+  fitted  ///< and a share of the light that the model has in the pixel and its neighbours, as large
+          ///< as the misfit asks for: bright spots that no model has the shape of, or that are not
+          ///< quite where a lattice has them, do not decide alone
+};
+
 /// What lies under the spots of a shoebox, in addition to the model's own background.
 enum class Background { none, constant, plane };
+
+/// Where the intensities of the spots come from.
+enum class Intensities {
+  of_model,  ///< structure factors of the table, fluence
+  free       ///< a number for each spot, not below zero; only where it is and its shape count
+};
+
+/// Which reflections of a lattice there are.
+enum class Centring { P, A, B, C, I, F, R /* obverse, hexagonal axes */ };
 
 struct ParameterBounds {
   std::string name;  ///< one number: "distance", "cell[0]"
@@ -67,6 +85,9 @@ struct StageReport {
   int iterations = 0;
   std::size_t spots = 0, pixels = 0;
   double residual_before = 0, residual = 0;  ///< as in RefineProgress
+  /// With Variances::fitted: by how much of the light of a pixel and its eight neighbours, on the
+  /// mean of the nine, it is off.
+  double misfit_share = 0;
   double seconds = 0;
   bool converged = false;
 };
@@ -74,13 +95,14 @@ struct StageReport {
 struct RefinedFactor {
   MillerIndex hkl{};
   double start = 0, value = 0;
-  double deviation = 0;  ///< as if all else were known
+  double deviation = 0;  ///< as if all else, but a free intensity's background, were known
 };
 
 /// What a shoebox is centred on [pixels of its panel].
 struct ShoeboxPlace {
   double fast = 0, slow = 0;
   int panel = 0;
+  std::optional<MillerIndex> hkl = {};  ///< of whose spot it is, where intensities are free
 };
 
 /// Where a refinement stands, with all that its next step depends on: one that goes on from here
@@ -91,12 +113,12 @@ struct RefineState {
   std::vector<std::string> warnings;
   std::vector<std::pair<std::string, double>> values;  ///< of the refined numbers
   std::vector<ShoeboxPlace> places;                    ///< of the stage's shoeboxes
-  std::vector<double> backgrounds;                     ///< of all shoeboxes, one after the other
+  std::vector<double> own_of_boxes;  ///< backgrounds of all shoeboxes, one after the other
   double trust_radius = 0;  ///< of the next step of pixels, in standard deviations
   // The variances of the Gaussian likelihood, which follow the model from round to round, are those
   // of this point
   int round = 0;
-  std::vector<double> round_values, round_backgrounds;
+  std::vector<double> round_values, round_own_of_boxes;
   std::vector<RefinedFactor> factors;  ///< without deviations
 
   RefineStage stage() const {
@@ -129,20 +151,27 @@ struct ObservedSpot {
 struct RefineOptions {
   /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]".
   std::vector<std::string> parameters;
+  /// Neighbouring numbers of a parameter that are refined as one: "cell[0-2]".  They start equal.
+  std::vector<std::string> equal;
   std::vector<ParameterBounds> bounds;
   std::vector<Restraint> restraints;
 
   Likelihood likelihood = Likelihood::poisson;
+  Variances variances = Variances::counted;
   Background background = Background::constant;
-  bool spot_stage = true;  ///< begin with the positions of the spots
+  /// Free ones need no structure factors: those of the experiment (its default_F where it has no
+  /// table) say which reflections there are and how bright they start.
+  Intensities intensities = Intensities::of_model;
+  Centring centring = Centring::P;  ///< with free intensities
+  bool spot_stage = true;           ///< begin with the positions of the spots
   /// Where these are, in place of those that are looked for in the image, whose brightness they
   /// have no part in.
   std::vector<ObservedSpot> observed_spots;
-  bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
-  int shoebox_px = 15;        ///< edge
-  int most_shoeboxes = 300;   ///< the brightest
-  double least_photons = 20;  ///< of a spot that counts
-  int iterations = 50;        ///< of each stage at most
+  bool all_pixels = false;          ///< the whole region of interest of each panel as one shoebox
+  int shoebox_px = 15;              ///< edge
+  int most_shoeboxes = 300;         ///< the brightest
+  double least_photons = 20;        ///< of a spot that counts
+  int iterations = 50;              ///< of each stage at most
 
   /// Refine F(h,k,l) of the table as well, at the end, restrained to where they start with this
   /// relative standard deviation.
@@ -159,8 +188,9 @@ struct RefineOptions {
 struct RefinedNumber {
   std::string name, unit;
   double start = 0, value = 0;
-  /// Standard deviation by the Fisher information of the pixels and the restraints; infinite where
-  /// they do not determine the number.
+  /// Standard deviation by the Fisher information of the pixels and the restraints, or, where the
+  /// model does not explain the image (a warning says so) and that is more, by how much the
+  /// shoeboxes disagree; infinite where they do not determine the number.
   double deviation = 0;
   bool at_bound = false;
 };
@@ -171,21 +201,33 @@ struct Shoebox {
   int panel = 0;                   ///< of all its pixels
   std::vector<PixelIndex> pixels;  ///< usable ones; no pixel is in two boxes
   std::vector<double> background;  ///< none, the value at the centre, or that and the slopes per px
-  /// In the end: the refined model's reflection there, where its lattice points are told apart, and
-  /// the box's own mean squared residual.
+  /// Where intensities are free, whose spot it is; in the end the refined model's reflection there,
+  /// where its lattice points are told apart.
   std::optional<MillerIndex> hkl;
-  double residual = 0;
+  double intensity = 1;  ///< by what the model's photons are multiplied; free ones
+  /// Of each pixel, in addition to that of counting, with Variances::fitted [photons^2].
+  std::vector<double> misfit_variance;
+  double residual = 0;  ///< in the end: the box's own mean squared one
+};
+
+/// The spots that were found in the image, and how far those that the refined lattice has a place
+/// for are from it: root mean squares in pixels.
+struct FoundSpots {
+  std::size_t found = 0, placed = 0;
+  double fast_rms_px = 0, slow_rms_px = 0;
 };
 
 struct Refinement {
   Experiment experiment;               ///< refined
   std::vector<RefinedNumber> numbers;  ///< in the order of RefineOptions::parameters
   std::vector<double> correlations;    ///< numbers x numbers, row by row
-  std::vector<RefinedFactor> factors;  ///< in the experiment's table
+  /// In the experiment's table; where intensities are free it holds nothing else.
+  std::vector<RefinedFactor> factors;
   std::vector<StageReport> stages;
-  std::vector<Shoebox> shoeboxes;     ///< of the last stage
-  std::vector<std::string> warnings;  ///< what the numbers do not say, one sentence each
-  bool stopped = false;               ///< by the progress callback; the numbers are the latest
+  std::vector<Shoebox> shoeboxes;         ///< of the last stage
+  std::optional<FoundSpots> found_spots;  ///< with free intensities
+  std::vector<std::string> warnings;      ///< what the numbers do not say, one sentence each
+  bool stopped = false;                   ///< by the progress callback; the numbers are the latest
   RefineState state;
 };
 

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -44,7 +45,8 @@ struct RefineRequest {
   std::string outdir = "refinement", resume, spots_file;
   int spots_experiment = 0;
   std::vector<std::string> bounds, restraints, model;
-  std::string likelihood = "poisson", background = "constant";
+  std::string likelihood = "poisson", background = "constant", intensities = "model",
+              centring = "P", variances = "counted";
   bool no_spot_stage = false, quiet = false, help = false;
   RefineOptions options;
 };
@@ -86,6 +88,16 @@ Restraint parse_restraint(const std::string& text) {
   return r;
 }
 
+Centring centring_named(const std::string& name) {
+  constexpr std::array all{std::pair{"P", Centring::P}, std::pair{"A", Centring::A},
+                           std::pair{"B", Centring::B}, std::pair{"C", Centring::C},
+                           std::pair{"I", Centring::I}, std::pair{"F", Centring::F},
+                           std::pair{"R", Centring::R}};
+  for (const auto& [letter, centring] : all)
+    if (name == letter) return centring;
+  return Centring::P;
+}
+
 RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   RefineRequest request;
   RefineOptions& o = request.options;
@@ -103,6 +115,18 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   app.add_option("--background", request.background,
                  "of each shoebox: none, constant or plane (constant)")
       ->check(CLI::IsMember({"none", "constant", "plane"}));
+  app.add_option("--variances", request.variances,
+                 "counted, or fitted: and a share of the model's light nearby (counted)")
+      ->check(CLI::IsMember({"counted", "fitted"}));
+  app.add_option("--intensities", request.intensities,
+                 "model: structure factors and fluence; free: a number for each spot (model)")
+      ->check(CLI::IsMember({"model", "free"}));
+  app.add_option("--centring", request.centring,
+                 "of the lattice, P A B C I F or R, with free intensities (P)")
+      ->check(CLI::IsMember({"P", "A", "B", "C", "I", "F", "R"}));
+  app.add_option("--equal", o.equal,
+                 "numbers of a parameter that are refined as one: cell[0-2]; repeatable")
+      ->take_all();
   app.add_option("--gain", image.gain, "counts per photon (what the image states, or 1)")
       ->check(CLI::PositiveNumber);
   app.add_option("--offset", image.offset,
@@ -161,6 +185,13 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   o.background = request.background == "none"       ? Background::none
                  : request.background == "constant" ? Background::constant
                                                     : Background::plane;
+  o.variances = request.variances == "fitted" ? Variances::fitted : Variances::counted;
+  o.intensities = request.intensities == "free" ? Intensities::free : Intensities::of_model;
+  o.centring = centring_named(request.centring);
+  if (o.centring != Centring::P && o.intensities == Intensities::of_model)
+    throw UsageError(
+        "--centring needs --intensities free: otherwise the structure factors say "
+        "which reflections there are");
   if (image.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;
@@ -250,9 +281,17 @@ void print_result(std::ostream& out, const Refinement& r) {
                std::isfinite(n.deviation) ? fmt::format("{:.3g}", n.deviation) : "unknown", n.unit,
                n.at_bound ? "  at its bound" : "");
   for (const StageReport& s : r.stages)
-    fmt::print(out, "{}: residual {:.4f} -> {:.4f}, {} spots{}, {} iterations, {:.1f} s\n",
-               name_of(s.stage), s.residual_before, s.residual, s.spots,
-               s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations, s.seconds);
+    fmt::print(out, "{}: residual {:.4f} -> {:.4f}{}, {} spots{}, {} iterations, {:.1f} s\n",
+               name_of(s.stage), s.residual_before, s.residual,
+               s.misfit_share > 0 ? fmt::format(", misfit {:.1f} %", 100 * s.misfit_share) : "",
+               s.spots, s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations,
+               s.seconds);
+  if (r.found_spots)
+    fmt::print(out,
+               "{} of {} found spots lie within two pixels of where the refined model has them: "
+               "{:.3f} px rms along fast, {:.3f} px along slow\n",
+               r.found_spots->placed, r.found_spots->found, r.found_spots->fast_rms_px,
+               r.found_spots->slow_rms_px);
 }
 
 void check_refinement_files(const RefineRequest& request, const flags::Request& model,
@@ -336,8 +375,11 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
       request.model, refined);
   write_refined_experiment((folder / "experiment.json").string(), refinement);
   const bool has_geometry = write_geometry((folder / "refined.expt").string(), refinement, err);
-  write_refinement_picture((folder / "refined.png").string(), model.experiment, measurement,
-                           refinement, options.compute);
+  Experiment drawn = model.experiment;
+  if (options.intensities == Intensities::free)
+    drawn.structure_factors = refinement.experiment.structure_factors;
+  write_refinement_picture((folder / "refined.png").string(), drawn, measurement, refinement,
+                           options.compute);
   const bool has_matrix = has_other_matrix(model.experiment, refinement);
   if (has_matrix) write_refined_matrix(names.matrix, refinement);
   if (!refinement.factors.empty()) write_refined_factors(names.factors, refinement);

@@ -88,34 +88,57 @@ Json stages_json(const Refinement& r) {
                    {"converged", s.converged},
                    {"residual_before", finite_or_null(s.residual_before)},
                    {"residual", finite_or_null(s.residual)},
+                   {"misfit_share", s.misfit_share},
                    {"seconds", s.seconds}});
   return all;
 }
 
+Json found_spots_json(const Refinement& r) {
+  if (!r.found_spots) return nullptr;
+  return {{"found", r.found_spots->found},
+          {"placed", r.found_spots->placed},
+          {"fast_rms_px", r.found_spots->fast_rms_px},
+          {"slow_rms_px", r.found_spots->slow_rms_px}};
+}
+
 /// A square about a spot that lies on the panel as a whole.
 struct Tile {
-  int fast = 0, slow = 0, panel = 0, edge = 0;
-  double background = 0;  ///< at the spot, in addition to the model's own
-  std::optional<MillerIndex> hkl;
+  int fast = 0, slow = 0, edge = 0;
+  const Shoebox* box = nullptr;
   std::vector<PixelIndex> pixels() const {
     std::vector<PixelIndex> all;
     for (int j = 0; j < edge; ++j)
-      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j, panel});
+      for (int i = 0; i < edge; ++i) all.push_back({fast + i, slow + j, box->panel});
     return all;
+  }
+  /// In addition to the model's own.
+  double background(const PixelIndex& p) const {
+    const std::vector<double>& b = box->background;
+    double sum = b.empty() ? 0 : b[0];
+    if (b.size() > 2) sum += b[1] * (p.fast - box->fast) + b[2] * (p.slow - box->slow);
+    return sum;
   }
 };
 
-std::vector<Tile> brightest_tiles(const Image& counts, std::span<const Shoebox> boxes) {
+/// Where intensities are free the pixels reach no further than those of the boxes, as what lies
+/// beyond may be another's.
+int tile_edge(const Refinement& r) {
+  constexpr int most = 21, least = 9;
+  if (!r.found_spots) return most;
+  int reach = 0;
+  for (const Shoebox& box : r.shoeboxes)
+    for (const PixelIndex& p : box.pixels)
+      reach = std::max(reach, static_cast<int>(std::abs(p.fast - std::lround(box.fast))));
+  return std::clamp(2 * reach + 1, least, most);
+}
+
+std::vector<Tile> brightest_tiles(const Image& counts, const Refinement& r) {
   constexpr std::size_t most = 12;
-  constexpr int edge = 21;
+  const int edge = tile_edge(r);
   std::vector<Tile> tiles;
-  for (const Shoebox& box : boxes) {
+  for (const Shoebox& box : r.shoeboxes) {
     const Tile tile{static_cast<int>(std::lround(box.fast)) - edge / 2,
-                    static_cast<int>(std::lround(box.slow)) - edge / 2,
-                    box.panel,
-                    edge,
-                    box.background.empty() ? 0 : box.background[0],
-                    box.hkl};
+                    static_cast<int>(std::lround(box.slow)) - edge / 2, edge, &box};
     const PanelImage panel = counts.panel(static_cast<std::size_t>(box.panel));
     if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > panel.fast_pixels ||
         tile.slow + edge > panel.slow_pixels)
@@ -189,6 +212,7 @@ void write_refinement_json(const std::string& path, const Refinement& r, const R
                     {"correlations", correlations_json(r)},
                     {"structure_factors", factors_json(r)},
                     {"stages", stages_json(r)},
+                    {"found_spots", found_spots_json(r)},
                     {"shoeboxes", shoeboxes_json(r)},
                     {"warnings", r.warnings}});
 }
@@ -209,10 +233,10 @@ void write_refined_geometry(const std::string& path, const Refinement& r) {
 void write_refinement_picture(const std::string& path, const Experiment& start,
                               const Measurement& m, const Refinement& r,
                               const ComputeOptions& compute) {
-  constexpr int zoom = 4, gap = 2, word_zoom = 2, line = GreyCanvas::letter_height + 3;
+  constexpr int gap = 2, word_zoom = 2, line = GreyCanvas::letter_height + 3;
   constexpr double most_deviations = 5;
   constexpr std::array rows{"measured", "start", "refined", "residual"};
-  const std::vector<Tile> tiles = brightest_tiles(m.counts, r.shoeboxes);
+  const std::vector<Tile> tiles = brightest_tiles(m.counts, r);
   if (tiles.empty()) return;
   std::vector<PixelIndex> pixels;
   for (const Tile& tile : tiles) {
@@ -222,7 +246,7 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
   const std::vector<double> before = photons(start, pixels, compute);
   const std::vector<double> after = photons(r.experiment, pixels, compute);
 
-  const int edge = tiles[0].edge, cell = zoom * edge + gap;
+  const int edge = tiles[0].edge, zoom = std::max(1, 84 / edge), cell = zoom * edge + gap;
   const int margin = 4, left = margin + GreyCanvas::width_of(rows[0], word_zoom) + line,
             top = margin + 2 * line;
   const int bar = left + cell * static_cast<int>(tiles.size()) + line;
@@ -253,13 +277,12 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
     std::vector<double> measured;
     for (const PixelIndex& p : tiles[t].pixels())
       measured.push_back((static_cast<double>(m.counts.at(p)) - m.offset) / m.counts_per_photon);
-    const double background = tiles[t].background;
     // What is no measurement is no part of a spot
     const auto seen = [](double photons) { return std::isfinite(photons) ? photons : 0; };
     double black = 1;
     for (const double photons : measured) black = std::max(black, seen(photons));
     const int x0 = left + gap + static_cast<int>(t) * cell;
-    if (const auto& hkl = tiles[t].hkl)
+    if (const auto& hkl = tiles[t].box->hkl)
       canvas.write(x0, margin, fmt::format("{} {} {}", (*hkl)[0], (*hkl)[1], (*hkl)[2]));
     canvas.write(x0, margin + line, fmt::format("{:.0f}", black));
     for (std::size_t i = 0; i < size; ++i) {
@@ -267,6 +290,7 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
         return static_cast<std::uint16_t>(
             std::lround(255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)))));
       };
+      const double background = tiles[t].background(pixels[t * size + i]);
       const double expected = after[t * size + i] + background;
       const double off = seen(measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
       const std::array<std::uint16_t, rows.size()> greys{share(seen(measured[i])),

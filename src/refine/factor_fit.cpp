@@ -127,7 +127,9 @@ class Objective : public ceres::FirstOrderFunction {
       for (std::size_t i = 0; i < now.size(); ++i) {
         const FreeNumber& n = data_.free.numbers()[i];
         const std::string& name = data_.free.names()[n.parameter];
-        slopes_of_all[i] += r.gradient.parameters.find(name)->second[n.element] * units_[i];
+        const std::vector<double>& slopes = r.gradient.parameters.find(name)->second;
+        for (std::size_t k = 0; k < n.count; ++k)
+          slopes_of_all[i] += slopes[n.element + k] * units_[i];
       }
       const std::size_t first = units_.size() - factors_.size();
       for (std::size_t i = 0; i < factors_.size(); ++i) {
@@ -188,7 +190,7 @@ class Objective : public ceres::FirstOrderFunction {
   void choose_units() {
     const Experiment e = data_.free.experiment(centre_);
     const ValueAndGradient all = all_photons(data_, e, pixels_);
-    const std::vector<double> information = fisher_information(data_, centre_, boxes_);
+    const std::vector<double> information = refinement::information(data_, centre_, boxes_).fisher;
     for (std::size_t i = 0; i < centre_.size(); ++i) {
       const double known = information[i * centre_.size() + i];
       units_.push_back(known > 0 ? 1 / std::sqrt(known)
@@ -283,7 +285,7 @@ FactorLeg fit_structure_factors(const PixelData& data, RefineState& state,
   report.converged = summary.termination_type == ceres::CONVERGENCE;
   objective->settle(steps.data());
   state.values = data.free.named(objective->values(steps.data()));
-  state.backgrounds = backgrounds_of(boxes);
+  state.own_of_boxes = own_numbers_of(data.options, boxes);
   return summary.termination_type == ceres::NO_CONVERGENCE ? FactorLeg::goes_on : FactorLeg::ended;
 }
 

@@ -45,8 +45,19 @@ Selection parse(const std::string& text) {
   return s;
 }
 
-std::string element_name(const Parameter& p, std::size_t element) {
-  return p.shape.empty() ? p.name : p.name + '[' + std::to_string(element) + ']';
+std::string element_name(const Parameter& p, std::size_t element, std::size_t count) {
+  if (p.shape.empty()) return p.name;
+  const std::string first = p.name + '[' + std::to_string(element);
+  return count == 1 ? first + ']' : first + '-' + std::to_string(element + count - 1) + ']';
+}
+
+/// The numbers that stay equal to number `element`, itself included, and none where it stands for
+/// itself alone.
+const Selection* equal_to(const std::vector<Selection>& equal, const std::string& name,
+                          std::size_t element) {
+  for (const Selection& s : equal)
+    if (s.name == name && element >= s.first && element <= s.last) return &s;
+  return nullptr;
 }
 
 }  // namespace
@@ -55,6 +66,13 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
     : start_(start.experiment()) {
   if (options.parameters.empty())
     throw UsageError("nothing is to be refined; name parameters, for example misset, cell[0-2]");
+  std::vector<Selection> equal;
+  for (const std::string& text : options.equal) {
+    equal.push_back(parse(text));
+    if (equal.back().first == equal.back().last)
+      throw UsageError("'" + text + "' names no numbers that could be equal; write for example " +
+                       "cell[0-2]");
+  }
   std::vector<std::size_t> first_column;
   for (const std::string& text : options.parameters) {
     const Selection chosen = parse(text);
@@ -73,7 +91,17 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
                        std::to_string(p.values.size()) + " numbers, counted from 0");
     for (std::size_t e = chosen.all ? 0 : chosen.first; e <= last; ++e) {
       FreeNumber number;
-      number.name = element_name(p, e);
+      if (const Selection* const same = equal_to(equal, chosen.name, e)) {
+        if (e != same->first || same->last > last)
+          throw UsageError("'" + text + "' has only some of the numbers of " + chosen.name +
+                           " that are to be equal");
+        number.count = same->last - same->first + 1;
+      }
+      for (std::size_t other = e; other < e + number.count; ++other)
+        if (p.values[other] != p.values[e] || p.units[other] != p.units[e])
+          throw UsageError(element_name(p, e, number.count) +
+                           " are to be equal and do not start so");
+      number.name = element_name(p, e, number.count);
       number.unit = p.units[e];
       number.parameter = index;
       number.element = e;
@@ -85,6 +113,7 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
         if (other.name == number.name)
           throw UsageError(number.name + " is named twice among the refined parameters");
       numbers_.push_back(number);
+      e += number.count - 1;
     }
   }
   const auto is_refined = [&](const char* name) {
@@ -94,6 +123,12 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
     throw UsageError(
         "a_matrix and cell say the same of the lattice; refine one of them, cell with "
         "misset for the orientation");
+  for (const Selection& s : equal)
+    if (std::ranges::none_of(numbers_, [&](const FreeNumber& n) {
+          return names_[n.parameter] == s.name && n.element == s.first && n.count > 1;
+        }))
+      throw UsageError(s.name + '[' + std::to_string(s.first) + '-' + std::to_string(s.last) +
+                       "] are to be equal and are not refined");
   const auto find = [&](const std::string& name, const char* what) -> FreeNumber& {
     for (FreeNumber& number : numbers_)
       if (number.name == name) return number;
@@ -130,7 +165,8 @@ std::vector<double> FreeParameters::start() const {
 Experiment FreeParameters::experiment(std::span<const double> values) const {
   std::vector<std::vector<double>> whole = whole_;
   for (std::size_t i = 0; i < numbers_.size(); ++i)
-    whole[numbers_[i].parameter][numbers_[i].element] = values[i];
+    for (std::size_t e = 0; e < numbers_[i].count; ++e)
+      whole[numbers_[i].parameter][numbers_[i].element + e] = values[i];
   Experiment e = start_;
   // A matrix is in units of the wavelength, which changes it
   const auto set = [&](bool matrix) {

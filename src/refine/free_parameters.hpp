@@ -10,20 +10,21 @@
 
 namespace nablabragg::refinement {
 
-/// One number of a parameter.
+/// One number of a parameter, or several in a row that stay equal.
 struct FreeNumber {
-  std::string name, unit;     ///< "cell[0]", "A"
+  std::string name, unit;     ///< "cell[0]", "A"; of several "cell[0-2]"
   std::size_t parameter = 0;  ///< which of FreeParameters::names()
-  std::size_t element = 0;    ///< which of its numbers
-  std::size_t column = 0;     ///< of a Jacobian for FreeParameters::names()
+  std::size_t element = 0;    ///< which of its numbers, the first of several
+  std::size_t column = 0;     ///< of a Jacobian for FreeParameters::names(), likewise
+  std::size_t count = 1;      ///< how many there are
   double start = 0, lower = 0, upper = 0;
   double restrained_to = 0, restraint_deviation = 0;  ///< deviation 0: no restraint
 };
 
 class FreeParameters {
  public:
-  /// Throws UsageError for names that there are not, and for bounds and restraints of numbers that
-  /// are not refined.
+  /// Throws UsageError for names that there are not, and for bounds, restraints and equalities of
+  /// numbers that are not refined.
   FreeParameters(const SettledExperiment& start, const RefineOptions& options);
 
   std::size_t size() const { return numbers_.size(); }

@@ -5,6 +5,7 @@
 #include <vector>
 #include "nablabragg/refine.hpp"
 #include "refine/free_parameters.hpp"
+#include "refine/spot_positions.hpp"
 #include "refine/spots.hpp"
 
 namespace nablabragg::refinement {
@@ -15,6 +16,8 @@ struct PixelData {
   const PhotonImages& images;
   const RefineOptions& options;
   double readout_variance = 0;  ///< [photons^2]
+  /// Of the spots that were found, where intensities are free and the crystal turns.
+  const MissedSphere* missed = nullptr;
 };
 
 /// Photons of the model in the pixels of the boxes, one box after the other, without backgrounds.
@@ -42,17 +45,36 @@ using Iterated = std::function<bool(std::span<const double> values, double resid
 
 /// Goes on from the state, whose last stage is one of pixels, and changes it after every step that
 /// helped: its values, its stage's numbers, the trust region.  `boxes` are those of the state, with
-/// their backgrounds.  Returns false where `iterated` has stopped it.
+/// what is their own.  Returns false where `iterated` has stopped it.
 bool fit_pixels(const PixelData& data, RefineState& state, std::vector<Shoebox>& boxes,
                 const Iterated& iterated);
 
-std::vector<double> backgrounds_of(std::span<const Shoebox> boxes);
-/// One box after the other.  Throws UsageError for another number of them than the boxes have.
-void set_backgrounds(std::span<Shoebox> boxes, std::span<const double> backgrounds);
+/// What boxes have of their own, one box after the other: the terms of the background, then the
+/// intensity where intensities are free.
+std::vector<double> own_numbers_of(const RefineOptions& options, std::span<const Shoebox> boxes);
+/// Throws UsageError for another number of them than the boxes have.
+void set_own_numbers(const RefineOptions& options, std::span<Shoebox> boxes,
+                     std::span<const double> numbers);
 
-/// Fisher information of the free numbers with the restraints, the backgrounds being unknown too,
-/// row by row.
-std::vector<double> fisher_information(const PixelData& data, std::span<const double> values,
-                                       std::span<const Shoebox> boxes);
+/// Backgrounds and intensities of the boxes that suit these photons of the model best, by weighted
+/// least squares.
+void start_intensities(const PixelData& data, std::span<const double> model,
+                       std::span<Shoebox> boxes);
+
+/// What the pixels of a box say of its intensity: its variance where the model is known and the
+/// background is not.  `model` has its pixels alone.
+double intensity_variance(const PixelData& data, std::span<const double> model, const Shoebox& box);
+
+/// Fisher information of the free numbers with the restraints, the backgrounds and free intensities
+/// being unknown too, row by row.
+struct Information {
+  std::vector<double> fisher;
+  /// How much parts of the detector pull in different ways: the sum over some 25 regions of s s^T,
+  /// s being the derivative of the log likelihood of a region's boxes.  For the right model it is
+  /// about the information of the pixels (H. White, Econometrica 50, 1982, 1).
+  std::vector<double> pulls;
+};
+Information information(const PixelData& data, std::span<const double> values,
+                        std::span<const Shoebox> boxes);
 
 }  // namespace nablabragg::refinement

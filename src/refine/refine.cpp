@@ -6,14 +6,18 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <functional>  // for std::greater
+#include <functional>
+#include <optional>
+#include <set>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
 #include "refine/factor_fit.hpp"
+#include "refine/free_intensities.hpp"
 #include "refine/free_parameters.hpp"
 #include "refine/pixel_fit.hpp"
 #include "refine/shoeboxes.hpp"
@@ -27,9 +31,11 @@ namespace {
 
 using namespace refinement;
 
-/// Automatic oversampling stays what it is for the start: the objective must not jump with it.
+/// Automatic oversampling stays what it is for the start: the objective must not jump with it.  In
+/// closed form each spot has sub-pixels of its own, whose boxes are part of it.
 Experiment with_fixed_sampling(Experiment e) {
-  e.sampling.oversample = resolve(e).oversample;
+  const Resolved resolved = resolve(e);
+  if (!resolved.closed) e.sampling.oversample = resolved.oversample;
   return e;
 }
 
@@ -148,7 +154,9 @@ std::uint64_t digest(const Experiment& start, const PhotonImages& images, double
     d.add(r.name), d.add_number(r.deviation), d.add_number(r.value.value_or(-1e300));
   for (const int choice :
        {static_cast<int>(o.likelihood), static_cast<int>(o.background), int{o.spot_stage},
-        int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes, static_cast<int>(o.compute.precision)})
+        int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes, static_cast<int>(o.compute.precision),
+        static_cast<int>(o.variances), static_cast<int>(o.intensities),
+        static_cast<int>(o.centring)})
     d.add_number(choice);
   d.add_number(o.least_photons);
   for (const ObservedSpot& s : o.observed_spots) {
@@ -178,8 +186,15 @@ class Run {
             "the interrupted refinement was of another image, model or options; resume with the "
             "same ones, or begin again");
     }
+    // Of free intensities and fitted variances the state does not hold all that the next step
+    // depends on: the same steps are taken again.
+    if (intensities_free() || options.variances == Variances::fitted) state_ = {};
     state_.of = of;
     if (state_.stage() == RefineStage::spot_positions) state_.values = free_.named(free_.start());
+    if (!intensities_free()) return;
+    intensities_ = FreeIntensities(visible_reflections(
+        free_.structure_factors(), resolve(free_.experiment(values())), options.centring));
+    free_.set_structure_factors(intensities_.grid());
   }
 
   Refinement result() {
@@ -188,6 +203,11 @@ class Run {
     const std::vector<double> values = free_.values_of(state_);
     r.experiment = free_.experiment(values);
     r.factors = state_.factors;
+    if (intensities_free() && !boxes_.empty()) {
+      r.factors = intensities_.factors(data_, model_photons_of(boxes_), boxes_);
+      r.experiment.structure_factors = factors_alone(r.factors);
+    }
+    r.found_spots = found_spots_;
     r.stages = state_.stages;
     r.warnings = state_.warnings;
     r.stopped = stopped_;
@@ -204,28 +224,58 @@ class Run {
   }
 
   std::vector<double> values() const { return free_.values_of(state_); }
+  std::vector<double> model_photons_of(std::span<const Shoebox> boxes) const {
+    return model_photons(data_, values(), boxes);
+  }
+  SpotGeometry geometry() const { return SpotGeometry(resolve(free_.experiment(values()))); }
+
+  bool intensities_free() const { return options_.intensities == Intensities::free; }
+  ReflectionExists which_exist() const {
+    if (!intensities_free()) return [](const MillerIndex&) { return true; };
+    return [this](const MillerIndex& hkl) { return intensities_.exists(hkl); };
+  }
 
   void stages() {
     const bool resumed = state_.stage() > RefineStage::spot_positions;
+    std::vector<Spot> found;
     if (!resumed) {
       state_ = {state_.of, {}, {}, free_.named(free_.start()), {}, {}, 0, 0, {}, {}, {}};
-      const std::vector<Spot> found = measured();
+      found = measured();
       if (options_.spot_stage && !options_.all_pixels && !spot_positions(found)) return;
-      begin(RefineStage::measured_spots, found);
+      if (intensities_free()) {
+        look_at_sphere(found);
+        std::set<MillerIndex> seen;
+        for (const IndexedSpot& s : indexed(found)) seen.insert(s.index);
+        begin_reflections(RefineStage::measured_spots,
+                          [&](const MillerIndex& hkl) { return seen.contains(hkl); });
+      } else {
+        begin(RefineStage::measured_spots, found);
+      }
     } else {
       go_on();
     }
     if (state_.stage() == RefineStage::measured_spots) {
       if (!pixels() || options_.all_pixels) return;
-      begin(RefineStage::predicted_spots,
-            predicted_spots(free_.experiment(values()), images_, options_));
+      if (intensities_free()) {
+        look_at_sphere(found);
+        begin_reflections(RefineStage::predicted_spots, [](const MillerIndex&) { return true; });
+      } else {
+        begin(RefineStage::predicted_spots,
+              predicted_spots(free_.experiment(values()), images_, options_));
+      }
     }
     if (state_.stage() == RefineStage::predicted_spots) {
-      if (!pixels() || !options_.structure_factor_deviation) return;
+      if (!pixels()) return;
+      if (intensities_free()) {
+        const std::vector<IndexedSpot> spots = indexed(found);
+        const SpotDistances d = spot_distances(geometry(), spots);
+        found_spots_ = FoundSpots{found.size(), d.spots, d.fast_rms, d.slow_rms};
+      }
+      if (!options_.structure_factor_deviation) return;
       state_.stages.push_back({RefineStage::structure_factors});
       state_.factors = choose_factors(data_, values(), boxes_);
-      state_.stages.back().residual_before = mean_square_residual(
-          data_, model_photons(data_, values(), boxes_), boxes_);
+      state_.stages.back().residual_before = mean_square_residual(data_, model_photons_of(boxes_),
+                                                                  boxes_);
     }
     structure_factors();
   }
@@ -268,12 +318,93 @@ class Run {
     state_.stages.push_back({RefineStage::spot_positions});
     std::vector<double> moved = values();
     return timed([&] {
-      StageReport report = fit_spot_positions(free_, found, options_, moved, watch());
+      StageReport report = fit_spot_positions(free_, found, which_exist(), options_, moved,
+                                              watch());
       if (stopped_) return false;
       state_.stages.back() = report;
       state_.values = free_.named(moved);
       return true;
     });
+  }
+
+  /// Spots that are within two pixels and half a degree of where the lattice has them.
+  std::vector<IndexedSpot> indexed(std::span<const Spot> found) const {
+    constexpr double any_resolution = 1e9, most_px = 2, most_missed_rad = 0.5 / 57.3;
+    const SpotGeometry here = geometry();
+    std::vector<IndexedSpot> spots = index_spots(here, found, any_resolution, which_exist());
+    std::erase_if(spots, [&](const IndexedSpot& s) {
+      const auto e = here.expected(s.index, s.spot.panel);
+      return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) > most_px ||
+             std::abs(e->missed_by_rad) > most_missed_rad;
+    });
+    return spots;
+  }
+
+  /// Before pixels are fitted: what it says that a spot was seen.
+  void look_at_sphere(std::span<const Spot> found) {
+    if (!geometry().turns()) return;
+    missed_.emplace(free_, indexed(found), values());
+    data_.missed = &*missed_;
+  }
+
+  /// One box for each reflection that the model lights and `wanted` wants, the brightest in the
+  /// image first.
+  void begin_reflections(RefineStage stage, const std::function<bool(const MillerIndex&)>& wanted) {
+    std::vector<Spot> spots = intensities_.expected_spots(geometry(), images_);
+    drop_direct_beam(resolve(free_.experiment(values())), spots);
+    std::vector<ShoeboxPlace> places;
+    for (const Spot& s : spots) places.push_back({s.fast, s.slow, s.panel, s.hkl});
+    boxes_ = make_shoeboxes(images_, places, options_.shoebox_px);
+    intensities_.reset(boxes_);
+    free_.set_structure_factors(intensities_.grid());
+    boxes_ = lit_boxes(model_photons_of(boxes_), boxes_);
+    intensities_.reset(boxes_);
+    free_.set_structure_factors(intensities_.grid());
+    fit_intensities();
+    const std::vector<double> model = model_photons_of(boxes_);
+    std::vector<std::pair<double, Shoebox>> bright;
+    std::size_t first = 0;
+    for (Shoebox& box : boxes_) {
+      double photons = 0;
+      for (std::size_t i = 0; i < box.pixels.size(); ++i) photons += box.intensity * model[first++];
+      if (photons >= options_.least_photons && wanted(*box.hkl))
+        bright.emplace_back(photons, std::move(box));
+    }
+    leave_out_cut_ones(bright);
+    std::ranges::stable_sort(bright, std::greater(), [](const auto& b) { return b.first; });
+    boxes_.clear();
+    for (auto& [photons, box] : bright)
+      if (boxes_.size() < static_cast<std::size_t>(options_.most_shoeboxes))
+        boxes_.push_back(std::move(box));
+    if (boxes_.empty())
+      throw InputError("no reflection of the model has " + least_photons() +
+                       " photons in the image; check cell, orientation and centring");
+    begin_pixels(stage);
+  }
+
+  /// What the ends of the turn cut off changes the shape of a spot in a way that says more of how
+  /// the model is wrong than of how the crystal is turned.
+  void leave_out_cut_ones(std::vector<std::pair<double, Shoebox>>& boxes) const {
+    if (!missed_) return;
+    constexpr double widths = 3, least_share = 0.3;
+    const SpotGeometry here = geometry();
+    const auto is_cut = [&](const auto& b) {
+      const auto e = here.expected(*b.second.hkl, b.second.panel);
+      return !e || e->within_by_rad < widths * missed_->blur_rad();
+    };
+    const auto cut = std::ranges::count_if(boxes, is_cut);
+    if (static_cast<double>(cut) < (1 - least_share) * static_cast<double>(boxes.size()))
+      std::erase_if(boxes, is_cut);
+  }
+
+  /// Each box sees the light of its neighbours, too, so that this is repeated.
+  void fit_intensities() {
+    for (int round = 0; round < 3; ++round) {
+      const std::vector<double> model = model_photons_of(boxes_);
+      start_intensities(data_, model, boxes_);
+      intensities_.take(model, boxes_);
+      free_.set_structure_factors(intensities_.grid());
+    }
   }
 
   /// A stage of pixels with shoeboxes about these spots.
@@ -294,8 +425,12 @@ class Run {
       start_background(images_, options_.background, own, box);
       first += box.pixels.size();
     }
+    begin_pixels(stage);
+  }
+
+  void begin_pixels(RefineStage stage) {
     state_.stages.push_back({stage});
-    state_.backgrounds = backgrounds_of(boxes_);
+    state_.own_of_boxes = own_numbers_of(options_, boxes_);
     state_.trust_radius = first_trust_radius;
     state_.round = 0;
   }
@@ -309,12 +444,19 @@ class Run {
 
   void go_on() {
     set_boxes();
-    set_backgrounds(boxes_, state_.backgrounds);
+    set_own_numbers(options_, boxes_, state_.own_of_boxes);
   }
 
   /// False: stopped.
   bool pixels() {
-    return timed([&] { return fit_pixels(data_, state_, boxes_, watch()); });
+    return timed([&] {
+      const bool finished = fit_pixels(data_, state_, boxes_, watch());
+      if (intensities_free()) {
+        intensities_.take(model_photons_of(boxes_), boxes_);
+        free_.set_structure_factors(intensities_.grid());
+      }
+      return finished;
+    });
   }
 
   void structure_factors() {
@@ -385,19 +527,23 @@ class Run {
     return n.unit == "deg" ? circle_deg : times * std::max(std::abs(value), 1.0);
   }
 
-  Uncertainty known(std::span<const double> values, Refinement& r) const {
-    std::vector<double> information = fisher_information(data_, values, r.shoeboxes);
+  /// `by_parts`: of how much parts of the detector disagree.
+  Uncertainty known(std::span<const double> values, bool by_parts, Refinement& r) const {
+    Information known_of = information(data_, values, r.shoeboxes);
+    std::vector<double>& fisher = known_of.fisher;
     const std::size_t count = free_.size();
     const auto forget = [&](std::size_t i) {
       for (std::size_t k = 0; k < count; ++k)
-        information[i * count + k] = information[k * count + i] = 0;
+        for (std::vector<double>* matrix : {&fisher, &known_of.pulls})
+          (*matrix)[i * count + k] = (*matrix)[k * count + i] = 0;
     };
     const auto widest = [&](std::size_t i) {
       return widest_deviation(free_.numbers()[i], values[i]);
     };
     for (std::size_t i = 0; i < count; ++i)
-      if (!(information[i * count + i] > 1 / (widest(i) * widest(i)))) forget(i);
-    Uncertainty u = uncertainty(information, count);
+      if (!(fisher[i * count + i] > 1 / (widest(i) * widest(i)))) forget(i);
+    Uncertainty u = uncertainty(fisher, count);
+    if (by_parts) widen(u, fisher, known_of.pulls);
     for (std::size_t i = 0; i < count; ++i) {
       if (std::isinf(u.deviations[i]) || u.deviations[i] <= widest(i)) continue;
       u.deviations[i] = std::numeric_limits<double>::infinity();
@@ -412,7 +558,11 @@ class Run {
   void numbers(std::span<const double> values, Refinement& r) {
     Uncertainty u;
     const bool at_the_end = !r.shoeboxes.empty() && !r.stopped;
-    if (at_the_end) u = known(values, r);
+    const bool explained = r.stages.empty() || r.stages.back().residual <= too_much;
+    // A few boxes disagree by chance
+    const bool by_parts = (!explained || options_.variances == Variances::fitted) &&
+                          r.shoeboxes.size() >= 5 * free_.size();
+    if (at_the_end) u = known(values, by_parts, r);
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const FreeNumber& n = free_.numbers()[i];
       RefinedNumber& number = r.numbers.emplace_back();
@@ -424,9 +574,10 @@ class Run {
       const double near = 1e-3 *
                           (at_the_end && std::isfinite(number.deviation) ? number.deviation : 0);
       number.at_bound = values[i] <= n.lower + near || values[i] >= n.upper - near;
+      if (at_the_end) say_vanished(number, r);
     }
     if (!at_the_end) return;
-    if (!r.factors.empty())
+    if (!r.factors.empty() && !intensities_free())
       r.warnings.emplace_back(
           "the standard deviations of the numbers take the structure factors as known");
     r.correlations = u.correlations;
@@ -438,19 +589,29 @@ class Run {
                                : "the image does not determine this combination: " + names +
                                      "; refine fewer of them or restrain one");
     }
-    judge_residual(values, r);
+    judge_residual(values, by_parts, r);
   }
 
-  /// Several hundred pixels and more: 1.2 is many standard deviations from 1, and so is 0.8.
-  void judge_residual(std::span<const double> values, Refinement& r) const {
-    constexpr double too_much = 1.2, too_little = 0.8;
+  /// A spread that the image has no use for ends at zero, where nothing changes with it.
+  static void say_vanished(RefinedNumber& number, Refinement& r) {
+    constexpr double share = 1e-3;
+    if (!(number.start > 0) || !(std::abs(number.value) < share * number.start) ||
+        number.deviation < number.start)
+      return;
+    number.deviation = std::numeric_limits<double>::infinity();
+    r.warnings.push_back(number.name +
+                         " has gone to zero, where the image does not change with it: the image "
+                         "does not say how small it is; leave it out and state a small one");
+  }
+
+  void judge_residual(std::span<const double> values, bool by_parts, Refinement& r) const {
     if (r.stages.empty()) return;
     const double residual = r.stages.back().residual;
     if (residual > too_much)
       r.warnings.push_back(
           "the model does not explain the image: the mean squared residual is " +
-          std::to_string(residual) +
-          " of what noise would leave, so that the standard deviations are too small");
+          std::to_string(residual) + " of what noise would leave, so that the standard deviations " +
+          (by_parts ? "are of how much parts of the detector disagree" : "are too small"));
     if (residual > too_little) return;
     // Where next to nothing is expected and nothing came, there is nothing to vary
     constexpr double least_expected = 0.1;
@@ -465,12 +626,18 @@ class Run {
           "without noise");
   }
 
+  /// Several hundred pixels and more: both are many standard deviations from 1.
+  static constexpr double too_much = 1.2, too_little = 0.8;
+
   const RefineOptions& options_;
   FreeParameters free_;
   PhotonImages images_;
   PixelData data_;
   RefineState state_;
   std::vector<Shoebox> boxes_;
+  FreeIntensities intensities_;
+  std::optional<MissedSphere> missed_;
+  std::optional<FoundSpots> found_spots_;  ///< with free intensities
   int iteration_ = 0;
   bool stopped_ = false;
 };
@@ -491,11 +658,31 @@ const char* name_of(RefineStage stage) {
   return "";
 }
 
+namespace {
+
+/// What only makes all spots brighter has nothing to do where each is as bright as it likes.
+void refuse_brightness(const RefineOptions& options) {
+  for (const std::string& text : options.parameters)
+    for (const char* name : {"fluence", "flux", "exposure", "beam_size", "blocks", "default_F"})
+      if (text == name || text.starts_with(std::string(name) + '['))
+        throw UsageError(std::string(name) +
+                         " cannot be refined where the intensities are free: it makes all spots "
+                         "brighter alike");
+}
+
+}  // namespace
+
 Refinement refine(const Experiment& start, const Measurement& measurement,
                   const RefineOptions& options) {
+  if (options.intensities == Intensities::free) {
+    refuse_brightness(options);
+    if (options.all_pixels) throw UsageError("free intensities need shoeboxes, one for each spot");
+  }
   if (options.structure_factor_deviation) {
     if (!(*options.structure_factor_deviation > 0))
       throw UsageError("structure factors need a positive relative standard deviation");
+    if (options.intensities == Intensities::free)
+      throw UsageError("structure factors cannot be refined where the intensities are free");
     if (!start.structure_factors.grid)
       throw UsageError("structure factors can be refined only where there is a table (-hkl)");
   }

@@ -35,6 +35,7 @@ std::vector<Shoebox> make_shoeboxes(const PhotonImages& images,
     boxes[box].fast = places[box].fast;
     boxes[box].slow = places[box].slow;
     boxes[box].panel = places[box].panel;
+    boxes[box].hkl = places[box].hkl;
     each_pixel(box, [&](int i, int j, std::size_t owner) {
       if (owner == box) boxes[box].pixels.push_back({i, j, places[box].panel});
     });

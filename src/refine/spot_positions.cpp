@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <numbers>
 #include <utility>
 
 #include "nablabragg/error.hpp"
@@ -23,16 +25,70 @@ SpotGeometry::SpotGeometry(const Resolved& resolved)
   };
   add(resolved.panel, resolved.sensor);
   for (const ResolvedPanel& further : resolved.more_panels) add(further.panel, further.sensor);
-  const double phi = resolved.phi.front();
-  real_A_ = physics::rotate_about(real_A_, resolved.panel.spindle, phi);
-  reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, resolved.panel.spindle, phi);
+  spindle_ = resolved.panel.spindle;
+  const double first = resolved.phi.front(), last = resolved.phi.back();
+  if (resolved.closed || resolved.phi.size() > 1)
+    half_turn_rad_ = (std::abs(last - first) + std::abs(resolved.scan.step)) / 2;
+  const double middle = (first + last) / 2;
+  real_A_ = physics::rotate_about(real_A_, spindle_, middle);
+  reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, spindle_, middle);
 }
 
-Vec3d SpotGeometry::fractional_index(const Spot& spot) const {
+Vec3d SpotGeometry::scattering_vector(const Spot& spot) const {
   const Panel& panel = panels_[static_cast<std::size_t>(spot.panel)];
   const Vec3d place = panel.origin + ((spot.fast + 0.5) * panel.pixel) * panel.fast +
                       ((spot.slow + 0.5) * panel.slow_pixel) * panel.slow;
-  return real_A_ * ((unit(place) - panel.beam) / wavelength_A_);
+  return (unit(place) - panel.beam) / wavelength_A_;
+}
+
+Vec3d SpotGeometry::index_at(const Vec3d& q, double turn_rad) const {
+  return real_A_ * physics::rotate_about(q, spindle_, -turn_rad);
+}
+
+Vec3d SpotGeometry::fractional_index(const Spot& spot) const {
+  return real_A_ * scattering_vector(spot);
+}
+
+std::optional<MillerIndex> SpotGeometry::nearest_index(const Spot& spot,
+                                                       const ReflectionExists& exists) const {
+  constexpr double tolerance = 0.3;
+  const Vec3d q = scattering_vector(spot);
+  // Over so few degrees the index goes along a straight line
+  const Vec3d begin = index_at(q, -half_turn_rad_), way = index_at(q, half_turn_rad_) - begin;
+  const int steps = 1 + static_cast<int>(length(way) / 0.1);
+  std::optional<MillerIndex> nearest;
+  double nearest2 = std::numeric_limits<double>::infinity();
+  for (int i = 0; i <= steps; ++i) {
+    const Vec3d h = begin + (double(i) / steps) * way;
+    const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)};
+    const double along = dot(way, way) > 0
+                             ? std::clamp(dot(whole - begin, way) / dot(way, way), 0.0, 1.0)
+                             : 0;
+    const Vec3d off = begin + along * way - whole;
+    if (std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance) continue;
+    const MillerIndex index{static_cast<int>(whole.x), static_cast<int>(whole.y),
+                            static_cast<int>(whole.z)};
+    if (dot(off, off) >= nearest2 || !exists(index)) continue;
+    nearest = index;
+    nearest2 = dot(off, off);
+  }
+  return nearest;
+}
+
+/// From the middle of the turn to the crossing that is nearest to it, 2 s0.R(angle)q + q^2 = 0, or
+/// to where the lattice point comes nearest to the sphere; never beyond the ends.
+double SpotGeometry::turn_onto_sphere(const Vec3d& q) const {
+  if (half_turn_rad_ == 0) return 0;
+  const Vec3d s0 = panels_.front().beam / wavelength_A_;
+  const Vec3d along = dot(q, spindle_) * spindle_, across = q - along;
+  const double a = dot(s0, across), b = dot(s0, cross(spindle_, across)),
+               c = -dot(q, q) / 2 - dot(s0, along), size = std::hypot(a, b);
+  if (!(size > 0)) return 0;
+  const double top = std::atan2(b, a), away = std::acos(std::clamp(c / size, -1.0, 1.0));
+  const auto near_middle = [](double angle) { return std::remainder(angle, 2 * std::numbers::pi); };
+  const double before = near_middle(top - away), after = near_middle(top + away);
+  return std::clamp(std::abs(before) < std::abs(after) ? before : after, -half_turn_rad_,
+                    half_turn_rad_);
 }
 
 std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index,
@@ -40,8 +96,10 @@ std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index,
   const Panel& panel = panels_[static_cast<std::size_t>(panel_index)];
   const Vec3d normal = cross(panel.fast, panel.slow);
   const auto& [h, k, l] = index;
-  const Vec3d q = double(h) * reciprocal_per_A_.a + double(k) * reciprocal_per_A_.b +
-                  double(l) * reciprocal_per_A_.c;
+  const Vec3d in_the_middle = double(h) * reciprocal_per_A_.a + double(k) * reciprocal_per_A_.b +
+                              double(l) * reciprocal_per_A_.c;
+  const double turn = turn_onto_sphere(in_the_middle);
+  const Vec3d q = physics::rotate_about(in_the_middle, spindle_, turn);
   const double length2 = dot(q, q), along = dot(q, panel.beam);
   const Vec3d across = q - along * panel.beam;
   const double across_length = length(across);
@@ -62,16 +120,27 @@ std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index,
   spot.slow = dot(on_panel, panel.slow) / panel.slow_pixel - 0.5;
   spot.missed_by_rad = std::atan2(along, across_length) -
                        std::atan2(along_on_sphere, across_on_sphere);
+  constexpr double rounding_rad = 1e-10;
+  if (half_turn_rad_ > 0 && std::abs(spot.missed_by_rad) < rounding_rad) {
+    spot.missed_by_rad = 0;
+    // The sphere is where the component along the beam is along_on_sphere
+    const auto missed_at = [&](double end) {
+      const double there = dot(physics::rotate_about(in_the_middle, spindle_, end), panel.beam);
+      return std::abs(there - along_on_sphere) / across_on_sphere;
+    };
+    spot.within_by_rad = std::min(missed_at(-half_turn_rad_), missed_at(half_turn_rad_));
+  }
   spot.reciprocal_per_A = std::sqrt(length2);
   return spot;
 }
 
 std::optional<std::string> why_no_spot_stage(const Resolved& resolved) {
-  constexpr double widest_band = 0.01;
+  constexpr double widest_band = 0.01, widest_turn_rad = 5.01 / 180 * std::numbers::pi;
   const auto [least, most] = std::minmax_element(
       resolved.rays.begin(), resolved.rays.end(),
       [](const Ray& a, const Ray& b) { return a.wavelength < b.wavelength; });
-  if (resolved.phi.size() > 1) return "the crystal turns";
+  if (std::abs(resolved.scan.range) > widest_turn_rad && resolved.phi.size() > 1)
+    return "the crystal turns by more than five degrees";
   if (least != resolved.rays.end() &&
       most->wavelength - least->wavelength > widest_band * resolved.wavelength)
     return "the beam has more than 1 % of bandwidth";
@@ -79,19 +148,15 @@ std::optional<std::string> why_no_spot_stage(const Resolved& resolved) {
 }
 
 std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<const Spot> spots,
-                                     double most_reciprocal_per_A) {
-  constexpr double tolerance = 0.3;
+                                     double most_reciprocal_per_A, const ReflectionExists& exists) {
   std::map<std::pair<MillerIndex, int>, Spot> found;  // a spot may lie on two panels
   for (const Spot& spot : spots) {
-    const Vec3d h = geometry.fractional_index(spot);
-    const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)}, off = h - whole;
-    if (!spot.index && std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance)
-      continue;
-    const MillerIndex index = spot.index.value_or(MillerIndex{
-        static_cast<int>(whole.x), static_cast<int>(whole.y), static_cast<int>(whole.z)});
-    const auto expected = geometry.expected(index, spot.panel);
+    const std::optional<MillerIndex> index = spot.hkl ? spot.hkl
+                                                      : geometry.nearest_index(spot, exists);
+    if (!index) continue;
+    const auto expected = geometry.expected(*index, spot.panel);
     if (!expected || expected->reciprocal_per_A > most_reciprocal_per_A) continue;
-    Spot& all = found[{index, spot.panel}];
+    Spot& all = found[{*index, spot.panel}];
     all.panel = spot.panel;
     const double photons = all.photons + spot.photons, share = spot.photons / photons;
     all.fast += share * (spot.fast - all.fast);
@@ -250,16 +315,87 @@ double robust_deviation(std::vector<double> numbers) {
   return 1.4826 * *middle;
 }
 
+constexpr double least_angle_rad = 1e-4;
+
 }  // namespace
 
+MissedSphere::MissedSphere(const FreeParameters& free, std::vector<IndexedSpot> spots,
+                           std::span<const double> values)
+    : free_(free), spots_(std::move(spots)) {
+  const SpotGeometry geometry(resolve(free_.experiment(values)));
+  std::vector<double> missed;
+  double sum = 0;
+  for (const IndexedSpot& s : spots_)
+    if (const auto e = geometry.expected(s.index, s.spot.panel); e && e->missed_by_rad != 0) {
+      missed.push_back(e->missed_by_rad);
+      sum += e->missed_by_rad * e->missed_by_rad;
+    }
+  const auto count = static_cast<double>(std::max<std::size_t>(missed.size(), 1));
+  usual_rad_ = std::max(std::sqrt(sum / count), least_angle_rad);
+  blur_rad_ = robust_deviation(missed);
+}
+
+bool MissedSphere::residuals(std::span<const double> values, std::span<double> out) const {
+  const SpotGeometry geometry(resolve(free_.experiment(values)));
+  for (std::size_t i = 0; i < spots_.size(); ++i) {
+    const auto expected = geometry.expected(spots_[i].index, spots_[i].spot.panel);
+    if (!expected) return false;
+    // As for a Cauchy distribution: what is far off is no spot of this lattice point
+    const double off = expected->missed_by_rad / usual_rad_;
+    out[i] = std::copysign(std::sqrt(std::log1p(off * off)), off);
+  }
+  return true;
+}
+
+bool MissedSphere::slopes(std::span<const double> values, std::span<double> out) const {
+  std::vector<double> middle(size()), above(size()), below(size());
+  if (!residuals(values, middle)) return false;
+  std::vector<double> at(values.begin(), values.end());
+  // At the border of what is an experiment to one side alone
+  const auto moved = [&](std::vector<double>& to) {
+    try {
+      return residuals(at, to);
+    } catch (const UsageError&) {
+      to = middle;
+      return true;
+    }
+  };
+  for (std::size_t n = 0; n < at.size(); ++n) {
+    const double step = small_step(free_.numbers()[n]);
+    at[n] = values[n] + step;
+    if (!moved(above)) return false;
+    at[n] = values[n] - step;
+    if (!moved(below)) return false;
+    at[n] = values[n];
+    for (std::size_t i = 0; i < size(); ++i)
+      out[i * at.size() + n] = (above[i] - below[i]) / (2 * step);
+  }
+  return true;
+}
+
+SpotDistances spot_distances(const SpotGeometry& geometry, std::span<const IndexedSpot> spots) {
+  SpotDistances d;
+  for (const IndexedSpot& s : spots) {
+    const auto e = geometry.expected(s.index, s.spot.panel);
+    if (!e) continue;
+    ++d.spots;
+    d.fast_rms += (e->fast - s.spot.fast) * (e->fast - s.spot.fast);
+    d.slow_rms += (e->slow - s.spot.slow) * (e->slow - s.spot.slow);
+  }
+  const auto count = static_cast<double>(std::max<std::size_t>(d.spots, 1));
+  d.fast_rms = std::sqrt(d.fast_rms / count);
+  d.slow_rms = std::sqrt(d.slow_rms / count);
+  return d;
+}
+
 StageReport fit_spot_positions(
-    const FreeParameters& free, std::span<const Spot> spots, const RefineOptions& options,
-    std::vector<double>& values,
+    const FreeParameters& free, std::span<const Spot> spots, const ReflectionExists& exists,
+    const RefineOptions& options, std::vector<double>& values,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
   constexpr std::size_t least_spots = 8;
   // Random places are near some lattice point in 0.6^3 = 0.22 of all cases
   constexpr double least_share = 0.4;
-  constexpr double least_place_px = 0.1, least_angle_rad = 1e-4;
+  constexpr double least_place_px = 0.1;
   // Shares of the highest resolution, and from how many widths on a spot is left out.
   struct Round {
     double share, outlier;
@@ -273,12 +409,12 @@ StageReport fit_spot_positions(
   double highest = 0;
   {
     const SpotGeometry geometry(resolve(free.experiment(values)));
-    for (const IndexedSpot& s : index_spots(geometry, spots, 1e9))
+    for (const IndexedSpot& s : index_spots(geometry, spots, 1e9, exists))
       highest = std::max(highest, geometry.expected(s.index, s.spot.panel)->reciprocal_per_A);
   }
   for (const Round& round : rounds) {
     const SpotGeometry geometry(resolve(free.experiment(values)));
-    std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest);
+    std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest, exists);
     std::erase_if(indexed, [&](const IndexedSpot& s) {
       const auto e = geometry.expected(s.index, s.spot.panel);
       return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
@@ -328,7 +464,8 @@ StageReport fit_spot_positions(
       const auto e = after.expected(s.index, s.spot.panel);
       places.push_back(e->fast - s.spot.fast);
       places.push_back(e->slow - s.spot.slow);
-      angles.push_back(e->missed_by_rad);
+      // Of those that cross the sphere nothing is known but that
+      if (e->missed_by_rad != 0) angles.push_back(e->missed_by_rad);
     }
     widths = {std::max(robust_deviation(places), least_place_px),
               std::max(robust_deviation(angles), least_angle_rad)};

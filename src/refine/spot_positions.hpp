@@ -1,7 +1,9 @@
 // Where spots are expected, and the first stage of a refinement: to make that agree with where they
 // were found.  As DIALS refines stills (D. G. Waterman et al., Acta Cryst. D72, 558, 2016; stills
 // in A. S. Brewster et al., Acta Cryst. D74, 877, 2018): distances on the detector, and the angles
-// by which lattice points miss the Ewald sphere.
+// by which lattice points miss the Ewald sphere.  In an image of a turning crystal only the latter
+// is not known of the angle at which a spot was seen: it is one at which its lattice point crosses
+// the sphere, if it does so while the image is taken.
 #pragma once
 #include <functional>
 #include <optional>
@@ -14,26 +16,41 @@
 
 namespace nablabragg::refinement {
 
+/// Whether a lattice point can scatter at all.
+using ReflectionExists = std::function<bool(const MillerIndex&)>;
+
 struct ExpectedSpot {
   double fast = 0, slow = 0;    ///< [pixels], whole numbers in the middle of a pixel
-  double missed_by_rad = 0;     ///< rotation that puts the lattice point on the Ewald sphere
+  double missed_by_rad = 0;     ///< rotation that puts the lattice point on the Ewald sphere; 0
+                                ///< where it crosses it while the crystal turns
+  double within_by_rad = 0;     ///< where it crosses: by how much it misses at the nearer end
   double reciprocal_per_A = 0;  ///< 1/d
 };
 
-/// Lattice and flat panels of a still.
+/// Lattice and flat panels, of a still or of a crystal that turns by a few degrees.
 class SpotGeometry {
  public:
   explicit SpotGeometry(const Resolved& resolved);
 
-  /// h, k and l, not whole, of what scatters to a place on a panel.
+  bool turns() const { return half_turn_rad_ > 0; }
+  /// h, k and l, not whole, of what scatters to a place on a panel in the middle of the turn.
   Vec3d fractional_index(const Spot& spot) const;
-  /// The spot of a lattice point, turned onto the Ewald sphere with its length kept.  Empty for
-  /// 000, for what is out of reach of the wavelength and for what does not hit the plane of the
-  /// panel.
+  /// The lattice point that is nearest to a spot at some angle of the turn, if within 0.3 along
+  /// each axis and if there is such a reflection.
+  std::optional<MillerIndex> nearest_index(const Spot& spot, const ReflectionExists& exists) const;
+  /// The spot of a lattice point: where it crosses the Ewald sphere, or at the end of the turn that
+  /// is nearest to that, turned onto the sphere with its length kept.  Empty for 000, for what is
+  /// out of reach of the wavelength and for what does not hit the plane of the panel.
   std::optional<ExpectedSpot> expected(const MillerIndex& index, int panel_index = 0) const;
 
  private:
-  Mat3d real_A_, reciprocal_per_A_;
+  Vec3d scattering_vector(const Spot& spot) const;
+  Vec3d index_at(const Vec3d& q, double turn_rad) const;
+  double turn_onto_sphere(const Vec3d& q) const;
+
+  Mat3d real_A_, reciprocal_per_A_;  ///< in the middle of the turn
+  Vec3d spindle_;
+  double half_turn_rad_ = 0;
   std::vector<Panel> panels_;  ///< moved back to where photons are captured on the mean
   double wavelength_A_;
 };
@@ -46,17 +63,48 @@ struct IndexedSpot {
   Spot spot;
 };
 
-/// Spots with the lattice points that are known to be theirs, or that they are nearest to, if
-/// within 0.3 along each axis; spots of the same lattice point become one.
-std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<const Spot> spots,
-                                     double most_reciprocal_per_A);
+/// Spots with the lattice points that are known to be theirs, or that they are nearest to; spots of
+/// the same lattice point become one.
+std::vector<IndexedSpot> index_spots(
+    const SpotGeometry& geometry, std::span<const Spot> spots, double most_reciprocal_per_A,
+    const ReflectionExists& exists = [](const MillerIndex&) { return true; });
 
 /// Changes `values` until the spots are where they were found.  Low resolution comes first, where
 /// indices are certain from further away.  `iterated` is told of every iteration and returns false
 /// to stop.  Throws InputError when too few spots can be indexed.
 StageReport fit_spot_positions(
-    const FreeParameters& free, std::span<const Spot> spots, const RefineOptions& options,
-    std::vector<double>& values,
+    const FreeParameters& free, std::span<const Spot> spots, const ReflectionExists& exists,
+    const RefineOptions& options, std::vector<double>& values,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated);
+
+/// How far the lattice points of spots that were seen stay from the Ewald sphere while the crystal
+/// turns, in units of what is usual: what says how the crystal is turned about its spindle where
+/// intensities say nothing.
+class MissedSphere {
+ public:
+  MissedSphere(const FreeParameters& free, std::vector<IndexedSpot> spots,
+               std::span<const double> values);
+
+  std::size_t size() const { return spots_.size(); }
+  const Spot& spot(std::size_t i) const { return spots_[i].spot; }
+  /// The standard deviation of the angles of those that do not cross it, outliers aside.
+  double blur_rad() const { return blur_rad_; }
+  /// False where a lattice point is out of reach.
+  bool residuals(std::span<const double> values, std::span<double> out) const;
+  /// By the free numbers, row by row.
+  bool slopes(std::span<const double> values, std::span<double> out) const;
+
+ private:
+  const FreeParameters& free_;
+  std::vector<IndexedSpot> spots_;
+  double usual_rad_ = 1, blur_rad_ = 0;
+};
+
+/// How far spots are from where the model has them, in pixels.
+struct SpotDistances {
+  std::size_t spots = 0;
+  double fast_rms = 0, slow_rms = 0;
+};
+SpotDistances spot_distances(const SpotGeometry& geometry, std::span<const IndexedSpot> spots);
 
 }  // namespace nablabragg::refinement

@@ -71,11 +71,11 @@ std::string to_json(const RefineState& state) {
                   {"warnings", state.warnings},
                   {"values", values},
                   {"places", places},
-                  {"backgrounds", state.backgrounds},
+                  {"backgrounds", state.own_of_boxes},
                   {"trust_radius", state.trust_radius},
                   {"round", state.round},
                   {"round_values", state.round_values},
-                  {"round_backgrounds", state.round_backgrounds},
+                  {"round_own_of_boxes", state.round_own_of_boxes},
                   {"factors", factors}};
   return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -92,11 +92,11 @@ RefineState refine_state_from_json(const std::string& text) {
       state.values.emplace_back(v.at(0).get<std::string>(), v.at(1).get<double>());
     for (const Json& p : json.at("places"))
       state.places.push_back({p.at(0).get<double>(), p.at(1).get<double>(), p.at(2).get<int>()});
-    state.backgrounds = numbers(json.at("backgrounds"));
+    state.own_of_boxes = numbers(json.at("backgrounds"));
     state.trust_radius = number(json.at("trust_radius"));
     json.at("round").get_to(state.round);
     state.round_values = numbers(json.at("round_values"));
-    state.round_backgrounds = numbers(json.at("round_backgrounds"));
+    state.round_own_of_boxes = numbers(json.at("round_own_of_boxes"));
     for (const Json& f : json.at("factors"))
       state.factors.push_back(
           {f.at(0).get<MillerIndex>(), f.at(1).get<double>(), f.at(2).get<double>(), 0});

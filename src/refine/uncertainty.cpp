@@ -1,6 +1,7 @@
 #include "refine/uncertainty.hpp"
 
 #include <Eigen/Dense>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -52,6 +53,24 @@ Uncertainty uncertainty(std::span<const double> information, std::size_t size) {
     }
   }
   return result;
+}
+
+void widen(Uncertainty& uncertainty, std::span<const double> fisher,
+           std::span<const double> pulls) {
+  using Rows = Eigen::Matrix<double, -1, -1, Eigen::RowMajor>;
+  const auto n = static_cast<Eigen::Index>(uncertainty.deviations.size());
+  const Eigen::Map<const Rows> information(fisher.data(), n, n), parts(pulls.data(), n, n);
+  const Eigen::VectorXd alone = information.diagonal().cwiseMax(1e-300).cwiseSqrt().cwiseInverse();
+  const auto scaled = [&](const auto& m) -> Eigen::MatrixXd {
+    return alone.asDiagonal() * m * alone.asDiagonal();
+  };
+  const Eigen::MatrixXd
+      inverse = scaled(information).completeOrthogonalDecomposition().pseudoInverse();
+  const Eigen::MatrixXd covariance = inverse * scaled(parts) * inverse;
+  for (Eigen::Index i = 0; i < n; ++i) {
+    double& deviation = uncertainty.deviations[static_cast<std::size_t>(i)];
+    deviation = std::max(deviation, alone(i) * std::sqrt(covariance(i, i)));
+  }
 }
 
 }  // namespace nablabragg::refinement

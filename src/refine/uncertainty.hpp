@@ -16,4 +16,9 @@ struct Uncertainty {
 /// `information` row by row.
 Uncertainty uncertainty(std::span<const double> information, std::size_t size);
 
+/// For a model that does not explain its data: each deviation becomes what F^-1 P F^-1 says, where
+/// that is more.  `fisher` with what the uncertainty was made from, `pulls` of parts of the data
+/// that are independent (H. White, Econometrica 50, 1982, 1).
+void widen(Uncertainty& uncertainty, std::span<const double> fisher, std::span<const double> pulls);
+
 }  // namespace nablabragg::refinement

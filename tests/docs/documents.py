@@ -23,6 +23,7 @@ MARKERS = {
     "excerpt": "part of a file or of a line, a formula or a drawing",
     "changes the machine": "installs packages",
     "needs nanoBragg": "which is not part of the repository",
+    "needs the measured image": "which is not part of the repository",
     "needs the port": "the PyTorch port of nanoBragg, which is not part of the repository",
     "needs perf": "and a processor whose counters it may read",
     "needs torch": "runs where Python has it",

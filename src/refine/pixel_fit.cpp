@@ -580,7 +580,7 @@ bool fit_pixels(const PixelData& data, RefineState& state, std::vector<Shoebox>&
   // The variances of the Gaussian likelihood and of the misfit follow the model from round to round
   const bool misfit = data.options.variances == Variances::fitted;
   double most_misfit = 10;
-  const int rounds = misfit ? 4 : gauss ? 3 : 1;
+  const int rounds = pixel_rounds(data.options);
   const int most_iterations = data.options.iterations * (misfit ? rounds : 1);
   for (; state.round < rounds; ++state.round) {
     std::vector<double> variances;

@@ -39,6 +39,11 @@ LitResidual lit_residual(const PixelData& data, std::span<const double> model,
 /// Of the trust region a stage begins with: Ceres' own.
 inline constexpr double first_trust_radius = 1e4;
 
+/// In which the variances of the Gaussian likelihood and of the misfit follow the model.
+inline int pixel_rounds(const RefineOptions& options) {
+  return options.variances == Variances::fitted ? 4 : options.likelihood == Likelihood::gauss ? 3 : 1;
+}
+
 /// Told of every iteration; returns false to stop.
 using Iterated = std::function<bool(std::span<const double> values, double residual,
                                     double change)>;

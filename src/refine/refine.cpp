@@ -185,15 +185,15 @@ class Run {
         throw UsageError(
             "the interrupted refinement was of another image, model or options; resume with the "
             "same ones, or begin again");
+      check_state();
     }
     // Of free intensities and fitted variances the state does not hold all that the next step
     // depends on: the same steps are taken again.
     if (intensities_free() || options.variances == Variances::fitted) state_ = {};
     state_.of = of;
-    if (state_.stage() == RefineStage::spot_positions) state_.values = free_.named(free_.start());
     if (!intensities_free()) return;
     intensities_ = FreeIntensities(visible_reflections(
-        free_.structure_factors(), resolve(free_.experiment(values())), options.centring));
+        free_.structure_factors(), resolve(free_.experiment(free_.start())), options.centring));
     free_.set_structure_factors(intensities_.grid());
   }
 
@@ -219,6 +219,41 @@ class Run {
   }
 
  private:
+  /// Of a file that somebody has changed.
+  void check_state() const {
+    const auto finite = [](const std::vector<double>& numbers) {
+      return std::ranges::all_of(numbers, [](double x) { return std::isfinite(x); });
+    };
+    const auto is_place = [&](const ShoeboxPlace& p) {
+      if (p.panel < 0 || static_cast<std::size_t>(p.panel) >= images_.panels.size()) return false;
+      const PhotonImage& panel = images_.panels[static_cast<std::size_t>(p.panel)];
+      return p.fast >= 0 && p.fast < panel.fast_pixels && p.slow >= 0 && p.slow < panel.slow_pixels;
+    };
+    const auto is_factor = [&](const RefinedFactor& f) {
+      const StructureFactorGrid& grid = *free_.structure_factors().grid;
+      for (std::size_t i = 0; i < 3; ++i)
+        if (f.hkl[i] < grid.min()[i] || f.hkl[i] > grid.max()[i]) return false;
+      return f.start > 0 && f.value > 0 && std::isfinite(f.start) && std::isfinite(f.value);
+    };
+    const RefineState& s = state_;
+    const bool of_pixels = s.stage() > RefineStage::spot_positions;
+    const bool sound = finite(values()) && finite(s.own_of_boxes) && finite(s.round_values) &&
+                       finite(s.round_own_of_boxes) && std::ranges::all_of(s.places, is_place) &&
+                       s.round >= 0 && s.round < pixel_rounds(options_) &&
+                       (s.round_values.empty()
+                            ? s.round_own_of_boxes.empty()
+                            : s.round_values.size() == free_.size() &&
+                                  s.round_own_of_boxes.size() == s.own_of_boxes.size()) &&
+                       (!of_pixels || (s.trust_radius > 0 && std::isfinite(s.trust_radius))) &&
+                       (s.factors.empty() || (free_.structure_factors().grid &&
+                                              std::ranges::all_of(s.factors, is_factor))) &&
+                       std::ranges::all_of(
+                           s.stages, [](const StageReport& r) { return r.iterations >= 0; }) &&
+                       (s.stage() != RefineStage::structure_factors ||
+                        options_.structure_factor_deviation);
+    if (!sound) throw UsageError("the state of the interrupted refinement is damaged; begin again");
+  }
+
   std::string least_photons() const {
     return std::to_string(static_cast<int>(options_.least_photons));
   }
@@ -273,6 +308,7 @@ class Run {
       }
       if (!options_.structure_factor_deviation) return;
       state_.stages.push_back({RefineStage::structure_factors});
+      state_.round = 0;
       state_.factors = choose_factors(data_, values(), boxes_);
       state_.stages.back().residual_before = mean_square_residual(data_, model_photons_of(boxes_),
                                                                   boxes_);

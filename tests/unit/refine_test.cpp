@@ -552,6 +552,35 @@ TEST(Refine, GoesOnOnlyWithWhatItWasStoppedAt) {
   EXPECT_EQ(refine(c.start, c.measurement, o).stages.size(), 3u);
 }
 
+TEST(Refine, RefusesADamagedState) {
+  const Case c = small_case(4);
+  RefineOptions o = small_options();
+  o.progress = [](const RefineProgress& p) { return p.stage == RefineStage::spot_positions; };
+  const RefineState state = refine(c.start, c.measurement, o).state;
+  o.progress = {};
+  const auto complaint = [&](auto&& damage) {
+    o.resume = state;
+    damage(*o.resume);
+    return test::message_of<UsageError>([&] { refine(c.start, c.measurement, o); });
+  };
+  const auto damaged = HasSubstr("is damaged; begin again");
+  const double nan = std::nan("");
+  EXPECT_THAT(complaint([](RefineState& s) { s.places[3].panel = 1; }), damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.places[3].fast = 1e300; }), damaged);
+  EXPECT_THAT(complaint([&](RefineState& s) { s.places[3].slow = nan; }), damaged);
+  EXPECT_THAT(complaint([&](RefineState& s) { s.values[0].second = nan; }), damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.round = 3; }), damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.round_values = {1}; }), damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.trust_radius = 0; }), damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.factors = {{{1, 2, 3}, 1, 1, 0}}; }), damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.stages.back().iterations = -1; }), damaged);
+  EXPECT_THAT(
+      complaint([](RefineState& s) { s.stages.back().stage = RefineStage::structure_factors; }),
+      damaged);
+  EXPECT_THAT(complaint([](RefineState& s) { s.backgrounds.pop_back(); }),
+              HasSubstr("other shoeboxes; begin again"));
+}
+
 TEST(Refine, StaysWithinBoundsAndSaysWhereItTouchesOne) {
   const Case c = small_case(5);
   RefineOptions o = small_options();

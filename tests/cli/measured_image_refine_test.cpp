@@ -406,6 +406,35 @@ TEST_F(RefinePanels, ThatStandElsewhereAreFoundWithTheCrystalAndWrittenAsAGeomet
   EXPECT_LT(apart, 0.03 * all);
 }
 
+TEST_F(RefineImages, OfACrystalThatAFileStatesGiveItsCellAndFlagsThatMakeItsImage) {
+  const std::string others =
+      "-corrected -noprogress -N 15 -gauss_xtal -mosaic_domains 20 -oversample 1 -default_F 100 "
+      "-water 0.07 -fluence 3e27 -mosaic 0.6 -sensor Si 45 ";
+  // In the frame of the file, where the mosaic domains are others
+  good_run(truth + "-o truth.expt");
+  good_run(others + "-expt truth.expt -seed 1 -o still.nxs");
+  good_run(crystal + square +
+           "-cell 40.1 45.2 49.9 90 90.1 90 -misset 12.1 -7.1 33.1 -Xbeam 25.5 "
+           "-Ybeam 25.7 -o start.expt");
+  const std::string model = others + "-expt start.expt ";
+  const Outcome outcome = refine("--image still.nxs --parameters cell,misset", model);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json r = result();
+  const std::vector<double> cell{40, 45, 50, 90, 90, 90};
+  for (std::size_t i = 0; i < cell.size(); ++i) {
+    SCOPED_TRACE(r["numbers"][i].dump());
+    EXPECT_NEAR(r["numbers"][i]["value"], cell[i],
+                4.5 * r["numbers"][i]["deviation"].get<double>());
+  }
+  EXPECT_EQ(r["not_in_flags"], json::array());
+  std::string again = model;
+  for (const json& flag : r["refined_flags"]) again += flag.get<std::string>() + ' ';
+  EXPECT_THAT(again, HasSubstr("-mat r/refined.mat"));
+  good_run(again + "-floatfile again.f32");
+  EXPECT_EQ(test::read_floats(folder / "again.f32"),
+            simulate(experiment_from_json(folder.content("r/experiment.json"))).image.pixels);
+}
+
 TEST_F(RefinePanels, OfDifferentGainsAreReadAsPhotons) {
   good_run(crystal + right + seed + "-expt start.expt -o still.cbf");
   io::ImageFile image = io::read_image(folder / "still.cbf");

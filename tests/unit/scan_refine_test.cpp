@@ -210,6 +210,7 @@ RefineOptions free_options() {
   o.intensities = Intensities::free;
   o.centring = Centring::I;
   o.shoebox_px = 11;
+  o.most_shoeboxes = 100;
   return o;
 }
 

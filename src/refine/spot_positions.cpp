@@ -45,10 +45,6 @@ Vec3d SpotGeometry::index_at(const Vec3d& q, double turn_rad) const {
   return real_A_ * physics::rotate_about(q, spindle_, -turn_rad);
 }
 
-Vec3d SpotGeometry::fractional_index(const Spot& spot) const {
-  return real_A_ * scattering_vector(spot);
-}
-
 std::optional<MillerIndex> SpotGeometry::nearest_index(const Spot& spot,
                                                        const ReflectionExists& exists) const {
   constexpr double tolerance = 0.3;

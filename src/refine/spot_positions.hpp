@@ -1,9 +1,9 @@
 // Where spots are expected, and the first stage of a refinement: to make that agree with where they
 // were found.  As DIALS refines stills (D. G. Waterman et al., Acta Cryst. D72, 558, 2016; stills
 // in A. S. Brewster et al., Acta Cryst. D74, 877, 2018): distances on the detector, and the angles
-// by which lattice points miss the Ewald sphere.  In an image of a turning crystal only the latter
-// is not known of the angle at which a spot was seen: it is one at which its lattice point crosses
-// the sphere, if it does so while the image is taken.
+// by which lattice points miss the Ewald sphere.  In an image of a turning crystal a spot may have
+// been seen at any angle of the turn: its lattice point misses the sphere only if it does not cross
+// it on the way.
 #pragma once
 #include <functional>
 #include <optional>
@@ -33,8 +33,6 @@ class SpotGeometry {
   explicit SpotGeometry(const Resolved& resolved);
 
   bool turns() const { return half_turn_rad_ > 0; }
-  /// h, k and l, not whole, of what scatters to a place on a panel in the middle of the turn.
-  Vec3d fractional_index(const Spot& spot) const;
   /// The lattice point that is nearest to a spot at some angle of the turn, if within 0.3 along
   /// each axis and if there is such a reflection.
   std::optional<MillerIndex> nearest_index(const Spot& spot, const ReflectionExists& exists) const;
@@ -45,6 +43,7 @@ class SpotGeometry {
 
  private:
   Vec3d scattering_vector(const Spot& spot) const;
+  /// h, k and l, not whole, of what scatters by q at an angle from the middle of the turn.
   Vec3d index_at(const Vec3d& q, double turn_rad) const;
   double turn_onto_sphere(const Vec3d& q) const;
 

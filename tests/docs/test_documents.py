@@ -32,6 +32,7 @@ MARKED = {
     "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},
     "docs/instruments.md": {"excerpt": 1, "usage": 5},
+    "docs/measured-image.md": {"excerpt": 1, "needs the measured image": 1},
     "docs/performance-method.md": {"needs nanoBragg": 1, "needs perf": 1, "slow": 3},
     "docs/performance.md": {"needs nanoBragg": 2, "needs the port": 1, "slow": 1},
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},

@@ -210,6 +210,7 @@ RefineOptions free_options() {
   o.intensities = Intensities::free;
   o.centring = Centring::I;
   o.shoebox_px = 11;
+  o.most_shoeboxes = 100;
   return o;
 }
 
@@ -298,21 +299,27 @@ TEST(RefineOfAScan, GivesTheSameBitsOnAnyNumberOfThreads) {
   }
 }
 
-TEST(RefineOfAScan, SaysWhatItsNumbersDoNotSay) {
-  Case c = turned_case(10);
-  c.start = c.truth;
-  c.start.structure_factors.grid.reset();
-  // A spread of which there is none
-  c.truth = test::experiment_of(scan + "-mosaic 1e-9 ");
-  c.truth.structure_factors.grid = random_factors(10);
-  c.measurement.counts = simulate(c.truth).image;
-  for (float& p : c.measurement.counts.pixels) p += 12;
+TEST(RefineOfAScan, SaysThatASpreadHasGoneToZeroWhereSpotsAreNarrowerThanTheModelsBlocks) {
+  const Case c = turned_case(10, "-N 18 -mosaic 1e-9 ");
   RefineOptions o = free_options();
   o.parameters = {"mosaic_spread"};
   o.equal.clear();
-  const Refinement r = refine(c.start, c.measurement, o);
+  o.spot_stage = false;
+  Experiment start = test::experiment_of(scan);
+  const Refinement r = refine(start, c.measurement, o);
+  EXPECT_LT(r.numbers[0].value, 1e-4);
   EXPECT_THAT(r.warnings, Contains(HasSubstr("mosaic_spread has gone to zero")));
   EXPECT_TRUE(std::isinf(r.numbers[0].deviation));
+}
+
+TEST(RefineOfAScan, SaysThatAnImageIsNoCountOfPhotons) {
+  Case c = turned_case(10);
+  c.measurement.counts = simulate(c.truth).image;
+  for (float& p : c.measurement.counts.pixels) p += 12;
+  RefineOptions o = free_options();
+  o.parameters = {"misset"};
+  o.equal.clear();
+  const Refinement r = refine(test::experiment_of(scan), c.measurement, o);
   EXPECT_THAT(r.warnings, Contains(HasSubstr("the image is no count of photons")));
 }
 

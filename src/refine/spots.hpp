@@ -35,7 +35,7 @@ struct Spot {
   double photons = 0;         ///< above the background
   int pixels = 0;
   int panel = 0;
-  std::optional<MillerIndex> hkl;  ///< where it is known
+  std::optional<MillerIndex> hkl = {};  ///< where it is known
 };
 
 /// Groups of neighbouring pixels that stand out of their surroundings by six standard deviations,

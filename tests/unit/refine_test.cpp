@@ -577,7 +577,7 @@ TEST(Refine, RefusesADamagedState) {
   EXPECT_THAT(
       complaint([](RefineState& s) { s.stages.back().stage = RefineStage::structure_factors; }),
       damaged);
-  EXPECT_THAT(complaint([](RefineState& s) { s.backgrounds.pop_back(); }),
+  EXPECT_THAT(complaint([](RefineState& s) { s.own_of_boxes.pop_back(); }),
               HasSubstr("other shoeboxes; begin again"));
 }
 

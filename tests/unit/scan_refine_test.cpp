@@ -320,7 +320,7 @@ TEST(RefineOfAScan, SaysThatAnImageIsNoCountOfPhotons) {
   o.parameters = {"misset"};
   o.equal.clear();
   const Refinement r = refine(test::experiment_of(scan), c.measurement, o);
-  EXPECT_THAT(r.warnings, Contains(HasSubstr("the image is no count of photons")));
+  EXPECT_THAT(r.warnings, Contains(HasSubstr("the counts vary less than photons do")));
 }
 
 TEST(RefineOfAScan, RefusesWhatFreeIntensitiesLeaveNothingToSayAbout) {

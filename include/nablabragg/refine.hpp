@@ -114,7 +114,7 @@ struct RefineState {
   std::vector<std::pair<std::string, double>> values;  ///< of the refined numbers
   std::vector<ShoeboxPlace> places;                    ///< of the stage's shoeboxes
   std::vector<double> own_of_boxes;  ///< backgrounds of all shoeboxes, one after the other
-  double trust_radius = 0;  ///< of the next step of pixels, in standard deviations
+  double trust_radius = 0;           ///< of the next step of pixels, in standard deviations
   // The variances of the Gaussian likelihood, which follow the model from round to round, are those
   // of this point
   int round = 0;
@@ -167,11 +167,11 @@ struct RefineOptions {
   /// Where these are, in place of those that are looked for in the image, whose brightness they
   /// have no part in.
   std::vector<ObservedSpot> observed_spots;
-  bool all_pixels = false;          ///< the whole region of interest of each panel as one shoebox
-  int shoebox_px = 15;              ///< edge
-  int most_shoeboxes = 300;         ///< the brightest
-  double least_photons = 20;        ///< of a spot that counts
-  int iterations = 50;              ///< of each stage at most
+  bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
+  int shoebox_px = 15;        ///< edge
+  int most_shoeboxes = 300;   ///< the brightest
+  double least_photons = 20;  ///< of a spot that counts
+  int iterations = 50;        ///< of each stage at most
 
   /// Refine F(h,k,l) of the table as well, at the end, restrained to where they start with this
   /// relative standard deviation.

@@ -146,8 +146,6 @@ class SeriesRunner {
     bool dark = false;
   };
 
-  const std::string& journal_name() const { return journal_name_; }
-
   flags::Request request_of(int i) const {
     flags::Request r = request_;
     r.output_files = outputs_.of_images;
@@ -186,7 +184,7 @@ class SeriesRunner {
         throw UsageError("-o " + name + ": " + why);
       io::check_writable(name);
     }
-    io::check_writable(journal_name());
+    io::check_writable(journal_name_);
   }
 
   /// Of all that decides what the images are.
@@ -213,8 +211,7 @@ class SeriesRunner {
                        p.inverted);
   }
 
-  // ---- What an earlier run left
-  // ------------------------------------------------------------------
+  // ---- What an earlier run left -----------------------------------------------------------------
 
   std::string unfinished_name(const char* ending) const { return outputs_.of_all + ending; }
 
@@ -222,7 +219,7 @@ class SeriesRunner {
     const std::string checksum = this->checksum();
     date_ = record_ ? record_->run.date : io::date_now();
     if (record_ && record_->run.checksum != checksum)
-      throw InputError(journal_name(), 0,
+      throw InputError(journal_name_, 0,
                        "is of another series: -continue needs the same command, experiment and "
                        "program; without it the series begins anew");
     run_ = {checksum, *request_.seed, date_, series_.images(), {}};
@@ -259,8 +256,7 @@ class SeriesRunner {
     return true;
   }
 
-  // ---- Making
-  // --------------------------------------------------------------------------------------
+  // ---- Making -----------------------------------------------------------------------------------
 
   void make() {
     std::vector<int> wanted;
@@ -275,7 +271,7 @@ class SeriesRunner {
         if (truth_) truth_->add(number, *image.light);
       return;
     }
-    io::SeriesJournal journal(journal_name(), run_);
+    io::SeriesJournal journal(journal_name_, run_);
     journal_ = &journal;
     if (!outputs_.of_all.empty())
       writer_ = io::format_to_write(outputs_.of_all)
@@ -427,8 +423,7 @@ class SeriesRunner {
         made_before_ + static_cast<std::size_t>(made_now_), series_.images()));
   }
 
-  // ---- What is of all images
-  // -------------------------------------------------------------------------
+  // ---- What is of all images --------------------------------------------------------------------
 
   /// A file or template that the description points to; empty: none.
   std::string images_beside() const {

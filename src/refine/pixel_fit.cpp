@@ -227,8 +227,7 @@ class MissedCost : public ceres::CostFunction {
     if (!missed_.residuals(values, {residuals, rows})) return false;
     if (!jacobians || !jacobians[0]) return true;
     if (!missed_.slopes(values, {jacobians[0], rows * numbers})) return false;
-    for (std::size_t i = 0; i < rows * numbers; ++i)
-      jacobians[0][i] *= model_.units[i % numbers];
+    for (std::size_t i = 0; i < rows * numbers; ++i) jacobians[0][i] *= model_.units[i % numbers];
     return true;
   }
 

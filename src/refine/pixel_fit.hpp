@@ -41,7 +41,9 @@ inline constexpr double first_trust_radius = 1e4;
 
 /// In which the variances of the Gaussian likelihood and of the misfit follow the model.
 inline int pixel_rounds(const RefineOptions& options) {
-  return options.variances == Variances::fitted ? 4 : options.likelihood == Likelihood::gauss ? 3 : 1;
+  return options.variances == Variances::fitted    ? 4
+         : options.likelihood == Likelihood::gauss ? 3
+                                                   : 1;
 }
 
 /// Told of every iteration; returns false to stop.

@@ -152,11 +152,10 @@ std::uint64_t digest(const Experiment& start, const PhotonImages& images, double
     d.add(b.name), d.add_number(b.lower), d.add_number(b.upper);
   for (const Restraint& r : o.restraints)
     d.add(r.name), d.add_number(r.deviation), d.add_number(r.value.value_or(-1e300));
-  for (const int choice :
-       {static_cast<int>(o.likelihood), static_cast<int>(o.background), int{o.spot_stage},
-        int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes, static_cast<int>(o.compute.precision),
-        static_cast<int>(o.variances), static_cast<int>(o.intensities),
-        static_cast<int>(o.centring)})
+  for (const int choice : {static_cast<int>(o.likelihood), static_cast<int>(o.background),
+                           int{o.spot_stage}, int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes,
+                           static_cast<int>(o.compute.precision), static_cast<int>(o.variances),
+                           static_cast<int>(o.intensities), static_cast<int>(o.centring)})
     d.add_number(choice);
   d.add_number(o.least_photons);
   for (const ObservedSpot& s : o.observed_spots) {
@@ -646,7 +645,8 @@ class Run {
     if (residual > too_much)
       r.warnings.push_back(
           "the model does not explain the image: the mean squared residual is " +
-          std::to_string(residual) + " of what noise would leave, so that the standard deviations " +
+          std::to_string(residual) +
+          " of what noise would leave, so that the standard deviations " +
           (by_parts ? "are of how much parts of the detector disagree" : "are too small"));
     if (residual > too_little) return;
     // Where next to nothing is expected and nothing came, there is nothing to vary

@@ -23,6 +23,7 @@
 #include "cli/say.hpp"
 #include "cli/set_up.hpp"
 #include "cli/stopping.hpp"
+#include "description/doubts.hpp"
 #include "flags/inputs.hpp"
 #include "io/quotes.hpp"
 #include "io/series_journal.hpp"
@@ -126,6 +127,9 @@ class SeriesRunner {
     check_outputs(request_of(series_.images() - 1));
     check_series_file();
     say_set_up(summary_, err_, request_, made);
+    if (const std::string steps = description::phi_step_notice(request_.experiment, made.resolved);
+        !steps.empty())
+      say(err_, steps);
     known_warnings_ = made.resolved.warnings;
     find_what_is_done();
     if (!outputs_.truths.empty()) truth_.emplace(series_);

@@ -25,7 +25,7 @@ Doubts doubts_about(const Experiment& experiment, const Resolved& resolved);
 std::string subpixel_warning(const Resolved& resolved);
 
 /// How many phi steps a scan has whose steps were left open; empty where they were not, and in
-/// closed form.  It is in Resolved::warnings.
+/// closed form.
 std::string phi_step_notice(const Experiment& experiment, const Resolved& resolved);
 
 }  // namespace nablabragg::description

@@ -21,8 +21,6 @@ Resolved resolve(const Experiment& stated) {
   if (!r.closed || experiment.sampling.oversample > 0)
     if (std::string sentence = description::subpixel_warning(r); !sentence.empty())
       r.warnings.push_back(std::move(sentence));
-  if (std::string sentence = description::phi_step_notice(experiment, r); !sentence.empty())
-    r.warnings.push_back(std::move(sentence));
   for (const description::Doubts& doubts : {before, after}) {
     for (const std::string& sentence : doubts.wrong)
       r.warnings.push_back("Q-48: " + sentence +

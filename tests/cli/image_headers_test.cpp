@@ -170,8 +170,8 @@ TEST_F(ImageHeaders, WhoseNumbersCannotBeMeantAreRefusedUnlessAFlagReplacesThem)
                  "a.img: WAVELENGTH=0 is not between 0.01 and 100 Angstrom; -lambda sets it");
   expect_refusal(corrected + "-phi 3 -mask a.img", input,
                  "a.img: WAVELENGTH=0 is not between 0.01 and 100 Angstrom; -lambda sets it");
-  EXPECT_EQ(run(corrected + "-img a.img -phisteps 2 -lambda 1").err, "");
-  EXPECT_EQ(run(corrected + "-img a.img -phisteps 2 -energy 12398.42").err, "");
+  EXPECT_EQ(run(corrected + "-img a.img -lambda 1").err, "");
+  EXPECT_EQ(run(corrected + "-img a.img -energy 12398.42").err, "");
   image(changed("WAVELENGTH", "12660"));
   expect_refusal(corrected + "-img a.img", input,
                  "a.img: WAVELENGTH=12660 is not between 0.01 and 100 Angstrom; -lambda sets it");

@@ -150,6 +150,15 @@ TEST_F(SeriesOfImages, OfStillsAtRandomAreThoseOfTheirSeed) {
 
 // ---- What is beside them -----------------------------------------------------------------------
 
+TEST_F(SeriesOfImages, SayHowManyPhiStepsTheyTakeUnlessThatIsStated) {
+  const std::string scan = corrected + "-misset 10 20 30 -osc 0.5 -images 1 -floatfile f_#.bin ";
+  const std::string notice = "the scan is summed in 2 phi steps of 0.25 degrees, the default";
+  EXPECT_THAT(good_run(scan).err, HasSubstr(notice));
+  EXPECT_THAT(good_run(scan + "-phisteps 2").err, Not(HasSubstr(notice)));
+  const std::string sparse = good_run(scan + "-osc 10").err;
+  EXPECT_THAT(sparse, HasSubstr("spots between them are lost: -phisteps "));
+}
+
 TEST_F(SeriesOfImages, HaveTheirExperimentBesideThem) {
   good_run(turning + "-images 4 -o a_###.cbf -o a.expt");
   const auto file = nlohmann::json::parse(bytes("a.expt"));

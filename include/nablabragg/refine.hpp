@@ -231,6 +231,10 @@ struct Refinement {
   RefineState state;
 };
 
+/// Throws UsageError for options that contradict each other, whatever model and image are; refine()
+/// asks, too.
+void check_options(const RefineOptions& options);
+
 /// Throws UsageError for a parameter, bound or restraint that there is not, InputError for an image
 /// that does not fit the panel or shows no spots, and what simulate() throws.
 Refinement refine(const Experiment& start, const Measurement& measurement,

@@ -41,7 +41,7 @@ from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._files import ImageWriter, count_photons, read_image, write_image
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
-from nablabragg._refinement import RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine
+from nablabragg._refinement import FoundSpots, RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine
 from nablabragg._series import Series, random_orientations, series
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
@@ -58,6 +58,7 @@ __all__ = [
     "Error",
     "Experiment",
     "ExperimentModel",
+    "FoundSpots",
     "FurtherPanel",
     "ImageWriter",
     "InputError",

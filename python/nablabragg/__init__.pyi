@@ -638,8 +638,15 @@ class RefineStage(NamedTuple):
     pixels: int
     residual_before: float
     residual: float
+    misfit_share: float
     seconds: float
     converged: bool
+
+class FoundSpots(NamedTuple):
+    found: int
+    placed: int
+    fast_rms_px: float
+    slow_rms_px: float
 
 class RefineProgress(NamedTuple):
     stage: str
@@ -655,6 +662,7 @@ class Refinement(NamedTuple):
     correlations: NDArray[np.float64]
     structure_factors: RefinedFactors
     stages: tuple[RefineStage, ...]
+    found_spots: FoundSpots | None
     warnings: tuple[str, ...]
     stopped: bool
     state: str
@@ -682,6 +690,10 @@ def refine(
     spots_of: str | PathLike[str] | None = ...,
     spots_experiment: int = ...,
     structure_factors: float | None = ...,
+    intensities: Literal["model", "free"] = ...,
+    centring: Literal["P", "A", "B", "C", "I", "F", "R"] = ...,
+    variances: Literal["counted", "fitted"] = ...,
+    equal: str | Sequence[str] = ...,
     iterations: int = ...,
     resume: str | None = ...,
     progress: Callable[[RefineProgress], Any] | None = ...,

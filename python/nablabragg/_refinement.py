@@ -1,5 +1,7 @@
 """Measured image + starting experiment -> the experiment that explains the image, with errors."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +44,20 @@ class RefineStage(NamedTuple):
     residual_before: float
     residual: float
     """mean squared residual in units of its expected size: about 1 in the end"""
+    misfit_share: float
+    """with variances='fitted': by how much of the light around it a pixel may be off"""
     seconds: float
     converged: bool
+
+
+class FoundSpots(NamedTuple):
+    """The spots that were found in the image, beside the refined lattice."""
+
+    found: int
+    placed: int
+    """within two pixels of where the lattice has them"""
+    fast_rms_px: float
+    slow_rms_px: float
 
 
 class RefineProgress(NamedTuple):
@@ -72,6 +86,8 @@ class Refinement(NamedTuple):
     structure_factors: RefinedFactors
     stages: tuple
     """RefineStage"""
+    found_spots: FoundSpots | None
+    """with intensities='free'"""
     warnings: tuple
     """what the numbers do not say, one sentence each"""
     stopped: bool
@@ -109,6 +125,10 @@ def refine(
     spots_of=None,
     spots_experiment=0,
     structure_factors=None,
+    intensities="model",
+    centring="P",
+    variances="counted",
+    equal=(),
     iterations=50,
     resume=None,
     progress=None,
@@ -159,6 +179,16 @@ def refine(
         which experiment of it, from 0
     structure_factors : float, optional
         refine F(h,k,l), too, each restrained to its start with this relative standard deviation
+    intensities : 'model' or 'free'
+        'free': a number for each spot, without structure factors; `structure_factors` of the result are
+        then those of all reflections that were seen
+    centring : 'P', 'A', 'B', 'C', 'I', 'F' or 'R'
+        which reflections there are, with free intensities
+    variances : 'counted' or 'fitted'
+        'fitted': a pixel may also be off by a share of the light around it, as large as the misfit asks
+        for
+    equal : sequence of str
+        numbers that are refined as one: 'cell[0-2]' of a cubic cell
     iterations : int
         of each stage at most
     resume : str, optional
@@ -180,13 +210,16 @@ def refine(
         del asked[name]
     if not hasattr(_core, "refine"):
         raise _core.Error("this build has no refine: it was configured with -DNABLA_REFINE=OFF")
-    refined, numbers, correlations, factors, stages, warnings, stopped, state = _core.refine(experiment, image, asked)
+    refined, numbers, correlations, factors, stages, found, warnings, stopped, state = _core.refine(
+        experiment, image, asked
+    )
     return Refinement(
         refined,
         tuple(RefinedNumber(*number) for number in numbers),
         correlations,
         RefinedFactors(*factors),
         tuple(RefineStage(*stage) for stage in stages),
+        found and FoundSpots(*found),
         tuple(warnings),
         stopped,
         state,

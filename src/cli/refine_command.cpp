@@ -188,15 +188,12 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   o.variances = request.variances == "fitted" ? Variances::fitted : Variances::counted;
   o.intensities = request.intensities == "free" ? Intensities::free : Intensities::of_model;
   o.centring = centring_named(request.centring);
-  if (o.centring != Centring::P && o.intensities == Intensities::of_model)
-    throw UsageError(
-        "--centring needs --intensities free: otherwise the structure factors say "
-        "which reflections there are");
   if (image.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;
   for (const std::string& text : request.bounds) o.bounds.push_back(parse_bounds(text));
   for (const std::string& text : request.restraints) o.restraints.push_back(parse_restraint(text));
+  check_options(o);
   return request;
 }
 

@@ -56,12 +56,11 @@ Enum choice(const py::dict& asked, const char* name,
   throw UsageError(std::string(name) + " is one of " + names + R"(, not ")" + given + '"');
 }
 
-std::vector<std::string> names_of(const py::object& given) {
+std::vector<std::string> names_of(const py::object& given, const char* what) {
   if (py::isinstance<py::str>(given)) return {text_of(given)};
-  if (!py::isinstance<py::sequence>(given)) fail("parameters needs", "names", given);
+  if (!py::isinstance<py::sequence>(given)) fail(std::string(what) + " needs", "names", given);
   std::vector<std::string> names;
-  for (const py::handle name : given)
-    names.push_back(Convert<std::string>::from(name, "parameters"));
+  for (const py::handle name : given) names.push_back(Convert<std::string>::from(name, what));
   return names;
 }
 
@@ -118,7 +117,7 @@ int at_least(const py::dict& asked, const char* name, int least) {
 
 RefineOptions refine_options(const py::dict& asked) {
   RefineOptions o;
-  o.parameters = names_of(asked["parameters"]);
+  o.parameters = names_of(asked["parameters"], "parameters");
   o.bounds = bounds_of(asked["bounds"]);
   o.restraints = restraints_of(asked["restraints"]);
   o.likelihood = choice<Likelihood>(
@@ -127,6 +126,19 @@ RefineOptions refine_options(const py::dict& asked) {
                                     {{"none", Background::none},
                                      {"constant", Background::constant},
                                      {"plane", Background::plane}});
+  o.intensities = choice<Intensities>(
+      asked, "intensities", {{"model", Intensities::of_model}, {"free", Intensities::free}});
+  o.centring = choice<Centring>(asked, "centring",
+                                {{"P", Centring::P},
+                                 {"A", Centring::A},
+                                 {"B", Centring::B},
+                                 {"C", Centring::C},
+                                 {"I", Centring::I},
+                                 {"F", Centring::F},
+                                 {"R", Centring::R}});
+  o.variances = choice<Variances>(asked, "variances",
+                                  {{"counted", Variances::counted}, {"fitted", Variances::fitted}});
+  o.equal = names_of(asked["equal"], "equal");
   o.spot_stage = Convert<bool>::from(asked["spot_stage"], "spot_stage");
   o.all_pixels = Convert<bool>::from(asked["all_pixels"], "all_pixels");
   o.shoebox_px = at_least(asked, "shoebox", 3);
@@ -217,13 +229,20 @@ class Listener {
   std::optional<py::error_already_set> raised_;
 };
 
+py::object found_spots_of(const Refinement& r) {
+  if (!r.found_spots) return py::none();
+  const FoundSpots& f = *r.found_spots;
+  return py::make_tuple(f.found, f.placed, f.fast_rms_px, f.slow_rms_px);
+}
+
 py::tuple result_of(Refinement&& r) {
   py::list numbers, stages, warnings;
   for (const RefinedNumber& n : r.numbers)
     numbers.append(py::make_tuple(n.name, n.unit, n.start, n.value, n.deviation, n.at_bound));
   for (const StageReport& s : r.stages)
     stages.append(py::make_tuple(name_of(s.stage), s.iterations, s.spots, s.pixels,
-                                 s.residual_before, s.residual, s.seconds, s.converged));
+                                 s.residual_before, s.residual, s.misfit_share, s.seconds,
+                                 s.converged));
   for (const std::string& line : r.warnings) warnings.append(in_python(line));
   const auto count = static_cast<py::ssize_t>(r.numbers.size());
   r.correlations.resize(r.numbers.size() * r.numbers.size(),
@@ -238,9 +257,10 @@ py::tuple result_of(Refinement&& r) {
     value.mutable_at(i) = f.value;
     deviation.mutable_at(i) = f.deviation;
   }
-  return py::make_tuple(
-      std::move(r.experiment), numbers, array_from(std::move(r.correlations), {count, count}),
-      py::make_tuple(hkl, start, value, deviation), stages, warnings, r.stopped, to_json(r.state));
+  return py::make_tuple(std::move(r.experiment), numbers,
+                        array_from(std::move(r.correlations), {count, count}),
+                        py::make_tuple(hkl, start, value, deviation), stages, found_spots_of(r),
+                        warnings, r.stopped, to_json(r.state));
 }
 
 py::tuple py_refine(const py::object& experiment, const py::object& image, const py::dict& asked) {

@@ -148,6 +148,7 @@ std::uint64_t digest(const Experiment& start, const PhotonImages& images, double
       d.add_number(panel.usable[i] ? panel.photons[i] : -1e300);
   d.add_number(readout_variance);
   for (const std::string& name : o.parameters) d.add(name + '\n');
+  for (const std::string& name : o.equal) d.add("=" + name + '\n');
   for (const ParameterBounds& b : o.bounds)
     d.add(b.name), d.add_number(b.lower), d.add_number(b.upper);
   for (const Restraint& r : o.restraints)
@@ -708,20 +709,27 @@ void refuse_brightness(const RefineOptions& options) {
 
 }  // namespace
 
+void check_options(const RefineOptions& options) {
+  const bool free = options.intensities == Intensities::free;
+  if (free) refuse_brightness(options);
+  if (free && options.all_pixels)
+    throw UsageError("free intensities need shoeboxes, one for each spot");
+  if (!free && options.centring != Centring::P)
+    throw UsageError(
+        "--centring needs --intensities free: otherwise the structure factors say which "
+        "reflections "
+        "there are");
+  if (!options.structure_factor_deviation) return;
+  if (!(*options.structure_factor_deviation > 0))
+    throw UsageError("structure factors need a positive relative standard deviation");
+  if (free) throw UsageError("structure factors cannot be refined where the intensities are free");
+}
+
 Refinement refine(const Experiment& start, const Measurement& measurement,
                   const RefineOptions& options) {
-  if (options.intensities == Intensities::free) {
-    refuse_brightness(options);
-    if (options.all_pixels) throw UsageError("free intensities need shoeboxes, one for each spot");
-  }
-  if (options.structure_factor_deviation) {
-    if (!(*options.structure_factor_deviation > 0))
-      throw UsageError("structure factors need a positive relative standard deviation");
-    if (options.intensities == Intensities::free)
-      throw UsageError("structure factors cannot be refined where the intensities are free");
-    if (!start.structure_factors.grid)
-      throw UsageError("structure factors can be refined only where there is a table (-hkl)");
-  }
+  check_options(options);
+  if (options.structure_factor_deviation && !start.structure_factors.grid)
+    throw UsageError("structure factors can be refined only where there is a table (-hkl)");
   return Run(start, measurement, options).result();
 }
 

@@ -200,3 +200,30 @@ def test_wrong_calls_are_answered_in_a_sentence(start, counts, tmp_path):
     smv.write_bytes(header.ljust(512).encode() + counts.astype("<u2").tobytes())
     assert "give offset (0 for a detector that counts photons" in complaint(nb.InputError, image=smv)
     assert "image_number 3: " in complaint(nb.UsageError, image=smv, image_number=3)
+
+
+def test_it_finds_a_lattice_without_structure_factors():
+    crystal = dict(cells=15, shape="gauss", mosaic_spread=0.05, mosaic_model="gaussian")
+    truth = nb.Experiment(
+        crystal=nb.Crystal(cell=(60, 60, 60, 90, 90, 90), misset=(12, -7, 33), **crystal),
+        beam=nb.Beam(wavelength=1, fluence=1e28),
+        detector=nb.Detector(pixels=300, pixel_size=0.13, distance=60, beam_center=(19.5, 19.7)),
+        scan=nb.Scan(phi=20, oscillation=1),
+        structure_factors=100,
+        water=0.5,
+    )
+    counts = nb.count_photons(truth, nb.simulate(truth), seed=1)
+    start = truth.replace(cell=(60.2, 60.2, 60.2, 90, 90, 90), misset=(12.2, -7.2, 33.2))
+    r = nb.refine(
+        start, counts, parameters=["misset", "cell[0-2]"], equal="cell[0-2]", intensities="free", shoebox=11
+    )
+    assert [n.name for n in r.numbers] == ["misset[0]", "misset[1]", "misset[2]", "cell[0-2]"]
+    for number, expected in zip(r.numbers, (12, -7, 33, 60)):
+        assert abs(number.value - expected) < 5 * number.deviation, number
+    assert r.found_spots.placed > 0.9 * r.found_spots.found > 50
+    assert r.found_spots.fast_rms_px < 0.3
+    assert len(r.structure_factors.hkl) > 50
+    with pytest.raises(nb.UsageError, match="^centring needs intensities free"):
+        nb.refine(start, counts, parameters=["misset"], centring="I")
+    with pytest.raises(nb.UsageError, match='intensities is one of "model", "free"'):
+        nb.refine(start, counts, parameters=["misset"], intensities="none")

@@ -25,6 +25,7 @@
 #include "cli/stopping.hpp"
 #include "description/doubts.hpp"
 #include "flags/inputs.hpp"
+#include "io/named_files.hpp"
 #include "io/quotes.hpp"
 #include "io/series_journal.hpp"
 #include "nablabragg/error.hpp"
@@ -497,6 +498,13 @@ class SeriesRunner {
 std::string journal_beside(const flags::Request& request) {
   flags::Request named = request;
   const std::vector<std::string*> names = names_of(named);
+  for (const std::string* name : names) {
+    struct stat about {};
+    if (io::is_standard_output(*name) ||
+        (stat(name->c_str(), &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)))
+      throw UsageError(io::quoted_name(*name) +
+                       " is no name for the files of a series; sweep_####.cbf would be one");
+  }
   if (names.empty())
     throw UsageError(
         "a series without a name for its images writes nothing; -o sweep_####.cbf or -o sweep.nxs "

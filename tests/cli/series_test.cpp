@@ -205,6 +205,8 @@ TEST_F(SeriesOfImages, SayWhatIsMissing) {
   expect_error(turning + "-o a_####.cbf", usage, {"a_####.cbf", "add -images N"});
   expect_error(turning + "-images 2", usage,
                {"without a name for its images", "-o sweep_####.cbf"});
+  expect_error(turning + "-images 2 -floatfile -", usage, {"is no name for the files of a series"});
+  expect_error(turning + "-images 2 -floatfile /dev/null", usage, {"/dev/null", "is no name"});
   expect_error(turning + "-images 0 -o a.nxs", usage, {"-images", "1 or more"});
   expect_error(corrected + "-images 2 -o a_#.cbf", usage, {"oscillation", "-osc", "-orientations"});
   expect_error(turning + "-images 2 -orientations random:1 -misset 0 0 0 -o a_#.cbf", usage,

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 #include <malloc.h>  // for mallopt
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>  // for remove
-#include <fstream>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -235,7 +234,7 @@ class SeriesRunner {
     }
     if (!record_) return;
     old_part_ = record_->run.unfinished;
-    if (struct stat about{}; !old_part_.empty() && stat(old_part_.c_str(), &about) != 0)
+    if (std::error_code error; !std::filesystem::exists(old_part_, error))
       old_part_ = outputs_.of_all;
     for (io::DoneImage& image : record_->images)
       if (image.number >= 0 && image.number < series_.images() && is_complete(image))
@@ -246,19 +245,13 @@ class SeriesRunner {
     flags::Request r = request_of(image.number);
     std::vector<std::string> names;
     for (const std::string* name : names_of(r)) names.push_back(*name);
-    if (!outputs_.of_all.empty()) names.push_back(old_part_);
-    if (names.size() != image.files.size()) return false;
+    if (names.size() + (outputs_.of_all.empty() ? 0 : 1) != image.files.size()) return false;
     if (!outputs_.truths.empty() && !image.light) return false;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const io::DoneFile& file = image.files[i];
-      const bool own = names[i] != old_part_;
-      struct stat about {};
-      if (stat(names[i].c_str(), &about) != 0 ||
-          (own && static_cast<std::uint64_t>(about.st_size) != file.part.bytes) ||
-          io::sha256_of(names[i], file.part) != file.sha256)
-        return false;
-    }
-    return true;
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (!io::is_still(image.files[i], names[i])) return false;
+    if (outputs_.of_all.empty()) return true;
+    const io::DoneFile& packed = image.files.back();
+    return io::sha256_of(old_part_, packed.part) == packed.sha256;
   }
 
   // ---- Making -----------------------------------------------------------------------------------
@@ -330,7 +323,7 @@ class SeriesRunner {
     write_outputs(nowhere, made.notices, r, simulation.resolved, provenance(r, arguments_),
                   simulation, nullptr);
     flags::Request named = r;
-    for (const std::string* name : names_of(named)) made.done.files.push_back(whole_file(*name));
+    for (const std::string* name : names_of(named)) made.done.files.push_back(io::done_file(*name));
     if (writer_) {
       if (request_.noise_file.on)
         made.packed = writer_->pack(
@@ -342,13 +335,6 @@ class SeriesRunner {
     }
     if (truth_) made.done.light = light_of(i, r, simulation.image);
     return made;
-  }
-
-  static io::DoneFile whole_file(const std::string& name) {
-    struct stat about {};
-    if (stat(name.c_str(), &about) != 0) return {name, {}, {}};
-    const io::FilePart all{0, static_cast<std::uint64_t>(about.st_size)};
-    return {name, all, io::sha256_of(name, all)};
   }
 
   static std::vector<std::int32_t> counts_of(const flags::Request& r, const Image& image,
@@ -394,22 +380,13 @@ class SeriesRunner {
       io::DoneImage& image = next_done_->second;
       if (writer_) {
         io::DoneFile& file = image.files.back();
-        file.part = writer_->put_stored(bytes_of(old_part_, file.part));
+        file.part = writer_->put_stored(io::bytes_of(old_part_, file.part));
         file.path = run_.unfinished;
       }
       journal_->add(image);
       if (truth_) truth_->add(image.number, *image.light);
     }
     publish_when_old_is_kept();
-  }
-
-  static std::vector<std::byte> bytes_of(const std::string& path, const io::FilePart& part) {
-    std::vector<std::byte> bytes(part.bytes);
-    std::ifstream file(path, std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(part.at));
-    if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(part.bytes)))
-      throw InputError(path, 0, "changed while it was read");
-    return bytes;
   }
 
   /// From then on the run can be gone on with from its own files.
@@ -499,9 +476,8 @@ std::string journal_beside(const flags::Request& request) {
   flags::Request named = request;
   const std::vector<std::string*> names = names_of(named);
   for (const std::string* name : names) {
-    struct stat about {};
-    if (io::is_standard_output(*name) ||
-        (stat(name->c_str(), &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)))
+    std::error_code error;
+    if (io::is_standard_output(*name) || std::filesystem::is_other(*name, error))
       throw UsageError(io::quoted_name(*name) +
                        " is no name for the files of a series; sweep_####.cbf would be one");
   }

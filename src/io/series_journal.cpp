@@ -98,6 +98,28 @@ std::string sha256_of(const std::string& path, const FilePart& part) {
   return file ? sum.text() : std::string();
 }
 
+std::vector<std::byte> bytes_of(const std::string& path, const FilePart& part) {
+  std::vector<std::byte> bytes(part.bytes);
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(part.at));
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(part.bytes)))
+    throw InputError(path, 0, "changed while it was read");
+  return bytes;
+}
+
+DoneFile done_file(const std::string& path) {
+  std::error_code error;
+  const FilePart all{0, std::filesystem::file_size(path, error)};
+  if (error) throw OutputError("cannot read " + path + " again: " + error.message());
+  return {path, all, sha256_of(path, all)};
+}
+
+bool is_still(const DoneFile& done, const std::string& path) {
+  std::error_code error;
+  return std::filesystem::file_size(path, error) == done.part.bytes && !error &&
+         sha256_of(path, done.part) == done.sha256;
+}
+
 std::optional<SeriesRecord> read_journal(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {

@@ -19,6 +19,9 @@ std::string sha256_of(std::string_view text);
 /// Of a part of a file; empty: there is no such part.
 std::string sha256_of(const std::string& path, const FilePart& part);
 
+/// A part of a file.  Throws InputError where there is none.
+std::vector<std::byte> bytes_of(const std::string& path, const FilePart& part);
+
 /// What decides whether two runs make the same images.
 struct SeriesRun {
   std::string checksum;   ///< of the experiment and of all else that the images depend on
@@ -34,6 +37,11 @@ struct DoneFile {
   FilePart part;  ///< all of a file of its own
   std::string sha256;
 };
+
+/// Of all of a file.  Throws OutputError where it is not there.
+DoneFile done_file(const std::string& path);
+/// Whether all of the file at `path` is what `done` was.
+bool is_still(const DoneFile& done, const std::string& path);
 
 struct DoneImage {
   int number = 0;

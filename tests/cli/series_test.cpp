@@ -117,7 +117,9 @@ TEST_F(SeriesOfImages, OfPhotonsAndOfOtherPackingHoldTheSame) {
   EXPECT_TRUE(std::ranges::equal(file.pixels, photons));
   const Outcome packed = run(turning +
                              "-sensor Si 450 -images 2 -o p.nxs -compression bitshuffle_lz4");
-  if (packed.exit_code != 0) GTEST_SKIP() << packed.err;
+  if (packed.err.find("HDF5 has no filter bitshuffle") != std::string::npos)
+    GTEST_SKIP() << packed.err;
+  ASSERT_EQ(packed.exit_code, 0) << packed.err;
   good_run(turning + "-sensor Si 450 -images 2 -o d.nxs");
   EXPECT_EQ(io::read_image(folder / "p.nxs", 1).pixels, io::read_image(folder / "d.nxs", 1).pixels);
 }

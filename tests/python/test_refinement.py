@@ -71,7 +71,7 @@ def test_it_finds_the_model_of_a_counted_image(start, counts):
     assert len(r.structure_factors.hkl) == 0
 
 
-def test_its_numbers_are_those_of_the_command(start, counts, truth, tmp_path):
+def test_its_numbers_are_those_of_the_command(start, counts, truth, program, tmp_path):
     path = tmp_path / "still.cbf"
     nb.write_image(path, truth, counts)
     options = dict(bounds={"distance": (59, None)}, restraints={"distance": (60.1, 0.2), "misset[0]": 0.5})
@@ -80,7 +80,7 @@ def test_its_numbers_are_those_of_the_command(start, counts, truth, tmp_path):
         -default_F 100 -water 0.07 -distance 60 -cell 40 45.2 50 90 90 90 -misset 12.3 -7.3 33.3 -mosaic 0.42
         -fluence 3e27 -Xbeam 25.8 -Ybeam 25.4"""
     subprocess.run(
-        [os.environ["NABLA_PROGRAM"], "refine", "--quiet", "--image", path, "--parameters", "misset,distance"]
+        [program, "refine", "--quiet", "--image", path, "--parameters", "misset,distance"]
         + ["--bound", "distance=59:", "--restrain", "distance=60.1:0.2", "--restrain", "misset[0]=0.5"]
         + ["--shoebox", "13", "--background", "plane", "--outdir", tmp_path / "r", "--", *flags.split()],
         check=True,

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import subprocess
 import threading
 import time
@@ -121,7 +120,7 @@ def test_what_is_no_series_is_said(turning, still, images, more, text):
         nb.series(turning, orientations=[[1, 2, 3]])
 
 
-def test_the_truth_beside_a_series_is_that_of_the_command(turning, tmp_path, monkeypatch):
+def test_the_truth_beside_a_series_is_that_of_the_command(turning, program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     series = nb.series(turning, 4)
     with nb.ImageWriter("scan.refl", turning, images=4) as file:
@@ -132,7 +131,7 @@ def test_the_truth_beside_a_series_is_that_of_the_command(turning, tmp_path, mon
         "-detpixels_f 60 -detpixels_s 50 -pixel 0.4 -distance 80 -fluence 1e24 -phi 10 -osc 0.2 -images 4 -nonoise "
         "-o command.refl -quiet"
     )
-    done = subprocess.run([os.environ["NABLA_PROGRAM"], *line.split()], capture_output=True, text=True)
+    done = subprocess.run([program, *line.split()], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "command.refl").read_bytes() == (tmp_path / "scan.refl").read_bytes()
 

@@ -323,6 +323,35 @@ TEST(RefineOfAScan, SaysThatAnImageIsNoCountOfPhotons) {
   EXPECT_THAT(r.warnings, Contains(HasSubstr("the counts vary less than photons do")));
 }
 
+TEST(RefineOfAScan, ThatWasStoppedEndsAsIfItHadNotBeen) {
+  const Case c = turned_case(9);
+  for (const Variances variances : {Variances::counted, Variances::fitted}) {
+    RefineOptions o = free_options();
+    o.variances = variances;
+    o.iterations = 3;
+    o.most_shoeboxes = 40;
+    int iterations = 0;
+    o.progress = [&](const RefineProgress&) { return ++iterations > 0; };
+    const Refinement whole = refine(c.start, c.measurement, o);
+    for (const int most : {3, iterations - 2}) {  // among spot positions and among pixels
+      int left = most;
+      o.progress = [&](const RefineProgress&) { return --left > 0; };
+      const Refinement stopped = refine(c.start, c.measurement, o);
+      ASSERT_TRUE(stopped.stopped);
+      o.progress = {};
+      o.resume = refine_state_from_json(to_json(stopped.state));
+      const Refinement resumed = refine(c.start, c.measurement, o);
+      o.resume.reset();
+      ASSERT_EQ(resumed.numbers.size(), whole.numbers.size());
+      for (std::size_t i = 0; i < whole.numbers.size(); ++i) {
+        EXPECT_EQ(resumed.numbers[i].value, whole.numbers[i].value) << whole.numbers[i].name;
+        EXPECT_EQ(resumed.numbers[i].deviation, whole.numbers[i].deviation);
+      }
+      EXPECT_EQ(resumed.stages.size(), whole.stages.size());
+    }
+  }
+}
+
 TEST(RefineOfAScan, RefusesWhatFreeIntensitiesLeaveNothingToSayAbout) {
   const Case c = turned_case(11);
   const auto complaint = [&](RefineOptions o) {

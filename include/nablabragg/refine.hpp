@@ -1,16 +1,18 @@
-// Measured image + starting experiment -> the experiment that explains the image, with errors.
+// Measured images + starting experiments -> the experiments that explain them, with errors.
 //
 // In stages, because the landscape is rough: first the positions of the spots, which need no
 // intensities and find home from several spot widths away; then the likelihood of the pixels around
 // the measured spots; then that of the pixels around the spots which the model predicts.
 // docs/refinement.md describes them and has the measured accuracy.  For stills and rotations by a
 // few degrees at one wavelength; longer scans and pink beams begin with the pixels and so need a
-// start within a spot's width.
+// start within a spot's width.  Of several images of a crystal, or of several crystals, some
+// numbers are shared and others are each image's own; all are fitted together.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>  // for std::pair
 #include <vector>
@@ -58,14 +60,16 @@ enum class Intensities {
 enum class Centring { P, A, B, C, I, F, R /* obverse, hexagonal axes */ };
 
 struct ParameterBounds {
-  std::string name;  ///< one number: "distance", "cell[0]"
+  /// One number: "distance", "cell[0]"; "misset[0]" of every image whose own it is,
+  /// "image[2].misset[0]" of one.
+  std::string name;
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
 };
 
 /// Knowledge from elsewhere: a Gaussian about a value.
 struct Restraint {
-  std::string name;             ///< one number
+  std::string name;             ///< as for bounds
   double deviation = 0;         ///< its standard deviation
   std::optional<double> value;  ///< empty: the starting value
 };
@@ -103,6 +107,7 @@ struct ShoeboxPlace {
   double fast = 0, slow = 0;
   int panel = 0;
   std::optional<MillerIndex> hkl = {};  ///< of whose spot it is, where intensities are free
+  int image = 0;
 };
 
 /// Where a refinement stands, with all that its next step depends on: one that goes on from here
@@ -146,11 +151,15 @@ struct ObservedSpot {
   int panel = 0;
   double photons = 1;              ///< how much it weighs beside others of its reflection
   std::optional<MillerIndex> hkl;  ///< empty: that of the nearest lattice point
+  int image = 0;
 };
 
 struct RefineOptions {
-  /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]".
+  /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]".  All
+  /// images share them, and start from one value.
   std::vector<std::string> parameters;
+  /// The same, of each image for itself: "misset" is refined as image[0].misset[0] and so on.
+  std::vector<std::string> own;
   /// Neighbouring numbers of a parameter that are refined as one: "cell[0-2]".  They start equal.
   std::vector<std::string> equal;
   std::vector<ParameterBounds> bounds;
@@ -169,7 +178,7 @@ struct RefineOptions {
   std::vector<ObservedSpot> observed_spots;
   bool all_pixels = false;    ///< the whole region of interest of each panel as one shoebox
   int shoebox_px = 15;        ///< edge
-  int most_shoeboxes = 300;   ///< the brightest
+  int most_shoeboxes = 300;   ///< of each image, the brightest
   double least_photons = 20;  ///< of a spot that counts
   int iterations = 50;        ///< of each stage at most
 
@@ -198,7 +207,7 @@ struct RefinedNumber {
 /// One spot's pixels with their own background.
 struct Shoebox {
   double fast = 0, slow = 0;       ///< what it is centred on
-  int panel = 0;                   ///< of all its pixels
+  int image = 0, panel = 0;        ///< of all its pixels
   std::vector<PixelIndex> pixels;  ///< usable ones; no pixel is in two boxes
   std::vector<double> background;  ///< none, the value at the centre, or that and the slopes per px
   /// Where intensities are free, whose spot it is; in the end the refined model's reflection there,
@@ -210,7 +219,7 @@ struct Shoebox {
   double residual = 0;  ///< in the end: the box's own mean squared one
 };
 
-/// The spots that were found in the image, and how far those that the refined lattice has a place
+/// The spots that were found in the images, and how far those that the refined lattice has a place
 /// for are from it: root mean squares in pixels.
 struct FoundSpots {
   std::size_t found = 0, placed = 0;
@@ -218,13 +227,14 @@ struct FoundSpots {
 };
 
 struct Refinement {
-  Experiment experiment;               ///< refined
-  std::vector<RefinedNumber> numbers;  ///< in the order of RefineOptions::parameters
-  std::vector<double> correlations;    ///< numbers x numbers, row by row
-  /// In the experiment's table; where intensities are free it holds nothing else.
+  std::vector<Experiment> experiments;  ///< refined, one for each image
+  /// In the order of RefineOptions::parameters, then of RefineOptions::own, image by image.
+  std::vector<RefinedNumber> numbers;
+  std::vector<double> correlations;  ///< numbers x numbers, row by row
+  /// In the experiments' table; where intensities are free it holds nothing else.
   std::vector<RefinedFactor> factors;
   std::vector<StageReport> stages;
-  std::vector<Shoebox> shoeboxes;         ///< of the last stage
+  std::vector<Shoebox> shoeboxes;         ///< of the last stage, image by image
   std::optional<FoundSpots> found_spots;  ///< with free intensities
   std::vector<std::string> warnings;      ///< what the numbers do not say, one sentence each
   bool stopped = false;                   ///< by the progress callback; the numbers are the latest
@@ -235,9 +245,17 @@ struct Refinement {
 /// asks, too.
 void check_options(const RefineOptions& options);
 
-/// Throws UsageError for a parameter, bound or restraint that there is not, InputError for an image
-/// that does not fit the panel or shows no spots, and what simulate() throws.
-Refinement refine(const Experiment& start, const Measurement& measurement,
+/// One experiment for each image, as Series has them or any others.  Throws UsageError for a
+/// parameter, bound or restraint that there is not, for shared numbers that do not start alike and,
+/// where intensities are free or structure factors are refined, for images of several tables;
+/// InputError for an image that does not fit the panels or shows no spots; and what simulate()
+/// throws.
+Refinement refine(std::span<const Experiment> starts, std::span<const Measurement> measurements,
                   const RefineOptions& options);
+/// Of one image.
+inline Refinement refine(const Experiment& start, const Measurement& measurement,
+                         const RefineOptions& options) {
+  return refine(std::span(&start, 1), std::span(&measurement, 1), options);
+}
 
 }  // namespace nablabragg

@@ -657,7 +657,7 @@ class RefineProgress(NamedTuple):
     state: str
 
 class Refinement(NamedTuple):
-    experiment: Experiment
+    experiments: tuple[Experiment, ...]
     numbers: tuple[RefinedNumber, ...]
     correlations: NDArray[np.float64]
     structure_factors: RefinedFactors
@@ -666,13 +666,16 @@ class Refinement(NamedTuple):
     warnings: tuple[str, ...]
     stopped: bool
     state: str
+    @property
+    def experiment(self) -> Experiment: ...
     def number(self, name: str) -> RefinedNumber: ...
 
 def refine(
-    experiment: Experiment,
-    image: str | PathLike[str] | ArrayLike,
+    experiment: Experiment | list[Experiment] | tuple[Experiment, ...] | Series,
+    image: str | PathLike[str] | ArrayLike | Sequence[str | PathLike[str] | ArrayLike],
     *,
-    parameters: str | Sequence[str],
+    parameters: str | Sequence[str] = ...,
+    own: str | Sequence[str] = ...,
     likelihood: Literal["poisson", "gauss"] = ...,
     background: Literal["none", "constant", "plane"] = ...,
     gain: float | None = ...,

@@ -1,4 +1,4 @@
-"""Measured image + starting experiment -> the experiment that explains the image, with errors."""
+"""Measured images + starting experiments -> the experiments that explain them, with errors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nablabragg import _core
+from nablabragg._series import Series
 
 
 class RefinedNumber(NamedTuple):
     """One number of a parameter."""
 
     name: str
-    """'distance', 'cell[0]'"""
+    """'distance', 'cell[0]'; of one image of several 'image[2].misset[0]'"""
     unit: str
     start: float
     value: float
@@ -77,10 +78,10 @@ class RefineProgress(NamedTuple):
 class Refinement(NamedTuple):
     """What refine() found."""
 
-    experiment: _core.Experiment
-    """refined; its experiment.structure_factors have the refined F"""
+    experiments: tuple
+    """refined, one for each image; their structure_factors have the refined F"""
     numbers: tuple
-    """RefinedNumber, in the order of the parameters"""
+    """RefinedNumber, in the order of the parameters, then of `own`, image by image"""
     correlations: np.ndarray
     """(numbers, numbers)"""
     structure_factors: RefinedFactors
@@ -95,6 +96,11 @@ class Refinement(NamedTuple):
     state: str
     """where it stands, for refine(resume=)"""
 
+    @property
+    def experiment(self):
+        """Refined; of several images that of the first."""
+        return self.experiments[0]
+
     def number(self, name):
         """The RefinedNumber of that name.  Raises KeyError that lists what there is."""
         for number in self.numbers:
@@ -107,7 +113,8 @@ def refine(
     experiment,
     image,
     *,
-    parameters,
+    parameters=(),
+    own=(),
     likelihood="poisson",
     background="constant",
     gain=None,
@@ -137,16 +144,20 @@ def refine(
     engine="cpu",
     device=None,
 ):
-    """Changes parameters of a model until it explains a measured image: a Refinement.
+    """Changes parameters of a model until it explains a measured image, or several: a Refinement.
 
     The same fit as that of `nablabragg refine`; docs/refinement.md describes it.
 
-    experiment : Experiment
-        the starting model
-    image : path, or array of the experiment's shape
-        a file as read_image() takes it, or raw float32; or counts, NaN where there is none
+    experiment : Experiment, or a list of them, or a Series
+        the starting model; of several images one for each
+    image : path, or array of the experiment's shape, or a list of them
+        a file as read_image() takes it, or raw float32; or counts, NaN where there is none.  Of several
+        images also one path, a name with # ('sweep_####.cbf') or a file that holds them
     parameters : sequence of str
-        names of experiment.parameters, or some of their numbers: 'misset', 'cell[0]', 'cell[0-2]'
+        names of experiment.parameters, or some of their numbers: 'misset', 'cell[0]', 'cell[0-2]'.
+        Several images share them, and start from one value
+    own : sequence of str
+        likewise, what each image has for itself: 'misset' becomes image[0].misset[0] and so on
     likelihood : 'poisson' or 'gauss'
         'gauss': the variance is the model's photons and the readout noise
     background : 'constant', 'none' or 'plane'
@@ -162,13 +173,13 @@ def refine(
         counts from which on a pixel is left out; None: beyond the file's saturation, or the largest
         count where ten pixels share it
     image_number : int, optional
-        which image of a file of several, from 1
+        which image of a file of several, from 1; of several images the first
     bounds : dict of name to (lower, upper), optional
         of single numbers, {'distance': (79, 81)}; None leaves an end open
     restraints : dict of name to deviation, or to (value, deviation), optional
         a Gaussian about the start, or about a value
     shoebox, spots, least_photons : int, int, float
-        edge [pixels] and largest number of shoeboxes; photons of a spot that counts
+        edge [pixels] and largest number of shoeboxes of an image; photons of a spot that counts
     all_pixels : bool
         the whole region of interest of each panel as one shoebox
     spot_stage : bool
@@ -176,7 +187,7 @@ def refine(
     spots_of : path, optional
         a .refl of DIALS: its spots, with their indices, in place of those that are looked for
     spots_experiment : int
-        which experiment of it, from 0
+        which experiment of it, from 0; of several stills the first
     structure_factors : float, optional
         refine F(h,k,l), too, each restrained to its start with this relative standard deviation
     intensities : 'model' or 'free'
@@ -205,6 +216,8 @@ def refine(
     that there is not, InputError for an image that does not fit the model or shows no spots, and what
     simulate() raises.
     """
+    if isinstance(experiment, Series):
+        experiment = [experiment.experiment(i) for i in range(len(experiment))]
     asked = dict(locals(), summation="auto", progress_type=RefineProgress)
     for name in ("experiment", "image"):
         del asked[name]
@@ -214,7 +227,7 @@ def refine(
         experiment, image, asked
     )
     return Refinement(
-        refined,
+        tuple(refined),
         tuple(RefinedNumber(*number) for number in numbers),
         correlations,
         RefinedFactors(*factors),

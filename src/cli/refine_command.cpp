@@ -1,6 +1,7 @@
 // nablabragg refine: the parameters of a model that explain an image.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <fmt/ranges.h>  // for join
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -28,8 +29,11 @@
 #include "measured/measured_image.hpp"
 #include "measured/observed_spots.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"  // for file_of_image
 #include "nablabragg/io.hpp"
+#include "nablabragg/parameters.hpp"
 #include "nablabragg/refine.hpp"
+#include "nablabragg/series.hpp"
 #include "plan/make_plan.hpp"
 
 namespace nablabragg::cli {
@@ -41,7 +45,8 @@ namespace fs = std::filesystem;
 constexpr int done = 0;
 
 struct RefineRequest {
-  measured::MeasuredImage image;
+  std::vector<std::string> images;  ///< files
+  measured::MeasuredImage image;    ///< how they are read
   std::string outdir = "refinement", resume, spots_file;
   int spots_experiment = 0;
   std::vector<std::string> bounds, restraints, model;
@@ -101,14 +106,21 @@ Centring centring_named(const std::string& name) {
 RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out) {
   RefineRequest request;
   RefineOptions& o = request.options;
-  CLI::App app("Fits parameters of a model to an image.", "nablabragg refine");
+  CLI::App app("Fits parameters of a model to one image or several.", "nablabragg refine");
   measured::MeasuredImage& image = request.image;
-  app.add_option("--image", image.path,
-                 "measured image: CBF, NXmx (HDF5), SMV, TIFF, or raw float32");
-  app.add_option("--image-number", image.number, "which image of a file of several, from 1 (1)")
+  app.add_option("--image", request.images,
+                 "measured image: CBF, NXmx (HDF5), SMV, TIFF, or raw float32; of several images a "
+                 "name with # (sweep_####.cbf), one file that holds them, or one --image for each")
+      ->take_all();
+  app.add_option("--image-number", image.number,
+                 "which image of a file of several, from 1; of several images the first (1)")
       ->check(CLI::Range(1, 1000000000));
   app.add_option("--parameters", o.parameters,
-                 "what is refined, separated by commas: misset,cell[0-2],distance")
+                 "what is refined, separated by commas: misset,cell[0-2],distance; several images "
+                 "share it")
+      ->delimiter(',');
+  app.add_option("--own", o.own,
+                 "what each of several images has for itself, separated by commas: misset,fluence")
       ->delimiter(',');
   app.add_option("--likelihood", request.likelihood, "poisson or gauss (poisson)")
       ->check(CLI::IsMember({"poisson", "gauss"}));
@@ -146,7 +158,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
       ->take_all();
   app.add_option("--shoebox", o.shoebox_px, "edge of a shoebox in pixels (15)")
       ->check(CLI::Range(3, 1001));
-  app.add_option("--spots", o.most_shoeboxes, "most shoeboxes, the brightest (300)")
+  app.add_option("--spots", o.most_shoeboxes, "most shoeboxes of an image, the brightest (300)")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--least-photons", o.least_photons, "photons of a spot that counts (20)")
       ->check(CLI::PositiveNumber);
@@ -159,7 +171,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
       "a .refl of DIALS: its spots, with their indices, in place of those that are looked "
       "for in the image");
   app.add_option("--spots-experiment", request.spots_experiment,
-                 "which experiment of the .refl, from 0 (0)")
+                 "which experiment of the .refl, from 0; of several stills the first (0)")
       ->check(CLI::Range(0, 1000000000));
   app.add_option("--structure-factors", o.structure_factor_deviation,
                  "refine F(h,k,l) too, restrained to this relative standard deviation")
@@ -175,8 +187,8 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   request.help = !parse_options(app, {arguments.begin(), dashes}, out);
   if (request.help) return request;
-  if (request.image.path.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
-  if (o.parameters.empty())
+  if (request.images.empty()) throw UsageError("refine needs --image FILE (--help shows how)");
+  if (o.parameters.empty() && o.own.empty())
     throw UsageError("refine needs --parameters, for example misset,cell[0-2],distance");
   if (dashes == arguments.end() || dashes + 1 == arguments.end())
     throw UsageError("refine needs the flags of the starting model after -- (--help shows how)");
@@ -212,36 +224,92 @@ void print_progress(std::ostream& err, const RefineProgress& p) {
              p.iteration, p.residual, p.change);
 }
 
+/// The experiments that the images are of.
+std::vector<Experiment> starts_of(const flags::Request& model) {
+  if (!model.is_series()) return {model.experiment};
+  const Series series = model.missets_deg.empty() ? Series(model.experiment, *model.images)
+                                                  : Series(model.experiment, model.missets_deg);
+  std::vector<Experiment> all;
+  for (int i = 0; i < series.images(); ++i) all.push_back(series.experiment(i));
+  return all;
+}
+
+/// What the files say, and what was settled where they say nothing.
+std::vector<ReadImage> read_images(std::span<const measured::MeasuredImage> files,
+                                   std::span<const Experiment> starts, std::ostream& err) {
+  std::vector<ReadImage> all;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const SettledExperiment settled(starts[i]);
+    measured::Reading reading = measured::read_measurement(files[i], settled);
+    std::vector<std::string> findings = reading.notices;
+    say(err, findings);
+    for (std::string& line : measured::settle_counts(reading, files[i].path, settled)) {
+      say(err, line);
+      findings.push_back(std::move(line));
+    }
+    all.push_back({files[i].path, files[i].number.value_or(1), std::move(reading.measurement),
+                   std::move(findings)});
+  }
+  return all;
+}
+
 /// The files of the refined model beside its flags, which name them where they say something else
 /// than those of the start.
 struct FilesOfFlags {
-  std::string matrix, factors;
+  std::string matrix, factors, orientations;
 };
 
 bool has_other_matrix(const Experiment& start, const Refinement& refinement) {
   return start.crystal.mosflm_matrix &&
          !description::same_value(start.crystal.mosflm_matrix,
-                                  refinement.experiment.crystal.mosflm_matrix);
+                                  refinement.experiments[0].crystal.mosflm_matrix);
+}
+
+bool is_misset(const std::string& name) { return name == "misset" || name.starts_with("misset["); }
+
+bool has_own_orientations(const RefineRequest& request, const flags::Request& model) {
+  return !model.missets_deg.empty() && std::ranges::any_of(request.options.own, is_misset);
+}
+
+/// What all images share, with all else as it started in the first.
+Experiment without_own(const RefineRequest& request, const Experiment& start, Experiment refined) {
+  for (const std::string& text : request.options.own) {
+    const std::string name = text.substr(0, text.ends_with(']') ? text.rfind('[') : text.size());
+    refined = with_parameter(refined, name, parameter(start, name).values);
+  }
+  return refined;
 }
 
 /// A refined model that the flags cannot state at all is kept in the other files.
 flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request& model,
-                             const FilesOfFlags& names, const Refinement& refinement) {
+                             const Experiment& start, const FilesOfFlags& names,
+                             const Refinement& refinement) {
   std::vector<std::string> arguments = request.model, files;
-  Experiment held = model.experiment;
+  Experiment held = model.experiment, shared = refinement.experiments[0];
+  if (!request.options.own.empty()) shared = without_own(request, start, std::move(shared));
+  // Those of stills are in a file of their own
+  if (!model.missets_deg.empty()) shared.crystal.misset_deg = held.crystal.misset_deg;
   if (has_other_matrix(model.experiment, refinement)) {
     files.insert(files.end(), {"-mat", names.matrix});
-    held.crystal.mosflm_matrix = refinement.experiment.crystal.mosflm_matrix;
+    held.crystal.mosflm_matrix = shared.crystal.mosflm_matrix;
   }
   // Of a column of -hkl_column, the list has none
   if (!refinement.factors.empty() && model.hkl_column.empty()) {
     files.insert(files.end(), {"-hkl", names.factors});
-    held.structure_factors.grid = refinement.experiment.structure_factors.grid;
+    held.structure_factors.grid = shared.structure_factors.grid;
   }
+  const bool orientations = has_own_orientations(request, model);
+  if (orientations) files.insert(files.end(), {"-orientations", names.orientations});
   arguments.insert(arguments.end(), files.begin(), files.end());
   try {
-    flags::FlagsOf refined = flags::flags_of(refinement.experiment, arguments, held);
+    flags::FlagsOf refined = flags::flags_of(shared, arguments, held);
     refined.flags.insert(refined.flags.begin(), files.begin(), files.end());
+    std::string own;
+    for (const std::string& name : request.options.own)
+      if (!orientations || !is_misset(name)) own.append(own.empty() ? "" : ", ").append(name);
+    if (!own.empty())
+      refined.not_in_flags.push_back("what each image has for itself (" + own +
+                                     "); experiment_####.json state it");
     const bool moved = std::ranges::any_of(refinement.numbers, [](const RefinedNumber& n) {
       return n.name.starts_with("panel[") || n.name.starts_with("group[");
     });
@@ -260,14 +328,14 @@ flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request&
   }
 }
 
-/// Whether such a file can state the refined model.
-bool write_geometry(const std::string& path, const Refinement& refinement, std::ostream& err) {
+/// The name of the file or files that state the refined geometry; empty: none can.
+std::string write_geometry(const std::string& folder, const Refinement& refinement,
+                           std::ostream& err) {
   try {
-    write_refined_geometry(path, refinement);
-    return true;
+    return write_refined_geometry(folder, refinement);
   } catch (const UsageError& error) {
     say(err, std::string("there is no refined.expt: ") + error.what());
-    return false;
+    return {};
   }
 }
 
@@ -292,15 +360,21 @@ void print_result(std::ostream& out, const Refinement& r) {
 }
 
 void check_refinement_files(const RefineRequest& request, const flags::Request& model,
+                            std::span<const measured::MeasuredImage> images,
                             const std::string& resume_file) {
   std::vector<io::NamedFile> inputs = inputs_of(model), outputs;
-  inputs.push_back({"--image", request.image.path});
+  for (const measured::MeasuredImage& image : images) inputs.push_back({"--image", image.path});
   if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
   if (!request.spots_file.empty()) inputs.push_back({"--spots-of", request.spots_file});
   const fs::path folder = request.outdir;
   for (const char* name : {"refined.json", "experiment.json", "refined.expt", "refined.mat",
-                           "refined.png", "refined.hkl"})
+                           "refined.png", "refined.hkl", "refined.orientations"})
     outputs.push_back({"--outdir", (folder / name).string()});
+  for (const char* name : {"experiment.json", "refined.expt"})
+    for (std::size_t i = 0; i < images.size() && images.size() > 1; ++i)
+      outputs.push_back(
+          {"--outdir", io::file_of_image(file_of_refinement(request.outdir, name, images.size()),
+                                         static_cast<int>(i) + 1)});
   // What goes on from that file writes it again
   std::error_code ignored;
   if (request.resume.empty() || !fs::equivalent(request.resume, resume_file, ignored))
@@ -316,31 +390,30 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   if (request.help) return done;
   set_stop_sentence("stopped before the first step; no file was written");
   flags::Request model = flags::parse_command_line(request.model);
-  flags::check_is_of_one_image(model, "refine");
+  if (model.goes_on)
+    throw UsageError("-continue goes on with making a series; refine goes on with --resume");
   const fs::path folder = request.outdir;
   const std::string resume_file = (folder / "resume.json").string();
-  check_refinement_files(request, model, resume_file);
   flags::load_inputs(model);
-  const SettledExperiment settled(model.experiment);
+  const std::vector<Experiment> starts = starts_of(model);
+  const std::vector<measured::MeasuredImage> files_to_read = measured::files_of_images(
+      request.images, request.image, starts.size());
+  check_refinement_files(request, model, files_to_read, resume_file);
+  const SettledExperiment settled(starts[0]);
   const Resolved& resolved = settled.resolved();
   say(err, model.warnings);
   say(err, flags::quirk_notices(model, resolved));
   RefineOptions& options = request.options;
   options.compute = compute_options(model);
   options.compute.precision = model.precision.value_or(Precision::float64);
-  say_cost(model.experiment, resolved, options.compute, err);
-  measured::Reading reading = measured::read_measurement(request.image, settled);
-  std::vector<std::string> findings = reading.notices;
-  say(err, findings);
-  for (std::string& line : measured::settle_counts(reading, request.image.path, settled)) {
-    say(err, line);
-    findings.push_back(std::move(line));
-  }
-  const Measurement& measurement = reading.measurement;
+  say_cost(starts[0], resolved, options.compute, err);
+  const std::vector<ReadImage> images = read_images(files_to_read, starts, err);
+  std::vector<Measurement> measurements;
+  for (const ReadImage& image : images) measurements.push_back(image.measurement);
 
   if (!request.spots_file.empty())
     options.observed_spots = measured::read_observed_spots(
-        request.spots_file, request.spots_experiment, request.image.number.value_or(1));
+        request.spots_file, request.spots_experiment, request.image.number.value_or(1), starts);
   if (!request.resume.empty()) options.resume = read_resume_file(request.resume);
   std::error_code error;
   fs::create_directories(folder, error);
@@ -355,38 +428,52 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
     return !interrupted();
   };
 
-  const Refinement refinement = refine(model.experiment, measurement, options);
+  const Refinement refinement = refine(starts, measurements, options);
   if (refinement.stopped) {
     set_stop_sentence(fmt::format("stopped in the stage '{}'; {}",
                                   name_of(refinement.state.stage()), how_to_go_on));
     throw Cancelled();
   }
   say(err, refinement.warnings);
-  const FilesOfFlags names{(folder / "refined.mat").string(), (folder / "refined.hkl").string()};
-  const flags::FlagsOf refined = refined_flags(request, model, names, refinement);
+  const FilesOfFlags names{(folder / "refined.mat").string(), (folder / "refined.hkl").string(),
+                           (folder / "refined.orientations").string()};
+  const flags::FlagsOf refined = refined_flags(request, model, starts[0], names, refinement);
   for (const std::string& line : refined.not_in_flags) say(err, "not in refined_flags: " + line);
   io::FileGroup files;
-  write_refinement_json(
-      (folder / "refined.json").string(), refinement,
-      {request.image.path, request.image.number.value_or(1), measurement, std::move(findings)},
-      request.model, refined);
-  write_refined_experiment((folder / "experiment.json").string(), refinement);
-  const bool has_geometry = write_geometry((folder / "refined.expt").string(), refinement, err);
-  Experiment drawn = model.experiment;
+  std::vector<std::string> written{"refined.json"};
+  const auto add_written = [&](const std::string& path) {
+    written.push_back(fs::path(path).filename().string());
+  };
+  write_refinement_json((folder / "refined.json").string(), refinement, images, request.model,
+                        refined);
+  write_refined_experiments(request.outdir, refinement);
+  add_written(file_of_refinement(request.outdir, "experiment.json", images.size()));
+  if (const std::string geometry = write_geometry(request.outdir, refinement, err);
+      !geometry.empty())
+    add_written(geometry);
+  if (has_other_matrix(model.experiment, refinement)) {
+    write_refined_matrix(names.matrix, refinement);
+    add_written(names.matrix);
+  }
+  if (has_own_orientations(request, model)) {
+    write_refined_orientations(names.orientations, refinement);
+    add_written(names.orientations);
+  }
+  std::vector<Experiment> drawn = starts;
   if (options.intensities == Intensities::free)
-    drawn.structure_factors = refinement.experiment.structure_factors;
-  write_refinement_picture((folder / "refined.png").string(), drawn, measurement, refinement,
+    for (Experiment& e : drawn) e.structure_factors = refinement.experiments[0].structure_factors;
+  write_refinement_picture((folder / "refined.png").string(), drawn, images, refinement,
                            options.compute);
-  const bool has_matrix = has_other_matrix(model.experiment, refinement);
-  if (has_matrix) write_refined_matrix(names.matrix, refinement);
-  if (!refinement.factors.empty()) write_refined_factors(names.factors, refinement);
+  add_written("refined.png");
+  if (!refinement.factors.empty()) {
+    write_refined_factors(names.factors, refinement);
+    add_written(names.factors);
+  }
   files.commit();
   set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
   print_result(out, refinement);
-  out << "written to " << io::printable(folder.string()) << ": refined.json, experiment.json, "
-      << (has_geometry ? "refined.expt, " : "") << (has_matrix ? "refined.mat, " : "")
-      << "refined.png" << (refinement.factors.empty() ? "\n" : ", refined.hkl\n");
+  fmt::print(out, "written to {}: {}\n", io::printable(folder.string()), fmt::join(written, ", "));
   return done;
 }
 

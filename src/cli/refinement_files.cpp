@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <iterator>  // for back_inserter
 #include <nlohmann/json.hpp>
 
 #include "cli/grey_canvas.hpp"
+#include "description/fields.hpp"  // for same_value
 #include "io/atomic_file.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -68,7 +70,8 @@ Json factors_json(const Refinement& r) {
 Json shoeboxes_json(const Refinement& r) {
   Json all = Json::array();
   for (const Shoebox& b : r.shoeboxes)
-    all.push_back({{"panel", b.panel},
+    all.push_back({{"image", b.image},
+                   {"panel", b.panel},
                    {"fast", b.fast},
                    {"slow", b.slow},
                    {"hkl", b.hkl ? Json(*b.hkl) : Json(nullptr)},
@@ -132,21 +135,71 @@ int tile_edge(const Refinement& r) {
   return std::clamp(2 * reach + 1, least, most);
 }
 
-std::vector<Tile> brightest_tiles(const Image& counts, const Refinement& r) {
+/// Those of the images in turn.
+std::vector<Tile> brightest_tiles(std::span<const ReadImage> images, const Refinement& r) {
   constexpr std::size_t most = 12;
   const int edge = tile_edge(r);
-  std::vector<Tile> tiles;
+  std::vector<std::vector<Tile>> of_images(images.size());
   for (const Shoebox& box : r.shoeboxes) {
+    const auto image = static_cast<std::size_t>(box.image);
     const Tile tile{static_cast<int>(std::lround(box.fast)) - edge / 2,
                     static_cast<int>(std::lround(box.slow)) - edge / 2, edge, &box};
-    const PanelImage panel = counts.panel(static_cast<std::size_t>(box.panel));
-    if (tile.fast < 0 || tile.slow < 0 || tile.fast + edge > panel.fast_pixels ||
-        tile.slow + edge > panel.slow_pixels)
-      continue;
-    tiles.push_back(tile);
-    if (tiles.size() == most) break;
+    const PanelImage panel = images[image].measurement.counts.panel(
+        static_cast<std::size_t>(box.panel));
+    if (tile.fast >= 0 && tile.slow >= 0 && tile.fast + edge <= panel.fast_pixels &&
+        tile.slow + edge <= panel.slow_pixels && of_images[image].size() < most)
+      of_images[image].push_back(tile);
   }
+  std::vector<Tile> tiles;
+  for (std::size_t rank = 0; rank < most; ++rank)
+    for (const std::vector<Tile>& of_image : of_images)
+      if (rank < of_image.size() && tiles.size() < most) tiles.push_back(of_image[rank]);
   return tiles;
+}
+
+/// Of the tiles' pixels, one tile after the other.
+std::vector<double> photons_of_tiles(std::span<const Experiment> experiments,
+                                     std::span<const Tile> tiles, const ComputeOptions& compute) {
+  const std::size_t size = tiles[0].pixels().size();
+  std::vector<double> all(size * tiles.size());
+  for (std::size_t image = 0; image < experiments.size(); ++image) {
+    std::vector<PixelIndex> pixels;
+    const auto is_here = [&](const Tile& tile) {
+      return tile.box->image == static_cast<int>(image);
+    };
+    for (const Tile& tile : tiles)
+      if (is_here(tile)) {
+        const auto more = tile.pixels();
+        pixels.insert(pixels.end(), more.begin(), more.end());
+      }
+    if (pixels.empty()) continue;
+    const std::vector<double> here = photons(experiments[image], pixels, compute);
+    auto next = here.begin();
+    for (std::size_t t = 0; t < tiles.size(); ++t)
+      if (is_here(tiles[t])) {
+        std::copy_n(next, size, all.begin() + static_cast<std::ptrdiff_t>(t * size));
+        next += static_cast<std::ptrdiff_t>(size);
+      }
+  }
+  return all;
+}
+
+/// Whether beam and panels are the same, and, where that counts, the crystal.
+bool share_geometry(const Experiment& a, const Experiment& b, bool and_crystal) {
+  using description::same_value;
+  const bool share = same_value(a.detector, b.detector) &&
+                     same_value(a.more_panels, b.more_panels) &&
+                     same_value(a.detector_groups, b.detector_groups) &&
+                     same_value(a.beam.wavelength_A, b.beam.wavelength_A) &&
+                     same_value(a.beam.direction, b.beam.direction);
+  return share && (!and_crystal || same_value(a.crystal, b.crystal));
+}
+
+io::ImageSeries series_of(const Experiment& e) {
+  io::ImageSeries series;
+  series.geometry = in_imgcif_frame(geometry_of(e));
+  series.images = {{series.geometry.scan ? series.geometry.scan->start_deg : 0, 0}};
+  return series;
 }
 
 }  // namespace
@@ -166,7 +219,7 @@ void write_resume_file(const std::string& path, const RefineState& state) {
 }
 
 void write_refined_matrix(const std::string& path, const Refinement& r) {
-  const Mat3d& m = *r.experiment.crystal.mosflm_matrix;
+  const Mat3d& m = *r.experiments[0].crystal.mosflm_matrix;
   io::AtomicFile file(path);
   for (const Vec3d& row : {m.a, m.b, m.c})
     file.write(fmt::format("{} {} {}\n", row.x, row.y, row.z));
@@ -174,9 +227,9 @@ void write_refined_matrix(const std::string& path, const Refinement& r) {
 }
 
 void write_refined_factors(const std::string& path, const Refinement& r) {
-  const StructureFactorGrid& grid = *r.experiment.structure_factors.grid;
+  const StructureFactorGrid& grid = *r.experiments[0].structure_factors.grid;
   // What the list leaves out is default_F, and its corners are those of the table
-  const double default_F = r.experiment.structure_factors.default_F;
+  const double default_F = r.experiments[0].structure_factors.default_F;
   std::string text;
   for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
     for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
@@ -190,20 +243,23 @@ void write_refined_factors(const std::string& path, const Refinement& r) {
   file.commit();
 }
 
-void write_refinement_json(const std::string& path, const Refinement& r, const ReadImage& image,
-                           const std::vector<std::string>& model, const flags::FlagsOf& refined) {
+void write_refinement_json(const std::string& path, const Refinement& r,
+                           std::span<const ReadImage> images, const std::vector<std::string>& model,
+                           const flags::FlagsOf& refined) {
   // docs/refinement.schema.json describes it; another form needs another number
-  constexpr int schema = 1;
+  constexpr int schema = 2;
+  Json read = Json::array();
+  for (const ReadImage& image : images)
+    read.push_back({{"path", image.path},
+                    {"number", image.number},
+                    {"counts_per_photon", image.measurement.counts_per_photon},
+                    {"offset", image.measurement.offset},
+                    {"readout_noise", image.measurement.readout_noise},
+                    {"overload", finite_or_null(image.measurement.overload)},
+                    {"findings", image.findings}});
   write_json(path, {{"schema", schema},
                     {"version", version()},
-                    {"image",
-                     {{"path", image.path},
-                      {"number", image.number},
-                      {"counts_per_photon", image.measurement.counts_per_photon},
-                      {"offset", image.measurement.offset},
-                      {"readout_noise", image.measurement.readout_noise},
-                      {"overload", finite_or_null(image.measurement.overload)},
-                      {"findings", image.findings}}},
+                    {"images", read},
                     {"model", model},
                     {"refined_flags", refined.flags},
                     {"not_in_flags", refined.not_in_flags},
@@ -217,38 +273,71 @@ void write_refinement_json(const std::string& path, const Refinement& r, const R
                     {"warnings", r.warnings}});
 }
 
-void write_refined_experiment(const std::string& path, const Refinement& r) {
+std::string file_of_refinement(const std::string& folder, const std::string& name,
+                               std::size_t images) {
+  const std::filesystem::path file = name;
+  const std::string of_each = file.stem().string() + "_####" + file.extension().string();
+  return (std::filesystem::path(folder) / (images > 1 ? of_each : name)).string();
+}
+
+void write_refined_experiments(const std::string& folder, const Refinement& r) {
+  const std::size_t images = r.experiments.size();
+  const std::string name = file_of_refinement(folder, "experiment.json", images);
+  for (std::size_t i = 0; i < images; ++i) {
+    io::AtomicFile file(images > 1 ? io::file_of_image(name, static_cast<int>(i) + 1) : name);
+    file.write(to_json(r.experiments[i]) + '\n');
+    file.commit();
+  }
+}
+
+std::string write_refined_geometry(const std::string& folder, const Refinement& r) {
+  const std::string of_all = file_of_refinement(folder, "refined.expt", 1);
+  io::ImageSeries series = series_of(r.experiments[0]);
+  const bool turns = series.geometry.scan.has_value();
+  const bool one_list = std::ranges::all_of(r.experiments, [&](const Experiment& e) {
+    return share_geometry(e, r.experiments[0], turns);
+  });
+  if (!one_list) {
+    const std::string name = file_of_refinement(folder, "refined.expt", r.experiments.size());
+    for (std::size_t i = 0; i < r.experiments.size(); ++i)
+      io::write_expt(io::file_of_image(name, static_cast<int>(i) + 1), series_of(r.experiments[i]),
+                     "");
+    return name;
+  }
+  series.images.clear();
+  for (const Experiment& e : r.experiments) {
+    const io::ImageSeries own = series_of(e);
+    series.images.push_back(own.images[0]);
+    if (!turns && r.experiments.size() > 1) series.images.back().crystals = own.geometry.crystals;
+  }
+  if (turns) series.geometry.scan->images = static_cast<int>(series.images.size());
+  io::write_expt(of_all, series, "");
+  return of_all;
+}
+
+void write_refined_orientations(const std::string& path, const Refinement& r) {
   io::AtomicFile file(path);
-  file.write(to_json(r.experiment) + '\n');
+  for (const Experiment& e : r.experiments) {
+    const Vec3d& misset = e.crystal.misset_deg;
+    file.write(fmt::format("{} {} {}\n", misset.x, misset.y, misset.z));
+  }
   file.commit();
 }
 
-void write_refined_geometry(const std::string& path, const Refinement& r) {
-  io::ImageSeries series;
-  series.geometry = in_imgcif_frame(geometry_of(r.experiment));
-  series.images = {{series.geometry.scan ? series.geometry.scan->start_deg : 0, 0}};
-  io::write_expt(path, series, "");
-}
-
-void write_refinement_picture(const std::string& path, const Experiment& start,
-                              const Measurement& m, const Refinement& r,
+void write_refinement_picture(const std::string& path, std::span<const Experiment> starts,
+                              std::span<const ReadImage> images, const Refinement& r,
                               const ComputeOptions& compute) {
   constexpr int gap = 2, word_zoom = 2, line = GreyCanvas::letter_height + 3;
   constexpr double most_deviations = 5;
   constexpr std::array rows{"measured", "start", "refined", "residual"};
-  const std::vector<Tile> tiles = brightest_tiles(m.counts, r);
+  const std::vector<Tile> tiles = brightest_tiles(images, r);
   if (tiles.empty()) return;
-  std::vector<PixelIndex> pixels;
-  for (const Tile& tile : tiles) {
-    const auto more = tile.pixels();
-    pixels.insert(pixels.end(), more.begin(), more.end());
-  }
-  const std::vector<double> before = photons(start, pixels, compute);
-  const std::vector<double> after = photons(r.experiment, pixels, compute);
+  const std::vector<double> before = photons_of_tiles(starts, tiles, compute);
+  const std::vector<double> after = photons_of_tiles(r.experiments, tiles, compute);
 
   const int edge = tiles[0].edge, zoom = std::max(1, 84 / edge), cell = zoom * edge + gap;
   const int margin = 4, left = margin + GreyCanvas::width_of(rows[0], word_zoom) + line,
-            top = margin + 2 * line;
+            words = images.size() > 1 ? 3 : 2, top = margin + words * line;
   const int bar = left + cell * static_cast<int>(tiles.size()) + line;
   GreyCanvas canvas(bar + 70, top + cell * static_cast<int>(rows.size()) + gap + margin);
   canvas.fill(left, top, cell * static_cast<int>(tiles.size()) + gap,
@@ -256,8 +345,10 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
   const auto row_at = [&](std::size_t row) { return top + gap + cell * static_cast<int>(row); };
   for (std::size_t row = 0; row < rows.size(); ++row)
     canvas.write(margin, row_at(row) + cell / 2 - line, rows[row], word_zoom);
-  canvas.write(margin, margin, "h k l");
-  canvas.write(margin, margin + line, "black photons");
+  const int hkl_top = margin + (words - 2) * line;
+  if (images.size() > 1) canvas.write(margin, margin, "image");
+  canvas.write(margin, hkl_top, "h k l");
+  canvas.write(margin, hkl_top + line, "black photons");
 
   // The scale of the residuals: dark where more was measured
   const auto residual_grey = [](double deviations) {
@@ -274,23 +365,26 @@ void write_refinement_picture(const std::string& path, const Experiment& start,
 
   const std::size_t size = tiles[0].pixels().size();
   for (std::size_t t = 0; t < tiles.size(); ++t) {
+    const Measurement& m = images[static_cast<std::size_t>(tiles[t].box->image)].measurement;
+    const std::vector<PixelIndex> pixels = tiles[t].pixels();
     std::vector<double> measured;
-    for (const PixelIndex& p : tiles[t].pixels())
+    for (const PixelIndex& p : pixels)
       measured.push_back((static_cast<double>(m.counts.at(p)) - m.offset) / m.counts_per_photon);
     // What is no measurement is no part of a spot
     const auto seen = [](double photons) { return std::isfinite(photons) ? photons : 0; };
     double black = 1;
     for (const double photons : measured) black = std::max(black, seen(photons));
     const int x0 = left + gap + static_cast<int>(t) * cell;
+    if (images.size() > 1) canvas.write(x0, margin, fmt::format("{}", tiles[t].box->image));
     if (const auto& hkl = tiles[t].box->hkl)
-      canvas.write(x0, margin, fmt::format("{} {} {}", (*hkl)[0], (*hkl)[1], (*hkl)[2]));
-    canvas.write(x0, margin + line, fmt::format("{:.0f}", black));
+      canvas.write(x0, hkl_top, fmt::format("{} {} {}", (*hkl)[0], (*hkl)[1], (*hkl)[2]));
+    canvas.write(x0, hkl_top + line, fmt::format("{:.0f}", black));
     for (std::size_t i = 0; i < size; ++i) {
       const auto share = [&](double photons) {
         return static_cast<std::uint16_t>(
             std::lround(255 * (1 - std::sqrt(std::clamp(photons / black, 0.0, 1.0)))));
       };
-      const double background = tiles[t].background(pixels[t * size + i]);
+      const double background = tiles[t].background(pixels[i]);
       const double expected = after[t * size + i] + background;
       const double off = seen(measured[i] - expected) / std::sqrt(std::max(expected, 1.0));
       const std::array<std::uint16_t, rows.size()> greys{share(seen(measured[i])),

@@ -164,7 +164,7 @@ bool is_cbf(std::string_view head) { return head.starts_with("###CBF"); }
 ImageFile read_cbf(const std::string& path, int image) {
   if (image != 0)
     throw InputError(path, 0,
-                     "holds one image, and number " + std::to_string(image) + " is asked for");
+                     "holds one image, and number " + std::to_string(image + 1) + " is asked for");
   CbfFile file;
   read_cbf_file(path, file);
   ImgCif header = read_header(file);

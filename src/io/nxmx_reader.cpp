@@ -748,7 +748,7 @@ std::vector<double> row_of(const Reader& reader, const Node& data, const std::ve
   if (shape.size() < 2) return all;
   const std::size_t length = all.size() / shape[0];
   if (shape.size() > 2 || image >= shape[0])
-    reader.fail(data.path, "has no values for image " + std::to_string(image));
+    reader.fail(data.path, "has no values for image " + std::to_string(image + 1));
   const auto begin = all.begin() + static_cast<std::ptrdiff_t>(image * length);
   return {begin, begin + static_cast<std::ptrdiff_t>(length)};
 }
@@ -803,7 +803,7 @@ GeometryBeam read_beam(const Reader& reader, const Node& group, std::size_t imag
   } else {
     if (values.size() > 1 && image >= values.size())
       reader.fail(wavelength.path, "has " + std::to_string(values.size()) +
-                                       " values and none for image " + std::to_string(image));
+                                       " values and none for image " + std::to_string(image + 1));
     beam.wavelength_A = values[values.size() > 1 ? image : 0];
     std::string variant = reader.text_attribute(wavelength, "variant").value_or("");
     for (std::size_t steps = 0; !variant.empty() && steps < most_steps; ++steps) {
@@ -1033,7 +1033,7 @@ void check_parts(const Reader& reader, const Stack& stack, std::size_t image, hi
                                        quoted_name(name) + ", which is not there");
   }
   if (found == 0)
-    reader.fail(stack.data.path, "has no part that holds image " + std::to_string(image));
+    reader.fail(stack.data.path, "has no part that holds image " + std::to_string(image + 1));
 }
 
 /// That an image can be unpacked, is there, and is not larger than what it is packed in can be.

@@ -191,6 +191,33 @@ Reading read_panels(const MeasuredImage& image, const SettledExperiment& settled
 
 }  // namespace
 
+std::vector<MeasuredImage> files_of_images(std::span<const std::string> names,
+                                           const MeasuredImage& how, std::size_t count) {
+  if (names.size() != 1 && names.size() != count)
+    throw UsageError(
+        count == 1 ? fmt::format("there are {} images (--image), and the model is of one: what "
+                                 "each is of, a series states (-images N -osc D, or -orientations "
+                                 "FILE)",
+                                 names.size())
+                   : fmt::format("there are {} images (--image), and the model is of {}",
+                                 names.size(), count));
+  if (names.size() > 1 && how.number)
+    throw UsageError(
+        "--image-number is of one file that holds several images, or of a name with #");
+  const int first = how.number.value_or(1);
+  std::vector<MeasuredImage> all(count, how);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string& name = names[names.size() > 1 ? i : 0];
+    const bool numbered = name.find('#', name.rfind('/') + 1) != std::string::npos;
+    all[i].path = numbered ? io::file_of_image(name, first + static_cast<int>(i)) : name;
+    if (numbered)
+      all[i].number.reset();
+    else if (names.size() == 1 && count > 1)
+      all[i].number = first + static_cast<int>(i);
+  }
+  return all;
+}
+
 Reading read_measurement(const MeasuredImage& image, const SettledExperiment& model) {
   const bool looked_at = is_regular_file(image.path);
   Reading r = !looked_at || io::is_smv(image.path) ? read_smv(image, model)

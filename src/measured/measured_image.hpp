@@ -1,6 +1,7 @@
 // The image that a model is fitted to, in any format that images are read in.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 #include "nablabragg/refine.hpp"
@@ -15,6 +16,12 @@ struct MeasuredImage {
   std::optional<double> gain, offset, overload;
   double readout_noise = 0;  ///< [counts]
 };
+
+/// Where each of `count` images is: names of one file each, one name with # for their number
+/// (sweep_####.cbf), or one file that holds them.  `how.number` is that of the first.  Throws
+/// UsageError for names of other images.
+std::vector<MeasuredImage> files_of_images(std::span<const std::string> names,
+                                           const MeasuredImage& how, std::size_t count);
 
 /// What is known of the counts of a measurement beside the numbers in it.
 struct CountsKnown {

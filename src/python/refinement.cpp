@@ -118,6 +118,7 @@ int at_least(const py::dict& asked, const char* name, int least) {
 RefineOptions refine_options(const py::dict& asked) {
   RefineOptions o;
   o.parameters = names_of(asked["parameters"], "parameters");
+  o.own = names_of(asked["own"], "own");
   o.bounds = bounds_of(asked["bounds"]);
   o.restraints = restraints_of(asked["restraints"]);
   o.likelihood = choice<Likelihood>(
@@ -168,13 +169,13 @@ measured::MeasuredImage image_options(const py::dict& asked) {
   return image;
 }
 
-bool is_path(const py::object& image) {
+bool is_path(const py::handle& image) {
   return py::isinstance<py::str>(image) || py::isinstance<py::bytes>(image) ||
          py::hasattr(image, "__fspath__");
 }
 
 /// An array of counts, of which nothing else is known.
-measured::Reading reading_of(const py::object& image, const measured::MeasuredImage& options,
+measured::Reading reading_of(const py::handle& image, const measured::MeasuredImage& options,
                              const SettledExperiment& model) {
   if (options.number) throw UsageError("image_number is of a file, and the image is an array");
   array_of(image, "image needs", "counts");
@@ -257,19 +258,79 @@ py::tuple result_of(Refinement&& r) {
     value.mutable_at(i) = f.value;
     deviation.mutable_at(i) = f.deviation;
   }
-  return py::make_tuple(std::move(r.experiment), numbers,
+  return py::make_tuple(std::move(r.experiments), numbers,
                         array_from(std::move(r.correlations), {count, count}),
                         py::make_tuple(hkl, start, value, deviation), stages, found_spots_of(r),
                         warnings, r.stopped, to_json(r.state));
 }
 
+bool is_list(const py::object& given) {
+  return py::isinstance<py::list>(given) || py::isinstance<py::tuple>(given);
+}
+
+/// One experiment, or a list of them.
+std::vector<Experiment> experiments_of(const py::object& given) {
+  if (!is_list(given)) return {experiment_of(given)};
+  std::vector<Experiment> all;
+  for (const py::handle one : given)
+    all.push_back(experiment_of(py::reinterpret_borrow<py::object>(one)));
+  if (all.empty()) throw UsageError("experiment is an empty list; each image needs one");
+  return all;
+}
+
+/// Of a list of experiments: one path for all, or one image for each.
+std::vector<py::object> images_of(const py::object& given) {
+  if (is_path(given)) return {given};
+  if (!py::isinstance<py::sequence>(given) && !py::isinstance<py::array>(given))
+    fail("image needs", "a path or a list of images, as experiment is one", given);
+  std::vector<py::object> all;
+  for (const py::handle one : given) all.push_back(py::reinterpret_borrow<py::object>(one));
+  return all;
+}
+
+/// Counts of the images, and what was found in them, a sentence each.
+std::vector<Measurement> measurements_of(const std::vector<py::object>& images,
+                                         const measured::MeasuredImage& how,
+                                         const std::vector<Experiment>& starts,
+                                         std::vector<std::string>& found) {
+  std::vector<std::string> names;
+  for (const py::object& image : images)
+    if (is_path(image)) names.push_back(path_of(image));
+  if (!names.empty() && names.size() != images.size())
+    throw UsageError("images are all paths or all arrays");
+  if (names.empty() && images.size() != starts.size())
+    throw UsageError("there are " + std::to_string(images.size()) + " images and " +
+                     std::to_string(starts.size()) +
+                     " experiments; each image needs the experiment that it is of");
+  std::vector<measured::MeasuredImage> files;
+  if (!names.empty()) files = measured::files_of_images(names, how, starts.size());
+  std::vector<Measurement> all;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const SettledExperiment settled(starts[i]);
+    std::string name = starts.size() > 1 ? "image " + std::to_string(i) : "the image";
+    measured::Reading reading;
+    if (!files.empty()) {
+      name = files[i].path;
+      reading = result_apart([file = files[i], settled](const auto&) {
+        return measured::read_measurement(file, settled);
+      });
+    } else {
+      reading = reading_of(images[i], how, settled);
+    }
+    found.insert(found.end(), reading.notices.begin(), reading.notices.end());
+    for (std::string& line : measured::settle_counts(reading, name, settled))
+      found.push_back(std::move(line));
+    all.push_back(std::move(reading.measurement));
+  }
+  return all;
+}
+
 py::tuple py_refine(const py::object& experiment, const py::object& image, const py::dict& asked) {
-  const Experiment& start = experiment_of(experiment);
+  const std::vector<Experiment> starts = experiments_of(experiment);
   RefineOptions options = refine_options(asked);
   const measured::MeasuredImage how = image_options(asked);
   if (how.readout_noise > 0 && options.likelihood == Likelihood::poisson)
     throw UsageError(R"(readout_noise needs likelihood="gauss": photons alone have none)");
-  const SettledExperiment settled(start);
   std::optional<Listener> listener;
   if (!asked["progress"].is_none()) {
     listener.emplace(asked["progress"], asked["progress_type"]);
@@ -281,25 +342,15 @@ py::tuple py_refine(const py::object& experiment, const py::object& image, const
     if (!asked["spots_of"].is_none())
       options.observed_spots = result_apart([file = path_of(asked["spots_of"]),
                                              experiment = at_least(asked, "spots_experiment", 0),
-                                             number = how.number.value_or(1)](const auto&) {
-        return measured::read_observed_spots(file, experiment, number);
+                                             number = how.number.value_or(1), starts](const auto&) {
+        return measured::read_observed_spots(file, experiment, number, starts);
       });
-    measured::Reading reading;
-    std::string name = "the image";
-    if (is_path(image)) {
-      measured::MeasuredImage file = how;
-      file.path = name = path_of(image);
-      reading = result_apart(
-          [file, settled](const auto&) { return measured::read_measurement(file, settled); });
-    } else {
-      reading = reading_of(image, how, settled);
-    }
-    found = std::move(reading.notices);
-    for (std::string& line : measured::settle_counts(reading, name, settled))
-      found.push_back(std::move(line));
+    const std::vector<py::object> images = is_list(experiment) ? images_of(image)
+                                                               : std::vector{image};
+    const std::vector<Measurement> measurements = measurements_of(images, how, starts, found);
     const auto work = [&](const ComputeOptions& all) {
       options.compute = all;
-      result = refine(start, reading.measurement, options);
+      result = refine(starts, measurements, options);
     };
     run_interruptible(options.compute, py::none(), work);
   } catch (const InputError& error) {

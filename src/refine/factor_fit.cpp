@@ -15,27 +15,43 @@ namespace nablabragg::refinement {
 
 namespace {
 
-std::vector<PixelIndex> pixels_of(std::span<const Shoebox> boxes) {
-  std::vector<PixelIndex> pixels;
-  for (const Shoebox& box : boxes)
-    pixels.insert(pixels.end(), box.pixels.begin(), box.pixels.end());
-  return pixels;
+/// Of the pixels of all images, and how their sum changes with every F.
+struct AllPhotons {
+  std::vector<double> photons;
+  std::shared_ptr<StructureFactorGrid> slopes;
+};
+
+void add_to(std::shared_ptr<StructureFactorGrid>& sum,
+            const std::shared_ptr<StructureFactorGrid>& more) {
+  if (!sum) {
+    sum = more;
+    return;
+  }
+  for (int h = sum->min()[0]; h <= sum->max()[0]; ++h)
+    for (int k = sum->min()[1]; k <= sum->max()[1]; ++k)
+      for (int l = sum->min()[2]; l <= sum->max()[2]; ++l) sum->at(h, k, l) += more->at(h, k, l);
 }
 
-/// The sum of all pixels and how it changes with every F.
-ValueAndGradient all_photons(const PixelData& data, const Experiment& e,
-                             std::span<const PixelIndex> pixels) {
+AllPhotons all_photons(const PixelData& data, std::span<const double> values,
+                       std::span<const BoxesOfImage> images) {
   const Loss sum = [](std::span<const double> model, std::span<double> slopes) {
     std::fill(slopes.begin(), slopes.end(), 1.0);
     return std::accumulate(model.begin(), model.end(), 0.0);
   };
-  return value_and_gradient(e, pixels, sum, data.options.compute);
+  AllPhotons all;
+  for (const BoxesOfImage& of : images) {
+    const ValueAndGradient r = value_and_gradient(data.free.experiment(values, of.image), of.pixels,
+                                                  sum, data.options.compute);
+    all.photons.insert(all.photons.end(), r.photons.begin(), r.photons.end());
+    add_to(all.slopes, r.gradient.structure_factors);
+  }
+  return all;
 }
 
 /// Of one reflection: F dI/dF is twice as many.
-double photons_of(const MillerIndex& hkl, const Experiment& e, const ValueAndGradient& all) {
+double photons_of(const MillerIndex& hkl, const StructureFactorGrid& grid, const AllPhotons& all) {
   const auto& [h, k, l] = hkl;
-  return e.structure_factors.grid->at(h, k, l) * all.gradient.structure_factors->at(h, k, l) / 2;
+  return grid.at(h, k, l) * all.slopes->at(h, k, l) / 2;
 }
 
 /// Half the sum of all squared residuals, by steps of the free numbers, of the backgrounds and of
@@ -49,12 +65,12 @@ class Objective : public ceres::FirstOrderFunction {
         boxes_(boxes),
         factors_(factors),
         relative_deviation_(*data.options.structure_factor_deviation),
-        pixels_(pixels_of(boxes)) {
+        images_(by_image(boxes)) {
     choose_units();
   }
 
   int NumParameters() const override { return static_cast<int>(units_.size()); }
-  std::size_t pixel_count() const { return pixels_.size(); }
+  std::size_t pixel_count() const { return variances_.size(); }
   void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
   }
@@ -94,17 +110,15 @@ class Objective : public ceres::FirstOrderFunction {
   }
 
  private:
-  Experiment experiment(const double* steps) const {
-    Experiment e = data_.free.experiment(values(steps));
-    auto grid = std::make_shared<StructureFactorGrid>(*e.structure_factors.grid);
+  std::shared_ptr<const StructureFactorGrid> grid(const double* steps) const {
+    auto grid = std::make_shared<StructureFactorGrid>(*data_.free.structure_factors().grid);
     const double* step = steps + (units_.size() - factors_.size());
     const double* unit = units_.data() + (units_.size() - factors_.size());
     for (std::size_t i = 0; i < factors_.size(); ++i) {
       const auto& [h, k, l] = factors_[i].hkl;
       grid->at(h, k, l) = factors_[i].value * std::exp(step[i] * unit[i]);
     }
-    e.structure_factors.grid = std::move(grid);
-    return e;
+    return grid;
   }
 
   bool evaluate(const double* steps, double* cost, double* gradient) const {
@@ -113,54 +127,72 @@ class Objective : public ceres::FirstOrderFunction {
       if (now[i] < data_.free.numbers()[i].lower || now[i] > data_.free.numbers()[i].upper)
         return false;
     std::vector<double> slopes_of_all(units_.size());
-    const Experiment e = experiment(steps);
-    const auto loss = [&](std::span<const double> model, std::span<double> slopes) {
-      return pixel_loss(steps, model, slopes, slopes_of_all);
-    };
-    if (!gradient) {
-      const std::vector<double> model = photons(e, pixels_, data_.options.compute);
-      std::vector<double> unused(model.size());
-      *cost = loss(model, unused);
-    } else {
-      const ValueAndGradient r = value_and_gradient(e, pixels_, loss, data_.options.compute);
-      *cost = r.value;
-      for (std::size_t i = 0; i < now.size(); ++i) {
-        const FreeNumber& n = data_.free.numbers()[i];
-        const std::string& name = data_.free.names()[n.parameter];
-        const std::vector<double>& slopes = r.gradient.parameters.find(name)->second;
-        for (std::size_t k = 0; k < n.count; ++k)
-          slopes_of_all[i] += slopes[n.element + k] * units_[i];
+    const std::shared_ptr<const StructureFactorGrid> factors = grid(steps);
+    *cost = 0;
+    std::size_t first_pixel = 0, first_own = centre_.size();
+    for (const BoxesOfImage& of : images_) {
+      Experiment e = data_.free.experiment(now, of.image);
+      e.structure_factors.grid = factors;
+      const auto loss = [&](std::span<const double> model, std::span<double> slopes) {
+        return pixel_loss(steps, of, first_pixel, first_own, model, slopes, slopes_of_all);
+      };
+      if (!gradient) {
+        const std::vector<double> model = photons(e, of.pixels, data_.options.compute);
+        std::vector<double> unused(model.size());
+        *cost += loss(model, unused);
+      } else {
+        const ValueAndGradient r = value_and_gradient(e, of.pixels, loss, data_.options.compute);
+        *cost += r.value;
+        add_slopes(r.gradient, of.image, *factors, slopes_of_all);
       }
-      const std::size_t first = units_.size() - factors_.size();
-      for (std::size_t i = 0; i < factors_.size(); ++i) {
-        const auto& [h, k, l] = factors_[i].hkl;
-        slopes_of_all[first + i] += r.gradient.structure_factors->at(h, k, l) *
-                                    e.structure_factors.grid->at(h, k, l) * units_[first + i];
-      }
+      first_pixel += of.pixels.size();
+      for (const Shoebox& box : of.boxes) first_own += box.background.size();
     }
     restrain(steps, now, cost, slopes_of_all);
     if (gradient) std::copy(slopes_of_all.begin(), slopes_of_all.end(), gradient);
     return std::isfinite(*cost);
   }
 
-  double pixel_loss(const double* steps, std::span<const double> model, std::span<double> slopes,
+  /// Of the pixels of an image.
+  void add_slopes(const Gradient& gradient, std::size_t image, const StructureFactorGrid& now,
+                  std::vector<double>& slopes_of_all) const {
+    for (const std::size_t i : data_.free.numbers_of(image)) {
+      const FreeNumber& n = data_.free.numbers()[i];
+      const std::string& name = data_.free.names()[n.parameter];
+      const std::vector<double>& slopes = gradient.parameters.find(name)->second;
+      for (std::size_t k = 0; k < n.count; ++k)
+        slopes_of_all[i] += slopes[n.element + k] * units_[i];
+    }
+    const std::size_t first = units_.size() - factors_.size();
+    for (std::size_t i = 0; i < factors_.size(); ++i) {
+      const auto& [h, k, l] = factors_[i].hkl;
+      slopes_of_all[first + i] += gradient.structure_factors->at(h, k, l) * now.at(h, k, l) *
+                                  units_[first + i];
+    }
+  }
+
+  /// Half the sum of the squared residuals of an image, whose pixels and boxes' own numbers begin
+  /// at these places.
+  double pixel_loss(const double* steps, const BoxesOfImage& of, std::size_t pixel, std::size_t at,
+                    std::span<const double> model, std::span<double> slopes,
                     std::vector<double>& slopes_of_all) const {
     double sum = 0;
-    std::size_t pixel = 0, at = centre_.size();
-    for (const Shoebox& box : boxes_) {
+    const std::size_t first_pixel = pixel;
+    for (const Shoebox& box : of.boxes) {
       const std::size_t terms = box.background.size();
       for (const PixelIndex& p : box.pixels) {
         const BackgroundTerms weights = background_at(box, p);
-        double expected = model[pixel];
+        double expected = model[pixel - first_pixel];
         for (std::size_t t = 0; t < terms; ++t)
           expected += (box.background[t] + steps[at + t] * units_[at + t]) * weights.values[t];
-        const double photons = data_.images.photons(p);
+        const double photons = data_.photons(box, p);
         const Residual r = data_.options.likelihood == Likelihood::poisson
                                ? poisson_residual(photons, expected)
                                : gauss_residual(photons, expected, variances_[pixel]);
         sum += r.value * r.value / 2;
         const double slope = r.value * r.slope;
-        slopes[pixel++] = slope;
+        slopes[pixel - first_pixel] = slope;
+        ++pixel;
         for (std::size_t t = 0; t < terms; ++t)
           slopes_of_all[at + t] += slope * weights.values[t] * units_[at + t];
       }
@@ -188,8 +220,7 @@ class Objective : public ceres::FirstOrderFunction {
   }
 
   void choose_units() {
-    const Experiment e = data_.free.experiment(centre_);
-    const ValueAndGradient all = all_photons(data_, e, pixels_);
+    const AllPhotons all = all_photons(data_, centre_, images_);
     const std::vector<double> information = refinement::information(data_, centre_, boxes_).fisher;
     for (std::size_t i = 0; i < centre_.size(); ++i) {
       const double known = information[i * centre_.size() + i];
@@ -204,7 +235,7 @@ class Objective : public ceres::FirstOrderFunction {
         double expected = all.photons[pixel++];
         for (std::size_t t = 0; t < box.background.size(); ++t)
           expected += box.background[t] * weights.values[t];
-        const double variance = counting_variance(expected, data_.readout_variance);
+        const double variance = counting_variance(expected, data_.readout_variance(box));
         variances_.push_back(variance);
         for (std::size_t t = 0; t < box.background.size(); ++t)
           sums[t] += weights.values[t] * weights.values[t] / variance;
@@ -214,8 +245,9 @@ class Objective : public ceres::FirstOrderFunction {
     }
     // They alone determine ln F to 1/(2 sqrt(photons))
     for (const RefinedFactor& f : factors_)
-      units_.push_back(1 / std::sqrt(4 * photons_of(f.hkl, e, all) +
-                                     1 / (relative_deviation_ * relative_deviation_)));
+      units_.push_back(1 /
+                       std::sqrt(4 * photons_of(f.hkl, *data_.free.structure_factors().grid, all) +
+                                 1 / (relative_deviation_ * relative_deviation_)));
   }
 
   const PixelData& data_;
@@ -223,7 +255,7 @@ class Objective : public ceres::FirstOrderFunction {
   std::vector<Shoebox>& boxes_;
   std::vector<RefinedFactor>& factors_;
   double relative_deviation_;
-  std::vector<PixelIndex> pixels_;
+  std::vector<BoxesOfImage> images_;
   std::vector<double> units_, variances_;
   mutable std::exception_ptr failure_;
 };
@@ -232,14 +264,13 @@ class Objective : public ceres::FirstOrderFunction {
 
 std::vector<RefinedFactor> choose_factors(const PixelData& data, std::span<const double> values,
                                           std::span<const Shoebox> boxes) {
-  const Experiment e = data.free.experiment(values);
-  const ValueAndGradient all = all_photons(data, e, pixels_of(boxes));
-  const StructureFactorGrid& grid = *e.structure_factors.grid;
+  const AllPhotons all = all_photons(data, values, by_image(boxes));
+  const StructureFactorGrid& grid = *data.free.structure_factors().grid;
   std::vector<RefinedFactor> factors;
   for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)
     for (int k = grid.min()[1]; k <= grid.max()[1]; ++k)
       for (int l = grid.min()[2]; l <= grid.max()[2]; ++l) {
-        if (!(photons_of({h, k, l}, e, all) >= data.options.least_photons) ||
+        if (!(photons_of({h, k, l}, grid, all) >= data.options.least_photons) ||
             (h == 0 && k == 0 && l == 0))
           continue;
         factors.push_back({{h, k, l}, grid.at(h, k, l), grid.at(h, k, l), 0});

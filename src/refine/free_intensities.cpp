@@ -66,7 +66,7 @@ bool FreeIntensities::exists(const MillerIndex& hkl) const {
 }
 
 std::vector<Spot> FreeIntensities::expected_spots(const SpotGeometry& geometry,
-                                                  const PhotonImages& images) const {
+                                                  const PhotonImages& image) const {
   // Wider than what a mosaic crystal lights from outside; the model's light decides later
   constexpr double most_missed_rad = 0.5 / 57.3;
   std::vector<Spot> spots;
@@ -75,12 +75,12 @@ std::vector<Spot> FreeIntensities::expected_spots(const SpotGeometry& geometry,
     for (int k = first[1]; k <= last[1]; ++k)
       for (int l = first[2]; l <= last[2]; ++l) {
         if (!exists({h, k, l})) continue;
-        for (std::size_t panel = 0; panel < images.panels.size(); ++panel) {
+        for (std::size_t panel = 0; panel < image.panels.size(); ++panel) {
           const auto e = geometry.expected({h, k, l}, static_cast<int>(panel));
           if (!e || std::abs(e->missed_by_rad) > most_missed_rad) continue;
-          const PhotonImage& image = images.panels[panel];
-          if (!(e->fast > -0.5 && e->fast < image.fast_pixels - 0.5 && e->slow > -0.5 &&
-                e->slow < image.slow_pixels - 0.5))
+          const PhotonImage& on = image.panels[panel];
+          if (!(e->fast > -0.5 && e->fast < on.fast_pixels - 0.5 && e->slow > -0.5 &&
+                e->slow < on.slow_pixels - 0.5))
             continue;
           Spot spot;
           spot.fast = e->fast;

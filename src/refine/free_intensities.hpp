@@ -35,8 +35,9 @@ class FreeIntensities {
   /// The boxes' reflections as they started, and all others dark.
   void reset(std::span<const Shoebox> boxes);
 
-  /// Reflections that cross the Ewald sphere, or nearly so, where they do on the panels.
-  std::vector<Spot> expected_spots(const SpotGeometry& geometry, const PhotonImages& images) const;
+  /// Reflections that cross the Ewald sphere, or nearly so, where they do on the panels of an
+  /// image.
+  std::vector<Spot> expected_spots(const SpotGeometry& geometry, const PhotonImages& image) const;
 
   /// Takes the boxes' intensities into the table, `model` being the photons of their pixels by it.
   /// What is left to the boxes is 1, but where two boxes of a reflection disagree and where there

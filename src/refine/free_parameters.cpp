@@ -60,12 +60,23 @@ const Selection* equal_to(const std::vector<Selection>& equal, const std::string
   return nullptr;
 }
 
+std::string own_of(std::size_t image, const std::string& name) {
+  return "image[" + std::to_string(image) + "]." + name;
+}
+
+/// Whether a bound or a restraint of this name is of the number; "misset[0]" is of every image's.
+bool is_called(const FreeNumber& number, const std::string& name) {
+  return number.name == name || (number.image && number.name == own_of(*number.image, name));
+}
+
 }  // namespace
 
-FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptions& options)
-    : start_(start.experiment()) {
-  if (options.parameters.empty())
+FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
+                               const RefineOptions& options) {
+  if (options.parameters.empty() && options.own.empty())
     throw UsageError("nothing is to be refined; name parameters, for example misset, cell[0-2]");
+  for (const SettledExperiment& start : starts) starts_.push_back(start.experiment());
+  whole_.resize(images());
   std::vector<Selection> equal;
   for (const std::string& text : options.equal) {
     equal.push_back(parse(text));
@@ -74,17 +85,27 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
                        "cell[0-2]");
   }
   std::vector<std::size_t> first_column;
-  for (const std::string& text : options.parameters) {
-    const Selection chosen = parse(text);
-    const Parameter p = parameter(start, chosen.name);
-    auto known = std::find(names_.begin(), names_.end(), chosen.name);
+  const auto index_of = [&](const std::string& name) {
+    const auto known = std::find(names_.begin(), names_.end(), name);
     const auto index = static_cast<std::size_t>(known - names_.begin());
-    if (known == names_.end()) {
-      names_.push_back(chosen.name);
-      whole_.push_back(p.values);
-      first_column.push_back(columns_);
-      columns_ += p.values.size();
+    if (known != names_.end()) return index;
+    names_.push_back(name);
+    first_column.push_back(columns_);
+    for (std::size_t image = 0; image < images(); ++image) {
+      whole_[image].push_back(parameter(starts[image], name).values);
+      if (whole_[image].back().size() != whole_[0].back().size())
+        throw UsageError(name + " has " + std::to_string(whole_[0].back().size()) +
+                         " numbers in image 0 and " + std::to_string(whole_[image].back().size()) +
+                         " in image " + std::to_string(image) +
+                         "; images that are refined together have the same panels and sources");
     }
+    columns_ += whole_[0].back().size();
+    return index;
+  };
+  const auto add = [&](const std::string& text, std::optional<std::size_t> image) {
+    const Selection chosen = parse(text);
+    const Parameter p = parameter(starts[image.value_or(0)], chosen.name);
+    const std::size_t index = index_of(chosen.name);
     const std::size_t last = chosen.all ? p.values.size() - 1 : chosen.last;
     if (last >= p.values.size())
       throw UsageError("'" + text + "' is not there: " + chosen.name + " has " +
@@ -102,6 +123,18 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
           throw UsageError(element_name(p, e, number.count) +
                            " are to be equal and do not start so");
       number.name = element_name(p, e, number.count);
+      for (std::size_t other = 1; !image && other < images(); ++other)
+        if (whole_[other][index][e] != p.values[e])
+          throw UsageError(number.name + " starts from " + std::to_string(p.values[e]) +
+                           " in image 0 and from " + std::to_string(whole_[other][index][e]) +
+                           " in image " + std::to_string(other) +
+                           "; images share it: start from one value, or refine it as each image's "
+                           "own (--own)");
+      for (const FreeNumber& other : numbers_)
+        if (is_called(other, number.name) && (!image || other.image.value_or(*image) == *image))
+          throw UsageError(number.name + " is named twice among the refined parameters");
+      if (image) number.name = own_of(*image, number.name);
+      number.image = image;
       number.unit = p.units[e];
       number.parameter = index;
       number.element = e;
@@ -109,17 +142,19 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
       number.start = p.values[e];
       number.lower = -std::numeric_limits<double>::infinity();
       number.upper = std::numeric_limits<double>::infinity();
-      for (const FreeNumber& other : numbers_)
-        if (other.name == number.name)
-          throw UsageError(number.name + " is named twice among the refined parameters");
       numbers_.push_back(number);
       e += number.count - 1;
     }
-  }
+  };
+  for (const std::string& text : options.parameters) add(text, {});
+  shared_ = numbers_.size();
+  for (std::size_t image = 0; image < images(); ++image)
+    for (const std::string& text : options.own) add(text, image);
+
   const auto is_refined = [&](const char* name) {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
   };
-  if (is_refined("a_matrix") && is_refined("cell") && !start_.crystal.cell)
+  if (is_refined("a_matrix") && is_refined("cell") && !starts_.front().crystal.cell)
     throw UsageError(
         "a_matrix and cell say the same of the lattice; refine one of them, cell with "
         "misset for the orientation");
@@ -129,30 +164,40 @@ FreeParameters::FreeParameters(const SettledExperiment& start, const RefineOptio
         }))
       throw UsageError(s.name + '[' + std::to_string(s.first) + '-' + std::to_string(s.last) +
                        "] are to be equal and are not refined");
-  const auto find = [&](const std::string& name, const char* what) -> FreeNumber& {
+  const auto each = [&](const std::string& name, const char* what, const auto& change) {
+    bool found = false;
     for (FreeNumber& number : numbers_)
-      if (number.name == name) return number;
+      if (is_called(number, name)) change(number), found = true;
+    if (found) return;
     std::string all;
     for (const FreeNumber& number : numbers_)
       all.append(all.empty() ? "" : ", ").append(number.name);
     throw UsageError(std::string(what) + " is given for '" + name +
                      "', which is not refined; refined are " + all);
   };
-  for (const ParameterBounds& b : options.bounds) {
-    FreeNumber& number = find(b.name, "a bound");
-    if (!(b.lower < b.upper) || number.start < b.lower || number.start > b.upper)
-      throw UsageError("the bounds of " + b.name + " do not hold its starting value " +
-                       std::to_string(number.start));
-    number.lower = b.lower;
-    number.upper = b.upper;
-  }
-  for (const Restraint& r : options.restraints) {
-    FreeNumber& number = find(r.name, "a restraint");
-    if (!(r.deviation > 0) || !std::isfinite(r.deviation))
-      throw UsageError("the restraint of " + r.name + " needs a positive standard deviation");
-    number.restraint_deviation = r.deviation;
-    number.restrained_to = r.value.value_or(number.start);
-  }
+  for (const ParameterBounds& b : options.bounds)
+    each(b.name, "a bound", [&](FreeNumber& number) {
+      if (!(b.lower < b.upper) || number.start < b.lower || number.start > b.upper)
+        throw UsageError("the bounds of " + number.name + " do not hold its starting value " +
+                         std::to_string(number.start));
+      number.lower = b.lower;
+      number.upper = b.upper;
+    });
+  for (const Restraint& r : options.restraints)
+    each(r.name, "a restraint", [&](FreeNumber& number) {
+      if (!(r.deviation > 0) || !std::isfinite(r.deviation))
+        throw UsageError("the restraint of " + number.name +
+                         " needs a positive standard deviation");
+      number.restraint_deviation = r.deviation;
+      number.restrained_to = r.value.value_or(number.start);
+    });
+}
+
+std::vector<std::size_t> FreeParameters::numbers_of(std::size_t image) const {
+  std::vector<std::size_t> all(shared_ + own());
+  for (std::size_t i = 0; i < all.size(); ++i)
+    all[i] = i < shared_ ? i : first_own(image) + i - shared_;
+  return all;
 }
 
 std::vector<double> FreeParameters::start() const {
@@ -162,12 +207,12 @@ std::vector<double> FreeParameters::start() const {
   return values;
 }
 
-Experiment FreeParameters::experiment(std::span<const double> values) const {
-  std::vector<std::vector<double>> whole = whole_;
-  for (std::size_t i = 0; i < numbers_.size(); ++i)
+Experiment FreeParameters::experiment(std::span<const double> values, std::size_t image) const {
+  std::vector<std::vector<double>> whole = whole_[image];
+  for (const std::size_t i : numbers_of(image))
     for (std::size_t e = 0; e < numbers_[i].count; ++e)
       whole[numbers_[i].parameter][numbers_[i].element + e] = values[i];
-  Experiment e = start_;
+  Experiment e = starts_[image];
   // A matrix is in units of the wavelength, which changes it
   const auto set = [&](bool matrix) {
     for (std::size_t i = 0; i < names_.size(); ++i)

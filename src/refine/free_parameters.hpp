@@ -1,6 +1,7 @@
 // The numbers that a refinement changes: by name, in units of how well they are known.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,47 +13,63 @@ namespace nablabragg::refinement {
 
 /// One number of a parameter, or several in a row that stay equal.
 struct FreeNumber {
-  std::string name, unit;     ///< "cell[0]", "A"; of several "cell[0-2]"
-  std::size_t parameter = 0;  ///< which of FreeParameters::names()
-  std::size_t element = 0;    ///< which of its numbers, the first of several
-  std::size_t column = 0;     ///< of a Jacobian for FreeParameters::names(), likewise
-  std::size_t count = 1;      ///< how many there are
+  /// "cell[0]", "A"; of several "cell[0-2]"; of one image "image[2].cell[0]"
+  std::string name, unit;
+  std::optional<std::size_t> image;  ///< whose own it is; empty: all images share it
+  std::size_t parameter = 0;         ///< which of FreeParameters::names()
+  std::size_t element = 0;           ///< which of its numbers, the first of several
+  std::size_t column = 0;            ///< of a Jacobian for FreeParameters::names(), likewise
+  std::size_t count = 1;             ///< how many there are
   double start = 0, lower = 0, upper = 0;
   double restrained_to = 0, restraint_deviation = 0;  ///< deviation 0: no restraint
 };
 
 class FreeParameters {
  public:
-  /// Throws UsageError for names that there are not, and for bounds, restraints and equalities of
-  /// numbers that are not refined.
-  FreeParameters(const SettledExperiment& start, const RefineOptions& options);
+  /// One experiment for each image.  Throws UsageError for names that there are not, for bounds,
+  /// restraints and equalities of numbers that are not refined, and for shared numbers that do not
+  /// start alike.
+  FreeParameters(std::span<const SettledExperiment> starts, const RefineOptions& options);
+  FreeParameters(const SettledExperiment& start, const RefineOptions& options)
+      : FreeParameters(std::span(&start, 1), options) {}
 
+  std::size_t images() const { return starts_.size(); }
   std::size_t size() const { return numbers_.size(); }
+  /// Those that all images share, then those of the first image, of the second, and so on.
   const std::vector<FreeNumber>& numbers() const { return numbers_; }
-  /// The parameters of which a Jacobian is wanted, and how many columns it then has.
+  std::size_t shared() const { return shared_; }
+  /// How many numbers each image has for itself, and the first of those of an image.
+  std::size_t own() const { return (size() - shared_) / images(); }
+  std::size_t first_own(std::size_t image) const { return shared_ + image * own(); }
+  /// Those that change an image: what is shared, then its own.
+  std::vector<std::size_t> numbers_of(std::size_t image) const;
+
+  /// The parameters of which a Jacobian of any image is wanted, and how many columns it then has.
   const std::vector<std::string>& names() const { return names_; }
   std::size_t columns() const { return columns_; }
 
-  /// Replaces the table of the starting experiment.
-  void set_structure_factors(std::shared_ptr<const StructureFactorGrid> grid) {
-    start_.structure_factors.grid = std::move(grid);
+  /// Replaces the table of the starting experiments.
+  void set_structure_factors(const std::shared_ptr<const StructureFactorGrid>& grid) {
+    for (Experiment& start : starts_) start.structure_factors.grid = grid;
   }
-  const StructureFactors& structure_factors() const { return start_.structure_factors; }
+  /// Of the first image.
+  const StructureFactors& structure_factors() const { return starts_.front().structure_factors; }
 
   std::vector<double> start() const;
-  /// The starting experiment with these values of the free numbers.
-  Experiment experiment(std::span<const double> values) const;
+  /// The starting experiment of an image with these values of the free numbers.
+  Experiment experiment(std::span<const double> values, std::size_t image = 0) const;
   /// A state's values in the order of numbers().  Throws UsageError when they are of other numbers.
   std::vector<double> values_of(const RefineState& state) const;
   /// Values with the names of numbers().
   std::vector<std::pair<std::string, double>> named(std::span<const double> values) const;
 
  private:
-  Experiment start_;  // settled
+  std::vector<Experiment> starts_;  // settled
   std::vector<FreeNumber> numbers_;
   std::vector<std::string> names_;
-  std::vector<std::vector<double>> whole_;  // starting values of each name, free or not
-  std::size_t columns_ = 0;
+  // Of each image the starting values of each name, free or not
+  std::vector<std::vector<std::vector<double>>> whole_;
+  std::size_t columns_ = 0, shared_ = 0;
 };
 
 }  // namespace nablabragg::refinement

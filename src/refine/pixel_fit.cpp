@@ -19,14 +19,20 @@
 
 namespace nablabragg::refinement {
 
-namespace {
-
-std::vector<PixelIndex> pixels_of(std::span<const Shoebox> boxes) {
-  std::vector<PixelIndex> pixels;
-  for (const Shoebox& box : boxes)
-    pixels.insert(pixels.end(), box.pixels.begin(), box.pixels.end());
-  return pixels;
+std::vector<BoxesOfImage> by_image(std::span<const Shoebox> boxes) {
+  std::vector<BoxesOfImage> images;
+  for (std::size_t b = 0; b < boxes.size(); ++b) {
+    const auto image = static_cast<std::size_t>(boxes[b].image);
+    if (images.empty() || images.back().image != image)
+      images.push_back({image, boxes.subspan(b, 0), {}});
+    BoxesOfImage& last = images.back();
+    last.boxes = {last.boxes.data(), last.boxes.size() + 1};
+    last.pixels.insert(last.pixels.end(), boxes[b].pixels.begin(), boxes[b].pixels.end());
+  }
+  return images;
 }
+
+namespace {
 
 double background_in(const Shoebox& box, std::span<const double> terms, const PixelIndex& pixel) {
   const BackgroundTerms weights = background_at(box, pixel);
@@ -44,7 +50,7 @@ class Model : public ceres::EvaluationCallback {
         units(values.size(), 1.0),
         data_(data),
         centre_(values.begin(), values.end()),
-        pixels_(pixels_of(boxes)) {}
+        images_(by_image(boxes)) {}
 
   std::vector<double> steps;  ///< from the centre: what Ceres changes
   std::vector<double> units;  ///< what a step changes its number by
@@ -67,13 +73,20 @@ class Model : public ceres::EvaluationCallback {
   void compute(bool slopes) {
     std::vector<double> now = values();
     if (now == computed_at_ && (have_slopes_ || !slopes)) return;
-    const Experiment experiment = data_.free.experiment(now);
-    if (slopes) {
-      Jacobian j = jacobian(experiment, data_.free.names(), pixels_, data_.options.compute);
-      photons_ = std::move(j.photons);
-      slopes_ = std::move(j.slopes);
-    } else {
-      photons_ = photons(experiment, pixels_, data_.options.compute);
+    computed_at_.clear();
+    photons_.clear();
+    slopes_.clear();
+    for (const BoxesOfImage& of : images_) {
+      const Experiment experiment = data_.free.experiment(now, of.image);
+      if (slopes) {
+        const Jacobian j = jacobian(experiment, data_.free.names(), of.pixels,
+                                    data_.options.compute);
+        photons_.insert(photons_.end(), j.photons.begin(), j.photons.end());
+        slopes_.insert(slopes_.end(), j.slopes.begin(), j.slopes.end());
+      } else {
+        const std::vector<double> more = photons(experiment, of.pixels, data_.options.compute);
+        photons_.insert(photons_.end(), more.begin(), more.end());
+      }
     }
     have_slopes_ = slopes;
     computed_at_ = std::move(now);
@@ -96,9 +109,13 @@ class Model : public ceres::EvaluationCallback {
   void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
   }
-  std::span<const PixelIndex> pixels() const { return pixels_; }
-  std::span<const double> all_photons() const { return photons_; }
+  std::size_t pixels() const {
+    std::size_t all = 0;
+    for (const BoxesOfImage& of : images_) all += of.pixels.size();
+    return all;
+  }
   double photons_of(std::size_t pixel) const { return photons_[pixel]; }
+  /// By a number that changes the pixel's image.
   double slope(std::size_t pixel, std::size_t number) const {
     const FreeNumber& n = data_.free.numbers()[number];
     const double* const first = slopes_.data() + pixel * data_.free.columns() + n.column;
@@ -110,11 +127,32 @@ class Model : public ceres::EvaluationCallback {
  private:
   const PixelData& data_;
   std::vector<double> centre_;
-  std::vector<PixelIndex> pixels_;
+  std::vector<BoxesOfImage> images_;
   std::vector<double> photons_, slopes_, computed_at_;
   bool have_slopes_ = false, impossible_ = false;
   std::exception_ptr failure_;
 };
+
+/// The free numbers are in blocks for Ceres: those that all images share, then each image's own.
+struct Block {
+  std::size_t first = 0, size = 0;
+};
+
+/// Those that change an image; all in one where there is one image.
+std::vector<Block> blocks_of(const FreeParameters& free, std::size_t image) {
+  std::vector<Block> blocks;
+  if (free.shared() > 0) blocks.push_back({0, free.shared()});
+  if (free.own() > 0) blocks.push_back({free.first_own(image), free.own()});
+  return blocks;
+}
+
+std::vector<Block> all_blocks(const FreeParameters& free) {
+  std::vector<Block> blocks = blocks_of(free, 0);
+  if (free.own() > 0)
+    for (std::size_t image = 1; image < free.images(); ++image)
+      blocks.push_back({free.first_own(image), free.own()});
+  return blocks;
+}
 
 /// How many numbers a box has of its own: those of the background, then a free intensity.
 std::size_t own_numbers(const RefineOptions& options) {
@@ -126,13 +164,19 @@ double misfit_variance(const Shoebox& box, std::size_t pixel) {
   return box.misfit_variance.empty() ? 0 : box.misfit_variance[pixel];
 }
 
-/// The residuals of one box, by the steps of all free numbers and by the box's own.
+/// The residuals of one box, by the steps of the free numbers that change its image and by the
+/// box's own.
 class BoxCost : public ceres::CostFunction {
  public:
   BoxCost(const PixelData& data, const Model& model, const Shoebox& box, std::size_t first_pixel)
-      : data_(data), model_(model), box_(box), first_(first_pixel) {
+      : data_(data),
+        model_(model),
+        box_(box),
+        first_(first_pixel),
+        blocks_(blocks_of(data.free, static_cast<std::size_t>(box.image))) {
     set_num_residuals(static_cast<int>(box.pixels.size()));
-    mutable_parameter_block_sizes()->push_back(static_cast<int>(data.free.size()));
+    for (const Block& block : blocks_)
+      mutable_parameter_block_sizes()->push_back(static_cast<int>(block.size));
     if (const std::size_t own = own_numbers(data.options); own > 0)
       mutable_parameter_block_sizes()->push_back(static_cast<int>(own));
   }
@@ -142,13 +186,13 @@ class BoxCost : public ceres::CostFunction {
 
   bool Evaluate(const double* const* blocks, double* residuals, double** jacobians) const override {
     if (!model_.usable()) return false;
-    const std::size_t numbers = data_.free.size(), terms = box_.background.size(),
-                      own = own_numbers(data_.options);
-    const std::span<const double> background(terms ? blocks[1] : nullptr, terms);
-    const double intensity = own > terms ? blocks[1][terms] : 1;
+    const std::size_t terms = box_.background.size(), own = own_numbers(data_.options);
+    const double* const own_block = own > 0 ? blocks[blocks_.size()] : nullptr;
+    const std::span<const double> background(own_block, terms);
+    const double intensity = own > terms ? own_block[terms] : 1;
     for (std::size_t i = 0; i < box_.pixels.size(); ++i) {
       const PixelIndex& pixel = box_.pixels[i];
-      const double photons = data_.images.photons(pixel);
+      const double photons = data_.photons(box_, pixel);
       const double expected = intensity * model_.photons_of(first_ + i) +
                               background_in(box_, background, pixel);
       const Residual r = data_.options.likelihood == Likelihood::poisson
@@ -156,15 +200,17 @@ class BoxCost : public ceres::CostFunction {
                              : gauss_residual(photons, expected, variances_[i]);
       residuals[i] = r.value;
       if (!jacobians) continue;
-      if (jacobians[0])
-        for (std::size_t n = 0; n < numbers; ++n)
-          jacobians[0][i * numbers + n] = r.slope * intensity * model_.slope(first_ + i, n) *
-                                          model_.units[n];
-      if (own && jacobians[1]) {
+      for (std::size_t b = 0; b < blocks_.size(); ++b) {
+        const auto [first, size] = blocks_[b];
+        if (!jacobians[b]) continue;
+        for (std::size_t n = 0; n < size; ++n)
+          jacobians[b][i * size + n] = r.slope * intensity * model_.slope(first_ + i, first + n) *
+                                       model_.units[first + n];
+      }
+      if (double* const by_own = own ? jacobians[blocks_.size()] : nullptr) {
         const BackgroundTerms weights = background_at(box_, pixel);
-        for (std::size_t t = 0; t < terms; ++t)
-          jacobians[1][i * own + t] = r.slope * weights.values[t];
-        if (own > terms) jacobians[1][i * own + terms] = r.slope * model_.photons_of(first_ + i);
+        for (std::size_t t = 0; t < terms; ++t) by_own[i * own + t] = r.slope * weights.values[t];
+        if (own > terms) by_own[i * own + terms] = r.slope * model_.photons_of(first_ + i);
       }
     }
     return true;
@@ -175,7 +221,7 @@ class BoxCost : public ceres::CostFunction {
   Residual softened(const Residual& r, std::size_t i, double photons) const {
     const double misfit = misfit_variance(box_, i);
     if (misfit == 0) return r;
-    const double counting = counting_variance(photons, data_.readout_variance);
+    const double counting = counting_variance(photons, data_.readout_variance(box_));
     const double softer = std::sqrt(counting / (counting + misfit));
     return {softer * r.value, softer * r.slope};
   }
@@ -184,26 +230,28 @@ class BoxCost : public ceres::CostFunction {
   const Model& model_;
   const Shoebox& box_;
   std::size_t first_;
+  std::vector<Block> blocks_;
   std::span<const double> variances_;
 };
 
 class RestraintCost : public ceres::CostFunction {
  public:
-  RestraintCost(const FreeParameters& free, const Model& model) : free_(free), model_(model) {
-    set_num_residuals(static_cast<int>(free.size()));
-    mutable_parameter_block_sizes()->push_back(static_cast<int>(free.size()));
+  RestraintCost(const FreeParameters& free, const Model& model, const Block& block)
+      : free_(free), model_(model), block_(block) {
+    set_num_residuals(static_cast<int>(block.size));
+    mutable_parameter_block_sizes()->push_back(static_cast<int>(block.size));
   }
   bool Evaluate(const double* const*, double* residuals, double** jacobians) const override {
     const std::vector<double> values = model_.values();
-    const std::size_t count = values.size();
+    const std::size_t count = block_.size;
     if (jacobians && jacobians[0]) std::fill_n(jacobians[0], count * count, 0.0);
     for (std::size_t i = 0; i < count; ++i) {
-      const FreeNumber& n = free_.numbers()[i];
+      const FreeNumber& n = free_.numbers()[block_.first + i];
       residuals[i] = 0;
       if (!(n.restraint_deviation > 0)) continue;
-      residuals[i] = (values[i] - n.restrained_to) / n.restraint_deviation;
+      residuals[i] = (values[block_.first + i] - n.restrained_to) / n.restraint_deviation;
       if (jacobians && jacobians[0])
-        jacobians[0][i * count + i] = model_.units[i] / n.restraint_deviation;
+        jacobians[0][i * count + i] = model_.units[block_.first + i] / n.restraint_deviation;
     }
     return true;
   }
@@ -211,29 +259,42 @@ class RestraintCost : public ceres::CostFunction {
  private:
   const FreeParameters& free_;
   const Model& model_;
+  Block block_;
 };
 
-/// What spots were seen at all says, by the steps of all free numbers.
+/// What spots were seen at all says, by the steps of the free numbers that change their image.
 class MissedCost : public ceres::CostFunction {
  public:
-  MissedCost(const MissedSphere& missed, const Model& model) : missed_(missed), model_(model) {
+  MissedCost(const FreeParameters& free, const MissedSphere& missed, const Model& model)
+      : missed_(missed), model_(model), blocks_(blocks_of(free, missed.image())) {
     set_num_residuals(static_cast<int>(missed.size()));
-    mutable_parameter_block_sizes()->push_back(static_cast<int>(model.units.size()));
+    for (const Block& block : blocks_)
+      mutable_parameter_block_sizes()->push_back(static_cast<int>(block.size));
   }
   bool Evaluate(const double* const*, double* residuals, double** jacobians) const override {
     if (!model_.usable()) return false;  // no experiment
     const std::vector<double> values = model_.values();
-    const std::size_t rows = missed_.size(), numbers = values.size();
+    const std::size_t rows = missed_.size();
     if (!missed_.residuals(values, {residuals, rows})) return false;
-    if (!jacobians || !jacobians[0]) return true;
-    if (!missed_.slopes(values, {jacobians[0], rows * numbers})) return false;
-    for (std::size_t i = 0; i < rows * numbers; ++i) jacobians[0][i] *= model_.units[i % numbers];
+    if (!jacobians) return true;
+    std::size_t columns = 0, column = 0;
+    for (const Block& block : blocks_) columns += block.size;
+    std::vector<double> slopes(rows * columns);
+    if (!missed_.slopes(values, slopes)) return false;
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      const auto [first, size] = blocks_[b];
+      for (std::size_t i = 0; jacobians[b] && i < rows; ++i)
+        for (std::size_t n = 0; n < size; ++n)
+          jacobians[b][i * size + n] = slopes[i * columns + column + n] * model_.units[first + n];
+      column += size;
+    }
     return true;
   }
 
  private:
   const MissedSphere& missed_;
   const Model& model_;
+  std::vector<Block> blocks_;
 };
 
 double expected_in(const Model& model, const Shoebox& box, std::size_t first, std::size_t i) {
@@ -269,8 +330,8 @@ double fit_misfit(const PixelData& data, const Model& model, std::span<Shoebox> 
       double& light2 = box.misfit_variance[i];
       light2 *= light2;
       const double expected = expected_in(model, box, first, i),
-                   off = data.images.photons(box.pixels[i]) - expected;
-      const double counting = counting_variance(expected, data.readout_variance);
+                   off = data.photons(box, box.pixels[i]) - expected;
+      const double counting = counting_variance(expected, data.readout_variance(box));
       if (light2 > counting) pixels.push_back({off * off, counting, light2});
     }
     first += box.pixels.size();
@@ -312,21 +373,13 @@ class Regions {
   std::size_t edge_;
 };
 
-/// What the spots that were seen say of the free numbers.
-template <class PullOf>
-void add_missed(const MissedSphere& missed, std::span<const double> values, Eigen::MatrixXd& fisher,
-                const PullOf& pull_of) {
-  const auto spots = static_cast<Eigen::Index>(missed.size());
-  Eigen::Matrix<double, -1, -1, Eigen::RowMajor> slopes(spots, fisher.cols());
-  Eigen::VectorXd off(spots);
-  if (!missed.residuals(values, {off.data(), missed.size()}) ||
-      !missed.slopes(values, {slopes.data(), missed.size() * values.size()}))
-    return;
-  fisher += slopes.transpose() * slopes;
-  for (Eigen::Index i = 0; i < spots; ++i) {
-    const Spot& spot = missed.spot(static_cast<std::size_t>(i));
-    pull_of(spot.panel, spot.fast, spot.slow) -= off(i) * slopes.row(i).transpose();
-  }
+/// Adds what is known of some of the numbers.
+void add_to(Eigen::MatrixXd& fisher, std::span<const std::size_t> numbers,
+            const Eigen::MatrixXd& more) {
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    for (std::size_t k = 0; k < numbers.size(); ++k)
+      fisher(static_cast<Eigen::Index>(numbers[i]), static_cast<Eigen::Index>(numbers[k])) += more(
+          static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(k));
 }
 
 struct BoxSums {
@@ -335,28 +388,43 @@ struct BoxSums {
 
 /// About the free numbers alone, the boxes' own marginalized, without the restraints.
 BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const Shoebox> boxes) {
-  const auto numbers = static_cast<Eigen::Index>(data.free.size());
+  const auto size = static_cast<Eigen::Index>(data.free.size());
   const auto own = static_cast<Eigen::Index>(own_numbers(data.options));
-  BoxSums total{Eigen::MatrixXd::Zero(numbers, numbers), Eigen::MatrixXd::Zero(numbers, numbers)};
-  const Regions regions(data.images);
-  Eigen::MatrixXd pulls = Eigen::MatrixXd::Zero(numbers, static_cast<Eigen::Index>(regions.size()));
-  const auto pull_of = [&](int panel, double fast, double slow) {
-    return pulls.col(static_cast<Eigen::Index>(regions.of(panel, fast, slow)));
+  BoxSums total{Eigen::MatrixXd::Zero(size, size), Eigen::MatrixXd::Zero(size, size)};
+  // An error of the model is in one place of the detector in all images
+  std::vector<Regions> regions;
+  std::size_t most_regions = 0;
+  std::vector<std::vector<std::size_t>> numbers_of;
+  for (std::size_t image = 0; image < data.images.size(); ++image) {
+    regions.emplace_back(data.images[image]);
+    most_regions = std::max(most_regions, regions.back().size());
+    numbers_of.push_back(data.free.numbers_of(image));
+  }
+  Eigen::MatrixXd pulls = Eigen::MatrixXd::Zero(size, static_cast<Eigen::Index>(most_regions));
+  const auto add_pull = [&](std::size_t image, int panel, double fast, double slow,
+                            const Eigen::VectorXd& pull) {
+    const auto region = static_cast<Eigen::Index>(regions[image].of(panel, fast, slow));
+    for (std::size_t n = 0; n < numbers_of[image].size(); ++n)
+      pulls(static_cast<Eigen::Index>(numbers_of[image][n]),
+            region) += pull(static_cast<Eigen::Index>(n));
   };
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
+    const auto image = static_cast<std::size_t>(box.image);
     const auto rows = static_cast<Eigen::Index>(box.pixels.size());
     const auto terms = static_cast<Eigen::Index>(box.background.size());
+    const auto numbers = static_cast<Eigen::Index>(numbers_of[image].size());
     Eigen::MatrixXd j(rows, numbers + own);
     Eigen::VectorXd off(rows);
     for (Eigen::Index r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
       const double expected = expected_in(model, box, first, i);
-      const double weight = 1 / std::sqrt(counting_variance(expected, data.readout_variance) +
+      const double weight = 1 / std::sqrt(counting_variance(expected, data.readout_variance(box)) +
                                           misfit_variance(box, i));
-      off(r) = weight * (data.images.photons(box.pixels[i]) - expected);
+      off(r) = weight * (data.photons(box, box.pixels[i]) - expected);
       for (Eigen::Index n = 0; n < numbers; ++n)
-        j(r, n) = weight * box.intensity * model.slope(first + i, static_cast<std::size_t>(n));
+        j(r, n) = weight * box.intensity *
+                  model.slope(first + i, numbers_of[image][static_cast<std::size_t>(n)]);
       const BackgroundTerms weights = background_at(box, box.pixels[i]);
       for (Eigen::Index t = 0; t < terms; ++t) j(r, numbers + t) = weight * weights.values[t];
       if (own > terms) j(r, numbers + terms) = weight * model.photons_of(first + i);
@@ -373,11 +441,28 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
       fisher -= g.topRightCorner(numbers, own) * by_own;
       along -= by_own.transpose() * pull.tail(own);
     }
-    total.fisher += fisher;
-    pull_of(box.panel, box.fast, box.slow) += along;
+    add_to(total.fisher, numbers_of[image], fisher);
+    add_pull(image, box.panel, box.fast, box.slow, along);
     first += box.pixels.size();
   }
-  if (data.missed) add_missed(*data.missed, model.values(), total.fisher, pull_of);
+  // What the spots that were seen say
+  const std::vector<double> values = model.values();
+  for (const MissedSphere& missed : data.missed) {
+    const std::vector<std::size_t>& numbers = numbers_of[missed.image()];
+    const auto spots = static_cast<Eigen::Index>(missed.size());
+    Eigen::Matrix<double, -1, -1, Eigen::RowMajor> slopes(
+        spots, static_cast<Eigen::Index>(numbers.size()));
+    Eigen::VectorXd off(spots);
+    if (!missed.residuals(values, {off.data(), missed.size()}) ||
+        !missed.slopes(values, {slopes.data(), missed.size() * numbers.size()}))
+      continue;
+    add_to(total.fisher, numbers, slopes.transpose() * slopes);
+    for (Eigen::Index i = 0; i < spots; ++i) {
+      const Spot& spot = missed.spot(static_cast<std::size_t>(i));
+      add_pull(missed.image(), spot.panel, spot.fast, spot.slow,
+               -off(i) * slopes.row(i).transpose());
+    }
+  }
   total.pulls = pulls * pulls.transpose();
   return total;
 }
@@ -386,7 +471,13 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
 
 std::vector<double> model_photons(const PixelData& data, std::span<const double> values,
                                   std::span<const Shoebox> boxes) {
-  return photons(data.free.experiment(values), pixels_of(boxes), data.options.compute);
+  std::vector<double> all;
+  for (const BoxesOfImage& of : by_image(boxes)) {
+    const std::vector<double> more = photons(data.free.experiment(values, of.image), of.pixels,
+                                             data.options.compute);
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
 }
 
 LitResidual lit_residual(const PixelData& data, std::span<const double> model,
@@ -399,8 +490,8 @@ LitResidual lit_residual(const PixelData& data, std::span<const double> model,
       const double expected = box.intensity * model[pixel++] +
                               background_in(box, box.background, p);
       if (expected < least_expected) continue;
-      const double off = data.images.photons(p) - expected;
-      sum += off * off / counting_variance(expected, data.readout_variance);
+      const double off = data.photons(box, p) - expected;
+      sum += off * off / counting_variance(expected, data.readout_variance(box));
       ++lit.pixels;
     }
   if (lit.pixels > 0) lit.residual = sum / static_cast<double>(lit.pixels);
@@ -439,17 +530,20 @@ namespace {
 void choose_units(const PixelData& data, std::span<const Shoebox> boxes, Model& model) {
   std::vector<double> known(data.free.size());
   std::size_t pixel = 0;
-  for (const Shoebox& box : boxes)
+  for (const Shoebox& box : boxes) {
+    const std::vector<std::size_t> numbers = data.free.numbers_of(
+        static_cast<std::size_t>(box.image));
     for (std::size_t i = 0; i < box.pixels.size(); ++i, ++pixel) {
       const double expected = box.intensity * model.photons_of(pixel) +
                               background_in(box, box.background, box.pixels[i]);
-      const double variance = counting_variance(expected, data.readout_variance) +
+      const double variance = counting_variance(expected, data.readout_variance(box)) +
                               misfit_variance(box, i);
-      for (std::size_t n = 0; n < known.size(); ++n) {
+      for (const std::size_t n : numbers) {
         const double slope = box.intensity * model.slope(pixel, n);
         known[n] += slope * slope / variance;
       }
     }
+  }
   for (std::size_t n = 0; n < known.size(); ++n) {
     const double any = 1e-3 * std::max(std::abs(data.free.numbers()[n].start), 1.0);
     model.units[n] = known[n] > 0 && std::isfinite(known[n]) ? 1 / std::sqrt(known[n]) : any;
@@ -463,11 +557,11 @@ std::vector<double> variances_of(const PixelData& data, const Model& model,
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
     for (std::size_t i = 0; i < box.pixels.size(); ++i) {
-      const double seen = data.images.photons(box.pixels[i]);
+      const double seen = data.photons(box, box.pixels[i]);
       const double expected = expected_in(model, box, first, i);
       // A model that is far off expects nothing where there is much
       variances.push_back(counting_variance(round == 0 ? std::max(seen, expected) : expected,
-                                            data.readout_variance) +
+                                            data.readout_variance(box)) +
                           misfit_variance(box, i));
     }
     first += box.pixels.size();
@@ -496,28 +590,38 @@ Leg step_that_helps(const PixelData& data, Model& model, std::span<const double>
   owner.evaluation_callback = &model;
   ceres::Problem problem(owner);
   auto* ordering = new ceres::ParameterBlockOrdering;
+  const auto steps_of = [&](const Block& block) { return model.steps.data() + block.first; };
   std::size_t first = 0;
   for (std::size_t b = 0; b < boxes.size(); ++b) {
     auto* cost = new BoxCost(data, model, boxes[b], first);
     const std::size_t pixels = boxes[b].pixels.size();
     if (!variances.empty()) cost->set_variances(variances.subspan(first, pixels));
-    if (own == 0) {
-      problem.AddResidualBlock(cost, nullptr, model.steps.data());
-    } else {
-      double* const block = own_of_boxes.data() + b * own;
-      problem.AddResidualBlock(cost, nullptr, model.steps.data(), block);
-      ordering->AddElementToGroup(block, 0);
-      if (own > terms) problem.SetParameterLowerBound(block, static_cast<int>(terms), 0);
-    }
+    std::vector<double*> blocks;
+    for (const Block& block : blocks_of(data.free, static_cast<std::size_t>(boxes[b].image)))
+      blocks.push_back(steps_of(block));
+    if (own > 0) blocks.push_back(own_of_boxes.data() + b * own);
+    problem.AddResidualBlock(cost, nullptr, blocks);
+    if (own > 0) ordering->AddElementToGroup(blocks.back(), 0);
+    if (own > terms) problem.SetParameterLowerBound(blocks.back(), static_cast<int>(terms), 0);
     first += pixels;
   }
-  if (data.missed)
-    problem.AddResidualBlock(new MissedCost(*data.missed, model), nullptr, model.steps.data());
-  problem.AddResidualBlock(new RestraintCost(data.free, model), nullptr, model.steps.data());
-  ordering->AddElementToGroup(model.steps.data(), 1);
-  for (std::size_t i = 0; i < data.free.size(); ++i) {
-    const FreeNumber& n = data.free.numbers()[i];
-    set_bounds(problem, model.steps.data(), i, n.lower, n.upper, model.centre()[i], model.units[i]);
+  for (const MissedSphere& missed : data.missed) {
+    std::vector<double*> blocks;
+    for (const Block& block : blocks_of(data.free, missed.image()))
+      blocks.push_back(steps_of(block));
+    problem.AddResidualBlock(new MissedCost(data.free, missed, model), nullptr, blocks);
+  }
+  // Images have their own numbers eliminated where boxes have none
+  const bool eliminates_images = own == 0 && data.free.own() > 0 && data.free.shared() > 0;
+  for (const Block& block : all_blocks(data.free)) {
+    double* const steps = steps_of(block);
+    problem.AddResidualBlock(new RestraintCost(data.free, model, block), nullptr, steps);
+    ordering->AddElementToGroup(steps, eliminates_images && block.first > 0 ? 0 : 1);
+    for (std::size_t i = 0; i < block.size; ++i) {
+      const std::size_t number = block.first + i;
+      const FreeNumber& n = data.free.numbers()[number];
+      set_bounds(problem, steps, i, n.lower, n.upper, model.centre()[number], model.units[number]);
+    }
   }
 
   const bool begins = report.iterations == 0 && state.round == 0;
@@ -537,7 +641,7 @@ Leg step_that_helps(const PixelData& data, Model& model, std::span<const double>
     return stopped ? ceres::SOLVER_ABORT : ceres::SOLVER_CONTINUE;
   });
   ceres::Solver::Options solver = solver_options(most_iterations - report.iterations, watcher);
-  solver.linear_solver_type = own > 0 ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
+  solver.linear_solver_type = own > 0 || eliminates_images ? ceres::DENSE_SCHUR : ceres::DENSE_QR;
   solver.linear_solver_ordering.reset(ordering);
   solver.function_tolerance = 1e-8;
   solver.parameter_tolerance = 1e-12;
@@ -555,9 +659,11 @@ Leg step_that_helps(const PixelData& data, Model& model, std::span<const double>
   if (summary.termination_type == ceres::CONVERGENCE) return Leg::converged;
   if (!helped) return Leg::ended;
   state.trust_radius = helped->trust_region_radius;
-  // Such a step moves no number by more than a fiftieth of its standard deviation
+  // Such a step moves no number by more than a fiftieth of its standard deviation.  What the slopes
+  // promised counts, too: spots that are cut off elsewhere than before change the rest.
   constexpr double least_change = 2e-4;
-  if (helped->cost_change < least_change) return Leg::converged;
+  const double promised = helped->cost_change / helped->relative_decrease;
+  if (std::min(helped->cost_change, promised) < least_change) return Leg::converged;
   return iterated(model.centre(), residual_of(*helped), helped->cost_change) ? Leg::helped
                                                                              : Leg::stopped;
 }
@@ -570,7 +676,7 @@ bool fit_pixels(const PixelData& data, RefineState& state, std::vector<Shoebox>&
   StageReport& report = state.stages.back();
   Model model(data, data.free.values_of(state), boxes);
   report.spots = boxes.size();
-  report.pixels = model.pixels().size();
+  report.pixels = model.pixels();
   const auto residual = [&] {
     return mean_square_residual(data, model_photons(data, model.centre(), boxes), boxes);
   };
@@ -622,8 +728,8 @@ void start_intensities(const PixelData& data, std::span<const double> model,
     Eigen::VectorXd seen(rows);
     for (Eigen::Index r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
-      const double photons = data.images.photons(box.pixels[i]);
-      const double weight = 1 / std::sqrt(std::max(photons, 1.0) + data.readout_variance);
+      const double photons = data.photons(box, box.pixels[i]);
+      const double weight = 1 / std::sqrt(std::max(photons, 1.0) + data.readout_variance(box));
       const BackgroundTerms weights = background_at(box, box.pixels[i]);
       for (Eigen::Index t = 0; t < terms; ++t) j(r, t) = weight * weights.values[t];
       j(r, terms) = weight * model[first + i];
@@ -653,7 +759,7 @@ double intensity_variance(const PixelData& data, std::span<const double> model,
     const double expected = box.intensity * model[i] +
                             background_in(box, box.background, box.pixels[i]);
     g += row * row.transpose() /
-         (counting_variance(expected, data.readout_variance) + misfit_variance(box, i));
+         (counting_variance(expected, data.readout_variance(box)) + misfit_variance(box, i));
   }
   return g.inverse()(terms, terms);
 }

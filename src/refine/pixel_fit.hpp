@@ -13,12 +13,26 @@ namespace nablabragg::refinement {
 /// What a fit of pixels needs and does not change.
 struct PixelData {
   const FreeParameters& free;
-  const PhotonImages& images;
+  const std::vector<PhotonImages>& images;
   const RefineOptions& options;
-  double readout_variance = 0;  ///< [photons^2]
-  /// Of the spots that were found, where intensities are free and the crystal turns.
-  const MissedSphere* missed = nullptr;
+  /// Of the spots that were found, image by image, where intensities are free and crystals turn.
+  const std::vector<MissedSphere>& missed;
+
+  double photons(const Shoebox& box, const PixelIndex& pixel) const {
+    return images[static_cast<std::size_t>(box.image)].photons(pixel);
+  }
+  double readout_variance(const Shoebox& box) const {
+    return images[static_cast<std::size_t>(box.image)].readout_variance;
+  }
 };
+
+/// Boxes are always image by image.
+struct BoxesOfImage {
+  std::size_t image = 0;
+  std::span<const Shoebox> boxes;
+  std::vector<PixelIndex> pixels;  ///< of the boxes, one after the other
+};
+std::vector<BoxesOfImage> by_image(std::span<const Shoebox> boxes);
 
 /// Photons of the model in the pixels of the boxes, one box after the other, without backgrounds.
 std::vector<double> model_photons(const PixelData& data, std::span<const double> values,

@@ -39,13 +39,18 @@ Experiment with_fixed_sampling(Experiment e) {
   return e;
 }
 
-void check_panels(const Resolved& resolved, const Image& counts) {
+/// In sentences: of several images, which.
+std::string image_in_words(std::size_t image, std::size_t images) {
+  return images > 1 ? "image " + std::to_string(image) : "the image";
+}
+
+void check_panels(const Resolved& resolved, const Image& counts, const std::string& of) {
   const std::size_t panels = 1 + resolved.more_panels.size();
   const auto number_of = [](std::size_t count) {
     return std::to_string(count) + (count == 1 ? " panel" : " panels");
   };
   if (counts.panels() != panels)
-    throw InputError("the image has " + number_of(counts.panels()) + " and the model " +
+    throw InputError(of + " has " + number_of(counts.panels()) + " and the model " +
                      number_of(panels) +
                      "; give the model the panels of the image (-img, -expt, -detector)");
   for (std::size_t i = 0; i < panels; ++i) {
@@ -54,7 +59,7 @@ void check_panels(const Resolved& resolved, const Image& counts) {
     if (image.fast_pixels == panel.fast_pixels && image.slow_pixels == panel.slow_pixels) continue;
     const std::string which = panels > 1 ? " " + std::to_string(i) : "";
     throw InputError(
-        (panels > 1 ? "panel" + which + " of the image" : "the image") + " has " +
+        (panels > 1 ? "panel" + which + " of " + of : of) + " has " +
         std::to_string(image.fast_pixels) + " x " + std::to_string(image.slow_pixels) +
         " pixels and the model's panel" + which + " " + std::to_string(panel.fast_pixels) + " x " +
         std::to_string(panel.slow_pixels) + " (fast x slow); check " +
@@ -63,11 +68,13 @@ void check_panels(const Resolved& resolved, const Image& counts) {
 }
 
 /// Photons of the usable pixels: of the region of interest, not masked, not overloaded.
-PhotonImages photon_images(const Experiment& start, const Measurement& m) {
-  check_panels(resolve(start), m.counts);
+PhotonImages photon_images(const Experiment& start, const Measurement& m, const std::string& of) {
+  check_panels(resolve(start), m.counts, of);
   if (!(m.counts_per_photon > 0) || !std::isfinite(m.counts_per_photon))
     throw UsageError("the gain, in counts per photon, must be positive");
   PhotonImages images;
+  const double readout_noise = m.readout_noise / m.counts_per_photon;
+  images.readout_variance = readout_noise * readout_noise;
   std::vector<PanelImage> counts;
   for (std::size_t i = 0; i < m.counts.panels(); ++i) {
     counts.push_back(m.counts.panel(i));
@@ -139,15 +146,18 @@ class Digest {
 };
 
 /// Of all that decides where a refinement ends but how long it may take.
-std::uint64_t digest(const Experiment& start, const PhotonImages& images, double readout_variance,
+std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonImages> images,
                      const RefineOptions& o) {
   Digest d;
-  d.add(to_json(start));
-  for (const PhotonImage& panel : images.panels)
-    for (std::size_t i = 0; i < panel.photons.size(); ++i)
-      d.add_number(panel.usable[i] ? panel.photons[i] : -1e300);
-  d.add_number(readout_variance);
+  for (const Experiment& start : starts) d.add(to_json(start));
+  for (const PhotonImages& image : images) {
+    for (const PhotonImage& panel : image.panels)
+      for (std::size_t i = 0; i < panel.photons.size(); ++i)
+        d.add_number(panel.usable[i] ? panel.photons[i] : -1e300);
+    d.add_number(image.readout_variance);
+  }
   for (const std::string& name : o.parameters) d.add(name + '\n');
+  for (const std::string& name : o.own) d.add("." + name + '\n');
   for (const std::string& name : o.equal) d.add("=" + name + '\n');
   for (const ParameterBounds& b : o.bounds)
     d.add(b.name), d.add_number(b.lower), d.add_number(b.upper);
@@ -162,22 +172,24 @@ std::uint64_t digest(const Experiment& start, const PhotonImages& images, double
   for (const ObservedSpot& s : o.observed_spots) {
     for (const double x : {s.fast, s.slow, s.photons}) d.add_number(x);
     const MillerIndex hkl = s.hkl.value_or(MillerIndex{});
-    for (const int x : {s.panel, int{s.hkl.has_value()}, hkl[0], hkl[1], hkl[2]}) d.add_number(x);
+    for (const int x : {s.panel, int{s.hkl.has_value()}, hkl[0], hkl[1], hkl[2], s.image})
+      d.add_number(x);
   }
   d.add_number(o.structure_factor_deviation.value_or(0));
   return d.value();
 }
 
+using SpotsOfImages = std::vector<std::vector<Spot>>;
+
 class Run {
  public:
-  Run(const Experiment& start, const Measurement& measurement, const RefineOptions& options)
+  Run(std::span<const Experiment> starts, std::span<const Measurement> measurements,
+      const RefineOptions& options)
       : options_(options),
-        free_(with_fixed_sampling(start), options),
-        images_(photon_images(start, measurement)),
-        data_{free_, images_, options,
-              measurement.readout_noise * measurement.readout_noise /
-                  (measurement.counts_per_photon * measurement.counts_per_photon)} {
-    const std::uint64_t of = digest(start, images_, data_.readout_variance, options);
+        free_(settled(starts), options),
+        images_(photons_of(starts, measurements)),
+        data_{free_, images_, options, missed_} {
+    const std::uint64_t of = digest(starts, images_, options);
     if (options.resume) {
       state_ = *options.resume;
       free_.values_of(state_);  // names other numbers where they are others
@@ -201,11 +213,13 @@ class Run {
     stages();
     Refinement r;
     const std::vector<double> values = free_.values_of(state_);
-    r.experiment = free_.experiment(values);
+    for (std::size_t image = 0; image < images(); ++image)
+      r.experiments.push_back(free_.experiment(values, image));
     r.factors = state_.factors;
     if (intensities_free() && !boxes_.empty()) {
       r.factors = intensities_.factors(data_, model_photons_of(boxes_), boxes_);
-      r.experiment.structure_factors = factors_alone(r.factors);
+      const StructureFactors alone = factors_alone(r.factors);
+      for (Experiment& e : r.experiments) e.structure_factors = alone;
     }
     r.found_spots = found_spots_;
     r.stages = state_.stages;
@@ -219,14 +233,33 @@ class Run {
   }
 
  private:
+  static std::vector<SettledExperiment> settled(std::span<const Experiment> starts) {
+    std::vector<SettledExperiment> all;
+    for (const Experiment& start : starts) all.emplace_back(with_fixed_sampling(start));
+    return all;
+  }
+  static std::vector<PhotonImages> photons_of(std::span<const Experiment> starts,
+                                              std::span<const Measurement> measurements) {
+    std::vector<PhotonImages> all;
+    for (std::size_t image = 0; image < starts.size(); ++image)
+      all.push_back(
+          photon_images(starts[image], measurements[image], image_in_words(image, starts.size())));
+    return all;
+  }
+
+  std::size_t images() const { return images_.size(); }
+  std::string words_for(std::size_t image) const { return image_in_words(image, images()); }
+
   /// Of a file that somebody has changed.
   void check_state() const {
     const auto finite = [](const std::vector<double>& numbers) {
       return std::ranges::all_of(numbers, [](double x) { return std::isfinite(x); });
     };
     const auto is_place = [&](const ShoeboxPlace& p) {
-      if (p.panel < 0 || static_cast<std::size_t>(p.panel) >= images_.panels.size()) return false;
-      const PhotonImage& panel = images_.panels[static_cast<std::size_t>(p.panel)];
+      if (p.image < 0 || static_cast<std::size_t>(p.image) >= images()) return false;
+      const PhotonImages& image = images_[static_cast<std::size_t>(p.image)];
+      if (p.panel < 0 || static_cast<std::size_t>(p.panel) >= image.panels.size()) return false;
+      const PhotonImage& panel = image.panels[static_cast<std::size_t>(p.panel)];
       return p.fast >= 0 && p.fast < panel.fast_pixels && p.slow >= 0 && p.slow < panel.slow_pixels;
     };
     const auto is_factor = [&](const RefinedFactor& f) {
@@ -239,7 +272,8 @@ class Run {
     const bool of_pixels = s.stage() > RefineStage::spot_positions;
     const bool sound = finite(values()) && finite(s.own_of_boxes) && finite(s.round_values) &&
                        finite(s.round_own_of_boxes) && std::ranges::all_of(s.places, is_place) &&
-                       s.round >= 0 && s.round < pixel_rounds(options_) &&
+                       std::ranges::is_sorted(s.places, {}, &ShoeboxPlace::image) && s.round >= 0 &&
+                       s.round < pixel_rounds(options_) &&
                        (s.round_values.empty()
                             ? s.round_own_of_boxes.empty()
                             : s.round_values.size() == free_.size() &&
@@ -254,6 +288,9 @@ class Run {
     if (!sound) throw UsageError("the state of the interrupted refinement is damaged; begin again");
   }
 
+  std::size_t most_shoeboxes() const {
+    return static_cast<std::size_t>(std::max(options_.most_shoeboxes, 0));
+  }
   std::string least_photons() const {
     return std::to_string(static_cast<int>(options_.least_photons));
   }
@@ -262,7 +299,10 @@ class Run {
   std::vector<double> model_photons_of(std::span<const Shoebox> boxes) const {
     return model_photons(data_, values(), boxes);
   }
-  SpotGeometry geometry() const { return SpotGeometry(resolve(free_.experiment(values()))); }
+  Experiment experiment(std::size_t image) const { return free_.experiment(values(), image); }
+  SpotGeometry geometry(std::size_t image) const {
+    return SpotGeometry(resolve(experiment(image)));
+  }
 
   bool intensities_free() const { return options_.intensities == Intensities::free; }
   ReflectionExists which_exist() const {
@@ -272,17 +312,19 @@ class Run {
 
   void stages() {
     const bool resumed = state_.stage() > RefineStage::spot_positions;
-    std::vector<Spot> found;
+    SpotsOfImages found;
     if (!resumed) {
       state_ = {state_.of, {}, {}, free_.named(free_.start()), {}, {}, 0, 0, {}, {}, {}};
       found = measured();
       if (options_.spot_stage && !options_.all_pixels && !spot_positions(found)) return;
       if (intensities_free()) {
         look_at_sphere(found);
-        std::set<MillerIndex> seen;
-        for (const IndexedSpot& s : indexed(found)) seen.insert(s.index);
-        begin_reflections(RefineStage::measured_spots,
-                          [&](const MillerIndex& hkl) { return seen.contains(hkl); });
+        std::vector<std::set<MillerIndex>> seen(images());
+        for (std::size_t image = 0; image < images(); ++image)
+          for (const IndexedSpot& s : indexed(image, found[image])) seen[image].insert(s.index);
+        begin_reflections(
+            RefineStage::measured_spots,
+            [&](std::size_t image, const MillerIndex& hkl) { return seen[image].contains(hkl); });
       } else {
         begin(RefineStage::measured_spots, found);
       }
@@ -293,19 +335,18 @@ class Run {
       if (!pixels() || options_.all_pixels) return;
       if (intensities_free()) {
         look_at_sphere(found);
-        begin_reflections(RefineStage::predicted_spots, [](const MillerIndex&) { return true; });
+        begin_reflections(RefineStage::predicted_spots,
+                          [](std::size_t, const MillerIndex&) { return true; });
       } else {
-        begin(RefineStage::predicted_spots,
-              predicted_spots(free_.experiment(values()), images_, options_));
+        SpotsOfImages predicted;
+        for (std::size_t image = 0; image < images(); ++image)
+          predicted.push_back(predicted_spots(experiment(image), images_[image], options_));
+        begin(RefineStage::predicted_spots, std::move(predicted));
       }
     }
     if (state_.stage() == RefineStage::predicted_spots) {
       if (!pixels()) return;
-      if (intensities_free()) {
-        const std::vector<IndexedSpot> spots = indexed(found);
-        const SpotDistances d = spot_distances(geometry(), spots);
-        found_spots_ = FoundSpots{found.size(), d.spots, d.fast_rms, d.slow_rms};
-      }
+      if (intensities_free()) compare_with(found);
       if (!options_.structure_factor_deviation) return;
       state_.stages.push_back({RefineStage::structure_factors});
       state_.round = 0;
@@ -316,28 +357,46 @@ class Run {
     structure_factors();
   }
 
-  std::vector<Spot> measured() const {
-    if (options_.all_pixels) return {};
-    std::vector<Spot> found = options_.observed_spots.empty()
-                                  ? find_spots(images_, options_.least_photons)
-                                  : observed();
-    drop_direct_beam(resolve(free_.experiment(values())), found);
-    if (found.empty())
-      throw InputError("no spot of " + least_photons() +
-                       " photons was found in the image; check offset and gain");
-    return found;
+  void compare_with(const SpotsOfImages& found) {
+    FoundSpots all;
+    for (std::size_t image = 0; image < images(); ++image) {
+      const SpotDistances d = spot_distances(geometry(image), indexed(image, found[image]));
+      const auto spots = static_cast<double>(d.spots);
+      all.found += found[image].size();
+      all.placed += d.spots;
+      all.fast_rms_px += spots * d.fast_rms * d.fast_rms;
+      all.slow_rms_px += spots * d.slow_rms * d.slow_rms;
+    }
+    const auto placed = static_cast<double>(std::max<std::size_t>(all.placed, 1));
+    all.fast_rms_px = std::sqrt(all.fast_rms_px / placed);
+    all.slow_rms_px = std::sqrt(all.slow_rms_px / placed);
+    found_spots_ = all;
+  }
+
+  SpotsOfImages measured() const {
+    SpotsOfImages all(images());
+    for (std::size_t image = 0; image < images() && !options_.all_pixels; ++image) {
+      all[image] = options_.observed_spots.empty()
+                       ? find_spots(images_[image], options_.least_photons)
+                       : observed(image);
+      drop_direct_beam(resolve(experiment(image)), all[image]);
+      if (all[image].empty())
+        throw InputError("no spot of " + least_photons() + " photons was found in " +
+                         words_for(image) + "; check offset and gain");
+    }
+    return all;
   }
 
   /// Those of the user: the indexed ones, where some are.
-  std::vector<Spot> observed() const {
+  std::vector<Spot> observed(std::size_t image) const {
     const std::vector<ObservedSpot>& all = options_.observed_spots;
     const bool indexed = std::ranges::any_of(all, [](const auto& s) { return s.hkl.has_value(); });
     std::vector<Spot> spots;
     for (const ObservedSpot& s : all) {
-      if (indexed && !s.hkl) continue;
-      if (s.panel < 0 || static_cast<std::size_t>(s.panel) >= images_.panels.size())
+      if ((indexed && !s.hkl) || s.image != static_cast<int>(image)) continue;
+      if (s.panel < 0 || static_cast<std::size_t>(s.panel) >= images_[image].panels.size())
         throw InputError("an observed spot is on panel " + std::to_string(s.panel) +
-                         ", and the model has " + std::to_string(images_.panels.size()));
+                         ", and the model has " + std::to_string(images_[image].panels.size()));
       spots.push_back({s.fast, s.slow, std::max(s.photons, 1.0), 0, s.panel, s.hkl});
     }
     std::ranges::stable_sort(spots, std::greater(), &Spot::photons);
@@ -345,12 +404,12 @@ class Run {
   }
 
   /// False: stopped.  The stage is short, and is begun again then.
-  bool spot_positions(const std::vector<Spot>& found) {
-    const auto why_not = why_no_spot_stage(resolve(free_.experiment(values())));
-    if (why_not) {
-      state_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
-      return true;
-    }
+  bool spot_positions(const SpotsOfImages& found) {
+    for (std::size_t image = 0; image < images(); ++image)
+      if (const auto why_not = why_no_spot_stage(resolve(experiment(image)))) {
+        state_.warnings.push_back("the stage of spot positions was left out, since " + *why_not);
+        return true;
+      }
     state_.stages.push_back({RefineStage::spot_positions});
     std::vector<double> moved = values();
     return timed([&] {
@@ -364,9 +423,9 @@ class Run {
   }
 
   /// Spots that are within two pixels and half a degree of where the lattice has them.
-  std::vector<IndexedSpot> indexed(std::span<const Spot> found) const {
+  std::vector<IndexedSpot> indexed(std::size_t image, std::span<const Spot> found) const {
     constexpr double any_resolution = 1e9, most_px = 2, most_missed_rad = 0.5 / 57.3;
-    const SpotGeometry here = geometry();
+    const SpotGeometry here = geometry(image);
     std::vector<IndexedSpot> spots = index_spots(here, found, any_resolution, which_exist());
     std::erase_if(spots, [&](const IndexedSpot& s) {
       const auto e = here.expected(s.index, s.spot.panel);
@@ -377,20 +436,27 @@ class Run {
   }
 
   /// Before pixels are fitted: what it says that a spot was seen.
-  void look_at_sphere(std::span<const Spot> found) {
-    if (!geometry().turns()) return;
-    missed_.emplace(free_, indexed(found), values());
-    data_.missed = &*missed_;
+  void look_at_sphere(const SpotsOfImages& found) {
+    missed_.clear();
+    for (std::size_t image = 0; image < images(); ++image)
+      if (geometry(image).turns())
+        missed_.emplace_back(free_, image, indexed(image, found[image]), values());
   }
 
-  /// One box for each reflection that the model lights and `wanted` wants, the brightest in the
+  /// One box for each reflection that the model lights and `wanted` wants, the brightest of each
   /// image first.
-  void begin_reflections(RefineStage stage, const std::function<bool(const MillerIndex&)>& wanted) {
-    std::vector<Spot> spots = intensities_.expected_spots(geometry(), images_);
-    drop_direct_beam(resolve(free_.experiment(values())), spots);
-    std::vector<ShoeboxPlace> places;
-    for (const Spot& s : spots) places.push_back({s.fast, s.slow, s.panel, s.hkl});
-    boxes_ = make_shoeboxes(images_, places, options_.shoebox_px);
+  void begin_reflections(RefineStage stage,
+                         const std::function<bool(std::size_t, const MillerIndex&)>& wanted) {
+    boxes_.clear();
+    for (std::size_t image = 0; image < images(); ++image) {
+      std::vector<Spot> spots = intensities_.expected_spots(geometry(image), images_[image]);
+      drop_direct_beam(resolve(experiment(image)), spots);
+      std::vector<ShoeboxPlace> places;
+      for (const Spot& s : spots)
+        places.push_back({s.fast, s.slow, s.panel, s.hkl, static_cast<int>(image)});
+      std::ranges::move(make_shoeboxes(images_[image], places, options_.shoebox_px),
+                        std::back_inserter(boxes_));
+    }
     intensities_.reset(boxes_);
     free_.set_structure_factors(intensities_.grid());
     boxes_ = lit_boxes(model_photons_of(boxes_), boxes_);
@@ -398,39 +464,44 @@ class Run {
     free_.set_structure_factors(intensities_.grid());
     fit_intensities();
     const std::vector<double> model = model_photons_of(boxes_);
-    std::vector<std::pair<double, Shoebox>> bright;
+    std::vector<std::vector<std::pair<double, Shoebox>>> bright(images());
     std::size_t first = 0;
     for (Shoebox& box : boxes_) {
       double photons = 0;
       for (std::size_t i = 0; i < box.pixels.size(); ++i) photons += box.intensity * model[first++];
-      if (photons >= options_.least_photons && wanted(*box.hkl))
-        bright.emplace_back(photons, std::move(box));
+      const auto image = static_cast<std::size_t>(box.image);
+      if (photons >= options_.least_photons && wanted(image, *box.hkl))
+        bright[image].emplace_back(photons, std::move(box));
     }
     leave_out_cut_ones(bright);
-    std::ranges::stable_sort(bright, std::greater(), [](const auto& b) { return b.first; });
     boxes_.clear();
-    for (auto& [photons, box] : bright)
-      if (boxes_.size() < static_cast<std::size_t>(options_.most_shoeboxes))
-        boxes_.push_back(std::move(box));
+    for (auto& of_image : bright) {
+      std::ranges::stable_sort(of_image, std::greater(), [](const auto& b) { return b.first; });
+      if (of_image.size() > most_shoeboxes()) of_image.resize(most_shoeboxes());
+      for (auto& [photons, box] : of_image) boxes_.push_back(std::move(box));
+    }
     if (boxes_.empty())
-      throw InputError("no reflection of the model has " + least_photons() +
-                       " photons in the image; check cell, orientation and centring");
+      throw InputError("no reflection of the model has " + least_photons() + " photons in " +
+                       (images() > 1 ? "the images" : "the image") +
+                       "; check cell, orientation and centring");
     begin_pixels(stage);
   }
 
   /// What the ends of the turn cut off changes the shape of a spot in a way that says more of how
   /// the model is wrong than of how the crystal is turned.
-  void leave_out_cut_ones(std::vector<std::pair<double, Shoebox>>& boxes) const {
-    if (!missed_) return;
+  void leave_out_cut_ones(std::vector<std::vector<std::pair<double, Shoebox>>>& boxes) const {
     constexpr double widths = 3, least_share = 0.3;
-    const SpotGeometry here = geometry();
-    const auto is_cut = [&](const auto& b) {
-      const auto e = here.expected(*b.second.hkl, b.second.panel);
-      return !e || e->within_by_rad < widths * missed_->blur_rad();
-    };
-    const auto cut = std::ranges::count_if(boxes, is_cut);
-    if (static_cast<double>(cut) < (1 - least_share) * static_cast<double>(boxes.size()))
-      std::erase_if(boxes, is_cut);
+    for (const MissedSphere& missed : missed_) {
+      auto& of_image = boxes[missed.image()];
+      const SpotGeometry here = geometry(missed.image());
+      const auto is_cut = [&](const auto& b) {
+        const auto e = here.expected(*b.second.hkl, b.second.panel);
+        return !e || e->within_by_rad < widths * missed.blur_rad();
+      };
+      const auto cut = std::ranges::count_if(of_image, is_cut);
+      if (static_cast<double>(cut) < (1 - least_share) * static_cast<double>(of_image.size()))
+        std::erase_if(of_image, is_cut);
+    }
   }
 
   /// Each box sees the light of its neighbours, too, so that this is repeated.
@@ -444,12 +515,14 @@ class Run {
   }
 
   /// A stage of pixels with shoeboxes about these spots.
-  void begin(RefineStage stage, std::vector<Spot> spots) {
-    drop_direct_beam(resolve(free_.experiment(values())), spots);
-    spots.resize(
-        std::min(spots.size(), static_cast<std::size_t>(std::max(options_.most_shoeboxes, 0))));
+  void begin(RefineStage stage, SpotsOfImages spots) {
     state_.places.clear();
-    for (const Spot& s : spots) state_.places.push_back({s.fast, s.slow, s.panel});
+    for (std::size_t image = 0; image < images(); ++image) {
+      drop_direct_beam(resolve(experiment(image)), spots[image]);
+      if (spots[image].size() > most_shoeboxes()) spots[image].resize(most_shoeboxes());
+      for (const Spot& s : spots[image])
+        state_.places.push_back({s.fast, s.slow, s.panel, {}, static_cast<int>(image)});
+    }
     set_boxes();
     if (boxes_.empty())
       throw InputError("there are no usable pixels around spots of " + least_photons() +
@@ -458,7 +531,7 @@ class Run {
     std::size_t first = 0;
     for (Shoebox& box : boxes_) {
       const auto own = std::span(model).subspan(first, box.pixels.size());
-      start_background(images_, options_.background, own, box);
+      start_background(images_[static_cast<std::size_t>(box.image)], options_.background, own, box);
       first += box.pixels.size();
     }
     begin_pixels(stage);
@@ -472,8 +545,20 @@ class Run {
   }
 
   void set_boxes() {
-    boxes_ = options_.all_pixels ? whole_panels(images_)
-                                 : make_shoeboxes(images_, state_.places, options_.shoebox_px);
+    boxes_.clear();
+    auto place = state_.places.begin();
+    for (std::size_t image = 0; image < images(); ++image) {
+      const auto first = place;
+      while (place != state_.places.end() && place->image == static_cast<int>(image)) ++place;
+      std::vector<Shoebox> more = options_.all_pixels
+                                      ? whole_panels(images_[image])
+                                      : make_shoeboxes(images_[image], std::span(first, place),
+                                                       options_.shoebox_px);
+      for (Shoebox& box : more) {
+        box.image = static_cast<int>(image);
+        boxes_.push_back(std::move(box));
+      }
+    }
     for (Shoebox& box : boxes_)
       box.background.assign(static_cast<std::size_t>(background_terms(options_.background)), 0.0);
   }
@@ -538,21 +623,26 @@ class Run {
 
   void describe_boxes(std::span<const double> values) {
     if (boxes_.empty() || stopped_) return;
-    const Resolved resolved = resolve(free_.experiment(values));
-    const bool told_apart = !options_.all_pixels && !why_no_spot_stage(resolved);
-    const SpotGeometry geometry(resolved);
     const std::vector<double> model = model_photons(data_, values, boxes_);
+    std::optional<std::size_t> image;
+    std::optional<SpotGeometry> geometry;  // where lattice points are told apart
     std::size_t first = 0;
     for (Shoebox& box : boxes_) {
+      if (image != static_cast<std::size_t>(box.image)) {
+        image = static_cast<std::size_t>(box.image);
+        geometry.reset();
+        const Resolved resolved = resolve(free_.experiment(values, *image));
+        if (!options_.all_pixels && !why_no_spot_stage(resolved)) geometry.emplace(resolved);
+      }
       box.residual = mean_square_residual(data_, std::span(model).subspan(first, box.pixels.size()),
                                           {&box, 1});
       first += box.pixels.size();
-      if (!told_apart) continue;
+      if (!geometry) continue;
       Spot spot;
       spot.fast = box.fast;
       spot.slow = box.slow;
       spot.panel = box.panel;
-      const std::vector<IndexedSpot> found = index_spots(geometry, {&spot, 1}, 1e9);
+      const std::vector<IndexedSpot> found = index_spots(*geometry, {&spot, 1}, 1e9);
       if (!found.empty()) box.hkl = found[0].index;
     }
   }
@@ -668,12 +758,12 @@ class Run {
 
   const RefineOptions& options_;
   FreeParameters free_;
-  PhotonImages images_;
+  std::vector<PhotonImages> images_;
+  std::vector<MissedSphere> missed_;  ///< with free intensities, of images of turning crystals
   PixelData data_;
   RefineState state_;
   std::vector<Shoebox> boxes_;
   FreeIntensities intensities_;
-  std::optional<MissedSphere> missed_;
   std::optional<FoundSpots> found_spots_;  ///< with free intensities
   int iteration_ = 0;
   bool stopped_ = false;
@@ -725,12 +815,28 @@ void check_options(const RefineOptions& options) {
   if (free) throw UsageError("structure factors cannot be refined where the intensities are free");
 }
 
-Refinement refine(const Experiment& start, const Measurement& measurement,
+Refinement refine(std::span<const Experiment> starts, std::span<const Measurement> measurements,
                   const RefineOptions& options) {
   check_options(options);
-  if (options.structure_factor_deviation && !start.structure_factors.grid)
+  if (starts.size() != measurements.size() || starts.empty())
+    throw UsageError("there are " + std::to_string(measurements.size()) + " images and " +
+                     std::to_string(starts.size()) +
+                     " experiments; each image needs the experiment that it is of");
+  for (const ObservedSpot& s : options.observed_spots)
+    if (s.image < 0 || static_cast<std::size_t>(s.image) >= starts.size())
+      throw UsageError("an observed spot is on image " + std::to_string(s.image) +
+                       ", and there are " + std::to_string(starts.size()));
+  const StructureFactors& first = starts.front().structure_factors;
+  const bool changes_factors = options.structure_factor_deviation ||
+                               options.intensities == Intensities::free;
+  for (const Experiment& e : starts)
+    if (changes_factors && (e.structure_factors.grid != first.grid ||
+                            e.structure_factors.default_F != first.default_F))
+      throw UsageError(
+          "structure factors are refined together where all images have the same table of them");
+  if (options.structure_factor_deviation && !first.grid)
     throw UsageError("structure factors can be refined only where there is a table (-hkl)");
-  return Run(start, measurement, options).result();
+  return Run(starts, measurements, options).result();
 }
 
 }  // namespace nablabragg

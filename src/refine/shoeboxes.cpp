@@ -34,6 +34,7 @@ std::vector<Shoebox> make_shoeboxes(const PhotonImages& images,
   for (std::size_t box = 0; box < count; ++box) {
     boxes[box].fast = places[box].fast;
     boxes[box].slow = places[box].slow;
+    boxes[box].image = places[box].image;
     boxes[box].panel = places[box].panel;
     boxes[box].hkl = places[box].hkl;
     each_pixel(box, [&](int i, int j, std::size_t owner) {

@@ -7,8 +7,8 @@
 
 namespace nablabragg::refinement {
 
-/// Squares about places.  A pixel belongs to the nearest of them only; boxes that are left with too
-/// few pixels to determine a background are dropped.
+/// Squares about places of one image.  A pixel belongs to the nearest of them only; boxes that are
+/// left with too few pixels to determine a background are dropped.
 std::vector<Shoebox> make_shoeboxes(const PhotonImages& images,
                                     std::span<const ShoeboxPlace> places, int edge_px);
 

@@ -179,21 +179,34 @@ double small_step(const FreeNumber& number) {
   return 1e-6 * std::max(std::abs(number.start), 1.0);
 }
 
-/// Residuals of all spots, three each.
+/// Residuals of all spots, three each, image by image.
 class SpotResiduals {
  public:
-  SpotResiduals(const FreeParameters& free, std::vector<IndexedSpot> spots, Widths widths)
-      : free_(free), spots_(std::move(spots)), widths_(widths) {}
+  SpotResiduals(const FreeParameters& free, std::vector<std::vector<IndexedSpot>> spots,
+                Widths widths)
+      : free_(free), spots_(std::move(spots)), widths_(widths) {
+    for (const auto& of_image : spots_) {
+      first_.push_back(size_);
+      size_ += 3 * of_image.size();
+    }
+  }
 
-  std::size_t size() const { return 3 * spots_.size(); }
+  std::size_t size() const { return size_; }
+  std::size_t images() const { return spots_.size(); }
+  /// Where those of an image begin, and how many there are.
+  std::size_t first(std::size_t image) const { return first_[image]; }
+  std::size_t size(std::size_t image) const { return 3 * spots_[image].size(); }
 
-  bool operator()(std::span<const double> values, std::span<double> residuals) const {
-    const SpotGeometry geometry(resolve(free_.experiment(values)));
-    for (std::size_t i = 0; i < spots_.size(); ++i) {
-      const auto expected = geometry.expected(spots_[i].index, spots_[i].spot.panel);
+  /// Those of one image.
+  bool operator()(std::span<const double> values, std::size_t image,
+                  std::span<double> residuals) const {
+    const SpotGeometry geometry(resolve(free_.experiment(values, image)));
+    const std::vector<IndexedSpot>& spots = spots_[image];
+    for (std::size_t i = 0; i < spots.size(); ++i) {
+      const auto expected = geometry.expected(spots[i].index, spots[i].spot.panel);
       if (!expected) return false;
-      residuals[3 * i] = (expected->fast - spots_[i].spot.fast) / widths_.place_px;
-      residuals[3 * i + 1] = (expected->slow - spots_[i].spot.slow) / widths_.place_px;
+      residuals[3 * i] = (expected->fast - spots[i].spot.fast) / widths_.place_px;
+      residuals[3 * i + 1] = (expected->slow - spots[i].spot.slow) / widths_.place_px;
       residuals[3 * i + 2] = expected->missed_by_rad / widths_.angle_rad;
     }
     return true;
@@ -201,8 +214,10 @@ class SpotResiduals {
 
  private:
   const FreeParameters& free_;
-  std::vector<IndexedSpot> spots_;
+  std::vector<std::vector<IndexedSpot>> spots_;
   Widths widths_;
+  std::vector<std::size_t> first_;
+  std::size_t size_ = 0;
 };
 
 /// For Ceres, in steps of small_step() from the values of a round's beginning.
@@ -220,23 +235,18 @@ class SpotCost : public ceres::CostFunction {
     return v;
   }
   double unit_of(std::size_t i) const { return 1000 * small_step(free_.numbers()[i]); }
+  std::size_t residuals_of(std::size_t image) const { return residuals_.size(image); }
 
   bool Evaluate(const double* const* blocks, double* residuals, double** jacobians) const override {
-    const std::size_t rows = residuals_.size(), columns = centre_.size();
+    const std::size_t columns = centre_.size();
+    if (jacobians && jacobians[0]) std::fill_n(jacobians[0], residuals_.size() * columns, 0.0);
     try {
       std::vector<double> at = values(blocks[0]);
-      if (!residuals_(at, {residuals, rows})) return false;
-      if (!jacobians || !jacobians[0]) return true;
-      std::vector<double> above(rows), below(rows);
-      for (std::size_t c = 0; c < columns; ++c) {
-        const double middle = at[c], step = small_step(free_.numbers()[c]);
-        at[c] = middle + step;
-        if (!residuals_(at, above)) return false;
-        at[c] = middle - step;
-        if (!residuals_(at, below)) return false;
-        at[c] = middle;
-        for (std::size_t r = 0; r < rows; ++r)
-          jacobians[0][r * columns + c] = (above[r] - below[r]) / (2 * step) * unit_of(c);
+      for (std::size_t image = 0; image < residuals_.images(); ++image) {
+        const std::size_t first = residuals_.first(image);
+        if (!residuals_(at, image, {residuals + first, residuals_.size(image)})) return false;
+        if (jacobians && jacobians[0] && !slopes(at, image, jacobians[0] + first * columns))
+          return false;
       }
       return true;
     } catch (const UsageError&) {  // no experiment: too long a step
@@ -245,6 +255,23 @@ class SpotCost : public ceres::CostFunction {
   }
 
  private:
+  /// Of the residuals of an image, row by row.
+  bool slopes(std::vector<double>& at, std::size_t image, double* rows_of_image) const {
+    const std::size_t rows = residuals_.size(image), columns = centre_.size();
+    std::vector<double> above(rows), below(rows);
+    for (const std::size_t c : free_.numbers_of(image)) {
+      const double middle = at[c], step = small_step(free_.numbers()[c]);
+      at[c] = middle + step;
+      if (!residuals_(at, image, above)) return false;
+      at[c] = middle - step;
+      if (!residuals_(at, image, below)) return false;
+      at[c] = middle;
+      for (std::size_t r = 0; r < rows; ++r)
+        rows_of_image[r * columns + c] = (above[r] - below[r]) / (2 * step) * unit_of(c);
+    }
+    return true;
+  }
+
   const FreeParameters& free_;
   SpotResiduals residuals_;
   std::vector<double> centre_;
@@ -282,11 +309,12 @@ class RestraintCost : public ceres::CostFunction {
   std::vector<double> reaches_;
 };
 
-/// By how much each number alone may be off: what moves the spots by `reach` widths, rms.  0 for a
-/// number that moves none.
-std::vector<double> reaches(const SpotCost& cost, std::size_t numbers) {
+/// By how much each number alone may be off: what moves the spots of the images that it changes by
+/// `reach` widths, rms.  0 for a number that moves none.
+std::vector<double> reaches(const SpotCost& cost, const FreeParameters& free) {
   constexpr double reach = 4;
   const auto rows = static_cast<std::size_t>(cost.num_residuals());
+  const std::size_t numbers = free.size();
   std::vector<double> residuals(rows), jacobian(rows * numbers), found(numbers);
   const std::vector<double> steps(numbers, 0.0);
   const double* const block = steps.data();
@@ -296,8 +324,9 @@ std::vector<double> reaches(const SpotCost& cost, std::size_t numbers) {
     double sum = 0;
     for (std::size_t r = 0; r < rows; ++r)
       sum += jacobian[r * numbers + i] * jacobian[r * numbers + i];
-    if (sum > 0)
-      found[i] = reach * cost.unit_of(i) / std::sqrt(3 * sum / static_cast<double>(rows));
+    const std::optional<std::size_t>& image = free.numbers()[i].image;
+    const auto moved = static_cast<double>(image ? cost.residuals_of(*image) : rows);
+    if (sum > 0) found[i] = reach * cost.unit_of(i) / std::sqrt(3 * sum / moved);
   }
   return found;
 }
@@ -315,10 +344,10 @@ constexpr double least_angle_rad = 1e-4;
 
 }  // namespace
 
-MissedSphere::MissedSphere(const FreeParameters& free, std::vector<IndexedSpot> spots,
-                           std::span<const double> values)
-    : free_(free), spots_(std::move(spots)) {
-  const SpotGeometry geometry(resolve(free_.experiment(values)));
+MissedSphere::MissedSphere(const FreeParameters& free, std::size_t image,
+                           std::vector<IndexedSpot> spots, std::span<const double> values)
+    : free_(free), image_(image), spots_(std::move(spots)) {
+  const SpotGeometry geometry(resolve(free_.experiment(values, image_)));
   std::vector<double> missed;
   double sum = 0;
   for (const IndexedSpot& s : spots_)
@@ -332,7 +361,7 @@ MissedSphere::MissedSphere(const FreeParameters& free, std::vector<IndexedSpot> 
 }
 
 bool MissedSphere::residuals(std::span<const double> values, std::span<double> out) const {
-  const SpotGeometry geometry(resolve(free_.experiment(values)));
+  const SpotGeometry geometry(resolve(free_.experiment(values, image_)));
   for (std::size_t i = 0; i < spots_.size(); ++i) {
     const auto expected = geometry.expected(spots_[i].index, spots_[i].spot.panel);
     if (!expected) return false;
@@ -356,7 +385,9 @@ bool MissedSphere::slopes(std::span<const double> values, std::span<double> out)
       return true;
     }
   };
-  for (std::size_t n = 0; n < at.size(); ++n) {
+  const std::vector<std::size_t> numbers = free_.numbers_of(image_);
+  for (std::size_t k = 0; k < numbers.size(); ++k) {
+    const std::size_t n = numbers[k];
     const double step = small_step(free_.numbers()[n]);
     at[n] = values[n] + step;
     if (!moved(above)) return false;
@@ -364,7 +395,7 @@ bool MissedSphere::slopes(std::span<const double> values, std::span<double> out)
     if (!moved(below)) return false;
     at[n] = values[n];
     for (std::size_t i = 0; i < size(); ++i)
-      out[i * at.size() + n] = (above[i] - below[i]) / (2 * step);
+      out[i * numbers.size() + k] = (above[i] - below[i]) / (2 * step);
   }
   return true;
 }
@@ -385,8 +416,8 @@ SpotDistances spot_distances(const SpotGeometry& geometry, std::span<const Index
 }
 
 StageReport fit_spot_positions(
-    const FreeParameters& free, std::span<const Spot> spots, const ReflectionExists& exists,
-    const RefineOptions& options, std::vector<double>& values,
+    const FreeParameters& free, std::span<const std::vector<Spot>> spots,
+    const ReflectionExists& exists, const RefineOptions& options, std::vector<double>& values,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
   constexpr std::size_t least_spots = 8;
   // Random places are near some lattice point in 0.6^3 = 0.22 of all cases
@@ -402,32 +433,43 @@ StageReport fit_spot_positions(
   report.stage = RefineStage::spot_positions;
   Widths widths{2, 0.005};
   std::vector<double> reach;
+  const auto geometry_of = [&](std::size_t image) {
+    return SpotGeometry(resolve(free.experiment(values, image)));
+  };
   double highest = 0;
-  {
-    const SpotGeometry geometry(resolve(free.experiment(values)));
-    for (const IndexedSpot& s : index_spots(geometry, spots, 1e9, exists))
+  for (std::size_t image = 0; image < spots.size(); ++image) {
+    const SpotGeometry geometry = geometry_of(image);
+    for (const IndexedSpot& s : index_spots(geometry, spots[image], 1e9, exists))
       highest = std::max(highest, geometry.expected(s.index, s.spot.panel)->reciprocal_per_A);
   }
   for (const Round& round : rounds) {
-    const SpotGeometry geometry(resolve(free.experiment(values)));
-    std::vector<IndexedSpot> indexed = index_spots(geometry, spots, round.share * highest, exists);
-    std::erase_if(indexed, [&](const IndexedSpot& s) {
-      const auto e = geometry.expected(s.index, s.spot.panel);
-      return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
-                 round.outlier * widths.place_px ||
-             std::abs(e->missed_by_rad) > round.outlier * widths.angle_rad;
-    });
-    if (round.share < 1 && indexed.size() < least_spots) continue;
-    const auto found = static_cast<double>(spots.size());
-    if (indexed.size() < least_spots ||
-        (round.share == 1 && static_cast<double>(indexed.size()) < least_share * found))
-      throw InputError(std::to_string(spots.size()) + " spots were found in the image and " +
-                       std::to_string(indexed.size()) +
+    std::vector<std::vector<IndexedSpot>> indexed(spots.size());
+    std::size_t all = 0;
+    for (std::size_t image = 0; image < spots.size(); ++image) {
+      const SpotGeometry geometry = geometry_of(image);
+      indexed[image] = index_spots(geometry, spots[image], round.share * highest, exists);
+      std::erase_if(indexed[image], [&](const IndexedSpot& s) {
+        const auto e = geometry.expected(s.index, s.spot.panel);
+        return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
+                   round.outlier * widths.place_px ||
+               std::abs(e->missed_by_rad) > round.outlier * widths.angle_rad;
+      });
+      all += indexed[image].size();
+    }
+    if (round.share < 1 && all < least_spots) continue;
+    for (std::size_t image = 0; image < spots.size(); ++image) {
+      const std::size_t found = spots[image].size(), fit = indexed[image].size();
+      const bool too_few = static_cast<double>(fit) < least_share * static_cast<double>(found);
+      if (all >= least_spots && !(round.share == 1 && too_few)) continue;
+      throw InputError(std::to_string(found) + " spots were found in " +
+                       (spots.size() > 1 ? "image " + std::to_string(image) : "the image") +
+                       " and " + std::to_string(fit) +
                        " of them fit the starting lattice, which are too few; check "
                        "wavelength, cell, orientation and beam centre, or begin with the pixels");
+    }
 
     auto* cost = new SpotCost(free, SpotResiduals(free, indexed, widths), values);
-    if (reach.empty()) reach = reaches(*cost, free.size());
+    if (reach.empty()) reach = reaches(*cost, free);
     std::vector<double> steps(free.size(), 0.0);
     ceres::Problem problem;
     problem.AddResidualBlock(cost, nullptr, steps.data());
@@ -437,7 +479,7 @@ StageReport fit_spot_positions(
       set_bounds(problem, steps.data(), i, n.lower, n.upper, values[i], cost->unit_of(i));
     }
     bool stopped = false;
-    const double count = 3 * static_cast<double>(indexed.size());
+    const double count = 3 * static_cast<double>(all);
     Watcher watcher([&](const ceres::IterationSummary& s) {
       stopped = !iterated(cost->values(steps.data()), 2 * s.cost / count, s.cost_change);
       return stopped ? ceres::SOLVER_ABORT : ceres::SOLVER_CONTINUE;
@@ -448,20 +490,22 @@ StageReport fit_spot_positions(
     ceres::Solve(solver, &problem, &summary);
     values = cost->values(steps.data());
     report.iterations += iterations_of(summary);
-    report.spots = indexed.size();
+    report.spots = all;
     if (&round == rounds) report.residual_before = 2 * summary.initial_cost / count;
     report.residual = 2 * summary.final_cost / count;
     report.converged = summary.termination_type == ceres::CONVERGENCE;
     if (stopped) return report;
 
     std::vector<double> places, angles;
-    const SpotGeometry after(resolve(free.experiment(values)));
-    for (const IndexedSpot& s : indexed) {
-      const auto e = after.expected(s.index, s.spot.panel);
-      places.push_back(e->fast - s.spot.fast);
-      places.push_back(e->slow - s.spot.slow);
-      // Of those that cross the sphere nothing is known but that
-      if (e->missed_by_rad != 0) angles.push_back(e->missed_by_rad);
+    for (std::size_t image = 0; image < spots.size(); ++image) {
+      const SpotGeometry after = geometry_of(image);
+      for (const IndexedSpot& s : indexed[image]) {
+        const auto e = after.expected(s.index, s.spot.panel);
+        places.push_back(e->fast - s.spot.fast);
+        places.push_back(e->slow - s.spot.slow);
+        // Of those that cross the sphere nothing is known but that
+        if (e->missed_by_rad != 0) angles.push_back(e->missed_by_rad);
+      }
     }
     widths = {std::max(robust_deviation(places), least_place_px),
               std::max(robust_deviation(angles), least_angle_rad)};

@@ -68,33 +68,35 @@ std::vector<IndexedSpot> index_spots(
     const SpotGeometry& geometry, std::span<const Spot> spots, double most_reciprocal_per_A,
     const ReflectionExists& exists = [](const MillerIndex&) { return true; });
 
-/// Changes `values` until the spots are where they were found.  Low resolution comes first, where
-/// indices are certain from further away.  `iterated` is told of every iteration and returns false
-/// to stop.  Throws InputError when too few spots can be indexed.
+/// Changes `values` until the spots of each image are where they were found.  Low resolution comes
+/// first, where indices are certain from further away.  `iterated` is told of every iteration and
+/// returns false to stop.  Throws InputError when too few spots of an image can be indexed.
 StageReport fit_spot_positions(
-    const FreeParameters& free, std::span<const Spot> spots, const ReflectionExists& exists,
-    const RefineOptions& options, std::vector<double>& values,
+    const FreeParameters& free, std::span<const std::vector<Spot>> spots,
+    const ReflectionExists& exists, const RefineOptions& options, std::vector<double>& values,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated);
 
-/// How far the lattice points of spots that were seen stay from the Ewald sphere while the crystal
-/// turns, in units of what is usual: what says how the crystal is turned about its spindle where
-/// intensities say nothing.
+/// How far the lattice points of spots that were seen in an image stay from the Ewald sphere while
+/// the crystal turns, in units of what is usual: what says how the crystal is turned about its
+/// spindle where intensities say nothing.
 class MissedSphere {
  public:
-  MissedSphere(const FreeParameters& free, std::vector<IndexedSpot> spots,
+  MissedSphere(const FreeParameters& free, std::size_t image, std::vector<IndexedSpot> spots,
                std::span<const double> values);
 
+  std::size_t image() const { return image_; }
   std::size_t size() const { return spots_.size(); }
   const Spot& spot(std::size_t i) const { return spots_[i].spot; }
   /// The standard deviation of the angles of those that do not cross it, outliers aside.
   double blur_rad() const { return blur_rad_; }
   /// False where a lattice point is out of reach.
   bool residuals(std::span<const double> values, std::span<double> out) const;
-  /// By the free numbers, row by row.
+  /// By the free numbers that change the image, row by row.
   bool slopes(std::span<const double> values, std::span<double> out) const;
 
  private:
   const FreeParameters& free_;
+  std::size_t image_;
   std::vector<IndexedSpot> spots_;
   double usual_rad_ = 1, blur_rad_ = 0;
 };

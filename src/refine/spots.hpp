@@ -23,6 +23,7 @@ struct PhotonImage {
 /// Those of all panels of a detector.
 struct PhotonImages {
   std::vector<PhotonImage> panels;
+  double readout_variance = 0;  ///< [photons^2]
 
   double photons(const PixelIndex& pixel) const {
     const PhotonImage& panel = panels[static_cast<std::size_t>(pixel.panel)];

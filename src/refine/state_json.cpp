@@ -12,7 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Of the form of this text; another one is refused.
-constexpr int form = 2;
+constexpr int form = 3;
 
 constexpr RefineStage stages[]{RefineStage::spot_positions, RefineStage::measured_spots,
                                RefineStage::predicted_spots, RefineStage::structure_factors};
@@ -63,7 +63,7 @@ StageReport stage_of(const Json& json) {
 std::string to_json(const RefineState& state) {
   Json values = Json::array(), places = Json::array(), factors = Json::array();
   for (const auto& [name, value] : state.values) values.push_back({name, value});
-  for (const ShoeboxPlace& p : state.places) places.push_back({p.fast, p.slow, p.panel});
+  for (const ShoeboxPlace& p : state.places) places.push_back({p.fast, p.slow, p.panel, p.image});
   for (const RefinedFactor& f : state.factors) factors.push_back({f.hkl, f.start, f.value});
   const Json json{{"form", form},
                   {"of", state.of},
@@ -91,7 +91,8 @@ RefineState refine_state_from_json(const std::string& text) {
     for (const Json& v : json.at("values"))
       state.values.emplace_back(v.at(0).get<std::string>(), v.at(1).get<double>());
     for (const Json& p : json.at("places"))
-      state.places.push_back({p.at(0).get<double>(), p.at(1).get<double>(), p.at(2).get<int>()});
+      state.places.push_back({p.at(0).get<double>(), p.at(1).get<double>(), p.at(2).get<int>(),
+                              std::nullopt, p.at(3).get<int>()});
     state.own_of_boxes = numbers(json.at("backgrounds"));
     state.trust_radius = number(json.at("trust_radius"));
     json.at("round").get_to(state.round);

@@ -380,9 +380,9 @@ TEST_F(Refine, WritesWhatItsSchemaDescribes) {
   ASSERT_EQ(run("--image still.img --overload 5000 --parameters " + numbers).exit_code, 0);
   EXPECT_EQ(fault(), "");
   const nlohmann::json r = result();
-  EXPECT_EQ(r["image"]["path"], "still.img");
-  EXPECT_EQ(r["image"]["offset"], 40);
-  EXPECT_EQ(r["image"]["overload"], 5000);
+  EXPECT_EQ(r["images"][0]["path"], "still.img");
+  EXPECT_EQ(r["images"][0]["offset"], 40);
+  EXPECT_EQ(r["images"][0]["overload"], 5000);
   EXPECT_EQ(r["shoeboxes"].size(), r["stages"].back()["spots"]);
   int indexed = 0;
   double sum = 0, pixels = 0;

@@ -227,3 +227,46 @@ def test_it_finds_a_lattice_without_structure_factors():
         nb.refine(start, counts, parameters=["misset"], centring="I")
     with pytest.raises(nb.UsageError, match='intensities is one of "model", "free"'):
         nb.refine(start, counts, parameters=["misset"], intensities="none")
+
+
+def test_several_images_share_numbers_and_have_others_for_themselves(start, truth, tmp_path):
+    orientations = [(12, -7, 33), (80, 20, 5)]
+    series = nb.series(truth, orientations=orientations)
+    images = [nb.count_photons(series.experiment(i), image, seed=i) for i, image in enumerate(series)]
+    off = nb.series(start, orientations=[(12.2, -7.2, 33.2), (80.2, 20.1, 4.8)])
+    asked = dict(parameters=["cell[0-2]", "mosaic_spread", "beam_center"], own=["misset", "fluence"])
+    r = nb.refine(off, images, restraints={"image[1].fluence": 1e29}, **asked)
+    assert [n.name for n in r.numbers][5:8] == ["beam_center[1]", "image[0].misset[0]", "image[0].misset[1]"]
+    expected = [40, 45, 50, 0.6, 25.5, 25.7, 12, -7, 33, 3e27, 80, 20, 5, 3e27]
+    for number, true in zip(r.numbers, expected, strict=True):
+        assert abs(number.value - true) < 5 * number.deviation, number
+    assert len(r.experiments) == 2
+    assert r.experiment is r.experiments[0]
+    assert r.experiments[1]["misset"][1] == r.number("image[1].misset[1]").value
+    assert r.experiments[1].crystal.cell[0] == r.experiment.crystal.cell[0] == r.number("cell[0]").value
+    # Of lists, of an array with an axis more, and of files
+    experiments = [off.experiment(0), off.experiment(1)]
+    again = nb.refine(experiments, np.stack(images), restraints={"image[1].fluence": 1e29}, **asked)
+    assert again.numbers == r.numbers
+    for i, image in enumerate(images):
+        nb.write_image(tmp_path / f"still_{i + 1:02}.cbf", off.experiment(i), image)
+    for paths in (tmp_path / "still_##.cbf", [tmp_path / "still_01.cbf", tmp_path / "still_02.cbf"]):
+        of_files = nb.refine(off, paths, restraints={"image[1].fluence": 1e29}, **asked)
+        assert of_files.numbers == r.numbers
+
+
+def test_images_that_do_not_go_with_the_experiments_are_refused(start, counts, tmp_path):
+    def complaint(experiment, image, **options):
+        with pytest.raises(nb.Error) as error:
+            nb.refine(experiment, image, **{"parameters": "misset", **options})
+        return str(error.value)
+
+    assert "there are 1 images and 2 experiments" in complaint([start, start], [counts])
+    assert "there are 3 images (image), and the model is of 2" in complaint([start, start], ["a", "b", "c"])
+    assert "images are all paths or all arrays" in complaint([start, start], [counts, "a.cbf"])
+    assert "experiment is an empty list" in complaint([], [])
+    assert "nothing is to be refined" in complaint(start, counts, parameters=())
+    with pytest.raises(TypeError, match="image needs a path or a list of images, as experiment is one, not 5"):
+        nb.refine([start], 5, parameters="misset")
+    moved = nb.series(start, orientations=[(13, -7.3, 33.3)]).experiment(0)
+    assert "refine it as each image's own (own)" in complaint([start, moved], [counts, counts])

@@ -440,7 +440,7 @@ TEST(ReadCbf, RefusesWhatIsNoCbf) {
   const TempDir dir;
   const std::string path = dir.file("a.cbf", mini(needed));
   EXPECT_EQ(message_of<InputError>([&] { read_cbf(path, 1); }),
-            path + ": holds one image, and number 1 is asked for");
+            path + ": holds one image, and number 2 is asked for");
 }
 
 TEST(ReadCbf, LooksAtForgedCountsBeforeItTakesMemory) {

@@ -435,7 +435,7 @@ void expect_same_end(const Refinement& a, const Refinement& b) {
     EXPECT_EQ(a.stages[i].residual, b.stages[i].residual);
     EXPECT_EQ(a.stages[i].converged, b.stages[i].converged);
   }
-  EXPECT_EQ(to_json(a.experiment), to_json(b.experiment));
+  EXPECT_EQ(to_json(a.experiments[0]), to_json(b.experiments[0]));
   for (std::size_t i = 0; i < a.shoeboxes.size(); ++i)
     EXPECT_EQ(a.shoeboxes[i].background, b.shoeboxes[i].background);
 }

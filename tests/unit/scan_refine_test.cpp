@@ -248,7 +248,7 @@ TEST(RefineOfAScan, ComesHomeFromATurnAndAnotherCellWithoutStructureFactors) {
       const double off = f.value - c.truth.structure_factors.grid->at(h, k, l);
       factor_squares += std::pow(off / f.deviation, 2);
       factors += 1;
-      EXPECT_EQ(r.experiment.structure_factors.grid->at(h, k, l), f.value);
+      EXPECT_EQ(r.experiments[0].structure_factors.grid->at(h, k, l), f.value);
     }
   }
   EXPECT_NEAR(std::sqrt(squares / count), 1, 0.4);

@@ -43,6 +43,7 @@ from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
 from nablabragg._refinement import FoundSpots, RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine
 from nablabragg._series import Series, random_orientations, series
+from nablabragg._spectrum import with_spectrum
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
 no_pixels = (1, 0, 1, 0)
@@ -94,6 +95,7 @@ __all__ = [
     "to_dict",
     "value_and_gradient",
     "vjp",
+    "with_spectrum",
     "write_image",
     "write_png",
 ]

@@ -543,6 +543,13 @@ def series(
     device: Device | None = ...,
     summation: Summation = ...,
 ) -> Series: ...
+def with_spectrum(
+    experiment: Experiment,
+    spectrum: str | PathLike[str] | ArrayLike,
+    *,
+    unit: Literal["eV", "keV", "A"] | None = ...,
+    channels: int | None = ...,
+) -> Experiment: ...
 def random_orientations(images: int, seed: int) -> NDArray[np.float64]: ...
 def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 

@@ -56,6 +56,7 @@ std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
   std::vector<io::NamedFile> files{{"-mat", request.matrix_file},
                                    {"-hkl", request.hkl_file},
                                    {"-sourcefile", request.source_file},
+                                   {"-spectrum", request.spectrum_file},
                                    {"-img", request.image_file},
                                    {"-mask", request.mask_file}};
   if (std::error_code error; std::filesystem::is_regular_file(request.geometry_file, error))

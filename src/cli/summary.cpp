@@ -58,7 +58,7 @@ void print_steps(std::ostream& out, const flags::Request& request, const Resolve
                (r.sensor.first_depth + r.sensor.layer_step * i) * 1e6);
   for (std::size_t i = 0; i < r.phi.size(); ++i)
     fmt::print(out, "phi{} = {:g}\n", i, units::degrees_from_radians(r.phi[i]));
-  if (request.source_file.empty()) {
+  if (!request.lists_sources()) {
     for (const auto& [h, v] : r.divergence)
       fmt::print(out, "divergence deviation: {:g} {:g}\n", h, v);
     for (std::size_t i = 0; i < r.wavelengths.size(); ++i)
@@ -189,7 +189,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
              r.horizontal.step);
   fmt::print(out, "  vdivrange={:g} vdivstep={:g}  radians\n", r.vertical.range, r.vertical.step);
   fmt::print(out, "  {} divergence steps\n",
-             request.source_file.empty() ? static_cast<std::int64_t>(r.divergence.size()) : -1);
+             !request.lists_sources() ? static_cast<std::int64_t>(r.divergence.size()) : -1);
   fmt::print(out, "  {} sources\n", r.rays.size());
   if (!r.closed)
     fmt::print(out, "  {} mosaic domains over mosaic spread of {:g} degrees  (seed {})\n",

@@ -2,6 +2,7 @@
 
 #include "description/parameter_table.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/spectrum.hpp"
 
 namespace nablabragg {
 
@@ -96,6 +97,20 @@ Experiment with_parameter(const SettledExperiment& experiment, std::string_view 
   Experiment changed = experiment.experiment();
   description::set_parameter(changed, name, values);
   return changed;
+}
+
+Experiment with_spectrum(const SettledExperiment& experiment, const Spectrum& spectrum) {
+  const Beam& before = experiment.experiment().beam;
+  if (!before.horizontal_divergence_mrad.empty() || !before.vertical_divergence_mrad.empty() ||
+      !before.dispersion_percent.empty())
+    throw UsageError(
+        "a spectrum is of a beam without divergence and dispersion; leave these out, or list "
+        "sources");
+  const double mean_A = mean_wavelength_A(spectrum);
+  Experiment e = with_parameter(experiment, "wavelength", {&mean_A, 1});
+  constexpr double distance_m = 10;  // any: only the direction counts
+  e.beam.sources = sources_of(spectrum, -distance_m * experiment.resolved().panel.beam);
+  return e;
 }
 
 }  // namespace nablabragg

@@ -20,6 +20,7 @@
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/series.hpp"
+#include "nablabragg/spectrum.hpp"
 
 namespace nablabragg::flags {
 
@@ -56,14 +57,14 @@ void use_wavelength_of(const io::ReflectionFile& file, Request& request) {
     return;
   const std::string measured = fmt::format("{}: was measured at {:g} Angstrom", file.path,
                                            measured_A);
-  if (!request.wavelength_given && request.source_file.empty() &&
+  if (!request.wavelength_given && !request.lists_sources() &&
       !keeps_nanobraggs_answer(request.experiment)) {
     wavelength_A = measured_A;
     request.experiment.structure_factors.stated_wavelength_A = measured_A;
     request.warnings.push_back(measured +
                                ", which is taken as the wavelength; -lambda sets another");
   } else if (std::abs(wavelength_A / measured_A - 1) > plausible::notable_difference &&
-             (!request.wavelength_given || file.anomalous) && request.source_file.empty()) {
+             (!request.wavelength_given || file.anomalous) && !request.lists_sources()) {
     request.warnings.push_back(measured +
                                fmt::format(", and the wavelength is {:g}", wavelength_A));
   }
@@ -193,14 +194,58 @@ void use_wavelength_of_sources(Request& request) {
   }
 }
 
+void refuse_beside_spectrum(const Request& request) {
+  const Beam& beam = request.experiment.beam;
+  const auto refuse = [](bool given, const char* flag) {
+    if (given)
+      throw UsageError(
+          std::string("-spectrum says how much light each wavelength has, and so does ") + flag +
+          "; give one of them");
+  };
+  refuse(!request.source_file.empty(), "-sourcefile");
+  refuse(!beam.dispersion_percent.empty(), "-dispersion");
+  if (!beam.horizontal_divergence_mrad.empty() || !beam.vertical_divergence_mrad.empty())
+    throw UsageError(
+        "-spectrum is of a beam of one direction; several directions with a spectrum each are a "
+        "list of sources (-sourcefile)");
+  if (request.experiment.quirks.source_weights_ignored)
+    throw UsageError(
+        "-spectrum needs -corrected: as in nanoBragg all wavelengths would weigh alike");
+}
+
+void load_spectrum(Request& request, const Vec3d& towards_source) {
+  refuse_beside_spectrum(request);
+  Spectrum spectrum = read_spectrum(request.spectrum_file, request.spectrum_unit);
+  if (request.spectrum_channels) {
+    const std::size_t rows = spectrum.weight.size();
+    ThinnedSpectrum fewer = thinned(spectrum, *request.spectrum_channels);
+    if (fewer.spectrum.weight.size() < rows)
+      request.warnings.push_back(
+          fmt::format("{}: {} channels became {}, which moves its light by {:.3g} eV (rms)",
+                      request.spectrum_file, rows, fewer.spectrum.weight.size(), fewer.moved_eV));
+    spectrum = std::move(fewer.spectrum);
+  }
+  Beam& beam = request.experiment.beam;
+  beam.sources = sources_of(spectrum, towards_source);
+  if (!request.wavelength_given) beam.wavelength_A = mean_wavelength_A(spectrum);
+}
+
 void load_sources(Request& request) {
-  if (request.source_file.empty()) return;
+  if (request.spectrum_file.empty() && (request.spectrum_unit || request.spectrum_channels))
+    throw UsageError(
+        "-spectrum_unit and -spectrum_channels are of -spectrum FILE, which is missing");
+  if (!request.lists_sources()) return;
   Beam& beam = request.experiment.beam;
   const Vec3d towards = -beam.direction.value_or(
       model::convention_frame(request.experiment.detector.convention).beam);
+  const Vec3d position = model::source_distance * unit(towards);
+  if (!request.spectrum_file.empty()) {
+    load_spectrum(request, position);
+    return;
+  }
   std::vector<std::string> implausible;
   beam.sources = io::read_source_list(
-      request.source_file, {model::source_distance * unit(towards), 1, beam.wavelength_A},
+      request.source_file, {position, 1, beam.wavelength_A},
       keeps_nanobraggs_answer(request.experiment) ? &implausible : nullptr);
   if (!implausible.empty())
     request.warnings.push_back(

@@ -7,6 +7,7 @@
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/picture.hpp"   // for PictureStyle
 #include "nablabragg/simulate.hpp"  // for Engine, Precision, ComputeOptions
+#include "nablabragg/spectrum.hpp"  // for SpectrumUnit
 
 namespace nablabragg::flags {
 
@@ -43,7 +44,11 @@ struct Request {
   std::optional<int> panel;       ///< of the flags of one panel that follow
 
   // Files to read
-  std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file, geometry_file;
+  std::string matrix_file, hkl_file, hkl_column, source_file, image_file, mask_file, geometry_file,
+      spectrum_file;
+  std::optional<SpectrumUnit> spectrum_unit;
+  std::optional<int> spectrum_channels;
+  bool lists_sources() const { return !source_file.empty() || !spectrum_file.empty(); }
   std::vector<std::string> stol_files;
   std::string cache_file = "Fdump.bin";
   bool cache_named = false, cache_allowed = true, writes_cache = false;

@@ -1,11 +1,15 @@
-// Files of reflections as Python sees them: indices and amplitudes, and what the file says.
+// Files of reflections as Python sees them: indices and amplitudes, and what the file says; and
+// spectra.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/spectrum.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/convert.hpp"
@@ -22,6 +26,48 @@ io::ReflectionFile read_reflections(const py::object& path, const py::object& co
         refuse_doubtful(file);
         return file;
       });
+}
+
+std::optional<SpectrumUnit> unit_of(const py::object& given) {
+  if (given.is_none()) return std::nullopt;
+  const auto name = Convert<std::string>::from(given, "unit");
+  if (name == "eV") return SpectrumUnit::eV;
+  if (name == "keV") return SpectrumUnit::keV;
+  if (name == "A") return SpectrumUnit::angstrom;
+  throw UsageError(R"(unit is one of "eV", "keV", "A", not ")" + name + '"');
+}
+
+Experiment py_with_spectrum(const py::object& experiment, const py::object& given,
+                            const py::object& unit, const py::object& channels) {
+  const Experiment& before = experiment_of(experiment);
+  const std::optional<SpectrumUnit> of_rows = unit_of(unit);
+  Spectrum spectrum;
+  try {
+    if (py::isinstance<py::str>(given) || py::hasattr(given, "__fspath__")) {
+      spectrum = result_apart(
+          [name = path_of(given), of_rows](const auto&) { return read_spectrum(name, of_rows); });
+    } else {
+      const Doubles rows = array_of(given, "spectrum needs", "a path or rows of energy and weight");
+      if (rows.ndim() != 2 || rows.shape(1) != 2)
+        throw UsageError("spectrum needs the shape (n, 2): energy or wavelength, and weight");
+      if (!of_rows)
+        throw UsageError("unit says what the first column is: \"eV\", \"keV\" or \"A\"");
+      std::vector<double> values, weights;
+      for (py::ssize_t i = 0; i < rows.shape(0); ++i) {
+        values.push_back(rows.at(i, 0));
+        weights.push_back(rows.at(i, 1));
+      }
+      spectrum = spectrum_of(values, weights, *of_rows);
+    }
+  } catch (const InputError& error) {
+    const std::string sentence = error.what(), flag = "-spectrum_unit eV, keV or A";
+    const std::size_t at = sentence.find(flag);
+    if (at == std::string::npos) throw;
+    throw InputError(std::string(sentence).replace(at, flag.size(), "unit"));
+  }
+  if (!channels.is_none())
+    spectrum = thinned(spectrum, Convert<int>::from(channels, "channels")).spectrum;
+  return with_spectrum(before, spectrum);
 }
 
 }  // namespace
@@ -95,6 +141,7 @@ void bind_reflections(py::module_& module) {
                " reflections, " + (file.taken.empty() ? file.format : file.taken) + ">";
       });
   module.def("read_reflections", &read_reflections);
+  module.def("with_spectrum", &py_with_spectrum);
 }
 
 }  // namespace nablabragg::python

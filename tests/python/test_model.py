@@ -108,3 +108,27 @@ def test_stage_a_takes_what_the_experiment_has_instead(small):
 def test_a_vector_of_another_length_is_a_usage_error(mosaic):
     with pytest.raises(nb.UsageError, match="shape"):
         nb.ExperimentModel(mosaic).experiment(np.zeros(3))
+
+
+def test_a_spectrum_of_a_file_or_of_rows_becomes_sources_along_the_beam(tmp_path):
+    e = nb.Experiment(crystal=nb.Crystal(cell=(60, 60, 60, 90, 90, 90)), structure_factors=100)
+    path = tmp_path / "shot.csv"
+    path.write_text("energy_eV,intensity\n12300,1\n12400,2\n12600,5\n")
+    of_file = nb.with_spectrum(e, path)
+    of_rows = nb.with_spectrum(e, [[12.3, 1], [12.4, 2], [12.6, 5]], unit="keV")
+    assert len(of_file.beam.sources) == 3
+    assert np.allclose(of_file.beam.sources, of_rows.beam.sources, rtol=1e-14)
+    wavelengths = 12398.42 / np.array([12300, 12400, 12600])
+    assert np.allclose([s[4] for s in of_file.beam.sources], wavelengths)
+    assert [s[3] for s in of_file.beam.sources] == [1, 2, 5]
+    assert of_file.beam.wavelength == pytest.approx(np.average(wavelengths, weights=[1, 2, 5]))
+    assert len(nb.with_spectrum(e, path, channels=1).beam.sources) == 1
+    with pytest.raises(nb.UsageError, match="unit says what the first column is"):
+        nb.with_spectrum(e, [[12.3, 1]])
+    with pytest.raises(nb.UsageError, match=r"needs the shape \(n, 2\)"):
+        nb.with_spectrum(e, [12.3, 1], unit="keV")
+    with pytest.raises(nb.UsageError, match='unit is one of "eV", "keV", "A", not "nm"'):
+        nb.with_spectrum(e, path, unit="nm")
+    path.write_text("12300 1\n")
+    with pytest.raises(nb.InputError, match="in eV, keV or Angstrom; unit says what its first column is"):
+        nb.with_spectrum(e, path)

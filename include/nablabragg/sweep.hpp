@@ -21,9 +21,10 @@ struct LitPixels {
 /// Images that follow each other: image i is the one that simulate() makes of experiment(i) of the
 /// series, to the last bit.  What does not depend on the crystal's orientation is made once, for
 /// all images, and so is the memory: where a sum in closed form leaves an image dark it costs
-/// nothing. `Number` is float, as in an Image, or double, as photons() gives them.  A sweep makes
-/// one image at a time; several sweeps may work side by side, and share the table of structure
-/// factors.
+/// nothing, and the background of water is computed with the second image, for it and all that
+/// follow (8 bytes a pixel).  `Number` is float, as in an Image, or double, as photons() gives
+/// them.  A sweep makes one image at a time; several sweeps may work side by side, and share the
+/// table of structure factors.
 class Sweep {
  public:
   /// Throws UsageError as simulate() does.
@@ -31,6 +32,8 @@ class Sweep {
   /// Of a scan.
   Sweep(const Experiment& experiment, int images, const ComputeOptions& options = {})
       : Sweep(Series(experiment, images), options) {}
+  /// Of the same series, to work beside that sweep: they share the background, too.
+  Sweep(const Sweep& beside, const ComputeOptions& options);
   ~Sweep();
   Sweep(Sweep&&) noexcept;
   Sweep& operator=(Sweep&&) noexcept;

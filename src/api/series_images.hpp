@@ -75,22 +75,23 @@ void make_images(const Series& series, std::span<const int> wanted, const Comput
 
   SeriesProgress progress(options.progress, wanted.size());
   std::mutex mutex;  // guards what follows
-  std::vector<std::pair<int, std::unique_ptr<Sweep>>> idle_sweeps;
+  std::vector<std::pair<int, std::shared_ptr<Sweep>>> idle_sweeps;
   std::vector<Image> idle_images;
   int sweeps = 0;
-  const auto new_sweep = [&](int worker) {
+  const auto options_of = [&](int worker) {
     ComputeOptions own = options;
     own.progress = [&progress, worker](double share) { return progress(worker, share); };
-    return std::make_unique<Sweep>(series, own);
+    return own;
   };
-  idle_sweeps.emplace_back(sweeps, new_sweep(sweeps));
+  const auto first_sweep = std::make_shared<Sweep>(series, options_of(sweeps));
+  idle_sweeps.emplace_back(sweeps, first_sweep);
   ++sweeps;
 
   /// Below it threads wait for each other more than they compute.
   constexpr std::size_t small_pixels = std::size_t{1} << 20;
-  const bool small = idle_sweeps[0].second->pixels() < small_pixels;
+  const bool small = first_sweep->pixels() < small_pixels;
   const auto render = [&](int number) {
-    std::pair<int, std::unique_ptr<Sweep>> sweep;
+    std::pair<int, std::shared_ptr<Sweep>> sweep;
     Image used;
     {
       const std::lock_guard lock(mutex);
@@ -105,7 +106,8 @@ void make_images(const Series& series, std::span<const int> wanted, const Comput
         idle_images.pop_back();
       }
     }
-    if (!sweep.second) sweep.second = new_sweep(sweep.first);
+    if (!sweep.second)
+      sweep.second = std::make_shared<Sweep>(*first_sweep, options_of(sweep.first));
     auto made = std::make_shared<Made>(
         Made{number, sweep.second->simulation(number, std::move(used))});
     progress.finish_image(sweep.first);

@@ -111,6 +111,10 @@ Sweep::Sweep(const Series& series, const ComputeOptions& options)
   state_->loaded = engine::load(plan, options);
 }
 
+Sweep::Sweep(const Sweep& beside, const ComputeOptions& options) : Sweep(beside.series(), options) {
+  state_->loaded->share_background(*beside.state_->loaded);
+}
+
 Sweep::~Sweep() = default;
 Sweep::Sweep(Sweep&&) noexcept = default;
 Sweep& Sweep::operator=(Sweep&&) noexcept = default;

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include "engine/kept_background.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, TableMiss
 #include "plan/plan.hpp"
 
@@ -79,6 +80,7 @@ class Loaded {
     plan_.spread = of.spread;
     plan_.scale = of.scale;
     plan_.background = of.background;
+    background_ = std::make_shared<KeptBackground>();
     forget_light();
   }
   /// The lattice of another plan, as an image of a sweep has its own; the scale follows the number
@@ -89,8 +91,12 @@ class Loaded {
     plan_.lattice = of.lattice;
     plan_.spread = of.spread;
     plan_.scale = of.scale;
+    keeps_background_ = true;
     forget_lattice(same_table);
   }
+  /// From `other`, of the same light and panels: the background that both keep from one lattice to
+  /// the next is in memory once.
+  void share_background(const Loaded& other) { background_ = other.background_; }
 
  protected:
   Loaded(Plan plan, ComputeOptions options)
@@ -102,9 +108,17 @@ class Loaded {
                                    std::span<double> photons, std::span<double> slopes) = 0;
   virtual void forget_light() = 0;
   virtual void forget_lattice(bool same_table) = 0;
+  /// Null where the image is the only one, so far.
+  KeptBackground* kept_background() const {
+    return keeps_background_ ? background_.get() : nullptr;
+  }
 
   Plan plan_;
   const ComputeOptions options_;
+
+ private:
+  std::shared_ptr<KeptBackground> background_ = std::make_shared<KeptBackground>();
+  bool keeps_background_ = false;
 };
 
 /// Who computes.

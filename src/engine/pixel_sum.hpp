@@ -320,15 +320,15 @@ NABLA_HOST_DEVICE T background_photons(const AnyPlan& plan, const BasicPanelNumb
          physics::number<T>(background_samples(plan));
 }
 
-/// The sum of pixels (fast, slow) of one panel.  The first `tricubic_steps` lookups interpolate
-/// where the plan asks for it, the rest are nearest: how the interpolation cutoff
+/// The lattice's light in pixels (fast, slow) of one panel.  The first `tricubic_steps` lookups
+/// interpolate where the plan asks for it, the rest are nearest: how the interpolation cutoff
 /// (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them; lanes take all_steps
 /// or 0.
 template <class Shape, bool Tricubic, class AnyPlan, class Real, class T, class Visitor>
-NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
-                                              const BasicPanelNumbers<Real>& panel,
-                                              const GridView& grid, const T& fast, const T& slow,
-                                              std::int64_t tricubic_steps, Visitor&& visit) {
+NABLA_HOST_DEVICE BasicPixelSum<T> sum_lattice(const AnyPlan& plan,
+                                               const BasicPanelNumbers<Real>& panel,
+                                               const GridView& grid, const T& fast, const T& slow,
+                                               std::int64_t tricubic_steps, Visitor&& visit) {
   using Visits = std::remove_reference_t<Visitor>;
   constexpr bool counts = std::is_same_v<T, double>;
   const auto& rules = plan.rules;
@@ -419,6 +419,17 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
   out.polarization = factors.polarization;
   out.capture = factors.capture;
   out.photons = T(plan.scale) * sum * combined(Apply::once);
+  return out;
+}
+
+/// The same with the background: all light of the pixels.
+template <class Shape, bool Tricubic, class AnyPlan, class Real, class T, class Visitor>
+NABLA_HOST_DEVICE BasicPixelSum<T> sum_pixels(const AnyPlan& plan,
+                                              const BasicPanelNumbers<Real>& panel,
+                                              const GridView& grid, const T& fast, const T& slow,
+                                              std::int64_t tricubic_steps, Visitor&& visit) {
+  BasicPixelSum<T> out = sum_lattice<Shape, Tricubic>(plan, panel, grid, fast, slow, tricubic_steps,
+                                                      visit);
   if (!(plan.background.per_sr == Real(0)))
     out.photons = out.photons + background_photons(plan, panel, fast, slow);
   return out;

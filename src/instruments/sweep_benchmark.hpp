@@ -12,7 +12,7 @@ namespace nablabragg::instruments {
 struct SweepCase {
   std::string_view name, description;
   std::string_view arguments;  ///< nanoBragg's and ours; HKL stands for the file
-  double aim;                  ///< images a second, two threads
+  double aim;                  ///< images a second, two threads; 0: none
 };
 
 /// 2068 x 2162 pixels, images of 0.1 degrees.
@@ -20,7 +20,7 @@ std::span<const SweepCase> sweep_cases();
 
 std::vector<std::string> sweep_arguments(const SweepCase& sweep_case, const std::string& hkl_file);
 
-/// Of a pass over the images after the first one, which sets up what all share.
+/// Of a pass over images, after some that set up what all share.
 struct SweepTime {
   double seconds = 0;
   double processor_seconds = 0;  ///< of all threads: other programs make it no longer

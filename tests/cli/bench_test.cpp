@@ -54,9 +54,10 @@ class Bench : public testing::Test {
 TEST_F(Bench, OfSweepsCountsImagesASecondAndSaysOfWhat) {
   const Outcome outcome = run("--sweep --images 1 --iterations 1 --threads 2");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 5) << outcome.out;
+  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 7) << outcome.out;
   for (const char* part : {"| ubiquitin | 2 |", "| tetragonal | 2 |", "| large-cell | 2 |",
-                           "| 300 |", "N 20", "skip_below 1e-6", "140 mm", "F to 1.5 A"})
+                           "| water | 2 |", "| water-layers | 2 |", "| 300 |", "| - |", "N 20",
+                           "skip_below 1e-6", "140 mm", "F to 1.5 A"})
     EXPECT_THAT(outcome.out, HasSubstr(part));
   expect_sentence(run("--sweep --gradient"), 2, "--sweep goes with");
 }

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "support/engines.hpp"
@@ -40,8 +42,20 @@ std::vector<std::pair<std::string, Experiment>> experiments() {
       "-divergence 1 -beam_model gaussian -osc -0.7");
   add(mosaic + "-roi 21 117 9 71").sampling.mask = stripes(150, 90);
   add(mosaic + "-detector_thick 450 -detector_abs 234 -thicksteps 3 -curved_det");
+  const std::string water = "-water 3 -detector_thick 450 -detector_abs 234 -thicksteps 3 ";
+  const std::string steps = "-mosaic 0.3 -mosaic_domains 5 -phisteps 3 -oversample 1 ";
   add(mosaic + "-water 3 -oversample 2");
-  add("-mosaic 0.3 -mosaic_domains 5 -phisteps 3 -oversample 1");
+  add(steps);
+  for (const std::string& lattice : {mosaic, steps}) {
+    add(lattice + water + "-roi 21 117 9 71").sampling.mask = stripes(150, 90);
+    Experiment& wet = add(lattice + water + "-polar 0.9 -detector_rotx 5 -curved_det");
+    FurtherPanel beside;
+    beside.detector = wet.detector;
+    beside.detector.fast_pixels = 70;
+    beside.detector.distance_mm = 95;
+    wet.more_panels = {beside};
+  }
+  add(steps + water + "-dispersion 1 -dispsteps 3");
   Experiment& panels = add(mosaic + "-dispersion 0.5 -spectrum_model gaussian");
   FurtherPanel further;
   further.detector = panels.detector;
@@ -94,6 +108,42 @@ TEST(Sweep, HasTheImagesOfItsExperimentsToTheLastBitForAnyNumberOfThreads) {
       expect_images_of_experiments<float>(e, Precision::float32, threads);
       expect_images_of_experiments<double>(e, Precision::float64, threads);
     }
+}
+
+/// A table from (-4 -4 -4) to (4 4 4): at these angles some lookups leave it.
+TEST(Sweep, WhoseInterpolationEndsInTheMiddleOfATileKeepsItsWaterThere) {
+  Experiment e = experiment_of(
+      "-cell 60 70 80 90 90 90 -default_F 100 -N 5 -lambda 1.1 -distance 80 -detpixels 50 -pixel 1 "
+      "-phi 10 -osc "
+      "0.3 -phisteps 2 -interpolate -oversample 2 -water 2");
+  e.quirks.water_scaled_twice = false;
+  e.structure_factors.grid = cube_table();
+  ASSERT_TRUE(simulate(e).table_miss);
+  expect_images_of_experiments<float>(e, Precision::float32, 2);
+  expect_images_of_experiments<double>(e, Precision::float64, 2);
+}
+
+TEST(Sweep, WorksBesideAnotherOnOneBackground) {
+  const Experiment e = experiment_of(crystal + "-mosaic 0.3 -mosaic_model gaussian -water 3");
+  constexpr int images = 24;
+  Sweep first(e, images);
+  std::vector<std::vector<float>> made(images);
+  std::vector<std::thread> workers;
+  for (int worker = 0; worker < 3; ++worker)
+    workers.emplace_back([&, worker] {
+      ComputeOptions options;
+      options.threads = 1;
+      Sweep own(first, options);
+      for (int i = worker; i < images; i += 3) {
+        const auto image = own.image(i);
+        made[static_cast<std::size_t>(i)].assign(image.begin(), image.end());
+      }
+    });
+  for (std::thread& worker : workers) worker.join();
+  for (int i = 0; i < images; ++i)
+    EXPECT_EQ(made[static_cast<std::size_t>(i)],
+              simulate(first.series().experiment(i)).image.pixels)
+        << i;
 }
 
 TEST(Sweep, InNanoBraggsModeHasItsImages) {

@@ -155,6 +155,36 @@ TEST(EngineObjects, OfSumsInClosedFormTakeAnotherLightOrLatticeWithTheBitsOfAPla
   }
 }
 
+TEST(EngineObjects, KeepTheBackgroundWhileOnlyTheLatticeChanges) {
+  for (const char* shape : {"", "-gauss_xtal ", "-gauss_xtal -mosaic_model gaussian "})
+    for (const ComputeOptions& options : all_options()) {
+      const std::string line =
+          "-corrected -cell 70 80 90 -default_F 100 -N 8 -misset 10 20 30 -mosaic 0.2 "
+          "-mosaic_domains 3 -distance 100 -detpixels 40 -pixel 0.9 -oversample 2 -fluence 1e24 " +
+          std::string(shape);
+      const auto plan = [&](const std::string& more) {
+        return plan_of(experiment_of(line + more));
+      };
+      const auto image = [](engine::Loaded& loaded) {
+        std::vector<double> photons(loaded.plan().pixels());
+        loaded.render({}, std::span(photons));
+        return photons;
+      };
+      const auto anew = [&](const Plan& of) { return image(*engine::load(of, options)); };
+      const std::string water = "-lambda 1 -water 5 ", more = "-lambda 1.1 -water 7 ";
+      const auto loaded = engine::load(plan(water), options);
+      for (const char* phi : {"-phi 10", "-phi 20", "-phi 30"}) {
+        loaded->set_lattice(plan(water + phi));
+        EXPECT_EQ(image(*loaded), anew(plan(water + phi))) << line << phi;
+      }
+      loaded->set_light(plan(more + "-phi 30"));
+      for (const char* phi : {"-phi 30", "-phi 40"}) {
+        EXPECT_EQ(image(*loaded), anew(plan(more + phi))) << line << phi;
+        loaded->set_lattice(plan(more + "-phi 40"));
+      }
+    }
+}
+
 // ---- Stopping ---------------------------------------------------------------------------------
 
 /// Work of minutes in a single tile: 4 x 4 pixels.

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/closed/closed_gradient.hpp"
+#include "engine/cpu/add_background.hpp"
 #include "engine/cpu/tiles.hpp"
 #include "engine/driver.hpp"
 #include "engine/pixel_sum.hpp"
@@ -160,6 +161,7 @@ class ClosedLoaded final : public Loaded {
     const auto kernel = (precision_ == Precision::float64
                              ? kernels_.closed().wide
                              : kernels_.closed().single)(all.plan.terms);
+    KeptBackground* const kept = tiling.of_image() ? kept_background() : nullptr;
     std::vector<int> lit;
     for (int index = 0; index < tiling.count(); ++index)
       if (!is_dark(all, tiling, index)) lit.push_back(index);
@@ -171,6 +173,7 @@ class ClosedLoaded final : public Loaded {
       std::vector<std::uint32_t> room;
       TileSums sums;
       kernel(all.plan, spots_of(all, tiling, index, tile, room), tile, sums);
+      add_background(kernels_, plan_, tile, index, tiling.count(), kept, sums);
       write_pixels(tiling, index, tile, sums, values);
       return {tile.wanted, 0};
     };

@@ -149,14 +149,6 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
       }
     }
   }
-  if (p.background.per_sr == 0) return;
-  using W = Wide<ClosedLanes<float>>;
-  for (size_t first = 0; first < pixels; first += W::count) {
-    const W light_of = background_photons(p, static_cast<const PanelNumbers&>(panel),
-                                          load_as<W>(tile.fast.data() + first),
-                                          load_as<W>(tile.slow.data() + first));
-    (W::load(out.photons.data() + first) + light_of).store(out.photons.data() + first);
-  }
 }
 
 template <class S>

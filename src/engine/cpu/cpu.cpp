@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/closed/closed.hpp"
+#include "engine/cpu/add_background.hpp"
 #include "engine/cpu/kernels.hpp"
 #include "engine/cpu/table_spread.hpp"
 #include "engine/cpu/tiles.hpp"
@@ -107,11 +108,14 @@ class CpuLoaded final : public Loaded {
     const Tiling tiling(plan_, pixels);
     std::vector<double> solid_angles(static_cast<std::size_t>(tiling.count()));
     anchored_ = others_ = 0;
+    KeptBackground* const kept = tiling.of_image() ? kept_background() : nullptr;
     const auto render = [&](int index, const StopFlag& stopped) {
       Tile tile(stopped);
       tiling.fill(index, tile);
       TileSums sums;
-      const WorkDone work = render_tile(ends, tile, sums);
+      const WorkDone work = render_tile(ends, tile, sums, [&](TileSums& to) {
+        add_background(kernels_, plan_, tile, index, tiling.count(), kept, to);
+      });
       solid_angles[static_cast<std::size_t>(index)] = write_pixels(tiling, index, tile, sums,
                                                                    values);
       return work;
@@ -153,17 +157,21 @@ class CpuLoaded final : public Loaded {
     return solid_angle;
   }
 
-  WorkDone render_tile(const InterpolationCutoff& ends, const Tile& tile, TileSums& sums) {
+  template <class AddBackground>
+  WorkDone render_tile(const InterpolationCutoff& ends, const Tile& tile, TileSums& sums,
+                       AddBackground&& add_background_to) {
     WorkDone done;
     if (tile.blocks == 0) return done;
     const LoadedPanel& panel = panels_[static_cast<std::size_t>(tile.panel)];
     done.steps = steps_of_pixel(plan_, *panel.plan.panel) * tile.wanted;
     const TileCutoff cutoff(plan_, ends, tile);
     (cutoff.none_interpolates() ? panel.nearest : panel.tricubic)(panel.plan, tile, sums);
+    add_background_to(sums);
     if (!cutoff.none_interpolates() && !cutoff.all_interpolate()) {
       // The cutoff falls in this tile.
       TileSums after;
       panel.nearest(panel.plan, tile, after);
+      add_background_to(after);
       for (std::size_t i = 0; i < static_cast<std::size_t>(tile.blocks) * block_pixels; ++i) {
         const std::int64_t steps = cutoff.lookups(i);
         if (steps == all_steps) continue;

@@ -14,7 +14,7 @@ template <class Shape, Lookup lookup>
 void render_wide(const CpuPlan& p, const Tile& tile, TileSums& out) {
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
   for (size_t first = 0; first < pixels; first += lanes) {
-    const auto sums = sum_pixels<Shape, lookup == Lookup::tricubic>(
+    const auto sums = sum_lattice<Shape, lookup == Lookup::tricubic>(
         *p.plan, *p.panel, p.grid, widen(load<1>(tile.fast, first)),
         widen(load<1>(tile.slow, first)), all_steps, UntilStopped(tile.stopped));
     sums.photons.store(out.photons.data() + first);
@@ -455,19 +455,18 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
   out.anchored = phases == Phases::anchored;
 }
 
-void add_background(const CpuPlan& p, const Tile& tile, TileSums& out) {
+void background(const Plan& plan, const Tile& tile, double* photons) {
+  const PanelNumbers& panel = plan.panels[static_cast<size_t>(tile.panel)];
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
-  for (size_t first = 0; first < pixels; first += lanes) {
-    const Double photons = background_photons(*p.plan, *p.panel, widen(load<1>(tile.fast, first)),
-                                              widen(load<1>(tile.slow, first)));
-    double* const at = out.photons.data() + first;
-    (Double::load(at) + photons).store(at);
-  }
+  for (size_t first = 0; first < pixels; first += lanes)
+    background_photons(plan, panel, widen(load<1>(tile.fast, first)),
+                       widen(load<1>(tile.slow, first)))
+        .store(photons + first);
 }
 
 /// The lattice's light, with the phases that are accurate enough for the tile.
 template <class Shape, Lookup lookup>
-void render_steps(const CpuPlan& p, const Tile& tile, TileSums& out) {
+void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
   Anchors anchors;
   find_anchors(p, tile, anchors);
   const bool anchored = suits_anchors(p, anchors);
@@ -481,11 +480,6 @@ void render_steps(const CpuPlan& p, const Tile& tile, TileSums& out) {
                   ? render_single<Phases::anchored, Shape, lookup, 2>
                   : render_single<Phases::anchored, Shape, lookup, 1>)(p, tile, anchors, out);
   render_single<Phases::wide, Shape, lookup, 1>(p, tile, anchors, out);
-}
-template <class Shape, Lookup lookup>
-void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
-  render_steps<Shape, lookup>(p, tile, out);
-  if (p.plan->background.per_sr != 0) add_background(p, tile, out);
 }
 
 // ---- Into the image -----------------------------------------------------------------------------
@@ -545,6 +539,7 @@ const KernelSet& kernel_set() {
   static constexpr KernelSet set = {.instruction_set = NABLA_INSTRUCTION_SET,
                                     .single = single_kernel,
                                     .wide = wide_kernel,
+                                    .background = background,
 #ifdef NABLA_GRADIENTS
                                     .single_gradient = single_gradient_kernel,
                                     .wide_gradient = wide_gradient_kernel,

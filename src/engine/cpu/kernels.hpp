@@ -35,7 +35,7 @@ struct TileSums {
   bool anchored = false;  ///< phases relative to the middle of each block
 };
 
-/// Computes a tile.
+/// Computes the light of the lattice in a tile, without the background.
 using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);
 
 struct GradientSink;
@@ -54,6 +54,8 @@ struct KernelSet {
   Kernel (*single)(CrystalShape, Lookup);
   /// Any plan, in double precision.
   Kernel (*wide)(CrystalShape, Lookup);
+  /// The background's photons in the pixels of a tile (per_sr is not zero).
+  void (*background)(const Plan&, const Tile&, double* photons);
   /// The same two kinds, of derivatives; null in a build without gradients.
   GradientKernel (*single_gradient)(CrystalShape, Lookup) = nullptr;
   GradientKernel (*wide_gradient)(CrystalShape, Lookup) = nullptr;

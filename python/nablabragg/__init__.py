@@ -42,6 +42,7 @@ from nablabragg._files import ImageWriter, count_photons, read_image, write_imag
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
 from nablabragg._refinement import FoundSpots, RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine
+from nablabragg._response import DetectorResponse, spread_light
 from nablabragg._series import Series, random_orientations, series
 from nablabragg._spectrum import with_spectrum
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
@@ -56,6 +57,7 @@ __all__ = [
     "Detector",
     "DeviceError",
     "DetectorGroup",
+    "DetectorResponse",
     "Error",
     "Experiment",
     "ExperimentModel",
@@ -91,6 +93,7 @@ __all__ = [
     "refine",
     "series",
     "simulate",
+    "spread_light",
     "sweep",
     "to_dict",
     "value_and_gradient",

@@ -3,20 +3,22 @@
 from nablabragg import _core
 
 
-def count_photons(experiment, image, *, seed):
-    """Counts as a counting detector records them, an int32 array of the image's shape.
+def count_photons(experiment, image, *, seed, response=None):
+    """Counts as a detector records them, an int32 array of the image's shape.
 
     image : array of the experiment's shape
         photons, as simulate() gives them
     seed : int
         the same seed gives the same counts
+    response : DetectorResponse, optional
+        the steps of the detector; None: counts are drawn and no more
 
-    Each is drawn at random about its photons, times the gain of its panel, and is no more than the
+    Without a response each is drawn at random about its photons, times the gain of its panel, and is no more than the
     panel's saturation (SimulationWarning with the number of those that would be).  Pixels outside the
     region of interest are -2, pixels that the mask leaves out -1.  Raises UsageError for an image of
     another shape.
     """
-    return _core.count_photons(experiment, image, seed)
+    return _core.count_photons(experiment, image, seed, response)
 
 
 def read_image(path, *, image=0):

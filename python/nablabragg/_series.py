@@ -11,8 +11,8 @@ from nablabragg._files import count_photons
 class Series:
     """What series() gives: an iterator over images starts anew each time it is asked for."""
 
-    def __init__(self, sweep, seed, ahead):
-        self._sweep, self._seed, self._ahead = sweep, seed, ahead
+    def __init__(self, sweep, seed, ahead, response):
+        self._sweep, self._seed, self._ahead, self._response = sweep, seed, ahead, response
 
     def __len__(self):
         return self._sweep.images
@@ -31,7 +31,7 @@ class Series:
         image = self._sweep.image(i, False)
         if self._seed is None:
             return image
-        return count_photons(self.experiment(i), image, seed=self.seed(i))
+        return count_photons(self.experiment(i), image, seed=self.seed(i), response=self._response)
 
     def __iter__(self):
         made = queue.Queue(self._ahead)
@@ -73,6 +73,7 @@ def series(
     *,
     orientations=None,
     seed=None,
+    response=None,
     ahead=2,
     dtype="float32",
     threads=0,
@@ -95,6 +96,8 @@ def series(
     seed : int
         images are counts with noise, int32, as count_photons() draws them with series.seed(i); None:
         photons
+    response : DetectorResponse, optional
+        of the detector that counts; needs a seed
     ahead : int
         how many images are made before they are asked for, each in memory
     progress : function of the share of the series that is done, a float, called by another thread
@@ -105,8 +108,10 @@ def series(
     """
     if not isinstance(ahead, int) or ahead < 1:
         raise _core.UsageError(f"ahead needs a whole number of images, 1 or more, not {ahead!r}")
+    if response is not None and seed is None:
+        raise _core.UsageError("a response makes counts of photons, which needs a seed")
     sweep = _core.SweepOfImages(experiment, images, orientations, options_of(locals()))
-    return Series(sweep, seed, ahead)
+    return Series(sweep, seed, ahead, response)
 
 
 def random_orientations(images, seed):

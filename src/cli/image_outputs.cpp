@@ -25,7 +25,13 @@ io::ImageSeries series_of(const flags::Request& request) {
   const double phi = series.geometry.scan ? series.geometry.scan->start_deg : 0;
   series.images = {{phi, 0}};
   series.counts = request.noise_file.on;
+  state_offset(series, request);
   return series;
+}
+
+void state_offset(io::ImageSeries& series, const flags::Request& request) {
+  if (!request.responds || request.response.kind != DetectorResponse::Kind::integrating) return;
+  for (GeometryPanel& panel : series.geometry.panels) panel.pedestal = request.response.offset;
 }
 
 namespace {
@@ -94,7 +100,7 @@ void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
     set_compression(request, format, series);
     const auto file = format.open(path, series);
     if (series.counts) {
-      if (!counted) counted = count_photons(request.experiment, simulation.image, *request.seed);
+      if (!counted) counted = counted_image(request, simulation.image);
       file->add(std::span<const std::int32_t>(counted->counts));
     } else {
       file->add(std::span<const float>(simulation.image.pixels));
@@ -120,6 +126,12 @@ std::vector<std::string> format_notices(std::span<const std::string> names,
     for (const std::string& notice : io::format_to_write(name).notices(series))
       all.push_back(name + ": " + notice);
   return all;
+}
+
+CountedImage counted_image(const flags::Request& request, const Image& image) {
+  return request.responds
+             ? record_photons(request.experiment, image, request.response, *request.seed)
+             : count_photons(request.experiment, image, *request.seed);
 }
 
 std::string saturation_notice(const CountedImage& counted) {

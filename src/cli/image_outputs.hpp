@@ -25,9 +25,15 @@ void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
 /// The image of this run, in the frame that the formats have.
 io::ImageSeries series_of(const flags::Request& request);
 
+/// What an integrating detector adds to its counts, for the formats that state it.
+void state_offset(io::ImageSeries& series, const flags::Request& request);
+
 /// What programs will not find in the files of -o, a sentence each.
 std::vector<std::string> format_notices(std::span<const std::string> names,
                                         const io::ImageSeries& series);
+
+/// The counts of an image of this run, with the detector's response where there is one.
+CountedImage counted_image(const flags::Request& request, const Image& image);
 
 /// A sentence on pixels that hold their detector's saturation; empty: there are none.
 std::string saturation_notice(const CountedImage& counted);

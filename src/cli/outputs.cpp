@@ -42,9 +42,29 @@ void note_overloads(std::vector<std::string>& notices, const std::string& file,
                     overloads, overloads > 1 ? "s" : "", file, overloads > 1 ? "" : "s"));
 }
 
+/// The photons that the counts of a detector stand for; 0 where there are none.
+std::vector<float> recorded_photons(const flags::Request& request, const Image& image) {
+  const CountedImage recorded = counted_image(request, image);
+  const bool integrates = request.response.kind == DetectorResponse::Kind::integrating;
+  const double offset = integrates ? request.response.offset : 0;
+  std::vector<float> photons(recorded.counts.size());
+  for (std::size_t number = 0; number < image.panels(); ++number) {
+    const PanelImage panel = image.panel(number);
+    const double gain = detector_of(request.experiment, number).gain;
+    const auto first = recorded.counts.begin() + static_cast<std::ptrdiff_t>(panel.first_pixel);
+    std::transform(first, first + static_cast<std::ptrdiff_t>(panel.pixels.size()),
+                   photons.begin() + static_cast<std::ptrdiff_t>(panel.first_pixel),
+                   [&](std::int32_t count) {
+                     return count < 0 ? 0.0F : static_cast<float>((count - offset) / gain);
+                   });
+  }
+  return photons;
+}
+
 /// Photons with noise, panel by panel; 0 outside the regions of interest.
 std::vector<float> drawn_photons(const flags::Request& request, const Resolved& resolved,
                                  const Image& image) {
+  if (request.responds) return recorded_photons(request, image);
   readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);
   std::vector<float> drawn(image.pixels.size());
   std::vector<double> row;
@@ -62,6 +82,42 @@ std::vector<float> drawn_photons(const flags::Request& request, const Resolved& 
     }
   }
   return drawn;
+}
+
+/// The counts of a detector in 16 bits.  Where nothing is counted there is the offset alone,
+/// outside the region of interest 0.
+void write_recorded(std::ostream& out, std::vector<std::string>& notices,
+                    const flags::Request& request, const Image& image, const std::string& header) {
+  const CountedImage recorded = counted_image(request, image);
+  // That of an integrating detector is in its counts.
+  const bool integrates = request.response.kind == DetectorResponse::Kind::integrating;
+  const double added = integrates ? 0 : request.adc;
+  std::int64_t overloads = 0;
+  double sum = 0;
+  const auto width = static_cast<std::size_t>(image.fast_pixels);
+  io::write_smv(
+      io::writable_name(request.noise_file.name), header, image.fast_pixels, image.slow_pixels,
+      [&](int slow, std::span<std::uint16_t> row) {
+        const auto* counts = recorded.counts.data() + static_cast<std::size_t>(slow) * width;
+        for (std::size_t i = 0; i < width; ++i) {
+          const std::int32_t count = counts[i];
+          if (count == masked_pixel) {
+            row[i] = 0;
+            continue;
+          }
+          const double value = count == gap_pixel ? request.adc : count + added;
+          if (count != gap_pixel) sum += count;
+          if (value > 65535) ++overloads;
+          row[i] = static_cast<std::uint16_t>(std::clamp(value, 0.0, 65535.0));
+        }
+      },
+      io::RowOrder::in_turn);
+  fmt::print(out, "{:.0f} counts on noise image ({} overloads)\n", sum, overloads);
+  fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.noise_file.name));
+  note_overloads(notices, request.noise_file.name, overloads);
+  if (const std::string sentence = saturation_notice(recorded);
+      !sentence.empty() && request.output_files.empty())
+    notices.push_back(sentence);
 }
 
 void write_picture(std::ostream& out, const flags::Request& request, const Resolved& resolved,
@@ -180,7 +236,10 @@ void write_outputs(std::ostream& out, std::vector<std::string>& notices,
                   io::RowOrder::any);
     fmt::print(out, "writing {} as 1-byte integers\n", io::printable(request.pgm_file.name));
   }
-  if (wanted(request, request.noise_file)) {
+  if (wanted(request, request.noise_file) && request.responds) {
+    const Stage stage(profile, "record and write ", request.noise_file.name);
+    write_recorded(out, notices, request, image, header);
+  } else if (wanted(request, request.noise_file)) {
     // Rows are drawn while the file is written.
     const Stage stage(profile, "noise and write ", request.noise_file.name);
     readout::NoiseRows noise(request.experiment, resolved, image, *request.seed);

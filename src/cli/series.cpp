@@ -168,6 +168,7 @@ class SeriesRunner {
     for (int i = 0; i < series_.images(); ++i)
       s.images.push_back({scan ? scan->start_deg + i * scan->width_deg : 0, 0});
     s.counts = request_.noise_file.on;
+    state_offset(s, request_);
     const io::SmvProvenance how = provenance(request_, arguments_);
     s.provenance = {how.program, how.command_line, how.seed, to_json(request_.experiment), date_};
     if (!outputs_.of_all.empty() && !io::format_to_write(outputs_.of_all).compressions.empty())
@@ -207,6 +208,7 @@ class SeriesRunner {
                         request_.compression, static_cast<int>(request_.engine),
                         static_cast<int>(request_.precision.value_or(Precision::float32)),
                         request_.skip_below.value_or(-1), picture_text());
+    if (request_.responds) text << '\n' << to_string(request_.response);
     return io::sha256_of(std::string_view(text.view()));
   }
   std::string picture_text() const {
@@ -339,7 +341,7 @@ class SeriesRunner {
 
   static std::vector<std::int32_t> counts_of(const flags::Request& r, const Image& image,
                                              std::vector<std::string>& notices) {
-    CountedImage counted = count_photons(r.experiment, image, *r.seed);
+    CountedImage counted = counted_image(r, image);
     if (const std::string sentence = saturation_notice(counted); !sentence.empty())
       notices.push_back(sentence);
     return std::move(counted.counts);

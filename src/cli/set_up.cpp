@@ -48,7 +48,7 @@ io::SmvProvenance provenance(const flags::Request& request,
   std::vector<std::string> words{"nablabragg"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return {"nablaBragg " + std::string(version()), io::command_line_text(words), *request.seed,
-          request.adc};
+          request.adc, request.responds ? request.experiment.detector.gain : 1};
 }
 
 SummaryStream::SummaryStream(const flags::Request& request, std::ostream& out, std::ostream& err)

@@ -211,6 +211,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
     fmt::print(out, "  skipping pixels in gaps\n");
   fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
              -*request.seed, e.water_um * 1e-6);
+  if (request.responds) fmt::print(out, "  detector response: {}\n", to_string(request.response));
 }
 
 void print_plan(std::ostream& out, const flags::Request& request, const Resolved& r,

@@ -281,6 +281,29 @@ void look_at_panels(std::span<const FlagUse> uses, Request& request) {
   say();
 }
 
+/// What a detector makes of the photons.
+void settle_response(Request& request) {
+  if (!request.responds) {
+    if (!request.response_part.empty())
+      throw UsageError(request.response_part +
+                       " is a step of a detector; say with -response counting or -response "
+                       "integrating which kind it is (docs/detector-response.md)");
+    return;
+  }
+  if (keeps_nanobraggs_answer(request.experiment))
+    throw UsageError("-response needs -corrected: nanoBragg's noise image is drawn otherwise");
+  if (!request.noise_file.on)
+    throw UsageError("-response makes counts, and -nonoise asks for photons; leave one out");
+  DetectorResponse& response = request.response;
+  if (request.psf_fwhm_um) {
+    if (!response.point_spread)
+      throw UsageError("-psf_fwhm is the width of -psf gauss or -psf fiber, and none is given");
+    response.point_spread->fwhm_um = *request.psf_fwhm_um;
+  }
+  if (response.kind == DetectorResponse::Kind::integrating) response.offset = request.adc;
+  check_response(response, request.experiment);
+}
+
 /// Flags that act together, once all are known.
 void settle(Request& request) {
   Experiment& e = request.experiment;
@@ -302,6 +325,7 @@ void settle(Request& request) {
     throw UsageError(
         "-dtype float32 is not for -engine reference, which computes in double precision; leave "
         "-dtype out or take -engine cpu");
+  settle_response(request);
 }
 
 }  // namespace

@@ -231,6 +231,42 @@ void set_compression(Request& r, const Values& v) {
   v.fail("needs one of: " + names);
 }
 
+/// A number of -response, from 0 on.
+double set_response(Request& r, const Values& v, double DetectorResponse::*number) {
+  r.response_part = v.flag();
+  const double x = v.real(0);
+  if (x < 0) v.fail("needs a number that is not negative");
+  return r.response.*number = x;
+}
+
+void set_point_spread(Request& r, const Values& v) {
+  r.response_part = v.flag();
+  r.response.point_spread = {choose<PointSpread::Shape>(
+      v, {{"gauss", PointSpread::Shape::gauss}, {"fiber", PointSpread::Shape::fiber}})};
+}
+
+/// Of a point spread whose flag may follow.
+void set_psf_fwhm(Request& r, const Values& v) {
+  r.response_part = v.flag();
+  r.psf_fwhm_um = v.real(0);
+  if (!(*r.psf_fwhm_um > 0)) v.fail("needs a width above 0");
+}
+
+/// Of all panels.
+void set_gain(Request& r, const Values& v) {
+  r.response_part = v.flag();
+  const double gain = v.real(0);
+  if (!(gain > 0)) v.fail("needs a positive number of counts a photon");
+  r.experiment.detector.gain = gain;
+  for (FurtherPanel& further : r.experiment.more_panels) further.detector.gain = gain;
+}
+
+void set_bits(Request& r, const Values& v) {
+  r.response_part = v.flag();
+  r.response.bits = v.whole(0);
+  if (*r.response.bits < 1 || *r.response.bits > 31) v.fail("needs a number of bits from 1 to 31");
+}
+
 /// `names` are those that the flag takes; of GPUs also with a number.
 void choose_engine_of(Request& request, const Values& v, const std::string& names) {
   ComputeOptions chosen;
@@ -567,6 +603,32 @@ std::vector<Flag> make_table() {
        NABLA_SET(r.png_of_noise = true)},
       {"Output", {"-pnginvert"}, own, "", 0, 0, "", "dark spots on white, as on film",
        NABLA_SET(r.picture.inverted = true)},
+
+      // ---- Detector response
+      {"Detector response", {"-response"}, own, "counting | integrating", 1, 1, "", "the counts of -noisefile and -o are what such a detector records, step by step (with -corrected; docs/detector-response.md)",
+       NABLA_SET(r.responds = true; r.response.kind = choose<DetectorResponse::Kind>(v, {{"counting", DetectorResponse::Kind::counting}, {"integrating", DetectorResponse::Kind::integrating}}))},
+      {"Detector response", {"-psf"}, own, "gauss | fiber", 1, 1, "none", "point spread: a Gaussian, or that of a fibre-optic taper; of the mean photons of a counting detector, of the signal of an integrating one",
+       set_point_spread},
+      {"Detector response", {"-psf_fwhm"}, own, "um", 1, 1, "46", "full width at half maximum of -psf",
+       set_psf_fwhm},
+      {"Detector response", {"-flicker"}, own, "fraction", 1, 1, "0", "standard deviation of the beam's intensity, image by image",
+       NABLA_SET(set_response(r, v, &DetectorResponse::flicker))},
+      {"Detector response", {"-calibration"}, own, "fraction", 1, 1, "0", "standard deviation of what a pixel absorbs, the same pattern in all images",
+       NABLA_SET(set_response(r, v, &DetectorResponse::calibration))},
+      {"Detector response", {"-calib_seed"}, own, "n", 1, 1, "123456789", "random seed of the patterns of -calibration and -gain_spread",
+       NABLA_SET(r.response_part = v.flag(); r.response.calibration_seed = v.seed(0))},
+      {"Detector response", {"-dead_time"}, own, "ns [paralysable]", 1, 2, "0", "of a counting detector after each photon that it counts, or with the word after each photon; of -exposure",
+       NABLA_SET(set_response(r, v, &DetectorResponse::dead_time_ns); r.response.dead_time_model = v.count() > 1 ? DetectorResponse::DeadTime::paralysable : DetectorResponse::DeadTime::nonparalysable), "paralysable"},
+      {"Detector response", {"-photon_spread"}, own, "fraction", 1, 1, "0", "of an integrating detector: standard deviation of the signal of one photon, of that signal",
+       NABLA_SET(set_response(r, v, &DetectorResponse::photon_spread))},
+      {"Detector response", {"-gain"}, own, "counts/photon", 1, 1, "the panel's, 1", "of an integrating detector, of all panels",
+       set_gain},
+      {"Detector response", {"-gain_spread"}, own, "fraction", 1, 1, "0", "of an integrating detector: standard deviation of the gain of a pixel, the same pattern in all images",
+       NABLA_SET(set_response(r, v, &DetectorResponse::gain_spread))},
+      {"Detector response", {"-readout_noise"}, own, "counts", 1, 1, "0", "of an integrating detector: standard deviation; -adc is the offset that it is added to, in every format",
+       NABLA_SET(set_response(r, v, &DetectorResponse::readout_noise))},
+      {"Detector response", {"-bits"}, own, "n", 1, 1, "the panel's saturation", "of the counter or of the converter, which records no more than 2^n - 1",
+       set_bits},
 
       // ---- Running
       {"Running", {"-corrected"}, own, "", 0, 0, "", "right physics instead of nanoBragg's quirks (docs/differences.md)",

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <vector>
+#include "nablabragg/detector_response.hpp"
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/picture.hpp"   // for PictureStyle
 #include "nablabragg/simulate.hpp"  // for Engine, Precision, ComputeOptions
@@ -66,6 +67,12 @@ struct Request {
   std::vector<std::string> output_files;  ///< of -o, in formats that their names tell
   std::string compression;                ///< of those that have a choice; empty: their own
   bool png_of_noise = false;
+
+  // What the detector makes of the photons
+  DetectorResponse response;
+  bool responds = false;              ///< -response was given
+  std::optional<double> psf_fwhm_um;  ///< of -psf, whichever comes first
+  std::string response_part;          ///< a flag that means something only with it
 
   // Several images
   std::optional<int> images;

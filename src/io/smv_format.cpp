@@ -92,7 +92,7 @@ std::string header_text(const ImageSeries& series, std::size_t image, std::size_
   number("OSC_RANGE", turn.width_deg);
   line("AXIS", "phi");
   line("TWOTHETA", "0");
-  line("IMAGE_PEDESTAL", std::to_string(smv_pedestal));
+  number("IMAGE_PEDESTAL", smv_pedestal + panel.pedestal);
   number("GAIN", panel.gain);
   number("BEAM_CENTER_X", place.slow_mm);
   number("BEAM_CENTER_Y", place.fast_mm);

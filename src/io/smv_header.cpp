@@ -100,7 +100,7 @@ std::string body(const Experiment& e, const Resolved& r, const SmvProvenance& ma
   } else {
     line("TIME", number(e.beam.exposure_s));
     line("IMAGE_PEDESTAL", number(made.pedestal));
-    line("GAIN", number(1));
+    line("GAIN", number(made.gain));
   }
   return text + "}\f";
 }

@@ -12,6 +12,7 @@ struct SmvProvenance {
   std::string command_line;  ///< as command_line_text() makes it
   std::int64_t seed = 0;
   double pedestal = 0;  ///< counts of a pixel without photons
+  double gain = 1;      ///< counts/photon
 };
 
 /// Arguments in one line of printable ASCII that a shell takes apart again.  Characters that end a

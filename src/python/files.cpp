@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nablabragg/detector_presets.hpp"
+#include "nablabragg/detector_response.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
@@ -45,21 +46,73 @@ std::vector<float> floats_of(const Flat<float>& values) {
   return {values.data(), values.data() + values.size()};
 }
 
+PointSpread point_spread_of(const py::object& shape, const py::object& fwhm_um) {
+  const std::string name = Convert<std::string>::from(shape, "point_spread");
+  if (name != "gauss" && name != "fiber")
+    throw UsageError("point_spread is 'gauss' or 'fiber', not '" + name + "'");
+  return {name == "gauss" ? PointSpread::Shape::gauss : PointSpread::Shape::fiber,
+          Convert<double>::from(fwhm_um, "fwhm")};
+}
+
+/// Of a DetectorResponse of the package.
+DetectorResponse response_of(const py::object& given) {
+  const auto number = [&](const char* name) {
+    return Convert<double>::from(given.attr(name), name);
+  };
+  DetectorResponse r;
+  const std::string kind = Convert<std::string>::from(given.attr("kind"), "kind");
+  if (kind != "counting" && kind != "integrating")
+    throw UsageError("kind is 'counting' or 'integrating', not '" + kind + "'");
+  r.kind = kind == "counting" ? DetectorResponse::Kind::counting
+                              : DetectorResponse::Kind::integrating;
+  if (const py::object shape = given.attr("point_spread"); !shape.is_none())
+    r.point_spread = point_spread_of(shape, given.attr("fwhm"));
+  r.flicker = number("flicker");
+  r.calibration = number("calibration");
+  r.calibration_seed = Convert<std::int64_t>::from(given.attr("calibration_seed"),
+                                                   "calibration_seed");
+  r.dead_time_ns = number("dead_time");
+  r.dead_time_model = Convert<bool>::from(given.attr("paralysable"), "paralysable")
+                          ? DetectorResponse::DeadTime::paralysable
+                          : DetectorResponse::DeadTime::nonparalysable;
+  r.photon_spread = number("photon_spread");
+  r.gain_spread = number("gain_spread");
+  r.readout_noise = number("readout_noise");
+  r.offset = number("offset");
+  if (const py::object bits = given.attr("bits"); !bits.is_none())
+    r.bits = Convert<int>::from(bits, "bits");
+  return r;
+}
+
 py::array count_image(const py::object& experiment, const py::object& photons,
-                      const py::object& seed) {
+                      const py::object& seed, const py::object& response) {
   const Experiment& e = experiment_of(experiment);
   const Resolved resolved = resolve(e);
   const auto shape = image_shape(resolved);
   const auto values = image_like<float>(photons, shape, "photons");
   Image image = image_of(resolved, floats_of(values));
   const std::int64_t number = Convert<std::int64_t>::from(seed, "seed");
-  CountedImage counted = result_apart([e, image = std::move(image), number](const auto&) {
-    return count_photons(e, image, number);
+  std::optional<DetectorResponse> detector;
+  if (!response.is_none()) detector = response_of(response);
+  CountedImage counted = result_apart([e, image = std::move(image), number, detector](const auto&) {
+    return detector ? record_photons(e, image, *detector, number) : count_photons(e, image, number);
   });
   if (counted.saturated > 0)
     warn(std::to_string(counted.saturated) +
          " pixels would hold more counts than the detector can and hold its saturation");
   return array_from(std::move(counted.counts), shape);
+}
+
+py::array spread_image(const py::object& experiment, const py::object& light,
+                       const py::object& shape_of_spread, const py::object& fwhm) {
+  const Experiment& e = experiment_of(experiment);
+  const auto shape = image_shape(resolve(e));
+  const auto values = image_like<double>(light, shape, "light");
+  const PointSpread spread = point_spread_of(shape_of_spread, fwhm);
+  std::vector<double> result = result_apart(
+      [e, spread, given = std::vector<double>(values.data(), values.data() + values.size())](
+          const auto&) { return spread_light(e, spread, given); });
+  return array_from(std::move(result), shape);
 }
 
 /// Where each image of a file begins: as wide a step behind the one before as the scan has.
@@ -291,6 +344,7 @@ py::tuple read_image_file(const py::object& path, const py::object& image) {
 
 void bind_files(py::module_& module) {
   module.def("count_photons", &count_image);
+  module.def("spread_light", &spread_image);
   module.def("read_image", &read_image_file);
   module.def("with_geometry", &experiment_with_geometry);
   module.def("with_detector", &experiment_with_detector);

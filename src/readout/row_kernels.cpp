@@ -7,8 +7,12 @@
 namespace nablabragg::readout {
 
 RowKernels row_kernels() {
-#define NABLA_ROW_KERNELS_OF(target) \
-  { target::draw_poisson, target::to_integers, target::to_greys, target::to_counts, target::sum_of }
+#define NABLA_ROW_KERNELS_OF(target)                                                            \
+  {                                                                                             \
+    target::draw_poisson, target::to_integers, target::to_greys, target::to_counts,             \
+        target::sum_of, target::draw_normals, target::lose_to_dead_time, target::spread_signal, \
+        target::round_counts, target::weighted_sum                                              \
+  }
   switch (simd::chosen_instruction_set()) {
 #if NABLA_BUILT_AVX512
     case simd::InstructionSet::avx512:

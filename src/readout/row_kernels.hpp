@@ -29,27 +29,66 @@ using ToCounts = std::int64_t (*)(const double* photons, std::size_t pixels, dou
 /// Sum of whole numbers, eight sums side by side.
 using SumOf = double (*)(const double* photons, std::size_t pixels);
 
+/// Normal deviates of mean 0 and variance 1 for the pixels `first`, `first + 1`...; both numbers
+/// are multiples of normal_block.
+using DrawNormals = void (*)(std::uint64_t key, std::uint64_t first, std::size_t pixels,
+                             double* normals);
+inline constexpr std::size_t normal_block = 16;
+
+/// What a counter that is dead for a while after each photon makes of the `counts` that were drawn
+/// about `means`.  `per_photon` is the dead time's share of the exposure.
+using LoseToDeadTime = void (*)(std::uint64_t key, std::uint64_t first, const double* means,
+                                std::size_t pixels, double per_photon, bool paralysable,
+                                double* counts);
+
+/// Adds spread sqrt(count) times a normal deviate to each count.
+using SpreadSignal = void (*)(const double* normals, std::size_t pixels, double spread,
+                              double* signal);
+
+/// Rounds values to the nearest whole number, halves up, within 0 and `limit`; how many were above
+/// it.
+using RoundCounts = std::int64_t (*)(const double* values, std::size_t pixels, double limit,
+                                     std::int32_t* counts);
+
+/// weights[0] rows[reach] + sum of weights[k] (rows[reach - k] + rows[reach + k]), each of `size`
+/// numbers.
+using WeightedSum = void (*)(const double* const* rows, const double* weights, std::size_t reach,
+                             std::size_t size, double* sum);
+
 struct RowKernels {
   DrawPoisson draw_poisson;
   ToIntegers to_integers;
   ToGreys to_greys;
   ToCounts to_counts;
   SumOf sum_of;
+  DrawNormals draw_normals;
+  LoseToDeadTime lose_to_dead_time;
+  SpreadSignal spread_signal;
+  RoundCounts round_counts;
+  WeightedSum weighted_sum;
 };
 
 /// Those of simd::chosen_instruction_set().
 RowKernels row_kernels();
 
-#define NABLA_ROW_KERNELS(target)                                                            \
-  namespace target {                                                                         \
-  bool draw_poisson(std::uint64_t key, std::uint64_t first, const double* means,             \
-                    std::size_t pixels, double* counts);                                     \
-  void to_integers(const float* values, std::size_t pixels, double scale, double adc,        \
-                   std::uint16_t* integers);                                                 \
-  void to_greys(const float* values, std::size_t pixels, double scale, std::uint8_t* greys); \
-  std::int64_t to_counts(const double* photons, std::size_t pixels, double adc,              \
-                         std::uint16_t* counts);                                             \
-  double sum_of(const double* photons, std::size_t pixels);                                  \
+#define NABLA_ROW_KERNELS(target)                                                                  \
+  namespace target {                                                                               \
+  bool draw_poisson(std::uint64_t key, std::uint64_t first, const double* means,                   \
+                    std::size_t pixels, double* counts);                                           \
+  void to_integers(const float* values, std::size_t pixels, double scale, double adc,              \
+                   std::uint16_t* integers);                                                       \
+  void to_greys(const float* values, std::size_t pixels, double scale, std::uint8_t* greys);       \
+  std::int64_t to_counts(const double* photons, std::size_t pixels, double adc,                    \
+                         std::uint16_t* counts);                                                   \
+  double sum_of(const double* photons, std::size_t pixels);                                        \
+  void draw_normals(std::uint64_t key, std::uint64_t first, std::size_t pixels, double* normals);  \
+  void lose_to_dead_time(std::uint64_t key, std::uint64_t first, const double* means,              \
+                         std::size_t pixels, double per_photon, bool paralysable, double* counts); \
+  void spread_signal(const double* normals, std::size_t pixels, double spread, double* signal);    \
+  std::int64_t round_counts(const double* values, std::size_t pixels, double limit,                \
+                            std::int32_t* counts);                                                 \
+  void weighted_sum(const double* const* rows, const double* weights, std::size_t reach,           \
+                    std::size_t size, double* sum);                                                \
   }
 NABLA_ROW_KERNELS(N_AVX3)
 NABLA_ROW_KERNELS(N_AVX2)

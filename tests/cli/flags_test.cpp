@@ -117,6 +117,7 @@ std::string state_of(const flags::Request& r) {
                              d.two_theta_deg,
                              d.curved,
                              d.point_pixel,
+                             d.gain,
                              d.sensor_material,
                              d.sensor_thickness_um,
                              d.attenuation_depth_um ? std::to_string(*d.attenuation_depth_um) : "",
@@ -191,9 +192,10 @@ std::string state_of(const flags::Request& r) {
                             e.quirks == Quirks::corrected(),
                             e.structure_factors.default_F,
                             static_cast<int>(e.structure_factors.interpolation)};
-  return nlohmann::json{{"beam", beam},         {"crystal", crystal}, {"detector", detector},
-                        {"sampling", sampling}, {"axes", axes},       {"files", files},
-                        {"running", running}}
+  const nlohmann::json response = {r.responds, to_string(r.response), r.response.calibration_seed};
+  return nlohmann::json{{"beam", beam},         {"crystal", crystal},  {"detector", detector},
+                        {"sampling", sampling}, {"axes", axes},        {"files", files},
+                        {"running", running},   {"response", response}}
       .dump(1);
 }
 
@@ -260,6 +262,12 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"uniform | gaussian", "gaussian"},
       {"degree degree degree", "0.1 0.2 0.3"},
       {"[plan]", "plan"},
+      {"counting | integrating", "counting -corrected"},
+      {"gauss | fiber", "fiber"},
+      {"fraction", "0.1"},
+      {"ns [paralysable]", "200 paralysable"},
+      {"counts/photon", "2.5"},
+      {"counts", "3"},
   };
   return values;
 }
@@ -279,7 +287,13 @@ std::string values_for(const flags::Flag& flag, const std::string& image) {
   }
   if (flag.spellings[0] == "-img" || flag.spellings[0] == "-mask") return image;
   const auto found = plausible_values().find(flag.values);
-  if (found != plausible_values().end()) return found->second;
+  if (found != plausible_values().end()) {
+    // Steps of a detector need its kind.
+    if (flag.group != "Detector response" || flag.spellings[0] == "-response") return found->second;
+    const std::string kind = flag.spellings[0] == "-dead_time" ? "counting" : "integrating";
+    return found->second + (flag.spellings[0] == "-psf_fwhm" ? " -psf gauss" : "") +
+           " -corrected -response " + kind;
+  }
   ADD_FAILURE() << flag.spellings[0] << " takes '" << flag.values
                 << "': add values for that to plausible_values()";
   return {};

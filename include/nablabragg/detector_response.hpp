@@ -1,0 +1,74 @@
+// What a detector makes of the photons that reach it: point spread, calibration, statistics,
+// readout.  docs/detector-response.md has the formulas and the order of the steps.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+#include "nablabragg/experiment.hpp"
+#include "nablabragg/image.hpp"
+#include "nablabragg/simulate.hpp"  // for CountedImage
+
+namespace nablabragg {
+
+/// How the light that arrives in the middle of a pixel is spread over the panel.
+struct PointSpread {
+  enum class Shape {
+    gauss,  ///< a Gaussian
+    fiber   ///< g/(2 pi) (r^2 + g^2)^(-3/2): a phosphor on a fibre-optic taper
+  };
+  Shape shape = Shape::gauss;
+  double fwhm_um = 46;  ///< full width at half maximum of the density
+};
+
+/// A detector's steps, in the order in which they happen.  What is 0 does nothing.
+struct DetectorResponse {
+  enum class Kind {
+    counting,    ///< each photon is counted in one pixel, or in none
+    integrating  ///< the charge of all photons is read out and digitized
+  };
+  enum class DeadTime {
+    nonparalysable,  ///< of a photon that was counted
+    paralysable      ///< of every photon: one that is not counted begins it anew
+  };
+  Kind kind = Kind::counting;
+  std::optional<PointSpread> point_spread;  ///< empty: none
+  double flicker = 0;  ///< standard deviation of the beam's intensity, image by image [fraction]
+  double calibration = 0;  ///< standard deviation, pixel by pixel, of what is absorbed [fraction]
+  std::int64_t calibration_seed = 123456789;  ///< of the panels, the same for all images
+
+  // Of counting detectors
+  double dead_time_ns = 0;  ///< after each photon, of the exposure of the beam
+  DeadTime dead_time_model = DeadTime::nonparalysable;
+
+  // Of integrating detectors, whose signal is the gain of the panel for each photon
+  double photon_spread = 0;  ///< standard deviation of the signal of one photon [of that signal]
+  double gain_spread = 0;    ///< standard deviation, pixel by pixel, of the gain [fraction]
+  double readout_noise = 0;  ///< standard deviation [counts]
+  double offset = 40;        ///< of every pixel [counts]
+
+  std::optional<int> bits;  ///< no more than 2^bits - 1 is recorded; empty: the panel's saturation
+};
+
+/// Throws UsageError for a response of no detector, for what its kind does not have, and for what
+/// the panels of the experiment or its exposure contradict.
+void check_response(const DetectorResponse& response, const Experiment& experiment);
+
+/// The steps in words, with their numbers.
+std::string to_string(const DetectorResponse& response);
+
+/// The image, of this experiment, as its detector records it.  Pixels that are not computed
+/// (outside the region of interest, masked) send no light to their neighbours.  The same `seed`
+/// gives the same counts, for any number of threads; seed_of_image() gives each image of a series
+/// its own. Throws UsageError as check_response() does, and for an image of other panels.
+CountedImage record_photons(const Experiment& experiment, const Image& image,
+                            const DetectorResponse& response, std::int64_t seed);
+
+/// The light of all panels, spread on each; what leaves a panel is lost.  Linear in the light, and
+/// its own adjoint: for arrays u and v of all pixels, sum(v spread(u)) = sum(u spread(v)).
+/// Throws UsageError for another number of pixels than the experiment has.
+std::vector<double> spread_light(const Experiment& experiment, const PointSpread& point_spread,
+                                 std::span<const double> light);
+
+}  // namespace nablabragg

@@ -1,0 +1,80 @@
+"""What a detector makes of the photons that reach it (docs/detector-response.md)."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from nablabragg import _core
+
+
+@dataclass(frozen=True)
+class DetectorResponse:
+    """The steps from photons to counts, in the order of a detector's physics; what is 0 does nothing.
+
+    kind : str
+        "counting": each photon is counted in one pixel, or in none; "integrating": the charge of all
+        photons is read out and digitized
+    point_spread : str, optional
+        "gauss", or "fiber", that of a fibre-optic taper; None: none.  Of the mean photons of a counting
+        detector, of the signal of an integrating one
+    fwhm : float
+        of the point spread, full width at half maximum [um]
+    flicker : float
+        standard deviation of the beam's intensity, image by image [fraction]
+    calibration : float
+        standard deviation of what a pixel absorbs, the same pattern in all images [fraction]
+    calibration_seed : int
+        of the patterns of calibration and gain_spread
+    bits : int, optional
+        no more than 2**bits - 1 is recorded; None: the panel's saturation
+
+    Of counting detectors:
+
+    dead_time : float
+        after each photon that is counted, of beam.exposure [ns]
+    paralysable : bool
+        the dead time begins anew with each photon that is not counted
+
+    Of integrating detectors, whose signal of a photon is detector.gain:
+
+    photon_spread : float
+        standard deviation of the signal of one photon, of that signal [fraction]
+    gain_spread : float
+        standard deviation of the gain of a pixel, the same pattern in all images [fraction]
+    readout_noise : float
+        standard deviation [counts]
+    offset : float
+        of every pixel [counts]
+
+    count_photons() and series() raise UsageError for what is out of range or not of that kind.
+    """
+
+    kind: str = "counting"
+    point_spread: Optional[str] = None
+    fwhm: float = 46.0
+    flicker: float = 0.0
+    calibration: float = 0.0
+    calibration_seed: int = 123456789
+    dead_time: float = 0.0
+    paralysable: bool = False
+    photon_spread: float = 0.0
+    gain_spread: float = 0.0
+    readout_noise: float = 0.0
+    offset: float = 40.0
+    bits: Optional[int] = None
+
+
+def spread_light(experiment, light, point_spread, *, fwhm=46.0):
+    """The light of a panel's pixels, spread over its neighbours: a float64 array of the same shape.
+
+    light : array of the experiment's shape
+        photons, or a derivative with respect to them
+    point_spread : str
+        "gauss" or "fiber"
+    fwhm : float
+        full width at half maximum [um]
+
+    What leaves a panel is lost.  It is linear and its own adjoint, so the derivative of sum(w *
+    spread_light(e, image, ...)) with respect to the image is spread_light(e, w, ...).  Raises UsageError
+    for another shape.
+    """
+    return _core.spread_light(experiment, light, point_spread, fwhm)

@@ -1,0 +1,181 @@
+// The photons of an image -> what its detector records.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "nablabragg/detector_response.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/resolved.hpp"
+#include "readout/response.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+using Kind = DetectorResponse::Kind;
+
+std::string text_of(double x) {
+  std::array<char, 32> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), x).ptr};
+}
+
+void check_within(double x, double from, double to, const char* what) {
+  if (!(x >= from && x <= to))
+    throw UsageError("the detector's " + std::string(what) + " is " + text_of(from) + " to " +
+                     text_of(to) + ", not " + text_of(x));
+}
+
+void check_point_spread(const PointSpread& spread) {
+  if (!(spread.fwhm_um > 0 && spread.fwhm_um <= 1e5))
+    throw UsageError(
+        "the full width at half maximum of a point spread is above 0 and at most 1e+05 "
+        "um, not " +
+        text_of(spread.fwhm_um));
+}
+
+readout::PixelGrid grid_of(const Panel& panel) {
+  return {panel.fast_pixels, panel.slow_pixels, 1e6 * panel.pixel, 1e6 * panel.slow_pixel};
+}
+
+/// Where nothing is counted.
+void mark(const RegionOfInterest& roi, const Mask* mask, const PanelImage& panel,
+          std::span<std::int32_t> counts) {
+  const auto width = static_cast<std::size_t>(panel.fast_pixels);
+  for (int slow = 0; slow < panel.slow_pixels; ++slow) {
+    const std::span row = counts.subspan(static_cast<std::size_t>(slow) * width, width);
+    const bool visited = slow >= roi.slow_min && slow <= roi.slow_max &&
+                         roi.fast_min <= roi.fast_max;
+    const auto from = visited ? static_cast<std::size_t>(roi.fast_min) : width,
+               to = visited ? static_cast<std::size_t>(roi.fast_max) + 1 : width;
+    std::fill_n(row.begin(), from, masked_pixel);
+    std::fill(row.begin() + static_cast<std::ptrdiff_t>(to), row.end(), masked_pixel);
+    if (mask)
+      for (std::size_t i = 0; i < width; ++i)
+        if (!mask->keep[static_cast<std::size_t>(slow) * width + i]) row[i] = gap_pixel;
+  }
+}
+
+double largest_count(const DetectorResponse& response, const Detector& detector) {
+  constexpr double largest = std::numeric_limits<std::int32_t>::max();
+  double limit = std::min(detector.saturation.value_or(largest), largest);
+  if (response.bits) limit = std::min(limit, std::exp2(*response.bits) - 1);
+  return limit;
+}
+
+}  // namespace
+
+void check_response(const DetectorResponse& r, const Experiment& experiment) {
+  if (r.point_spread) check_point_spread(*r.point_spread);
+  check_within(r.flicker, 0, 1, "flicker");
+  check_within(r.calibration, 0, 1, "calibration");
+  check_within(r.photon_spread, 0, 10, "photon spread");
+  check_within(r.gain_spread, 0, 1, "gain spread");
+  check_within(r.readout_noise, 0, 1e6, "readout noise [counts]");
+  check_within(r.offset, 0, 1e6, "offset [counts]");
+  check_within(r.dead_time_ns, 0, 1e9, "dead time [ns]");
+  if (r.bits) check_within(*r.bits, 1, 31, "number of bits");
+  const auto none_of = [](double x, const char* what, const char* kind, const char* other) {
+    if (x != 0)
+      throw UsageError("a detector with " + std::string(what) + " is " + other +
+                       ", and the response is of " + kind + " one");
+  };
+  if (r.kind == Kind::counting) {
+    none_of(r.photon_spread, "a photon spread", "a counting", "integrating");
+    none_of(r.gain_spread, "a gain spread", "a counting", "integrating");
+    none_of(r.readout_noise, "readout noise", "a counting", "integrating");
+  } else {
+    none_of(r.dead_time_ns, "a dead time", "an integrating", "counting");
+  }
+  if (r.dead_time_ns > 0 && !(experiment.beam.exposure_s > 0))
+    throw UsageError("a dead time needs the exposure [s] in which the photons arrive");
+  for (std::size_t i = 0; r.kind == Kind::counting && i <= experiment.more_panels.size(); ++i)
+    if (const double gain = detector_of(experiment, i).gain; gain != 1)
+      throw UsageError("a counting detector counts a photon once, and panel " + std::to_string(i) +
+                       " has a gain of " + text_of(gain) +
+                       " counts; take an integrating one, or a gain of 1");
+}
+
+std::string to_string(const DetectorResponse& r) {
+  std::string text = r.kind == Kind::counting ? "counting" : "integrating";
+  const auto add = [&](bool is_there, const std::string& words) {
+    if (is_there) text += ", " + words;
+  };
+  if (const auto& spread = r.point_spread)
+    text += std::string(", point spread ") +
+            (spread->shape == PointSpread::Shape::gauss ? "gauss" : "fiber") + " of " +
+            text_of(spread->fwhm_um) + " um";
+  add(r.flicker > 0, "flicker " + text_of(r.flicker));
+  add(r.calibration > 0, "calibration " + text_of(r.calibration));
+  add(r.photon_spread > 0, "photon spread " + text_of(r.photon_spread));
+  add(r.gain_spread > 0, "gain spread " + text_of(r.gain_spread));
+  add(r.calibration > 0 || r.gain_spread > 0,
+      "calibration seed " + std::to_string(r.calibration_seed));
+  add(r.readout_noise > 0, "readout noise " + text_of(r.readout_noise));
+  add(r.kind == Kind::integrating, "offset " + text_of(r.offset));
+  add(r.dead_time_ns > 0,
+      std::string(r.dead_time_model == DetectorResponse::DeadTime::paralysable ? "paralysable"
+                                                                               : "nonparalysable") +
+          " dead time " + text_of(r.dead_time_ns) + " ns");
+  add(r.bits.has_value(), std::to_string(r.bits.value_or(0)) + " bits");
+  return text;
+}
+
+CountedImage record_photons(const Experiment& experiment, const Image& image,
+                            const DetectorResponse& response, std::int64_t seed) {
+  check_response(response, experiment);
+  const Resolved resolved = resolve(experiment);
+  if (!has_panels_of(image, resolved))
+    throw UsageError("the image is none of this experiment: its panels have other sizes");
+  CountedImage recorded;
+  recorded.counts.resize(image.pixels.size());
+  for (std::size_t i = 0; i < image.panels(); ++i) {
+    const PanelImage panel = image.panel(i);
+    const Detector& detector = detector_of(experiment, i);
+    const readout::RecordedPanel to_record{
+        .number = i,
+        .first_pixel = panel.first_pixel,
+        .grid = grid_of(panel_of(resolved, i)),
+        .gain = detector.gain,
+        .limit = largest_count(response, detector),
+        .dead_time_share = response.dead_time_ns > 0
+                               ? response.dead_time_ns * 1e-9 / experiment.beam.exposure_s
+                               : 0};
+    const std::span counts = std::span(recorded.counts)
+                                 .subspan(panel.first_pixel, panel.pixels.size());
+    recorded.saturated += readout::record_panel(response, to_record, seed, panel.pixels, counts);
+    const auto& mask = i == 0 ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
+    mark(i == 0 ? resolved.roi : resolved.more_panels[i - 1].roi, mask.get(), panel, counts);
+  }
+  return recorded;
+}
+
+std::vector<double> spread_light(const Experiment& experiment, const PointSpread& point_spread,
+                                 std::span<const double> light) {
+  check_point_spread(point_spread);
+  const Resolved resolved = resolve(experiment);
+  std::size_t pixels = 0;
+  const std::size_t panels = 1 + resolved.more_panels.size();
+  for (std::size_t i = 0; i < panels; ++i) {
+    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
+    pixels += PanelExtent{grid.fast_pixels, grid.slow_pixels}.pixels();
+  }
+  if (pixels != light.size())
+    throw UsageError("the light is that of " + std::to_string(light.size()) +
+                     " pixels, and the experiment has " + std::to_string(pixels));
+  std::vector<double> result(pixels);
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < panels; ++i) {
+    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
+    const std::size_t size = PanelExtent{grid.fast_pixels, grid.slow_pixels}.pixels();
+    readout::spread_panel(point_spread, grid, light.subspan(first, size),
+                          std::span(result).subspan(first, size));
+    first += size;
+  }
+  return result;
+}
+
+}  // namespace nablabragg

@@ -1,0 +1,132 @@
+// -response: what a detector records, from flags to files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "nablabragg/image_files.hpp"
+#include "support/program_test.hpp"
+
+namespace nablabragg {
+namespace {
+
+using testing::AllOf;
+using testing::Ge;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+const std::string cubic =
+    "-corrected -cell 100 -default_F 100 -N 5 -lambda 1 -distance 100 -pixel 0.1 -detpixels 48 "
+    "-sensor Si 450 -seed 3 ";
+
+class Response : public test::ProgramTest {
+ protected:
+  std::vector<std::uint16_t> counts(const std::string& name) const {
+    return test::read_smv_pixels(folder / name);
+  }
+  std::vector<double> pixels(const std::string& name) const {
+    return io::read_image(folder / name).pixels;
+  }
+};
+
+double mean(const auto& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+TEST_F(Response, OfACounterWithoutFurtherStepsIsTheNoiseImageThatThereIsWithoutIt) {
+  good_run(cubic + "-noisefile plain.img -o plain.cbf");
+  good_run(cubic + "-response counting -noisefile counted.img -o counted.cbf");
+  EXPECT_EQ(counts("counted.img"), counts("plain.img"));
+  EXPECT_EQ(pixels("counted.cbf"), pixels("plain.cbf"));
+}
+
+TEST_F(Response, IsTheSameInTheNoiseImageAndInTheFilesOfO) {
+  good_run(cubic +
+           "-response integrating -psf fiber -psf_fwhm 150 -gain 2 -readout_noise 3 -adc 60 "
+           "-flicker 0.02 -calibration 0.03 -gain_spread 0.01 -photon_spread 0.4 -bits 16 "
+           "-noisefile noise.img -o image.nxs");
+  const auto noise = counts("noise.img");
+  EXPECT_EQ(pixels("image.nxs"), std::vector<double>(noise.begin(), noise.end()));
+  EXPECT_GT(*std::ranges::min_element(noise), 40);
+}
+
+TEST_F(Response, IsSaidInTheSummaryAndInTheHeader) {
+  const auto run = good_run(cubic +
+                            "-response integrating -psf gauss -psf_fwhm 73.2 -gain 2.5 "
+                            "-readout_noise 3 -adc 60 -noisefile noise.img -o image.img");
+  EXPECT_THAT(run.out, HasSubstr("detector response: integrating, point spread gauss of 73.2 um, "
+                                 "readout noise 3, offset 60\n"));
+  const std::string header = test::read_file(folder / "noise.img").substr(0, 4096);
+  EXPECT_THAT(header, AllOf(HasSubstr("-readout_noise 3"), HasSubstr("IMAGE_PEDESTAL=60;"),
+                            HasSubstr("GAIN=2.5;")));
+  // SMV images of -o have 40 counts more, so that none is below zero
+  EXPECT_THAT(test::read_file(folder / "image.img").substr(0, 4096),
+              AllOf(HasSubstr("IMAGE_PEDESTAL=100;"), HasSubstr("GAIN=2.5;")));
+}
+
+TEST_F(Response, SpreadsLightOnThePanelAndLosesSomeAtItsEdges) {
+  good_run(cubic + "-response counting -noisefile sharp.img");
+  good_run(cubic + "-response counting -psf fiber -psf_fwhm 300 -noisefile spread.img");
+  const auto sharp = counts("sharp.img"), spread = counts("spread.img");
+  EXPECT_LT(mean(spread) - 40, mean(sharp) - 40);
+  EXPECT_LT(*std::ranges::max_element(spread), *std::ranges::max_element(sharp));
+}
+
+TEST_F(Response, OfAnImageOfASeriesIsThatOfTheSingleCommandWithItsSeed) {
+  const std::string
+      detector = "-response integrating -psf gauss -readout_noise 3 -flicker 0.1 -calibration 0.1 ";
+  good_run(cubic + detector + "-osc 0.5 -images 2 -noisefile s_##.img");
+  const std::string header = test::read_file(folder / "s_02.img");
+  const auto at = header.find("\nSEED=");
+  ASSERT_NE(at, std::string::npos);
+  const std::string seed = header.substr(at + 6, header.find(';', at) - at - 6);
+  const std::string other_seed = cubic.substr(0, cubic.find("-seed"));
+  good_run(other_seed + "-seed " + seed + " " + detector + "-phi 0.5 -osc 0.5 -noisefile one.img");
+  EXPECT_EQ(counts("one.img"), counts("s_02.img"));
+  EXPECT_NE(counts("s_01.img"), counts("s_02.img"));
+}
+
+TEST_F(Response, IsNotGoneOnWithInASeriesOfAnotherDetector) {
+  good_run(cubic + "-response integrating -readout_noise 3 -osc 0.5 -images 2 -o s.nxs");
+  const auto other = run(
+      cubic + "-response integrating -readout_noise 4 -osc 0.5 -images 2 -o s.nxs -continue");
+  EXPECT_NE(other.exit_code, 0);
+}
+
+TEST_F(Response, EndsAtTheBitsOfTheCounterWithANotice) {
+  const auto run = good_run(cubic + "-response counting -bits 5 -noisefile few.img");
+  const auto few = counts("few.img");
+  EXPECT_EQ(*std::ranges::max_element(few), 31 + 40);
+  EXPECT_THAT(run.err, HasSubstr("hold its saturation"));
+}
+
+TEST_F(Response, RefusesStepsOfNoDetectorAndOfTheOtherKind) {
+  const auto complaint = [&](const std::string& flags) {
+    const auto outcome = run(cubic + flags + " -noisefile n.img");
+    EXPECT_NE(outcome.exit_code, 0) << flags;
+    return outcome.err;
+  };
+  EXPECT_THAT(complaint("-psf gauss"), HasSubstr("-response counting or -response integrating"));
+  EXPECT_THAT(complaint("-gain 2"), HasSubstr("-gain is a step of a detector"));
+  EXPECT_THAT(complaint("-response counting -readout_noise 3"),
+              HasSubstr("a detector with readout noise is integrating"));
+  EXPECT_THAT(complaint("-response counting -gain 2"), HasSubstr("counts a photon once"));
+  EXPECT_THAT(complaint("-response integrating -dead_time 100"),
+              HasSubstr("a detector with a dead time is counting"));
+  EXPECT_THAT(complaint("-response counting -psf_fwhm 50"), HasSubstr("none is given"));
+  EXPECT_THAT(complaint("-response counting -psf round"), HasSubstr("gauss, fiber"));
+  EXPECT_THAT(run(cubic + "-response counting -nonoise -o n.nxs").err, HasSubstr("leave one out"));
+  EXPECT_THAT(complaint("-response integrating -o n.cbf"), HasSubstr("CBF states no pedestal"));
+  EXPECT_THAT(complaint("-response counting -bits 40"), HasSubstr("1 to 31"));
+  EXPECT_THAT(complaint("-response counting -flicker -0.1"), HasSubstr("not negative"));
+  const auto compat = run("-cell 100 -default_F 100 -detpixels 8 -response counting");
+  EXPECT_THAT(compat.err, HasSubstr("-response needs -corrected"));
+}
+
+}  // namespace
+}  // namespace nablabragg

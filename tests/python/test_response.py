@@ -1,0 +1,85 @@
+"""What a detector records, in Python."""
+
+import numpy as np
+import pytest
+
+import nablabragg as nb
+
+
+@pytest.fixture
+def flat():
+    """A panel and 100 photons in each of its pixels of 0.1 mm."""
+    e = nb.Experiment(
+        crystal=nb.Crystal(cell=(50, 50, 50, 90, 90, 90), cells=5),
+        detector=nb.Detector(pixels=512, pixel_size=0.1, distance=100, gain=2),
+        structure_factors=100,
+    )
+    return e, np.full(e.shape, 100.0)
+
+
+def test_an_integrating_detector_has_the_variance_of_its_steps(flat):
+    e, light = flat
+    response = nb.DetectorResponse("integrating", readout_noise=3, photon_spread=0.4)
+    counts = nb.count_photons(e, light, seed=1, response=response)
+    assert counts.dtype == np.int32
+    assert counts.mean() == pytest.approx(240, abs=5 * np.sqrt(473 / counts.size))
+    assert counts.var() == pytest.approx(473.083333, rel=5 * np.sqrt(2 / counts.size))
+    again = nb.count_photons(e, light, seed=1, response=response)
+    assert (again == counts).all()
+
+
+def test_a_pattern_is_the_same_in_all_images(flat):
+    e, light = flat
+    response = nb.DetectorResponse("integrating", gain_spread=0.2)
+    a, b = (nb.count_photons(e, light, seed=seed, response=response) - 240.0 for seed in (1, 2))
+    # Variance of the pattern: (0.2 * 200)**2 of the 2000 in all
+    assert (a * b).mean() == pytest.approx(1600, rel=0.02)
+
+
+def test_spread_light_is_linear_and_its_own_adjoint(flat):
+    e, _ = flat
+    random = np.random.default_rng(5)
+    u, v = random.random(e.shape), random.random(e.shape)
+    for shape in ("gauss", "fiber"):
+        ku, kv = nb.spread_light(e, u, shape, fwhm=150), nb.spread_light(e, v, shape, fwhm=150)
+        assert (ku * v).sum() == pytest.approx((u * kv).sum(), rel=1e-12)
+        assert np.allclose(nb.spread_light(e, 2 * u + v, shape, fwhm=150), 2 * ku + kv, rtol=1e-12)
+        assert ku.sum() < u.sum()
+
+
+def test_the_share_of_the_middle_pixel_is_that_of_the_closed_form(flat):
+    e, light = flat
+    light = np.zeros_like(light)
+    light[256, 256] = 1
+    assert nb.spread_light(e, light, "fiber", fwhm=150)[256, 256] == pytest.approx(0.132753563727, abs=1e-11)
+    assert nb.spread_light(e, light, "gauss", fwhm=150)[256, 256] == pytest.approx(0.567511260680**2, abs=1e-11)
+
+
+def test_a_series_has_the_response_of_its_detector(flat):
+    e, _ = flat
+    e = e.replace(detector=nb.Detector(pixels=40, pixel_size=0.1, distance=100), scan=nb.Scan(oscillation=0.5))
+    response = nb.DetectorResponse("integrating", readout_noise=2, point_spread="gauss")
+    series = nb.series(e, 2, seed=4, response=response)
+    for i, image in enumerate(series):
+        photons = nb.simulate(series.experiment(i))
+        assert (image == nb.count_photons(series.experiment(i), photons, seed=series.seed(i), response=response)).all()
+    with pytest.raises(nb.UsageError, match="needs a seed"):
+        nb.series(e, 2, response=response)
+
+
+def test_what_is_no_detector_is_refused(flat):
+    e, light = flat
+
+    def refused(match, **steps):
+        with pytest.raises(nb.UsageError, match=match):
+            nb.count_photons(e, light, seed=1, response=nb.DetectorResponse(**steps))
+
+    refused("kind is 'counting' or 'integrating', not 'ccd'", kind="ccd")
+    refused("point_spread is 'gauss' or 'fiber', not 'round'", point_spread="round")
+    refused("counts a photon once", kind="counting")
+    refused("a detector with a dead time is counting", kind="integrating", dead_time=100)
+    refused("flicker is 0 to 1, not 2", kind="integrating", flicker=2)
+    with pytest.raises(TypeError, match="flicker needs a number"):
+        nb.count_photons(e, light, seed=1, response=nb.DetectorResponse("integrating", flicker="much"))
+    with pytest.raises(nb.UsageError, match="shape"):
+        nb.spread_light(e, light[:5], "gauss")

@@ -1,0 +1,426 @@
+// What detectors record: means, variances and covariances against the closed forms of the
+// specification (realism.md 2 and 3), within five standard errors of what is drawn; seeds are
+// fixed.
+#include "readout/response.hpp"
+
+#include <gtest/gtest.h>
+#include <tbb/global_control.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <numbers>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nablabragg/error.hpp"
+#include "nablabragg/series.hpp"
+#include "readout/noise.hpp"
+#include "readout/row_kernels.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg {
+namespace {
+
+using Kind = DetectorResponse::Kind;
+using DeadTime = DetectorResponse::DeadTime;
+using test::message_of;
+
+struct Moments {
+  double mean = 0, variance = 0, count = 0;
+  double error_of_mean() const { return std::sqrt(variance / count); }
+  /// Of nearly normal values.
+  double error_of_variance() const { return variance * std::sqrt(2 / count); }
+};
+
+template <class Values>
+Moments moments_of(const Values& values) {
+  Moments m;
+  for (const double x : values) m.mean += x;
+  m.count = static_cast<double>(std::size(values));
+  m.mean /= m.count;
+  for (const double x : values) m.variance += (x - m.mean) * (x - m.mean);
+  m.variance /= m.count - 1;
+  return m;
+}
+
+void expect_moments(const Moments& m, double mean, double variance) {
+  EXPECT_NEAR(m.mean, mean, 5 * m.error_of_mean());
+  EXPECT_NEAR(m.variance, variance, 5 * variance * std::sqrt(2 / m.count));
+}
+
+/// Pixels of 1 um.
+readout::RecordedPanel panel_of(int pixels, double gain = 1) {
+  readout::RecordedPanel panel;
+  panel.grid = {pixels, pixels, 1, 1};
+  panel.gain = gain;
+  panel.limit = std::numeric_limits<std::int32_t>::max();
+  return panel;
+}
+
+std::vector<std::int32_t> record(const DetectorResponse& response,
+                                 const readout::RecordedPanel& panel, std::int64_t seed,
+                                 std::span<const float> light) {
+  std::vector<std::int32_t> counts(light.size());
+  readout::record_panel(response, panel, seed, light, counts);
+  return counts;
+}
+
+std::vector<float> uniform_light(int pixels, float photons) {
+  return std::vector<float>(static_cast<std::size_t>(pixels) * static_cast<std::size_t>(pixels),
+                            photons);
+}
+
+/// mu 100, g 2, o 40, r 3
+DetectorResponse integrating() {
+  DetectorResponse r;
+  r.kind = Kind::integrating;
+  r.readout_noise = 3;
+  return r;
+}
+
+TEST(NormalDeviates, HaveTheMomentsAndTheTailsOfANormalDistribution) {
+  constexpr std::size_t pixels = std::size_t{1} << 20;
+  std::vector<double> z(pixels);
+  readout::row_kernels().draw_normals(12345, 0, pixels, z.data());
+  const double n = pixels;
+  std::array<double, 5> powers{};
+  double beyond_3 = 0;
+  for (const double x : z) {
+    for (std::size_t k = 1; k < powers.size(); ++k)
+      powers[k] += std::pow(x, static_cast<double>(k)) / n;
+    beyond_3 += std::abs(x) > 3 ? 1 : 0;
+  }
+  EXPECT_NEAR(powers[1], 0, 5 / std::sqrt(n));
+  EXPECT_NEAR(powers[2], 1, 5 * std::sqrt(2 / n));
+  EXPECT_NEAR(powers[3], 0, 5 * std::sqrt(15 / n));
+  EXPECT_NEAR(powers[4], 3, 5 * std::sqrt(96 / n));
+  const double share = 2.6997960632601866e-3;
+  EXPECT_NEAR(beyond_3 / n, share, 5 * std::sqrt(share / n));
+}
+
+TEST(NormalDeviates, OfTwoPixelsHaveNothingToDoWithEachOther) {
+  constexpr std::size_t pixels = std::size_t{1} << 20;
+  std::vector<double> z(pixels);
+  readout::row_kernels().draw_normals(99, 0, pixels, z.data());
+  for (const std::size_t apart : {1, 2, 7, 8, 9, 16, 256}) {
+    double product = 0, of_squares = 0;
+    for (std::size_t i = 0; i + apart < pixels; ++i) {
+      product += z[i] * z[i + apart];
+      of_squares += (z[i] * z[i] - 1) * (z[i + apart] * z[i + apart] - 1);
+    }
+    EXPECT_LT(std::abs(product / std::sqrt(pixels)), 5) << apart;
+    EXPECT_LT(std::abs(of_squares / 2 / std::sqrt(pixels)), 5) << apart;
+  }
+}
+
+TEST(NormalDeviates, OfAPixelDoNotDependOnWhereTheDrawingBegins) {
+  std::array<double, 64> all{};
+  std::array<double, 16> some{};
+  readout::row_kernels().draw_normals(7, 0, 64, all.data());
+  readout::row_kernels().draw_normals(7, 32, 16, some.data());
+  for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(some[i], all[32 + i]);
+}
+
+TEST(CountingDetector, WithoutStepsCountsAsTheNoiseImageDoes) {
+  const auto light = uniform_light(40, 12.5F);
+  const auto counts = record({}, panel_of(40), 17, light);
+  std::vector<double> drawn(light.size());
+  readout::KeyedPoisson{17}(std::span<const float>(light), 0, drawn);
+  for (std::size_t i = 0; i < drawn.size(); ++i) ASSERT_EQ(counts[i], drawn[i]);
+}
+
+TEST(CountingDetector, WithAPointSpreadKeepsPoissonStatisticsWithoutCovariance) {
+  DetectorResponse r;
+  r.point_spread = PointSpread{PointSpread::Shape::gauss, 1.5};
+  constexpr int n = 512;
+  const auto counts = record(r, panel_of(n), 3, uniform_light(n, 100));
+  std::vector<double> inside;
+  double covariance = 0;
+  for (int s = 8; s < n - 8; ++s)
+    for (int f = 8; f < n - 8; ++f) {
+      const auto i = static_cast<std::size_t>(s * n + f);
+      inside.push_back(counts[i]);
+      covariance += (counts[i] - 100.0) * (counts[i + 1] - 100.0);
+    }
+  expect_moments(moments_of(inside), 100, 100);
+  const double pairs = static_cast<double>(inside.size());
+  EXPECT_NEAR(covariance / pairs, 0, 5 * 100 / std::sqrt(pairs));
+}
+
+TEST(CountingDetector, LosesCountsToItsDeadTimeAndSpreadsLess) {
+  // 1e6 photons a second for 0.01 s, 200 ns
+  constexpr int n = 256;
+  const auto light = uniform_light(n, 10000);
+  auto panel = panel_of(n);
+  panel.dead_time_share = 200e-9 / 0.01;
+  DetectorResponse r;
+  r.dead_time_ns = 200;
+  const auto nonparalysable = moments_of(record(r, panel, 5, light));
+  r.dead_time_model = DeadTime::paralysable;
+  const auto paralysable = moments_of(record(r, panel, 5, light));
+  // The rest of a photon that is drawn adds 1/6.
+  expect_moments(nonparalysable, 8333.333333, 5787.037037 + 1.0 / 6);
+  expect_moments(paralysable, 8187.307531, 5506.027347 + 1.0 / 6);
+}
+
+TEST(CountingDetector, LosesNothingToItsDeadTimeWhereItIsDark) {
+  constexpr int n = 256;
+  auto panel = panel_of(n);
+  panel.dead_time_share = 200e-9 / 0.01;
+  DetectorResponse r;
+  r.dead_time_ns = 200;
+  expect_moments(moments_of(record(r, panel, 5, uniform_light(n, 0.3F))), 0.3, 0.3);
+}
+
+TEST(IntegratingDetector, HasTheMeanAndVarianceOfPhotonsReadoutAndRounding) {
+  constexpr int n = 1024;
+  const auto counts = record(integrating(), panel_of(n, 2), 1, uniform_light(n, 100));
+  expect_moments(moments_of(counts), 240, 409.083333);
+}
+
+TEST(IntegratingDetector, AddsTheSpreadOfTheSignalOfAPhoton) {
+  constexpr int n = 1024;
+  DetectorResponse r = integrating();
+  r.photon_spread = 0.4;  // 0.8 counts of 2
+  expect_moments(moments_of(record(r, panel_of(n, 2), 2, uniform_light(n, 100))), 240, 473.083333);
+}
+
+/// Over `images` images and the pixels of a small panel.
+std::vector<std::vector<double>> many_images(const DetectorResponse& r, int pixels, int images) {
+  std::vector<std::vector<double>> all;
+  const auto light = uniform_light(pixels, 100);
+  for (int i = 0; i < images; ++i) {
+    const auto counts = record(r, panel_of(pixels, 2), seed_of_image(11, i), light);
+    all.emplace_back(counts.begin(), counts.end());
+  }
+  return all;
+}
+
+TEST(IntegratingDetector, FlickersAsAWholeFromImageToImage) {
+  DetectorResponse r = integrating();
+  r.flicker = 0.02;
+  constexpr int images = 20000, pixels = 4;
+  const auto all = many_images(r, pixels, images);
+  std::vector<double> one, other;
+  for (const auto& image : all) {
+    one.push_back(image[5]);
+    other.push_back(image[10]);
+  }
+  const Moments a = moments_of(one), b = moments_of(other);
+  expect_moments(a, 240, 425.083333);
+  double covariance = 0;
+  for (std::size_t i = 0; i < one.size(); ++i)
+    covariance += (one[i] - a.mean) * (other[i] - b.mean) / images;
+  EXPECT_NEAR(covariance, 16, 5 * 425 / std::sqrt(images));
+}
+
+TEST(IntegratingDetector, CalibratesWhatIsAbsorbedAndWhatIsAmplifiedWithPatternsThatStay) {
+  // Over the pixels of one panel both give nearly the same variance; of one pixel over images only
+  // the pattern of the gain multiplies the photons' noise.
+  constexpr int images = 20000, pixels = 8;
+  for (const bool of_gain : {false, true}) {
+    DetectorResponse r = integrating();
+    r.flicker = 0.02;
+    (of_gain ? r.gain_spread : r.calibration) = 0.1;
+    const auto all = many_images(r, pixels, images);
+    for (const std::size_t pixel : {std::size_t{3}, std::size_t{20}, std::size_t{51}}) {
+      std::vector<double> values;
+      for (const auto& image : all) values.push_back(image[pixel]);
+      const Moments m = moments_of(values);
+      const double k = (m.mean - 40) / 200;  // to 0.1 %
+      EXPECT_GT(std::abs(k - 1), 1e-3);      // the pattern is there
+      const double before = 4 * (k * 100 + 0.0004 * k * k * 1e4) + 9 + 1.0 / 12,
+                   after = 4 * k * k * (100 + 0.0004 * 1e4) + 9 + 1.0 / 12;
+      EXPECT_NEAR(m.variance, of_gain ? after : before, 5 * m.error_of_variance());
+    }
+  }
+}
+
+TEST(IntegratingDetector, HasTheVarianceOfItsPatternOverThePanel) {
+  constexpr int n = 1024;
+  DetectorResponse r = integrating();
+  r.calibration = 0.03;
+  const auto counts = record(r, panel_of(n, 2), 4, uniform_light(n, 100));
+  expect_moments(moments_of(counts), 240, 4 * (100 + 1e4 * 0.03 * 0.03) + 9 + 1.0 / 12);
+  r.calibration_seed = 2;
+  EXPECT_NE(record(r, panel_of(n, 2), 4, uniform_light(n, 100)), counts);
+}
+
+TEST(IntegratingDetector, CorrelatesNeighboursThroughItsPointSpread) {
+  struct Case {
+    PointSpread::Shape shape;
+    double wanted[4], error;
+    int edge;
+  };
+  // Covariance of pixels (0,0), (1,0), (1,1), (2,0) apart, over the mean, and its standard error on
+  // 1024 x 1024 pixels
+  constexpr int n = 1024;
+  for (const Case& c : {Case{PointSpread::Shape::gauss,
+                             {0.166398209, 0.097388211, 0.056998593, 0.021752599},
+                             4e-4,
+                             8},
+                        Case{PointSpread::Shape::fiber,
+                             {0.037862098, 0.027877368, 0.021581336, 0.014439295},
+                             1.4e-4,
+                             200}}) {
+    DetectorResponse r;
+    r.kind = Kind::integrating;
+    r.point_spread = PointSpread{c.shape, 1.5};
+    // So large a gain that rounding adds nothing
+    const auto counts = record(r, panel_of(n, 1000), 6, uniform_light(n, 100));
+    std::vector<double> inside(counts.begin(), counts.end());
+    for (double& x : inside) x = (x - 40) / 1000;
+    double mean = 0, pixels = 0;
+    for (int s = c.edge; s < n - c.edge; ++s)
+      for (int f = c.edge; f < n - c.edge; ++f, ++pixels)
+        mean += inside[static_cast<std::size_t>(s * n + f)];
+    mean /= pixels;
+    const std::array<std::array<int, 2>, 4> apart{{{0, 0}, {1, 0}, {1, 1}, {2, 0}}};
+    for (std::size_t k = 0; k < apart.size(); ++k) {
+      double covariance = 0;
+      for (int s = c.edge; s < n - c.edge; ++s)
+        for (int f = c.edge; f < n - c.edge; ++f)
+          covariance += (inside[static_cast<std::size_t>(s * n + f)] - mean) *
+                        (inside[static_cast<std::size_t>((s + apart[k][1]) * n + f + apart[k][0])] -
+                         mean);
+      EXPECT_NEAR(covariance / pixels / 100, c.wanted[k], 5 * c.error * n / (n - 2 * c.edge))
+          << k << " of " << static_cast<int>(c.shape);
+    }
+  }
+}
+
+TEST(IntegratingDetector, ClipsAtItsLargestCountAfterTheReadout) {
+  // Normal values of mean 65000 and deviation 400 that end at 65535
+  constexpr int n = 512;
+  DetectorResponse r;
+  r.kind = Kind::integrating;
+  r.readout_noise = 400;
+  r.offset = 65000;
+  auto panel = panel_of(n);
+  panel.limit = 65535;
+  const auto light = uniform_light(n, 0);
+  std::vector<std::int32_t> counts(light.size());
+  const std::int64_t clipped = readout::record_panel(r, panel, 8, light, counts);
+  const Moments m = moments_of(counts);
+  const double pixels = static_cast<double>(light.size());
+  EXPECT_NEAR(m.mean, 64983.193404, 5 * m.error_of_mean());
+  EXPECT_NEAR(std::sqrt(m.variance), 369.108725, 5 * 369.1 / std::sqrt(2 * pixels));
+  EXPECT_NEAR(static_cast<double>(clipped) / pixels, 0.090529741,
+              5 * std::sqrt(0.09 / pixels) + 0.5 / 400);
+  EXPECT_EQ(*std::ranges::max_element(counts), 65535);
+}
+
+TEST(IntegratingDetector, RoundsHalvesUpAndNothingBelowZero) {
+  const std::vector<double> values{2.5, 3.5, -0.4, -0.6, 7.49, std::nan(""), 1e30, 99.5, 98.5};
+  std::vector<std::int32_t> counts(values.size());
+  const std::int64_t above = readout::row_kernels().round_counts(values.data(), values.size(), 99,
+                                                                 counts.data());
+  EXPECT_EQ(counts, (std::vector<std::int32_t>{3, 4, 0, 0, 7, 0, 99, 99, 99}));
+  EXPECT_EQ(above, 2);
+}
+
+TEST(DetectorResponse, HasTheSameCountsForAnyNumberOfThreads) {
+  DetectorResponse r = integrating();
+  r.flicker = r.calibration = r.gain_spread = r.photon_spread = 0.1;
+  for (const auto shape : {PointSpread::Shape::gauss, PointSpread::Shape::fiber}) {
+    r.point_spread = PointSpread{shape, 2};
+    auto light = uniform_light(213, 5);
+    light[1000] = 40000;
+    const auto together = record(r, panel_of(213, 2), 9, light);
+    const tbb::global_control alone(tbb::global_control::max_allowed_parallelism, 1);
+    EXPECT_EQ(record(r, panel_of(213, 2), 9, light), together);
+    EXPECT_NE(record(r, panel_of(213, 2), 10, light), together);
+  }
+}
+
+Experiment small() {
+  return test::experiment_of(
+      "-corrected -cell 70 80 90 90 90 90 -default_F 100 -N 5 -lambda 1 "
+      "-distance 100 -detpixels 32 -pixel 0.1");
+}
+
+Image light_of(const Experiment& e, float photons) {
+  const Resolved resolved = resolve(e);
+  return image_of(resolved,
+                  std::vector<float>(static_cast<std::size_t>(resolved.panel.fast_pixels) *
+                                         static_cast<std::size_t>(resolved.panel.slow_pixels),
+                                     photons));
+}
+
+TEST(RecordedImages, MarkWhatIsNotComputedAndEndAtThePanelsSaturation) {
+  Experiment e = small();
+  e.sampling.roi = RegionOfInterest{4, 20, 3, 30};
+  e.detector.saturation = 90;
+  const CountedImage recorded = record_photons(e, light_of(e, 100), {}, 1);
+  std::int64_t saturated = 0;
+  for (int s = 0; s < 32; ++s)
+    for (int f = 0; f < 32; ++f) {
+      const std::int32_t count = recorded.counts[static_cast<std::size_t>(s * 32 + f)];
+      if (f >= 4 && f <= 20 && s >= 3 && s <= 30) {
+        EXPECT_GT(count, 40);
+        EXPECT_LE(count, 90);
+        saturated += count == 90 ? 1 : 0;
+      } else {
+        EXPECT_EQ(count, masked_pixel);
+      }
+    }
+  EXPECT_GT(saturated, 300);
+}
+
+TEST(RecordedImages, HoldNoMoreThanTheirBits) {
+  DetectorResponse r;
+  r.bits = 6;
+  const Experiment e = small();
+  const CountedImage recorded = record_photons(e, light_of(e, 100), r, 1);
+  EXPECT_EQ(recorded.saturated, 1024);
+  EXPECT_TRUE(std::ranges::all_of(recorded.counts, [](int count) { return count == 63; }));
+}
+
+TEST(RecordedImages, RefuseWhatTheirDetectorDoesNotHave) {
+  const Experiment e = small();
+  const auto complaint = [&](DetectorResponse r, Experiment of) {
+    return message_of<UsageError>([&] { check_response(r, of); });
+  };
+  DetectorResponse r;
+  r.readout_noise = 3;
+  EXPECT_EQ(complaint(r, e),
+            "a detector with readout noise is integrating, and the response is of a counting one");
+  r = {};
+  r.kind = Kind::integrating;
+  r.dead_time_ns = 100;
+  EXPECT_EQ(complaint(r, e),
+            "a detector with a dead time is counting, and the response is of an integrating one");
+  r = {};
+  r.point_spread = PointSpread{PointSpread::Shape::gauss, 0};
+  EXPECT_EQ(
+      complaint(r, e),
+      "the full width at half maximum of a point spread is above 0 and at most 1e+05 um, not 0");
+  r = {};
+  r.flicker = 1.5;
+  EXPECT_EQ(complaint(r, e), "the detector's flicker is 0 to 1, not 1.5");
+  Experiment amplified = e;
+  amplified.detector.gain = 2.5;
+  EXPECT_EQ(
+      complaint({}, amplified),
+      "a counting detector counts a photon once, and panel 0 has a gain of 2.5 counts; take an "
+      "integrating one, or a gain of 1");
+}
+
+TEST(RecordedImages, SpreadLightOnEachPanelAlone) {
+  const Experiment e = small();
+  std::vector<double> light(32 * 32);
+  light[16 * 32 + 16] = 1000;
+  const auto spread = spread_light(e, {PointSpread::Shape::fiber, 150}, light);
+  EXPECT_NEAR(spread[16 * 32 + 16], 132.753563727, 1e-8);  // 1.5 pixels
+  EXPECT_EQ(message_of<UsageError>([&] { spread_light(e, {}, std::vector<double>(5)); }),
+            "the light is that of 5 pixels, and the experiment has 1024");
+}
+
+}  // namespace
+}  // namespace nablabragg

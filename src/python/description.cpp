@@ -364,13 +364,15 @@ py::tuple calculate(const py::object& model, const py::object& dmin, const py::o
 
 /// Those of the arguments that ask for what parse() does not give.
 std::string flags_without_effect(const std::vector<std::string>& arguments) {
-  constexpr std::string_view asks_for_nothing[] = {"-corrected", "-compat",     "-nonoise",
-                                                   "-nopgm",     "-noprogress", "-progress"};
+  constexpr std::string_view asks_for_nothing[] = {"-corrected",  "-compat",   "-nonoise", "-nopgm",
+                                                   "-noprogress", "-progress", "-gain"};
   std::string names;
   for (const std::string& argument : arguments) {
     const flags::Flag* const flag = flags::find_flag(argument);
     if (!flag) continue;
-    if (flag->group != "Output" && flag->group != "Running" && flag->group != "Series") continue;
+    if (flag->group != "Output" && flag->group != "Running" && flag->group != "Series" &&
+        flag->group != "Detector response")
+      continue;
     if (std::count(std::begin(asks_for_nothing), std::end(asks_for_nothing), flag->spellings[0]))
       continue;
     names.append(names.empty() ? "" : ", ").append(argument);
@@ -389,7 +391,7 @@ Experiment parse(const std::vector<std::string>& arguments, const py::object& no
     warn("parse() makes one experiment and writes nothing, so that " + dropped +
          (dropped.find(',') == std::string::npos ? " has" : " have") +
          " no effect; dtype, threads and engine are arguments of simulate(), images and "
-         "orientations of series()");
+         "orientations of series(), a DetectorResponse of count_photons()");
   if (!notices.is_none()) {
     const auto say = [&](const std::string& line) { notices.attr("append")(line); };
     if (!request.table_origin.empty()) say(request.table_origin);

@@ -535,7 +535,7 @@ TEST(Suggestions, AreTheOnlyFlagThatBeginsSo) {
 
 TEST(Suggestions, AreNotMadeForLittleLikeness) {
   for (const char* word :
-       {"-v", "-q", "-o", "-psf", "-foo", "-nxs", "-pdb", "-mtz", "-x", "-bar", "-cif"})
+       {"-v", "-q", "-o", "-tif", "-foo", "-nxs", "-pdb", "-mtz", "-x", "-bar", "-cif"})
     EXPECT_EQ(flags::nearest_spelling(word), "") << word;
 }
 

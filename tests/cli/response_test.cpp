@@ -128,5 +128,10 @@ TEST_F(Response, RefusesStepsOfNoDetectorAndOfTheOtherKind) {
   EXPECT_THAT(compat.err, HasSubstr("-response needs -corrected"));
 }
 
+TEST_F(Response, IsNoPartOfAModelThatIsRefinedOrTimed) {
+  EXPECT_THAT(run("bench --gradient --iterations 1 -- " + cubic + "-response counting").err,
+              HasSubstr("-response makes counts, and bench takes a model of photons"));
+}
+
 }  // namespace
 }  // namespace nablabragg

@@ -67,6 +67,13 @@ def test_a_series_has_the_response_of_its_detector(flat):
         nb.series(e, 2, response=response)
 
 
+def test_a_command_line_gives_the_gain_and_says_that_the_response_is_not_the_experiments():
+    line = "-corrected -cell 50 -default_F 100 -detpixels 40 -response integrating -readout_noise 3 -gain 2"
+    with pytest.warns(nb.SimulationWarning, match="-response, -readout_noise have no effect.*DetectorResponse"):
+        e = nb.parse(line)
+    assert e.detector.gain == 2
+
+
 def test_what_is_no_detector_is_refused(flat):
     e, light = flat
 

@@ -412,6 +412,26 @@ TEST(RecordedImages, RefuseWhatTheirDetectorDoesNotHave) {
       "integrating one, or a gain of 1");
 }
 
+TEST(RecordedImages, HaveOtherNumbersOnEachPanelAndNoLightOfAnother) {
+  Experiment e = small();
+  e.more_panels.push_back({e.detector, {}, {}});
+  DetectorResponse r;
+  r.kind = Kind::integrating;
+  r.readout_noise = 3;
+  r.gain_spread = 0.1;
+  std::vector<float> photons(2 * 32 * 32);
+  std::fill_n(photons.begin(), 32 * 32, 1000.0F);
+  r.point_spread = PointSpread{PointSpread::Shape::fiber, 300};
+  const CountedImage recorded = record_photons(e, image_of(resolve(e), photons), r, 1);
+  const std::span counts(recorded.counts);
+  EXPECT_GT(counts[32 * 32 - 1], 200);
+  std::vector<std::int32_t> dark(counts.begin() + 32 * 32, counts.end());
+  expect_moments(moments_of(dark), 40, 9 + 1.0 / 12);
+  const CountedImage both_dark = record_photons(
+      e, image_of(resolve(e), std::vector<float>(2 * 32 * 32)), r, 1);
+  EXPECT_NE(std::vector(both_dark.counts.begin(), both_dark.counts.begin() + 32 * 32), dark);
+}
+
 TEST(RecordedImages, SpreadLightOnEachPanelAlone) {
   const Experiment e = small();
   std::vector<double> light(32 * 32);

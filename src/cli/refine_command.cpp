@@ -390,6 +390,7 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   if (request.help) return done;
   set_stop_sentence("stopped before the first step; no file was written");
   flags::Request model = flags::parse_command_line(request.model);
+  flags::check_is_of_photons(model, "refine");
   if (model.goes_on)
     throw UsageError("-continue goes on with making a series; refine goes on with --resume");
   const fs::path folder = request.outdir;

@@ -334,6 +334,10 @@ void check_is_of_one_image(const Request& request, const char* what) {
   if (request.is_series())
     throw UsageError(std::string("-images, -orientations and -continue are of a series, and ") +
                      what + " takes the model of one image; leave them out");
+  check_is_of_photons(request, what);
+}
+
+void check_is_of_photons(const Request& request, const char* what) {
   if (request.responds)
     throw UsageError(std::string("-response makes counts, and ") + what +
                      " takes a model of photons; leave it out, with the steps of the detector");

@@ -10,8 +10,10 @@ namespace nablabragg::flags {
 /// InputError.
 Request parse_command_line(std::span<const std::string> arguments);
 
-/// Throws UsageError for the flags of a series and of a detector's response, which `what`
-/// ("refine") does not make.
+/// Throws UsageError for the flags of a series and of a detector's response, which `what` ("bench")
+/// does not make.
 void check_is_of_one_image(const Request& request, const char* what);
+/// For those of a response alone.
+void check_is_of_photons(const Request& request, const char* what);
 
 }  // namespace nablabragg::flags

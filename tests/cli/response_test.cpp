@@ -131,6 +131,9 @@ TEST_F(Response, RefusesStepsOfNoDetectorAndOfTheOtherKind) {
 TEST_F(Response, IsNoPartOfAModelThatIsRefinedOrTimed) {
   EXPECT_THAT(run("bench --gradient --iterations 1 -- " + cubic + "-response counting").err,
               HasSubstr("-response makes counts, and bench takes a model of photons"));
+  EXPECT_THAT(
+      run("refine --image a.img --parameters misset -- " + cubic + "-response counting").err,
+      HasSubstr("-response makes counts, and refine takes a model of photons"));
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ MARKED = {
     "docs/performance-method.md": {"needs nanoBragg": 1, "needs perf": 1, "slow": 3},
     "docs/performance.md": {"needs nanoBragg": 2, "needs the port": 1, "slow": 1},
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},
-    "docs/refinement.md": {"slow": 3, "usage": 2},
+    "docs/refinement.md": {"slow": 4, "usage": 2},
     "docs/series.md": {"slow": 1},
     "docs/vectorization.md": {"excerpt": 1, "slow": 2},
 }

@@ -141,6 +141,9 @@ std::string state_of(const flags::Request& r) {
                           r.hkl_file,
                           r.hkl_column,
                           r.source_file,
+                          r.spectrum_file,
+                          r.spectrum_unit ? static_cast<int>(*r.spectrum_unit) : -1,
+                          r.spectrum_channels.value_or(0),
                           r.image_file,
                           r.mask_file,
                           r.geometry_file,
@@ -266,6 +269,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"gauss | fiber", "fiber"},
       {"fraction", "0.1"},
       {"ns [paralysable]", "200 paralysable"},
+      {"eV | keV | A", "keV"},
       {"counts/photon", "2.5"},
       {"counts", "3"},
   };

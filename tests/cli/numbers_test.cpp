@@ -756,7 +756,7 @@ TEST_F(NumbersOnTheCommandLine, OfABeamlineMakeThePictureOfItsPage) {
   std::istringstream page(text);
   std::string out;
   int commands = 0;
-  for (std::string line; std::getline(page, line);) {
+  for (std::string line; std::getline(page, line) && !line.starts_with("## ");) {
     const std::string prompt = "nablabragg ";
     if (!line.starts_with(prompt)) continue;
     line.erase(0, prompt.size());

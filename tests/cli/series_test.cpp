@@ -221,8 +221,8 @@ TEST_F(SeriesOfImages, SayWhatIsMissing) {
   expect_error(turning + "-images 2 -sensor Si 450 -o a.nxs -o b.nxs", usage, {"one of them"});
   expect_error(turning + "-continue -floatfile f.bin", usage, {"-continue", "-images"});
   expect_error(turning + "-images 2 -floatfile f.bin -trace_pixel 1 1", usage, {"-trace_pixel"});
-  expect_error("refine --image a.img --parameters misset -- " + turning + "-images 2", usage,
-               {"-images", "refine takes the model of one image"});
+  expect_error("bench --gradient --iterations 1 -- " + turning + "-images 2", usage,
+               {"-images", "bench takes the model of one image"});
   folder.file("bad.txt", "1 2 3\n1 2 3 4\n");
   expect_error(corrected + "-orientations bad.txt -o a_#.cbf", input_file,
                {"bad.txt:2", "4 numbers"});

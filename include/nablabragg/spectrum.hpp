@@ -18,8 +18,12 @@ struct Spectrum {
   std::vector<double> wavelength_A, weight;
 };
 
-/// Of energies or wavelengths in any order, those of weight 0 left out and equal ones as one.  Throws
-/// UsageError for what is not positive or no X-ray, for negative weights and for no light.
+/// Throws UsageError for an energy or wavelength that is not positive or no X-ray, and for a
+/// negative weight.
+void check_channel(double value, double weight, SpectrumUnit unit);
+
+/// Of energies or wavelengths in any order, those of weight 0 left out and equal ones as one.
+/// Throws UsageError for what is not positive or no X-ray, for negative weights and for no light.
 Spectrum spectrum_of(std::span<const double> values, std::span<const double> weights,
                      SpectrumUnit unit);
 

@@ -53,12 +53,10 @@ bool wanted(const flags::Request& request, const flags::OutputName& file) {
 }
 
 std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
-  std::vector<io::NamedFile> files{{"-mat", request.matrix_file},
-                                   {"-hkl", request.hkl_file},
-                                   {"-sourcefile", request.source_file},
-                                   {"-spectrum", request.spectrum_file},
-                                   {"-img", request.image_file},
-                                   {"-mask", request.mask_file}};
+  std::vector<io::NamedFile> files{
+      {"-mat", request.matrix_file},        {"-hkl", request.hkl_file},
+      {"-sourcefile", request.source_file}, {"-spectrum", request.spectrum_file},
+      {"-img", request.image_file},         {"-mask", request.mask_file}};
   if (std::error_code error; std::filesystem::is_regular_file(request.geometry_file, error))
     files.push_back({"the geometry's file", request.geometry_file});
   if (!request.orientations.empty() && !flags::random_orientations_seed(request))

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "description/digits.hpp"
-#include "description/spectrum.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/units.hpp"
@@ -31,7 +30,7 @@ double wavelength_A_of(double value, SpectrumUnit unit) {
 
 }  // namespace
 
-void description::check_channel(double value, double weight, SpectrumUnit unit) {
+void check_channel(double value, double weight, SpectrumUnit unit) {
   if (!(value > 0)) throw UsageError("the energy or wavelength is not positive");
   if (!(weight >= 0))
     throw UsageError(
@@ -40,7 +39,7 @@ void description::check_channel(double value, double weight, SpectrumUnit unit) 
   const double wavelength = wavelength_A_of(value, unit);
   if (!(wavelength >= plausible::shortest_wavelength_A &&
         wavelength <= plausible::longest_wavelength_A))
-    throw UsageError("would be a wavelength of " + digits(wavelength) +
+    throw UsageError("would be a wavelength of " + description::digits(wavelength) +
                      " Angstrom; check the unit of the first column");
 }
 
@@ -51,7 +50,7 @@ Spectrum spectrum_of(std::span<const double> values, std::span<const double> wei
                      std::to_string(weights.size()) + " weights");
   std::map<double, double, std::greater<>> channels;  // by falling wavelength
   for (std::size_t i = 0; i < values.size(); ++i) {
-    description::check_channel(values[i], weights[i], unit);
+    check_channel(values[i], weights[i], unit);
     if (weights[i] > 0) channels[wavelength_A_of(values[i], unit)] += weights[i];
   }
   if (channels.empty()) throw UsageError("has no channel with light");

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "description/spectrum.hpp"
 #include "io/quotes.hpp"
 #include "io/text_lines.hpp"
 #include "nablabragg/error.hpp"
@@ -12,7 +11,6 @@ namespace nablabragg {
 
 namespace {
 
-using description::check_channel;
 using io::Lines;
 
 constexpr std::string_view separators = ",;";

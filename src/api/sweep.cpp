@@ -53,7 +53,7 @@ void for_each_row(const Plan& plan, std::span<const PanelRegion> regions, Work&&
 
 struct Sweep::State {
   Series series;
-  Resolved resolved;  ///< of the first image
+  Resolved resolved = {};  ///< of the first image
   std::unique_ptr<engine::Loaded> loaded;
   int turned_to = 0;  ///< the image whose lattice is loaded
   Canvas<float> floats;

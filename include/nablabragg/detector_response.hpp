@@ -61,13 +61,15 @@ std::string to_string(const DetectorResponse& response);
 /// The image, of this experiment, as its detector records it.  Pixels that are not computed
 /// (outside the region of interest, masked) send no light to their neighbours.  The same `seed`
 /// gives the same counts, for any number of threads; seed_of_image() gives each image of a series
-/// its own. Throws UsageError as check_response() does, and for an image of other panels.
+/// its own. Throws UsageError as check_response() does, for an image of other panels and
+/// for light that is NaN or infinite.
 CountedImage record_photons(const Experiment& experiment, const Image& image,
                             const DetectorResponse& response, std::int64_t seed);
 
 /// The light of all panels, spread on each; what leaves a panel is lost.  Linear in the light, and
 /// its own adjoint: for arrays u and v of all pixels, sum(v spread(u)) = sum(u spread(v)).
-/// Throws UsageError for another number of pixels than the experiment has.
+/// Throws UsageError for another number of pixels than the experiment has, and for light that is
+/// NaN or infinite.
 std::vector<double> spread_light(const Experiment& experiment, const PointSpread& point_spread,
                                  std::span<const double> light);
 

@@ -124,12 +124,22 @@ std::string to_string(const DetectorResponse& r) {
   return text;
 }
 
+/// A transform would spread one such number over the whole panel.
+template <class Number>
+void check_light(std::span<const Number> light) {
+  const auto is_none = [](Number x) { return !std::isfinite(x); };
+  if (const auto count = std::ranges::count_if(light, is_none); count > 0)
+    throw UsageError("the light is NaN or infinite in " + std::to_string(count) +
+                     (count == 1 ? " pixel" : " pixels") + ", which no detector records");
+}
+
 CountedImage record_photons(const Experiment& experiment, const Image& image,
                             const DetectorResponse& response, std::int64_t seed) {
   check_response(response, experiment);
   const Resolved resolved = resolve(experiment);
   if (!has_panels_of(image, resolved))
     throw UsageError("the image is none of this experiment: its panels have other sizes");
+  check_light(std::span<const float>(image.pixels));
   CountedImage recorded;
   recorded.counts.resize(image.pixels.size());
   for (std::size_t i = 0; i < image.panels(); ++i) {
@@ -166,6 +176,7 @@ std::vector<double> spread_light(const Experiment& experiment, const PointSpread
   if (pixels != light.size())
     throw UsageError("the light is that of " + std::to_string(light.size()) +
                      " pixels, and the experiment has " + std::to_string(pixels));
+  check_light(light);
   std::vector<double> result(pixels);
   std::size_t first = 0;
   for (std::size_t i = 0; i < panels; ++i) {

@@ -204,6 +204,7 @@ void refuse_beside_spectrum(const Request& request) {
   };
   refuse(!request.source_file.empty(), "-sourcefile");
   refuse(!beam.dispersion_percent.empty(), "-dispersion");
+  refuse(beam.spectrum_model != Beam().spectrum_model, "-spectrum_model");
   if (!beam.horizontal_divergence_mrad.empty() || !beam.vertical_divergence_mrad.empty())
     throw UsageError(
         "-spectrum is of a beam of one direction; several directions with a spectrum each are a "

@@ -1206,8 +1206,8 @@ Contents read_contents(const Reader& reader, std::optional<int> image) {
   contents.stacks = find_stacks(reader, entry, detector, axes);
   const std::size_t images = images_in(contents.stacks);
   if (image && (*image < 0 || index >= images))
-    reader.fail("has no image " + std::to_string(*image) + ": it holds " + std::to_string(images) +
-                ", counted from 0");
+    reader.fail("has no image " + std::to_string(*image + 1) + ": it holds " +
+                std::to_string(images));
 
   std::vector<Node> beams = reader.groups_of_class(instrument, "NXbeam");
   if (beams.empty() && sample) beams = reader.groups_of_class(sample, "NXbeam");

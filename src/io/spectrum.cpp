@@ -13,9 +13,10 @@ namespace {
 
 using io::Lines;
 
-constexpr std::string_view separators = ",;";
+constexpr std::string_view separators = ",;\"";  // quotes as tables in CSV have them
 
-/// The units that a title names: "photon energy [eV]", "wavelength_A", "Angstrom".
+/// The units that a title names: "photon energy [eV]", "wavelength_A", "Angstrom", the letter of
+/// Angstrom.
 std::vector<SpectrumUnit> units_in(std::string_view title) {
   std::vector<std::string> words(1);
   for (const char c : title) {
@@ -28,7 +29,10 @@ std::vector<SpectrumUnit> units_in(std::string_view title) {
   std::vector<SpectrumUnit> units;
   if (has("ev")) units.push_back(SpectrumUnit::eV);
   if (has("kev")) units.push_back(SpectrumUnit::keV);
-  if (has("angstrom") || has("angstroms") || (has("a") && (has("wavelength") || has("lambda"))))
+  const bool letter = title.find("\xC3\x85") != title.npos ||
+                      title.find("\xE2\x84\xAB") != title.npos;
+  if (has("angstrom") || has("angstroms") || letter ||
+      (has("a") && (has("wavelength") || has("lambda"))))
     units.push_back(SpectrumUnit::angstrom);
   return units;
 }
@@ -53,8 +57,10 @@ Table table_of(const std::string& path) {
     const std::string_view first = io::next_word(rest, separators),
                            second = io::next_word(rest, separators),
                            third = io::next_word(rest, separators);
-    const bool no_row = first.empty() || !io::parse_number<double>(first);
-    if (no_row && table.rows.empty()) {
+    // A row that is none may stand at the beginning, too
+    const bool is_title = first.empty() || std::string_view("0123456789+-.").find(first[0]) ==
+                                               std::string_view::npos;
+    if (is_title && !io::parse_number<double>(first) && table.rows.empty()) {
       table.titles.emplace_back(lines.line());
       continue;
     }

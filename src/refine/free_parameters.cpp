@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "description/digits.hpp"
 #include "description/parameter_table.hpp"
 #include "nablabragg/error.hpp"
 
@@ -95,9 +96,9 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
       whole_[image].push_back(parameter(starts[image], name).values);
       if (whole_[image].back().size() != whole_[0].back().size())
         throw UsageError(name + " has " + std::to_string(whole_[0].back().size()) +
-                         " numbers in image 0 and " + std::to_string(whole_[image].back().size()) +
-                         " in image " + std::to_string(image) +
-                         "; images that are refined together have the same panels and sources");
+                         " numbers in image[0] and " + std::to_string(whole_[image].back().size()) +
+                         " in image[" + std::to_string(image) +
+                         "]; images that are refined together have the same panels and sources");
     }
     columns_ += whole_[0].back().size();
     return index;
@@ -125,10 +126,11 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
       number.name = element_name(p, e, number.count);
       for (std::size_t other = 1; !image && other < images(); ++other)
         if (whole_[other][index][e] != p.values[e])
-          throw UsageError(number.name + " starts from " + std::to_string(p.values[e]) +
-                           " in image 0 and from " + std::to_string(whole_[other][index][e]) +
-                           " in image " + std::to_string(other) +
-                           "; images share it: start from one value, or refine it as each image's "
+          throw UsageError(number.name + " starts from " + description::digits(p.values[e], 9) +
+                           " in image[0] and from " +
+                           description::digits(whole_[other][index][e], 9) + " in image[" +
+                           std::to_string(other) +
+                           "]; images share it: start from one value, or refine it as each image's "
                            "own (--own)");
       for (const FreeNumber& other : numbers_)
         if (is_called(other, number.name) && (!image || other.image.value_or(*image) == *image))
@@ -179,7 +181,7 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
     each(b.name, "a bound", [&](FreeNumber& number) {
       if (!(b.lower < b.upper) || number.start < b.lower || number.start > b.upper)
         throw UsageError("the bounds of " + number.name + " do not hold its starting value " +
-                         std::to_string(number.start));
+                         description::digits(number.start, 9));
       number.lower = b.lower;
       number.upper = b.upper;
     });

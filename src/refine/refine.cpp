@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "description/digits.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
@@ -39,9 +40,9 @@ Experiment with_fixed_sampling(Experiment e) {
   return e;
 }
 
-/// In sentences: of several images, which.
+/// In sentences: of several images, which, as their numbers are named.
 std::string image_in_words(std::size_t image, std::size_t images) {
-  return images > 1 ? "image " + std::to_string(image) : "the image";
+  return images > 1 ? "image[" + std::to_string(image) + ']' : "the image";
 }
 
 void check_panels(const Resolved& resolved, const Image& counts, const std::string& of) {
@@ -736,7 +737,7 @@ class Run {
     if (residual > too_much)
       r.warnings.push_back(
           "the model does not explain the image: the mean squared residual is " +
-          std::to_string(residual) +
+          description::digits(residual) +
           " of what noise would leave, so that the standard deviations " +
           (by_parts ? "are of how much parts of the detector disagree" : "are too small"));
     if (residual > too_little) return;
@@ -789,7 +790,9 @@ namespace {
 
 /// What only makes all spots brighter has nothing to do where each is as bright as it likes.
 void refuse_brightness(const RefineOptions& options) {
-  for (const std::string& text : options.parameters)
+  std::vector<std::string> names = options.parameters;
+  names.insert(names.end(), options.own.begin(), options.own.end());
+  for (const std::string& text : names)
     for (const char* name : {"fluence", "flux", "exposure", "beam_size", "blocks", "default_F"})
       if (text == name || text.starts_with(std::string(name) + '['))
         throw UsageError(std::string(name) +

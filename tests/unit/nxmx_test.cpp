@@ -326,7 +326,7 @@ TEST_F(Nxmx, ASweepComesBackWithTheAnglesOfEachImage) {
   EXPECT_EQ(third.geometry.scan->images, 1);
   EXPECT_EQ(third.geometry.scan->first_image, 3);
   EXPECT_THAT(message_of<InputError>([&] { read_nxmx(path, 4); }),
-              HasSubstr("has no image 4: it holds 4, counted from 0"));
+              HasSubstr("has no image 5: it holds 4"));
 }
 
 TEST_F(Nxmx, ASweepOfOneImageHasItsWidth) {

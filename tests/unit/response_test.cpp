@@ -3,6 +3,7 @@
 // fixed.
 #include "readout/response.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
@@ -440,6 +441,23 @@ TEST(RecordedImages, SpreadLightOnEachPanelAlone) {
   EXPECT_NEAR(spread[16 * 32 + 16], 132.753563727, 1e-8);  // 1.5 pixels
   EXPECT_EQ(message_of<UsageError>([&] { spread_light(e, {}, std::vector<double>(5)); }),
             "the light is that of 5 pixels, and the experiment has 1024");
+}
+
+TEST(RecordedPhotons, AreRefusedWhereTheLightIsNoNumber) {
+  const Experiment e = test::experiment_of(
+      "-corrected -cell 50 -default_F 1 -N 5 -detpixels 16 -pixel 0.1 ");
+  Image image = simulate(e).image;
+  DetectorResponse response;
+  response.point_spread = PointSpread{PointSpread::Shape::fiber, 100};
+  for (const float none : {std::nanf(""), HUGE_VALF}) {
+    image.pixels[17] = none;
+    EXPECT_THAT(test::message_of<UsageError>([&] { record_photons(e, image, response, 1); }),
+                testing::HasSubstr("the light is NaN or infinite in 1 pixel"));
+    const std::vector<double> light(image.pixels.begin(), image.pixels.end());
+    EXPECT_THAT(
+        test::message_of<UsageError>([&] { spread_light(e, *response.point_spread, light); }),
+        testing::HasSubstr("the light is NaN or infinite in 1 pixel"));
+  }
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ TEST(NumbersOfSeveralImages, AreRefusedWhereTheyContradictEachOther) {
                                       "refined; refined are distance, image[0].misset[0]"));
   starts[2].detector.distance_mm = 61;
   EXPECT_THAT(complaint(options_for({"distance"}, {"misset"})),
-              HasSubstr("distance starts from 60.000000 in image 0 and from 61.000000 in image 2"));
+              HasSubstr("distance starts from 60 in image[0] and from 61 in image[2]"));
   EXPECT_NO_THROW(FreeParameters(settled(starts), options_for({"cell"}, {"distance"})));
 }
 
@@ -168,10 +168,17 @@ TEST(ImagesAndExperiments, AreRefusedWhereTheyDoNotGoTogether) {
               HasSubstr("there are 1 images and 2 experiments"));
   std::fill(images[1].counts.pixels.begin(), images[1].counts.pixels.end(), 0.0F);
   EXPECT_THAT(test::message_of<InputError>([&] { refine(truths, images, o); }),
-              HasSubstr("no spot of 20 photons was found in image 1"));
+              HasSubstr("no spot of 20 photons was found in image[1]"));
   images[1].counts = {10, 10, std::vector<float>(100)};
   EXPECT_THAT(test::message_of<InputError>([&] { refine(truths, images, o); }),
-              HasSubstr("image 1 has 10 x 10 pixels"));
+              HasSubstr("image[1] has 10 x 10 pixels"));
+}
+
+TEST(ImagesAndExperiments, MakeNothingBrighterWhereIntensitiesAreFree) {
+  RefineOptions o = options_for({"misset"}, {"fluence"});
+  o.intensities = Intensities::free;
+  EXPECT_THAT(test::message_of<UsageError>([&] { check_options(o); }),
+              HasSubstr("fluence cannot be refined where the intensities are free"));
 }
 
 TEST(ImagesAndExperiments, OfSeveralTablesOfStructureFactorsShareNoStructureFactors) {

@@ -44,6 +44,7 @@ TEST(ReadSpectrum, TakesTheUnitFromTheLinesAboveTheRows) {
        {"# energy (eV)  weight\n12000 1\n12400 3\n",
         "Photon energy [eV], intensity\n12000,1\n12400,3\n",
         "# shot 12, 5 keV more than last week\n#\n# E_eV w\n12000;1\n12400 ; 3\n",
+        "\"energy_eV\",\"w\"\n\"12000\",\"1\"\n\"12400\",\"3\"\n",
         "energy_keV counts\n12.0 1\n12.4 3\n\n"}) {
     const Spectrum s = read(text);
     EXPECT_THAT(s.wavelength_A,
@@ -53,7 +54,8 @@ TEST(ReadSpectrum, TakesTheUnitFromTheLinesAboveTheRows) {
   }
   for (const std::string text :
        {"# wavelength (A), weight\n1.1 1\n1.2 3\n", "wavelength_A w\n1.2 3\n1.1 1\n",
-        "# lambda [A]\n1.1 1\n1.2 3\n", "# Angstrom\n1.2 3\n1.1 1\n"}) {
+        "# lambda [A]\n1.1 1\n1.2 3\n", "# Angstrom\n1.2 3\n1.1 1\n",
+        "wavelength in \xC3\x85\n1.2 3\n1.1 1\n"}) {
     const Spectrum s = read(text);
     EXPECT_THAT(s.wavelength_A, ElementsAre(1.2, 1.1)) << text;
     EXPECT_THAT(s.weight, ElementsAre(3, 1));
@@ -89,6 +91,9 @@ TEST(ReadSpectrum, RefusesWhatIsNoSpectrumWithItsLine) {
             ":2: would be a wavelength of 1e+03 Angstrom; check the unit of the first column");
   EXPECT_EQ(problem_of("# eV\n12000 0\n"), ": has no channel with light");
   EXPECT_THAT(problem_of("# eV\n"), HasSubstr("holds no rows"));
+  // The first row, too: it is no title
+  for (const std::string row : {"1258O 1", "1.258D4 1", "12580eV 1", "-nan 1", "\"12x\",\"1\""})
+    EXPECT_THAT(problem_of("# eV\n" + row + "\n12620 1\n"), HasSubstr(":2: ")) << row;
   EXPECT_THAT(problem_of(""), HasSubstr("holds no rows"));
 }
 

@@ -81,6 +81,16 @@ DetectorResponse response_of(const py::object& given) {
   r.offset = number("offset");
   if (const py::object bits = given.attr("bits"); !bits.is_none())
     r.bits = Convert<int>::from(bits, "bits");
+  // Whoever states a step of no effect means something else
+  const auto refuse = [](bool stated, const char* sentence) {
+    if (stated) throw UsageError(sentence);
+  };
+  refuse(!r.point_spread && number("fwhm") != PointSpread().fwhm_um,
+         "fwhm is the width of point_spread, and none is given");
+  refuse(r.kind == DetectorResponse::Kind::counting && r.offset != DetectorResponse().offset,
+         "a counting detector has no offset");
+  refuse(r.dead_time_ns == 0 && r.dead_time_model == DetectorResponse::DeadTime::paralysable,
+         "paralysable is of a dead_time, and none is given");
   return r;
 }
 

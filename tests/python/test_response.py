@@ -86,6 +86,9 @@ def test_what_is_no_detector_is_refused(flat):
     refused("counts a photon once", kind="counting")
     refused("a detector with a dead time is counting", kind="integrating", dead_time=100)
     refused("flicker is 0 to 1, not 2", kind="integrating", flicker=2)
+    refused("fwhm is the width of point_spread, and none is given", kind="integrating", fwhm=10)
+    refused("a counting detector has no offset", kind="counting", offset=5)
+    refused("paralysable is of a dead_time, and none is given", kind="counting", paralysable=True)
     with pytest.raises(TypeError, match="flicker needs a number"):
         nb.count_photons(e, light, seed=1, response=nb.DetectorResponse("integrating", flicker="much"))
     with pytest.raises(nb.UsageError, match="shape"):

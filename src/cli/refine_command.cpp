@@ -17,6 +17,7 @@
 #include "cli/outputs.hpp"
 #include "cli/refinement_files.hpp"
 #include "cli/say.hpp"
+#include "cli/series.hpp"
 #include "cli/stopping.hpp"
 #include "description/field.hpp"  // for same_value
 #include "flags/command_line.hpp"
@@ -33,7 +34,6 @@
 #include "nablabragg/io.hpp"
 #include "nablabragg/parameters.hpp"
 #include "nablabragg/refine.hpp"
-#include "nablabragg/series.hpp"
 #include "plan/make_plan.hpp"
 
 namespace nablabragg::cli {
@@ -227,8 +227,7 @@ void print_progress(std::ostream& err, const RefineProgress& p) {
 /// The experiments that the images are of.
 std::vector<Experiment> starts_of(const flags::Request& model) {
   if (!model.is_series()) return {model.experiment};
-  const Series series = model.missets_deg.empty() ? Series(model.experiment, *model.images)
-                                                  : Series(model.experiment, model.missets_deg);
+  const Series series = requested_series(model);
   std::vector<Experiment> all;
   for (int i = 0; i < series.images(); ++i) all.push_back(series.experiment(i));
   return all;

@@ -30,7 +30,6 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/image_files.hpp"
-#include "nablabragg/series.hpp"
 #include "nablabragg/series_truth.hpp"
 #include "nablabragg/version.hpp"
 
@@ -111,8 +110,7 @@ class SeriesRunner {
         summary_(summary),
         err_(err),
         outputs_(request_),
-        series_(request_.missets_deg.empty() ? Series(request_.experiment, *request_.images)
-                                             : Series(request_.experiment, request_.missets_deg)),
+        series_(requested_series(request_)),
         record_(std::move(record)),
         journal_name_(std::move(journal_name)) {
     // What is said of the experiment is that of the first image.
@@ -491,6 +489,11 @@ std::string journal_beside(const flags::Request& request) {
 }
 
 }  // namespace
+
+Series requested_series(const flags::Request& request) {
+  return request.missets_deg.empty() ? Series(request.experiment, *request.images)
+                                     : Series(request.experiment, request.missets_deg);
+}
 
 void simulate_series(flags::Request request, const std::vector<std::string>& arguments,
                      std::ostream& out, std::ostream& err) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 #include "flags/request.hpp"
+#include "nablabragg/series.hpp"
 
 namespace nablabragg::cli {
 
@@ -11,6 +12,9 @@ namespace nablabragg::cli {
 /// with an interrupted run (-continue).
 void simulate_series(flags::Request request, const std::vector<std::string>& arguments,
                      std::ostream& out, std::ostream& err);
+
+/// The images of a request that has its inputs and asks for several.
+Series requested_series(const flags::Request& request);
 
 /// Throws UsageError for names and flags that only a series has.
 void check_names_of_one_image(const flags::Request& request);

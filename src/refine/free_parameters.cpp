@@ -11,6 +11,12 @@
 
 namespace nablabragg::refinement {
 
+std::string name_of_image(std::size_t image) { return "image[" + std::to_string(image) + ']'; }
+
+std::string image_in_words(std::size_t image, std::size_t images) {
+  return images > 1 ? name_of_image(image) : "the image";
+}
+
 namespace {
 
 /// "cell[0-2]": a name and the first and last of its numbers; all of them without brackets.
@@ -62,7 +68,7 @@ const Selection* equal_to(const std::vector<Selection>& equal, const std::string
 }
 
 std::string own_of(std::size_t image, const std::string& name) {
-  return "image[" + std::to_string(image) + "]." + name;
+  return name_of_image(image) + '.' + name;
 }
 
 /// Whether a bound or a restraint of this name is of the number; "misset[0]" is of every image's.
@@ -97,8 +103,8 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
       if (whole_[image].back().size() != whole_[0].back().size())
         throw UsageError(name + " has " + std::to_string(whole_[0].back().size()) +
                          " numbers in image[0] and " + std::to_string(whole_[image].back().size()) +
-                         " in image[" + std::to_string(image) +
-                         "]; images that are refined together have the same panels and sources");
+                         " in " + name_of_image(image) +
+                         "; images that are refined together have the same panels and sources");
     }
     columns_ += whole_[0].back().size();
     return index;
@@ -128,9 +134,9 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
         if (whole_[other][index][e] != p.values[e])
           throw UsageError(number.name + " starts from " + description::digits(p.values[e], 9) +
                            " in image[0] and from " +
-                           description::digits(whole_[other][index][e], 9) + " in image[" +
-                           std::to_string(other) +
-                           "]; images share it: start from one value, or refine it as each image's "
+                           description::digits(whole_[other][index][e], 9) + " in " +
+                           name_of_image(other) +
+                           "; images share it: start from one value, or refine it as each image's "
                            "own (--own)");
       for (const FreeNumber& other : numbers_)
         if (is_called(other, number.name) && (!image || other.image.value_or(*image) == *image))

@@ -11,6 +11,11 @@
 
 namespace nablabragg::refinement {
 
+/// "image[2]": as its own numbers begin, and as sentences name it.
+std::string name_of_image(std::size_t image);
+/// Where there is one image: "the image".
+std::string image_in_words(std::size_t image, std::size_t images);
+
 /// One number of a parameter, or several in a row that stay equal.
 struct FreeNumber {
   /// "cell[0]", "A"; of several "cell[0-2]"; of one image "image[2].cell[0]"

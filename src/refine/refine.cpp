@@ -40,11 +40,6 @@ Experiment with_fixed_sampling(Experiment e) {
   return e;
 }
 
-/// In sentences: of several images, which, as their numbers are named.
-std::string image_in_words(std::size_t image, std::size_t images) {
-  return images > 1 ? "image[" + std::to_string(image) + ']' : "the image";
-}
-
 void check_panels(const Resolved& resolved, const Image& counts, const std::string& of) {
   const std::size_t panels = 1 + resolved.more_panels.size();
   const auto number_of = [](std::size_t count) {

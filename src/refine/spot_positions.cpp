@@ -462,8 +462,7 @@ StageReport fit_spot_positions(
       const bool too_few = static_cast<double>(fit) < least_share * static_cast<double>(found);
       if (all >= least_spots && !(round.share == 1 && too_few)) continue;
       throw InputError(std::to_string(found) + " spots were found in " +
-                       (spots.size() > 1 ? "image[" + std::to_string(image) + ']' : "the image") +
-                       " and " + std::to_string(fit) +
+                       image_in_words(image, spots.size()) + " and " + std::to_string(fit) +
                        " of them fit the starting lattice, which are too few; check "
                        "wavelength, cell, orientation and beam centre, or begin with the pixels");
     }

@@ -482,7 +482,9 @@ def test_other_filters_are_undone_or_named(kind, tmp_path):
         try:
             file["entry/data"].create_dataset("data", data=data, chunks=(1, 22, 30), **options)
         except ValueError as error:
-            pytest.skip("h5py cannot write with it: %s" % error)
+            if kind != "bitshuffle":
+                raise
+            pytest.skip("h5py has no filter 32008: %s" % error)
     said = subprocess.run([DRIVER, "read", path, "1", tmp_path / "p"], text=True, capture_output=True)
     if said.returncode == 0:
         read_pixels = np.fromfile(tmp_path / "p").reshape(22, 30)

@@ -5,6 +5,7 @@
 #include <memory>   // for std::shared_ptr
 #include <optional>
 #include <vector>
+#include "nablabragg/background.hpp"
 #include "nablabragg/beam.hpp"
 #include "nablabragg/crystal.hpp"
 #include "nablabragg/detector.hpp"
@@ -38,11 +39,22 @@ struct BasicExperiment {
   BasicScan<Real> scan;
   Sampling sampling;
   StructureFactors structure_factors;
-  Real water_um{0};  ///< edge of the cube of water around the crystal
+  Real water_um{0};                            ///< edge of the cube of water around the crystal
+  std::vector<BasicMaterial<Real>> materials;  ///< what else is in the beam
   Quirks quirks = Quirks::corrected();
 };
 
 using Experiment = BasicExperiment<double>;
+
+/// Whether light falls on pixels that the crystal leaves dark.
+inline bool has_background(const Experiment& e) { return e.water_um != 0 || !e.materials.empty(); }
+
+/// The crystal alone in the beam.
+inline Experiment without_background(Experiment e) {
+  e.water_um = 0;
+  e.materials.clear();
+  return e;
+}
 
 /// The panel with that number, as PixelIndex counts them.
 template <class Real>

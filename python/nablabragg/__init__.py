@@ -25,6 +25,7 @@ from nablabragg._core import (
     Experiment,
     FurtherPanel,
     InputError,
+    Material,
     OutputError,
     ReflectionFile,
     SampledRange,
@@ -35,6 +36,7 @@ from nablabragg._core import (
     UsageError,
     __version__,
 )
+from nablabragg._background import compton_of, gas_in_beam, ice_rings, read_background
 from nablabragg._command_line import parse
 from nablabragg._compute import jvp, simulate, sweep, value_and_gradient, vjp, write_png
 from nablabragg._dictionary import from_dict, to_dict
@@ -66,6 +68,7 @@ __all__ = [
     "ImageWriter",
     "InputError",
     "Jacobian",
+    "Material",
     "OutputError",
     "RefineProgress",
     "RefineStage",
@@ -81,13 +84,17 @@ __all__ = [
     "StructureFactors",
     "UsageError",
     "calculate_structure_factors",
+    "compton_of",
     "count_photons",
     "from_dict",
+    "gas_in_beam",
+    "ice_rings",
     "jacobian",
     "jvp",
     "no_pixels",
     "parse",
     "random_orientations",
+    "read_background",
     "read_image",
     "read_reflections",
     "refine",

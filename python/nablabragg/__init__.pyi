@@ -13,6 +13,8 @@ Vector = Union[Sequence[float], NDArray[Any]]
 Range = Union["SampledRange", float, tuple[float, int], Mapping[str, float], None]
 Dtype = Union[Literal["float32", "float64"], np.dtype[Any], type]
 Engine = Literal["cpu", "reference"]
+MaterialInterpolation = Literal["linear", "cubic", "nonbragg"]
+Process = Literal["coherent", "compton"]
 Device = Literal["cpu", "auto"]
 Summation = Literal["auto", "closed", "sampled"]
 Distribution = Literal["uniform", "gaussian"]
@@ -302,6 +304,44 @@ class DetectorGroup:
     def rotation(self) -> Triple: ...
     def replace(self, **fields: Any) -> DetectorGroup: ...
 
+class Material:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        name: str = "",
+        stol: ArrayLike = ...,
+        F: ArrayLike = ...,
+        interpolation: MaterialInterpolation = "linear",
+        process: Process = "coherent",
+        thickness: float = 0.0,
+        start: float = 0.0,
+        end: float = 0.0,
+        density: float = 1.0,
+        molar_mass: float = 18.015,
+    ) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def stol(self) -> tuple[float, ...]: ...
+    @property
+    def F(self) -> tuple[float, ...]: ...
+    @property
+    def interpolation(self) -> MaterialInterpolation: ...
+    @property
+    def process(self) -> Process: ...
+    @property
+    def thickness(self) -> float: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
+    @property
+    def density(self) -> float: ...
+    @property
+    def molar_mass(self) -> float: ...
+    def replace(self, **fields: Any) -> Material: ...
+
 class Scan:
     fields: tuple[str, ...]
     def __init__(
@@ -438,6 +478,7 @@ class Experiment:
         sampling: Sampling = ...,
         structure_factors: StructureFactors | float = ...,
         water: float = 0.0,
+        materials: Sequence[Material] = ...,
         mode: Mode = "corrected",
     ) -> None: ...
     @property
@@ -458,6 +499,8 @@ class Experiment:
     def structure_factors(self) -> StructureFactors: ...
     @property
     def water(self) -> float: ...
+    @property
+    def materials(self) -> tuple[Material, ...]: ...
     @property
     def mode(self) -> Literal["corrected", "compat"] | tuple[str, ...]: ...
     def __getitem__(self, name: str) -> Any: ...
@@ -545,6 +588,31 @@ def series(
     device: Device | None = ...,
     summation: Summation = ...,
 ) -> Series: ...
+def read_background(
+    path: PathLike,
+    *,
+    thickness: float,
+    density: float,
+    molar_mass: float,
+    interpolation: MaterialInterpolation = "linear",
+) -> Material: ...
+def gas_in_beam(
+    start: float,
+    end: float,
+    *,
+    gas: Literal["air", "helium"] = "air",
+    temperature: float = 293.15,
+    pressure: float = 101.325,
+    compton: bool = True,
+) -> tuple[Material, ...]: ...
+def compton_of(formula: str, material: Material) -> Material: ...
+def ice_rings(
+    thickness: float,
+    *,
+    cell: tuple[float, float] = (4.4975, 7.3224),
+    size: float = 300.0,
+    B: float = 1.4,
+) -> Material: ...
 def with_spectrum(
     experiment: Experiment,
     spectrum: str | PathLike[str] | ArrayLike,

@@ -19,7 +19,11 @@ _PARTS = {
     "sampling": _core.Sampling,
     "structure_factors": _core.StructureFactors,
 }
-_LISTS = {"more_panels": _core.FurtherPanel, "detector_groups": _core.DetectorGroup}
+_LISTS = {
+    "more_panels": _core.FurtherPanel,
+    "detector_groups": _core.DetectorGroup,
+    "materials": _core.Material,
+}
 
 
 def _plain(value):

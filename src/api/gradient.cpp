@@ -202,9 +202,11 @@ std::vector<Direction> shared_directions(const Experiment& e, std::span<const Pl
   for (std::size_t i = 0; i < places.size(); ++i) {
     const ParameterOwner& owner = places[i].owner;
     if (places[i].of_source_list) continue;
-    const auto mine = owner.kind == Kind::experiment ? all
-                      : owner.kind == Kind::group    ? of_groups[owner.index]
-                                                     : std::vector{owner.index};
+    // What is not of panels shares its direction with nothing
+    const bool beside_panels = owner.kind == Kind::experiment || owner.kind == Kind::material;
+    const auto mine = beside_panels               ? all
+                      : owner.kind == Kind::group ? of_groups[owner.index]
+                                                  : std::vector{owner.index};
     const auto free = [&](const Direction& d) {
       return std::none_of(mine.begin(), mine.end(), [&](std::size_t p) { return d.taken[p]; });
     };
@@ -212,7 +214,7 @@ std::vector<Direction> shared_directions(const Experiment& e, std::span<const Pl
     if (direction == directions.end())
       direction = directions.insert(directions.end(), {{}, std::vector<bool>(panels)});
     for (const std::size_t panel : mine) direction->taken[panel] = true;
-    direction->followers.push_back({i, mine, owner.kind == Kind::experiment});
+    direction->followers.push_back({i, mine, beside_panels});
   }
   return directions;
 }

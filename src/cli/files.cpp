@@ -62,6 +62,8 @@ std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
   if (!request.orientations.empty() && !flags::random_orientations_seed(request))
     files.push_back({"-orientations", request.orientations});
   for (const std::string& name : request.stol_files) files.push_back({"-stol", name});
+  for (const auto& background : request.backgrounds)
+    files.push_back({"-background", background.file});
   if (request.hkl_file.empty() && request.may_use_cache())
     files.push_back({"-dump", request.cache_file});
   std::erase_if(files, [](const io::NamedFile& file) { return file.path.empty(); });

@@ -51,9 +51,8 @@ std::string image_beside(const flags::Request& request) {
 
 /// Those of the lattice's light alone.
 std::vector<PredictedSpot> reflections_of(const flags::Request& request, const Image& image) {
-  if (request.experiment.water_um == 0) return true_spots(request.experiment, image);
-  Experiment dry = request.experiment;
-  dry.water_um = 0;
+  if (!has_background(request.experiment)) return true_spots(request.experiment, image);
+  const Experiment dry = without_background(request.experiment);
   return true_spots(dry, simulate(dry, compute_options(request)).image);
 }
 

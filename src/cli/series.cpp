@@ -347,10 +347,9 @@ class SeriesRunner {
 
   /// Of the lattice's light alone.
   std::vector<SpotLight> light_of(int i, const flags::Request& r, const Image& image) const {
-    if (r.experiment.water_um == 0) return truth_->light_of(i, image);
-    Experiment dry = r.experiment;
-    dry.water_um = 0;
-    return truth_->light_of(i, simulate(dry, compute_options(r)).image);
+    if (!has_background(r.experiment)) return truth_->light_of(i, image);
+    return truth_->light_of(i,
+                            simulate(without_background(r.experiment), compute_options(r)).image);
   }
 
   /// One image after the other.

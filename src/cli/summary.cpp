@@ -109,6 +109,19 @@ void print_region(std::ostream& out, const std::string& name, const RegionOfInte
                roi.slow_min, roi.slow_max + 1);
 }
 
+/// Matter in the beam, and how much of it.
+void print_materials(std::ostream& out, const Experiment& e) {
+  for (const Material& m : e.materials) {
+    if (m.start_mm == m.end_mm)
+      fmt::print(out, "  in the beam: {}, {:g} mm", io::printable(m.name), m.thickness_mm);
+    else
+      fmt::print(out, "  in the beam: {} from {:g} to {:g} mm", io::printable(m.name), m.start_mm,
+                 m.end_mm);
+    fmt::print(out, ", {:.6g} g/cm^3, {:g} g/mol, F at {} sin(theta)/lambda\n", m.density_g_cm3,
+               m.molar_mass, m.F.size());
+  }
+}
+
 /// How rotations, wavelengths and directions are added up, where that is a question.
 void print_summation(std::ostream& out, const flags::Request& request, const Resolved& r) {
   if (r.summation_reason.empty()) return;
@@ -211,6 +224,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
     fmt::print(out, "  skipping pixels in gaps\n");
   fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
              -*request.seed, e.water_um * 1e-6);
+  print_materials(out, e);
   if (request.responds) fmt::print(out, "  detector response: {}\n", to_string(request.response));
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/cutoff.hpp"
 #include "engine/pixel_sum.hpp"
+#include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
@@ -57,6 +58,19 @@ engine::PixelSum traced(const Plan& plan, const engine::GridView& grid, const Pi
   return engine::sum_pixel(plan, panel_of(plan, pixel), grid, pixel.fast, pixel.slow,
                            engine::interpolating_lookups(plan, own ? miss : std::nullopt, pixel),
                            trace);
+}
+
+/// Photons of each material in a pixel.
+std::vector<std::pair<std::string, double>> light_of_materials(const Plan& plan,
+                                                               const Experiment& experiment,
+                                                               const PixelIndex& pixel) {
+  std::vector<std::pair<std::string, double>> all;
+  for (std::size_t i = 0; i < plan.materials.size(); ++i)
+    all.emplace_back(
+        experiment.materials[i].name,
+        engine::material_photons(plan, panel_of(plan, pixel), view_of(plan.materials[i]),
+                                 double(pixel.fast), double(pixel.slow)));
+  return all;
 }
 
 nlohmann::ordered_json vector(const Vec3d& v) { return {v.x, v.y, v.z}; }
@@ -122,6 +136,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
   const engine::GridView grid(plan.lattice.grid.get());
   const engine::PixelSum pixel = traced(plan, grid, *request.trace_pixel, miss, trace);
   const auto value = static_cast<float>(pixel.photons);
+  const auto materials = light_of_materials(plan, request.experiment, *request.trace_pixel);
 
   if (request.trace_format == flags::TraceFormat::json) {
     nlohmann::ordered_json document = {{"pixel", {{"slow", slow}, {"fast", fast}}},
@@ -134,6 +149,8 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
                                        {"steps_traced", trace.records.size()},
                                        {"steps", trace.steps}};
     if (plan.panels.size() > 1) document["pixel"]["panel"] = panel;
+    for (const auto& [name, photons] : materials)
+      document["materials"].push_back({{"name", name}, {"photons", photons}});
     auto& steps = document["trace"] = nlohmann::ordered_json::array();
     for (const StepRecord& record : trace.records) steps.push_back(as_json(record));
     out << document.dump(2) << '\n';
@@ -146,6 +163,8 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
              "sum {:.12g} x scale {:.12g}, last omega {:.12g} sr, polarization {:.12g}, capture "
              "{:.12g}: {:.9g} photons\n",
              pixel.sum, plan.scale, pixel.solid_angle, pixel.polarization, pixel.capture, value);
+  for (const auto& [name, photons] : materials)
+    fmt::print(out, "of which {:.9g} photons of {}\n", photons, io::printable(name));
 }
 
 void print_pixels(std::ostream& out, const flags::Request& request, const Plan& plan,

@@ -216,6 +216,20 @@ void look_at_sizes(const Experiment& e, const Resolved& r, Doubts& found) {
     if (look("a block (-block_size)", e.crystal.block_size_mm, i)) break;
 }
 
+/// Beyond the last row F is a guess.
+void look_at_materials(const Experiment& e, const Resolved& r, Doubts& found) {
+  for (const Material& material : e.materials) {
+    const double last = material.stol_per_A.back(), seen = 0.5e-10 * model::largest_q(r);
+    if (seen <= last || material.F.back() == 0) continue;
+    found.unlikely.push_back(
+        "the table of " + material.name + " ends at sin(theta)/lambda = " + digits(last) +
+        " /Angstrom, and the detector sees " + digits(seen) + "; beyond its end " +
+        (material.interpolation == MaterialInterpolation::nonbragg
+             ? "F follows the line through its last two rows"
+             : "F of its last row counts"));
+  }
+}
+
 }  // namespace
 
 Doubts doubts_about(const Experiment& experiment) {
@@ -235,6 +249,7 @@ Doubts doubts_about(const Experiment& experiment, const Resolved& resolved) {
   look_at_side(resolved, found);
   look_at_scan(experiment, resolved, found);
   look_at_arcs(experiment, resolved, found);
+  look_at_materials(experiment, resolved, found);
   return found;
 }
 

@@ -197,6 +197,11 @@ template <class T>
 inline constexpr bool is_vector = false;
 template <class T>
 inline constexpr bool is_vector<std::vector<T>> = true;
+/// Parts of an experiment, not plain numbers.
+template <class T>
+inline constexpr bool is_list_of_parts = false;
+template <class T>
+inline constexpr bool is_list_of_parts<std::vector<T>> = !std::is_arithmetic_v<T>;
 template <class T>
 inline constexpr bool is_range = false;
 template <class Real>
@@ -351,6 +356,17 @@ struct Choices<Summation> {
   static constexpr std::array all{Choice{Summation::automatic, "auto"},
                                   Choice{Summation::closed, "closed"},
                                   Choice{Summation::sampled, "sampled"}};
+};
+template <>
+struct Choices<MaterialInterpolation> {
+  static constexpr std::array all{Choice{MaterialInterpolation::linear, "linear"},
+                                  Choice{MaterialInterpolation::cubic, "cubic"},
+                                  Choice{MaterialInterpolation::nonbragg, "nonbragg"}};
+};
+template <>
+struct Choices<MaterialProcess> {
+  static constexpr std::array all{Choice{MaterialProcess::coherent, "coherent"},
+                                  Choice{MaterialProcess::compton, "compton"}};
 };
 template <>
 struct Choices<Interpolation> {

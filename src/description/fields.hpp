@@ -31,6 +31,8 @@ inline bool flux_counts(const Experiment& e) {
   return e.beam.flux_per_s && *e.beam.flux_per_s != 0 && e.beam.exposure_s > 0;
 }
 inline bool fluence_counts(const Experiment& e) { return !flux_counts(e); }
+/// Matter fills the beam, however the fluence is stated.
+inline bool beam_size_counts(const Experiment& e) { return flux_counts(e) || !e.materials.empty(); }
 inline bool origin_counts(const Experiment& e) {
   return e.detector.origin_m && !e.quirks.pix0_ignored;
 }
@@ -43,6 +45,11 @@ inline bool sensor_absorbs(const Experiment& e) {
   return e.detector.sensor_thickness_um > 0 && depth && *depth > 0 && *depth < 1e300;
 }
 inline bool has_water(const Experiment& e) { return e.water_um != 0; }
+// Of the first background: those that parameters are asked of stand alone
+inline bool has_path(const Experiment& e) {
+  return e.materials.front().start_mm != e.materials.front().end_mm;
+}
+inline bool has_no_path(const Experiment& e) { return !has_path(e); }
 
 inline bool has_blocks(const Experiment& e) { return e.crystal.blocks != 1; }
 
@@ -263,7 +270,7 @@ struct Fields<BasicBeam<Real>> {
           // The finest focus is 5 nm; nothing is measured in a beam wider than 10 cm
           .usually({.from = 1e-6, .to = 100, .below = in_metres, .above = in_micrometres})
           .by({"-beamsize"})
-          .differentiable_as("beam_size", flux_counts),
+          .differentiable_as("beam_size", beam_size_counts),
       field("horizontal_divergence", &P::horizontal_divergence_mrad, "mrad",
             "full width; of a Gaussian at half maximum")
           .within(divergences)
@@ -524,6 +531,34 @@ struct Fields<BasicDetectorGroup<Real>> {
 };
 
 template <class Real>
+struct Fields<BasicMaterial<Real>> {
+  using P = BasicMaterial<Real>;
+  static constexpr std::tuple rows{
+      field("name", &P::name, "", "what summaries and errors call it"),
+      field("stol", &P::stol_per_A, "1/A", "sin(theta)/wavelength of the rows of F, rising"),
+      field(
+          "F", &P::F, "electrons",
+          "of one molecule; by the Compton effect the root of its incoherent scattering function"),
+      field("interpolation", &P::interpolation, "",
+            "between the rows: linear, through four of them, or as nonBragg has it"),
+      field("process", &P::process, "", "whether the photon keeps its energy"),
+      field("thickness", &P::thickness_mm, "mm", "along the beam, all of it at the sample")
+          .within({.from = 0, .to = 1e5})
+          .differentiable(has_no_path),
+      field("start", &P::start_mm, "mm",
+            "of a path along the beam, counted from the sample; replaces the thickness")
+          .within(places)
+          .differentiable(has_path),
+      field("end", &P::end_mm, "mm", "of the path").within(places).differentiable(has_path),
+      field("density", &P::density_g_cm3, "g/cm^3", "of the material")
+          // Osmium has 22.6
+          .within({.from = 0, .to = 30, .above = "is it in kg/m^3?"})
+          .differentiable(),
+      field("molar_mass", &P::molar_mass, "g/mol", "of what F is of")
+          .within({.from = 0, .to = 1e12, .without_from = true})};
+};
+
+template <class Real>
 struct Fields<BasicExperiment<Real>> {
   using P = BasicExperiment<Real>;
   static constexpr std::tuple rows{
@@ -541,6 +576,7 @@ struct Fields<BasicExperiment<Real>> {
           .usually({.from = 0.1, .to = 1e5, .below = in_millimetres, .above = in_nanometres})
           .by({"-water"})
           .differentiable(has_water),
+      field("materials", &P::materials, "", "liquids, powders and gases in the beam"),
       field("mode", &P::quirks, "",
             "right physics, or nanoBragg's image bug for bug (docs/differences.md)")};
 };
@@ -578,6 +614,7 @@ static_assert(has_a_row_for_each_member<FurtherPanel>());
 static_assert(has_a_row_for_each_member<Scan>());
 static_assert(has_a_row_for_each_member<Sampling>());
 static_assert(has_a_row_for_each_member<StructureFactors>());
+static_assert(has_a_row_for_each_member<Material>());
 static_assert(has_a_row_for_each_member<Experiment>());
 
 }  // namespace nablabragg::description

@@ -17,10 +17,10 @@ namespace nablabragg::description {
 void set_parameter(Experiment& e, std::string_view name, std::span<const double> values);
 
 /// Whose a parameter is: of the experiment, of one panel, numbered as in images, or of one of
-/// Experiment::detector_groups.  A plan depends on what a panel or group has through the panels
-/// alone, the one or those of the group.
+/// Experiment::detector_groups or materials.  A plan depends on what a panel or group has through
+/// the panels alone, the one or those of the group.
 struct ParameterOwner {
-  enum class Kind : std::uint8_t { experiment, panel, group } kind = Kind::experiment;
+  enum class Kind : std::uint8_t { experiment, panel, group, material } kind = Kind::experiment;
   std::size_t index = 0;
 };
 
@@ -138,6 +138,20 @@ void for_each_parameter_of_groups(const Experiment& e, Visit& visit) {
 }
 
 template <class Visit>
+void for_each_parameter_of_materials(const Experiment& e, Visit& visit) {
+  if (e.materials.empty()) return;
+  // What exists of a background is asked of the first one.
+  Experiment alone;
+  for (std::size_t i = 0; i < e.materials.size(); ++i) {
+    alone.materials = {e.materials[i]};
+    const auto place = [i](auto& x) -> auto& {
+      return x.materials[x.materials.size() == 1 ? 0 : i];
+    };
+    for_each_parameter_of<Material>(alone, place, {ParameterOwner::Kind::material, i}, visit);
+  }
+}
+
+template <class Visit>
 void for_each_parameter_of_further_panels(const Experiment& e, Visit& visit) {
   if (e.more_panels.empty()) return;
   // What exists of a detector is asked of Experiment::detector.
@@ -172,6 +186,10 @@ void for_each_parameter_of(const Experiment& e, Place place, ParameterOwner owne
       for_each_parameter_of_further_panels(e, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<DetectorGroup>>) {
       for_each_parameter_of_groups(e, visit);
+    } else if constexpr (std::is_same_v<Value, std::vector<Material>>) {
+      for_each_parameter_of_materials(e, visit);
+    } else if constexpr (is_vector<Value> && !is_list_of_parts<Value>) {
+      return;  // rows of a table
     } else if constexpr (is_vector<Value>) {
       if (inside(e).empty()) return;
       for_each_index<row_count<typename Value::value_type>>(

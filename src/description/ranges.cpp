@@ -162,12 +162,15 @@ void look_at(const Part& part, const std::string& where, Range FieldFacts::*of, 
   for_each_field<Part>([&](const auto& row) {
     using Row = std::remove_cvref_t<decltype(row)>;
     using Member = typename Row::Member;
-    if constexpr (is_vector<Member>) {
+    if constexpr (is_vector<Member> && !is_list_of_parts<Member>) {
+      return;  // rows of a table, which its reader has looked at
+    } else if constexpr (is_vector<Member>) {
       const auto& list = part.*row.members[0];
       const std::string one_of = std::is_same_v<Member, std::vector<FurtherPanel>> ? "panel "
                                  : std::is_same_v<Member, std::vector<DetectorGroup>>
                                      ? "detector group "
-                                     : "source ";
+                                 : std::is_same_v<Member, std::vector<Material>> ? "material "
+                                                                                 : "source ";
       for (std::size_t i = 0; i < list.size(); ++i)
         look_at(list[i], one_of + std::to_string(i + 1) + ": ", of, said);
     } else if constexpr (HasFields<Member> && !is_range<Member>) {
@@ -253,6 +256,8 @@ void list_checks(const std::string& path, std::vector<FieldChecks>& all) {
     using Member = typename std::remove_cvref_t<decltype(row)>::Member;
     if constexpr (std::is_same_v<Member, std::vector<Source>>) {
       list_checks<Source>(path + row.name + "[].", all);
+    } else if constexpr (std::is_same_v<Member, std::vector<Material>>) {
+      list_checks<Material>(path + row.name + "[].", all);
     } else if constexpr (is_vector<Member>) {
       return;  // panels, whose fields are those of the detector
     } else if constexpr (HasFields<Member> && !is_range<Member>) {
@@ -301,6 +306,7 @@ template std::vector<std::string> out_of_range(const Detector&);
 template std::vector<std::string> out_of_range(const Scan&);
 template std::vector<std::string> out_of_range(const Sampling&);
 template std::vector<std::string> out_of_range(const StructureFactors&);
+template std::vector<std::string> out_of_range(const Material&);
 template std::vector<std::string> out_of_range(const Experiment&);
 
 }  // namespace nablabragg::description

@@ -80,6 +80,7 @@ class Loaded {
     plan_.spread = of.spread;
     plan_.scale = of.scale;
     plan_.background = of.background;
+    plan_.materials = of.materials;
     background_ = std::make_shared<KeptBackground>();
     forget_light();
   }

@@ -104,6 +104,15 @@ NABLA_OUT_OF_LINE void pull_back_curved(const PanelNumbers& panel, const SensorS
       (fast_adjoint * spot.fast + slow_adjoint * spot.slow) * number(1 / f.subpixel));
 }
 
+template <class T>
+NABLA_INLINE void pull_back_position(const PanelNumbers& panel, const SensorSpot<T>& spot,
+                                     const Vec3<T>& adjoint, BasicPixelNumbers<T>& adjoints) {
+  if (panel.frame.curvature == Curvature::flat)
+    pull_back_flat(panel, spot, adjoint, adjoints);
+  else
+    pull_back_curved(panel, spot, adjoint, adjoints);
+}
+
 /// The light of a spot, by which of its factors it comes.
 template <class T>
 struct SpotAdjoints {
@@ -154,11 +163,7 @@ NABLA_INLINE void pull_back_direction(const PanelNumbers& panel, const SensorSpo
                                       BasicPixelNumbers<T>& adjoints) {
   T radial = -dot(direction, spot.direction);
   add(radial, log_distance);
-  const Vec3<T> position = spot.near * (direction + radial * spot.direction);
-  if (panel.frame.curvature == Curvature::flat)
-    pull_back_flat(panel, spot, position, adjoints);
-  else
-    pull_back_curved(panel, spot, position, adjoints);
+  pull_back_position(panel, spot, spot.near * (direction + radial * spot.direction), adjoints);
 }
 
 /// `has_solid_angle`: the light of a term has the solid angle of its own spot.

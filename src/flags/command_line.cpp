@@ -63,7 +63,8 @@ std::size_t take_values(const Flag& flag, std::span<const std::string> arguments
   while (taken < most && taken < available) {
     const std::string& next = arguments[at + 1 + taken];
     if (!flag.optional_value.empty()) {
-      if (next == flag.optional_value) ++taken;
+      if (next == flag.optional_value || (flag.optional_value == any_word && !is_flag(next)))
+        ++taken;
       break;
     }
     const bool negative_ends = flag.spellings[0] == "-cell";

@@ -1,6 +1,7 @@
 #include "flags/flags.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -96,6 +97,14 @@ void set_custom(Request& r, std::optional<Vec3d>& axis, const Values& v) {
 
 void set_cells(Request& r, double Vec3d::*axis, const Values& v) {
   r.experiment.crystal.cells.*axis = v.whole(0);
+}
+
+void set_background(Request& r, const Values& v) {
+  const std::array<double, 3> amounts{v.real(1), v.real(2), v.real(3)};
+  if (!(amounts[0] >= 0) || !(amounts[1] >= 0) || !(amounts[2] > 0))
+    v.fail("needs a file, a thickness in mm, a density in g/cm^3 and a molar mass in g/mol");
+  r.backgrounds.push_back(
+      {v.text(0), amounts[0], amounts[1], amounts[2], v.count() > 4 ? v.text(4) : std::string()});
 }
 
 /// As nanoBragg, any word that holds this one; -corrected takes the word alone.
@@ -523,6 +532,26 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.beam.polarization_correction = false)},
       {"Beam", {"-water"}, prefix, "um", 1, 1, "0", "edge of a cube of water around the crystal",
        NABLA_SET(e.water_um = v.real(0))},
+      {"Beam", {"-background"}, own, "FILE mm g/cm^3 g/mol [FORMULA]", 4, 5, "", "a material in the beam: F of a molecule against sin(theta)/lambda, its thickness, density and molar mass; with what the molecule is, as H2O, its Compton scattering, too (included: F holds it); may be given again (with -corrected; docs/background.md)",
+       NABLA_SET(set_background(r, v)), any_word},
+      {"Beam", {"-background_interpolation"}, own, "linear | cubic | nonbragg", 1, 1, "linear", "of F between the rows of -background",
+       NABLA_SET((r.background_interpolation = choose<MaterialInterpolation>(v, {{"linear", MaterialInterpolation::linear}, {"cubic", MaterialInterpolation::cubic}, {"nonbragg", MaterialInterpolation::nonbragg}})); r.background_part = std::string(v.flag()))},
+      {"Beam", {"-air"}, own, "from to", 2, 2, "", "air along the beam between two places [mm], the sample at 0 (with -corrected)",
+       NABLA_SET(r.gas_path_mm = {v.real(0), v.real(1)}; if (!(v.real(1) > v.real(0))) v.fail("needs where the path begins and then where it ends, in mm along the beam"))},
+      {"Beam", {"-air_gas"}, own, "air | helium", 1, 1, "air", "what fills the path of -air",
+       NABLA_SET((r.gas.gas = choose<Gas>(v, {{"air", Gas::air}, {"helium", Gas::helium}})); r.gas_part = std::string(v.flag()))},
+      {"Beam", {"-air_temperature"}, own, "kelvin", 1, 1, "293.15", "of the gas of -air",
+       NABLA_SET(r.gas.temperature_K = v.real(0); if (!(v.real(0) > 0)) v.fail("needs a positive temperature in K"); r.gas_part = std::string(v.flag()))},
+      {"Beam", {"-air_pressure"}, own, "kPa", 1, 1, "101.325", "of the gas of -air",
+       NABLA_SET(r.gas.pressure_kPa = v.real(0); if (!(v.real(0) > 0)) v.fail("needs a positive pressure in kPa"); r.gas_part = std::string(v.flag()))},
+      {"Beam", {"-ice"}, own, "um", 1, 1, "0", "thickness of hexagonal ice in the beam, a powder (with -corrected)",
+       NABLA_SET(r.ice.thickness_um = v.real(0); if (!(v.real(0) >= 0)) v.fail("needs a thickness in um, not a negative one"))},
+      {"Beam", {"-ice_cell"}, own, "A A", 2, 2, "4.4975 7.3224", "edges a and c of -ice; the default is at about 100 K",
+       NABLA_SET(r.ice.a_A = v.real(0); r.ice.c_A = v.real(1); if (!(v.real(0) > 0) || !(v.real(1) > 0)) v.fail("needs two positive edges in Angstrom"); r.ice_part = std::string(v.flag()))},
+      {"Beam", {"-ice_size"}, own, "A", 1, 1, "300", "of the crystals of -ice, which broadens the rings",
+       NABLA_SET(r.ice.size_A = v.real(0); if (!(v.real(0) > 0)) v.fail("needs a positive size in Angstrom"); r.ice_part = std::string(v.flag()))},
+      {"Beam", {"-ice_B"}, own, "A^2", 1, 1, "1.4", "B factor of the atoms of -ice",
+       NABLA_SET(r.ice.B_A2 = v.real(0); if (!(v.real(0) >= 0)) v.fail("needs a B factor in A^2, not a negative one"); r.ice_part = std::string(v.flag()))},
       {"Beam", {"-coherent"}, prefix, "", 0, 0, "", "accepted; has no effect, as in nanoBragg",
        NABLA_SET()},
 

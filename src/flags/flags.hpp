@@ -36,6 +36,8 @@ enum class Match {
   own  ///< the same, of a flag that nanoBragg does not have: it must not take it for another one
 };
 
+inline constexpr std::string_view any_word = "*";
+
 struct Flag {
   std::string_view group;
   std::vector<std::string_view> spellings;
@@ -45,7 +47,8 @@ struct Flag {
   std::string_view standard;
   std::string_view help;
   void (*apply)(Request&, const Values&);
-  std::string_view optional_value = {};  ///< not empty: the only text that an optional value may be
+  std::string_view optional_value = {};  ///< not empty: the only text that an optional value may
+                                         ///< be, or any_word; empty: a number
 };
 
 /// A flag as it was given, with its values.

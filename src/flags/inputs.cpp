@@ -15,6 +15,7 @@
 #include "model/panel.hpp"
 #include "model/rays.hpp"
 #include "model/resolve.hpp"
+#include "nablabragg/background.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/plausible.hpp"
@@ -259,6 +260,32 @@ void load_sources(Request& request) {
     use_wavelength_of_sources(request);
 }
 
+/// What is in the beam besides the crystal.
+void load_materials(Request& request) {
+  const auto needs = [](const std::string& part, bool given, const char* whole) {
+    if (!part.empty() && !given) throw UsageError(part + " is of " + whole + ", which is missing");
+  };
+  needs(request.background_part, !request.backgrounds.empty(), "-background FILE");
+  needs(request.gas_part, request.gas_path_mm.has_value(), "-air FROM TO");
+  needs(request.ice_part, request.ice.thickness_um > 0, "-ice UM");
+  std::vector<Material>& materials = request.experiment.materials;
+  for (const Request::Background& given : request.backgrounds) {
+    Material material = read_background(given.file);
+    material.thickness_mm = given.thickness_mm;
+    material.density_g_cm3 = given.density_g_cm3;
+    material.molar_mass = given.molar_mass;
+    material.interpolation = request.background_interpolation.value_or(material.interpolation);
+    materials.push_back(material);
+    if (!given.compton.empty() && given.compton != "included")
+      materials.push_back(compton_of(given.compton, material));
+  }
+  if (request.gas_path_mm)
+    for (Material& gas :
+         gas_in_beam((*request.gas_path_mm)[0], (*request.gas_path_mm)[1], request.gas))
+      materials.push_back(std::move(gas));
+  if (request.ice.thickness_um > 0) materials.push_back(ice_rings(request.ice));
+}
+
 /// Of a run that names none: the time in seconds as in nanoBragg, or another one in every
 /// run, which a double and JSON hold to its last digit.
 std::int64_t seed_of_this_run(const Quirks& quirks) {
@@ -323,6 +350,7 @@ void write_cache(const Request& request, std::vector<std::string>& warnings) {
 
 void load_inputs(Request& request) {
   for (const std::string& path : request.stol_files) io::check_stol_table(path);
+  load_materials(request);
   const std::optional<io::ReflectionFile> table = load_table(request);
   if (table) use_wavelength_of(*table, request);
   load_sources(request);

@@ -1,9 +1,11 @@
 // What a command line asks for: an experiment, the files it still needs, and what to write.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+#include "nablabragg/background.hpp"
 #include "nablabragg/detector_response.hpp"
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/picture.hpp"   // for PictureStyle
@@ -51,6 +53,21 @@ struct Request {
   std::optional<int> spectrum_channels;
   bool lists_sources() const { return !source_file.empty() || !spectrum_file.empty(); }
   std::vector<std::string> stol_files;
+
+  // Matter in the beam
+  struct Background {
+    std::string file;
+    double thickness_mm, density_g_cm3, molar_mass;
+    std::string compton;  ///< a formula, or "included"; empty: nothing is said
+  };
+  std::vector<Background> backgrounds;
+  std::optional<MaterialInterpolation> background_interpolation;
+  std::optional<std::array<double, 2>> gas_path_mm;
+  GasState gas;
+  IceRings ice;
+  /// A flag that means something only with -background, -air and -ice.
+  std::string background_part, gas_part, ice_part;
+
   std::string cache_file = "Fdump.bin";
   bool cache_named = false, cache_allowed = true, writes_cache = false;
   /// Read without -hkl, written with it.  Corrected runs have only one that is named.

@@ -4,16 +4,12 @@
 #include <cctype>
 
 #include "io/quotes.hpp"
-#include "io/text_lines.hpp"
+#include "io/two_columns.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg {
 
 namespace {
-
-using io::Lines;
-
-constexpr std::string_view separators = ",;\"";  // quotes as tables in CSV have them
 
 /// The units that a title names: "photon energy [eV]", "wavelength_A", "Angstrom", the letter of
 /// Angstrom.
@@ -37,48 +33,7 @@ std::vector<SpectrumUnit> units_in(std::string_view title) {
   return units;
 }
 
-struct Row {
-  double value, weight;
-  long line;
-};
-
-/// The rows, and the lines before them.
-struct Table {
-  std::vector<Row> rows;
-  std::vector<std::string> titles;
-};
-
-Table table_of(const std::string& path) {
-  const std::string text = io::read_text(path);
-  Table table;
-  Lines lines(text);
-  while (lines.next()) {
-    std::string_view rest = io::without_comment(lines.line());
-    const std::string_view first = io::next_word(rest, separators),
-                           second = io::next_word(rest, separators),
-                           third = io::next_word(rest, separators);
-    // A row that is none may stand at the beginning, too
-    const bool is_title = first.empty() || std::string_view("0123456789+-.").find(first[0]) ==
-                                               std::string_view::npos;
-    if (is_title && !io::parse_number<double>(first) && table.rows.empty()) {
-      table.titles.emplace_back(lines.line());
-      continue;
-    }
-    if (first.empty()) continue;
-    if (second.empty() || !third.empty())
-      throw InputError(path, lines.number(),
-                       std::string("has ") +
-                           (second.empty() ? "one column" : "more than two columns") +
-                           "; a spectrum has two: energy or wavelength, and weight");
-    const Row row{io::finite_number(path, lines.number(), "energy or wavelength", first),
-                  io::finite_number(path, lines.number(), "weight", second), lines.number()};
-    table.rows.push_back(row);
-  }
-  if (table.rows.empty()) throw InputError(path, 0, "holds no rows of energy and weight");
-  return table;
-}
-
-SpectrumUnit stated_unit(const std::string& path, const Table& table) {
+SpectrumUnit stated_unit(const std::string& path, const io::TwoColumns& table) {
   constexpr const char* say = "; -spectrum_unit eV, keV or A says what its first column is";
   // The last line that names one is nearest to the columns
   for (auto title = table.titles.rbegin(); title != table.titles.rend(); ++title) {
@@ -95,14 +50,15 @@ SpectrumUnit stated_unit(const std::string& path, const Table& table) {
 }  // namespace
 
 Spectrum read_spectrum(const std::string& path, std::optional<SpectrumUnit> unit) {
-  const Table table = table_of(path);
+  const io::TwoColumns table = io::read_two_columns(path,
+                                                    {"spectrum", "energy or wavelength", "weight"});
   const SpectrumUnit of_rows = unit ? *unit : stated_unit(path, table);
   std::vector<double> values, weights;
-  for (const Row& row : table.rows) {
-    values.push_back(row.value);
-    weights.push_back(row.weight);
+  for (const io::TwoColumnRow& row : table.rows) {
+    values.push_back(row.first);
+    weights.push_back(row.second);
     try {  // that row is named which is wrong
-      check_channel(row.value, row.weight, of_rows);
+      check_channel(row.first, row.second, of_rows);
     } catch (const UsageError& error) {
       throw InputError(path, row.line, error.what());
     }

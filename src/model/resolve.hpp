@@ -51,6 +51,38 @@ std::string no_crystals_matrix(const Mat3<Real>& matrix, const Real& wavelength_
   return {};
 }
 
+/// Throws UsageError for matter in the beam that scatters nothing one could compute.
+template <class Real>
+void check_materials(const BasicExperiment<Real>& e) {
+  if (e.materials.empty()) return;
+  if (!(e.quirks == Quirks::corrected()))
+    throw UsageError(
+        "light of matter in the beam (-background, -air, -ice) is not nanoBragg's; give "
+        "-corrected");
+  if (e.beam.size_mm && !(*e.beam.size_mm > Real(0)))
+    throw UsageError("matter in the beam needs the beam's size; give -beamsize in mm");
+  for (const auto& b : e.materials) {
+    const auto fail = [&](const std::string& what) {
+      throw UsageError("the material \"" + b.name + "\" " + what);
+    };
+    if (b.stol_per_A.empty()) fail("has no table of F");
+    if (b.stol_per_A.size() != b.F.size())
+      fail("has " + std::to_string(b.stol_per_A.size()) + " rows of sin(theta)/lambda and " +
+           std::to_string(b.F.size()) + " of F");
+    for (std::size_t i = 0; i < b.F.size(); ++i) {
+      if (!(std::abs(b.F[i]) < 1e9) || !(b.stol_per_A[i] >= 0) || !(b.stol_per_A[i] < 1e6))
+        fail("has a row that is none: row " + std::to_string(i + 1) +
+             " needs a sin(theta)/lambda that is not negative and F in electrons");
+      if (i > 0 && !(b.stol_per_A[i] > b.stol_per_A[i - 1]))
+        fail("needs rising sin(theta)/lambda, and row " + std::to_string(i + 1) + " does not rise");
+    }
+    if (b.start_mm > b.end_mm)
+      fail("has a path that ends before it begins; the beam goes from the start to the end");
+    if (!(b.start_mm == b.end_mm) && !(b.thickness_mm == Real(0)))
+      fail("has a thickness and a path; give one of them");
+  }
+}
+
 /// Throws UsageError for a description that cannot be of an experiment.
 template <class Real>
 void check(const BasicExperiment<Real>& e) {
@@ -102,6 +134,7 @@ void check(const BasicExperiment<Real>& e) {
   for (const auto& source : e.beam.sources)
     if (!(source.wavelength_A > Real(0)) || !(length(source.position) > Real(0)))
       throw UsageError("every source needs a direction and a positive wavelength");
+  check_materials(e);
   if (e.beam.flux_per_s && e.beam.size_mm && *e.beam.size_mm == Real(0))
     throw UsageError("a beam of size 0 makes the fluence infinite; give -beamsize in mm");
 }

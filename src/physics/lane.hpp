@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 #include "nablabragg/vec3.hpp"  // for NABLA_INLINE
 
@@ -44,6 +45,11 @@ NABLA_INLINE T select(bool condition, T yes, T no) {
   return condition ? yes : no;
 }
 NABLA_INLINE bool any(bool condition) { return condition; }
+
+/// values[offset], where `wanted`; anything elsewhere.
+NABLA_INLINE double value_at(const double* values, double offset, bool wanted) {
+  return wanted ? values[static_cast<std::int64_t>(offset)] : 0;
+}
 
 /// Nearest integer, ties to even, |x| < 2^51 (float: 2^22).  Adding and taking away 1.5 x 2^52
 /// pushes the fraction out of the mantissa: two instructions where SSE2 has no rounding

@@ -30,6 +30,22 @@ Real water_photons_per_sr(const Real& edge_um, const Real& fluence) {
          avogadro / water_molar_mass;
 }
 
+/// Photons per steradian that F = 1 scatters: r_e^2 fluence x molecules in the beam.
+template <class Real>
+Real material_photons_per_sr(const BasicMaterial<Real>& b, const Real& beam_size_mm,
+                             const Real& fluence) {
+  const bool has_path = !(b.start_mm == b.end_mm);
+  const Real thickness = units::metres_from_mm(has_path ? b.end_mm - b.start_mm : b.thickness_mm),
+             size = units::metres_from_mm(beam_size_mm);
+  return thomson_m2 * fluence * (size * size * thickness) * (b.density_g_cm3 * 1e6) * avogadro /
+         b.molar_mass;
+}
+
+/// Enough points that sums over a path are good to 1e-8 in all pixels of the panels, where F is
+/// smooth.  Throws UsageError for a path that comes too close to a panel for that.
+std::vector<PathPoint> points_of_path(const std::string& name, double start, double end,
+                                      std::span<const PlanPanel> panels, const Vec3d& beam);
+
 template <class Real>
 physics::SpotMetric<Real> spot_metric(const BasicResolved<Real>& r, bool volume_scaled) {
   const Vec3<Real>& n = r.cells;
@@ -181,6 +197,48 @@ BasicPlanSpread<Real> plan_spread(const BasicExperiment<Real>& e, const BasicRes
   return spread;
 }
 
+/// Of several number types: what sampling a path needs to know of the panels.
+template <class Real>
+std::vector<PlanPanel> places_of(const std::vector<BasicPlanPanel<Real>>& panels) {
+  using model::value_of;
+  std::vector<PlanPanel> places;
+  for (const auto& panel : panels) {
+    PlanFrame& f = places.emplace_back().frame;
+    f.fast_pixels = panel.frame.fast_pixels;
+    f.slow_pixels = panel.frame.slow_pixels;
+    const auto value = [](const Vec3<Real>& v) {
+      return Vec3d{double(value_of(v.x)), double(value_of(v.y)), double(value_of(v.z))};
+    };
+    f.origin = value(panel.frame.origin);
+    f.fast = value(panel.frame.fast);
+    f.slow = value(panel.frame.slow);
+    f.pixel = double(value_of(panel.frame.pixel));
+  }
+  return places;
+}
+
+template <class Real>
+std::vector<BasicPlanMaterial<Real>> plan_materials(const BasicExperiment<Real>& e,
+                                                    const BasicResolved<Real>& r,
+                                                    const std::vector<BasicPlanPanel<Real>>& panels,
+                                                    const BasicPlanLight<Real>& light) {
+  using model::value_of;
+  std::vector<BasicPlanMaterial<Real>> materials;
+  for (const BasicMaterial<Real>& b : e.materials) {
+    BasicPlanMaterial<Real>& m = materials.emplace_back();
+    m.per_sr = material_photons_per_sr(b, e.beam.size_mm.value_or(Real(0.1)), r.fluence);
+    m.start = units::metres_from_mm(b.start_mm);
+    m.end = units::metres_from_mm(b.end_mm);
+    m.compton = b.process == MaterialProcess::compton;
+    m.curve = std::make_shared<const ScatteringCurve>(b.stol_per_A, b.F, b.interpolation);
+    const auto& i = light.rays.front().incident;
+    m.points = points_of_path(
+        b.name, double(value_of(m.start)), double(value_of(m.end)), places_of(panels),
+        {double(value_of(i.x)), double(value_of(i.y)), double(value_of(i.z))});
+  }
+  return materials;
+}
+
 template <class Real>
 FactorRules factor_rules(const BasicExperiment<Real>& e) {
   const Quirks& quirks = e.quirks;
@@ -211,6 +269,7 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.light = plan_detail::plan_light(e, r);
   plan.lattice = plan_detail::plan_lattice(e, r);
   if (r.closed) plan.spread = plan_detail::plan_spread(e, r, plan.lattice.orientations);
+  plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light);
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;
   plan.dmin = e.sampling.dmin_A * 1e-10;

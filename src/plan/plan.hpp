@@ -16,6 +16,7 @@
 #include "nablabragg/structure_factors.hpp"  // for StructureFactorGrid
 #include "nablabragg/vec3.hpp"
 #include "physics/shapes/block.hpp"  // for BlockNumbers
+#include "plan/scattering_curve.hpp"
 
 namespace nablabragg {
 
@@ -168,6 +169,22 @@ struct BasicPlanBackground {
   Real per_sr{0};        ///< photons that ride on solid angle, polarization and capture alone
 };
 
+/// What of a material is plain numbers.
+template <class Real>
+struct BasicMaterialNumbers {
+  Real per_sr{0};         ///< photons that F = 1 scatters
+  Real start{0}, end{0};  ///< of its path along the beam [m], from the sample on
+};
+
+/// Matter in the beam that is no crystal.  Each point, spot of the sensor and ray has factors of
+/// its own, whatever the rules say of those of the lattice.
+template <class Real>
+struct BasicPlanMaterial : BasicMaterialNumbers<Real> {
+  bool compton = false;
+  std::shared_ptr<const ScatteringCurve> curve;
+  std::vector<PathPoint> points;  ///< at which the path is sampled
+};
+
 /// How the factors that vary over a pixel enter its sum: decided once, read by every walk.
 struct FactorRules {
   Apply solid_angle = Apply::to_each_term, polarization = Apply::to_each_term,
@@ -211,8 +228,13 @@ struct BasicPlan : BasicPlanNumbers<Real> {
   std::vector<BasicPlanPanel<Real>> panels;
   BasicPlanLight<Real> light;
   BasicPlanLattice<Real> lattice;
+  std::vector<BasicPlanMaterial<Real>> materials;
   BasicPlanSpread<Real> spread;
 
+  /// Whether light falls on pixels that the lattice leaves dark.
+  bool has_background() const {
+    return !(this->background.per_sr == Real(0)) || !materials.empty();
+  }
   const BasicPlanPanel<Real>& panel_of(const PixelIndex& pixel) const {
     return panels[static_cast<std::size_t>(pixel.panel)];
   }
@@ -240,6 +262,8 @@ using LatticeNumbers = BasicLatticeNumbers<double>;
 using PlanLattice = BasicPlanLattice<double>;
 using PlanSpread = BasicPlanSpread<double>;
 using PlanBackground = BasicPlanBackground<double>;
+using MaterialNumbers = BasicMaterialNumbers<double>;
+using PlanMaterial = BasicPlanMaterial<double>;
 using PlanNumbers = BasicPlanNumbers<double>;
 using PixelNumbers = BasicPixelNumbers<double>;
 using Plan = BasicPlan<double>;
@@ -253,10 +277,25 @@ struct LightView : LightNumbers {
 struct LatticeView : LatticeNumbers {
   std::span<const Mat3d> orientations;
 };
+template <class Real>
+struct BasicMaterialView : BasicMaterialNumbers<Real> {
+  bool compton = false;
+  ScatteringCurveView curve;
+  std::span<const PathPoint> points;
+};
+using MaterialView = BasicMaterialView<double>;
+
+template <class Real>
+BasicMaterialView<Real> view_of(const BasicPlanMaterial<Real>& m) {
+  return {m, m.compton, m.curve->view(), m.points};
+}
+NABLA_INLINE const MaterialView& view_of(const MaterialView& m) { return m; }
+
 struct PlanView : PlanNumbers {
   PanelNumbers panel;
   LightView light;
   LatticeView lattice;
+  std::span<const MaterialView> materials;  ///< whose arrays are a GPU's
 
   PlanView(const Plan& plan, std::size_t panel_number)
       : PlanNumbers(plan),

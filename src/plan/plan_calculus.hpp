@@ -80,6 +80,13 @@ NABLA_INLINE void for_each_number_of_ray(F&& f, Rays&... r) {
   f(r.weight...);
 }
 
+template <class F, class... Materials>
+NABLA_INLINE void for_each_number_of_material(F&& f, Materials&... m) {
+  f(m.per_sr...);
+  f(m.start...);
+  f(m.end...);
+}
+
 template <class F, class... Matrices>
 NABLA_INLINE void for_each_number_of_axes(F&& f, Matrices&... m) {
   for_each_component(f, m.a...);
@@ -108,6 +115,8 @@ void for_each_number_besides_panels(F&& f, Plans&... plans) {
     for_each_number_of_ray(f, plans.light.rays[i]...);
   for (std::size_t i = 0; i < first.lattice.orientations.size(); ++i)
     for_each_number_of_axes(f, plans.lattice.orientations[i]...);
+  for (std::size_t i = 0; i < first.materials.size(); ++i)
+    for_each_number_of_material(f, plans.materials[i]...);
   for_each_number_of_spread(f, plans.spread...);
 }
 
@@ -135,6 +144,7 @@ Plan zero_plan(const AnyPlan& like) {
   zero.panels.resize(like.panels.size());
   zero.light.rays.resize(like.light.rays.size());
   zero.lattice.orientations.resize(like.lattice.orientations.size());
+  zero.materials.resize(like.materials.size());
   zero.spread.mosaic.resize(like.spread.mosaic.size());
   for_each_number_of_plan([](double& x) { x = 0; }, zero);
   return zero;

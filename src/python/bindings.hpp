@@ -26,6 +26,7 @@ void refuse_doubtful(const io::ReflectionFile& file);
 
 /// ReflectionFile, read_reflections().
 void bind_reflections(py::module_& module);
+void bind_background(py::module_& module);
 /// SampledRange, Crystal, Beam, Detector, Scan, Sampling, StructureFactors, Experiment; parse().
 void bind_description(py::module_& module);
 /// simulate().

@@ -250,6 +250,16 @@ std::vector<Source> Convert<std::vector<Source>>::from(py::handle x, const char*
   return sources;
 }
 
+py::object Convert<std::vector<double>>::to(const std::vector<double>& numbers) {
+  return py::tuple(py::cast(numbers));
+}
+
+std::vector<double> Convert<std::vector<double>>::from(py::handle x, const char* field) {
+  const auto array = array_of(x, needs(field), "a list of numbers");
+  if (array.ndim() != 1) fail(needs(field), "a list of numbers", x);
+  return {array.data(), array.data() + array.size()};
+}
+
 py::object Convert<std::shared_ptr<const Mask>>::to(const std::shared_ptr<const Mask>& mask) {
   if (!mask) return py::none();
   py::array_t<bool> keep({mask->slow_pixels, mask->fast_pixels});

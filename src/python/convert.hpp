@@ -139,6 +139,13 @@ struct Convert<std::vector<Source>> {
   static std::vector<Source> from(py::handle x, const char* field);
 };
 
+/// Columns of a table.
+template <>
+struct Convert<std::vector<double>> {
+  static py::object to(const std::vector<double>& numbers);
+  static std::vector<double> from(py::handle x, const char* field);
+};
+
 template <>
 struct Convert<std::shared_ptr<const Mask>> {
   static py::object to(const std::shared_ptr<const Mask>& mask);
@@ -214,6 +221,7 @@ inline const char* class_name(const Beam*) { return "Beam"; }
 inline const char* class_name(const Detector*) { return "Detector"; }
 inline const char* class_name(const FurtherPanel*) { return "FurtherPanel"; }
 inline const char* class_name(const DetectorGroup*) { return "DetectorGroup"; }
+inline const char* class_name(const Material*) { return "Material"; }
 inline const char* class_name(const Scan*) { return "Scan"; }
 inline const char* class_name(const Sampling*) { return "Sampling"; }
 

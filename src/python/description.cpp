@@ -433,6 +433,9 @@ void bind_description(py::module_& module) {
   bind_part<FurtherPanel>(module, "FurtherPanel", "A panel in addition to the first.");
   bind_part<DetectorGroup>(module, "DetectorGroup",
                            "Panels that move together: a frame, and how it has moved from there.");
+  bind_part<Material>(module, "Material",
+                      "Matter in the beam that is no crystal: what one molecule scatters, and "
+                      "how much of it there is.");
   bind_part<Scan>(module, "Scan", "The rotation about the spindle during the exposure.");
   bind_part<Sampling>(module, "Sampling", "Which pixels are computed, and how finely.");
 

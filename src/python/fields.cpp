@@ -27,6 +27,7 @@ std::string kind_of(Type<std::shared_ptr<const Mask>>, const std::string&) {
 std::string kind_of(Type<std::vector<Source>>, const std::string& unit) {
   return "rows of 5 numbers: x, y, z, weight, wavelength" + unit;
 }
+std::string kind_of(Type<std::vector<double>>, const std::string& unit) { return "numbers" + unit; }
 std::string kind_of(Type<std::pair<int, int>>, const std::string&) {
   return "(fast, slow), or one int for both";
 }
@@ -116,6 +117,7 @@ template const Fields<Beam>& fields_of();
 template const Fields<Detector>& fields_of();
 template const Fields<FurtherPanel>& fields_of();
 template const Fields<DetectorGroup>& fields_of();
+template const Fields<Material>& fields_of();
 template const Fields<Scan>& fields_of();
 template const Fields<Sampling>& fields_of();
 template const Fields<StructureFactors>& fields_of();

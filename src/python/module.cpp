@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   python::bind_errors(module);
   python::bind_reflections(module);
   python::bind_description(module);
+  python::bind_background(module);
   python::bind_images(module);
   python::bind_files(module);
   python::bind_gradients(module);

@@ -137,35 +137,50 @@ std::string state_of(const flags::Request& r) {
                          text_of(r.normal),    text_of(r.beam),
                          text_of(r.spindle),   text_of(r.polarization_axis),
                          text_of(r.origin_m),  text_of(r.two_theta_axis)};
-  nlohmann::json files = {r.matrix_file,
-                          r.hkl_file,
-                          r.hkl_column,
-                          r.source_file,
-                          r.spectrum_file,
-                          r.spectrum_unit ? static_cast<int>(*r.spectrum_unit) : -1,
-                          r.spectrum_channels.value_or(0),
-                          r.image_file,
-                          r.mask_file,
-                          r.geometry_file,
-                          r.output_files,
-                          r.stol_files,
-                          r.cache_file,
-                          r.cache_named,
-                          r.cache_allowed,
-                          text_of(r.float_file),
-                          text_of(r.int_file),
-                          text_of(r.pgm_file),
-                          text_of(r.noise_file),
-                          r.int_scale,
-                          r.pgm_scale,
-                          r.adc,
-                          r.png_file,
-                          r.compression,
-                          static_cast<int>(r.picture.scale),
-                          r.picture.bits,
-                          r.picture.white_photons,
-                          r.png_of_noise,
-                          r.picture.inverted};
+  nlohmann::json backgrounds = nlohmann::json::array();
+  for (const auto& b : r.backgrounds)
+    backgrounds.push_back({b.file, b.thickness_mm, b.density_g_cm3, b.molar_mass, b.compton});
+  nlohmann::json files = {
+      r.matrix_file,
+      r.hkl_file,
+      r.hkl_column,
+      r.source_file,
+      r.spectrum_file,
+      r.spectrum_unit ? static_cast<int>(*r.spectrum_unit) : -1,
+      r.spectrum_channels.value_or(0),
+      r.image_file,
+      r.mask_file,
+      r.geometry_file,
+      r.output_files,
+      r.stol_files,
+      backgrounds,
+      r.background_interpolation ? static_cast<int>(*r.background_interpolation) : -1,
+      r.gas_path_mm ? *r.gas_path_mm : std::array<double, 2>{},
+      static_cast<int>(r.gas.gas),
+      r.gas.temperature_K,
+      r.gas.pressure_kPa,
+      r.ice.thickness_um,
+      r.ice.a_A,
+      r.ice.c_A,
+      r.ice.size_A,
+      r.ice.B_A2,
+      r.cache_file,
+      r.cache_named,
+      r.cache_allowed,
+      text_of(r.float_file),
+      text_of(r.int_file),
+      text_of(r.pgm_file),
+      text_of(r.noise_file),
+      r.int_scale,
+      r.pgm_scale,
+      r.adc,
+      r.png_file,
+      r.compression,
+      static_cast<int>(r.picture.scale),
+      r.picture.bits,
+      r.picture.white_photons,
+      r.png_of_noise,
+      r.picture.inverted};
   nlohmann::json running = {r.random_misset,
                             text_of(r.panel),
                             text_of(r.seed),
@@ -272,6 +287,15 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"eV | keV | A", "keV"},
       {"counts/photon", "2.5"},
       {"counts", "3"},
+      {"FILE mm g/cm^3 g/mol [FORMULA]", "w.stol 1 1 18 H2O"},
+      {"linear | cubic | nonbragg", "cubic"},
+      {"from to", "-5 30"},
+      {"air | helium", "helium"},
+      {"kelvin", "280"},
+      {"kPa", "80"},
+      {"A", "250"},
+      {"A A", "4.5 7.3"},
+      {"A^2", "2"},
   };
   return values;
 }
@@ -376,6 +400,7 @@ TEST_F(EveryFlag, ThatTakesValuesDoesNotTakeAnotherFlagForOne) {
 TEST_F(EveryFlag, ThatTakesValuesAlsoTakesThemAsTheLastOfTwo) {
   for (const flags::Flag& flag : flags::flag_table()) {
     if (flag.fewest == 0 || flag.values == "FILE") continue;
+    if (flag.spellings[0] == "-background") continue;  // adds one more
     const std::string line = std::string(flag.spellings[0]) + ' ' + values_for(flag, image);
     EXPECT_EQ(state_of(line + ' ' + line), state_of(line)) << line;
   }

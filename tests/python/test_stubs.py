@@ -44,6 +44,8 @@ KINDS = {
     "array (h, k, l)": ("ArrayLike", "NDArray[np.float64]"),
     "list of FurtherPanel": ("Sequence[FurtherPanel]", "tuple[FurtherPanel, ...]"),
     "list of DetectorGroup": ("Sequence[DetectorGroup]", "tuple[DetectorGroup, ...]"),
+    "list of Material": ("Sequence[Material]", "tuple[Material, ...]"),
+    "numbers": ("ArrayLike", "tuple[float, ...]"),
     "StructureFactors, or a number: default_F": ("StructureFactors | float", "StructureFactors"),
     '"corrected", "compat" or identifiers such as "Q-01"': (
         "Mode",
@@ -52,7 +54,10 @@ KINDS = {
 }
 
 
-SHARED = {'"uniform", "gaussian"': "Distribution"}
+SHARED = {
+    '"uniform", "gaussian"': "Distribution",
+    '"linear", "cubic", "nonbragg"': "MaterialInterpolation",
+}
 
 
 def types_of(name, kind):

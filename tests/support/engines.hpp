@@ -65,8 +65,7 @@ inline Experiment differentiable_here(Experiment e) {
   const ComputeOptions options = fast_engine(Precision::float64);
   if (engine::engine_of(plan, options).why_no_gradients(plan).empty()) return e;
   e.sampling.dmin_A = 0;
-  e.water_um = 0;
-  return e;
+  return without_background(std::move(e));
 }
 
 /// How far an image is from the reference's.

@@ -57,7 +57,7 @@ void for_each_row(const std::string& path, const Visit& visit) {
   description::for_each_field<Part>([&](const auto& row) {
     using Value = typename std::remove_cvref_t<decltype(row)>::Member;
     visit(path + row.name, row);
-    if constexpr (description::is_vector<Value>)
+    if constexpr (description::is_list_of_parts<Value>)
       for_each_row<typename Value::value_type>(path + row.name + '.', visit);
     else if constexpr (description::HasFields<Value> && !description::is_range<Value>)
       for_each_row<Value>(path + row.name + '.', visit);

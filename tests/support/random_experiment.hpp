@@ -183,6 +183,28 @@ inline void move_panel(Experiment& e) {
   e.detector.group = *any_choice() ? "all" : "quadrant";
 }
 
+/// Matter whose light is about as bright as that of water().
+inline std::vector<Material> draw_materials() {
+  std::vector<Material> materials(static_cast<std::size_t>(*any_count(1, 2)));
+  for (Material& m : materials) {
+    m.name = "any";
+    for (int i = 0; i < 5; ++i) {
+      m.stol_per_A.push_back(0.02 + 0.13 * i);
+      m.F.push_back(*any_between(1, 8));
+    }
+    m.interpolation = static_cast<MaterialInterpolation>(*any_count(0, 2));
+    m.process = *any_choice() ? MaterialProcess::coherent : MaterialProcess::compton;
+    if (*any_choice()) {
+      m.start_mm = *any_between(-9, 0);
+      m.end_mm = *any_between(1, 9);
+    } else {
+      m.thickness_mm = *any_between(0.1, 10);
+    }
+    m.molar_mass = 18 * *any_between(1e6, 1e8);
+  }
+  return materials;
+}
+
 /// An experiment of any kind, in the corrected arithmetic.
 inline Experiment draw_experiment() {
   Experiment e;
@@ -198,6 +220,7 @@ inline Experiment draw_experiment() {
   e.sampling.oversample_omega = *any_choice();
   if (*any_count(0, 3) == 0) e.sampling.dmin_A = *any_between(2, 10);
   if (*any_choice()) e.water_um = *any_between(1, 10);
+  if (*any_count(0, 2) == 0) e.materials = draw_materials();
   return e;
 }
 inline rc::Gen<Experiment> any_experiment() { return rc::gen::exec(draw_experiment); }
@@ -206,7 +229,10 @@ inline rc::Gen<Experiment> any_experiment() { return rc::gen::exec(draw_experime
 inline rc::Gen<Experiment> any_experiment_of_either_mode() {
   return rc::gen::exec([] {
     Experiment e = draw_experiment();
-    if (*any_choice()) e.quirks = Quirks::compat();
+    if (*any_choice()) {
+      e.quirks = Quirks::compat();
+      e.materials.clear();
+    }
     // nanoBragg's curved detector puts pixels behind the sample where the beam is along z,
     // and its running products of a factor above one end at infinity
     const Convention c = e.detector.convention;
@@ -324,7 +350,8 @@ inline void showValue(const Experiment& e, std::ostream& out) {
       << (e.sampling.oversample_omega ? " omega" : "") << " dmin " << e.sampling.dmin_A << " table "
       << (e.structure_factors.grid != nullptr) << " interpolation "
       << int(e.structure_factors.interpolation) << " default_F " << e.structure_factors.default_F
-      << " water " << e.water_um << (e.quirks == Quirks::corrected() ? " corrected" : " compat");
+      << " water " << e.water_um << " materials " << e.materials.size()
+      << (e.quirks == Quirks::corrected() ? " corrected" : " compat");
 }
 
 }  // namespace nablabragg

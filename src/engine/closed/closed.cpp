@@ -7,6 +7,7 @@
 
 #include "engine/closed/closed_gradient.hpp"
 #include "engine/cpu/add_background.hpp"
+#include "engine/cpu/material_gradient.hpp"
 #include "engine/cpu/tiles.hpp"
 #include "engine/driver.hpp"
 #include "engine/pixel_sum.hpp"
@@ -136,7 +137,7 @@ class ClosedLoaded final : public Loaded {
 
   /// Whether no spot reaches the tile of an image.
   bool is_dark(const Prepared& all, const Tiling& tiling, int index) const {
-    if (!tiling.of_image() || plan_.background.per_sr != 0) return false;
+    if (!tiling.of_image() || plan_.has_background()) return false;
     const auto [fast, slow] = tiling.corner_of(index);
     return all.tiles[static_cast<std::size_t>(tiling.panel_of(index))].at(fast, slow).empty();
   }
@@ -357,6 +358,7 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
   constexpr int tiles_per_batch = 64;
   add_in_order(tiling.count(), tiles_per_batch, options_, compute, add);
   pull_back_spots(all.plan, spots, kernels, options_, total);
+  add_materials(plan_, pixels, weights, options_, total);
   return total;
 }
 
@@ -396,6 +398,7 @@ void ClosedLoaded::push_forward_finite(const Pixels& pixels, std::span<const Pla
     });
     return {tile.wanted, 0};
   });
+  add_materials(plan_, pixels, tangents, options_, photons, slopes);
 }
 
 }  // namespace

@@ -211,6 +211,7 @@ ClosedTangent tangent_of_spots(const ClosedPlan& closed, const WantedSpots& want
   }
   dual.light.rays.resize(1);
   dual.lattice.orientations.resize(plan.lattice.orientations.size());
+  dual.materials.resize(plan.materials.size());
   dual.spread.mosaic.resize(plan.spread.mosaic.size());
   for_each_number_of_plan(
       [](Real& x, const double& value, const double& slope) {

@@ -11,7 +11,7 @@ static_assert(KeptBackground::part_pixels == tile_pixels);
 /// of an image; null where nothing is kept.  The bits are those of a background computed anew.
 inline void add_background(const KernelSet& kernels, const Plan& plan, const Tile& tile, int index,
                            int tiles, KeptBackground* kept, TileSums& sums) {
-  if (plan.background.per_sr == 0) return;
+  if (!plan.has_background()) return;
   alignas(64) std::array<double, tile_pixels> computed;
   const auto compute = [&](double* photons) { kernels.background(plan, tile, photons); };
   const double* photons = kept ? kept->part(index, tiles, compute) : nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/cpu/gradient_kernels.hpp"
+#include "engine/cpu/material_gradient.hpp"
 #include "engine/cpu/table_spread.hpp"
 #include "engine/driver.hpp"
 #include "plan/plan_calculus.hpp"
@@ -147,6 +148,7 @@ PlanGradient CpuDerivatives::pull_back(const Pixels& pixels, std::span<const dou
     });
   };
   add_in_order(tiling.count(), tiles_per_batch(), options_, compute, add);
+  add_materials(plan_, pixels, weights, options_, total);
   return total;
 }
 
@@ -184,6 +186,7 @@ void CpuDerivatives::push_forward(const Pixels& pixels, std::span<const Plan* co
     return {steps_of_pixel(plan_, plan_.panels[static_cast<std::size_t>(tile.panel)]) * tile.wanted,
             0};
   });
+  add_materials(plan_, pixels, tangents, options_, photons, slopes);
 }
 
 }  // namespace nablabragg::engine

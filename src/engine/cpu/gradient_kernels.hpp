@@ -87,4 +87,16 @@ struct GradientSink {
   alignas(64) std::array<double, tile_pixels> photons;
 };
 
+/// The same of the light of materials.
+struct MaterialSink {
+  // In reverse, added to
+  Plan* adjoints = nullptr;  ///< null: forwards
+  double value = 0;
+
+  // Forwards, added to
+  std::span<const Plan* const> tangents;
+  double* slopes = nullptr;  ///< tile_pixels x tangents
+  alignas(64) std::array<double, tile_pixels> photons{};
+};
+
 }  // namespace nablabragg::engine

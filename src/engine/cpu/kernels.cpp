@@ -458,10 +458,14 @@ void render_single(const CpuPlan& p, const Tile& tile, const Anchors& anchors, T
 void background(const Plan& plan, const Tile& tile, double* photons) {
   const PanelNumbers& panel = plan.panels[static_cast<size_t>(tile.panel)];
   const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
-  for (size_t first = 0; first < pixels; first += lanes)
-    background_photons(plan, panel, widen(load<1>(tile.fast, first)),
-                       widen(load<1>(tile.slow, first)))
-        .store(photons + first);
+  for (size_t first = 0; first < pixels; first += lanes) {
+    const Double fast = widen(load<1>(tile.fast, first)), slow = widen(load<1>(tile.slow, first));
+    Double sum(0);
+    if (plan.background.per_sr != 0) sum = background_photons(plan, panel, fast, slow);
+    for (const PlanMaterial& material : plan.materials)
+      sum = sum + material_photons(plan, panel, view_of(material), fast, slow);
+    sum.store(photons + first);
+  }
 }
 
 /// The lattice's light, with the phases that are accurate enough for the tile.
@@ -536,20 +540,21 @@ Kernel wide_kernel(CrystalShape shape, Lookup lookup) {
 }  // namespace
 
 const KernelSet& kernel_set() {
-  static constexpr KernelSet set = {.instruction_set = NABLA_INSTRUCTION_SET,
-                                    .single = single_kernel,
-                                    .wide = wide_kernel,
-                                    .background = background,
+  static const KernelSet set = {.instruction_set = NABLA_INSTRUCTION_SET,
+                                .single = single_kernel,
+                                .wide = wide_kernel,
+                                .background = background,
 #ifdef NABLA_GRADIENTS
-                                    .single_gradient = single_gradient_kernel,
-                                    .wide_gradient = wide_gradient_kernel,
+                                .single_gradient = single_gradient_kernel,
+                                .wide_gradient = wide_gradient_kernel,
+                                .material_gradient = material_gradient_kernel(),
 #endif
-                                    .write_floats = write_blocks<float>,
-                                    .closed = closed_kernel_set,
+                                .write_floats = write_blocks<float>,
+                                .closed = closed_kernel_set,
 #ifdef NABLA_GRADIENTS
-                                    .closed_gradient = closed_gradient_kernel_set,
+                                .closed_gradient = closed_gradient_kernel_set,
 #endif
-                                    .write_doubles = write_blocks<double>};
+                                .write_doubles = write_blocks<double>};
   return set;
 }
 

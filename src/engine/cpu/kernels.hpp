@@ -39,11 +39,16 @@ struct TileSums {
 using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);
 
 struct GradientSink;
+struct MaterialSink;
 
 /// Computes the derivatives of a tile.  `weights`: of the photons of each pixel in the loss; pixels
 /// of a weight of zero may be left out.
 using GradientKernel = void (*)(const CpuPlan&, const Tile&,
                                 const std::array<double, tile_pixels>& weights, GradientSink&);
+
+/// The derivatives of the light of materials, in double precision.  `weights`: likewise.
+using MaterialKernel = void (*)(const Plan&, const Tile&,
+                                const std::array<double, tile_pixels>& weights, MaterialSink&);
 
 struct ClosedKernelSet;
 struct ClosedGradientKernelSet;
@@ -54,11 +59,12 @@ struct KernelSet {
   Kernel (*single)(CrystalShape, Lookup);
   /// Any plan, in double precision.
   Kernel (*wide)(CrystalShape, Lookup);
-  /// The background's photons in the pixels of a tile (per_sr is not zero).
+  /// The background's photons in the pixels of a tile.
   void (*background)(const Plan&, const Tile&, double* photons);
   /// The same two kinds, of derivatives; null in a build without gradients.
   GradientKernel (*single_gradient)(CrystalShape, Lookup) = nullptr;
   GradientKernel (*wide_gradient)(CrystalShape, Lookup) = nullptr;
+  MaterialKernel material_gradient = nullptr;
   /// Of a tile of an image, not of a list: copies the photons of the blocks that are wanted whole
   /// into the image, of `width` pixels a row; returns the sum of their solid angles [sr].
   double (*write_floats)(const Tile&, const TileSums&, float* image, std::size_t width);
@@ -77,6 +83,7 @@ const KernelSet& kernels_of_this_machine();
   const KernelSet& kernel_set();                                      \
   GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup); \
   GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);   \
+  MaterialKernel material_gradient_kernel();                          \
   }
 NABLA_KERNEL_SET(N_AVX3)
 NABLA_KERNEL_SET(N_AVX2)

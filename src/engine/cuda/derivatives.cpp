@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/cpu/material_gradient.hpp"
 #include "engine/driver.hpp"  // for Watch
 #include "engine/light_adjoints.hpp"
 #include "nablabragg/error.hpp"
@@ -188,6 +189,7 @@ PlanGradient CudaDerivatives::pull_back(const Pixels& pixels, std::span<const do
       values[i % values.size()] += double(table[i]) * unit;
     }
   });
+  add_materials(plan_, pixels, weights, options_, total);
   return total;
 }
 
@@ -314,6 +316,7 @@ void CudaDerivatives::push_forward(const Pixels& pixels, std::span<const Plan* c
         slopes[part.places[i] * columns + t] += on_host[part.count() + i * columns + t];
     }
   });
+  add_materials(plan_, pixels, tangents, options_, photons, slopes);
 }
 
 }  // namespace nablabragg::engine::cuda

@@ -23,6 +23,25 @@ void DeviceContents::prepare_arrays() {
     rays_ = on_device(device_, plan_.light.rays.data(), plan_.light.rays.size());
   if (orientations_.size() == 0)
     orientations_ = on_device(device_, lattice.orientations.data(), lattice.orientations.size());
+  if (materials_.size() == 0 && !plan_.materials.empty()) load_materials();
+}
+
+void DeviceContents::load_materials() {
+  std::vector<MaterialView> views;
+  for (const PlanMaterial& material : plan_.materials) {
+    const auto array = [&](std::span<const double> numbers) {
+      return material_numbers_.emplace_back(on_device(device_, numbers.data(), numbers.size()))
+          .data();
+    };
+    MaterialView& view = views.emplace_back(view_of(material));
+    view.curve.rows_before = array(material.curve->rows_before());
+    view.curve.rows = array(material.curve->rows());
+    view.curve.intervals = array(material.curve->intervals());
+    const auto& points = path_points_.emplace_back(
+        on_device(device_, material.points.data(), material.points.size()));
+    view.points = {points.data(), points.size()};
+  }
+  materials_ = on_device(device_, views.data(), views.size());
 }
 
 void DeviceContents::prepare() {
@@ -51,6 +70,9 @@ void DeviceContents::forget_light() {
   panels_.clear();
   gradient_panels_.clear();
   rays_ = {};
+  materials_ = {};
+  material_numbers_.clear();
+  path_points_.clear();
 }
 
 void DeviceContents::forget_lattice(bool same_table) {
@@ -71,6 +93,7 @@ DevicePanel DeviceContents::device_panel(std::size_t number, bool for_gradients)
   DevicePlan& p = loaded.plan;
   p.view.light.rays = {rays_.data(), rays_.size()};
   p.view.lattice.orientations = {orientations_.data(), orientations_.size()};
+  p.view.materials = {materials_.data(), materials_.size()};
   choose_method(of_cpu, loaded);
   if (for_gradients && loaded.method == Method::fixed_point) loaded.method = Method::float32;
   if (for_gradients && loaded.method == Method::walk) loaded.method = Method::float64;

@@ -47,6 +47,7 @@ class DeviceContents {
 
  private:
   void prepare_arrays();
+  void load_materials();
   DevicePanel device_panel(std::size_t number, bool for_gradients);
   void load_bands(const CpuPlan& of_cpu, DevicePanel& panel) const;
   void choose_method(const CpuPlan& of_cpu, DevicePanel& panel) const;
@@ -60,6 +61,9 @@ class DeviceContents {
   DeviceArray<double> grid_;
   DeviceArray<PlanRay> rays_;
   DeviceArray<Mat3d> orientations_;
+  DeviceArray<MaterialView> materials_;
+  std::vector<DeviceArray<double>> material_numbers_;  ///< that they point to
+  std::vector<DeviceArray<PathPoint>> path_points_;
   std::vector<DevicePanel> panels_, gradient_panels_;
 };
 

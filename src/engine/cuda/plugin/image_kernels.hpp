@@ -448,6 +448,9 @@ __global__ void add_parts(const __grid_constant__ DevicePlan p,
   double photons = p.unit * sum;
   if (p.view.background.per_sr != 0)
     photons += background_photons(p.view, p.view.panel, double(pixel.fast), double(pixel.slow));
+  for (const MaterialView& material : p.view.materials)
+    photons += material_photons(p.view, p.view.panel, material, double(pixel.fast),
+                                double(pixel.slow));
   put(values, doubles, pixel.place, photons);
 }
 

@@ -21,6 +21,14 @@ enum class CrystalShape {
   tophat   ///< spots cut off at the half width
 };
 
+/// In what the distance from a lattice point is measured where the width of a spot is a matter of
+/// choice: that of the gauss and tophat shapes.  N = Na Nb Nc; V is the volume of the cell.
+enum class SpotMetricKind {
+  cell,        ///< indices, each times its own number of cells, as cctbx does
+  reciprocal,  ///< 1/Angstrom, times N, as nanoBragg does
+  round        ///< 1/Angstrom, times the edge of a cube as large as the block, (N V)^(1/3)
+};
+
 template <class Real>
 struct BasicCrystal {
   /// Edges and angles.  With a matrix as well: edges and volume from here, the rest from the
@@ -42,6 +50,8 @@ struct BasicCrystal {
   Real block_size_mm{0};
   CrystalShape shape = CrystalShape::square;
   Real fudge{1};  ///< scales the squared spot radius of the round, gauss and top-hat shapes
+  /// Of the gauss and top-hat shapes; not set: cell, and nanoBragg's reciprocal with its quirks.
+  std::optional<SpotMetricKind> spot_metric;
 
   /// Largest rotation of a domain; of a Gaussian the standard deviation of the rotation about each
   /// axis.

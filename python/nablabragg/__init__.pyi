@@ -22,6 +22,7 @@ Progress = Callable[[float], Any]
 Convention = Literal["adxv", "mosflm", "denzo", "xds", "dials", "custom"]
 Pivot = Literal["beam", "sample"]
 Shape = Literal["square", "round", "gauss", "tophat"]
+SpotMetric = Literal["cell", "reciprocal", "round"]
 Interpolation = Literal["automatic", "nearest", "tricubic"]
 Mode = Union[Literal["corrected", "compat"], Sequence[str]]
 Triple = tuple[float, float, float]
@@ -66,6 +67,7 @@ class Crystal:
         block_size: float = 0.0,
         shape: Shape = "square",
         fudge: float = 1.0,
+        spot_metric: SpotMetric | None = None,
         mosaic_spread: float | None = None,
         mosaic_model: Distribution = "uniform",
         mosaic_spread_axes: Vector | float | None = None,
@@ -92,6 +94,8 @@ class Crystal:
     def shape(self) -> Shape: ...
     @property
     def fudge(self) -> float: ...
+    @property
+    def spot_metric(self) -> SpotMetric | None: ...
     @property
     def mosaic_spread(self) -> float | None: ...
     @property

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/resolution.hpp"
+#include "model/spot_width.hpp"
 #include "nablabragg/series_truth.hpp"
 #include "nablabragg/simulate.hpp"
 #include "nablabragg/units.hpp"
@@ -106,10 +107,8 @@ class Extent {
          {&e.beam.horizontal_divergence_mrad, &e.beam.vertical_divergence_mrad})
       rotation_ = rotation_ + divergence->range.value_or(0) / 1000;
     band_ = e.beam.dispersion_percent.range.value_or(0) / 100;
-    const double edge_A = std::min({r.cells.x * length(r.axes.real_A.a),
-                                    r.cells.y * length(r.axes.real_A.b),
-                                    r.cells.z * length(r.axes.real_A.c)});
-    block_per_A_ = 1.5 / edge_A;
+    const Vec3d edges_m = model::edges_of_spots_m(e, r);
+    block_per_A_ = 1.5e-10 / std::min({edges_m.x, edges_m.y, edges_m.z});
   }
 
   double operator()(const Vec3d& q, const Vec3d& towards) const {

@@ -10,6 +10,7 @@
 #include "model/panel.hpp"
 #include "model/resolution.hpp"
 #include "model/resolve.hpp"
+#include "model/spot_width.hpp"
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/units.hpp"
 
@@ -56,9 +57,8 @@ void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
   if (r.closed || r.scan.steps < 2 || !(r.wavelength > 0)) return;
   double q = model::largest_q(r.panel, r.wavelength);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
-  const Mat3d axes = model::axes_in_metres(r.axes);
-  const double smallest = std::min(
-      {r.cells.x * length(axes.a), r.cells.y * length(axes.b), r.cells.z * length(axes.c)});
+  const Vec3d edges = model::edges_of_spots_m(e, r);
+  const double smallest = std::min({edges.x, edges.y, edges.z});
   if (!(q > 0) || !(smallest > 0)) return;
   // What a spot turns through: the width that the block, the mosaic spread and the beam give it
   const double width = 1 / (smallest * q) + 2 * r.mosaic_spread + r.horizontal.range +
@@ -80,9 +80,8 @@ void look_at_arcs(const Experiment& e, const Resolved& r, Doubts& found) {
   if (!r.closed) return;
   double q = model::largest_q(r.panel, r.wavelength);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
-  const Mat3d axes = model::axes_in_metres(r.axes);
-  const double edge = std::max(
-      {r.cells.x * length(axes.a), r.cells.y * length(axes.b), r.cells.z * length(axes.c)});
+  const Vec3d edges = model::edges_of_spots_m(e, r);
+  const double edge = std::max({edges.x, edges.y, edges.z});
   const Vec3d& s = r.spread.mosaic;
   const double eta = std::max({s.x, s.y, s.z});
   // The standard deviation of a Gaussian block's spot

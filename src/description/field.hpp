@@ -335,6 +335,12 @@ struct Choices<CrystalShape> {
   static constexpr auto all = choices_of(physics::Shapes());
 };
 template <>
+struct Choices<SpotMetricKind> {
+  static constexpr std::array all{Choice{SpotMetricKind::cell, "cell"},
+                                  Choice{SpotMetricKind::reciprocal, "reciprocal"},
+                                  Choice{SpotMetricKind::round, "round"}};
+};
+template <>
 struct Choices<Convention> {
   static constexpr auto all = std::apply(
       [](const auto&... each) {

@@ -178,6 +178,11 @@ struct Fields<BasicCrystal<Real>> {
           .within({.from = 1e-6, .to = 1e6})
           .by({"-fudge"})
           .differentiable(has_fudge),
+      field(
+          "spot_metric", &P::spot_metric, "",
+          "in what the width of gauss and tophat spots is measured; None: \"cell\", and in compat "
+          "mode nanoBragg's \"reciprocal\"")
+          .by({"-spot_metric cell", "-spot_metric reciprocal", "-spot_metric round"}),
       field("mosaic_spread", &P::mosaic_spread_deg, "deg",
             "largest rotation of a mosaic domain; of a Gaussian the standard deviation about each "
             "axis")

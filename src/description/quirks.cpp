@@ -147,7 +147,7 @@ constexpr std::array catalogue = {
     QuirkEntry{"Q-31", "Width of gauss and top-hat spots", reproduced_and_said,
                &Quirks::volume_scaled_spots,
                "The distance to the lattice point in 1/Angstrom is scaled by Na Nb Nc.",
-               "Each index is scaled by its own number of cells."},
+               "Each index is scaled by its own number of cells; -spot_metric has others."},
     QuirkEntry{"Q-32", "-point_pixel", reproduced_and_said, &Quirks::point_pixel_without_area,
                "The solid angle is 1/R^2, without the pixel's area.", "pixel^2/R^2."},
     QuirkEntry{"Q-33", "Steps", reproduced, nullptr, "Layers are not counted; counted in 64 bits.",

@@ -216,6 +216,12 @@ Choice choose(const Values& v, std::initializer_list<std::pair<std::string_view,
   v.fail("needs one of: " + names);
 }
 
+SpotMetricKind spot_metric_named(const Values& v) {
+  return choose<SpotMetricKind>(v, {{"cell", SpotMetricKind::cell},
+                                    {"reciprocal", SpotMetricKind::reciprocal},
+                                    {"round", SpotMetricKind::round}});
+}
+
 Distribution distribution_named(const Values& v) {
   return choose<Distribution>(
       v, {{"uniform", Distribution::uniform}, {"gaussian", Distribution::gaussian}});
@@ -346,6 +352,8 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.crystal.block_size_mm = v.real(0); if (e.crystal.block_size_mm < 0) v.fail("needs a positive size in mm"); if (e.crystal.block_size_mm == 0) r.warnings.push_back("-block_size 0 is no size: -blocks and -N count"))},
       {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
        NABLA_SET(e.crystal.fudge = v.real(0))},
+      {"Crystal", {"-spot_metric"}, own, "cell | reciprocal | round", 1, 1, "cell", "what gauss and top-hat spots are round in: indices times cells, 1/Angstrom times Na Nb Nc (nanoBragg's), or 1/Angstrom with the volume of the block (docs/physics.md; with -corrected)",
+       NABLA_SET(e.crystal.spot_metric = spot_metric_named(v))},
       {"Crystal", {"-mosaic", "-mosaici", "-mosaic_spr"}, prefix, "degree", 1, 1, "0", "mosaic spread: the largest rotation of a domain",
        NABLA_SET(e.crystal.mosaic_spread_deg = v.real(0))},
       {"Crystal", {"-mosaic_model"}, own, "uniform | gaussian", 1, 1, "uniform", "distribution of the rotations of mosaic domains; gaussian: -mosaic is the standard deviation about each axis (with -corrected)",

@@ -7,8 +7,8 @@
 
 #include "api/run_plan.hpp"
 #include "model/resolve.hpp"
+#include "model/spot_width.hpp"
 #include "nablabragg/units.hpp"
-#include "physics/shapes.hpp"
 
 namespace nablabragg::flags {
 
@@ -76,8 +76,7 @@ class Notices {
             "because its size came from a length",
             r_.tricubic ? "" : "not ", r_.cells.x, r_.cells.y, r_.cells.z);
     }
-    const auto width_in_metric = []<class Shape>() { return Shape::width_in_metric; };
-    if (e_.quirks.volume_scaled_spots && physics::with_shape(c.shape, width_in_metric))
+    if (e_.quirks.volume_scaled_spots && model::width_in_metric(e_))
       say("Q-31", "spots are as narrow as 1/(Na Nb Nc) in 1/Angstrom, not as 1/N along each axis");
     if (e_.quirks.clip_by_default_beam && !e_.beam.size_mm &&
         (c.size_mm.y > 0.1 || c.size_mm.z > 0.1))

@@ -13,6 +13,7 @@
 #include "model/panel.hpp"
 #include "model/rays.hpp"
 #include "model/sampling_rules.hpp"
+#include "model/spot_width.hpp"
 #include "model/value_of.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment.hpp"
@@ -286,11 +287,10 @@ inline constexpr double least_share_of_subpixels = 1.0 / 3;
 /// As many sub-pixels along an edge as keep a fringe from falling between them.  The quotient has
 /// no tolerance and the operation order is nanoBragg's: 3.0000000000000004 gives 4 there too.
 template <class Real>
-int recommended_oversample(const Vec3<Real>& cells, const Mat3<Real>& axes_m,
-                           const Real& wavelength, const Real& distance, const Real& pixel) {
+int recommended_oversample(const Vec3<Real>& edges_m, const Real& wavelength, const Real& distance,
+                           const Real& pixel) {
   using std::ceil;
-  const Real largest = std::max(
-      {cells.x * length(axes_m.a), cells.y * length(axes_m.b), cells.z * length(axes_m.c)});
+  const Real largest = std::max({edges_m.x, edges_m.y, edges_m.z});
   const Real reciprocal_pixel = wavelength * distance / pixel;
   const double n = value_of(ceil(Real(3.0) * largest / reciprocal_pixel));
   return n > 1 ? static_cast<int>(std::min(n, 1e9)) : 1;  // NaN is 1, too
@@ -424,6 +424,7 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   const auto crystal_size = resolved_size(e, axes_m, r.warnings);
   r.cells = crystal_size.cells;
   r.blocks = crystal_size.blocks;
+  check_spot_metric(e, r);
 
   // Structure-factor lookup
   const Vec3<Real>& decisive = quirks.interpolation_from_flags ? e.crystal.cells : r.cells;
@@ -512,13 +513,14 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
     r.tricubic = false;
   }
 
-  // Sub-pixels
+  // Sub-pixels, which nanoBragg takes by the block however wide its spots are
+  const Vec3<Real> edges = quirks.volume_scaled_spots ? block_edges_m(r) : edges_of_spots_m(e, r);
   const auto recommended = [&](const BasicPanel<Real>& panel) {
     // A detector that the beam misses, or grazes, is as near as its near point.
     const bool met = panel.distance > Real(0) && panel.distance < 10.0 * panel.close_distance;
     const Real reach = quirks.ratio_without_two_theta || met ? panel.distance
                                                              : panel.close_distance;
-    return recommended_oversample(r.cells, axes_m, r.wavelength, reach,
+    return recommended_oversample(edges, r.wavelength, reach,
                                   std::max(panel.pixel, panel.slow_pixel));
   };
   r.recommended_oversample = recommended(r.panel);

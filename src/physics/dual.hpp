@@ -46,6 +46,10 @@ struct Dual {
     const double root = std::sqrt(a.value);
     return of(root, root > 0 ? 0.5 / root : 0, a);
   }
+  friend Dual cbrt(const Dual& a) {
+    const double root = std::cbrt(a.value);
+    return of(root, root != 0 ? 1 / (3 * root * root) : 0, a);
+  }
   friend Dual exp(const Dual& a) {
     const double power = std::exp(a.value);
     return of(power, power, a);

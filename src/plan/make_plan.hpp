@@ -6,6 +6,7 @@
 #include <span>
 #include "model/crystal_axes.hpp"
 #include "model/gaussian_spread.hpp"
+#include "model/spot_width.hpp"
 #include "model/value_of.hpp"
 #include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
@@ -47,16 +48,14 @@ std::vector<PathPoint> points_of_path(const std::string& name, double start, dou
                                       std::span<const PlanPanel> panels, const Vec3d& beam);
 
 template <class Real>
-physics::SpotMetric<Real> spot_metric(const BasicResolved<Real>& r, bool volume_scaled) {
+physics::SpotMetric<Real> spot_metric(SpotMetricKind kind, const BasicResolved<Real>& r) {
   const Vec3<Real>& n = r.cells;
   const Real none(0);
-  if (!volume_scaled) return {n.x * n.x, n.y * n.y, n.z * n.z, none, none, none};
-  // nanoBragg measures the distance in reciprocal Angstrom and scales it by the number of cells
-  //
+  if (kind == SpotMetricKind::cell) return {n.x * n.x, n.y * n.y, n.z * n.z, none, none, none};
   const Mat3<Real>& s = r.axes.reciprocal_per_A;
-  const Real volume2 = n.x * n.x * n.y * n.y * n.z * n.z;
-  return {volume2 * dot(s.a, s.a), volume2 * dot(s.b, s.b), volume2 * dot(s.c, s.c),
-          volume2 * dot(s.a, s.b), volume2 * dot(s.b, s.c), volume2 * dot(s.c, s.a)};
+  const Real edge = model::round_edge_A(kind, r), edge2 = edge * edge;
+  return {edge2 * dot(s.a, s.a), edge2 * dot(s.b, s.b), edge2 * dot(s.c, s.c),
+          edge2 * dot(s.a, s.b), edge2 * dot(s.b, s.c), edge2 * dot(s.c, s.a)};
 }
 
 template <class Real>
@@ -145,7 +144,7 @@ BasicPlanLattice<Real> plan_lattice(const BasicExperiment<Real>& e, const BasicR
   lattice.shape = e.crystal.shape;
   lattice.cells = r.cells;
   lattice.fudge = e.crystal.fudge;
-  lattice.metric = spot_metric(r, e.quirks.volume_scaled_spots);
+  lattice.metric = spot_metric(model::spot_metric_kind(e), r);
 
   lattice.domains = static_cast<int>(r.domains.size());
   lattice.orientations.reserve(r.phi.size() * r.domains.size());

@@ -45,6 +45,7 @@ nlohmann::json text_of(double value) { return value; }
 nlohmann::json text_of(int value) { return value; }
 nlohmann::json text_of(std::int64_t value) { return value; }
 nlohmann::json text_of(Pivot pivot) { return pivot == Pivot::beam ? "beam" : "sample"; }
+nlohmann::json text_of(SpotMetricKind metric) { return static_cast<int>(metric); }
 nlohmann::json text_of(const Vec3d& v) { return {v.x, v.y, v.z}; }
 nlohmann::json text_of(const PixelIndex& pixel) {
   return {{"slow", pixel.slow}, {"fast", pixel.fast}, {"panel", pixel.panel}};
@@ -91,6 +92,7 @@ std::string state_of(const flags::Request& r) {
                             c.blocks,
                             c.block_size_mm,
                             c.fudge,
+                            text_of(c.spot_metric),
                             text_of(c.mosaic_spread_deg),
                             text_of(c.mosaic_domains),
                             c.mosaic_seed,
@@ -278,6 +280,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"cpu | cuda | auto", "cpu"},
       {"auto | closed | sampled", "sampled"},
       {"uniform | gaussian", "gaussian"},
+      {"cell | reciprocal | round", "round"},
       {"degree degree degree", "0.1 0.2 0.3"},
       {"[plan]", "plan"},
       {"counting | integrating", "counting -corrected"},

@@ -34,6 +34,12 @@ const std::vector<Case> cases{
     {"all of them",
      "-N 12 -detpixels 64 -pixel 0.1 -mosaic 0.3 -mosaic_model gaussian -dispersion 0.6 "
      "-spectrum_model gaussian -divergence 1.5 -beam_model gaussian -phi 5 -osc 0.4"},
+    {"spots that are round in 1/Angstrom",
+     "-N 12 -detpixels 40 -pixel 0.15 -spot_metric round -fudge 1.3 -mosaic 0.3 -mosaic_model "
+     "gaussian"},
+    {"nanoBragg's metric",
+     "-Na 5 -Nb 6 -Nc 7 -detpixels 40 -pixel 0.15 -spot_metric reciprocal -fudge 0.8 -mosaic 0.2 "
+     "-mosaic_model gaussian -fluence 1e28"},
     {"spots smaller than pixels",
      "-N 40 -detpixels 24 -pixel 0.25 -mosaic 0.05 -mosaic_model "
      "gaussian -dispersion 0.2 -spectrum_model gaussian"},

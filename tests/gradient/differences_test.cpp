@@ -243,8 +243,7 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForManyBlocks, ()) {
 /// that of a pixel's first light, which neighbours find in different layers.
 RC_GTEST_PROP(Gradient, EqualsDifferencesWhereDminEndsInAnotherLayerForEachPixel, ()) {
   Experiment e = *any_experiment();
-  e.quirks = Quirks::compat();
-  e.materials.clear();
+  make_compat(e);
   e.beam = draw_beam(Convention::mosflm);
   e.beam.polarization_correction = true;
   e.sampling.oversample_polar = false;
@@ -284,6 +283,12 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForGaussianSpotsWithTheNearestF, ()) {
 }
 RC_GTEST_PROP(Gradient, EqualsDifferencesForGaussianSpotsWithInterpolatedF, ()) {
   expect_gradients_of_shape(CrystalShape::gauss, Interpolation::tricubic);
+}
+RC_GTEST_PROP(Gradient, EqualsDifferencesForGaussianSpotsOfEveryMetric, ()) {
+  Experiment e = differentiable(*any_experiment());
+  e.crystal.shape = CrystalShape::gauss;
+  e.crystal.spot_metric = *rc::gen::element(SpotMetricKind::reciprocal, SpotMetricKind::round);
+  expect_gradients_of(e);
 }
 RC_GTEST_PROP(Gradient, EqualsDifferencesForTopHatsWithTheNearestF, ()) {
   expect_gradients_of_shape(CrystalShape::tophat, Interpolation::nearest);

@@ -49,6 +49,14 @@ TEST(ClosedForm, OfOneBlockIsTheSumOfOneStep) {
   EXPECT_LT(sum, 1e-9);
 }
 
+TEST(ClosedForm, OfEveryMetricIsTheSumOfOneStep) {
+  for (const std::string kind : {"reciprocal", "round"}) {
+    const auto [L1, sum] = compared("-cell 60 70 80 75 95 110 -N 8 -spot_metric " + kind);
+    EXPECT_LT(L1, 1e-9) << kind;
+    EXPECT_LT(sum, 1e-9) << kind;
+  }
+}
+
 TEST(ClosedForm, IsWhatSumsOverMoreAndMoreDomainsComeTo) {
   const std::string flags = "-mosaic 0.3 -mosaic_model gaussian -mosaic_domains ";
   const double few = compared(flags + "101").L1, some = compared(flags + "1001").L1,

@@ -2,7 +2,9 @@
 // same thing is described and of what computes it.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdio>  // for snprintf
+#include <numbers>
 
 #include "nablabragg/io.hpp"
 #include "support/random_experiment.hpp"
@@ -58,8 +60,8 @@ RC_GTEST_PROP(Image, HasTheSameBitsWhereverThreadsMeetTheInterpolationCutoff, ()
   // row lets threads overlap; a beam centre below the middle puts the first miss somewhere in the
   // image.
   Experiment e;
-  e.quirks = Quirks::compat();
   e.crystal = draw_crystal();
+  make_compat(e);
   e.crystal.cells = {2, 2, 2};
   e.crystal.shape = CrystalShape::round;
   e.crystal.mosaic_spread_deg = 1;
@@ -180,6 +182,65 @@ RC_GTEST_PROP(Image, KeepsWhenCrystalBeamAndDetectorTurnTogether, ()) {
   for (Source& source : e.beam.sources) source.position = turn(source.position);
   e.crystal.mosflm_matrix = turned_columns(*e.crystal.mosflm_matrix, turn);
   RC_ASSERT(same_image(rendered(e), before));
+}
+
+/// A crystal with hexagonal axes, seen by a panel that has a few spots, and the same turned by 60
+/// degrees about c*.
+struct Hexagonal {
+  Experiment e;
+  explicit Hexagonal(const Rotation& orientation) {
+    e.detector.fast_pixels = e.detector.slow_pixels = 24;
+    e.detector.pixel_mm = 2;
+    e.detector.distance_mm = 100;
+    e.sampling.oversample = 2;
+    e.structure_factors.default_F = 30;
+    const double a = 1 / std::sqrt(3.0) / 20, c = 1 / 45.0;  // [1/A]
+    axes_ = {{2 * a, 0, 0}, {a, a * std::sqrt(3.0), 0}, {0, 0, c}};
+    for (Vec3d* axis : {&axes_.a, &axes_.b, &axes_.c}) *axis = orientation(*axis);
+    state();
+  }
+  Image turned_image() const {
+    Hexagonal other = *this;
+    const Rotation turn{unit(axes_.c), std::numbers::pi / 3};
+    for (Vec3d* axis : {&other.axes_.a, &other.axes_.b, &other.axes_.c}) *axis = turn(*axis);
+    other.state();
+    return rendered(other.e);
+  }
+
+ private:
+  void state() {
+    const double wavelength = e.beam.wavelength_A;
+    const auto column = [&](double Vec3d::*x) {
+      return wavelength * Vec3d{axes_.a.*x, axes_.b.*x, axes_.c.*x};
+    };
+    e.crystal.mosflm_matrix = Mat3d{column(&Vec3d::x), column(&Vec3d::y), column(&Vec3d::z)};
+  }
+  Mat3d axes_;  ///< rows a*, b*, c* [1/A]
+};
+
+RC_GTEST_PROP(Image, OfAHexagonalCrystalKeepsWhenItTurnsBySixtyDegreesByARoundMetric, ()) {
+  Hexagonal crystal(*any_rotation());
+  Crystal& c = crystal.e.crystal;
+  c.shape = *rc::gen::element(CrystalShape::gauss, CrystalShape::tophat);
+  c.spot_metric = *rc::gen::element(SpotMetricKind::round, SpotMetricKind::reciprocal);
+  const double across = *any_count(6, 9);
+  c.cells = {across, across, double(*any_count(6, 9))};
+  RC_ASSERT(same_image(crystal.turned_image(), rendered(crystal.e)));
+}
+
+TEST(Image, OfAHexagonalCrystalChangesWhenItTurnsBySixtyDegreesByTheMetricOfIndices) {
+  Hexagonal crystal(Rotation{unit(Vec3d{1, 2, 3}), 0.7});
+  Crystal& c = crystal.e.crystal;
+  c.cells = {6, 6, 8};
+  for (const CrystalShape shape : {CrystalShape::gauss, CrystalShape::tophat}) {
+    c.shape = shape;
+    EXPECT_FALSE(same_image(crystal.turned_image(), rendered(crystal.e), 0.05));
+    c.spot_metric = SpotMetricKind::round;
+    EXPECT_TRUE(same_image(crystal.turned_image(), rendered(crystal.e)));
+    c.spot_metric.reset();
+  }
+  c.shape = CrystalShape::square;
+  EXPECT_FALSE(same_image(crystal.turned_image(), rendered(crystal.e), 0.05));
 }
 
 RC_GTEST_PROP(Image, TakesAMissetAboutTheSpindleForAnOffsetOfPhi, ()) {

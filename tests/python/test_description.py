@@ -141,6 +141,7 @@ def other(name, value):
         "convention": "xds",
         "pivot": "sample",
         "interpolation": "tricubic",
+        "spot_metric": "round",
         "mosaic_model": "gaussian",
         "spectrum_model": "gaussian",
         "divergence_model": "gaussian",

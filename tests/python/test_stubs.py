@@ -57,6 +57,7 @@ KINDS = {
 SHARED = {
     '"uniform", "gaussian"': "Distribution",
     '"linear", "cubic", "nonbragg"': "MaterialInterpolation",
+    '"cell", "reciprocal", "round"': "SpotMetric",
 }
 
 

@@ -59,6 +59,7 @@ struct Extended {
   friend Condition operator!=(Extended a, Extended b) { return {a.v != b.v}; }
 
   friend Extended sqrt(Extended a) { return of(std::sqrt(a.v), std::sqrt(a.unshifted)); }
+  friend Extended cbrt(Extended a) { return of(std::cbrt(a.v), std::cbrt(a.unshifted)); }
   friend Extended sin(Extended a) { return of(std::sin(a.v), std::sin(a.unshifted)); }
   friend Extended cos(Extended a) { return of(std::cos(a.v), std::cos(a.unshifted)); }
   friend Extended exp(Extended a) { return of(std::exp(a.v), std::exp(a.unshifted)); }

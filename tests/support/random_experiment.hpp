@@ -92,6 +92,9 @@ inline Crystal draw_crystal() {
   crystal.cells = {double(*any_count(1, 7)), double(*any_count(1, 7)), double(*any_count(1, 7))};
   crystal.shape = *any_shape();
   crystal.fudge = *any_between(0.5, 2);
+  if (*any_choice())
+    crystal.spot_metric = *rc::gen::element(SpotMetricKind::cell, SpotMetricKind::reciprocal,
+                                            SpotMetricKind::round);
   if (*any_choice()) {
     crystal.mosaic_spread_deg = *any_between(0, 2);
     crystal.mosaic_domains = *any_count(1, 5);
@@ -225,14 +228,18 @@ inline Experiment draw_experiment() {
 }
 inline rc::Gen<Experiment> any_experiment() { return rc::gen::exec(draw_experiment); }
 
+/// nanoBragg's spots have its metric alone.
+inline void make_compat(Experiment& e) {
+  e.quirks = Quirks::compat();
+  e.materials.clear();
+  e.crystal.spot_metric.reset();
+}
+
 /// The same in either mode.
 inline rc::Gen<Experiment> any_experiment_of_either_mode() {
   return rc::gen::exec([] {
     Experiment e = draw_experiment();
-    if (*any_choice()) {
-      e.quirks = Quirks::compat();
-      e.materials.clear();
-    }
+    if (*any_choice()) make_compat(e);
     // nanoBragg's curved detector puts pixels behind the sample where the beam is along z,
     // and its running products of a factor above one end at infinity
     const Convention c = e.detector.convention;
@@ -329,7 +336,8 @@ inline void showValue(const Experiment& e, std::ostream& out) {
         << ' ' << cell->beta_deg << ' ' << cell->gamma_deg;
   vec(" misset", e.crystal.misset_deg);
   vec(" N", e.crystal.cells);
-  out << " shape " << int(e.crystal.shape) << " fudge " << e.crystal.fudge << " mosaic "
+  out << " shape " << int(e.crystal.shape) << " fudge " << e.crystal.fudge << " metric "
+      << (e.crystal.spot_metric ? int(*e.crystal.spot_metric) : -1) << " mosaic "
       << e.crystal.mosaic_spread_deg.value_or(0) << " x " << e.crystal.mosaic_domains.value_or(1)
       << "\n convention " << int(e.detector.convention) << ' ' << e.detector.fast_pixels << " x "
       << e.detector.slow_pixels << " pixel " << e.detector.pixel_mm << " distance "

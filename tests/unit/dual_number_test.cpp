@@ -34,6 +34,10 @@ Dual sin(Dual a) { return {std::sin(a.value), std::cos(a.value) * a.slope}; }
 Dual expm1(Dual a) { return {std::expm1(a.value), std::exp(a.value) * a.slope}; }
 Dual cos(Dual a) { return {std::cos(a.value), -std::sin(a.value) * a.slope}; }
 Dual sqrt(Dual a) { return {std::sqrt(a.value), 0.5 / std::sqrt(a.value) * a.slope}; }
+Dual cbrt(Dual a) {
+  const double root = std::cbrt(a.value);
+  return {root, a.slope / (3 * root * root)};
+}
 Dual abs(Dual a) { return a.value < 0 ? -a : a; }
 Dual ceil(Dual a) { return {std::ceil(a.value)}; }
 Dual atan2(Dual y, Dual x) {

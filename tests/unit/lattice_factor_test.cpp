@@ -1,6 +1,7 @@
 // The lattice factor and the arithmetic below it.  Numbers named C were printed by the C program
 // nanoBragg, which evaluates sin(pi N h)/sin(pi h) as it stands and so keeps a sign that no image
 // shows.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>  // for max
@@ -12,8 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "nablabragg/error.hpp"
 #include "physics/shapes.hpp"
 #include "support/experiment.hpp"
+#include "support/message_of.hpp"
 
 namespace nablabragg {
 namespace {
@@ -297,6 +300,124 @@ TEST(SpotMetric, MeasuresTheLengthOfTheReciprocalVectorScaledByTheNumberOfCells)
 
   // The corrected radius is in cells along each axis
   EXPECT_CLOSE(spot_radius2(metric_and_axes(flags + "-corrected").first, d), 0.04 + 0.36 + 1.44);
+  const auto [corrected, axes] = metric_and_axes(flags + "-corrected -spot_metric reciprocal");
+  const Vec3d there = d.x * axes.a + d.y * axes.b + d.z * axes.c;
+  EXPECT_CLOSE(spot_radius2(corrected, d), dot(there, there) * 24 * 24);
+}
+
+/// A block and its cell's volume [A^3].
+struct BlockOfCell {
+  BlockNumbers<double> numbers;
+  double volume;
+};
+BlockOfCell block_by(const std::string& flags) {
+  const Experiment e = test::experiment_of("-corrected -default_F 100 " + flags);
+  const Resolved r = resolve(e);
+  const Mat3d& star = r.axes.reciprocal_per_A;
+  return {make_plan(e, r).lattice, 1 / std::abs(dot(star.a, cross(star.b, star.c)))};
+}
+
+TEST(SpotMetric, OfEachKindHasTheWorkedNumbersOfAHexagonalCrystal) {
+  // Derived by hand and by numpy, apart from this program. The second point is the first one turned
+  // by 60 degrees about c*: h k l becomes -k, h + k, l.
+  const Vec3d at{0.03, 0.01, 0.02}, turned{-0.01, 0.04, 0.02};
+  struct Case {
+    const char* kind;
+    double radius2, gauss, radius2_turned, gauss_turned, tophat;
+  };
+  for (const Case& c : {Case{"cell", 0.19, 1109.464877, 0.26, 992.792793, 1500},
+                        Case{"reciprocal", 0.64, 543.129277, 0.64, 543.129277, 0},
+                        Case{"round", 0.240905223, 1023.344172, 0.240905223, 1023.344172, 1500}}) {
+    SCOPED_TRACE(c.kind);
+    const auto [block, volume] = block_by(
+        "-cell 100 100 60 90 90 120 -misset 10 20 30 -gauss_xtal -Na 10 -Nb 10 -Nc 15 "
+        "-spot_metric " +
+        std::string(c.kind));
+    EXPECT_NEAR(volume, 519615.242271, 1e-5);
+    EXPECT_NEAR(spot_radius2(block.metric, at), c.radius2, 1e-9);
+    EXPECT_NEAR(spot_radius2(block.metric, turned), c.radius2_turned, 1e-9);
+    EXPECT_NEAR(Gauss::factor(block, at), c.gauss, 1e-6);
+    EXPECT_NEAR(Gauss::factor(block, turned), c.gauss_turned, 1e-6);
+    EXPECT_EQ(Tophat::factor(block, at), c.tophat);
+    EXPECT_EQ(Tophat::factor(block, turned), c.tophat);
+  }
+}
+
+TEST(SpotMetric, OfIndicesMissesTheSixfoldAxisByAQuarterOfTheIntensity) {
+  const auto block = block_by(
+      "-cell 100 100 60 90 90 120 -gauss_xtal -Na 10 -Nb 10 -Nc 15 -spot_metric cell");
+  const auto intensity = [&](const Vec3d& d) {
+    const double factor = Gauss::factor(block.numbers, d);
+    return factor * factor;
+  };
+  const double ratio = intensity({0.03, 0.01, 0.02}) / intensity({-0.01, 0.04, 0.02});
+  EXPECT_NEAR(ratio, 1230912.3139 / (992.792793 * 992.792793), 1e-6);
+  EXPECT_GT(ratio, 1.24);
+}
+
+/// The mean of F_latt^2 over the cell of one reflection, none of it being further than `reach` from
+/// the lattice point.
+template <class Shape>
+double integrated(const BlockNumbers<double>& block, double reach) {
+  constexpr int points = 96;
+  double sum = 0;
+  for (int i = 0; i < points; ++i)
+    for (int j = 0; j < points; ++j)
+      for (int k = 0; k < points; ++k) {
+        const auto at = [&](int n) { return reach * (2 * (n + 0.5) / points - 1); };
+        const double factor = Shape::factor(block, Vec3d{at(i), at(j), at(k)});
+        sum += factor * factor;
+      }
+  return sum * std::pow(2 * reach / points, 3);
+}
+
+TEST(SpotMetric, OfIndicesAndTheRoundOneKeepTheIntegratedIntensityOfTheBlock) {
+  const std::string crystal = "-cell 50 60 70 80 95 105 -gauss_xtal -Na 7 -Nb 8 -Nc 9 ";
+  const double cells = 7 * 8 * 9;
+  for (const std::string kind : {"cell", "round"}) {
+    const auto block = block_by(crystal + "-spot_metric " + kind).numbers;
+    EXPECT_NEAR(integrated<Gauss>(block, 0.5) / cells, 0.984443146218, 1e-5) << kind;
+    EXPECT_NEAR(integrated<Tophat>(block, 0.13) / cells, 1.047394424336, 3e-3) << kind;
+  }
+  // nanoBragg's falls as the block grows
+  const auto [block, volume] = block_by(crystal + "-spot_metric reciprocal");
+  EXPECT_NEAR(integrated<Gauss>(block, 0.5) / (volume / cells), 0.984443146218, 1e-5);
+}
+
+TEST(SpotMetric, OfAnotherKindThanNanobraggsIsRefusedInCompatMode) {
+  const std::string flags = "-cell 70 -default_F 1 -detpixels 16 -N 5 -gauss_xtal -spot_metric ";
+  for (const std::string kind : {"cell", "round"})
+    EXPECT_THAT(test::message_of<UsageError>([&] { resolve(test::experiment_of(flags + kind)); }),
+                testing::HasSubstr("-corrected"))
+        << kind;
+  EXPECT_NO_THROW(resolve(test::experiment_of(flags + "reciprocal")));
+}
+
+TEST(SpotMetric, OfAShapeWithoutOneIsSaidToHaveNoEffect) {
+  const auto warnings = [](const std::string& shape) {
+    return resolve(test::experiment_of("-corrected -cell 70 -default_F 1 -detpixels 16 -N 5 "
+                                       "-spot_metric round " +
+                                       shape))
+        .warnings;
+  };
+  EXPECT_THAT(warnings("-gauss_xtal"), testing::IsEmpty());
+  EXPECT_THAT(warnings("-tophat_spots"), testing::IsEmpty());
+  for (const char* shape : {"-square_xtal", "-round_xtal"})
+    EXPECT_THAT(warnings(shape), testing::Contains(testing::HasSubstr("-spot_metric")));
+}
+
+TEST(SpotMetric, DecidesHowManySubPixelsAreRecommendedWhereSpotsAreNarrower) {
+  const auto recommended = [](const std::string& flags) {
+    return resolve(test::experiment_of("-corrected -cell 100 -default_F 1 -detpixels 16 -N 19 "
+                                       "-lambda 1 -distance 100 -pixel 0.1 " +
+                                       flags))
+        .recommended_oversample;
+  };
+  // 3 x edge/(wavelength x distance/pixel): edges of 19 cells of 100 A, and of 6859 A
+  EXPECT_EQ(recommended("-gauss_xtal"), 6);
+  EXPECT_EQ(recommended("-gauss_xtal -spot_metric round"), 6);
+  EXPECT_EQ(recommended("-gauss_xtal -spot_metric reciprocal"), 21);
+  EXPECT_EQ(recommended("-spot_metric reciprocal"), 6);
 }
 
 }  // namespace

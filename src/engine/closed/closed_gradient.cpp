@@ -171,27 +171,30 @@ void pull_back_spots(const ClosedPlan& closed,
   to_ray.weight += light / ray.weight;
   add(out.lattice.cells,
       (2 * light) * Vec3d{1 / lattice.cells.x, 1 / lattice.cells.y, 1 / lattice.cells.z});
-  // The axes: covariance = sum of width2/(fudge metric) a* a*^T
-  const double width2 = physics::Gauss::width2 / 4 / lattice.fudge;
+  // The axes: covariance = a*^T C a*
+  const Mat3d in_indices = index_covariance(lattice);
+  Mat3d to_indices;
   for (std::size_t o = 0; o < slices.size(); ++o) {
     const Mat3d& a_star = slices[o].a_star;
     Mat3d& to_axes = to_slices[o].a_star;
-    const Mat3d to_shape = symmetric(to_slices[o].shape);
-    const auto pull_back_row = [&](const Vec3d& row, double metric, Vec3d& to_row,
-                                   double& to_metric) {
-      const Vec3d weighted = to_shape * row;
-      add(to_row, (2 * width2 / metric) * weighted);
-      const double by_width = dot(row, weighted);
-      to_metric -= by_width * width2 / (metric * metric);
-      out.lattice.fudge -= by_width * width2 / metric / lattice.fudge;
-    };
-    const auto& m = lattice.metric;
-    pull_back_row(a_star.a, m.aa, to_axes.a, out.lattice.metric.aa);
-    pull_back_row(a_star.b, m.bb, to_axes.b, out.lattice.metric.bb);
-    pull_back_row(a_star.c, m.cc, to_axes.c, out.lattice.metric.cc);
+    const Mat3d weighted = a_star * symmetric(to_slices[o].shape);
+    add(to_axes, 2.0 * (in_indices * weighted));
+    add(to_indices, weighted * transposed(a_star));
     // a_star = axes^-T
     add(out.lattice.orientations[o], -1.0 * (a_star * transposed(to_axes) * a_star));
   }
+  // C = width2/(4 fudge) M^-1; a number off the diagonal of M stands for two.
+  const double per_fudge = trace(in_indices * to_indices) / lattice.fudge;
+  const Mat3d to_metric = (-4 * lattice.fudge / physics::Gauss::width2) *
+                          (in_indices * to_indices * in_indices);
+  out.lattice.fudge -= per_fudge;
+  auto& to = out.lattice.metric;
+  to.aa += to_metric.a.x;
+  to.bb += to_metric.b.y;
+  to.cc += to_metric.c.z;
+  to.ab += 2 * to_metric.a.y;
+  to.bc += 2 * to_metric.b.z;
+  to.ca += 2 * to_metric.c.x;
 }
 
 ClosedTangent tangent_of_spots(const ClosedPlan& closed, const WantedSpots& wanted,

@@ -94,13 +94,17 @@ Mat3<Real> reciprocal_axes(const Mat3<Real>& axes) {
   return transposed(inverse(axes));
 }
 
-/// Covariance of a Gaussian block's spot [1/m^2].
+/// Covariance of a Gaussian block's spot in indices.
+template <class Real>
+Mat3<Real> index_covariance(const BasicPlanLattice<Real>& lattice) {
+  const auto& m = lattice.metric;
+  return (Real(physics::Gauss::width2 / 4) / lattice.fudge) *
+         inverse(Mat3<Real>{{m.aa, m.ab, m.ca}, {m.ab, m.bb, m.bc}, {m.ca, m.bc, m.cc}});
+}
+/// The same in reciprocal space [1/m^2].
 template <class Real>
 Mat3<Real> shape_covariance(const BasicPlanLattice<Real>& lattice, const Mat3<Real>& a_star) {
-  const Real width2 = Real(physics::Gauss::width2 / 4) / lattice.fudge;
-  return Real(width2 / lattice.metric.aa) * outer_square(a_star.a) +
-         Real(width2 / lattice.metric.bb) * outer_square(a_star.b) +
-         Real(width2 / lattice.metric.cc) * outer_square(a_star.c);
+  return transposed(a_star) * index_covariance(lattice) * a_star;
 }
 
 /// Photons of a spot over F^2 and its peak (PreparedSpot::peak), per steradian, on all sub-pixels.

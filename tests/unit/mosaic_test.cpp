@@ -94,6 +94,27 @@ TEST(Mosaic, NoDomainIsTurnedByMoreThanTheSpread) {
   }
 }
 
+TEST(Mosaic, ASpreadHasHalfOfItAsStandardDeviationAboutEachAxis) {
+  // sqrt(sqrt(pi)/2 Gamma(5/3)/Gamma(13/6)/3)
+  const double expected = 0.496378269663;
+  constexpr int count = 400'000;
+  model::NanobraggRandom random;
+  std::int64_t state = -default_seed;
+  Vec3d squares;
+  int beyond = 0;
+  for (int i = 0; i < count; ++i) {
+    const model::RandomRotation drawn = model::random_rotation(random, state);
+    const auto angle = static_cast<double>(drawn.angle_over_cap);
+    const Vec3d turn = angle * drawn.axis;
+    squares = squares + Vec3d{turn.x * turn.x, turn.y * turn.y, turn.z * turn.z};
+    if (angle > 0.908560) ++beyond;
+  }
+  // Four standard errors
+  for (const double sum : {squares.x, squares.y, squares.z})
+    EXPECT_NEAR(std::sqrt(sum / count), expected, 8e-4);
+  EXPECT_NEAR(double(beyond) / count, 0.5, 3.2e-3);
+}
+
 TEST(Mosaic, DomainsTurnTheCellAfterPhiInTheLaboratoryFrame) {
   const Experiment e = test::experiment_of(
       test::any_crystal + "-cell 70 80 90 75 85 95 -phi 30 -mosaic 0.5 -mosaic_domains 2");

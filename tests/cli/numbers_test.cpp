@@ -435,6 +435,10 @@ TEST(Warnings, SayThatAScanIsCoarserThanItsSpots) {
               Contains(HasSubstr("phi steps of 5 degrees are wider than")));
   EXPECT_THAT(warnings("-corrected -osc 10 -phisteps 4000 -N 200 -oversample 40"),
               Not(Contains(HasSubstr("phi steps"))));
+  // Of a metric that makes spots ten times as narrow
+  const std::string fine = "-corrected -osc 2 -phisteps 20 -N 20 -oversample 40 -gauss_xtal ";
+  EXPECT_THAT(warnings(fine), Not(Contains(HasSubstr("phi steps"))));
+  EXPECT_THAT(warnings(fine + "-spot_metric reciprocal"), Contains(HasSubstr("phi steps")));
 }
 
 TEST(Warnings, SayThatARegionGoesBeyondThePanel) {

@@ -10,7 +10,7 @@
 #include <numbers>
 #include <tuple>
 
-#include "io/hdf5_handles.hpp"
+#include "io/hdf5_reader.hpp"
 #include "io/input_file.hpp"
 #include "io/named_files.hpp"
 #include "io/nxmx.hpp"
@@ -21,22 +21,12 @@ namespace nablabragg::io {
 
 namespace {
 
-using hdf5::Object;
-using Shape = std::vector<hsize_t>;
+using hdf5::Node, hdf5::Object, hdf5::product, hdf5::Shape;
 
-constexpr hsize_t most_numbers = hsize_t{1} << 22, most_image_pixels = hsize_t{1} << 28;
-constexpr std::size_t most_text = std::size_t{1} << 16, most_steps = 100;
+constexpr hsize_t most_image_pixels = hdf5::most_elements;
+constexpr std::size_t most_steps = 100;
 
 Vec3d turned(const Vec3d& v) { return {0 - v.x, v.y, 0 - v.z}; }  // no -0
-
-hsize_t product(const Shape& shape) {
-  hsize_t count = 1;
-  for (const hsize_t length : shape) {
-    if (length > most_image_pixels || count > most_image_pixels) return most_image_pixels + 1;
-    count *= length;
-  }
-  return count;
-}
 
 // ---- Rigid motions -----------------------------------------------------------------------------
 
@@ -149,162 +139,10 @@ const char* name_of(Quantity quantity) {
 
 // ---- Objects of the file -----------------------------------------------------------------------
 
-/// A group or data set, and the path that messages name it by.
-struct Node {
-  Object object;
-  std::string path;
-
-  explicit operator bool() const { return static_cast<bool>(object); }
-  hid_t id() const { return object.get(); }
-  bool is_group() const { return H5Iget_type(id()) == H5I_GROUP; }
-  bool is_data() const { return H5Iget_type(id()) == H5I_DATASET; }
-};
-
-class Reader {
+/// What of NeXus its values have besides: units.
+class Reader : public hdf5::Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path) {
-    static_cast<void>(InputFile(path).size());  // it is there, may be read, and is a regular file
-    const hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
-    H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
-    file_ = hdf5::File(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
-    if (!file_)
-      throw InputError(path, 0,
-                       "cannot be opened as HDF5 (" + hdf5::last_problem() +
-                           "); it is cut, damaged or still being written");
-    root_.object = Object(H5Gopen2(file_.get(), "/", H5P_DEFAULT));
-    if (!root_.object) throw InputError(path, 0, "is damaged: its root group cannot be opened");
-  }
-
-  [[noreturn]] void fail(const std::string& problem) const { throw InputError(path_, 0, problem); }
-  [[noreturn]] void fail(const std::string& field, const std::string& problem) const {
-    fail(quoted_name(field) + " " + problem);
-  }
-  [[noreturn]] void missing(const std::string& field, const std::string& what) const {
-    fail(quoted_name(field) + ", " + what + ", is missing");
-  }
-
-  const Node& root() const { return root_; }
-  const std::string& path() const { return path_; }
-
-  // -- Finding
-
-  static std::string joined_path(const std::string& folder, const std::string& name) {
-    if (name.starts_with('/')) return name;
-    return folder + (folder.ends_with('/') ? "" : "/") + name;
-  }
-
-  /// Nothing where it is not there; throws where it is a link that leads nowhere.
-  Node find(const Node& in, const std::string& name) const {
-    Node found{{}, joined_path(in.path, name)};
-    if (name.empty() || !is_link(in, name)) return found;
-    found.object = Object(H5Oopen(in.id(), name.c_str(), H5P_DEFAULT));
-    if (!found.object) fail(found.path, where_it_leads(in, name));
-    return found;
-  }
-
-  Node needed(const Node& in, const std::string& name, const std::string& what) const {
-    Node found = find(in, name);
-    if (!found) missing(found.path, what);
-    return found;
-  }
-
-  std::vector<std::string> names(const Node& in) const {
-    std::vector<std::string> all;
-    struct Visit {
-      std::vector<std::string>* all;
-      static herr_t add(hid_t, const char* name, const H5L_info_t*, void* to) {
-        auto& list = *static_cast<Visit*>(to)->all;
-        constexpr std::size_t most = 100'000;
-        if (list.size() >= most) return -1;
-        list.push_back(name);
-        return 0;
-      }
-    } visit{&all};
-    hsize_t at = 0;
-    if (H5Literate(in.id(), H5_INDEX_NAME, H5_ITER_INC, &at, Visit::add, &visit) < 0)
-      fail(in.path, "cannot be read: it is damaged or has more than 100000 members");
-    return all;
-  }
-
-  /// Those groups of this class that can be opened, in the order of their names.
-  std::vector<Node> groups_of_class(const Node& in, const std::string& nexus) const {
-    std::vector<Node> found;
-    for (const std::string& name : names(in)) {
-      Node node{Object(H5Oopen(in.id(), name.c_str(), H5P_DEFAULT)), joined_path(in.path, name)};
-      if (node && node.is_group() && text_attribute(node, "NX_class") == nexus)
-        found.push_back(std::move(node));
-    }
-    return found;
-  }
-
-  // -- Values
-
-  std::optional<std::string> text_attribute(const Node& of, const char* name) const {
-    if (H5Aexists(of.id(), name) <= 0) return std::nullopt;
-    const hdf5::Attribute attribute(H5Aopen(of.id(), name, H5P_DEFAULT));
-    if (!attribute) fail(of.path + "@" + name, "cannot be read");
-    return text_of(of.path + "@" + name, H5Aget_type(attribute.get()),
-                   H5Aget_space(attribute.get()),
-                   [&](hid_t type, void* to) { return H5Aread(attribute.get(), type, to); });
-  }
-
-  std::optional<std::string> text(const Node& in, const std::string& name) const {
-    const Node data = find(in, name);
-    if (!data) return std::nullopt;
-    need_data(data);
-    return text_of(data.path, H5Dget_type(data.id()), H5Dget_space(data.id()),
-                   [&](hid_t type, void* to) {
-                     return H5Dread(data.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, to);
-                   });
-  }
-
-  Shape shape(const Node& data) const {
-    need_data(data);
-    const hdf5::Space space(H5Dget_space(data.id()));
-    const std::optional<Shape> shape = hdf5::shape_of(space.get());
-    if (!shape) fail(data.path, "is empty");
-    return *shape;
-  }
-
-  /// All of a small data set, finite.
-  std::vector<double> numbers(const Node& data) const {
-    const hsize_t count = product(shape(data));
-    if (count > most_numbers)
-      fail(data.path, "has more than the " + std::to_string(most_numbers) + " values of any field");
-    need_numbers(data.path, hdf5::Type(H5Dget_type(data.id())));
-    std::vector<double> values(count);
-    if (H5Dread(data.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
-      fail(data.path, why_unreadable());
-    need_finite(data.path, values);
-    return values;
-  }
-
-  double number(const Node& data) const {
-    const std::vector<double> values = numbers(data);
-    if (values.size() != 1)
-      fail(data.path, "has " + std::to_string(values.size()) + " values where one is expected");
-    return values[0];
-  }
-
-  std::optional<double> number(const Node& in, const std::string& name) const {
-    const Node data = find(in, name);
-    return data ? std::optional(number(data)) : std::nullopt;
-  }
-
-  std::optional<Vec3d> vector_attribute(const Node& of, const char* name) const {
-    if (H5Aexists(of.id(), name) <= 0) return std::nullopt;
-    const std::string path = of.path + "@" + name;
-    const hdf5::Attribute attribute(H5Aopen(of.id(), name, H5P_DEFAULT));
-    if (!attribute) fail(path, "cannot be read");
-    const hdf5::Space space(H5Aget_space(attribute.get()));
-    const std::optional<Shape> shape = hdf5::shape_of(space.get());
-    if (!shape || product(*shape) != 3) fail(path, "has not three components");
-    need_numbers(path, hdf5::Type(H5Aget_type(attribute.get())));
-    std::vector<double> v(3);
-    if (H5Aread(attribute.get(), H5T_NATIVE_DOUBLE, v.data()) < 0) fail(path, "cannot be read");
-    need_finite(path, v);
-    return Vec3d{v[0], v[1], v[2]};
-  }
+  using hdf5::Reader::Reader;
 
   /// By the attribute `units`; where that is missing, nothing.
   std::optional<double> unit_factor(const Node& data, Quantity quantity,
@@ -337,105 +175,6 @@ class Reader {
       fail(data.path, "has " + std::to_string(values.size()) + " values where one is expected");
     return values[0];
   }
-
-  void need_data(const Node& node) const {
-    if (!node.is_data()) fail(node.path, "is no data set");
-  }
-
-  void need_numbers(const std::string& path, const hdf5::Type& type) const {
-    const H5T_class_t kind = H5Tget_class(type.get());
-    if (kind != H5T_INTEGER && kind != H5T_FLOAT) fail(path, "holds no numbers");
-    // HDF5 trusts what a damaged file says of them, and copies bits that are not there.
-    const std::size_t bits = 8 * H5Tget_size(type.get()), precision = H5Tget_precision(type.get());
-    const int offset = H5Tget_offset(type.get());
-    bool sound = precision >= 1 && precision <= bits && offset >= 0 &&
-                 static_cast<std::size_t>(offset) <= bits - precision;
-    if (kind == H5T_FLOAT) {
-      std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
-      sound = sound &&
-              H5Tget_fields(type.get(), &sign, &exponent, &exponent_bits, &mantissa,
-                            &mantissa_bits) >= 0 &&
-              sign < bits && exponent + exponent_bits <= bits && mantissa + mantissa_bits <= bits &&
-              exponent_bits >= 1 && mantissa_bits >= 1;
-    }
-    if (!sound) fail(path, "holds numbers of a type that is damaged");
-  }
-
-  /// After a read that failed.
-  std::string why_unreadable() const {
-    const std::string problem = hdf5::last_problem();
-    if (problem.find("filter") != std::string::npos)
-      return "cannot be unpacked (" + problem +
-             "): install the HDF5 filter that packed it; Debian has bitshuffle, "
-             "hdf5-filter-plugin (LZ4, bzip2) and hdf5-filter-plugin-blosc-serial";
-    return "cannot be read (" + problem + ")";
-  }
-
- private:
-  void need_finite(const std::string& path, const std::vector<double>& values) const {
-    for (const double value : values)
-      if (!std::isfinite(value)) fail(path, "holds a value that is no finite number");
-  }
-
-  /// H5Oexists_by_name() fails where a step on the way is missing.
-  static bool is_link(const Node& in, const std::string& name) {
-    for (std::size_t at = name.find_first_not_of('/'); at != std::string::npos;) {
-      const std::size_t end = std::min(name.find('/', at), name.size());
-      const std::string part = name.substr(at, end - at), until = name.substr(0, end);
-      if (part != "." && H5Lexists(in.id(), until.c_str(), H5P_DEFAULT) <= 0) return false;
-      at = name.find_first_not_of('/', end);
-    }
-    return true;
-  }
-
-  std::string where_it_leads(const Node& in, const std::string& name) const {
-    H5L_info_t about{};
-    if (H5Lget_info(in.id(), name.c_str(), &about, H5P_DEFAULT) >= 0 &&
-        (about.type == H5L_TYPE_EXTERNAL || about.type == H5L_TYPE_SOFT) && about.u.val_size > 0 &&
-        about.u.val_size < most_text) {
-      std::string value(about.u.val_size, '\0');
-      if (H5Lget_val(in.id(), name.c_str(), value.data(), value.size(), H5P_DEFAULT) >= 0) {
-        const char *file = nullptr, *object = value.c_str();
-        if (about.type == H5L_TYPE_SOFT)
-          return "is a link to " + quoted_name(object) + ", which is not there";
-        if (H5Lunpack_elink_val(value.data(), value.size(), nullptr, &file, &object) >= 0)
-          return "is a link to " + quoted_name(object) + " of the file " + quoted_name(file) +
-                 ", which cannot be opened; put that file beside this one";
-      }
-    }
-    return "cannot be opened";
-  }
-
-  template <class Read>
-  std::string text_of(const std::string& path, hid_t type_id, hid_t space_id, Read&& read) const {
-    const hdf5::Type type(type_id);
-    const hdf5::Space space(space_id);
-    const std::optional<Shape> shape = hdf5::shape_of(space.get());
-    if (!shape || product(*shape) != 1 || H5Tget_class(type.get()) != H5T_STRING)
-      fail(path, "is no text");
-    std::string value;
-    if (H5Tis_variable_str(type.get()) > 0) {
-      hdf5::Type memory(H5Tcopy(H5T_C_S1));
-      H5Tset_size(memory.get(), H5T_VARIABLE);
-      H5Tset_cset(memory.get(), H5Tget_cset(type.get()));
-      char* chars = nullptr;
-      if (read(memory.get(), &chars) < 0) fail(path, "cannot be read");
-      if (chars) value.assign(chars, strnlen(chars, most_text));
-      H5free_memory(chars);
-    } else {
-      const std::size_t size = H5Tget_size(type.get());
-      if (size == 0 || size > most_text) fail(path, "is too long");
-      value.resize(size);
-      if (read(type.get(), value.data()) < 0) fail(path, "cannot be read");
-      value.resize(std::min(value.size(), value.find('\0')));
-    }
-    value.resize(value.find_last_not_of(" \t\n") + 1);
-    return value;
-  }
-
-  std::string path_;
-  hdf5::File file_;
-  Node root_{{}, "/"};
 };
 
 // ---- Chains of axes ----------------------------------------------------------------------------
@@ -741,24 +480,24 @@ class DetectorReader {
 
 // ---- Beam --------------------------------------------------------------------------------------
 
-/// The row of an image in an array of [m] or [images, m].
-std::vector<double> row_of(const Reader& reader, const Node& data, const std::vector<double>& all,
-                           std::size_t image) {
+/// Of an image: all of an array of [m], or its row of one of [images, m].
+std::vector<double> row_of(const Reader& reader, const Node& data, std::size_t image) {
   const Shape shape = reader.shape(data);
-  if (shape.size() < 2) return all;
-  const std::size_t length = all.size() / shape[0];
+  if (shape.size() < 2) return reader.numbers(data);
   if (shape.size() > 2 || image >= shape[0])
     reader.fail(data.path, "has no values for image " + std::to_string(image + 1));
-  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(image * length);
-  return {begin, begin + static_cast<std::ptrdiff_t>(length)};
+  return reader.row(data, image);
 }
 
-std::vector<double> wavelengths_A(const Reader& reader, const Node& data) {
-  if (!reader.unit_factor(data, Quantity::wavelength_A))
-    reader.missing(data.path + "@units", "the unit of a length");
-  std::vector<double> values = reader.quantities(data, Quantity::wavelength_A);
-  for (const double value : values)
+/// Those of the data, in Angstrom.
+std::vector<double> in_angstrom(const Reader& reader, const Node& data,
+                                std::vector<double> values) {
+  const std::optional<double> factor = reader.unit_factor(data, Quantity::wavelength_A);
+  if (!factor) reader.missing(data.path + "@units", "the unit of a length");
+  for (double& value : values) {
+    value *= *factor;
     if (!(value > 0)) reader.fail(data.path, "holds a wavelength that is not positive");
+  }
   return values;
 }
 
@@ -769,8 +508,8 @@ Node weights_of(const Reader& reader, const Node& beam, const std::string& name)
 
 void take_spectrum(const Reader& reader, const Node& wavelengths, const Node& weights,
                    std::size_t image, GeometryBeam& beam) {
-  beam.spectrum_A = row_of(reader, wavelengths, wavelengths_A(reader, wavelengths), image);
-  beam.spectrum_weights = row_of(reader, weights, reader.numbers(weights), image);
+  beam.spectrum_A = in_angstrom(reader, wavelengths, row_of(reader, wavelengths, image));
+  beam.spectrum_weights = row_of(reader, weights, image);
   if (beam.spectrum_A.size() != beam.spectrum_weights.size())
     reader.fail(weights.path, "has another length than the wavelengths");
   double sum = 0;
@@ -796,11 +535,11 @@ GeometryBeam read_beam(const Reader& reader, const Node& group, std::size_t imag
   const std::string name = "incident_wavelength";
   const Node wavelength = reader.needed(group, name, "the wavelength");
   const Node weights = weights_of(reader, group, name);
-  const std::vector<double> values = wavelengths_A(reader, wavelength);
   if (weights) {
     take_spectrum(reader, wavelength, weights, image, beam);
     beam.wavelength_A = mean_wavelength_A(beam);
   } else {
+    const std::vector<double> values = in_angstrom(reader, wavelength, reader.numbers(wavelength));
     if (values.size() > 1 && image >= values.size())
       reader.fail(wavelength.path, "has " + std::to_string(values.size()) +
                                        " values and none for image " + std::to_string(image + 1));

@@ -17,6 +17,7 @@
 #include "nablabragg/image.hpp"            // for gap_pixel, masked_pixel
 #include "nablabragg/io.hpp"               // for FillRow, PngText
 #include "nablabragg/predicted_spots.hpp"  // for PredictedSpot
+#include "nablabragg/spectra.hpp"
 
 namespace nablabragg::io {
 
@@ -45,7 +46,9 @@ struct ImageState {
 struct ImageSeries {
   Geometry geometry;               ///< in imgCIF's frame: see in_imgcif_frame()
   std::vector<ImageState> images;  ///< one for each, in their order
-  bool counts = true;              ///< int32 counts; false: float32 photons
+  /// A shot for each image; null: all have the spectrum of the geometry's beam.
+  std::shared_ptr<const Spectra> spectra = {};
+  bool counts = true;  ///< int32 counts; false: float32 photons
   Provenance provenance;
   std::string compression = {};  ///< one of the format's; empty: its first
 };

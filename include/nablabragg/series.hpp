@@ -1,8 +1,10 @@
 // The images of a scan, or of stills in many orientations: which experiment each of them is of.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <vector>
 #include "nablabragg/experiment.hpp"
+#include "nablabragg/spectra.hpp"
 #include "nablabragg/vec3.hpp"  // for Vec3d, Mat3d
 
 namespace nablabragg {
@@ -16,17 +18,36 @@ class Series {
   /// Stills: the crystal of image i is turned by its rotations about laboratory x, then y, then z
   /// [degree], in place of misset.  Throws UsageError for no images and for an oscillation.
   Series(const Experiment& experiment, std::vector<Vec3d> missets_deg);
+  /// Stills in one orientation, one for each shot of spectra, whose light alone differs.  Throws
+  /// UsageError for an oscillation, and as in_light_of().
+  Series(const Experiment& experiment, std::shared_ptr<const Spectra> spectra);
+
+  /// The same images, image i in the light of shot i: its channels stand in place of the sources,
+  /// along the beam, and multiply the fluence by relative_light().  The wavelength stays that of
+  /// the experiment, and with it the sub-pixels, the attenuation of sensors and what else follows
+  /// from it.  Throws UsageError where there are not as many shots as images, and as
+  /// check_takes_spectrum().
+  Series in_light_of(std::shared_ptr<const Spectra> spectra) const;
 
   int images() const { return images_; }
-  bool is_scan() const { return missets_deg_.empty(); }
+  bool is_scan() const { return is_scan_; }
+  /// Null where all images have one light.
+  const std::shared_ptr<const Spectra>& spectra() const { return spectra_; }
+  /// Whether the crystal lies otherwise from image to image.
+  bool turns() const { return step_deg_ != 0 || !missets_deg_.empty(); }
   /// Throws UsageError for an image that there is not.
   Experiment experiment(int i) const;
+  /// That of the first image in the light of all of them together.
+  Experiment in_mean_light() const;
 
  private:
   Experiment first_;
   int images_;
+  bool is_scan_ = true;
   double step_deg_ = 0;
-  std::vector<Vec3d> missets_deg_;  ///< of stills
+  std::vector<Vec3d> missets_deg_;  ///< of stills; empty: that of the experiment
+  std::shared_ptr<const Spectra> spectra_;
+  Vec3d towards_source_;  ///< of their light
 };
 
 /// The seed of the noise of image i, as -seed takes it: of the first image `seed` itself, of others

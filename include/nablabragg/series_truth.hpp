@@ -43,7 +43,8 @@ class SeriesTruth {
   std::vector<std::vector<PredictedSpot>> of_stills_;  ///< those with light
 };
 
-/// Where everything of a series is: that of its first image, with all images of a scan.
+/// Where everything of a series is: that of its first image, with all images of a scan and the mean
+/// of their light.
 Geometry geometry_of(const Series& series);
 
 }  // namespace nablabragg

@@ -18,6 +18,9 @@ struct Spectrum {
   std::vector<double> wavelength_A, weight;
 };
 
+/// Of an energy or wavelength.
+double wavelength_A_of(double value, SpectrumUnit unit);
+
 /// Throws UsageError for an energy or wavelength that is not positive or no X-ray, and for a
 /// negative weight.
 void check_channel(double value, double weight, SpectrumUnit unit);
@@ -46,6 +49,10 @@ ThinnedSpectrum thinned(const Spectrum& spectrum, int channels);
 
 /// By weight.
 double mean_wavelength_A(const Spectrum& spectrum);
+
+/// Throws UsageError for a beam that has divergence or dispersion, which a spectrum takes the place
+/// of.
+void check_takes_spectrum(const Beam& beam);
 
 /// The experiment in a beam of one direction with this spectrum, and its mean as the wavelength; a
 /// lattice that is given as a matrix stays as it is.  Throws UsageError for an experiment that has

@@ -36,6 +36,7 @@ Series::Series(const Experiment& experiment, int images) : first_(experiment), i
 Series::Series(const Experiment& experiment, std::vector<Vec3d> missets_deg)
     : first_(experiment),
       images_(static_cast<int>(missets_deg.size())),
+      is_scan_(false),
       missets_deg_(std::move(missets_deg)) {
   if (images_ < 1) throw UsageError("a series has at least one image");
   if (!experiment.scan.oscillation_deg.empty())
@@ -45,17 +46,52 @@ Series::Series(const Experiment& experiment, std::vector<Vec3d> missets_deg)
         "exclude each other");
 }
 
+Series::Series(const Experiment& experiment, std::shared_ptr<const Spectra> spectra)
+    : first_(experiment), images_(spectra->shots()), is_scan_(false) {
+  if (!experiment.scan.oscillation_deg.empty())
+    throw UsageError(
+        "stills do not turn: these are one for each shot, and an oscillation (-osc) makes a scan");
+  *this = in_light_of(std::move(spectra));
+}
+
+Series Series::in_light_of(std::shared_ptr<const Spectra> spectra) const {
+  if (spectra->shots() != images_)
+    throw UsageError("there are " + std::to_string(spectra->shots()) + " spectra, and " +
+                     std::to_string(images_) + " images; each image has one");
+  check_takes_spectrum(first_.beam);
+  Series lit = *this;
+  constexpr double distance_m = 10;  // any: only the direction counts
+  lit.towards_source_ = first_.beam.sources.empty() ? -distance_m * resolve(first_).panel.beam
+                                                    : first_.beam.sources.front().position;
+  lit.spectra_ = std::move(spectra);
+  return lit;
+}
+
 Experiment Series::experiment(int i) const {
   if (i < 0 || i >= images_)
     throw UsageError("there is no image " + std::to_string(i) + " in a series of " +
                      std::to_string(images_));
   Experiment e = first_;
-  if (is_scan()) {
-    e.scan.phi_deg += i * step_deg_;
-  } else {
+  if (!missets_deg_.empty()) {
     e.crystal.random_misset_seed.reset();
     e.crystal.misset_deg = missets_deg_[static_cast<std::size_t>(i)];
+  } else {
+    e.scan.phi_deg += i * step_deg_;
   }
+  if (spectra_) {
+    e.beam.sources = sources_of(spectra_->shot(i), towards_source_);
+    e.beam.fluence_per_m2 *= spectra_->relative_light(i);
+    if (e.beam.flux_per_s) *e.beam.flux_per_s *= spectra_->relative_light(i);
+  }
+  return e;
+}
+
+Experiment Series::in_mean_light() const {
+  Experiment e = experiment(0);
+  if (!spectra_) return e;
+  e.beam.sources = sources_of(spectra_->mean(), towards_source_);
+  e.beam.fluence_per_m2 = first_.beam.fluence_per_m2;
+  e.beam.flux_per_s = first_.beam.flux_per_s;
   return e;
 }
 

@@ -55,7 +55,7 @@ struct Sweep::State {
   Series series;
   Resolved resolved = {};  ///< of the first image
   std::unique_ptr<engine::Loaded> loaded;
-  int turned_to = 0;  ///< the image whose lattice is loaded
+  int shown = 0;  ///< the image whose lattice and light are loaded
   Canvas<float> floats;
   Canvas<double> doubles;
 
@@ -70,15 +70,19 @@ struct Sweep::State {
   /// Adds the light of image i to memory that is zero.
   template <class Number>
   engine::Report render(int i, std::span<Number> pixels) {
-    turn_to(i, series.experiment(i));
+    show(i, series.experiment(i));
     return loaded->render({}, pixels);
   }
 
-  Resolved turn_to(int i, const Experiment& e) {
-    if (i == 0 && turned_to == 0) return resolved;
+  Resolved show(int i, const Experiment& e) {
+    if (i == 0 && shown == 0) return resolved;
     Resolved r = resolve(e);
-    if (i != turned_to) loaded->set_lattice(make_plan(e, r));
-    turned_to = i;
+    if (i != shown) {
+      const Plan plan = make_plan(e, r);
+      if (series.turns()) loaded->set_lattice(plan);
+      if (series.spectra()) loaded->set_light(plan);
+    }
+    shown = i;
     return r;
   }
 
@@ -112,7 +116,7 @@ Sweep::Sweep(const Series& series, const ComputeOptions& options)
 }
 
 Sweep::Sweep(const Sweep& beside, const ComputeOptions& options) : Sweep(beside.series(), options) {
-  state_->loaded->share_background(*beside.state_->loaded);
+  if (!series().spectra()) state_->loaded->share_background(*beside.state_->loaded);
 }
 
 Sweep::~Sweep() = default;
@@ -135,7 +139,7 @@ void Sweep::render(int i, std::span<Number> pixels) {
 
 Simulation Sweep::simulation(int i, Image used) {
   const Experiment e = state_->series.experiment(i);
-  Resolved resolved = state_->turn_to(i, e);
+  Resolved resolved = state_->show(i, e);
   Simulation s = run_loaded(e, resolved, *state_->loaded, std::move(used));
   s.resolved = std::move(resolved);
   return s;

@@ -130,7 +130,7 @@ double gaussian_between(double from, double to, double deviation) {
 }  // namespace
 
 Geometry geometry_of(const Series& series) {
-  Geometry geometry = geometry_of(series.experiment(0));
+  Geometry geometry = geometry_of(series.in_mean_light());
   if (geometry.scan) geometry.scan->images = series.images();
   return geometry;
 }
@@ -147,7 +147,7 @@ std::vector<PredictedSpot> SeriesTruth::predicted_for(int i) const {
 }
 
 SeriesTruth::SeriesTruth(const Series& series) : series_(series) {
-  const SettledExperiment first(series.experiment(0));
+  const SettledExperiment first(series.in_mean_light());
   const Geometry geometry = geometry_of(series);
   if (!geometry.scan) {
     of_stills_.resize(static_cast<std::size_t>(series.images()));

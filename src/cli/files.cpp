@@ -6,6 +6,7 @@
 
 #include "flags/inputs.hpp"
 #include "io/quotes.hpp"
+#include "io/spectra.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
@@ -61,6 +62,8 @@ std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
     files.push_back({"the geometry's file", request.geometry_file});
   if (!request.orientations.empty() && !flags::random_orientations_seed(request))
     files.push_back({"-orientations", request.orientations});
+  if (!request.spectra_file.empty())
+    files.push_back({"-spectra", io::place_of_spectra(request.spectra_file).file});
   for (const std::string& name : request.stol_files) files.push_back({"-stol", name});
   for (const auto& background : request.backgrounds)
     files.push_back({"-background", background.file});

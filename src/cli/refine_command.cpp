@@ -392,6 +392,10 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   flags::check_is_of_photons(model, "refine");
   if (model.goes_on)
     throw UsageError("-continue goes on with making a series; refine goes on with --resume");
+  if (!model.spectra_file.empty())
+    throw UsageError(
+        "refine takes one spectrum for all images, -spectrum FILE, and none for each of them "
+        "(-spectra)");
   const fs::path folder = request.outdir;
   const std::string resume_file = (folder / "resume.json").string();
   flags::load_inputs(model);

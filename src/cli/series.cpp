@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -31,6 +32,7 @@
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/series_truth.hpp"
+#include "nablabragg/units.hpp"
 #include "nablabragg/version.hpp"
 
 namespace nablabragg::cli {
@@ -88,8 +90,8 @@ void refuse_what_is_of_one_image(const flags::Request& request) {
     if (given)
       throw UsageError(
           std::string(flag) +
-          " is of one image: leave -images, -orientations and -continue out, and state "
-          "that image's -phi or -misset");
+          " is of one image: leave -images, -orientations, -spectra and -continue out, and "
+          "state that image's -phi, -misset or -spectrum");
   };
   refuse(request.trace_pixel.has_value(), "-trace_pixel");
   refuse(request.printout || request.print_plan, "-printout");
@@ -163,8 +165,10 @@ class SeriesRunner {
     io::ImageSeries s;
     s.geometry = in_imgcif_frame(geometry_of(series_));
     const auto& scan = s.geometry.scan;
+    s.spectra = series_.spectra();
     for (int i = 0; i < series_.images(); ++i)
-      s.images.push_back({scan ? scan->start_deg + i * scan->width_deg : 0, 0});
+      s.images.push_back({scan ? scan->start_deg + i * scan->width_deg : 0,
+                          s.spectra ? mean_wavelength_A(s.spectra->shot(i)) : 0});
     s.counts = request_.noise_file.on;
     state_offset(s, request_);
     const io::SmvProvenance how = provenance(request_, arguments_);
@@ -197,6 +201,13 @@ class SeriesRunner {
     for (int i = 0; i < series_.images() && !series_.is_scan(); ++i) {
       const Vec3d misset = series_.experiment(i).crystal.misset_deg;
       text << fmt::format("{} {} {}\n", misset.x, misset.y, misset.z);
+    }
+    if (const auto& spectra = series_.spectra()) {
+      text << fmt::format("{} {}\n", spectra->options().channels.value_or(0),
+                          static_cast<int>(spectra->options().light));
+      for (const std::span<const double> numbers :
+           {std::span<const double>(spectra->wavelength_A()), spectra->weights()})
+        text << io::sha256_of(std::as_bytes(numbers)) << '\n';
     }
     flags::Request named = request_;
     for (const std::string* name : names_of(named)) text << *name << '\n';
@@ -320,6 +331,10 @@ class SeriesRunner {
           sentence != simulation.dark)
         made.notices.push_back(sentence);
     std::ostream nowhere(nullptr);
+    // Headers have the wavelength of the image's own light.
+    if (const auto& spectra = series_.spectra(); spectra && !request_.wavelength_given)
+      simulation.resolved.wavelength = units::metres_from_angstrom(
+          mean_wavelength_A(spectra->shot(i)));
     write_outputs(nowhere, made.notices, r, simulation.resolved, provenance(r, arguments_),
                   simulation, nullptr);
     flags::Request named = r;
@@ -490,15 +505,20 @@ std::string journal_beside(const flags::Request& request) {
 }  // namespace
 
 Series requested_series(const flags::Request& request) {
-  return request.missets_deg.empty() ? Series(request.experiment, *request.images)
-                                     : Series(request.experiment, request.missets_deg);
+  const Experiment& e = request.experiment;
+  if (request.spectra && request.missets_deg.empty() && e.scan.oscillation_deg.empty())
+    return {e, request.spectra};
+  const Series series = request.missets_deg.empty() ? Series(e, *request.images)
+                                                    : Series(e, request.missets_deg);
+  return request.spectra ? series.in_light_of(request.spectra) : series;
 }
 
 void simulate_series(flags::Request request, const std::vector<std::string>& arguments,
                      std::ostream& out, std::ostream& err) {
-  if (!request.images && request.orientations.empty())
+  if (!request.images && request.orientations.empty() && request.spectra_file.empty())
     throw UsageError(
-        "-continue goes on with a series, and there is neither -images nor -orientations");
+        "-continue goes on with a series, and there is none of -images, -orientations and "
+        "-spectra");
   refuse_what_is_of_one_image(request);
   leave_unnamed_out(request);
   const std::string journal = journal_beside(request);

@@ -101,12 +101,7 @@ Experiment with_parameter(const SettledExperiment& experiment, std::string_view 
 }
 
 Experiment with_spectrum(const SettledExperiment& experiment, const Spectrum& spectrum) {
-  const Beam& before = experiment.experiment().beam;
-  if (!before.horizontal_divergence_mrad.empty() || !before.vertical_divergence_mrad.empty() ||
-      !before.dispersion_percent.empty())
-    throw UsageError(
-        "a spectrum is of a beam without divergence and dispersion; leave these out, or list "
-        "sources");
+  check_takes_spectrum(experiment.experiment().beam);
   const double mean_A = mean_wavelength_A(spectrum);
   Experiment e = with_parameter(experiment, "wavelength", {&mean_A, 1});
   constexpr double distance_m = 10;  // any: only the direction counts

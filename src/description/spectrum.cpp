@@ -14,8 +14,6 @@
 
 namespace nablabragg {
 
-namespace {
-
 double wavelength_A_of(double value, SpectrumUnit unit) {
   switch (unit) {
     case SpectrumUnit::eV:
@@ -27,8 +25,6 @@ double wavelength_A_of(double value, SpectrumUnit unit) {
   }
   return value;
 }
-
-}  // namespace
 
 void check_channel(double value, double weight, SpectrumUnit unit) {
   if (!(value > 0)) throw UsageError("the energy or wavelength is not positive");
@@ -94,6 +90,14 @@ ThinnedSpectrum thinned(const Spectrum& spectrum, int channels) {
   }
   result.moved_eV = std::sqrt(moved2 / light);
   return result;
+}
+
+void check_takes_spectrum(const Beam& beam) {
+  if (!beam.horizontal_divergence_mrad.empty() || !beam.vertical_divergence_mrad.empty() ||
+      !beam.dispersion_percent.empty())
+    throw UsageError(
+        "a spectrum is of a beam without divergence and dispersion; leave these out, or list "
+        "sources");
 }
 
 double mean_wavelength_A(const Spectrum& spectrum) {

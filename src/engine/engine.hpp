@@ -82,6 +82,7 @@ class Loaded {
     plan_.background = of.background;
     plan_.materials = of.materials;
     background_ = std::make_shared<KeptBackground>();
+    keeps_background_ = false;
     forget_light();
   }
   /// The lattice of another plan, as an image of a sweep has its own; the scale follows the number

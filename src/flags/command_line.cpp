@@ -333,7 +333,8 @@ void settle(Request& request) {
 
 void check_is_of_one_image(const Request& request, const char* what) {
   if (request.is_series())
-    throw UsageError(std::string("-images, -orientations and -continue are of a series, and ") +
+    throw UsageError(std::string("-images, -orientations, -spectra and -continue are of a series, "
+                                 "and ") +
                      what + " takes the model of one image; leave them out");
   check_is_of_photons(request, what);
 }

@@ -21,7 +21,7 @@
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/series.hpp"
-#include "nablabragg/spectrum.hpp"
+#include "nablabragg/spectra.hpp"
 
 namespace nablabragg::flags {
 
@@ -195,28 +195,34 @@ void use_wavelength_of_sources(Request& request) {
   }
 }
 
-void refuse_beside_spectrum(const Request& request) {
+/// `flag` is -spectrum or -spectra.
+void refuse_beside_spectrum(const Request& request, const std::string& flag) {
   const Beam& beam = request.experiment.beam;
-  const auto refuse = [](bool given, const char* flag) {
+  const auto refuse = [&](bool given, const char* other) {
     if (given)
-      throw UsageError(
-          std::string("-spectrum says how much light each wavelength has, and so does ") + flag +
-          "; give one of them");
+      throw UsageError(flag + " says how much light each wavelength has, and so does " + other +
+                       "; give one of them");
   };
   refuse(!request.source_file.empty(), "-sourcefile");
+  refuse(flag != "-spectra" && !request.spectra_file.empty(), "-spectra");
   refuse(!beam.dispersion_percent.empty(), "-dispersion");
   refuse(beam.spectrum_model != Beam().spectrum_model, "-spectrum_model");
   if (!beam.horizontal_divergence_mrad.empty() || !beam.vertical_divergence_mrad.empty())
-    throw UsageError(
-        "-spectrum is of a beam of one direction; several directions with a spectrum each are a "
-        "list of sources (-sourcefile)");
+    throw UsageError(flag +
+                     " is of a beam of one direction; several directions with a spectrum each are "
+                     "a list of sources (-sourcefile)");
   if (request.experiment.quirks.source_weights_ignored)
-    throw UsageError(
-        "-spectrum needs -corrected: as in nanoBragg all wavelengths would weigh alike");
+    throw UsageError(flag + " needs -corrected: as in nanoBragg all wavelengths would weigh alike");
+}
+
+void use_spectrum(Request& request, const Spectrum& spectrum, const Vec3d& towards_source) {
+  Beam& beam = request.experiment.beam;
+  beam.sources = sources_of(spectrum, towards_source);
+  if (!request.wavelength_given) beam.wavelength_A = mean_wavelength_A(spectrum);
 }
 
 void load_spectrum(Request& request, const Vec3d& towards_source) {
-  refuse_beside_spectrum(request);
+  refuse_beside_spectrum(request, "-spectrum");
   Spectrum spectrum = read_spectrum(request.spectrum_file, request.spectrum_unit);
   if (request.spectrum_channels) {
     const std::size_t rows = spectrum.weight.size();
@@ -227,15 +233,33 @@ void load_spectrum(Request& request, const Vec3d& towards_source) {
                       request.spectrum_file, rows, fewer.spectrum.weight.size(), fewer.moved_eV));
     spectrum = std::move(fewer.spectrum);
   }
-  Beam& beam = request.experiment.beam;
-  beam.sources = sources_of(spectrum, towards_source);
-  if (!request.wavelength_given) beam.wavelength_A = mean_wavelength_A(spectrum);
+  use_spectrum(request, spectrum, towards_source);
+}
+
+/// The experiment gets the light of all shots together.
+void load_spectra(Request& request, const Vec3d& towards_source) {
+  refuse_beside_spectrum(request, "-spectra");
+  auto spectra = std::make_shared<const Spectra>(
+      read_spectra(request.spectra_file, request.spectrum_unit,
+                   {request.spectrum_channels, request.shot_light}));
+  if (spectra->moved_eV() > 0)
+    request.warnings.push_back(fmt::format(
+        "{}: the {} channels of each shot became {} at most, which moves its light by up to "
+        "{:.3g} eV (rms)",
+        request.spectra_file, spectra->wavelength_A().size(), spectra->most_channels(),
+        spectra->moved_eV()));
+  use_spectrum(request, spectra->mean(), towards_source);
+  request.spectra = std::move(spectra);
 }
 
 void load_sources(Request& request) {
-  if (request.spectrum_file.empty() && (request.spectrum_unit || request.spectrum_channels))
+  if (request.spectrum_file.empty() && request.spectra_file.empty() &&
+      (request.spectrum_unit || request.spectrum_channels))
     throw UsageError(
-        "-spectrum_unit and -spectrum_channels are of -spectrum FILE, which is missing");
+        "-spectrum_unit and -spectrum_channels are of -spectrum FILE or -spectra FILE, and there "
+        "is none");
+  if (request.spectra_file.empty() && request.shot_light != ShotLight::relative)
+    throw UsageError("-spectra_scale is of -spectra FILE, which is missing");
   if (!request.lists_sources()) return;
   Beam& beam = request.experiment.beam;
   const Vec3d towards = -beam.direction.value_or(
@@ -243,6 +267,10 @@ void load_sources(Request& request) {
   const Vec3d position = model::source_distance * unit(towards);
   if (!request.spectrum_file.empty()) {
     load_spectrum(request, position);
+    return;
+  }
+  if (!request.spectra_file.empty()) {
+    load_spectra(request, position);
     return;
   }
   std::vector<std::string> implausible;
@@ -324,6 +352,27 @@ void load_orientations(Request& request) {
   request.missets_deg.resize(static_cast<std::size_t>(*request.images));
 }
 
+/// A shot for each image, or one for all of them.
+void settle_spectra(Request& request) {
+  if (!request.spectra) return;
+  const int shots = request.spectra->shots();
+  if (shots == 1) {
+    request.spectra.reset();  // the experiment has its light
+    if (!request.images && request.orientations.empty()) request.images = 1;
+    return;
+  }
+  const bool is_still = request.experiment.scan.oscillation_deg.empty();
+  if (!request.images && request.orientations.empty() && !is_still)
+    throw UsageError("-spectra with an oscillation is of a scan, whose -images are missing");
+  const int images = !request.orientations.empty() ? static_cast<int>(request.missets_deg.size())
+                                                   : request.images.value_or(shots);
+  if (images != shots)
+    throw InputError(request.spectra_file, 0,
+                     fmt::format("holds the spectra of {} shots, and the series has {} images: "
+                                 "each image needs one, or all of them one",
+                                 shots, images));
+}
+
 }  // namespace
 
 std::optional<std::int64_t> random_orientations_seed(const Request& request) {
@@ -357,6 +406,7 @@ void load_inputs(Request& request) {
   load_matrix(request);
   if (table) use_cell_of(*table, request);
   load_orientations(request);
+  settle_spectra(request);
   settle_seeds(request);
 }
 

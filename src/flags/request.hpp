@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,7 +11,7 @@
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/picture.hpp"   // for PictureStyle
 #include "nablabragg/simulate.hpp"  // for Engine, Precision, ComputeOptions
-#include "nablabragg/spectrum.hpp"  // for SpectrumUnit
+#include "nablabragg/spectra.hpp"   // for Spectra, SpectrumUnit
 
 namespace nablabragg::flags {
 
@@ -51,7 +52,11 @@ struct Request {
       spectrum_file;
   std::optional<SpectrumUnit> spectrum_unit;
   std::optional<int> spectrum_channels;
-  bool lists_sources() const { return !source_file.empty() || !spectrum_file.empty(); }
+  std::string spectra_file;  ///< FILE or FILE:/path/of/weights, a shot for each image
+  ShotLight shot_light = ShotLight::relative;
+  bool lists_sources() const {
+    return !source_file.empty() || !spectrum_file.empty() || !spectra_file.empty();
+  }
   std::vector<std::string> stol_files;
 
   // Matter in the beam
@@ -93,10 +98,13 @@ struct Request {
 
   // Several images
   std::optional<int> images;
-  std::string orientations;        ///< FILE or random:SEED; empty: a scan
-  std::vector<Vec3d> missets_deg;  ///< that load_inputs() read there
-  bool goes_on = false;            ///< with a series that was interrupted
-  bool is_series() const { return images || !orientations.empty() || goes_on; }
+  std::string orientations;                ///< FILE or random:SEED; empty: a scan
+  std::vector<Vec3d> missets_deg;          ///< that load_inputs() read there
+  std::shared_ptr<const Spectra> spectra;  ///< likewise; null where all images have one light
+  bool goes_on = false;                    ///< with a series that was interrupted
+  bool is_series() const {
+    return images || !orientations.empty() || !spectra_file.empty() || goes_on;
+  }
 
   // Running
   int threads = 0;

@@ -471,6 +471,42 @@ void put_sample(const Tree& tree, const hdf5::Object& entry, const ImageSeries& 
                  "deg");
 }
 
+/// As NXbeam has it: [channels], or [images, channels].
+struct BeamSpectrum {
+  std::vector<double> wavelength_A, weights;
+  std::vector<hsize_t> wavelength_shape, weight_shape;
+};
+
+BeamSpectrum spectrum_of(const ImageSeries& series) {
+  if (!series.spectra) {
+    const GeometryBeam& beam = *series.geometry.beam;
+    const std::vector<hsize_t> shape{beam.spectrum_A.size()};
+    return {beam.spectrum_A, beam.spectrum_weights, shape, shape};
+  }
+  const Spectra& spectra = *series.spectra;
+  const auto shots = static_cast<hsize_t>(spectra.shots());
+  if (!spectra.options().channels) {
+    const std::span<const double> weights = spectra.weights();
+    const hsize_t channels = spectra.wavelength_A().size();
+    return {
+        spectra.wavelength_A(), {weights.begin(), weights.end()}, {channels}, {shots, channels}};
+  }
+  // The channels of thinned shots are their own.
+  const std::size_t channels = spectra.most_channels();
+  BeamSpectrum all{{}, {}, {shots, channels}, {shots, channels}};
+  for (int i = 0; i < spectra.shots(); ++i) {
+    const Spectrum shot = spectra.shot(i);
+    all.wavelength_A.insert(all.wavelength_A.end(), shot.wavelength_A.begin(),
+                            shot.wavelength_A.end());
+    all.weights.insert(all.weights.end(), shot.weight.begin(), shot.weight.end());
+    // Rows are as long as the longest, by channels without light.
+    const std::size_t length = channels * static_cast<std::size_t>(i + 1);
+    all.wavelength_A.resize(length, shot.wavelength_A.back());
+    all.weights.resize(length, 0);
+  }
+  return all;
+}
+
 void put_beam(const Tree& tree, const hdf5::Object& instrument, const ImageSeries& series) {
   const GeometryBeam& beam = *series.geometry.beam;
   const hdf5::Object group = tree.group(instrument, "beam", "NXbeam");
@@ -484,14 +520,15 @@ void put_beam(const Tree& tree, const hdf5::Object& instrument, const ImageSerie
   }
   const hdf5::Object wavelength = tree.numbers<double>(group, name, wavelengths, shape);
   tree.attribute(wavelength, "units", "angstrom");
-  if (!beam.spectrum_A.empty()) {
+  const BeamSpectrum spectrum = spectrum_of(series);
+  if (!spectrum.wavelength_A.empty()) {
     // Where the array itself were incident_wavelength, dxtbx 3.11 would take its first element.
     const std::string variant = name + "_1Dspectrum";
     tree.attribute(wavelength, "variant", variant);
-    const std::vector<hsize_t> length = {beam.spectrum_A.size()};
-    tree.attribute(tree.numbers<double>(group, variant, beam.spectrum_A, length), "units",
-                   "angstrom");
-    tree.numbers<double>(group, variant + "_weights", beam.spectrum_weights, length);
+    tree.attribute(
+        tree.numbers<double>(group, variant, spectrum.wavelength_A, spectrum.wavelength_shape),
+        "units", "angstrom");
+    tree.numbers<double>(group, variant + "_weights", spectrum.weights, spectrum.weight_shape);
   }
   if (beam.polarization) {
     // Along the electric vector; I, Q along x, U along the diagonal.

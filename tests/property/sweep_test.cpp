@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
 #include <thread>
 
 #include "nablabragg/error.hpp"
@@ -144,6 +145,121 @@ TEST(Sweep, WorksBesideAnotherOnOneBackground) {
     EXPECT_EQ(made[static_cast<std::size_t>(i)],
               simulate(first.series().experiment(i)).image.pixels)
         << i;
+}
+
+/// Shots of 12 channels about 1.1 Angstrom, each with some dark ones.
+std::shared_ptr<const Spectra> shots(int count, const SpectraOptions& options = {}) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<double> weight(-0.5, 1);
+  std::vector<double> axis, weights;
+  for (int i = 0; i < 12; ++i) axis.push_back(11200 + 12 * i);
+  for (int i = 0; i < 12 * count; ++i) weights.push_back(std::max(0.0, weight(random)));
+  return std::make_shared<const Spectra>(axis, weights, SpectrumUnit::eV, options);
+}
+
+/// Stills and scans in the light of shots.
+std::vector<std::pair<std::string, Series>> series_of_shots() {
+  const std::string still = "-osc 0 ", steps = "-mosaic 0.3 -mosaic_domains 3 -oversample 1 ",
+                    water = "-water 3 -detector_thick 450 -detector_abs 234 -thicksteps 3 ";
+  const SpectraOptions thin{5, ShotLight::absolute};
+  const auto experiment = [](const std::string& flags) {
+    Experiment e = experiment_of(crystal + flags);
+    if (e.scan.oscillation_deg.range == 0.0) e.scan.oscillation_deg = {};
+    return e;
+  };
+  std::vector<std::pair<std::string, Series>> all;
+  all.emplace_back("stills in one orientation",
+                   Series(experiment(still + steps + water), shots(6)));
+  all.emplace_back("stills, thinned, of their own light",
+                   Series(experiment(still + steps + water), random_missets_deg(6, 3))
+                       .in_light_of(shots(6, thin)));
+  all.emplace_back("stills of other blocks",
+                   Series(experiment(still + "-mosaic_model gaussian -mosaic 0.1 -mosaic_domains 4 "
+                                             "-square_xtal -N 4 -flux 1e15 -exposure 2"),
+                          random_missets_deg(6, 3))
+                       .in_light_of(shots(6, thin)));
+  all.emplace_back("a scan",
+                   Series(experiment("-phisteps 2 " + steps + water), 6).in_light_of(shots(6)));
+  return all;
+}
+
+TEST(Sweep, InTheLightOfShotsHasTheImagesOfItsExperimentsToTheLastBit) {
+  for (const auto& [name, series] : series_of_shots())
+    for (const Precision precision : {Precision::float32, Precision::float64})
+      for (const int threads : {1, 3}) {
+        SCOPED_TRACE(name + " with " + std::to_string(threads) + " threads");
+        ComputeOptions options = cpu_engine(precision);
+        options.threads = threads;
+        Sweep sweep(series, options);
+        std::vector<std::vector<double>> seen;
+        for (const int i : {0, 1, 5, 2, 2, 0}) {
+          const std::vector<double> expected = photons(series.experiment(i), options);
+          ASSERT_GT(*std::max_element(expected.begin(), expected.end()), 0);
+          EXPECT_TRUE(std::ranges::equal(sweep.image<double>(i), expected)) << i;
+          EXPECT_TRUE(std::ranges::equal(sweep.image<float>(i),
+                                         simulate(series.experiment(i), options).image.pixels))
+              << i;
+          const bool is_again = seen.size() >= 4;  // 2 and 0
+          EXPECT_EQ(std::ranges::count(seen, expected) > 0, is_again) << i;
+          seen.push_back(expected);
+        }
+      }
+}
+
+TEST(Sweep, InTheLightOfShotsHasItsImagesWithTheReferenceEngine) {
+  const Series series(experiment_of("-corrected -cell 60 70 80 -default_F 100 -N 5 -lambda 1.1 "
+                                    "-distance 80 -detpixels 20 -pixel 1.5 -oversample 1 -water 2"),
+                      shots(3));
+  Sweep sweep(series, reference_engine());
+  for (const int i : {1, 0, 2})
+    EXPECT_TRUE(std::ranges::equal(sweep.image<double>(i),
+                                   photons(series.experiment(i), reference_engine())))
+        << i;
+}
+
+TEST(Sweep, InTheLightOfShotsWorksBesideAnotherThatIsElsewhere) {
+  const Series series = series_of_shots()[1].second;
+  Sweep first(series);
+  first.image(4);
+  Sweep beside(first, {});
+  for (const int i : {0, 3})
+    EXPECT_TRUE(std::ranges::equal(beside.image(i), simulate(series.experiment(i)).image.pixels));
+}
+
+TEST(Sweep, InTheLightOfShotsIsOfTheirSpectraOrientationsAndPhotons) {
+  const Experiment e = experiment_of(
+      "-corrected -cell 60 -default_F 100 -N 5 -lambda 1.1 -detpixels 8 -pixel 1 -flux 1e12");
+  const auto missets = random_missets_deg(4, 1);
+  const auto spectra = shots(4, {{}, ShotLight::absolute});
+  const Series series = Series(e, missets).in_light_of(spectra);
+  EXPECT_FALSE(series.is_scan());
+  for (int i = 0; i < 4; ++i) {
+    const Experiment image = series.experiment(i);
+    EXPECT_EQ(image.crystal.misset_deg, missets[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(image.beam.wavelength_A, 1.1) << "what follows from it is that of all images";
+    ASSERT_EQ(image.beam.sources.size(), spectra->shot(i).weight.size());
+    for (std::size_t k = 0; k < image.beam.sources.size(); ++k) {
+      EXPECT_EQ(image.beam.sources[k].wavelength_A, spectra->shot(i).wavelength_A[k]);
+      EXPECT_EQ(image.beam.sources[k].weight, spectra->shot(i).weight[k]);
+      EXPECT_EQ(unit(image.beam.sources[k].position), -resolve(e).panel.beam);
+    }
+    EXPECT_EQ(*image.beam.flux_per_s, 1e12 * spectra->relative_light(i));
+  }
+  EXPECT_NE(spectra->relative_light(0), spectra->relative_light(1));
+  EXPECT_EQ(series.in_mean_light().beam.sources.size(), 12U);
+  EXPECT_EQ(*series.in_mean_light().beam.flux_per_s, 1e12);
+}
+
+TEST(Sweep, InTheLightOfShotsRefusesWhatIsNone) {
+  const std::string still = "-corrected -cell 60 -default_F 100 -N 5 -lambda 1.1 -detpixels 8 ";
+  const auto complaint = [](auto&& work) { return message_of<UsageError>(work); };
+  const Series three(experiment_of(still), random_missets_deg(3, 1));
+  EXPECT_THAT(complaint([&] { three.in_light_of(shots(4)); }),
+              HasSubstr("there are 4 spectra, and 3 images"));
+  EXPECT_THAT(complaint([&] { Series(experiment_of(still + "-dispersion 1"), shots(2)); }),
+              HasSubstr("without divergence and dispersion"));
+  EXPECT_THAT(complaint([&] { Series(experiment_of(still + "-osc 1"), shots(2)); }),
+              HasSubstr("an oscillation"));
 }
 
 TEST(Sweep, InNanoBraggsModeHasItsImages) {

@@ -32,6 +32,7 @@ from nablabragg._core import (
     Sampling,
     Scan,
     SimulationWarning,
+    Spectra,
     StructureFactors,
     UsageError,
     __version__,
@@ -46,7 +47,7 @@ from nablabragg._model import ExperimentModel
 from nablabragg._refinement import FoundSpots, RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine
 from nablabragg._response import DetectorResponse, spread_light
 from nablabragg._series import Series, random_orientations, series
-from nablabragg._spectrum import with_spectrum
+from nablabragg._spectrum import read_spectra, with_spectrum
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
 
 no_pixels = (1, 0, 1, 0)
@@ -81,6 +82,7 @@ __all__ = [
     "Scan",
     "Series",
     "SimulationWarning",
+    "Spectra",
     "StructureFactors",
     "UsageError",
     "calculate_structure_factors",
@@ -97,6 +99,7 @@ __all__ = [
     "read_background",
     "read_image",
     "read_reflections",
+    "read_spectra",
     "refine",
     "series",
     "simulate",

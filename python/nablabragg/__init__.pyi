@@ -582,6 +582,7 @@ def series(
     images: int | None = ...,
     *,
     orientations: ArrayLike | None = ...,
+    spectra: Spectra | None = ...,
     seed: int | None = ...,
     response: DetectorResponse | None = ...,
     ahead: int = ...,
@@ -624,6 +625,32 @@ def with_spectrum(
     unit: Literal["eV", "keV", "A"] | None = ...,
     channels: int | None = ...,
 ) -> Experiment: ...
+
+class Spectra:
+    def __init__(
+        self,
+        axis: ArrayLike,
+        weights: ArrayLike,
+        *,
+        unit: Literal["eV", "keV", "A"],
+        channels: int | None = ...,
+        scale: Literal["relative", "absolute"] = ...,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def shot(self, i: int) -> NDArray[np.float64]: ...
+    def mean(self) -> NDArray[np.float64]: ...
+    @property
+    def relative_light(self) -> NDArray[np.float64]: ...
+    @property
+    def moved_eV(self) -> float: ...
+
+def read_spectra(
+    path: str | PathLike[str],
+    *,
+    unit: Literal["eV", "keV", "A"] | None = ...,
+    channels: int | None = ...,
+    scale: Literal["relative", "absolute"] = ...,
+) -> Spectra: ...
 def random_orientations(images: int, seed: int) -> NDArray[np.float64]: ...
 def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 
@@ -711,6 +738,7 @@ class ImageWriter:
         expt: str | PathLike[str] | None = ...,
         compression: Literal["deflate", "bitshuffle_lz4"] | None = ...,
         orientations: ArrayLike | None = ...,
+        spectra: Spectra | None = ...,
     ) -> None: ...
     def add(self, image: ArrayLike) -> None: ...
     def close(self) -> None: ...

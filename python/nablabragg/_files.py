@@ -55,6 +55,8 @@ class ImageWriter:
         need a name with #### for their numbers
     orientations : array (images, 3) or (images, 3, 3), optional
         of stills, as series() takes them: each has a crystal of its own in .expt and .refl
+    spectra : Spectra, optional
+        as series() takes them, a shot for each image, with its mean as the wavelength
     compression : str, optional
         of NXmx: "deflate", which None is, or "bitshuffle_lz4", where HDF5 has its filter
 
@@ -74,9 +76,10 @@ class ImageWriter:
         expt=None,
         compression=None,
         orientations=None,
+        spectra=None,
     ):
         self._writer = _core.ImageWriter(
-            path, experiment, images, counts, wavelengths, expt, compression, orientations
+            path, experiment, images, counts, wavelengths, expt, compression, orientations, spectra
         )
 
     def add(self, image):

@@ -72,6 +72,7 @@ def series(
     images=None,
     *,
     orientations=None,
+    spectra=None,
     seed=None,
     response=None,
     ahead=2,
@@ -86,13 +87,18 @@ def series(
     are computed while the loop works on one.
 
     Image i is what simulate() gives for series.experiment(i), to the last bit: of a scan the
-    experiment at scan.phi + i * oscillation, of stills that with misset = orientations[i].
+    experiment at scan.phi + i * oscillation, of stills that with misset = orientations[i], and with
+    spectra in the light of spectra.shot(i).
 
     images : int
         how many; of stills None is all of them
     orientations : array (n, 3) of angles [degree], or (n, 3, 3) of rotation matrices
         of stills: rotations about laboratory x, then y, then z, in place of crystal.misset; None: a
         scan.  random_orientations() draws them
+    spectra : Spectra, optional
+        as Spectra() and read_spectra() make them, a shot for each image; without orientations and
+        oscillation stills that differ in their light alone.  The wavelength of all experiments, which
+        sub-pixels, sensors and an A matrix go by, is the mean of all shots; a matrix keeps its lattice
     seed : int
         images are counts with noise, int32, as count_photons() draws them with series.seed(i); None:
         photons
@@ -104,13 +110,14 @@ def series(
     dtype, threads, engine, device, summation
         as simulate() takes them
 
-    Raises UsageError as simulate() does, for no images, and for a scan without an oscillation.
+    Raises UsageError as simulate() does, for no images, for a scan without an oscillation, for another
+    number of spectra than of images, and for spectra beside divergence or dispersion.
     """
     if not isinstance(ahead, int) or ahead < 1:
         raise _core.UsageError(f"ahead needs a whole number of images, 1 or more, not {ahead!r}")
     if response is not None and seed is None:
         raise _core.UsageError("a response makes counts of photons, which needs a seed")
-    sweep = _core.SweepOfImages(experiment, images, orientations, options_of(locals()))
+    sweep = _core.SweepOfImages(experiment, images, orientations, spectra, options_of(locals()))
     return Series(sweep, seed, ahead, response)
 
 

@@ -124,4 +124,11 @@ std::vector<Vec3d> missets_of(const py::object& orientations) {
   return missets_deg;
 }
 
+std::shared_ptr<const Spectra> spectra_of(const py::object& spectra) {
+  if (spectra.is_none()) return nullptr;
+  if (!py::isinstance<Spectra>(spectra))
+    fail("spectra need", "Spectra, as Spectra() and read_spectra() make them", spectra);
+  return spectra.cast<std::shared_ptr<Spectra>>();
+}
+
 }  // namespace nablabragg::python

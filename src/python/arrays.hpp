@@ -6,6 +6,7 @@
 #include <vector>
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/simulate.hpp"
+#include "nablabragg/spectra.hpp"
 #include "nablabragg/vec3.hpp"  // for Vec3d
 
 namespace nablabragg::python {
@@ -34,5 +35,8 @@ std::vector<PixelIndex> pixels_of(const py::object& pixels, const Experiment& ex
 /// Rotations of stills, as Series takes them, of an array (n, 3) of angles [degree] or (n, 3, 3) of
 /// rotation matrices.  Throws UsageError.
 std::vector<Vec3d> missets_of(const py::object& orientations);
+
+/// Of a Spectra; null of None.  Throws py::type_error.
+std::shared_ptr<const Spectra> spectra_of(const py::object& spectra);
 
 }  // namespace nablabragg::python

@@ -383,6 +383,10 @@ std::string flags_without_effect(const std::vector<std::string>& arguments) {
 Experiment parse(const std::vector<std::string>& arguments, const py::object& notices) {
   auto [request, resolved] = result_apart([arguments](const auto&) {
     flags::Request read = flags::parse_command_line(arguments);
+    if (!read.spectra_file.empty())
+      throw UsageError(
+          "parse() makes one experiment, and -spectra are of a series; series() takes spectra, and "
+          "read_spectra() reads them");
     flags::load_inputs(read);
     Resolved settled = resolve(read.experiment);
     return std::pair(std::move(read), std::move(settled));

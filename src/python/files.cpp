@@ -146,10 +146,12 @@ class Writer {
  public:
   Writer(const py::object& path, const py::object& experiment, const py::object& images,
          const py::object& counts, const py::object& wavelengths, const py::object& expt,
-         const py::object& compression, const py::object& orientations)
+         const py::object& compression, const py::object& orientations, const py::object& spectra)
       : name_(path_of(path)),
         format_(io::format_to_write(name_)),
         experiment_(experiment_of(experiment)) {
+    series_.spectra = spectra_of(spectra);
+    if (series_.spectra) experiment_ = with_spectrum(experiment_, series_.spectra->mean());
     const SettledExperiment settled(experiment_);
     resolved_ = settled.resolved();
     shape_ = image_shape(resolved_);
@@ -160,6 +162,7 @@ class Writer {
     if (number > 1 && format_.write_picture)
       throw UsageError(name_ + " is made from one image, not " + std::to_string(number));
     series_.images = states_of(series_.geometry, number, wavelengths);
+    if (series_.spectra) set_wavelengths(wavelengths);
     if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
     set_series(static_cast<int>(number), orientations);
     series_.counts = Convert<bool>::from(counts, "counts");
@@ -242,9 +245,23 @@ class Writer {
   }
 
  private:
+  /// Those of the shots.
+  void set_wavelengths(const py::object& wavelengths) {
+    const Spectra& spectra = *series_.spectra;
+    if (!wavelengths.is_none())
+      throw UsageError("spectra have the wavelength of each image; leave wavelengths out");
+    if (static_cast<std::size_t>(spectra.shots()) != series_.images.size())
+      throw UsageError("there are " + std::to_string(spectra.shots()) + " spectra, and images is " +
+                       std::to_string(series_.images.size()));
+    for (int i = 0; i < spectra.shots(); ++i)
+      series_.images[static_cast<std::size_t>(i)].wavelength_A = mean_wavelength_A(spectra.shot(i));
+  }
+
   /// The crystals of stills, and what true reflections are of.
   void set_series(int images, const py::object& orientations) {
     std::optional<Series> series;
+    if (series_.spectra && orientations.is_none() && !series_.geometry.scan)
+      series.emplace(experiment_, series_.spectra);
     if (!orientations.is_none()) {
       const std::vector<Vec3d> missets_deg = missets_of(orientations);
       if (missets_deg.size() != static_cast<std::size_t>(images))
@@ -259,7 +276,9 @@ class Writer {
     if (!series && images > 1 && !series_.geometry.scan)
       throw UsageError(name_ + " lists reflections of " + std::to_string(images) +
                        " stills, whose orientations are missing");
-    truth_.emplace(series ? *series : Series(experiment_, images));
+    if (!series) series.emplace(experiment_, images);
+    if (series_.spectra) series = series->in_light_of(series_.spectra);
+    truth_.emplace(*series);
   }
 
   static bool is_whole(const py::object& image, const char* kind) {
@@ -360,7 +379,8 @@ void bind_files(py::module_& module) {
   module.def("with_detector", &experiment_with_detector);
   py::class_<Writer>(module, "ImageWriter")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
-                    const py::object&, const py::object&, const py::object&, const py::object&>())
+                    const py::object&, const py::object&, const py::object&, const py::object&,
+                    const py::object&>())
       .def("add", &Writer::add)
       .def("close", &Writer::close)
       .def("abandon", &Writer::abandon);

@@ -77,6 +77,20 @@ Series series_of(const Experiment& e, const py::object& images, const py::object
   return Series(e, std::move(missets_deg));
 }
 
+/// Each image in the light of its own shot.
+Series series_of(const Experiment& e, const py::object& images, const py::object& orientations,
+                 const std::shared_ptr<const Spectra>& spectra) {
+  if (!spectra) return series_of(e, images, orientations);
+  const Experiment lit = with_spectrum(e, spectra->mean());
+  if (!orientations.is_none() || !e.scan.oscillation_deg.empty())
+    return series_of(lit, images, orientations).in_light_of(spectra);
+  Series series(lit, spectra);
+  if (!images.is_none() && Convert<int>::from(images, "images") != series.images())
+    throw UsageError("there are " + std::to_string(series.images()) + " spectra, and images is " +
+                     std::string(py::str(images)));
+  return series;
+}
+
 py::array random_orientations(const py::object& images, const py::object& seed) {
   const std::vector<Vec3d> missets = random_missets_deg(Convert<int>::from(images, "images"),
                                                         Convert<std::int64_t>::from(seed, "seed"));
@@ -89,7 +103,7 @@ py::array random_orientations(const py::object& images, const py::object& seed) 
 class SweepOfImages {
  public:
   SweepOfImages(const py::object& experiment, const py::object& images,
-                const py::object& orientations, const py::dict& asked)
+                const py::object& orientations, const py::object& spectra, const py::dict& asked)
       : options_(options_of(asked)) {
     if (const py::object progress = asked["progress"]; !progress.is_none())
       progress_ = py::cpp_function([this, progress](double share) {
@@ -98,7 +112,7 @@ class SweepOfImages {
         return answer;
       });
     const Experiment e = as_summed(experiment_of(experiment), asked);
-    const Series series = series_of(e, images, orientations);
+    const Series series = series_of(e, images, orientations, spectra_of(spectra));
     ComputeOptions options = options_;
     options.progress = [this](double share) { return !go_on_ || go_on_(share); };
     sweep_ = result_apart(
@@ -192,7 +206,8 @@ void bind_images(py::module_& module) {
                          Convert<int>::from(image, "image"));
   });
   py::class_<SweepOfImages>(module, "SweepOfImages")
-      .def(py::init<const py::object&, const py::object&, const py::object&, const py::dict&>())
+      .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
+                    const py::dict&>())
       .def("experiment", &SweepOfImages::experiment)
       .def_property_readonly("images", &SweepOfImages::images)
       .def("image", &SweepOfImages::image)

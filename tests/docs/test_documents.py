@@ -39,7 +39,7 @@ MARKED = {
     "docs/physics.md": {"excerpt": 7},
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},
     "docs/refinement.md": {"slow": 4, "usage": 2},
-    "docs/series.md": {"slow": 1},
+    "docs/series.md": {"slow": 2},
     "docs/vectorization.md": {"excerpt": 1, "slow": 2},
 }
 

@@ -7,12 +7,14 @@
 #include <atomic>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <numbers>
 #include <set>
 
 #include "api/series_images.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/series_truth.hpp"
+#include "nablabragg/spectra.hpp"
 #include "nablabragg/units.hpp"
 #include "physics/rotation.hpp"
 #include "support/engines.hpp"
@@ -244,6 +246,33 @@ TEST(TrueReflectionsOfAScan, ArePartialWhereItBeginsAndEnds) {
   EXPECT_GT(whole, 10);
   EXPECT_GT(partial, 10);
   EXPECT_LT(difference / partial, 0.1);
+}
+
+TEST(TrueReflectionsOfShots, AreThoseOfEachImageAloneInItsOwnLight) {
+  Experiment still = experiment_of(crystal + "-detpixels_f 150 -detpixels_s 90");
+  still.scan = {};
+  const std::vector<double> axis{11000, 11300, 11600}, weights{1, 0, 0, 0, 0, 1, 1, 2, 1};
+  const Series s(still, std::make_shared<const Spectra>(axis, weights, SpectrumUnit::eV));
+  SeriesTruth truth(s);
+  std::size_t before = 0;
+  std::set<double> wavelengths;
+  for (int i = 0; i < s.images(); ++i) {
+    const Image image = simulate(s.experiment(i)).image;
+    truth.add(i, truth.light_of(i, image));
+    const std::vector<PredictedSpot> alone = true_spots(s.experiment(i), image),
+                                     all = truth.spots();
+    ASSERT_GT(alone.size(), 3U);
+    ASSERT_EQ(all.size(), before + alone.size());
+    for (std::size_t k = 0; k < alone.size(); ++k) {
+      EXPECT_EQ(all[before + k].wavelength_A, alone[k].wavelength_A);
+      EXPECT_EQ(all[before + k].fast_px, alone[k].fast_px);
+      EXPECT_EQ(all[before + k].photons, alone[k].photons);
+      EXPECT_EQ(all[before + k].experiment, i);
+    }
+    wavelengths.insert(geometry_of(s.experiment(i)).beam->wavelength_A);
+    before = all.size();
+  }
+  EXPECT_EQ(wavelengths.size(), 3U);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ MARKED = {
     "CONTRIBUTING.md": {"usage": 1},
     "docs/acceptance.md": {"slow": 1},
     "docs/architecture.md": {"excerpt": 1},
+    "docs/background.md": {"excerpt": 1},
     "docs/closed-form.md": {"excerpt": 1},
     "docs/detector-response.md": {"excerpt": 1, "slow": 1},
     "docs/geometry.md": {"excerpt": 1},

@@ -117,7 +117,8 @@ void balance_background(const Functional& f, Experiment& e) {
   dry.water_um = 0;
   const double ratio = std::abs(light(dry) - crystal) / crystal;
   if (ratio > 0 && ratio < 1e200)
-    for (Material& material : e.materials) material.molar_mass *= ratio;
+    for (Material& material : e.materials)
+      for (double& F : material.F) F /= std::sqrt(ratio);
 }
 
 void expect_gradients_of(Experiment drawn) {

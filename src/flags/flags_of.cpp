@@ -158,6 +158,7 @@ Experiment stated(std::span<const std::string> arguments, const Experiment& file
   e.structure_factors.stated_cell = files.structure_factors.stated_cell;
   e.structure_factors.stated_wavelength_A = files.structure_factors.stated_wavelength_A;
   e.beam.sources = files.beam.sources;
+  e.materials = files.materials;
   return e;
 }
 

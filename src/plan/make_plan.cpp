@@ -22,16 +22,17 @@ std::vector<PathPoint> plan_detail::points_of_path(const std::string& name, doub
   double rho = 1e300;
   for (const PlanPanel& panel : panels) {
     const PlanFrame& f = panel.frame;
-    constexpr int places = 65;
-    for (int i = 0; i < places * places; ++i) {
-      const double fast = double(i % places) / (places - 1) * f.fast_pixels,
-                   slow = double(i / places) / (places - 1) * f.slow_pixels;
-      const Vec3d pixel = f.origin + (fast * f.pixel) * f.fast + (slow * f.pixel) * f.slow;
-      const double along = dot(pixel, beam), beside = length(pixel - along * beam);
-      const std::complex<double> at((along - middle) / half, beside / half),
-          root = std::sqrt(at * at - 1.0);
-      rho = std::min(rho, std::max(std::abs(at + root), std::abs(at - root)));
-    }
+    // Where the panel lies along the beam, and how close to it at least
+    const Vec3d fast = (f.fast_pixels * f.pixel) * f.fast,
+                slow = (f.slow_pixels * f.pixel) * f.slow, centre = f.origin + 0.5 * (fast + slow);
+    const auto across = [&](const Vec3d& v) { return length(v - dot(v, beam) * beam); };
+    const double at = dot(centre, beam),
+                 reach = 0.5 * (std::abs(dot(fast, beam)) + std::abs(dot(slow, beam))),
+                 beside = std::max(0.0, across(centre) - 0.5 * (across(fast) + across(slow)));
+    const double along = std::clamp(middle, at - reach, at + reach);
+    const std::complex<double> pole((along - middle) / half, beside / half),
+        root = std::sqrt(pole * pole - 1.0);
+    rho = std::min(rho, std::max(std::abs(pole + root), std::abs(pole - root)));
   }
   constexpr double digits = 18.4;  // log(1e8)
   constexpr int most = 100;

@@ -235,6 +235,20 @@ TEST(Air, MayReachAlmostToTheDetectorAndNotIntoIt) {
   EXPECT_NE(message.find("into the detector"), std::string::npos) << message;
 }
 
+TEST(Air, IsSeenByAPanelBesideThePathAsWell) {
+  // Along the beam, from 20 mm before the sample to 31 mm behind it, 40 mm beside it
+  const auto light = [](double start, double end) {
+    Experiment e = wet({gas_in_beam(start, end)[0]});
+    e.detector.fast_axis = Vec3d{1, 0, 0};
+    e.detector.slow_axis = Vec3d{0, 0, -1};
+    e.detector.normal = Vec3d{0, 1, 0};
+    e.detector.origin_m = Vec3d{-0.02, 0.04, 0.0256};
+    e.detector.pivot = Pivot::sample;
+    return photons(e, {250, 256});
+  };
+  EXPECT_NEAR(light(-15, 25) / (light(-15, 0) + light(0, 25)), 1, 1e-6);
+}
+
 TEST(Air, IsThinnerWhereItIsWarm) {
   const auto light = [](const GasState& state) {
     return photons(beside_the_beam({gas_in_beam(-5, 30, state)[0]}), {500, 0});

@@ -540,21 +540,21 @@ Kernel wide_kernel(CrystalShape shape, Lookup lookup) {
 }  // namespace
 
 const KernelSet& kernel_set() {
-  static const KernelSet set = {.instruction_set = NABLA_INSTRUCTION_SET,
-                                .single = single_kernel,
-                                .wide = wide_kernel,
-                                .background = background,
+  static constexpr KernelSet set = {.instruction_set = NABLA_INSTRUCTION_SET,
+                                    .single = single_kernel,
+                                    .wide = wide_kernel,
+                                    .background = background,
 #ifdef NABLA_GRADIENTS
-                                .single_gradient = single_gradient_kernel,
-                                .wide_gradient = wide_gradient_kernel,
-                                .material_gradient = material_gradient_kernel(),
+                                    .single_gradient = single_gradient_kernel,
+                                    .wide_gradient = wide_gradient_kernel,
+                                    .material_gradient = material_gradient,
 #endif
-                                .write_floats = write_blocks<float>,
-                                .closed = closed_kernel_set,
+                                    .write_floats = write_blocks<float>,
+                                    .closed = closed_kernel_set,
 #ifdef NABLA_GRADIENTS
-                                .closed_gradient = closed_gradient_kernel_set,
+                                    .closed_gradient = closed_gradient_kernel_set,
 #endif
-                                .write_doubles = write_blocks<double>};
+                                    .write_doubles = write_blocks<double>};
   return set;
 }
 

@@ -78,12 +78,13 @@ struct KernelSet {
 /// throws UsageError when that is none of this processor's.
 const KernelSet& kernels_of_this_machine();
 
-#define NABLA_KERNEL_SET(target)                                      \
-  namespace target {                                                  \
-  const KernelSet& kernel_set();                                      \
-  GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup); \
-  GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);   \
-  MaterialKernel material_gradient_kernel();                          \
+#define NABLA_KERNEL_SET(target)                                                           \
+  namespace target {                                                                       \
+  const KernelSet& kernel_set();                                                           \
+  GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup);                      \
+  GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);                        \
+  void material_gradient(const Plan&, const Tile&, const std::array<double, tile_pixels>&, \
+                         MaterialSink&);                                                   \
   }
 NABLA_KERNEL_SET(N_AVX3)
 NABLA_KERNEL_SET(N_AVX2)

@@ -52,8 +52,10 @@ void pull_back_group(const Plan& plan, const Tile& tile, size_t material, size_t
   }
 }
 
-void pull_back_tile(const Plan& plan, const Tile& tile,
-                    const std::array<double, tile_pixels>& weights, MaterialSink& sink) {
+}  // namespace
+
+void material_gradient(const Plan& plan, const Tile& tile,
+                       const std::array<double, tile_pixels>& weights, MaterialSink& sink) {
   const UntilStopped until(tile.stopped);
   for (size_t material = 0; material < plan.materials.size(); ++material)
     for (size_t ray = 0; ray < plan.light.rays.size() && until.goes_on(); ++ray)
@@ -64,9 +66,5 @@ void pull_back_tile(const Plan& plan, const Tile& tile,
           pull_back_group(plan, tile, material, ray, first, weight, sink);
       }
 }
-
-}  // namespace
-
-MaterialKernel material_gradient_kernel() { return pull_back_tile; }
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -75,7 +75,7 @@ struct IceRings {
 /// A powder of endless many crystals: rings, broadened as by crystals of that size (full width at
 /// half maximum 0.94/size in 2 sin(theta)/lambda).  P 63/m m c, coordinates of Kuhs and Lehmann
 /// (1983), rounded; rings to a spacing of 1 Angstrom.  Throws UsageError for what is not positive
-/// and for rings too sharp to be tabulated (above 3000 Angstrom).
+/// and for crystals below 10 Angstrom and above 3000, whose rings are too sharp to be tabulated.
 Material ice_rings(const IceRings& ice);
 
 }  // namespace nablabragg

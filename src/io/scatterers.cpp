@@ -92,7 +92,9 @@ Material ice_rings(const IceRings& ice) {
   check_positive(ice.c_A, "the edge c of ice, in Angstrom,");
   check_positive(ice.size_A, "the size of the ice crystals, in Angstrom,");
   if (!(ice.B_A2 >= 0)) throw UsageError("the B factor of ice must not be negative");
-  constexpr double largest_A = 3000;
+  constexpr double smallest_A = 10, largest_A = 3000;
+  if (ice.size_A < smallest_A)
+    throw UsageError("ice crystals below 10 Angstrom hold no unit cell, and have no rings");
   if (ice.size_A > largest_A)
     throw UsageError(
         "rings of ice crystals above 3000 Angstrom are too sharp for a table; pixels blur them "

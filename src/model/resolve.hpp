@@ -62,6 +62,7 @@ void check_materials(const BasicExperiment<Real>& e) {
         "-corrected");
   if (e.beam.size_mm && !(*e.beam.size_mm > Real(0)))
     throw UsageError("matter in the beam needs the beam's size; give -beamsize in mm");
+  constexpr double closest = 1e-9;  // rows that single precision could not tell apart
   for (const auto& b : e.materials) {
     const auto fail = [&](const std::string& what) {
       throw UsageError("the material \"" + b.name + "\" " + what);
@@ -74,7 +75,7 @@ void check_materials(const BasicExperiment<Real>& e) {
       if (!(std::abs(b.F[i]) < 1e9) || !(b.stol_per_A[i] >= 0) || !(b.stol_per_A[i] < 1e6))
         fail("has a row that is none: row " + std::to_string(i + 1) +
              " needs a sin(theta)/lambda that is not negative and F in electrons");
-      if (i > 0 && !(b.stol_per_A[i] > b.stol_per_A[i - 1]))
+      if (i > 0 && !(b.stol_per_A[i] - b.stol_per_A[i - 1] > closest))
         fail("needs rising sin(theta)/lambda, and row " + std::to_string(i + 1) + " does not rise");
     }
     if (b.start_mm > b.end_mm)

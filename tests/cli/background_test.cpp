@@ -98,6 +98,9 @@ TEST_F(BackgroundFlags, AreRefusedWithASentenceWhereTheyMeanNothing) {
   expect_refused("-air_pressure 50", "-air_pressure is of -air FROM TO, which is missing");
   expect_refused("-ice_size 100", "-ice_size is of -ice UM, which is missing");
   expect_refused("-ice 10 -ice_size 5000", "too sharp");
+  expect_refused("-ice 10 -ice_size 5", "hold no unit cell");
+  folder.file("close.stol", "0 1\n1e-320 2\n");
+  expect_refused("-background close.stol 1 1 18", "row 2 does not rise");
   expect_refused("-compat -air -5 30", "give -corrected");
 }
 

@@ -222,7 +222,7 @@ class CudaLoaded final : public Loaded {
       job.pairs = std::min(launches.pairs, launches.pairs_at_once);
       launches.parts = opened_->plugin->launch_size(job).parts;
       launches.keeps_sums = launches.parts > 1 || launches.pairs_at_once < launches.pairs ||
-                            plan_.background.per_sr != 0;
+                            plan_.has_background();
     }
     const std::size_t bytes_of_pixel = sizeof(Number) +
                                        (launches.keeps_sums

@@ -45,7 +45,7 @@ inline bool sensor_absorbs(const Experiment& e) {
   return e.detector.sensor_thickness_um > 0 && depth && *depth > 0 && *depth < 1e300;
 }
 inline bool has_water(const Experiment& e) { return e.water_um != 0; }
-// Of the first background: those that parameters are asked of stand alone
+// Of the first material: those that parameters are asked of stand alone
 inline bool has_path(const Experiment& e) {
   return e.materials.front().start_mm != e.materials.front().end_mm;
 }

@@ -140,7 +140,7 @@ void for_each_parameter_of_groups(const Experiment& e, Visit& visit) {
 template <class Visit>
 void for_each_parameter_of_materials(const Experiment& e, Visit& visit) {
   if (e.materials.empty()) return;
-  // What exists of a background is asked of the first one.
+  // What exists of a material is asked of the first one.
   Experiment alone;
   for (std::size_t i = 0; i < e.materials.size(); ++i) {
     alone.materials = {e.materials[i]};

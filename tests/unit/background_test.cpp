@@ -31,6 +31,17 @@ Material water() {
   return m;
 }
 
+Material rows(std::vector<double> stol_per_A, std::vector<double> F,
+              MaterialInterpolation interpolation = MaterialInterpolation::linear) {
+  Material m = water();
+  m.stol_per_A = std::move(stol_per_A);
+  m.F = std::move(F);
+  m.interpolation = interpolation;
+  return m;
+}
+const std::vector<double> three_rows{0.1, 0.2, 0.3}, three_F{3, 5, 4},
+    sharp_rows{0.124, 0.126, 0.127984, 0.128, 0.13, 0.132}, sharp_F{0, 0, 144.851, 0, 0, 0};
+
 double F_at(const Material& m, double stol_per_A) {
   const ScatteringCurve curve(m.stol_per_A, m.F, m.interpolation);
   return engine::curve_at(curve.view(), stol_per_A * 1e10).F;
@@ -129,13 +140,8 @@ TEST(TablesOfF, AreStraightBetweenTheirRowsAndConstantOutside) {
   EXPECT_NEAR(F_at(table, 0.15), 7.142857143, 1e-9);
   EXPECT_NEAR(F_at(table, 0.47), 3.451250000, 1e-9);
   EXPECT_NEAR(F_at(table, 0.7), 3.17, 1e-12);
-  Material late = water();
-  late.stol_per_A = {0.1, 0.2, 0.3};
-  late.F = {3, 5, 4};
-  EXPECT_NEAR(F_at(late, 0.02), 3, 1e-12);
-  late.stol_per_A = {0.124, 0.126, 0.127984, 0.128, 0.13, 0.132};
-  late.F = {0, 0, 144.851, 0, 0, 0};
-  EXPECT_NEAR(F_at(late, 0.127), 73.0095766, 1e-7);
+  EXPECT_NEAR(F_at(rows(three_rows, three_F), 0.02), 3, 1e-12);
+  EXPECT_NEAR(F_at(rows(sharp_rows, sharp_F), 0.127), 73.0095766, 1e-7);
 }
 
 TEST(TablesOfF, MayBeReadAsNonBraggReadsThem) {
@@ -146,13 +152,11 @@ TEST(TablesOfF, MayBeReadAsNonBraggReadsThem) {
   EXPECT_NEAR(F_at(table, 0.47), 3.470277827, 1e-9);
   EXPECT_NEAR(F_at(table, 0.7), 1.295, 1e-9);
   EXPECT_NEAR(F_at(table, 1.0), -1.5175, 1e-9);
-  table.stol_per_A = {0.1, 0.2, 0.3};
-  table.F = {3, 5, 4};
-  EXPECT_NEAR(F_at(table, 0.02), 1.4, 1e-12);
-  table.stol_per_A = {0.124, 0.126, 0.127984, 0.128, 0.13, 0.132};
-  table.F = {0, 0, 144.851, 0, 0, 0};
-  EXPECT_NEAR(F_at(table, 0.127), 3436.06818, 1e-4);
-  EXPECT_NEAR(F_at(table, 0.129), -3354.58297, 1e-4);
+  const auto nonbragg = MaterialInterpolation::nonbragg;
+  EXPECT_NEAR(F_at(rows(three_rows, three_F, nonbragg), 0.02), 1.4, 1e-12);
+  const Material sharp = rows(sharp_rows, sharp_F, nonbragg);
+  EXPECT_NEAR(F_at(sharp, 0.127), 3436.06818, 1e-4);
+  EXPECT_NEAR(F_at(sharp, 0.129), -3354.58297, 1e-4);
   // The same between the rows, but constant outside
   table = water();
   table.interpolation = MaterialInterpolation::cubic;
@@ -161,14 +165,10 @@ TEST(TablesOfF, MayBeReadAsNonBraggReadsThem) {
 }
 
 TEST(TablesOfF, MayHaveOneRow) {
-  Material table = water();
-  table.stol_per_A = {0.2};
-  table.F = {7};
   for (const auto how : {MaterialInterpolation::linear, MaterialInterpolation::cubic,
-                         MaterialInterpolation::nonbragg}) {
-    table.interpolation = how;
-    for (const double stol : {0.0, 0.2, 0.9}) EXPECT_EQ(F_at(table, stol), 7) << stol;
-  }
+                         MaterialInterpolation::nonbragg})
+    for (const double stol : {0.0, 0.2, 0.9})
+      EXPECT_EQ(F_at(rows({0.2}, {7}, how), stol), 7) << stol;
 }
 
 TEST(TablesOfF, OfANegativeFTakeLightAway) {

@@ -2,6 +2,7 @@
 // readout.  docs/detector-response.md has the formulas and the order of the steps.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +23,9 @@ struct PointSpread {
   double fwhm_um = 46;  ///< full width at half maximum of the density
 };
 
+/// A factor for each pixel of an image, panel by panel.
+using PixelFactors = std::vector<float>;
+
 /// A detector's steps, in the order in which they happen.  What is 0 does nothing.
 struct DetectorResponse {
   enum class Kind {
@@ -37,16 +41,24 @@ struct DetectorResponse {
   double flicker = 0;  ///< standard deviation of the beam's intensity, image by image [fraction]
   double calibration = 0;  ///< standard deviation, pixel by pixel, of what is absorbed [fraction]
   std::int64_t calibration_seed = 123456789;  ///< of the panels, the same for all images
+  /// What each pixel absorbs, of what it would without; null: 1.  Beside `calibration`.
+  std::shared_ptr<const PixelFactors> calibration_map;
+  double dead_pixels = 0;  ///< share of the pixels that see nothing, drawn by calibration_seed
+  double hot_pixels = 0;   ///< share of the pixels that hold the largest count, drawn likewise
 
   // Of counting detectors
   double dead_time_ns = 0;  ///< after each photon, of the exposure of the beam
   DeadTime dead_time_model = DeadTime::nonparalysable;
 
   // Of integrating detectors, whose signal is the gain of the panel for each photon
-  double photon_spread = 0;  ///< standard deviation of the signal of one photon [of that signal]
-  double gain_spread = 0;    ///< standard deviation, pixel by pixel, of the gain [fraction]
-  double readout_noise = 0;  ///< standard deviation [counts]
-  double offset = 40;        ///< of every pixel [counts]
+  double photon_spread = 0;     ///< standard deviation of the signal of one photon [of that signal]
+  double photon_charge_e = 0;   ///< of one photon [electrons], by which the next two are told
+  double dark_current_e_s = 0;  ///< of a pixel, as long as the exposure [electrons/s]
+  double full_well_e = 0;       ///< the largest charge of a pixel [electrons]; 0: no limit
+  double gain_spread = 0;       ///< standard deviation, pixel by pixel, of the gain [fraction]
+  std::shared_ptr<const PixelFactors> gain_map;  ///< of the panel's gain; null: 1
+  double readout_noise = 0;                      ///< standard deviation [counts]
+  double offset = 40;                            ///< of every pixel [counts]
 
   std::optional<int> bits;  ///< no more than 2^bits - 1 is recorded; empty: the panel's saturation
 };
@@ -65,6 +77,13 @@ std::string to_string(const DetectorResponse& response);
 /// for light that is NaN or infinite.
 CountedImage record_photons(const Experiment& experiment, const Image& image,
                             const DetectorResponse& response, std::int64_t seed);
+
+enum class PixelState : std::uint8_t { good = 0, dead = 1, hot = 2 };
+
+/// Which pixels the response makes dead or hot, panel by panel: the same in all images.  Throws
+/// UsageError as check_response() does.
+std::vector<PixelState> pixel_states(const Experiment& experiment,
+                                     const DetectorResponse& response);
 
 /// The light of all panels, spread on each; what leaves a panel is lost.  Linear in the light, and
 /// its own adjoint: for arrays u and v of all pixels, sum(v spread(u)) = sum(u spread(v)).

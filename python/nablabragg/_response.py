@@ -23,7 +23,12 @@ class DetectorResponse:
     calibration : float
         standard deviation of what a pixel absorbs, the same pattern in all images [fraction]
     calibration_seed : int
-        of the patterns of calibration and gain_spread
+        of the patterns of calibration and gain_spread, and of dead and hot pixels
+    calibration_map : array of the experiment's shape, optional
+        what each pixel absorbs, of what it would without; beside calibration
+    dead_pixels, hot_pixels : float
+        share of the pixels that see nothing, and that hold the largest count; the same in all images, as
+        pixel_states() tells them
     bits : int, optional
         no more than 2**bits - 1 is recorded; None: the panel's saturation
 
@@ -38,8 +43,16 @@ class DetectorResponse:
 
     photon_spread : float
         standard deviation of the signal of one photon, of that signal [fraction]
+    photon_charge : float
+        of one photon [electrons]; it is what dark_current and full_well are told by
+    dark_current : float
+        of each pixel, as long as beam.exposure [electrons/s]
+    full_well : float
+        the largest charge of a pixel [electrons]; 0: no limit
     gain_spread : float
         standard deviation of the gain of a pixel, the same pattern in all images [fraction]
+    gain_map : array of the experiment's shape, optional
+        factors of detector.gain
     readout_noise : float
         standard deviation [counts]
     offset : float
@@ -54,13 +67,31 @@ class DetectorResponse:
     flicker: float = 0.0
     calibration: float = 0.0
     calibration_seed: int = 123456789
+    calibration_map: Optional[object] = None
+    dead_pixels: float = 0.0
+    hot_pixels: float = 0.0
     dead_time: float = 0.0
     paralysable: bool = False
     photon_spread: float = 0.0
+    photon_charge: float = 0.0
+    dark_current: float = 0.0
+    full_well: float = 0.0
     gain_spread: float = 0.0
+    gain_map: Optional[object] = None
     readout_noise: float = 0.0
     offset: float = 40.0
     bits: Optional[int] = None
+
+
+def pixel_states(experiment, response):
+    """Which pixels a response makes dead (1) or hot (2), and which are good (0): uint8 of the experiment's shape.
+
+    response : DetectorResponse
+        with dead_pixels or hot_pixels; the states are those of its calibration_seed, in all images
+
+    Raises UsageError as count_photons() does.
+    """
+    return _core.pixel_states(experiment, response)
 
 
 def spread_light(experiment, light, point_spread, *, fwhm=46.0):

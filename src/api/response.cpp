@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 
@@ -37,6 +39,25 @@ void check_point_spread(const PointSpread& spread) {
         text_of(spread.fwhm_um));
 }
 
+std::size_t pixels_of(const Resolved& resolved) {
+  std::size_t pixels = 0;
+  for (std::size_t i = 0; i <= resolved.more_panels.size(); ++i) {
+    const Panel& panel = panel_of(resolved, i);
+    pixels += PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
+  }
+  return pixels;
+}
+
+void check_map(const PixelFactors& map, const Experiment& experiment, const std::string& what) {
+  if (const std::size_t pixels = pixels_of(resolve(experiment)); map.size() != pixels)
+    throw UsageError("the detector's " + what + " has " + std::to_string(map.size()) +
+                     " pixels, and the experiment has " + std::to_string(pixels));
+  const auto is_none = [](float x) { return !(x >= 0 && std::isfinite(x)); };
+  if (const auto count = std::ranges::count_if(map, is_none); count > 0)
+    throw UsageError("the detector's " + what + " has no factor from 0 on in " +
+                     std::to_string(count) + (count == 1 ? " pixel" : " pixels"));
+}
+
 readout::PixelGrid grid_of(const Panel& panel) {
   return {panel.fast_pixels, panel.slow_pixels, 1e6 * panel.pixel, 1e6 * panel.slow_pixel};
 }
@@ -59,11 +80,28 @@ void mark(const RegionOfInterest& roi, const Mask* mask, const PanelImage& panel
   }
 }
 
+/// Of a map; empty where there is none.
+std::string mean_in_words(const std::shared_ptr<const PixelFactors>& map) {
+  if (!map) return {};
+  const double sum = std::accumulate(map->begin(), map->end(), 0.0);
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(),
+                                 sum / static_cast<double>(map->size()), std::chars_format::general,
+                                 4);
+  return " of mean " + std::string(text.data(), end.ptr);
+}
+
 double largest_count(const DetectorResponse& response, const Detector& detector) {
   constexpr double largest = std::numeric_limits<std::int32_t>::max();
   double limit = std::min(detector.saturation.value_or(largest), largest);
   if (response.bits) limit = std::min(limit, std::exp2(*response.bits) - 1);
   return limit;
+}
+
+std::span<const float> part_of(const std::shared_ptr<const PixelFactors>& map,
+                               const PanelImage& panel) {
+  if (!map) return {};
+  return std::span(*map).subspan(panel.first_pixel, panel.pixels.size());
 }
 
 }  // namespace
@@ -78,6 +116,14 @@ void check_response(const DetectorResponse& r, const Experiment& experiment) {
   check_within(r.offset, 0, 1e6, "offset [counts]");
   check_within(r.dead_time_ns, 0, 1e9, "dead time [ns]");
   if (r.bits) check_within(*r.bits, 1, 31, "number of bits");
+  check_within(r.dead_pixels, 0, 1, "share of dead pixels");
+  check_within(r.hot_pixels, 0, 1, "share of hot pixels");
+  check_within(r.dead_pixels + r.hot_pixels, 0, 1, "share of dead and hot pixels");
+  check_within(r.photon_charge_e, 0, 1e7, "charge of a photon [electrons]");
+  check_within(r.dark_current_e_s, 0, 1e12, "dark current [electrons/s]");
+  check_within(r.full_well_e, 0, 1e12, "full well [electrons]");
+  if (r.calibration_map) check_map(*r.calibration_map, experiment, "calibration map");
+  if (r.gain_map) check_map(*r.gain_map, experiment, "gain map");
   const auto none_of = [](double x, const char* what, const char* kind, const char* other) {
     if (x != 0)
       throw UsageError("a detector with " + std::string(what) + " is " + other +
@@ -87,11 +133,25 @@ void check_response(const DetectorResponse& r, const Experiment& experiment) {
     none_of(r.photon_spread, "a photon spread", "a counting", "integrating");
     none_of(r.gain_spread, "a gain spread", "a counting", "integrating");
     none_of(r.readout_noise, "readout noise", "a counting", "integrating");
+    none_of(r.dark_current_e_s, "a dark current", "a counting", "integrating");
+    none_of(r.full_well_e, "a full well", "a counting", "integrating");
+    none_of(r.photon_charge_e, "a charge of a photon", "a counting", "integrating");
+    none_of(r.gain_map ? 1 : 0, "a gain map", "a counting", "integrating");
   } else {
     none_of(r.dead_time_ns, "a dead time", "an integrating", "counting");
   }
   if (r.dead_time_ns > 0 && !(experiment.beam.exposure_s > 0))
     throw UsageError("a dead time needs the exposure [s] in which the photons arrive");
+  if (r.dark_current_e_s > 0 && !(experiment.beam.exposure_s > 0))
+    throw UsageError("a dark current needs the exposure [s] in which its charge is collected");
+  if ((r.dark_current_e_s > 0 || r.full_well_e > 0) && r.photon_charge_e == 0)
+    throw UsageError(
+        "a dark current and a full well are told in electrons, and how many of them a "
+        "photon sets free is not given");
+  if (r.photon_charge_e > 0 && r.dark_current_e_s == 0 && r.full_well_e == 0)
+    throw UsageError(
+        "the charge of a photon is that of a dark current or a full well, and neither "
+        "is given");
   for (std::size_t i = 0; r.kind == Kind::counting && i <= experiment.more_panels.size(); ++i)
     if (const double gain = detector_of(experiment, i).gain; gain != 1)
       throw UsageError("a counting detector counts a photon once, and panel " + std::to_string(i) +
@@ -110,9 +170,16 @@ std::string to_string(const DetectorResponse& r) {
             text_of(spread->fwhm_um) + " um";
   add(r.flicker > 0, "flicker " + text_of(r.flicker));
   add(r.calibration > 0, "calibration " + text_of(r.calibration));
+  add(r.calibration_map != nullptr, "calibration map" + mean_in_words(r.calibration_map));
   add(r.photon_spread > 0, "photon spread " + text_of(r.photon_spread));
+  add(r.dark_current_e_s > 0, "dark current " + text_of(r.dark_current_e_s) + " e-/s");
+  add(r.full_well_e > 0, "full well " + text_of(r.full_well_e) + " e-");
+  add(r.photon_charge_e > 0, text_of(r.photon_charge_e) + " e- a photon");
   add(r.gain_spread > 0, "gain spread " + text_of(r.gain_spread));
-  add(r.calibration > 0 || r.gain_spread > 0,
+  add(r.gain_map != nullptr, "gain map" + mean_in_words(r.gain_map));
+  add(r.dead_pixels > 0, "dead pixels " + text_of(r.dead_pixels));
+  add(r.hot_pixels > 0, "hot pixels " + text_of(r.hot_pixels));
+  add(r.calibration > 0 || r.gain_spread > 0 || r.dead_pixels > 0 || r.hot_pixels > 0,
       "calibration seed " + std::to_string(r.calibration_seed));
   add(r.readout_noise > 0, "readout noise " + text_of(r.readout_noise));
   add(r.kind == Kind::integrating, "offset " + text_of(r.offset));
@@ -153,7 +220,12 @@ CountedImage record_photons(const Experiment& experiment, const Image& image,
         .limit = largest_count(response, detector),
         .dead_time_share = response.dead_time_ns > 0
                                ? response.dead_time_ns * 1e-9 / experiment.beam.exposure_s
-                               : 0};
+                               : 0,
+        .dark_charge_e = response.dark_current_e_s > 0
+                             ? response.dark_current_e_s * experiment.beam.exposure_s
+                             : 0,
+        .calibration_map = part_of(response.calibration_map, panel),
+        .gain_map = part_of(response.gain_map, panel)};
     const std::span counts = std::span(recorded.counts)
                                  .subspan(panel.first_pixel, panel.pixels.size());
     recorded.saturated += readout::record_panel(response, to_record, seed, panel.pixels, counts);
@@ -163,16 +235,26 @@ CountedImage record_photons(const Experiment& experiment, const Image& image,
   return recorded;
 }
 
+std::vector<PixelState> pixel_states(const Experiment& experiment,
+                                     const DetectorResponse& response) {
+  check_response(response, experiment);
+  const Resolved resolved = resolve(experiment);
+  std::vector<PixelState> states;
+  for (std::size_t i = 0; i <= resolved.more_panels.size(); ++i) {
+    const Panel& panel = panel_of(resolved, i);
+    const std::size_t pixels = PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels();
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel)
+      states.push_back(readout::pixel_state(response, i, pixel));
+  }
+  return states;
+}
+
 std::vector<double> spread_light(const Experiment& experiment, const PointSpread& point_spread,
                                  std::span<const double> light) {
   check_point_spread(point_spread);
   const Resolved resolved = resolve(experiment);
-  std::size_t pixels = 0;
+  const std::size_t pixels = pixels_of(resolved);
   const std::size_t panels = 1 + resolved.more_panels.size();
-  for (std::size_t i = 0; i < panels; ++i) {
-    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
-    pixels += PanelExtent{grid.fast_pixels, grid.slow_pixels}.pixels();
-  }
   if (pixels != light.size())
     throw UsageError("the light is that of " + std::to_string(light.size()) +
                      " pixels, and the experiment has " + std::to_string(pixels));

@@ -217,7 +217,11 @@ class SeriesRunner {
                         request_.compression, static_cast<int>(request_.engine),
                         static_cast<int>(request_.precision.value_or(Precision::float32)),
                         request_.skip_below.value_or(-1), picture_text());
-    if (request_.responds) text << '\n' << to_string(request_.response);
+    if (request_.responds) {
+      text << '\n' << to_string(request_.response);
+      for (const auto& map : {request_.response.calibration_map, request_.response.gain_map})
+        if (map) text << '\n' << io::sha256_of(std::as_bytes(std::span(*map)));
+    }
     return io::sha256_of(std::string_view(text.view()));
   }
   std::string picture_text() const {

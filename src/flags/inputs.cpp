@@ -17,6 +17,7 @@
 #include "model/resolve.hpp"
 #include "nablabragg/background.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
@@ -314,6 +315,49 @@ void load_materials(Request& request) {
   if (request.ice.thickness_um > 0) materials.push_back(ice_rings(request.ice));
 }
 
+/// A factor for each pixel; what holds no number in the file has 0.
+std::shared_ptr<const PixelFactors> read_factors(const std::string& path, Request& request) {
+  const io::ImageFile file = io::read_image(path);
+  const Resolved resolved = resolve(request.experiment);
+  const auto& panels = file.geometry.panels;
+  const auto size_of = [](int fast, int slow) {
+    return std::to_string(fast) + " x " + std::to_string(slow) + " pixels";
+  };
+  if (panels.size() != 1 + resolved.more_panels.size())
+    throw InputError(path, 0,
+                     "has factors of " + std::to_string(panels.size()) +
+                         " panels, and the detector has " +
+                         std::to_string(1 + resolved.more_panels.size()));
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    const Panel& panel = panel_of(resolved, i);
+    if (panels[i].fast_pixels != panel.fast_pixels || panels[i].slow_pixels != panel.slow_pixels)
+      throw InputError(path, 0,
+                       "has factors of " + size_of(panels[i].fast_pixels, panels[i].slow_pixels) +
+                           ", and panel " + std::to_string(i) + " of the detector has " +
+                           size_of(panel.fast_pixels, panel.slow_pixels));
+  }
+  PixelFactors factors(file.pixels.begin(), file.pixels.end());
+  if (const auto below = std::ranges::count_if(factors, [](float x) { return x < 0; }); below > 0)
+    throw InputError(path, 0, "has negative factors, in " + std::to_string(below) + " pixels");
+  std::size_t without = 0;
+  for (float& factor : factors)
+    if (!std::isfinite(factor)) factor = 0, ++without;
+  if (without > 0)
+    request.warnings.push_back(path + ": " + std::to_string(without) +
+                               " pixels hold no factor, and are taken to see nothing");
+  return std::make_shared<const PixelFactors>(std::move(factors));
+}
+
+void load_detector_maps(Request& request) {
+  if (!request.responds) return;
+  DetectorResponse& response = request.response;
+  if (!request.calibration_map_file.empty())
+    response.calibration_map = read_factors(request.calibration_map_file, request);
+  if (!request.gain_map_file.empty())
+    response.gain_map = read_factors(request.gain_map_file, request);
+  check_response(response, request.experiment);
+}
+
 /// Of a run that names none: the time in seconds as in nanoBragg, or another one in every
 /// run, which a double and JSON hold to its last digit.
 std::int64_t seed_of_this_run(const Quirks& quirks) {
@@ -407,6 +451,7 @@ void load_inputs(Request& request) {
   if (table) use_cell_of(*table, request);
   load_orientations(request);
   settle_spectra(request);
+  load_detector_maps(request);
   settle_seeds(request);
 }
 

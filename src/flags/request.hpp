@@ -94,7 +94,8 @@ struct Request {
   DetectorResponse response;
   bool responds = false;              ///< -response was given
   std::optional<double> psf_fwhm_um;  ///< of -psf, whichever comes first
-  std::string response_part;          ///< a flag that means something only with it
+  std::string calibration_map_file, gain_map_file;
+  std::string response_part;  ///< a flag that means something only with it
 
   // Several images
   std::optional<int> images;

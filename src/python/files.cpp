@@ -31,12 +31,13 @@ using Flat = py::array_t<Number, py::array::c_style | py::array::forcecast>;
 
 /// An array of the image's shape, in one row.
 template <class Number>
-Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape, const char* kind) {
-  array_of(given, "image needs", kind);
+Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape, const char* kind,
+                        const std::string& name = "image") {
+  array_of(given, (name + " needs").c_str(), kind);
   const py::array array = py::module_::import("numpy").attr("asarray")(given);
   const py::object expected = py::tuple(py::cast(shape));
   if (!py::tuple(array.attr("shape")).equal(expected))
-    throw UsageError("image needs the shape of the experiment's, " +
+    throw UsageError(name + " needs the shape of the experiment's, " +
                      std::string(py::str(expected)) + ", not " +
                      std::string(py::str(array.attr("shape"))));
   return Flat<Number>(array);
@@ -54,8 +55,16 @@ PointSpread point_spread_of(const py::object& shape, const py::object& fwhm_um) 
           Convert<double>::from(fwhm_um, "fwhm")};
 }
 
+/// Of the experiment's shape; null: none.
+std::shared_ptr<const PixelFactors> factors_of_pixels(const py::object& given, const Experiment& e,
+                                                      const char* name) {
+  if (given.is_none()) return nullptr;
+  const auto values = image_like<float>(given, image_shape(resolve(e)), "factors", name);
+  return std::make_shared<const PixelFactors>(floats_of(values));
+}
+
 /// Of a DetectorResponse of the package.
-DetectorResponse response_of(const py::object& given) {
+DetectorResponse response_of(const py::object& given, const Experiment& e) {
   const auto number = [&](const char* name) {
     return Convert<double>::from(given.attr(name), name);
   };
@@ -78,6 +87,13 @@ DetectorResponse response_of(const py::object& given) {
   r.photon_spread = number("photon_spread");
   r.gain_spread = number("gain_spread");
   r.readout_noise = number("readout_noise");
+  r.photon_charge_e = number("photon_charge");
+  r.dark_current_e_s = number("dark_current");
+  r.full_well_e = number("full_well");
+  r.dead_pixels = number("dead_pixels");
+  r.hot_pixels = number("hot_pixels");
+  r.calibration_map = factors_of_pixels(given.attr("calibration_map"), e, "calibration_map");
+  r.gain_map = factors_of_pixels(given.attr("gain_map"), e, "gain_map");
   r.offset = number("offset");
   if (const py::object bits = given.attr("bits"); !bits.is_none())
     r.bits = Convert<int>::from(bits, "bits");
@@ -103,7 +119,7 @@ py::array count_image(const py::object& experiment, const py::object& photons,
   Image image = image_of(resolved, floats_of(values));
   const std::int64_t number = Convert<std::int64_t>::from(seed, "seed");
   std::optional<DetectorResponse> detector;
-  if (!response.is_none()) detector = response_of(response);
+  if (!response.is_none()) detector = response_of(response, e);
   CountedImage counted = result_apart([e, image = std::move(image), number, detector](const auto&) {
     return detector ? record_photons(e, image, *detector, number) : count_photons(e, image, number);
   });
@@ -111,6 +127,15 @@ py::array count_image(const py::object& experiment, const py::object& photons,
     warn(std::to_string(counted.saturated) +
          " pixels would hold more counts than the detector can and hold its saturation");
   return array_from(std::move(counted.counts), shape);
+}
+
+py::array states_of_pixels(const py::object& experiment, const py::object& response) {
+  const Experiment& e = experiment_of(experiment);
+  const auto states = pixel_states(e, response_of(response, e));
+  std::vector<std::uint8_t> numbers(states.size());
+  std::ranges::transform(states, numbers.begin(),
+                         [](PixelState s) { return static_cast<std::uint8_t>(s); });
+  return array_from(std::move(numbers), image_shape(resolve(e)));
 }
 
 py::array spread_image(const py::object& experiment, const py::object& light,
@@ -373,6 +398,7 @@ py::tuple read_image_file(const py::object& path, const py::object& image) {
 
 void bind_files(py::module_& module) {
   module.def("count_photons", &count_image);
+  module.def("pixel_states", &states_of_pixels);
   module.def("spread_light", &spread_image);
   module.def("read_image", &read_image_file);
   module.def("with_geometry", &experiment_with_geometry);

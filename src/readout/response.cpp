@@ -23,7 +23,9 @@ enum class Step : std::uint64_t {
   gain = 3,
   dead_time = 4,
   signal = 5,
-  readout = 6
+  readout = 6,
+  dark = 7,
+  bad_pixels = 8
 };
 
 std::uint64_t key_of(std::int64_t seed, Step step, std::size_t panel) {
@@ -42,6 +44,7 @@ class PanelRecorder {
         panel_(panel),
         kernels_(row_kernels()),
         photons_(static_cast<std::uint64_t>(seed)),
+        dark_(key_of(seed, Step::dark, 0)),
         flicker_(flicker_factor(response, seed)) {
     for (const Step step : {Step::dead_time, Step::signal, Step::readout})
       keys_[static_cast<std::size_t>(step)] = key_of(seed, step, panel.number);
@@ -62,7 +65,11 @@ class PanelRecorder {
         kernels_.lose_to_dead_time(
             key(Step::dead_time), begin, means.data(), whole(end - begin), panel_.dead_time_share,
             response_.dead_time_model == DetectorResponse::DeadTime::paralysable, drawn.data());
-      return kernels_.round_counts(drawn.data(), end - begin, panel_.limit, counts.data() + begin);
+      blind(drawn, begin, end);
+      const std::int64_t above = kernels_.round_counts(drawn.data(), end - begin, panel_.limit,
+                                                       counts.data() + begin);
+      heat(counts, begin, end);
+      return above;
     });
   }
 
@@ -124,12 +131,31 @@ class PanelRecorder {
   }
 
   /// Pixel by pixel by 1 + spread x a normal deviate, and no less than nothing.
-  void multiply_by_map(Step step, double spread, std::size_t begin, std::size_t pixels,
-                       Numbers& values) const {
+  void multiply_by_pattern(Step step, double spread, std::size_t begin, std::size_t pixels,
+                           Numbers& values) const {
     if (spread == 0) return;
     Numbers normals;
     draw_normals(step, begin, pixels, normals);
     for (std::size_t i = 0; i < pixels; ++i) values[i] *= std::max(1 + spread * normals[i], 0.0);
+  }
+
+  static void multiply(std::span<const float> map, std::size_t begin, std::size_t pixels,
+                       Numbers& values) {
+    if (map.empty()) return;
+    for (std::size_t i = 0; i < pixels; ++i) values[i] *= static_cast<double>(map[begin + i]);
+  }
+
+  /// Dead pixels see nothing.
+  void blind(Numbers& signal, std::size_t begin, std::size_t end) const {
+    if (response_.dead_pixels == 0) return;
+    for (std::size_t i = begin; i < end; ++i)
+      if (pixel_state(response_, panel_.number, i) == PixelState::dead) signal[i - begin] = 0;
+  }
+  void heat(std::span<std::int32_t> counts, std::size_t begin, std::size_t end) const {
+    if (response_.hot_pixels == 0) return;
+    for (std::size_t i = begin; i < end; ++i)
+      if (pixel_state(response_, panel_.number, i) == PixelState::hot)
+        counts[i] = static_cast<std::int32_t>(panel_.limit);
   }
 
   void count_photons(std::span<const float> light, std::size_t begin, std::size_t end,
@@ -139,7 +165,8 @@ class PanelRecorder {
       means[i] = static_cast<double>(light[begin + i]) * flicker_;
     std::fill(means.begin() + static_cast<std::ptrdiff_t>(pixels),
               means.begin() + static_cast<std::ptrdiff_t>(whole(pixels)), 0.0);
-    multiply_by_map(Step::absorption, response_.calibration, begin, pixels, means);
+    multiply(panel_.calibration_map, begin, pixels, means);
+    multiply_by_pattern(Step::absorption, response_.calibration, begin, pixels, means);
     const std::size_t all = whole(pixels);
     photons_(std::span<const double>(means.data(), all), panel_.first_pixel + begin,
              std::span(drawn.data(), all));
@@ -156,10 +183,32 @@ class PanelRecorder {
                            signal.data());
   }
 
+  /// The charge that nobody's photon set free, of whole electrons [photons].
+  void add_dark_charge(std::size_t begin, std::size_t pixels, Numbers& signal) const {
+    if (panel_.dark_charge_e == 0) return;
+    Numbers means, electrons;
+    const std::size_t all = whole(pixels);
+    std::fill_n(means.begin(), all, panel_.dark_charge_e);
+    dark_(std::span<const double>(means.data(), all), panel_.first_pixel + begin,
+          std::span(electrons.data(), all));
+    for (std::size_t i = 0; i < pixels; ++i) signal[i] += electrons[i] / response_.photon_charge_e;
+  }
+
   std::int64_t digitize(Numbers& signal, std::size_t begin, std::size_t end,
                         std::span<std::int32_t> counts) const {
     const std::size_t pixels = end - begin;
-    multiply_by_map(Step::gain, response_.gain_spread, begin, pixels, signal);
+    blind(signal, begin, end);
+    add_dark_charge(begin, pixels, signal);
+    std::array<bool, poisson_chunk> is_full;
+    if (response_.full_well_e > 0) {
+      const double full_well = response_.full_well_e / response_.photon_charge_e;  // [photons]
+      for (std::size_t i = 0; i < pixels; ++i) {
+        is_full[i] = signal[i] > full_well;
+        signal[i] = std::min(signal[i], full_well);
+      }
+    }
+    multiply(panel_.gain_map, begin, pixels, signal);
+    multiply_by_pattern(Step::gain, response_.gain_spread, begin, pixels, signal);
     const double gain = panel_.gain, offset = response_.offset, noise = response_.readout_noise;
     for (std::size_t i = 0; i < pixels; ++i) signal[i] = signal[i] * gain + offset;
     if (noise > 0) {
@@ -167,18 +216,31 @@ class PanelRecorder {
       draw_normals(Step::readout, begin, pixels, normals);
       for (std::size_t i = 0; i < pixels; ++i) signal[i] += noise * normals[i];
     }
-    return kernels_.round_counts(signal.data(), pixels, panel_.limit, counts.data() + begin);
+    std::int64_t saturated = kernels_.round_counts(signal.data(), pixels, panel_.limit,
+                                                   counts.data() + begin);
+    if (response_.full_well_e > 0)
+      for (std::size_t i = 0; i < pixels; ++i)
+        saturated += is_full[i] && counts[begin + i] < panel_.limit;
+    heat(counts, begin, end);
+    return saturated;
   }
 
   const DetectorResponse& response_;
   const RecordedPanel& panel_;
   RowKernels kernels_;
-  KeyedPoisson photons_;
+  KeyedPoisson photons_, dark_;
   double flicker_;
   std::array<std::uint64_t, 7> keys_{};  ///< by step
 };
 
 }  // namespace
+
+PixelState pixel_state(const DetectorResponse& response, std::size_t panel, std::size_t pixel) {
+  const std::uint64_t key = key_of(response.calibration_seed, Step::bad_pixels, panel);
+  const double u = 0x1p-53 * static_cast<double>(mixed(key + (pixel + 1) * golden) >> 11U);
+  if (u < response.dead_pixels) return PixelState::dead;
+  return u < response.dead_pixels + response.hot_pixels ? PixelState::hot : PixelState::good;
+}
 
 double flicker_factor(const DetectorResponse& response, std::int64_t seed) {
   if (response.flicker == 0) return 1;

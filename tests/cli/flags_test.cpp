@@ -214,7 +214,8 @@ std::string state_of(const flags::Request& r) {
                             e.quirks == Quirks::corrected(),
                             e.structure_factors.default_F,
                             static_cast<int>(e.structure_factors.interpolation)};
-  const nlohmann::json response = {r.responds, to_string(r.response), r.response.calibration_seed};
+  const nlohmann::json response = {r.responds, to_string(r.response), r.response.calibration_seed,
+                                   r.calibration_map_file, r.gain_map_file};
   return nlohmann::json{{"beam", beam},         {"crystal", crystal},  {"detector", detector},
                         {"sampling", sampling}, {"axes", axes},        {"files", files},
                         {"running", running},   {"response", response}}
@@ -294,6 +295,8 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"eV | keV | A", "keV"},
       {"counts/photon", "2.5"},
       {"counts", "3"},
+      {"electrons", "1e5"},
+      {"electrons/s", "20"},
       {"FILE mm g/cm^3 g/mol [FORMULA]", "w.stol 1 1 18 H2O"},
       {"linear | cubic | nonbragg", "cubic"},
       {"from to", "-5 30"},
@@ -326,8 +329,14 @@ std::string values_for(const flags::Flag& flag, const std::string& image) {
     // Steps of a detector need its kind.
     if (flag.group != "Detector response" || flag.spellings[0] == "-response") return found->second;
     const std::string kind = flag.spellings[0] == "-dead_time" ? "counting" : "integrating";
-    return found->second + (flag.spellings[0] == "-psf_fwhm" ? " -psf gauss" : "") +
-           " -corrected -response " + kind;
+    const std::map<std::string_view, std::string> with = {
+        {"-psf_fwhm", " -psf gauss"},
+        {"-photon_charge", " -full_well 1e5"},
+        {"-full_well", " -photon_charge 3400"},
+        {"-dark_current", " -photon_charge 3400 -exposure 1"}};
+    const auto more = with.find(flag.spellings[0]);
+    return found->second + (more == with.end() ? "" : more->second) + " -corrected -response " +
+           kind;
   }
   ADD_FAILURE() << flag.spellings[0] << " takes '" << flag.values
                 << "': add values for that to plausible_values()";

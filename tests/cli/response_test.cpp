@@ -105,6 +105,55 @@ TEST_F(Response, EndsAtTheBitsOfTheCounterWithANotice) {
   EXPECT_THAT(run.err, HasSubstr("hold its saturation"));
 }
 
+TEST_F(Response, TakesMapsFromImageFiles) {
+  good_run(cubic + "-floatfile flat.bin -o map.nxs -nonoise");
+  // The image's own photons as factors: what they are is the variance's business, not this test's
+  const auto factors = pixels("map.nxs");
+  good_run(cubic +
+           "-response integrating -readout_noise 0 -gain 1000 -adc 0 -gain_map map.nxs -bits 31 "
+           "-o gained.nxs");
+  good_run(cubic +
+           "-response integrating -readout_noise 0 -gain 1000 -adc 0 -bits 31 -o plain.nxs");
+  const auto gained = pixels("gained.nxs"), plain = pixels("plain.nxs");
+  for (std::size_t i = 0; i < plain.size(); ++i)
+    EXPECT_NEAR(gained[i], plain[i] * static_cast<double>(static_cast<float>(factors[i])), 0.5);
+  const auto run = good_run(cubic + "-response counting -calibration_map map.nxs -noisefile n.img");
+  EXPECT_THAT(run.out, HasSubstr("calibration map of mean "));
+}
+
+TEST_F(Response, RefusesMapsOfAnotherDetectorAndNegativeFactors) {
+  good_run(
+      "-corrected -cell 100 -default_F 100 -N 5 -distance 100 -pixel 0.1 -detpixels 20 -sensor Si "
+      "450 -nonoise "
+      "-o small.nxs");
+  EXPECT_THAT(run(cubic + "-response counting -calibration_map small.nxs").err,
+              HasSubstr("small.nxs: has factors of 20 x 20 pixels, and panel 0 of the detector has "
+                        "48 x 48 pixels"));
+  EXPECT_THAT(run(cubic + "-response counting -gain_map small.nxs").err, HasSubstr("small.nxs"));
+  EXPECT_THAT(run(cubic + "-calibration_map small.nxs").err,
+              HasSubstr("-calibration_map is a step of a detector"));
+  EXPECT_THAT(
+      run(cubic + "-response integrating -calibration_map small.nxs -noisefile small.nxs").err,
+      HasSubstr("small.nxs"));
+}
+
+TEST_F(Response, HasTheDarkChargeTheFullWellAndTheBadPixelsOfItsDetector) {
+  const auto run = good_run(
+      cubic +
+      "-exposure 10 -flux 1e3 -beamsize 1 -response integrating -photon_charge 3400 "
+      "-dark_current 34000 -full_well 4e5 -dead_pixels 0.05 -hot_pixels 0.05 -bits 16 -adc 0 "
+      "-gain 10 -noisefile dark.img");
+  EXPECT_THAT(run.out, HasSubstr("dark current 34000 e-/s, full well 4e+05 e-, 3400 e- a photon, "
+                                 "dead pixels 0.05, hot pixels 0.05"));
+  const auto dark = counts("dark.img");
+  // 100 photons' charge, of 117 at most; nothing in dead pixels' light, which have it, too
+  const auto hot = std::ranges::count(dark, 65535);
+  EXPECT_GT(hot, 60);
+  EXPECT_LT(hot, 180);
+  for (const auto count : dark)
+    EXPECT_TRUE(count == 65535 || (count > 900 && count < 1180)) << count;
+}
+
 TEST_F(Response, RefusesStepsOfNoDetectorAndOfTheOtherKind) {
   const auto complaint = [&](const std::string& flags) {
     const auto outcome = run(cubic + flags + " -noisefile n.img");

@@ -74,6 +74,25 @@ def test_a_command_line_gives_the_gain_and_says_that_the_response_is_not_the_exp
     assert e.detector.gain == 2
 
 
+def test_maps_and_bad_pixels_are_those_of_the_experiments_pixels(flat):
+    e, light = flat
+    gains = np.ones(e.shape)
+    gains[: e.shape[0] // 2] = 0.25
+    response = nb.DetectorResponse("integrating", offset=0, gain_map=gains, dead_pixels=0.1, hot_pixels=0.01, bits=20)
+    counts = nb.count_photons(e, light, seed=1, response=response)
+    states = nb.pixel_states(e, response)
+    assert states.shape == e.shape and states.dtype == np.uint8
+    assert (counts[states == 1] == 0).all() and (counts[states == 2] == 2**20 - 1).all()
+    good = np.where(states == 0, counts, 0)
+    half = e.shape[0] // 2
+    assert abs(good[:half].sum() / good[half:].sum() - 0.25) < 0.01
+    assert abs((states == 1).mean() - 0.1) < 0.02
+    with pytest.raises(nb.UsageError, match="gain_map"):
+        nb.count_photons(e, light, seed=1, response=nb.DetectorResponse("integrating", gain_map=gains[:5]))
+    with pytest.raises(nb.UsageError, match="a full well is integrating"):
+        nb.pixel_states(e, nb.DetectorResponse(full_well=1e5))
+
+
 def test_what_is_no_detector_is_refused(flat):
     e, light = flat
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <numbers>
 #include <span>
 #include <string>
@@ -317,6 +318,90 @@ TEST(IntegratingDetector, ClipsAtItsLargestCountAfterTheReadout) {
   EXPECT_EQ(*std::ranges::max_element(counts), 65535);
 }
 
+TEST(IntegratingDetector, AddsItsDarkChargeWithTheNoiseOfItsElectrons) {
+  // 2000 electrons, a photon is 100 of them: 20 photons, of variance 20/100
+  constexpr int n = 1024;
+  DetectorResponse r = integrating();
+  r.photon_charge_e = 100;
+  r.dark_current_e_s = 1;  // the panel states the charge
+  auto panel = panel_of(n, 2);
+  panel.dark_charge_e = 2000;
+  const auto counts = record(r, panel, 9, uniform_light(n, 100));
+  expect_moments(moments_of(counts), 280, 4 * (100 + 0.2) + 9 + 1.0 / 12);
+  // Anew in each image
+  EXPECT_NE(record(r, panel, 10, uniform_light(n, 0)), record(r, panel, 9, uniform_light(n, 0)));
+}
+
+TEST(IntegratingDetector, FillsItsWellBeforeItIsAmplified) {
+  // Photons of mean and variance 10000 end at 10100: a normal value that ends one deviation above
+  constexpr int n = 512;
+  DetectorResponse r = integrating();
+  r.photon_charge_e = 100;
+  r.full_well_e = 10100 * 100;
+  r.readout_noise = 0;
+  r.offset = 0;
+  const auto light = uniform_light(n, 10000);
+  std::vector<std::int32_t> counts(light.size());
+  const std::int64_t full = readout::record_panel(r, panel_of(n, 2), 8, light, counts);
+  EXPECT_EQ(*std::ranges::max_element(counts), 20200);
+  const double pixels = static_cast<double>(light.size());
+  EXPECT_GE(std::ranges::count(counts, 20200), full);
+  // Whole photons: those of 10101 and more
+  const double share = 0.5 * std::erfc((10100.5 - 10000) / 100 / std::numbers::sqrt2);
+  EXPECT_NEAR(static_cast<double>(full) / pixels, share, 5 * std::sqrt(share / pixels) + 2e-4);
+  // The noise of the readout comes behind the well
+  r.readout_noise = 3;
+  const auto noisy = record(r, panel_of(n, 2), 8, light);
+  EXPECT_GT(*std::ranges::max_element(noisy), 20200 + 10);
+}
+
+TEST(CountingDetector, HasDeadAndHotPixelsInTheirSharesAndThePlacesOfItsCalibrationSeed) {
+  constexpr int n = 512;
+  DetectorResponse r;
+  r.dead_pixels = 0.02;
+  r.hot_pixels = 0.01;
+  auto panel = panel_of(n);
+  panel.limit = 5000;
+  const auto light = uniform_light(n, 100);
+  const auto counts = record(r, panel, 1, light), again = record(r, panel, 2, light);
+  const auto of_value = [](const auto& all, std::int32_t value) {
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (all[i] == value) places.push_back(i);
+    return places;
+  };
+  const double pixels = static_cast<double>(light.size());
+  for (const auto& [value, share] : {std::pair{0, 0.02}, std::pair{5000, 0.01}}) {
+    const auto places = of_value(counts, value);
+    EXPECT_NEAR(static_cast<double>(places.size()), share * pixels, 5 * std::sqrt(share * pixels));
+    EXPECT_EQ(places, of_value(again, value));
+    for (const std::size_t i : places)
+      EXPECT_EQ(readout::pixel_state(r, 0, i), value == 0 ? PixelState::dead : PixelState::hot);
+  }
+  r.calibration_seed = 5;
+  EXPECT_NE(of_value(record(r, panel, 1, light), 5000), of_value(counts, 5000));
+}
+
+TEST(IntegratingDetector, ReadsItsOffsetAndItsDarkChargeInDeadPixels) {
+  constexpr int n = 256;
+  DetectorResponse r = integrating();
+  r.dead_pixels = 1;
+  expect_moments(moments_of(record(r, panel_of(n, 2), 1, uniform_light(n, 1000))), 40,
+                 9 + 1.0 / 12);
+}
+
+TEST(IntegratingDetector, TakesMapsOfWhatItAbsorbsAndOfItsGain) {
+  // Both halve the mean; the photons' noise is that of half as many, or halved
+  constexpr int n = 512;
+  const std::vector<float> half(static_cast<std::size_t>(n) * n, 0.5F);
+  for (const bool of_gain : {false, true}) {
+    auto panel = panel_of(n, 2);
+    (of_gain ? panel.gain_map : panel.calibration_map) = half;
+    const auto counts = record(integrating(), panel, 3, uniform_light(n, 100));
+    expect_moments(moments_of(counts), 140, (of_gain ? 100 : 200) + 9 + 1.0 / 12);
+  }
+}
+
 TEST(IntegratingDetector, RoundsHalvesUpAndNothingBelowZero) {
   const std::vector<double> values{2.5, 3.5, -0.4, -0.6, 7.49, std::nan(""), 1e30, 99.5, 98.5};
   std::vector<std::int32_t> counts(values.size());
@@ -405,6 +490,32 @@ TEST(RecordedImages, RefuseWhatTheirDetectorDoesNotHave) {
   r = {};
   r.flicker = 1.5;
   EXPECT_EQ(complaint(r, e), "the detector's flicker is 0 to 1, not 1.5");
+  const auto integrates = [&](auto set) {
+    DetectorResponse of;
+    of.kind = Kind::integrating;
+    set(of);
+    return complaint(of, e);
+  };
+  EXPECT_EQ(integrates([](auto& of) { of.full_well_e = 1e5; }),
+            "a dark current and a full well are told in electrons, and how many of them a photon "
+            "sets free is not given");
+  EXPECT_EQ(
+      integrates([](auto& of) { of.photon_charge_e = 3400; }),
+      "the charge of a photon is that of a dark current or a full well, and neither is given");
+  EXPECT_EQ(integrates([](auto& of) { of.dead_pixels = 0.6, of.hot_pixels = 0.5; }),
+            "the detector's share of dead and hot pixels is 0 to 1, not 1.1");
+  EXPECT_EQ(integrates([](auto& of) {
+              of.gain_map = std::make_shared<const PixelFactors>(PixelFactors(7, 1));
+            }),
+            "the detector's gain map has 7 pixels, and the experiment has 1024");
+  EXPECT_EQ(integrates([](auto& of) {
+              of.calibration_map = std::make_shared<const PixelFactors>(PixelFactors(1024, -1));
+            }),
+            "the detector's calibration map has no factor from 0 on in 1024 pixels");
+  r = {};
+  r.full_well_e = 1e5;
+  EXPECT_EQ(complaint(r, e),
+            "a detector with a full well is integrating, and the response is of a counting one");
   Experiment amplified = e;
   amplified.detector.gain = 2.5;
   EXPECT_EQ(
@@ -431,6 +542,38 @@ TEST(RecordedImages, HaveOtherNumbersOnEachPanelAndNoLightOfAnother) {
   const CountedImage both_dark = record_photons(
       e, image_of(resolve(e), std::vector<float>(2 * 32 * 32)), r, 1);
   EXPECT_NE(std::vector(both_dark.counts.begin(), both_dark.counts.begin() + 32 * 32), dark);
+}
+
+TEST(RecordedImages, TakeEachPanelsPartOfAMap) {
+  Experiment e = small();
+  e.more_panels.push_back({e.detector, {}, {}});
+  PixelFactors factors(2 * 32 * 32, 1);
+  std::fill_n(factors.begin(), 32 * 32, 0.0F);
+  DetectorResponse r;
+  r.calibration_map = std::make_shared<const PixelFactors>(factors);
+  const auto counts = record_photons(
+                          e, image_of(resolve(e), std::vector<float>(factors.size(), 100)), r, 1)
+                          .counts;
+  EXPECT_EQ(*std::max_element(counts.begin(), counts.begin() + 32 * 32), 0);
+  EXPECT_GT(*std::min_element(counts.begin() + 32 * 32, counts.end()), 50);
+}
+
+TEST(RecordedImages, SayWhichPixelsAreDeadOrHot) {
+  Experiment e = small();
+  e.more_panels.push_back({e.detector, {}, {}});
+  DetectorResponse r;
+  r.bits = 20;
+  r.dead_pixels = r.hot_pixels = 0.1;
+  const auto states = pixel_states(e, r);
+  const auto counts = record_photons(e, image_of(resolve(e), std::vector<float>(2 * 32 * 32, 100)),
+                                     r, 1)
+                          .counts;
+  ASSERT_EQ(states.size(), counts.size());
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    EXPECT_EQ(states[i], counts[i] == 0               ? PixelState::dead
+                         : counts[i] == (1 << 20) - 1 ? PixelState::hot
+                                                      : PixelState::good);
+  EXPECT_FALSE(std::equal(states.begin(), states.begin() + 1024, states.begin() + 1024));
 }
 
 TEST(RecordedImages, SpreadLightOnEachPanelAlone) {

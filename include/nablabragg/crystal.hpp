@@ -62,6 +62,10 @@ struct BasicCrystal {
   std::optional<Vec3<Real>> mosaic_spread_axes_deg;
   std::optional<int> mosaic_domains;
   std::int64_t mosaic_seed = 12345678;
+  /// Standard deviations, from domain to domain, of the edges [Angstrom] and of the angles of the
+  /// cell.  Edges, or angles, that are equal and spread alike vary together, as those of a crystal
+  /// system do.
+  std::optional<Vec3<Real>> cell_spread_A, cell_angle_spread_deg;
 };
 
 using UnitCell = BasicUnitCell<double>;

@@ -95,8 +95,10 @@ struct BasicResolved {
   Real blocks{1};         ///< whose spots add up
   std::vector<Real> phi;  ///< spindle angle of each step [rad]
   BasicGrid<Real> scan;
-  Real mosaic_spread{0};                             ///< [rad]
-  std::vector<Mat3<Real>> domains;                   ///< rotation of each mosaic domain
+  Real mosaic_spread{0};            ///< [rad]
+  std::vector<Mat3<Real>> domains;  ///< rotation of each mosaic domain
+  /// Real-space axes [Angstrom] of each domain before it is turned; empty: those of `axes`.
+  std::vector<Mat3<Real>> domain_cells_A;
   BasicGrid<Real> horizontal, vertical, dispersion;  ///< [rad], [rad], fraction of the wavelength
   std::vector<std::array<Real, 2>> divergence;  ///< (horizontal, vertical) of each kept point [rad]
   std::vector<Real> wavelengths;                ///< of one divergence point [m]

@@ -107,18 +107,29 @@ class Extent {
          {&e.beam.horizontal_divergence_mrad, &e.beam.vertical_divergence_mrad})
       rotation_ = rotation_ + divergence->range.value_or(0) / 1000;
     band_ = e.beam.dispersion_percent.range.value_or(0) / 100;
+    // Lengths of q change by as much as edges, its direction by as much as angles.
+    if (e.crystal.cell_spread_A) {
+      const Vec3d& sigma = *e.crystal.cell_spread_A;
+      const Mat3d& axes = r.axes.real_A;
+      radial_ = deviations * std::max({sigma.x / length(axes.a), sigma.y / length(axes.b),
+                                       sigma.z / length(axes.c)});
+    }
+    if (e.crystal.cell_angle_spread_deg) {
+      const Vec3d& sigma = *e.crystal.cell_angle_spread_deg;
+      radial_ += deviations * units::radians_from_degrees(sigma.x + sigma.y + sigma.z);
+    }
     const Vec3d edges_m = model::edges_of_spots_m(e, r);
     block_per_A_ = 1.5e-10 / std::min({edges_m.x, edges_m.y, edges_m.z});
   }
 
   double operator()(const Vec3d& q, const Vec3d& towards) const {
     const double along = dot(q, towards), size2 = dot(q, q);
-    return block_per_A_ + rotation_ * std::sqrt(std::max(0.0, size2 - along * along)) +
-           band_ * std::abs(along);
+    return block_per_A_ + radial_ * std::sqrt(size2) +
+           rotation_ * std::sqrt(std::max(0.0, size2 - along * along)) + band_ * std::abs(along);
   }
 
  private:
-  double rotation_ = 0, band_ = 0, block_per_A_ = 0;
+  double rotation_ = 0, radial_ = 0, band_ = 0, block_per_A_ = 0;
 };
 
 /// The share of a Gaussian between two places.

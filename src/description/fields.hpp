@@ -200,7 +200,19 @@ struct Fields<BasicCrystal<Real>> {
       field("mosaic_domains", &P::mosaic_domains, "", "domains to average; 10 with a spread")
           .within(at_least_one)
           .by({"-mosaic_domains"}),
-      field("mosaic_seed", &P::mosaic_seed, "", "seed of their rotations").by({"-mosaic_seed"})};
+      field("mosaic_seed", &P::mosaic_seed, "", "seed of their rotations and cells")
+          .by({"-mosaic_seed"}),
+      field("cell_spread", &P::cell_spread_A, "A",
+            "standard deviations of the edges of the cell, from domain to domain; equal edges that "
+            "spread alike vary together")
+          .within({.from = 0, .to = 1000})
+          .by({"-cell_spread"})
+          .differentiable(),
+      field("cell_angle_spread", &P::cell_angle_spread_deg, "deg",
+            "standard deviations of its angles, likewise")
+          .within({.from = 0, .to = 45})
+          .by({"-cell_angle_spread"})
+          .differentiable()};
 };
 
 /// One ray of a list; the list's parameters have a row of numbers for each.

@@ -21,6 +21,14 @@ inline constexpr double widest_slice_deg = 0.5;
 /// Beyond, rotations are not small: the closed form is 5 % off at 10 degrees.
 inline constexpr double largest_closed_mosaicity_deg = 3;
 
+template <class Real>
+bool has_cell_spread(const BasicCrystal<Real>& c) {
+  const auto any = [](const std::optional<Vec3<Real>>& sigma) {
+    return sigma && (sigma->x > Real(0) || sigma->y > Real(0) || sigma->z > Real(0));
+  };
+  return any(c.cell_spread_A) || any(c.cell_angle_spread_deg);
+}
+
 /// Why the sum over steps has no closed form; empty: it has one.
 template <class Real>
 std::string why_not_closed(const BasicExperiment<Real>& e) {
@@ -31,6 +39,8 @@ std::string why_not_closed(const BasicExperiment<Real>& e) {
   if (e.crystal.mosaic_model != Distribution::gaussian &&
       e.crystal.mosaic_spread_deg.value_or(Real(0)) > Real(0))
     return "the mosaic spread is not Gaussian (-mosaic_model gaussian)";
+  if (has_cell_spread(e.crystal))
+    return "the cell differs from domain to domain (-cell_spread, -cell_angle_spread)";
   if (!beam.sources.empty()) return "the sources are a list (-sourcefile)";
   if (beam.spectrum_model != Distribution::gaussian && is_wide(beam.dispersion_percent))
     return "the spectrum is not Gaussian (-spectrum_model gaussian)";

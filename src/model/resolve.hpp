@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include "model/cell_spread.hpp"
 #include "model/crystal_axes.hpp"
 #include "model/gaussian_spread.hpp"
 #include "model/nanobragg_random.hpp"
@@ -275,6 +276,12 @@ std::pair<int, Real> resolved_mosaicity(const BasicCrystal<Real>& crystal,
     return {10, spread};
   }
   if (spread > Real(0)) return {domains, spread};
+  if (has_cell_spread(crystal)) {
+    if (domains > 0) return {domains, Real(0)};
+    warnings.emplace_back(
+        "a spread of the cell without -mosaic_domains is sampled with 10 domains");
+    return {10, Real(0)};
+  }
   if (domains > 1)
     warnings.emplace_back(
         "mosaic domains without a spread (-mosaic) are all alike: one is computed");
@@ -462,6 +469,18 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
                   ? gaussian_rotations(domains, r)
                   : mosaic_rotations(domains, spread, e.crystal.mosaic_seed,
                                      quirks.shared_random_stream, random);
+  if (has_cell_spread(e.crystal)) {
+    if (!(quirks == Quirks::corrected()))
+      throw UsageError(
+          "nanoBragg has one cell for all domains; -cell_spread and "
+          "-cell_angle_spread need -corrected");
+    r.domain_cells_A = spread_cells(e.crystal, r.axes.real_A, domains);
+    for (const Mat3<Real>& cell : r.domain_cells_A)
+      if (!(dot(cell.a, cross(cell.b, cell.c)) > Real(0)) || !(cell.a.x == cell.a.x))
+        throw UsageError(
+            "the spread of the cell (-cell_spread, -cell_angle_spread) is so wide that "
+            "domains have no cell");
+  }
 
   // Rays
   const bool one_sided = quirks.one_sided_grids;

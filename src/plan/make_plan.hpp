@@ -148,18 +148,27 @@ BasicPlanLattice<Real> plan_lattice(const BasicExperiment<Real>& e, const BasicR
 
   lattice.domains = static_cast<int>(r.domains.size());
   lattice.orientations.reserve(r.phi.size() * r.domains.size());
-  const Mat3<Real> axes = model::axes_in_metres(r.axes);
-  for (const Real& phi : r.phi) {
-    const Mat3<Real> turned = physics::rotate_about(axes, r.panel.spindle, phi);
-    for (const Mat3<Real>& domain : r.domains) {
-      if (e.crystal.mosaic_model == Distribution::gaussian)
-        // Domains turn with the crystal; nanoBragg's do not.
-        lattice.orientations.push_back(physics::rotate_about(
-            Mat3<Real>{domain * axes.a, domain * axes.b, domain * axes.c}, r.panel.spindle, phi));
-      else
-        lattice.orientations.push_back({domain * turned.a, domain * turned.b, domain * turned.c});
+  const Mat3<Real> mean = model::axes_in_metres(r.axes);
+  const Real metres(1e-10);
+  for (const Real& phi : r.phi)
+    for (std::size_t i = 0; i < r.domains.size(); ++i) {
+      const Mat3<Real>& domain = r.domains[i];
+      Mat3<Real> axes = mean;
+      if (!r.domain_cells_A.empty()) {
+        const Mat3<Real>& cell = r.domain_cells_A[i];
+        axes = {metres * cell.a, metres * cell.b, metres * cell.c};
+      }
+      const auto turned = [&](const Mat3<Real>& m) {
+        return physics::rotate_about(m, r.panel.spindle, phi);
+      };
+      const auto in_domain = [&](const Mat3<Real>& m) {
+        return Mat3<Real>{domain * m.a, domain * m.b, domain * m.c};
+      };
+      // Gaussian domains turn with the crystal; nanoBragg's do not.
+      lattice.orientations.push_back(e.crystal.mosaic_model == Distribution::gaussian
+                                         ? turned(in_domain(axes))
+                                         : in_domain(turned(axes)));
     }
-  }
 
   lattice.grid = e.structure_factors.grid;
   lattice.default_F = Real(e.structure_factors.default_F);

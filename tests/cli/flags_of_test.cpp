@@ -137,6 +137,8 @@ std::vector<Experiment> experiments_with_all_parameters() {
   add([](Experiment& x) {
     x.crystal.mosaic_model = Distribution::gaussian;
     x.crystal.mosaic_spread_axes_deg = {0.1, 0.2, 0.3};
+    x.crystal.cell_spread_A = {0.1, 0.2, 0.3};
+    x.crystal.cell_angle_spread_deg = {0.02, 0.03, 0.04};
   });
   add([](Experiment& x) { x.beam.sources = {{{-1, 0, 0}, 1, 1}, {{-1, 0.01, 0}, 2, 1.1}}; });
   add([](Experiment& x) {

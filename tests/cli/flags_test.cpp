@@ -98,6 +98,8 @@ std::string state_of(const flags::Request& r) {
                             c.mosaic_seed,
                             static_cast<int>(c.mosaic_model),
                             text_of(c.mosaic_spread_axes_deg),
+                            text_of(c.cell_spread_A),
+                            text_of(c.cell_angle_spread_deg),
                             static_cast<int>(e.beam.spectrum_model),
                             static_cast<int>(e.beam.divergence_model)};
   nlohmann::json detector = {static_cast<int>(d.convention),
@@ -295,6 +297,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"eV | keV | A", "keV"},
       {"counts/photon", "2.5"},
       {"counts", "3"},
+      {"A A A", "0.1 0.2 0.3"},
       {"electrons", "1e5"},
       {"electrons/s", "20"},
       {"FILE mm g/cm^3 g/mol [FORMULA]", "w.stol 1 1 18 H2O"},

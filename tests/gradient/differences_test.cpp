@@ -297,6 +297,15 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForGaussianSpotsOfEveryMetric, ()) {
   e.crystal.spot_metric = *rc::gen::element(SpotMetricKind::reciprocal, SpotMetricKind::round);
   expect_gradients_of(e);
 }
+RC_GTEST_PROP(Gradient, EqualsDifferencesForDomainsOfManyCells, ()) {
+  Experiment e = differentiable(*any_experiment());
+  e.crystal.mosaic_domains = *any_count(2, 5);
+  e.crystal.cell_spread_A = Vec3d{*any_between(0.01, 0.3), *any_between(0.01, 0.3),
+                                  *any_between(0.01, 0.3)};
+  e.crystal.cell_angle_spread_deg = Vec3d{*any_between(0.01, 0.5), *any_between(0.01, 0.5),
+                                          *any_between(0.01, 0.5)};
+  expect_gradients_of(e);
+}
 RC_GTEST_PROP(Gradient, EqualsDifferencesForTopHatsWithTheNearestF, ()) {
   expect_gradients_of_shape(CrystalShape::tophat, Interpolation::nearest);
 }

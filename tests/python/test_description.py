@@ -146,6 +146,8 @@ def other(name, value):
         "spectrum_model": "gaussian",
         "divergence_model": "gaussian",
         "mosaic_spread_axes": (0.25, 0.5, 1.5),
+        "cell_spread": (0.1, 0.2, 0.3),
+        "cell_angle_spread": (0.02, 0.03, 0.04),
         "summation": "sampled",
         "cell": (50, 60, 70, 80, 90, 100),
         "stated_cell": (50, 60, 70, 80, 90, 100),

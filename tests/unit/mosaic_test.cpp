@@ -3,10 +3,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/resolve.hpp"
 #include "support/experiment.hpp"
+#include "support/message_of.hpp"
 
 namespace nablabragg {
 namespace {
@@ -151,6 +153,129 @@ TEST(Mosaic, DomainCountAndSpreadFillInForEachOther) {
     EXPECT_CLOSE(r.mosaic_spread * units::degrees_per_radian, expected.spread_deg);
     EXPECT_EQ(r.warnings.size(), expected.warnings);
   }
+}
+
+/// Over the domains, of what the reciprocal vector of hkl differs from that of the mean cell.
+struct Displacements {
+  Vec3d mean;
+  Mat3d covariance{};
+};
+Displacements displacements_of(const Resolved& r, const Vec3d& hkl) {
+  const auto place = [&](const Mat3d& cell) {
+    const double volume = dot(cell.a, cross(cell.b, cell.c));
+    return (1 / volume) * (hkl.x * cross(cell.b, cell.c) + hkl.y * cross(cell.c, cell.a) +
+                           hkl.z * cross(cell.a, cell.b));
+  };
+  Displacements d;
+  const double n = static_cast<double>(r.domain_cells_A.size());
+  for (const Mat3d& cell : r.domain_cells_A)
+    d.mean = d.mean + (1 / n) * (place(cell) - place(r.axes.real_A));
+  for (const Mat3d& cell : r.domain_cells_A) {
+    const Vec3d off = place(cell) - place(r.axes.real_A) - d.mean;
+    const Mat3d square = outer_square(off);
+    d.covariance = {d.covariance.a + (1 / n) * square.a, d.covariance.b + (1 / n) * square.b,
+                    d.covariance.c + (1 / n) * square.c};
+  }
+  return d;
+}
+
+// realism.md 4.4
+TEST(CellSpread, MovesReflectionsByTheSpreadOfTheEdges) {
+  const Resolved r = resolved_of(
+      "-corrected -cell 78 65 50 90 90 90 -cell_spread 0.156 0.195 0.05 -mosaic_domains 2000");
+  const Mat3d c = displacements_of(r, {10, 7, 5}).covariance;
+  EXPECT_NEAR(std::sqrt(c.a.x), 0.000256410256, 5e-8);
+  EXPECT_NEAR(std::sqrt(c.b.y), 0.000323076923, 5e-8);
+  EXPECT_NEAR(std::sqrt(c.c.z), 0.000100000000, 5e-8);
+  for (const double across : {c.a.y, c.a.z, c.b.z}) EXPECT_NEAR(across, 0, 1e-11);
+}
+
+TEST(CellSpread, OfAnObliqueCellHasTheCovarianceOfItsReciprocalAxes) {
+  // a along x and b in the xy plane, which is no setting of -cell: turn the numbers into that frame
+  const Resolved r = resolved_of(
+      "-corrected -cell 70 80 90 85 95 105 -cell_spread 0.14 0.24 0.09 -mosaic_domains 2000");
+  const Mat3d c = displacements_of(r, {3, -4, 5}).covariance;
+  const Mat3d frame = model::crystal_frame(r.axes.real_A);
+  const auto in_frame = [&](const Vec3d& u, const Vec3d& v) {
+    return 1e8 * dot(u, Vec3d{dot(c.a, v), dot(c.b, v), dot(c.c, v)});
+  };
+  EXPECT_NEAR(in_frame(frame.a, frame.a), 0.734693878, 1e-3);
+  EXPECT_NEAR(in_frame(frame.b, frame.b), 2.464291379, 2e-3);
+  EXPECT_NEAR(in_frame(frame.c, frame.c), 0.326894701, 1e-3);
+  EXPECT_NEAR(in_frame(frame.a, frame.b), 0.196860631, 1e-3);
+  EXPECT_NEAR(in_frame(frame.a, frame.c), 0.051177108, 1e-3);
+  EXPECT_NEAR(in_frame(frame.b, frame.c), -0.148545861, 1e-3);
+}
+
+TEST(CellSpread, KeepsEqualEdgesEqualAndVariesOthersOnTheirOwn) {
+  const auto edges = [](const std::string& flags) {
+    std::vector<UnitCell> cells;
+    for (const Mat3d& axes : resolved_of("-corrected " + flags).domain_cells_A)
+      cells.push_back(unit_cell_of(axes));
+    return cells;
+  };
+  for (const UnitCell& c :
+       edges("-cell 60 60 90 90 90 120 -cell_spread 0.3 0.3 0.2 -mosaic_domains 20")) {
+    EXPECT_CLOSE(c.a_A, c.b_A);
+    EXPECT_CLOSE(c.gamma_deg, 120);
+  }
+  // Right angles are equal, too
+  for (const UnitCell& c :
+       edges("-cell 60 70 90 90 90 90 -cell_angle_spread 0.3 0.3 0.2 -mosaic_domains 20"))
+    EXPECT_CLOSE(c.alpha_deg, c.beta_deg);
+  // Of the same mean, but told to spread otherwise
+  bool differ = false;
+  for (const UnitCell& c :
+       edges("-cell 60 60 90 90 90 120 -cell_spread 0.3 0.2 0.2 -mosaic_domains 20"))
+    differ |= std::abs(c.a_A - c.b_A) > 0.01;
+  EXPECT_TRUE(differ);
+}
+
+TEST(CellSpread, OfTheAnglesHasTheirStandardDeviations) {
+  const Resolved r = resolved_of(
+      "-corrected -cell 70 80 90 85 95 105 -cell_angle_spread 0.1 0.2 0.3 -mosaic_domains 1000");
+  Vec3d square;
+  for (const Mat3d& axes : r.domain_cells_A) {
+    const UnitCell c = unit_cell_of(axes);
+    EXPECT_CLOSE(c.a_A, 70);
+    const Vec3d off{c.alpha_deg - 85, c.beta_deg - 95, c.gamma_deg - 105};
+    square = square + Vec3d{off.x * off.x, off.y * off.y, off.z * off.z};
+  }
+  EXPECT_NEAR(std::sqrt(square.x / 1000), 0.1, 1e-6);
+  EXPECT_NEAR(std::sqrt(square.y / 1000), 0.2, 1e-6);
+  EXPECT_NEAR(std::sqrt(square.z / 1000), 0.3, 1e-6);
+}
+
+TEST(CellSpread, HasNothingToDoWithTheRotationsOfTheDomains) {
+  const Resolved r = resolved_of(
+      "-corrected -cell 78 65 50 90 90 90 -cell_spread 0.1 0.1 0.1 -mosaic 0.3 -mosaic_model "
+      "gaussian -mosaic_domains 2000");
+  ASSERT_EQ(r.domains.size(), r.domain_cells_A.size());
+  double together = 0, turns = 0, edges = 0;
+  for (std::size_t i = 0; i < r.domains.size(); ++i) {
+    const double turn = r.domains[i].a.y, edge = length(r.domain_cells_A[i].a) - 78;
+    together += turn * edge, turns += turn * turn, edges += edge * edge;
+  }
+  EXPECT_LT(std::abs(together) / std::sqrt(turns * edges), 4 / std::sqrt(2000));
+}
+
+TEST(CellSpread, IsSampledWithTenDomainsAndRefusedWhereItMakesNoSense) {
+  const Resolved r = resolved_of("-corrected -cell 50 -cell_spread 0.1 0.1 0.1");
+  EXPECT_EQ(r.domains.size(), 10U);
+  EXPECT_EQ(r.warnings.back(),
+            "a spread of the cell without -mosaic_domains is sampled with 10 domains");
+  const auto complaint = [](const std::string& flags) {
+    return test::message_of<UsageError>([&] { resolved_of(flags); });
+  };
+  EXPECT_EQ(complaint("-cell 50 -cell_spread 0.1 0.1 0.1"),
+            "nanoBragg has one cell for all domains; -cell_spread and -cell_angle_spread need "
+            "-corrected");
+  EXPECT_EQ(complaint("-corrected -cell 5 -cell_spread 100 100 100"),
+            "the spread of the cell (-cell_spread, -cell_angle_spread) is so wide that domains "
+            "have no cell");
+  EXPECT_EQ(complaint("-corrected -cell 50 -gauss_xtal -summation closed -cell_spread 1 1 1"),
+            "-summation closed: the cell differs from domain to domain (-cell_spread, "
+            "-cell_angle_spread)");
 }
 
 }  // namespace

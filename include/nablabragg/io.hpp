@@ -14,6 +14,10 @@
 #include "nablabragg/structure_factors.hpp"  // for Reflection, StructureFactorGrid
 #include "nablabragg/vec3.hpp"               // for Mat3d
 
+namespace nablabragg {
+struct PixelTruth;  // pixel_truth.hpp
+}
+
 namespace nablabragg::io {
 
 // ---- Tables of text -------------------------------------------------------------------------
@@ -141,6 +145,10 @@ struct PngText {
 /// Grey picture of `bits` 8 or 16; rows hold 0..255 or 0..65535 and are asked for in turn.
 void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
                const FillRow<std::uint16_t>& fill, std::span<const PngText> texts = {});
+
+/// HDF5: /photons, /parts/..., /hkl and /has_hkl, [panels,] slow, fast (docs/truth.md).  Throws
+/// OutputError, also for panels of different sizes.
+void write_pixel_truth(const std::string& path, const PixelTruth& truth);
 
 /// Throws OutputError when a file of this name could not be written; leaves nothing behind.
 void check_writable(const std::string& path);

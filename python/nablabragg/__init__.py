@@ -49,6 +49,7 @@ from nablabragg._response import DetectorResponse, pixel_states, spread_light
 from nablabragg._series import Series, random_orientations, series
 from nablabragg._spectrum import read_spectra, with_spectrum
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
+from nablabragg._truth import PixelTruth, pixel_truth
 
 no_pixels = (1, 0, 1, 0)
 """The `roi` of a panel, one of several, of which no pixel is computed."""
@@ -71,6 +72,7 @@ __all__ = [
     "Jacobian",
     "Material",
     "OutputError",
+    "PixelTruth",
     "RefineProgress",
     "RefineStage",
     "RefinedFactors",
@@ -96,6 +98,7 @@ __all__ = [
     "no_pixels",
     "parse",
     "pixel_states",
+    "pixel_truth",
     "random_orientations",
     "read_background",
     "read_image",

@@ -87,6 +87,7 @@ std::vector<io::NamedFile> outputs_of(const flags::Request& request) {
   add("-noisefile", request.noise_file);
   for (const std::string& name : request.output_files) files.push_back({"-o", name});
   if (!request.png_file.empty()) files.push_back({"-pngfile", request.png_file});
+  if (!request.truth_file.empty()) files.push_back({"-truth", request.truth_file});
   if (!request.profile_file.empty()) files.push_back({"-profile", request.profile_file});
   if (!request.hkl_file.empty() && request.may_use_cache()) {
     if (request.cache_file == "-")

@@ -12,12 +12,14 @@
 
 #include "cli/files.hpp"
 #include "cli/image_outputs.hpp"
+#include "cli/stopping.hpp"
 #include "io/atomic_file.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/picture.hpp"
+#include "nablabragg/pixel_truth.hpp"
 #include "readout/integer_image.hpp"
 #include "readout/noise_rows.hpp"
 
@@ -136,6 +138,20 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
              style.bits, picture.white_photons());
 }
 
+void write_truth(std::ostream& out, std::vector<std::string>& notices,
+                 const flags::Request& request, Profile* profile) {
+  const Stage stage(profile, "tell apart and write ", request.truth_file);
+  ComputeOptions options = compute_options(request);
+  options.progress = [](double) { return !interrupted(); };
+  const PixelTruth truth = pixel_truth(request.experiment, options);
+  io::write_pixel_truth(io::writable_name(request.truth_file), truth);
+  fmt::print(out, "writing {} as HDF5 of the light's {} parts\n", io::printable(request.truth_file),
+             truth.parts.size());
+  if (truth.hkl.empty())
+    notices.push_back(io::printable(request.truth_file) +
+                      " tells no reflections: F is interpolated between them");
+}
+
 }  // namespace
 
 ComputeOptions compute_options(const flags::Request& request) {
@@ -167,7 +183,7 @@ void check_outputs(const flags::Request& request) {
 bool writes_images(const flags::Request& request) {
   return wanted(request, request.float_file) || wanted(request, request.int_file) ||
          wanted(request, request.pgm_file) || wanted(request, request.noise_file) ||
-         !request.png_file.empty() || !request.output_files.empty();
+         !request.png_file.empty() || !request.truth_file.empty() || !request.output_files.empty();
 }
 
 void write_outputs(std::ostream& out, std::vector<std::string>& notices,
@@ -291,6 +307,7 @@ void write_outputs(std::ostream& out, std::vector<std::string>& notices,
   for (const std::string& name : request.output_files)
     if (const auto write = io::format_to_write(name).write_picture) draw(name, write);
   if (!request.png_file.empty()) draw(request.png_file, io::write_png);
+  if (!request.truth_file.empty()) write_truth(out, notices, request, profile);
 }
 
 }  // namespace nablabragg::cli

@@ -81,7 +81,8 @@ std::vector<std::string*> names_of(flags::Request& request) {
   for (flags::OutputName* file :
        {&request.float_file, &request.int_file, &request.pgm_file, &request.noise_file})
     if (file->on && file->named) names.push_back(&file->name);
-  if (!request.png_file.empty()) names.push_back(&request.png_file);
+  for (std::string* name : {&request.png_file, &request.truth_file})
+    if (!name->empty()) names.push_back(name);
   return names;
 }
 

@@ -326,6 +326,8 @@ void settle(Request& request) {
     throw UsageError(
         "-dtype float32 is not for -engine reference, which computes in double precision; leave "
         "-dtype out or take -engine cpu");
+  if (!request.truth_file.empty() && keeps_nanobraggs_answer(e))
+    throw UsageError("-truth needs -corrected: nanoBragg's pixels are no sums of parts");
   settle_response(request);
 }
 

@@ -636,6 +636,8 @@ std::vector<Flag> make_table() {
        NABLA_SET(r.pgm_scale = in_counts(r, v, HUGE_VAL); r.pgm_file.on = true)},
       {"Output", {"-adc"}, prefix, "x", 1, 1, "40", "offset of the integer and noise images",
        NABLA_SET(r.adc = in_counts(r, v, 65535))},
+      {"Output", {"-truth"}, own, "FILE", 1, 1, "", "HDF5 of what the light of each pixel is made of: lattice, water and materials apart, and whose reflection it is (docs/truth.md; with -corrected)",
+       NABLA_SET(r.truth_file = v.text(0))},
       {"Output", {"-pngfile"}, own, "FILE", 1, 1, "", "grey PNG picture",
        NABLA_SET(r.png_file = v.text(0))},
       {"Output", {"-pngscale"}, own, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",

@@ -84,7 +84,7 @@ struct Request {
   OutputName float_file{"floatimage.bin"}, int_file{"intimage.img"}, pgm_file{"image.pgm"},
       noise_file{"noiseimage.img"};
   double int_scale = 0, pgm_scale = 0, adc = 40;
-  std::string png_file;
+  std::string png_file, truth_file;
   PictureStyle picture;
   std::vector<std::string> output_files;  ///< of -o, in formats that their names tell
   std::string compression;                ///< of those that have a choice; empty: their own

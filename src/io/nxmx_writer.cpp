@@ -13,7 +13,7 @@
 
 #include "io/atomic_file.hpp"
 #include "io/hdf5_handles.hpp"
-#include "io/hdf5_sink.hpp"
+#include "io/hdf5_tree.hpp"
 #include "io/nxmx.hpp"
 #include "io/quotes.hpp"
 #include "io/shuffled_deflate.hpp"
@@ -22,9 +22,6 @@
 namespace nablabragg::io {
 
 namespace {
-
-constexpr int deflate_level = 1;
-constexpr H5Z_filter_t bitshuffle_filter = 32008;
 
 /// From imgCIF's frame to that of NeXus and back: x and z the other way.
 Vec3d turned(const Vec3d& v) { return {0 - v.x, v.y, 0 - v.z}; }  // no -0
@@ -76,7 +73,7 @@ std::string why_not_packed(const std::string& compression) {
     return std::string("NXmx is packed by ") + nxmx_deflate + " or " + nxmx_bitshuffle + ", not " +
            in_quotes(compression);
   const hdf5::Session session;
-  if (H5Zfilter_avail(bitshuffle_filter) > 0) return {};
+  if (H5Zfilter_avail(hdf5::bitshuffle_filter) > 0) return {};
   return "HDF5 has no filter bitshuffle (32008) here; install Debian's package bitshuffle, or "
          "write with deflate";
 }
@@ -276,157 +273,6 @@ std::string numbered(const std::string& word, std::size_t i, std::size_t count) 
 
 // ---- The file ----------------------------------------------------------------------------------
 
-/// A file of HDF5 that gets its name when it is complete.
-class Tree {
- public:
-  explicit Tree(FileAside aside) : aside_(std::move(aside)), sink_(aside_.descriptor()) {
-    const hdf5::Session session;
-    if (!aside_.replaces())
-      throw OutputError("cannot write " + path() + ": HDF5 files can only be regular files");
-    const hdf5::Properties creation(H5Pcreate(H5P_FILE_CREATE));
-    H5Pset_obj_track_times(creation.get(), false);
-    file_ = hdf5::File(
-        H5Fcreate(path().c_str(), H5F_ACC_TRUNC, creation.get(), sink_.access().get()));
-    check(file_.get());
-  }
-  Tree(const Tree&) = delete;
-  Tree& operator=(const Tree&) = delete;
-  ~Tree() {
-    const hdf5::Session session;
-    file_.reset();
-  }
-
-  void check(int result) const { check(static_cast<hid_t>(result)); }
-  void check(hid_t result) const {
-    if (sink_.error() != 0) aside_.fail(sink_.error());
-    if (result < 0) throw OutputError("cannot write " + path() + ": " + hdf5::last_problem());
-  }
-  const std::string& path() const { return aside_.path(); }
-
-  hdf5::Object root() const { return checked(H5Gopen2(file_.get(), "/", H5P_DEFAULT)); }
-
-  hdf5::Object group(const hdf5::Object& in, const std::string& name, const char* nexus) const {
-    hdf5::Object made = checked(
-        H5Gcreate2(in.get(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    attribute(made, "NX_class", nexus);
-    return made;
-  }
-
-  void attribute(const hdf5::Object& of, const char* name, const std::string& text) const {
-    const hdf5::Type type = hdf5::text_type(text.size());
-    const hdf5::Space scalar(H5Screate(H5S_SCALAR));
-    put_attribute(of, name, type.get(), scalar.get(), text.c_str());
-  }
-
-  void attribute(const hdf5::Object& of, const char* name, const Vec3d& v) const {
-    const std::array<double, 3> numbers = {v.x, v.y, v.z};
-    const hsize_t three = 3;
-    const hdf5::Space space(H5Screate_simple(1, &three, nullptr));
-    put_attribute(of, name, H5T_NATIVE_DOUBLE, space.get(), numbers.data());
-  }
-
-  /// Of any shape; none is a scalar.
-  template <class Number>
-  hdf5::Object numbers(const hdf5::Object& in, const std::string& name,
-                       std::span<const Number> values, std::vector<hsize_t> shape = {}) const {
-    const hdf5::Space space(
-        shape.empty() ? H5Screate(H5S_SCALAR)
-                      : H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
-    return data(in, name, number_type<Number>(), space.get(), values.data());
-  }
-  template <class Number>
-  hdf5::Object number(const hdf5::Object& in, const std::string& name, Number value) const {
-    return numbers<Number>(in, name, {&value, 1});
-  }
-  void number(const hdf5::Object& in, const std::string& name, double value,
-              const std::string& unit) const {
-    attribute(number(in, name, value), "units", unit);
-  }
-
-  hdf5::Object text(const hdf5::Object& in, const std::string& name,
-                    const std::string& value) const {
-    const hdf5::Type type = hdf5::text_type(value.size());
-    const hdf5::Space scalar(H5Screate(H5S_SCALAR));
-    return data(in, name, type.get(), scalar.get(), value.c_str());
-  }
-
-  /// [images, slow, fast], or [slow, fast] without images: a chunk an image.
-  hdf5::Object image_data(const hdf5::Object& in, const char* name, hid_t type, hsize_t images,
-                          const TallImage& image, bool bitshuffled) const {
-    std::vector<hsize_t> shape, chunk;
-    if (images > 0) {
-      shape.push_back(images);
-      chunk.push_back(1);
-    }
-    for (const int length : {image.slow, image.fast}) {
-      shape.push_back(static_cast<hsize_t>(length));
-      chunk.push_back(static_cast<hsize_t>(length));
-    }
-    const hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
-    H5Pset_obj_track_times(creation.get(), false);
-    H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
-    check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()));
-    if (bitshuffled) {
-      const std::array<unsigned, 2> best_block_and_lz4 = {0, 2};
-      check(H5Pset_filter(creation.get(), bitshuffle_filter, H5Z_FLAG_MANDATORY,
-                          best_block_and_lz4.size(), best_block_and_lz4.data()));
-    } else {
-      check(H5Pset_shuffle(creation.get()));
-      check(H5Pset_deflate(creation.get(), deflate_level));
-    }
-    const hdf5::Space space(
-        H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
-    // A chunk is in the file when it was written.
-    const hdf5::Properties access(H5Pcreate(H5P_DATASET_ACCESS));
-    check(H5Pset_chunk_cache(access.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT, 0,
-                             H5D_CHUNK_CACHE_W0_DEFAULT));
-    return checked(
-        H5Dcreate2(in.get(), name, type, space.get(), H5P_DEFAULT, creation.get(), access.get()));
-  }
-
-  void commit() {
-    check(file_.reset() ? 0 : -1);
-    put_in_place(std::move(aside_));
-  }
-
- private:
-  hdf5::Object checked(hid_t id) const {
-    check(id);
-    return hdf5::Object(id);
-  }
-
-  template <class Number>
-  static hid_t number_type() {
-    if constexpr (std::is_same_v<Number, double>)
-      return H5T_NATIVE_DOUBLE;
-    else if constexpr (std::is_same_v<Number, std::int64_t>)
-      return H5T_NATIVE_INT64;
-    else
-      return H5T_NATIVE_INT32;
-  }
-
-  void put_attribute(const hdf5::Object& of, const char* name, hid_t type, hid_t space,
-                     const void* value) const {
-    const hdf5::Attribute made(H5Acreate2(of.get(), name, type, space, H5P_DEFAULT, H5P_DEFAULT));
-    check(made.get());
-    check(H5Awrite(made.get(), type, value));
-  }
-
-  hdf5::Object data(const hdf5::Object& in, const std::string& name, hid_t type, hid_t space,
-                    const void* values) const {
-    const hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
-    H5Pset_obj_track_times(creation.get(), false);
-    hdf5::Object made = checked(
-        H5Dcreate2(in.get(), name.c_str(), type, space, H5P_DEFAULT, creation.get(), H5P_DEFAULT));
-    check(H5Dwrite(made.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
-    return made;
-  }
-
-  FileAside aside_;
-  hdf5::Sink sink_;
-  hdf5::File file_;
-};
-
 /// An axis of a chain: one value, or one for each image.
 struct Axis {
   std::vector<double> values;
@@ -439,7 +285,8 @@ struct Axis {
   std::string local_name;
 };
 
-void put_axis(const Tree& tree, const hdf5::Object& in, const std::string& name, const Axis& axis) {
+void put_axis(const hdf5::Tree& tree, const hdf5::Object& in, const std::string& name,
+              const Axis& axis) {
   const hdf5::Object made = tree.numbers<double>(in, name, axis.values, {axis.values.size()});
   tree.attribute(made, "transformation_type", axis.rotation ? "rotation" : "translation");
   tree.attribute(made, "units", axis.unit);
@@ -451,7 +298,7 @@ void put_axis(const Tree& tree, const hdf5::Object& in, const std::string& name,
   if (!axis.local_name.empty()) tree.attribute(made, "local_name", axis.local_name);
 }
 
-void put_sample(const Tree& tree, const hdf5::Object& entry, const ImageSeries& series) {
+void put_sample(const hdf5::Tree& tree, const hdf5::Object& entry, const ImageSeries& series) {
   const hdf5::Object sample = tree.group(entry, "sample", "NXsample");
   tree.text(sample, "name", "simulated sample");
   if (!is_sweep(series)) {
@@ -507,7 +354,7 @@ BeamSpectrum spectrum_of(const ImageSeries& series) {
   return all;
 }
 
-void put_beam(const Tree& tree, const hdf5::Object& instrument, const ImageSeries& series) {
+void put_beam(const hdf5::Tree& tree, const hdf5::Object& instrument, const ImageSeries& series) {
   const GeometryBeam& beam = *series.geometry.beam;
   const hdf5::Object group = tree.group(instrument, "beam", "NXbeam");
   const std::string name = "incident_wavelength";
@@ -545,7 +392,7 @@ void put_beam(const Tree& tree, const hdf5::Object& instrument, const ImageSerie
 /// The axes of the groups, as dxtbx's own writer has them; returns the path of each, and behind
 /// them that of the axis that all panels share: without one dxtbx gives all of them the place of
 /// the last.
-std::vector<std::string> put_groups(const Tree& tree, const hdf5::Object& detector,
+std::vector<std::string> put_groups(const hdf5::Tree& tree, const hdf5::Object& detector,
                                     const std::vector<GeometryGroup>& groups) {
   const std::string folder = "/entry/instrument/detector/transformations/";
   const hdf5::Object transformations = tree.group(detector, "transformations", "NXtransformations");
@@ -575,7 +422,7 @@ std::vector<std::string> put_groups(const Tree& tree, const hdf5::Object& detect
   return paths;
 }
 
-void put_module(const Tree& tree, const hdf5::Object& detector, const std::string& name,
+void put_module(const hdf5::Tree& tree, const hdf5::Object& detector, const std::string& name,
                 const GeometryPanel& panel, int first_row, const Frame& above,
                 const std::string& depends_on) {
   const hdf5::Object module = tree.group(detector, name, "NXdetector_module");
@@ -602,7 +449,7 @@ void put_module(const Tree& tree, const hdf5::Object& detector, const std::strin
               {}});
 }
 
-void put_count(const Tree& tree, const hdf5::Object& in, const char* name, double value) {
+void put_count(const hdf5::Tree& tree, const hdf5::Object& in, const char* name, double value) {
   if (std::abs(value) < 1e15 && value == std::floor(value))
     tree.number(in, name, static_cast<std::int64_t>(value));
   else
@@ -610,7 +457,7 @@ void put_count(const Tree& tree, const hdf5::Object& in, const char* name, doubl
 }
 
 /// One byte a pixel: 1 (a gap) for what is masked.
-void put_pixel_mask(const Tree& tree, const hdf5::Object& detector,
+void put_pixel_mask(const hdf5::Tree& tree, const hdf5::Object& detector,
                     const std::vector<GeometryPanel>& panels, const TallImage& image) {
   std::vector<std::byte> mask(image.pixels());
   bool any = false;
@@ -622,13 +469,15 @@ void put_pixel_mask(const Tree& tree, const hdf5::Object& detector,
   });
   // Of panels that do not fill their rows dxtbx 3.11 reads no mask, and then no image.
   if (!any || !image.equal_widths) return;
-  const hdf5::Object made = tree.image_data(detector, "pixel_mask", H5T_STD_U8LE, 0, image, false);
-  const std::vector<std::byte> chunk = shuffle_and_deflate(mask, 1, deflate_level);
+  const hdf5::Object made = tree.image_data(detector, "pixel_mask", H5T_STD_U8LE, 0,
+                                            static_cast<hsize_t>(image.slow),
+                                            static_cast<hsize_t>(image.fast), false);
+  const std::vector<std::byte> chunk = shuffle_and_deflate(mask, 1, hdf5::deflate_level);
   const std::array<hsize_t, 2> whole = {0, 0};
   tree.check(H5Dwrite_chunk(made.get(), H5P_DEFAULT, 0, whole.data(), chunk.size(), chunk.data()));
 }
 
-void put_detector(const Tree& tree, const hdf5::Object& instrument, const ImageSeries& series,
+void put_detector(const hdf5::Tree& tree, const hdf5::Object& instrument, const ImageSeries& series,
                   const TallImage& image) {
   const Geometry& geometry = series.geometry;
   const std::vector<GeometryPanel>& panels = geometry.panels;
@@ -674,7 +523,8 @@ void put_detector(const Tree& tree, const hdf5::Object& instrument, const ImageS
   put_pixel_mask(tree, detector, panels, image);
 }
 
-void put_provenance(const Tree& tree, const hdf5::Object& entry, const Provenance& provenance) {
+void put_provenance(const hdf5::Tree& tree, const hdf5::Object& entry,
+                    const Provenance& provenance) {
   const std::size_t space = provenance.program.rfind(' ');
   const hdf5::Object process = tree.group(entry, "process", "NXprocess");
   const std::string program = provenance.program.substr(0, space);
@@ -738,7 +588,8 @@ class NxmxWriter final : public SeriesWriter {
         tree_.number(data, name, 1 / first.gain);
     if (first.pedestal != 0) tree_.number(data, "data_offset", -first.pedestal);
     hdf5::Object images = tree_.image_data(data, "data", counts_ ? H5T_STD_I32LE : H5T_IEEE_F32LE,
-                                           images_, image_, bitshuffled_);
+                                           images_, static_cast<hsize_t>(image_.slow),
+                                           static_cast<hsize_t>(image_.fast), bitshuffled_);
     tree_.attribute(images, "interpretation", "image");
     tree_.check(H5Lcreate_hard(data.get(), "data", entry.get(), "instrument/detector/data",
                                H5P_DEFAULT, H5P_DEFAULT));
@@ -820,7 +671,7 @@ class NxmxWriter final : public SeriesWriter {
   /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
   std::vector<std::byte> packed(std::vector<std::byte> image, std::size_t width) const {
     return bitshuffled_ ? std::move(image)
-                        : shuffle_and_deflate(std::move(image), width, deflate_level);
+                        : shuffle_and_deflate(std::move(image), width, hdf5::deflate_level);
   }
 
   template <class Pixel>
@@ -909,7 +760,7 @@ class NxmxWriter final : public SeriesWriter {
     ++added_;
   }
 
-  Tree tree_;
+  hdf5::Tree tree_;
   TallImage image_;
   std::vector<GeometryPanel> panels_;
   std::size_t images_, added_ = 0;

@@ -14,6 +14,7 @@
 #include "nablabragg/geometry.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/picture.hpp"
+#include "nablabragg/pixel_truth.hpp"
 #include "nablabragg/series_truth.hpp"
 #include "nablabragg/simulate.hpp"
 #include "nablabragg/version.hpp"
@@ -136,6 +137,30 @@ py::array states_of_pixels(const py::object& experiment, const py::object& respo
   std::ranges::transform(states, numbers.begin(),
                          [](PixelState s) { return static_cast<std::uint8_t>(s); });
   return array_from(std::move(numbers), image_shape(resolve(e)));
+}
+
+/// (parts by name, in order; hkl or None; has_hkl or None)
+py::tuple truth_of_pixels(const py::object& experiment, const py::object& threads) {
+  const Experiment& e = experiment_of(experiment);
+  const auto shape = image_shape(resolve(e));
+  ComputeOptions options;
+  if (!threads.is_none()) options.threads = Convert<int>::from(threads, "threads");
+  PixelTruth truth = result_apart([e, options](const std::function<bool()>& may_go_on) {
+    ComputeOptions stoppable = options;
+    stoppable.progress = [may_go_on](double) { return may_go_on(); };
+    return pixel_truth(e, stoppable);
+  });
+  py::list parts;
+  for (PartOfLight& part : truth.parts)
+    parts.append(py::make_tuple(part.name, array_from(std::move(part.photons), shape)));
+  if (truth.hkl.empty()) return py::make_tuple(parts, py::none(), py::none());
+  std::vector<std::int32_t> indices;
+  indices.reserve(3 * truth.hkl.size());
+  for (const MillerIndex& hkl : truth.hkl) indices.insert(indices.end(), hkl.begin(), hkl.end());
+  auto of_three = shape;
+  of_three.push_back(3);
+  return py::make_tuple(parts, array_from(std::move(indices), of_three),
+                        array_from(std::move(truth.has_hkl), shape));
 }
 
 py::array spread_image(const py::object& experiment, const py::object& light,
@@ -399,6 +424,7 @@ py::tuple read_image_file(const py::object& path, const py::object& image) {
 void bind_files(py::module_& module) {
   module.def("count_photons", &count_image);
   module.def("pixel_states", &states_of_pixels);
+  module.def("pixel_truth", &truth_of_pixels);
   module.def("spread_light", &spread_image);
   module.def("read_image", &read_image_file);
   module.def("with_geometry", &experiment_with_geometry);

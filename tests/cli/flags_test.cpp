@@ -216,8 +216,9 @@ std::string state_of(const flags::Request& r) {
                             e.quirks == Quirks::corrected(),
                             e.structure_factors.default_F,
                             static_cast<int>(e.structure_factors.interpolation)};
-  const nlohmann::json response = {r.responds, to_string(r.response), r.response.calibration_seed,
-                                   r.calibration_map_file, r.gain_map_file};
+  const nlohmann::json response = {
+      r.responds,      to_string(r.response), r.response.calibration_seed, r.calibration_map_file,
+      r.gain_map_file, r.truth_file};
   return nlohmann::json{{"beam", beam},         {"crystal", crystal},  {"detector", detector},
                         {"sampling", sampling}, {"axes", axes},        {"files", files},
                         {"running", running},   {"response", response}}
@@ -329,6 +330,7 @@ std::string values_for(const flags::Flag& flag, const std::string& image) {
   if (flag.spellings[0] == "-img" || flag.spellings[0] == "-mask") return image;
   const auto found = plausible_values().find(flag.values);
   if (found != plausible_values().end()) {
+    if (flag.spellings[0] == "-truth") return found->second + " -corrected";
     // Steps of a detector need its kind.
     if (flag.group != "Detector response" || flag.spellings[0] == "-response") return found->second;
     const std::string kind = flag.spellings[0] == "-dead_time" ? "counting" : "integrating";

@@ -1,0 +1,160 @@
+#include "nablabragg/pixel_truth.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "api/cost.hpp"
+#include "engine/engine.hpp"
+#include "model/resolution.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/resolved.hpp"
+#include "plan/make_plan.hpp"
+
+namespace nablabragg {
+
+namespace {
+
+std::vector<double> light_of(const Experiment& e, const ComputeOptions& options) {
+  const Plan plan = make_plan(e, resolve(e));
+  std::vector<double> photons(plan.pixels());
+  engine::load(plan, options)->render({}, std::span(photons));
+  return photons;
+}
+
+/// The crystal scatters nothing.
+Experiment without_lattice(Experiment e) {
+  e.structure_factors = {};
+  return e;
+}
+
+/// F of every reflection that the detector may see.
+std::shared_ptr<StructureFactorGrid> all_factors(const Experiment& e, const Resolved& r) {
+  const auto& given = e.structure_factors.grid;
+  if (given && e.structure_factors.default_F == 0)
+    return std::make_shared<StructureFactorGrid>(*given);
+  // Domains that are turned, or have cells of their own, see a bit more
+  constexpr int more = 3;
+  const double q_per_A = 1e-10 * model::largest_q(r);
+  const auto& axes = r.axes.real_A;
+  MillerIndex most{};
+  for (std::size_t i = 0; i < 3; ++i)
+    most[i] = static_cast<int>(
+                  std::ceil(1.05 * q_per_A * length(std::array{axes.a, axes.b, axes.c}[i]))) +
+              more;
+  MillerIndex least{-most[0], -most[1], -most[2]};
+  for (std::size_t i = 0; given && i < 3; ++i) {
+    least[i] = std::min(least[i], given->min()[i]);
+    most[i] = std::max(most[i], given->max()[i]);
+  }
+  auto all = std::make_shared<StructureFactorGrid>(least, most, e.structure_factors.default_F);
+  if (!given) return all;
+  for (int h = given->min()[0]; h <= given->max()[0]; ++h)
+    for (int k = given->min()[1]; k <= given->max()[1]; ++k)
+      for (int l = given->min()[2]; l <= given->max()[2]; ++l)
+        all->at(h, k, l) = given->at(h, k, l);
+  return all;
+}
+
+/// Binary words of reflections, by their place in a table: its digits, then check digits by which a
+/// word that several reflections have put together gives itself away.
+class Words {
+ public:
+  explicit Words(std::size_t places) : digits_(static_cast<int>(std::bit_width(places))) {}
+  int length() const { return digits_ + check_digits; }
+  std::uint64_t of(std::size_t place) const {
+    const std::uint64_t number = place + 1;  // 0 is the word of no light
+    return number | (check(number) << digits_);
+  }
+  /// Whether it is a reflection's, and then which.
+  bool decode(std::uint64_t word, std::size_t places, std::size_t& place) const {
+    const std::uint64_t number = word & ((std::uint64_t{1} << digits_) - 1);
+    if (number == 0 || number > places || word != of(number - 1)) return false;
+    place = number - 1;
+    return true;
+  }
+
+ private:
+  static constexpr int check_digits = 12;
+  /// Some digits of a product with an odd number, which mixes all digits into the upper ones.
+  static std::uint64_t check(std::uint64_t number) {
+    return (number * 0x9e3779b97f4a7c15U) >> (64 - check_digits);
+  }
+  int digits_;
+};
+
+MillerIndex index_at(const StructureFactorGrid& grid, std::size_t place) {
+  const auto along_l = static_cast<std::size_t>(grid.extent(2)),
+             along_k = static_cast<std::size_t>(grid.extent(1));
+  return {grid.min()[0] + static_cast<int>(place / along_l / along_k),
+          grid.min()[1] + static_cast<int>(place / along_l % along_k),
+          grid.min()[2] + static_cast<int>(place % along_l)};
+}
+
+/// `lattice`: the light of all reflections.
+void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
+                      std::span<const double> lattice, const ComputeOptions& options,
+                      PixelTruth& truth) {
+  const auto factors = all_factors(lattice_alone, resolved);
+  const std::size_t places = factors->values().size();
+  const Words words(places);
+  std::vector<std::uint64_t> found(lattice.size());
+  Experiment some = lattice_alone;
+  some.structure_factors.default_F = 0;
+  for (int digit = 0; digit < words.length(); ++digit) {
+    auto with_digit = std::make_shared<StructureFactorGrid>(*factors);
+    for (std::size_t place = 0; place < places; ++place)
+      if (((words.of(place) >> digit) & 1U) == 0) with_digit->values()[place] = 0;
+    some.structure_factors.grid = std::move(with_digit);
+    const std::vector<double> light = light_of(some, options);
+    for (std::size_t i = 0; i < light.size(); ++i)
+      if (2 * light[i] > lattice[i]) found[i] |= std::uint64_t{1} << digit;
+  }
+  truth.hkl.resize(lattice.size());
+  truth.has_hkl.resize(lattice.size());
+  for (std::size_t i = 0; i < lattice.size(); ++i) {
+    std::size_t place = 0;
+    if (!(lattice[i] > 0) || !words.decode(found[i], places, place)) continue;
+    truth.hkl[i] = index_at(*factors, place);
+    truth.has_hkl[i] = 1;
+  }
+}
+
+}  // namespace
+
+PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& options) {
+  if (!(experiment.quirks == Quirks::corrected()))
+    throw UsageError("what the light of a pixel is made of is told with -corrected alone");
+  const Resolved resolved = resolve(experiment);
+  const Plan plan = make_plan(experiment, resolved);
+  check_cost(experiment, resolved, plan, {}, options);
+  Experiment settled = experiment;  // with fewer reflections no choice is another one
+  if (!resolved.closed) settled.sampling.oversample = resolved.oversample;
+
+  PixelTruth truth;
+  for (const PlanPanel& panel : plan.panels)
+    truth.panels.push_back({panel.frame.fast_pixels, panel.frame.slow_pixels});
+  Experiment lattice_alone = without_background(settled);
+  lattice_alone.structure_factors.interpolation = resolved.tricubic ? Interpolation::tricubic
+                                                                    : Interpolation::nearest;
+  truth.parts.push_back({"lattice", light_of(lattice_alone, options)});
+  const Experiment dark = without_lattice(settled);
+  if (dark.water_um != 0) {
+    Experiment water = dark;
+    water.materials.clear();
+    truth.parts.push_back({"water", light_of(water, options)});
+  }
+  for (const Material& material : dark.materials) {
+    Experiment alone = without_background(dark);
+    alone.materials = {material};
+    truth.parts.push_back({material.name, light_of(alone, options)});
+  }
+  if (!resolved.tricubic)
+    find_reflections(lattice_alone, resolved, truth.parts.front().photons, options, truth);
+  return truth;
+}
+
+}  // namespace nablabragg

@@ -1,0 +1,162 @@
+// What the light of each pixel is made of.
+#include "nablabragg/pixel_truth.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/pixel_sum.hpp"
+#include "nablabragg/background.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/simulate.hpp"
+#include "plan/make_plan.hpp"
+#include "support/experiment.hpp"
+#include "support/message_of.hpp"
+
+namespace nablabragg {
+namespace {
+
+const std::string crystal =
+    "-corrected -cell 60 70 80 85 95 105 -misset 10 20 30 -default_F 100 -lambda 1 -distance 60 "
+    "-detpixels 60 -pixel 1 -fluence 1e24 ";
+
+struct ByReflection {
+  static constexpr bool active = true;
+  static constexpr bool goes_on() { return true; }
+  std::map<MillerIndex, double>& light;
+  void operator()(const engine::StepRecord& r) const {
+    light[{int(r.nearest.x), int(r.nearest.y), int(r.nearest.z)}] += r.term * r.solid_angle *
+                                                                     r.polarization * r.capture;
+  }
+};
+
+/// The light of each reflection in a pixel, term by term.
+std::map<MillerIndex, double> light_of_reflections(const Plan& plan, int fast, int slow) {
+  std::map<MillerIndex, double> light;
+  const engine::GridView grid(plan.lattice.grid.get());
+  engine::sum_pixel(plan, plan.panels[0], grid, fast, slow, 0, ByReflection{light});
+  return light;
+}
+
+TEST(PixelTruth, TellsWhoseReflectionMostOfTheLatticesLightIsStepByStep) {
+  // Domains so wide, cells so few that reflections overlap; F that differ by much
+  Experiment e = test::experiment_of(
+      crystal + "-N 6 -oversample 2 -mosaic 4 -mosaic_domains 6 -dispersion 3 -dispsteps 3");
+  auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -40, -40},
+                                                    MillerIndex{40, 40, 40}, 0.0);
+  std::uint64_t state = 1;
+  for (double& F : grid->values()) {
+    state = state * 6364136223846793005U + 1;
+    F = 1 + 100 * double(state >> 40U) / 16777216.0;
+  }
+  e.structure_factors.grid = grid;
+  e.structure_factors.default_F = 0;
+  const PixelTruth truth = pixel_truth(e);
+  const Plan plan = make_plan(e, resolve(e));
+  ASSERT_EQ(truth.hkl.size(), 3600U);
+  int told = 0, mixed = 0, told_of_mixed = 0, strongest_of_mixed = 0;
+  for (int slow = 0; slow < 60; ++slow)
+    for (int fast = 0; fast < 60; ++fast) {
+      const auto pixel = static_cast<std::size_t>(slow * 60 + fast);
+      const auto light = light_of_reflections(plan, fast, slow);
+      double all = 0;
+      MillerIndex strongest{};
+      double most = 0;
+      for (const auto& [hkl, photons] : light) {
+        all += photons;
+        if (photons > most) most = photons, strongest = hkl;
+      }
+      const double share = most / all;
+      if (std::abs(share - 0.5) < 1e-3) continue;  // single precision may see it on either side
+      const MillerIndex hkl = truth.hkl[pixel];
+      if (share > 0.5) {
+        ++told;
+        EXPECT_TRUE(truth.has_hkl[pixel]) << slow << ' ' << fast << ' ' << share;
+        EXPECT_EQ(hkl, strongest) << slow << ' ' << fast;
+        continue;
+      }
+      ++mixed;
+      if (!truth.has_hkl[pixel]) continue;
+      ++told_of_mixed;
+      strongest_of_mixed += hkl == strongest;
+      ASSERT_TRUE(light.contains(hkl)) << slow << ' ' << fast;
+      EXPECT_GT(light.at(hkl), most / 2) << slow << ' ' << fast;
+    }
+  EXPECT_GT(told, 1000);
+  EXPECT_GT(mixed, 100);
+  EXPECT_LT(told_of_mixed, mixed / 2);
+  EXPECT_GT(strongest_of_mixed, told_of_mixed * 3 / 4);
+}
+
+TEST(PixelTruth, TellsTheReflectionsOfAnImageInClosedForm) {
+  Experiment e = test::experiment_of(
+      crystal +
+      "-detpixels 80 -pixel 0.2 -N 12 -gauss_xtal -mosaic 0.4 -mosaic_model gaussian -osc 0.5");
+  const PixelTruth closed = pixel_truth(e);
+  e.sampling.summation = Summation::sampled;
+  e.sampling.oversample = 1;
+  e.crystal.mosaic_domains = 50;
+  e.scan.oscillation_deg.steps = 3;
+  const PixelTruth sampled = pixel_truth(e);
+  const auto& light = closed.parts[0].photons;
+  const auto& other = sampled.parts[0].photons;
+  const double least = 0.01 * *std::ranges::max_element(light),
+               least_of_other = 0.01 * *std::ranges::max_element(other);
+  int compared = 0, differ = 0;
+  for (std::size_t i = 0; i < light.size(); ++i)
+    if (light[i] > least && other[i] > least_of_other && closed.has_hkl[i] && sampled.has_hkl[i]) {
+      ++compared;
+      differ += closed.hkl[i] != sampled.hkl[i];
+    }
+  EXPECT_GT(compared, 50);
+  EXPECT_EQ(differ, 0);
+}
+
+TEST(PixelTruth, HasPartsThatAddUpToTheImageAndAreWhatEachWouldBeAlone) {
+  Experiment e = test::experiment_of(crystal + "-N 6 -water 200");
+  for (Material& gas : gas_in_beam(-10, 20)) e.materials.push_back(gas);
+  const PixelTruth truth = pixel_truth(e);
+  std::vector<std::string> names;
+  for (const PartOfLight& part : truth.parts) names.push_back(part.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"lattice", "water", e.materials[0].name,
+                                             e.materials[1].name}));
+  const Image image = simulate(e).image;
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
+    double sum = 0;
+    for (const PartOfLight& part : truth.parts) sum += part.photons[i];
+    EXPECT_NEAR(sum, double(image.pixels[i]), 1e-6 * sum);
+    for (const PartOfLight& part : truth.parts) EXPECT_GT(part.photons[i], 0) << part.name;
+  }
+}
+
+TEST(PixelTruth, KnowsTheReflectionsOfADefaultF) {
+  const Experiment e = test::experiment_of(crystal + "-N 6 -oversample 1");
+  const PixelTruth truth = pixel_truth(e);
+  const Plan plan = make_plan(e, resolve(e));
+  for (const int place : {0, 31 * 60 + 17, 59 * 60 + 59}) {
+    const auto light = light_of_reflections(plan, place % 60, place / 60);
+    ASSERT_EQ(light.size(), 1U);
+    EXPECT_TRUE(truth.has_hkl[static_cast<std::size_t>(place)]);
+    EXPECT_EQ(truth.hkl[static_cast<std::size_t>(place)], light.begin()->first);
+  }
+}
+
+TEST(PixelTruth, TellsNoReflectionWhereFIsInterpolatedAndIsRefusedInCompatMode) {
+  Experiment e = test::experiment_of(crystal + "-N 2");
+  e.structure_factors.grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -40, -40},
+                                                                   MillerIndex{40, 40, 40}, 10.0);
+  e.structure_factors.interpolation = Interpolation::tricubic;
+  EXPECT_TRUE(pixel_truth(e).hkl.empty());
+  EXPECT_EQ(test::message_of<UsageError>([] {
+              pixel_truth(test::experiment_of("-cell 50 -default_F 1 -N 5 -detpixels 8"));
+            }),
+            "what the light of a pixel is made of is told with -corrected alone");
+}
+
+}  // namespace
+}  // namespace nablabragg

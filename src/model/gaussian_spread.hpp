@@ -31,6 +31,8 @@ std::string why_not_closed(const BasicExperiment<Real>& e) {
   if (e.crystal.mosaic_model != Distribution::gaussian &&
       e.crystal.mosaic_spread_deg.value_or(Real(0)) > Real(0))
     return "the mosaic spread is not Gaussian (-mosaic_model gaussian)";
+  if (!(e.crystal.diffuse_sigma_A == Vec3<Real>{}))
+    return "diffuse scattering is summed step by step (-diffuse_sigma)";
   if (!beam.sources.empty()) return "the sources are a list (-sourcefile)";
   if (beam.spectrum_model != Distribution::gaussian && is_wide(beam.dispersion_percent))
     return "the spectrum is not Gaussian (-spectrum_model gaussian)";

@@ -192,9 +192,8 @@ void print_pixels(std::ostream& out, const flags::Request& request, const Plan& 
                pixel.sum);
     fmt::print(out, "polar   {:15.10g}\nomega   {:15.10g}\ncapfrac {:15.10g}\npixel   {:15.10g}\n",
                pixel.polarization, pixel.solid_angle, pixel.capture,
-               static_cast<float>(pixel.photons + (split.diffuse.present()
-                                                       ? split.diffuse.photons(plan, at)
-                                                       : 0)));
+               static_cast<float>(pixel.photons +
+                                  (split.diffuse.present() ? split.diffuse.photons(plan, at) : 0)));
   };
   const auto print_visited = [&](const PixelIndex& at) {
     if (panel_of(plan, at).visits(at.fast, at.slow)) print(at);

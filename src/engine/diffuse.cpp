@@ -31,11 +31,18 @@ DiffuseLight light_of(const Plan& plan, const Diffuse& diffuse) {
 
 void Diffuse::take_from(Plan& plan) {
   if (!plan.diffuse.present) {
-    numbers_ = {};
-    tables_.reset();
+    *this = {};
     return;
   }
-  if (!tables_ || !tables_->are_of(plan)) tables_ = std::make_shared<const DiffuseTables>(plan);
+  if (!tables_ || !tables_->are_of(plan)) {
+    tables_ = std::make_shared<const DiffuseTables>(plan);
+    const auto& F2 = tables_->F2().values();
+    F2_ = std::make_shared<const std::vector<float>>(F2.begin(), F2.end());
+  }
+  if (numbers_.outside != plan.diffuse.outside) {
+    auto made = HaloTable::make(plan.diffuse.outside);
+    halos_ = made ? std::make_shared<const HaloTable>(std::move(*made)) : nullptr;
+  }
   numbers_ = std::exchange(plan.diffuse, {});
   if (!tables_->spots()) return;
   plan.lattice.grid = tables_->spots();
@@ -47,7 +54,14 @@ SplitPlan::SplitPlan(const Plan& plan) : spots(plan) { diffuse.take_from(spots);
 template <class Number>
 void Diffuse::add_photons(const Plan& plan, const Pixels& pixels, const ComputeOptions& options,
                           std::span<Number> values) const {
-  const DiffuseLight light = light_of(plan, *this);
+  DiffuseLight light = light_of(plan, *this);
+  // Offsets are whole numbers in single precision.
+  constexpr std::size_t most_entries = std::size_t{1} << 24;
+  if (options.precision != Precision::float64 && options.engine != nablabragg::Engine::reference &&
+      F2_->size() < most_entries) {
+    light.halos = halos_.get();
+    light.F2 = F2_->data();
+  }
   const DiffuseKernel kernel = kernels_of_this_machine().diffuse;
   const Tiling tiling(plan, pixels);
   for_each_part(tiling.count(), behind_the_spots(options),
@@ -130,7 +144,8 @@ void Diffuse::push_forward(const Plan& plan, const Pixels& pixels,
   std::vector<std::vector<double>> shells;
   shells.reserve(columns);
   for (std::size_t t = 0; t < columns; ++t) {
-    F2.push_back(tables_->push_forward_F2(*tangents[t], t + 1 == columns ? table_tangent : nullptr));
+    F2.push_back(
+        tables_->push_forward_F2(*tangents[t], t + 1 == columns ? table_tangent : nullptr));
     DiffuseTangent& direction = directions.emplace_back(
         DiffuseTangent{tangents[t], nullptr, nullptr});
     if (!F2.back()) continue;

@@ -2,12 +2,14 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <vector>
 #include "engine/diffuse_tables.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
 
+class HaloTable;
 struct Pixels;
 struct PlanGradient;
 
@@ -38,6 +40,8 @@ class Diffuse {
  private:
   PlanDiffuse numbers_;
   std::shared_ptr<const DiffuseTables> tables_;
+  std::shared_ptr<const HaloTable> halos_;        ///< null: there is none that is good enough
+  std::shared_ptr<const std::vector<float>> F2_;  ///< of tables_, where single precision will do
 };
 
 /// The same plan with its spots alone, and its diffuse scattering.

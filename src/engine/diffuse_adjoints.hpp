@@ -9,7 +9,8 @@ namespace nablabragg::engine {
 /// Adjoints of what the diffuse light of one ray depends on, tables aside.
 template <class T>
 struct DiffuseAdjoints {
-  BasicPixelNumbers<T> numbers;  ///< of the panel, the light and the lattice, until complete_frame()
+  BasicPixelNumbers<T> numbers;  ///< of the panel, the light and the lattice, until
+                                 ///< complete_frame()
   BasicPlanRay<T> ray;
   BasicDiffuseNumbers<T> diffuse;
   std::vector<T> outside;
@@ -141,8 +142,8 @@ T pull_back_diffuse(const Plan& plan, const PlanDiffuse& d, const DiffuseView& t
       }
   add(to.ray.weight, per_weight);
   add(to.numbers.scale, light * number(1 / plan.scale));
-  add(to.numbers.lattice.cells,
-      Vec3<T>{light * number(1 / cells.x), light * number(1 / cells.y), light * number(1 / cells.z)});
+  add(to.numbers.lattice.cells, Vec3<T>{light * number(1 / cells.x), light * number(1 / cells.y),
+                                        light * number(1 / cells.z)});
   return light;
 }
 

@@ -118,22 +118,21 @@ T diffuse_photons(const AnyPlan& plan, const AnyDiffuse& d, const DiffuseView& t
   T light(0);
   walk_rays(
       plan, panel, fast, slow, factors, [](const auto&) { return true; },
-      [&](const auto&, std::size_t number, const Vec3<T>& q, const auto& kept)
-          NABLA_INLINE_LAMBDA {
-            if (!any(kept)) return;
-            const T size = length(q);
-            T of_ray(0);
-            for (const auto& axes : plan.lattice.orientations)
-              of_ray = of_ray +
-                       diffuse_of_cell(
-                           d, tables,
-                           Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} * q,
-                           size);
-            light = light + select(kept,
-                                   as(plan.light.rays[number].weight) * factors.solid_angle *
-                                       factors.polarization * factors.capture * of_ray,
-                                   T(0));
-          });
+      [&](const auto&, std::size_t number, const Vec3<T>& q, const auto& kept) NABLA_INLINE_LAMBDA {
+        if (!any(kept)) return;
+        const T size = length(q);
+        T of_ray(0);
+        for (const auto& axes : plan.lattice.orientations)
+          of_ray = of_ray +
+                   diffuse_of_cell(
+                       d, tables,
+                       Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} * q,
+                       size);
+        light = light + select(kept,
+                               as(plan.light.rays[number].weight) * factors.solid_angle *
+                                   factors.polarization * factors.capture * of_ray,
+                               T(0));
+      });
   const auto& cells = plan.lattice.cells;
   return as(plan.scale) * as(cells.x) * as(cells.y) * as(cells.z) * light;
 }

@@ -139,8 +139,8 @@ void DiffuseTables::pull_back_spots(std::shared_ptr<StructureFactorGrid>& table,
   for_each_index(*of_spots, [&](int h, int k, int l) {
     const double adjoint = of_spots->at(h, k, l);
     if (adjoint == 0) return;
-    (is_users(h, k, l) ? table->at(h, k, l) : to.lattice.default_F) +=
-        adjoint * std::exp(-0.5 * W(h, k, l));
+    (is_users(h, k, l) ? table->at(h, k, l) : to.lattice.default_F) += adjoint *
+                                                                       std::exp(-0.5 * W(h, k, l));
     add_form(-0.5 * adjoint * spots_->at(h, k, l), vector(h, k, l), to.diffuse.displacement);
   });
 }

@@ -109,8 +109,7 @@ class Loaded {
   void share_background(const Loaded& other) { background_ = other.background_; }
 
  protected:
-  Loaded(Plan plan, ComputeOptions options)
-      : plan_(std::move(plan)), options_(std::move(options)) {
+  Loaded(Plan plan, ComputeOptions options) : plan_(std::move(plan)), options_(std::move(options)) {
     diffuse_.take_from(plan_);
   }
   /// Without diffuse scattering, as all that follows.

@@ -62,8 +62,8 @@ PlanGradient Loaded::pull_back(const Pixels& pixels, std::span<const double> wei
 }
 
 void Loaded::push_forward_spots(const Pixels& pixels, std::span<const Plan* const> tangents,
-                                const StructureFactorGrid* table_tangent,
-                                std::span<double> photons, std::span<double> slopes) {
+                                const StructureFactorGrid* table_tangent, std::span<double> photons,
+                                std::span<double> slopes) {
   std::vector<std::unique_ptr<StructureFactorGrid>> tables;
   for (std::size_t t = 0; t < tangents.size() && diffuse_.present(); ++t)
     tables.push_back(diffuse_.tables().push_forward_spots(

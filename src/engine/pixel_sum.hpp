@@ -297,8 +297,8 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_lattice(const AnyPlan& plan,
         // An engine's table has the factor already (diffuse_tables.hpp).
         using std::exp;
         if (plan.diffuse.damps())
-          F = F * exp(T(-0.5) * spot_radius2(physics::metric_as<T>(plan.diffuse.displacement),
-                                             nearest));
+          F = F * exp(T(-0.5) *
+                      spot_radius2(physics::metric_as<T>(plan.diffuse.displacement), nearest));
       }
       const T term = F * F * latt * latt;
       if (running)

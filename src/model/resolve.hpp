@@ -102,22 +102,12 @@ void check_diffuse(const BasicExperiment<Real>& e) {
     return;
   }
   if (!(e.quirks == Quirks::corrected()))
-    throw UsageError(
-        "diffuse scattering (-diffuse_sigma) is not nanoBragg's; give -corrected");
-  if (sigma.x < none || sigma.y < none || sigma.z < none || gamma.x < none || gamma.y < none ||
-      gamma.z < none)
-    throw UsageError(
-        "displacements and their correlation lengths (-diffuse_sigma, -diffuse_gamma) must not be "
-        "negative");
+    throw UsageError("diffuse scattering (-diffuse_sigma) is not nanoBragg's; give -corrected");
   const bool correlated = gamma.x > none && gamma.y > none && gamma.z > none;
   if (!correlated && !(c.diffuse_motion == DiffuseMotion::rigid && is_zero(gamma)))
     throw UsageError(
         "displacements (-diffuse_sigma) need correlation lengths along all axes; give "
         "-diffuse_gamma in Angstrom, or -diffuse_motion rigid for cells that move by themselves");
-  if (c.diffuse_stencil < 0 || c.diffuse_stencil > 4)
-    throw UsageError(
-        "the lattice points on either side whose diffuse light is summed one by one "
-        "(-diffuse_stencil) must be 0 to 4");
   if (!c.diffuse_in_F) return;
   if (!e.structure_factors.grid || e.structure_factors.default_F != 0)
     throw UsageError(

@@ -35,9 +35,7 @@ std::vector<HaloShare> halo_shares(const physics::SpotMetric<double>& x, double 
   for (int face = 0; face < 3; ++face)
     for (const auto& [u, weight_u] : line)
       for (const auto& [v, weight_v] : line) {
-        const Vec3d p = face == 0   ? Vec3d{1, u, v}
-                        : face == 1 ? Vec3d{u, 1, v}
-                                    : Vec3d{u, v, 1};
+        const Vec3d p = face == 0 ? Vec3d{1, u, v} : face == 1 ? Vec3d{u, 1, v} : Vec3d{u, v, 1};
         const double a = spot_radius2(x, p), root = std::sqrt(a),
                      weight = 2 * weight_u * weight_v / (a * root);
         const std::array<double, 6> by_form = {p.x * p.x,     p.y * p.y,     p.z * p.z,

@@ -47,10 +47,10 @@ std::vector<PathPoint> plan_detail::points_of_path(const std::string& name, doub
 void plan_detail::check_orders(double largest_W) {
   constexpr double most = 100;
   if (largest_W <= most) return;
-  throw UsageError("displacements of such a size (-diffuse_sigma) blur what the corner of the "
-                   "detector sees by exp(-W), W = " +
-                   std::to_string(largest_W) +
-                   "; W may be 100 at most: is the sigma in Angstrom?");
+  throw UsageError(
+      "displacements of such a size (-diffuse_sigma) blur what the corner of the "
+      "detector sees by exp(-W), W = " +
+      std::to_string(largest_W) + "; W may be 100 at most: is the sigma in Angstrom?");
 }
 
 double plan_detail::thickness_of_shells(double volume_A3) {

@@ -12,8 +12,8 @@
 #include "model/value_of.hpp"
 #include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
-#include "physics/matrix.hpp"
 #include "physics/diffuse.hpp"
+#include "physics/matrix.hpp"
 #include "physics/rotation.hpp"
 #include "plan/halo_shares.hpp"
 #include "plan/plan.hpp"
@@ -280,9 +280,8 @@ double farthest_q(const std::vector<BasicPlanPanel<Real>>& panels,
       for (int corner = 0; corner < 8; ++corner) {
         const Vec3d at = origin + double(corner & 1) * fast + double(corner >> 1 & 1) * slow +
                          double(corner >> 2) * deep;
-        farthest = std::max(farthest, f.curvature == Curvature::flat
-                                          ? k * length(unit(at) - incident)
-                                          : 2 * k);
+        farthest = std::max(
+            farthest, f.curvature == Curvature::flat ? k * length(unit(at) - incident) : 2 * k);
       }
     }
   }

@@ -199,12 +199,12 @@ struct BasicPlanDiffuse : BasicDiffuseNumbers<Real> {
   bool present = false;
   DiffuseMotion motion = DiffuseMotion::liquid;
   bool in_F = false;
-  bool isotropic = false;      ///< W follows from |q| alone
+  bool isotropic = false;  ///< W follows from |q| alone
   int stencil = 1;
-  Vec3d reach;                 ///< largest indices that a panel sees
-  std::vector<Real> outside;   ///< of the halos of each order: what lies beyond the stencil
-  Mat3d reciprocal;            ///< rows a*, b*, c* [1/m], for means over shells, not for slopes
-  double shell = 0;            ///< thickness of a shell of |q| [1/m]
+  Vec3d reach;                ///< largest indices that a panel sees
+  std::vector<Real> outside;  ///< of the halos of each order: what lies beyond the stencil
+  Mat3d reciprocal;           ///< rows a*, b*, c* [1/m], for means over shells, not for slopes
+  double shell = 0;           ///< thickness of a shell of |q| [1/m]
 
   /// Whether it weakens the spots.
   bool damps() const { return present && !in_F; }

@@ -108,8 +108,8 @@ TEST(DiffuseScattering, EqualsAnEnsembleOfDisplacedAtomsInShapeAndScale) {
       displaced[i] = at[i] + Vec3d{sigma.x * u.x, sigma.y * u.y, sigma.z * u.z};
     }
     for (std::size_t p = 0; p < points; ++p) {
-      const Vec3d q = 2 * pi * Vec3d{indices[p].x / edges.x, indices[p].y / edges.y,
-                                     indices[p].z / edges.z};
+      const Vec3d q = 2 * pi *
+                      Vec3d{indices[p].x / edges.x, indices[p].y / edges.y, indices[p].z / edges.z};
       std::complex<double> amplitude;
       for (const Vec3d& r : displaced) amplitude += std::polar(1.0, dot(q, r));
       const double intensity = std::norm(amplitude) / atoms;

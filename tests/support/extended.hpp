@@ -111,10 +111,10 @@ inline long double diffuse_photons_of(const ExtendedPlan& plan, int fast, int sl
   of.diffuse.shell = plan.diffuse.shell;
   for_each_number_of_diffuse([](double& x) { x = 0; }, of.diffuse);
   const engine::DiffuseTables tables(of);
-  return engine::diffuse_photons(plan, plan.diffuse,
-                                 {engine::GridView(&tables.F2()), tables.shells(),
-                                  of.diffuse.shell},
-                                 plan.panels[0], Extended(double(fast)), Extended(double(slow)))
+  return engine::diffuse_photons(
+             plan, plan.diffuse,
+             {engine::GridView(&tables.F2()), tables.shells(), of.diffuse.shell}, plan.panels[0],
+             Extended(double(fast)), Extended(double(slow)))
       .v;
 }
 
@@ -124,14 +124,14 @@ inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
   const Extended x = double(fast), y = double(slow);
   const long double diffuse = diffuse_photons_of(plan, fast, slow);
   return diffuse + physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
-    return plan.lattice.tricubic
-               ? engine::sum_pixels<Shape, true>(plan, plan.panels[0], grid, x, y,
-                                                 engine::all_steps, engine::NoVisitor{})
-                     .photons.v
-               : engine::sum_pixels<Shape, false>(plan, plan.panels[0], grid, x, y, 0,
-                                                  engine::NoVisitor{})
-                     .photons.v;
-  });
+           return plan.lattice.tricubic
+                      ? engine::sum_pixels<Shape, true>(plan, plan.panels[0], grid, x, y,
+                                                        engine::all_steps, engine::NoVisitor{})
+                            .photons.v
+                      : engine::sum_pixels<Shape, false>(plan, plan.panels[0], grid, x, y, 0,
+                                                         engine::NoVisitor{})
+                            .photons.v;
+         });
 }
 
 }  // namespace nablabragg::test

@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <complex>
-#include <random>
 
 #include "engine/diffuse.hpp"
 #include "engine/diffuse_sum.hpp"
+#include "engine/engine.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
-#include "nablabragg/gradient.hpp"
+#include "nablabragg/gradient.hpp"  // for photons
 #include "nablabragg/simulate.hpp"
 #include "plan/halo_shares.hpp"
 #include "plan/make_plan.hpp"
@@ -53,7 +52,8 @@ Experiment two_atoms() {
   for (int h = -25; h <= 25; h += 2)
     for (int k = -25; k <= 25; ++k)
       for (int l = -25; l <= 25; ++l) table->at(h, k, l) = -2;
-  e.structure_factors = {.grid = table};
+  e.structure_factors.grid = table;
+  e.structure_factors.default_F = 0;
   return e;
 }
 
@@ -63,9 +63,8 @@ double light_of_cell(const Experiment& e, const Vec3d& h) {
   const PlanDiffuse& d = split.diffuse.numbers();
   const engine::DiffuseTables& tables = split.diffuse.tables();
   const Mat3d& r = d.reciprocal;
-  return engine::diffuse_of_cell(
-      d, {engine::GridView(&tables.F2()), tables.shells(), d.shell}, h,
-      length(h.x * r.a + h.y * r.b + h.z * r.c));
+  return engine::diffuse_of_cell(d, {engine::GridView(&tables.F2()), tables.shells(), d.shell}, h,
+                                 length(h.x * r.a + h.y * r.b + h.z * r.c));
 }
 
 double W_at(const Experiment& e, const Vec3d& h) {
@@ -96,13 +95,12 @@ struct Worked {
   Vec3d h;
   double W, all, first_of_27;
 };
-const std::vector<Worked> worked_one = {
-    {{3, 2, 1}, 0.821165587, 24.66131707, 23.25578231},
-    {{3.25, 2, 1}, 0.919861631, 1.019369622, 0.594258332},
-    {{3.5, 2.5, 1.5}, 1.198740943, 0.295353323, 0.065228556},
-    {{3.1, 2.1, 1.05}, 0.885595851, 3.924633999, 3.088406490},
-    {{6.2, 0.3, 0.1}, 2.433217503, 0.867401222, 0.128404517},
-    {{1.5, 0.5, 0.25}, 0.157914577, 0.044294970, 0.026567423}};
+const std::vector<Worked> worked_one = {{{3, 2, 1}, 0.821165587, 24.66131707, 23.25578231},
+                                        {{3.25, 2, 1}, 0.919861631, 1.019369622, 0.594258332},
+                                        {{3.5, 2.5, 1.5}, 1.198740943, 0.295353323, 0.065228556},
+                                        {{3.1, 2.1, 1.05}, 0.885595851, 3.924633999, 3.088406490},
+                                        {{6.2, 0.3, 0.1}, 2.433217503, 0.867401222, 0.128404517},
+                                        {{1.5, 0.5, 0.25}, 0.157914577, 0.044294970, 0.026567423}};
 const std::vector<Worked> worked_two = {{{3, 2, 1}, 0.617636264, 64.3962712, 53.3851158},
                                         {{3.25, 2, 1}, 0.673152788, 20.0846677, 8.2309738},
                                         {{3.1, 2.1, 1.05}, 0.669840676, 22.5876415, 11.3852300},
@@ -133,7 +131,7 @@ TEST(DiffuseScattering, HasTheWorkedSumsOverLatticePointsAndOrders) {
       EXPECT_NEAR(light_of_cell(e, w.h) / w.all, 1, far) << w.h.x;
     }
   };
-  check(one_atom(), worked_one, 0.001);
+  check(one_atom(), worked_one, 0.002);
   check(two_atoms(), worked_two, 0.015);
 }
 
@@ -146,7 +144,8 @@ TEST(DiffuseScattering, IsWithinThreePercentWithTheFlatRemainderOf27LatticePoint
 
 /// Of a cubic cell with this gamma over its edge.
 double share_in(double gamma_over_edge, int stencil) {
-  const double form = square(2 * pi * gamma_over_edge), peak = 8 * pi * std::pow(gamma_over_edge, 3);
+  const double form = square(2 * pi * gamma_over_edge),
+               peak = 8 * pi * std::pow(gamma_over_edge, 3);
   return peak * halo_shares({form, form, form, 0, 0, 0}, stencil + 0.5, 1)[0].value;
 }
 
@@ -198,9 +197,9 @@ TEST(DiffuseScattering, GivesBackOverAZoneWhatTheSpotsLose) {
         const Vec3d away{(i + 0.5) / points - 0.5, (j + 0.5) / points - 0.5,
                          (k + 0.5) / points - 0.5};
         engine::for_each_of_stencil(1, away, [&](const Vec3d& point) {
-          sum += d.peak * physics::sum_of_orders(
-                              W, physics::spot_radius2(d.correlation, away - point),
-                              d.outside.size())
+          sum += d.peak * physics::sum_of_orders(W,
+                                                 physics::spot_radius2(d.correlation, away - point),
+                                                 d.outside.size())
                               .value;
         });
       }
@@ -213,7 +212,8 @@ TEST(DiffuseScattering, GivesBackOverAZoneWhatTheSpotsLose) {
 double per_photon(const Plan& plan, const Experiment& e, const PixelIndex& at) {
   Experiment bright = e;
   bright.crystal.diffuse_sigma_A = bright.crystal.diffuse_gamma_A = {};
-  bright.structure_factors = {.default_F = 1};
+  bright.structure_factors.grid.reset();
+  bright.structure_factors.default_F = 1;
   bright.crystal.cells = {1, 1, 1};
   bright.crystal.shape = CrystalShape::square;
   bright.structure_factors.interpolation = Interpolation::nearest;
@@ -226,9 +226,6 @@ TEST(DiffuseScattering, StandsBesideTheSpotsOncePerCell) {
   // times the number of cells and the light of a cell.
   const Experiment e = one_atom();
   const Plan plan = make_plan(e, resolve(e));
-  Experiment dark = e;
-  dark.crystal.diffuse_sigma_A = dark.crystal.diffuse_gamma_A = {};
-  dark.structure_factors.default_F = 0;
   const engine::SplitPlan split(plan);
   for (const PixelIndex at : {PixelIndex{20, 40}, PixelIndex{11, 7}, PixelIndex{50, 33}}) {
     engine::BasicSubPixel<double> spot;
@@ -256,13 +253,13 @@ TEST(DiffuseScattering, WeakensTheSpotsUnlessFContainsTheMotion) {
   Experiment e = two_atoms();
   const Plan plan = make_plan(e, resolve(e));
   const engine::SplitPlan split(plan);
-  const double W = W_at(e, {3, 2, 1});
-  EXPECT_NEAR(split.spots.lattice.grid->at(3, 2, 1), 14 * std::exp(-W / 2), 1e-12);
-  EXPECT_NEAR(split.diffuse.tables().F2().at(3, 2, 1), 196, 1e-12);
+  const double W = W_at(e, {4, 2, 1});
+  EXPECT_NEAR(split.spots.lattice.grid->at(4, 2, 1), 14 * std::exp(-W / 2), 1e-12);
+  EXPECT_NEAR(split.diffuse.tables().F2().at(4, 2, 1), 196, 1e-12);
   e.crystal.diffuse_in_F = true;
   const engine::SplitPlan contained(make_plan(e, resolve(e)));
-  EXPECT_EQ(contained.spots.lattice.grid->at(3, 2, 1), 14);
-  EXPECT_NEAR(contained.diffuse.tables().F2().at(3, 2, 1), 196 * std::exp(W), 1e-9);
+  EXPECT_EQ(contained.spots.lattice.grid->at(4, 2, 1), 14);
+  EXPECT_NEAR(contained.diffuse.tables().F2().at(4, 2, 1), 196 * std::exp(W), 1e-9);
 
   // A table that contains the motion gives the same image as one that does not
   Experiment blurred = e;
@@ -285,30 +282,56 @@ TEST(DiffuseScattering, IsTheSameOnEveryEngineAndInEveryPrecision) {
   const auto reference = simulate(e, test::reference_engine()).image.pixels;
   const auto fast = simulate(e, test::fast_engine(Precision::float32)).image.pixels;
   const engine::SplitPlan split(make_plan(e, resolve(e)));
-  Experiment still = e;
   for (std::size_t i = 0; i < fast.size(); i += 41) {
     EXPECT_NEAR(fast[i] / reference[i], 1, 2e-5) << i;
     const PixelIndex at{static_cast<int>(i % 64), static_cast<int>(i / 64)};
     const double spots = engine::sum_pixel(split.spots, split.spots.panels[0],
-                                           engine::GridView(split.spots.lattice.grid.get()), at.fast,
-                                           at.slow, 0, engine::NoVisitor{})
+                                           engine::GridView(split.spots.lattice.grid.get()),
+                                           at.fast, at.slow, 0, engine::NoVisitor{})
                              .photons;
     EXPECT_NEAR((spots + split.diffuse.photons(split.spots, at)) / reference[i], 1, 2e-7);
   }
+}
+
+/// Without spots.
+std::vector<double> halos_of(const Experiment& e, Precision precision) {
+  const engine::SplitPlan split(make_plan(e, resolve(e)));
+  std::vector<double> values(split.spots.pixels());
+  split.diffuse.add_photons(split.spots, engine::Pixels(), test::cpu_engine(precision),
+                            std::span(values));
+  return values;
+}
+
+TEST(DiffuseScattering, InMixedPrecisionIsGoodToAMillionth) {
+  for (const double sigma : {0.1, 0.3, 0.45})
+    for (const bool rigid : {false, true})
+      for (const bool isotropic : {false, true}) {
+        Experiment e = two_atoms();
+        e.crystal.misset_deg = {10, 20, 30};
+        e.crystal.mosaic_spread_deg = 1;
+        e.crystal.mosaic_domains = 3;
+        e.crystal.diffuse_sigma_A = sigma * (isotropic ? Vec3d{1, 1, 1} : Vec3d{0.6, 1, 0.8});
+        if (rigid) e.crystal.diffuse_motion = DiffuseMotion::rigid;
+        const auto exact = halos_of(e, Precision::float64), mixed = halos_of(e, Precision::float32);
+        double worst = 0;
+        for (std::size_t i = 0; i < exact.size(); ++i)
+          worst = std::max(worst, std::abs(mixed[i] / exact[i] - 1));
+        EXPECT_LT(worst, 1.5e-6) << sigma << (rigid ? " rigid" : " liquid") << isotropic;
+        EXPECT_GT(worst, 0);
+      }
 }
 
 TEST(DiffuseScattering, OfDisplacementsThatMakeNoSenseIsRefused) {
   const auto says = [](auto&& change, const char* what) {
     Experiment e = two_atoms();
     change(e);
-    EXPECT_NE(test::message_of([&] { resolve(e); make_plan(e, resolve(e)); }).find(what),
-              std::string::npos)
-        << what << " / " << test::message_of([&] { make_plan(e, resolve(e)); });
+    const std::string message = test::message_of<UsageError>([&] { make_plan(e, resolve(e)); });
+    EXPECT_NE(message.find(what), std::string::npos) << message;
   };
   says([](Experiment& e) { e.crystal.diffuse_sigma_A = {}; }, "needs a size of the displacements");
   says([](Experiment& e) { e.crystal.diffuse_gamma_A.y = 0; }, "along all axes");
-  says([](Experiment& e) { e.crystal.diffuse_sigma_A.x = -1; }, "must not be negative");
-  says([](Experiment& e) { e.crystal.diffuse_stencil = 5; }, "must be 0 to 4");
+  says([](Experiment& e) { e.crystal.diffuse_sigma_A.x = -1; }, "must be between 0 and 10");
+  says([](Experiment& e) { e.crystal.diffuse_stencil = 5; }, "must be between 0 and 4");
   says([](Experiment& e) { e.crystal.diffuse_sigma_A = {3, 3, 3}; }, "W may be 100 at most");
   says([](Experiment& e) { e.quirks = Quirks::compat(); }, "give -corrected");
   says(

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 #include "engine/cpu/gradient_kernels.hpp"
+#include "engine/cpu/halo_table.hpp"
 #include "engine/diffuse_sum.hpp"
 
 namespace nablabragg::engine {
@@ -14,6 +15,9 @@ struct DiffuseLight {
   const Plan* plan;  ///< of the lattice whose cells scatter
   const PlanDiffuse* diffuse;
   DiffuseView tables;
+  // In mixed precision
+  const HaloTable* halos = nullptr;  ///< null: all orders, in double precision
+  const float* F2 = nullptr;         ///< as tables.F2 has it
 };
 
 /// A direction in the space of plans.

@@ -71,9 +71,9 @@ NABLA_INLINE OrderSum<T> sum_outside(const T& W, const Outside& outside) {
   return out;
 }
 
-/// Orders beyond have less than 1e-8 of the weight.
+/// Orders beyond have less than 2e-7 of the weight.
 inline std::size_t orders_for(double largest_W) {
-  return static_cast<std::size_t>(std::ceil(largest_W + 7 * std::sqrt(largest_W) + 9));
+  return static_cast<std::size_t>(std::ceil(largest_W + 5 * std::sqrt(largest_W) + 5));
 }
 
 }  // namespace nablabragg::physics

@@ -1,5 +1,6 @@
 #include "plan/halo_shares.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "plan/scattering_curve.hpp"  // for gauss_legendre
@@ -25,13 +26,12 @@ std::vector<HaloShare> halo_shares(const physics::SpotMetric<double>& x, double 
   // a ray to a point p of the face, where x is a = p.x.p, the integral of t^2/(1 + a t^2)^2 is
   // a^(-3/2) rho(sqrt(a) t).  Opposite faces have the same.
   std::vector<HaloShare> shares(orders, HaloShare{0, {}});
-  constexpr int points_per_half = 20;
-  const auto nodes = gauss_legendre(points_per_half);
-  std::array<std::array<double, 2>, 2 * points_per_half> line;  // where, and its weight
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    line[2 * i] = {nodes[i].along, nodes[i].weight};
-    line[2 * i + 1] = {-nodes[i].along, nodes[i].weight};
-  }
+  // The longer x is along one axis than along another, the sharper a^(-3/2) is on their faces.
+  const double ratio = std::sqrt(std::max({x.aa, x.bb, x.cc}) / std::min({x.aa, x.bb, x.cc}));
+  const auto nodes = gauss_legendre(std::min(48, static_cast<int>(std::ceil(9 + 1.2 * ratio))));
+  std::vector<std::array<double, 2>> line;  // where, and its weight
+  for (const PathPoint& node : nodes)
+    for (const double side : {1.0, -1.0}) line.push_back({side * node.along, node.weight});
   for (int face = 0; face < 3; ++face)
     for (const auto& [u, weight_u] : line)
       for (const auto& [v, weight_v] : line) {

@@ -110,7 +110,9 @@ inline long double diffuse_photons_of(const ExtendedPlan& plan, int fast, int sl
   of.diffuse.reciprocal = plan.diffuse.reciprocal;
   of.diffuse.shell = plan.diffuse.shell;
   for_each_number_of_diffuse([](double& x) { x = 0; }, of.diffuse);
-  const engine::DiffuseTables tables(of);
+  static std::unique_ptr<const engine::DiffuseTables> made;  // it takes long
+  if (!made || !made->are_of(of)) made = std::make_unique<const engine::DiffuseTables>(of);
+  const engine::DiffuseTables& tables = *made;
   return engine::diffuse_photons(
              plan, plan.diffuse,
              {engine::GridView(&tables.F2()), tables.shells(), of.diffuse.shell}, plan.panels[0],

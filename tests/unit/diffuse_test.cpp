@@ -159,6 +159,26 @@ TEST(SharesOfHalos, EqualTheWorkedTable) {
     for (int m = 0; m < 4; ++m) EXPECT_NEAR(share_in(gammas[i], m), table[i][m], 1e-7);
 }
 
+TEST(SharesOfHalos, HoldForLongAndFlatHalos) {
+  // Ten times as long along one axis; by another rule, lines along it added up
+  const double b = 10, half = 1.5;
+  double sum = 0;
+  constexpr int slices = 400, points = 400;
+  for (int i = 0; i < slices; ++i) {
+    const double x = half * (i + 0.5) / slices;
+    for (int j = 0; j < points; ++j) {
+      const double y = half * (j + 0.5) / points, A = 1 + square(2 * pi) * (x * x + y * y),
+                   root = std::sqrt(A), s = 2 * pi * b;
+      sum += half / (2 * A * (A + s * s * half * half)) +
+             std::atan(s * half / root) / (2 * A * root * s);
+    }
+  }
+  sum *= 8 * 8 * pi * b * square(half) / (slices * points);
+  const double form = square(2 * pi);
+  EXPECT_NEAR(8 * pi * b * halo_shares({form, form, form * b * b, 0, 0, 0}, half, 1)[0].value, sum,
+              2e-5);
+}
+
 TEST(SharesOfHalos, HaveTheSlopesOfDifferences) {
   const physics::SpotMetric<double> form{40, 90, 20, 9, -7, 5};
   const auto shares = halo_shares(form, 1.5, 4);
@@ -330,7 +350,7 @@ TEST(DiffuseScattering, OfDisplacementsThatMakeNoSenseIsRefused) {
   };
   says([](Experiment& e) { e.crystal.diffuse_sigma_A = {}; }, "needs a size of the displacements");
   says([](Experiment& e) { e.crystal.diffuse_gamma_A.y = 0; }, "along all axes");
-  says([](Experiment& e) { e.crystal.diffuse_sigma_A.x = -1; }, "must be between 0 and 10");
+  says([](Experiment& e) { e.crystal.diffuse_sigma_A.x = -1; }, "must not be negative");
   says([](Experiment& e) { e.crystal.diffuse_stencil = 5; }, "must be between 0 and 4");
   says([](Experiment& e) { e.crystal.diffuse_sigma_A = {3, 3, 3}; }, "W may be 100 at most");
   says([](Experiment& e) { e.quirks = Quirks::compat(); }, "give -corrected");

@@ -55,7 +55,9 @@ void plan_detail::check_orders(double largest_W) {
 
 double plan_detail::thickness_of_shells(double volume_A3) {
   constexpr double lattice_points = 60, sphere = 4.18879020478639;  // 4 pi/3
-  return std::exp2(std::ceil(std::log2(std::cbrt(lattice_points / (sphere * volume_A3)))));
+  constexpr double odd = 0.97123;  // so that cells with round edges have no lattice point on a
+                                   // shell
+  return odd * std::exp2(std::ceil(std::log2(std::cbrt(lattice_points / (sphere * volume_A3)))));
 }
 
 void check_pixels(const Plan& plan, std::span<const PixelIndex> pixels) {

@@ -290,8 +290,8 @@ double farthest_q(const std::vector<BasicPlanPanel<Real>>& panels,
 
 /// Throws UsageError for displacements so large that no order of them would be the last.
 void check_orders(double largest_W);
-/// A power of two, so that it seldom follows a cell that changes: spheres of its radius hold 60
-/// lattice points.
+/// A constant times a power of two, so that it seldom follows a cell that changes: spheres of its
+/// radius hold 60 lattice points.
 double thickness_of_shells(double volume_A3);
 
 template <class Real>

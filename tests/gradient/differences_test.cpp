@@ -244,6 +244,13 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForExperimentsInOtherWords, ()) {
   expect_gradients_of(in_other_words(differentiable(*any_experiment_of_either_mode())));
 }
 
+RC_GTEST_PROP(Gradient, EqualsDifferencesForDiffuseScattering, ()) {
+  Experiment e = *any_experiment();
+  e.structure_factors.interpolation = Interpolation::nearest;
+  draw_diffuse(e);
+  expect_gradients_of(differentiable(e));
+}
+
 RC_GTEST_PROP(Gradient, EqualsDifferencesForManyBlocks, ()) {
   Experiment e = differentiable(*any_experiment_of_either_mode());
   e.crystal.blocks = *any_between(2, 50);

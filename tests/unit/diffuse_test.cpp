@@ -362,6 +362,70 @@ TEST(DiffuseScattering, OfDisplacementsThatMakeNoSenseIsRefused) {
       "come from a table");
 }
 
+TEST(DiffuseScattering, HasTheSameDerivativesBackwardsForwardsAndByDifferences) {
+  for (const bool in_F : {false, true}) {
+    Experiment e = two_atoms();
+    e.crystal.misset_deg = {10, 20, 30};
+    e.crystal.diffuse_in_F = in_F;
+    const SettledExperiment settled(e);
+    ComputeOptions options = test::cpu_engine(Precision::float64);
+    options.skip_below = 0;
+    const std::vector<PixelIndex> pixels{{20, 40}, {11, 7}, {50, 33}};
+    const std::vector<double> weights{0.7, -1.3, 0.4};
+    const auto loss = [&](const Experiment& of) {
+      const auto light = photons(of, pixels, options);
+      return weights[0] * light[0] + weights[1] * light[1] + weights[2] * light[2];
+    };
+    const auto result = value_and_gradient(settled, pixels, weights, options);
+    EXPECT_NEAR(result.value / loss(settled.experiment()), 1, 1e-12);
+
+    const std::vector<std::string> names{"diffuse_sigma", "diffuse_gamma", "cell", "misset"};
+    const Jacobian columns = jacobian(settled, names, pixels, options);
+    std::size_t column = 0;
+    for (const std::string& name : names) {
+      std::vector<double> values = parameter(settled, name).values;
+      for (std::size_t k = 0; k < values.size(); ++k, ++column) {
+        const double step = 1e-5, before = values[k];
+        const auto at = [&](double x) {
+          values[k] = x;
+          return loss(with_parameter(settled, name, values));
+        };
+        const double difference = (at(before + step) - at(before - step)) / (2 * step);
+        values[k] = before;
+        const double got = result.gradient.parameters.at(name)[k];
+        EXPECT_NEAR(got, difference, 1e-5 * std::abs(difference) + 1e-7 * std::abs(result.value))
+            << name << k << in_F;
+        double forwards = 0;
+        for (std::size_t i = 0; i < pixels.size(); ++i)
+          forwards += weights[i] * columns.slopes[i * columns.columns.size() + column];
+        EXPECT_NEAR(got, forwards, 1e-9 * std::abs(got) + 1e-12 * std::abs(result.value))
+            << name << k << in_F;
+      }
+    }
+
+    // The table: all of F at once
+    const auto& table = *e.structure_factors.grid;
+    StructureFactorGrid direction(table.min(), table.max(), 0.0);
+    double along = 0;
+    for (std::size_t i = 0; i < direction.values().size(); ++i) {
+      direction.values()[i] = std::sin(double(i));
+      along += direction.values()[i] * result.gradient.structure_factors->values()[i];
+    }
+    const auto slopes = jvp(settled, {}, pixels, options, &direction);
+    EXPECT_NEAR(along, weights[0] * slopes[0] + weights[1] * slopes[1] + weights[2] * slopes[2],
+                1e-9 * std::abs(along));
+    const auto moved = [&](double by) {
+      auto changed = std::make_shared<StructureFactorGrid>(table);
+      for (std::size_t i = 0; i < changed->values().size(); ++i)
+        changed->values()[i] += by * direction.values()[i];
+      Experiment other = settled.experiment();
+      other.structure_factors.grid = changed;
+      return loss(other);
+    };
+    EXPECT_NEAR(along, (moved(1e-4) - moved(-1e-4)) / 2e-4, 1e-6 * std::abs(along));
+  }
+}
+
 TEST(DiffuseScattering, ComesBackFromJson) {
   Experiment e = two_atoms();
   e.crystal.diffuse_motion = DiffuseMotion::rigid;

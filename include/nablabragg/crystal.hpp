@@ -29,6 +29,12 @@ enum class SpotMetricKind {
   round        ///< 1/Angstrom, times the edge of a cube as large as the block, (N V)^(1/3)
 };
 
+/// What moves together when atoms leave their places.
+enum class DiffuseMotion {
+  liquid,  ///< neighbouring atoms, as in a liquid: F belongs to the lattice points
+  rigid    ///< each cell as a whole: |F|^2 is that at q
+};
+
 template <class Real>
 struct BasicCrystal {
   /// Edges and angles.  With a matrix as well: edges and volume from here, the rest from the
@@ -66,6 +72,19 @@ struct BasicCrystal {
   /// cell.  Edges, or angles, that are equal and spread alike vary together, as those of a crystal
   /// system do.
   std::optional<Vec3<Real>> cell_spread_A, cell_angle_spread_deg;
+
+  /// Of displacements that scatter between the spots: standard deviations along a, c* x a and c*
+  /// [Angstrom]; all zero: there are none.
+  Vec3<Real> diffuse_sigma_A;
+  /// Lengths over which their correlation falls to 1/e, along the same [Angstrom].
+  Vec3<Real> diffuse_gamma_A;
+  DiffuseMotion diffuse_motion = DiffuseMotion::liquid;
+  /// Whether the structure factors are of atoms that are blurred by these displacements; if not,
+  /// the spots are weakened by them.
+  bool diffuse_in_F = false;
+  /// Lattice points on either side of the nearest, along each axis, whose halos are summed one by
+  /// one; those beyond are taken together.
+  int diffuse_stencil = 1;
 };
 
 using UnitCell = BasicUnitCell<double>;

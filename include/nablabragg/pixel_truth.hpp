@@ -12,7 +12,7 @@ namespace nablabragg {
 
 /// The light of one origin in all pixels.
 struct PartOfLight {
-  std::string name;  ///< "lattice", "water", or that of a material
+  std::string name;  ///< "lattice", "diffuse", "water", or that of a material
   std::vector<double> photons;
 };
 

@@ -23,6 +23,7 @@ Convention = Literal["adxv", "mosflm", "denzo", "xds", "dials", "custom"]
 Pivot = Literal["beam", "sample"]
 Shape = Literal["square", "round", "gauss", "tophat"]
 SpotMetric = Literal["cell", "reciprocal", "round"]
+DiffuseMotion = Literal["liquid", "rigid"]
 Interpolation = Literal["automatic", "nearest", "tricubic"]
 Mode = Union[Literal["corrected", "compat"], Sequence[str]]
 Triple = tuple[float, float, float]
@@ -75,6 +76,11 @@ class Crystal:
         mosaic_seed: int = 12345678,
         cell_spread: Vector | float | None = None,
         cell_angle_spread: Vector | float | None = None,
+        diffuse_sigma: Vector | float = ...,
+        diffuse_gamma: Vector | float = ...,
+        diffuse_motion: DiffuseMotion = "liquid",
+        diffuse_in_F: bool = False,
+        diffuse_stencil: int = 1,
     ) -> None: ...
     @property
     def cell(self) -> tuple[float, float, float, float, float, float] | None: ...
@@ -112,6 +118,16 @@ class Crystal:
     def cell_spread(self) -> Triple | None: ...
     @property
     def cell_angle_spread(self) -> Triple | None: ...
+    @property
+    def diffuse_sigma(self) -> Triple: ...
+    @property
+    def diffuse_gamma(self) -> Triple: ...
+    @property
+    def diffuse_motion(self) -> DiffuseMotion: ...
+    @property
+    def diffuse_in_F(self) -> bool: ...
+    @property
+    def diffuse_stencil(self) -> int: ...
     def replace(self, **fields: Any) -> Crystal: ...
 
 class Beam:

@@ -15,7 +15,7 @@ class PixelTruth:
     photons : float64
         the image without noise, the sum of the parts
     parts : dict of str to float64
-        the light of each origin: "lattice" first, then "water" and the materials by name
+        the light of each origin: "lattice" first, then "diffuse", "water" and the materials by name
     hkl : int32, one more axis of 3; optional
         the reflection that more than half of the lattice's light in a pixel is of, where has_hkl; where none
         has so much it may be there, too, the strongest or one about as strong

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/cost.hpp"
+#include "engine/diffuse.hpp"
 #include "engine/engine.hpp"
 #include "model/resolution.hpp"
 #include "nablabragg/error.hpp"
@@ -18,16 +19,23 @@ namespace nablabragg {
 
 namespace {
 
-std::vector<double> light_of(const Experiment& e, const ComputeOptions& options) {
-  const Plan plan = make_plan(e, resolve(e));
+std::vector<double> light_of(const Plan& plan, const ComputeOptions& options) {
   std::vector<double> photons(plan.pixels());
   engine::load(plan, options)->render({}, std::span(photons));
   return photons;
 }
 
+Plan plan_of(const Experiment& e) { return make_plan(e, resolve(e)); }
+
+/// Of the reflections, which displacements of the atoms may weaken, without what lies between them.
+std::vector<double> light_of_spots(const Experiment& e, const ComputeOptions& options) {
+  return light_of(engine::SplitPlan(plan_of(e)).spots, options);
+}
+
 /// The crystal scatters nothing.
 Experiment without_lattice(Experiment e) {
   e.structure_factors = {};
+  e.crystal.diffuse_sigma_A = e.crystal.diffuse_gamma_A = {};
   return e;
 }
 
@@ -109,7 +117,7 @@ void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
     for (std::size_t place = 0; place < places; ++place)
       if (((words.of(place) >> digit) & 1U) == 0) with_digit->values()[place] = 0;
     some.structure_factors.grid = std::move(with_digit);
-    const std::vector<double> light = light_of(some, options);
+    const std::vector<double> light = light_of_spots(some, options);
     for (std::size_t i = 0; i < light.size(); ++i)
       if (2 * light[i] > lattice[i]) found[i] |= std::uint64_t{1} << digit;
   }
@@ -140,17 +148,22 @@ PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& optio
   Experiment lattice_alone = without_background(settled);
   lattice_alone.structure_factors.interpolation = resolved.tricubic ? Interpolation::tricubic
                                                                     : Interpolation::nearest;
-  truth.parts.push_back({"lattice", light_of(lattice_alone, options)});
+  truth.parts.push_back({"lattice", light_of_spots(lattice_alone, options)});
+  if (plan.diffuse.present) {
+    std::vector<double> diffuse = light_of(plan_of(lattice_alone), options);
+    for (std::size_t i = 0; i < diffuse.size(); ++i) diffuse[i] -= truth.parts[0].photons[i];
+    truth.parts.push_back({"diffuse", std::move(diffuse)});
+  }
   const Experiment dark = without_lattice(settled);
   if (dark.water_um != 0) {
     Experiment water = dark;
     water.materials.clear();
-    truth.parts.push_back({"water", light_of(water, options)});
+    truth.parts.push_back({"water", light_of(plan_of(water), options)});
   }
   for (const Material& material : dark.materials) {
     Experiment alone = without_background(dark);
     alone.materials = {material};
-    truth.parts.push_back({material.name, light_of(alone, options)});
+    truth.parts.push_back({material.name, light_of(plan_of(alone), options)});
   }
   if (!resolved.tricubic)
     find_reflections(lattice_alone, resolved, truth.parts.front().photons, options, truth);

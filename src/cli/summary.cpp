@@ -122,6 +122,21 @@ void print_materials(std::ostream& out, const Experiment& e) {
   }
 }
 
+/// Displacements that scatter between the spots.
+void print_diffuse(std::ostream& out, const Crystal& c) {
+  const Vec3d &sigma = c.diffuse_sigma_A, &gamma = c.diffuse_gamma_A;
+  if (sigma == Vec3d{}) return;
+  constexpr double eight_pi2 = 78.95683520871486;
+  const auto B = [](double x) { return eight_pi2 * x * x; };
+  fmt::print(out,
+             "  diffuse scattering: {}, sigma {:g} {:g} {:g} A (B {:.4g} {:.4g} {:.4g} A^2), gamma "
+             "{:g} {:g} {:g} A; {}\n",
+             c.diffuse_motion == DiffuseMotion::rigid ? "rigid cells" : "liquid-like motions",
+             sigma.x, sigma.y, sigma.z, B(sigma.x), B(sigma.y), B(sigma.z), gamma.x, gamma.y,
+             gamma.z,
+             c.diffuse_in_F ? "F contains the motion (-diffuse_in_F)" : "spots are weakened by it");
+}
+
 /// How rotations, wavelengths and directions are added up, where that is a question.
 void print_summation(std::ostream& out, const flags::Request& request, const Resolved& r) {
   if (r.summation_reason.empty()) return;
@@ -225,6 +240,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
              -*request.seed, e.water_um * 1e-6);
   print_materials(out, e);
+  print_diffuse(out, e.crystal);
   if (request.responds) fmt::print(out, "  detector response: {}\n", to_string(request.response));
 }
 

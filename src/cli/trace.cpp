@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/cutoff.hpp"
+#include "engine/diffuse.hpp"
 #include "engine/pixel_sum.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
@@ -128,14 +129,18 @@ void check_pixels(const flags::Request& request, const Plan& plan) {
   if (request.printout_pixel) check_pixel(plan, "-printout_pixel", *request.printout_pixel);
 }
 
-void print_trace(std::ostream& out, const flags::Request& request, const Plan& plan,
+void print_trace(std::ostream& out, const flags::Request& request, const Plan& whole,
                  const std::optional<TableMiss>& miss) {
+  const engine::SplitPlan split(whole);
+  const Plan& plan = split.spots;
   const auto [fast, slow, panel] = *request.trace_pixel;
   Recorder trace;
   trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
   const engine::GridView grid(plan.lattice.grid.get());
   const engine::PixelSum pixel = traced(plan, grid, *request.trace_pixel, miss, trace);
-  const auto value = static_cast<float>(pixel.photons);
+  const bool diffuses = split.diffuse.present();
+  const double diffuse = diffuses ? split.diffuse.photons(plan, *request.trace_pixel) : 0;
+  const auto value = static_cast<float>(pixel.photons + diffuse);
   const auto materials = light_of_materials(plan, request.experiment, *request.trace_pixel);
 
   if (request.trace_format == flags::TraceFormat::json) {
@@ -149,6 +154,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
                                        {"steps_traced", trace.records.size()},
                                        {"steps", trace.steps}};
     if (plan.panels.size() > 1) document["pixel"]["panel"] = panel;
+    if (diffuses) document["diffuse_photons"] = diffuse;
     for (const auto& [name, photons] : materials)
       document["materials"].push_back({{"name", name}, {"photons", photons}});
     auto& steps = document["trace"] = nlohmann::ordered_json::array();
@@ -163,12 +169,15 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& p
              "sum {:.12g} x scale {:.12g}, last omega {:.12g} sr, polarization {:.12g}, capture "
              "{:.12g}: {:.9g} photons\n",
              pixel.sum, plan.scale, pixel.solid_angle, pixel.polarization, pixel.capture, value);
+  if (diffuses) fmt::print(out, "of which {:.9g} photons of diffuse scattering\n", diffuse);
   for (const auto& [name, photons] : materials)
     fmt::print(out, "of which {:.9g} photons of {}\n", photons, io::printable(name));
 }
 
-void print_pixels(std::ostream& out, const flags::Request& request, const Plan& plan,
+void print_pixels(std::ostream& out, const flags::Request& request, const Plan& whole,
                   const std::optional<TableMiss>& miss) {
+  const engine::SplitPlan split(whole);
+  const Plan& plan = split.spots;
   const engine::GridView grid(plan.lattice.grid.get());
   const auto print = [&](const PixelIndex& at) {
     Recorder trace;
@@ -183,7 +192,8 @@ void print_pixels(std::ostream& out, const flags::Request& request, const Plan& 
                pixel.sum);
     fmt::print(out, "polar   {:15.10g}\nomega   {:15.10g}\ncapfrac {:15.10g}\npixel   {:15.10g}\n",
                pixel.polarization, pixel.solid_angle, pixel.capture,
-               static_cast<float>(pixel.photons));
+               static_cast<float>(pixel.photons +
+                                  (split.diffuse.present() ? split.diffuse.photons(plan, at) : 0)));
   };
   const auto print_visited = [&](const PixelIndex& at) {
     if (panel_of(plan, at).visits(at.fast, at.slow)) print(at);

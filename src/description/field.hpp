@@ -370,6 +370,11 @@ struct Choices<MaterialInterpolation> {
                                   Choice{MaterialInterpolation::nonbragg, "nonbragg"}};
 };
 template <>
+struct Choices<DiffuseMotion> {
+  static constexpr std::array all{Choice{DiffuseMotion::liquid, "liquid"},
+                                  Choice{DiffuseMotion::rigid, "rigid"}};
+};
+template <>
 struct Choices<MaterialProcess> {
   static constexpr std::array all{Choice{MaterialProcess::coherent, "coherent"},
                                   Choice{MaterialProcess::compton, "compton"}};

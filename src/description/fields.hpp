@@ -51,6 +51,11 @@ inline bool has_path(const Experiment& e) {
 }
 inline bool has_no_path(const Experiment& e) { return !has_path(e); }
 
+inline bool has_diffuse(const Experiment& e) { return e.crystal.diffuse_sigma_A != Vec3d{}; }
+inline bool has_correlation(const Experiment& e) {
+  return has_diffuse(e) && e.crystal.diffuse_gamma_A != Vec3d{};
+}
+
 inline bool has_blocks(const Experiment& e) { return e.crystal.blocks != 1; }
 
 // Outside of `within` there is nothing that could be measured, or single precision has no room;
@@ -212,7 +217,37 @@ struct Fields<BasicCrystal<Real>> {
             "standard deviations of its angles, likewise")
           .within({.from = 0, .to = 45})
           .by({"-cell_angle_spread"})
-          .differentiable()};
+          .differentiable(),
+      field("diffuse_sigma", &P::diffuse_sigma_A, "A",
+            "standard deviations, along a, c* x a and c*, of displacements that scatter between "
+            "the spots; one number for all or three")
+          .within({.from = 0, .to = 10})
+          // B = 8 pi^2 sigma^2 is 1 to 100 A^2 in proteins
+          .usually({.from = 0.01,
+                    .to = 1.5,
+                    .or_zero = true,
+                    .below = in_nanometres,
+                    .above = "is it B?"})
+          .by({"-diffuse_sigma"})
+          .differentiable(has_diffuse),
+      field("diffuse_gamma", &P::diffuse_gamma_A, "A",
+            "lengths over which their correlation falls to 1/e, along the same; one number for all "
+            "or three")
+          .within({.from = 0, .to = 1e5})
+          .usually({.from = 1, .to = 1000, .or_zero = true, .below = in_nanometres})
+          .by({"-diffuse_gamma"})
+          .differentiable(has_correlation),
+      field("diffuse_motion", &P::diffuse_motion, "",
+            "what moves together: neighbouring atoms, or each cell as a whole")
+          .by({"", "-diffuse_motion rigid"}),
+      field("diffuse_in_F", &P::diffuse_in_F, "",
+            "True: the structure factors are already those of the displaced atoms; False: the "
+            "displacements weaken the spots")
+          .by({"", "-diffuse_in_F"}),
+      field("diffuse_stencil", &P::diffuse_stencil, "",
+            "lattice points on either side of the nearest whose halos are summed one by one")
+          .within({.from = 0, .to = 4})
+          .by({"-diffuse_stencil"})};
 };
 
 /// One ray of a list; the list's parameters have a row of numbers for each.

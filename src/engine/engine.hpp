@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include "engine/diffuse.hpp"
 #include "engine/kept_background.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, TableMiss
 #include "plan/plan.hpp"
@@ -55,11 +56,12 @@ class Loaded {
   Loaded(const Loaded&) = delete;
   Loaded& operator=(const Loaded&) = delete;
 
+  /// Of the spots, without what is added to them.
   const Plan& plan() const { return plan_; }
 
   /// Of all pixels: `values` are zero on entry; those that no panel wants are left as they are.
-  virtual Report render(const Pixels& pixels, std::span<float> values) = 0;
-  virtual Report render(const Pixels& pixels, std::span<double> values) = 0;
+  Report render(const Pixels& pixels, std::span<float> values) { return rendered(pixels, values); }
+  Report render(const Pixels& pixels, std::span<double> values) { return rendered(pixels, values); }
 
   /// One weight for each pixel.  The plan must have no factor that multiplies a running sum.  Where
   /// a weight that counts is NaN or infinite, all of the gradient is NaN: dark pixels, which an
@@ -81,28 +83,38 @@ class Loaded {
     plan_.scale = of.scale;
     plan_.background = of.background;
     plan_.materials = of.materials;
+    const auto table = plan_.lattice.grid;
+    if (of.diffuse.present) take_diffuse(of);
     background_ = std::make_shared<KeptBackground>();
     keeps_background_ = false;
-    forget_light();
+    if (plan_.lattice.grid == table)
+      forget_light();
+    else
+      forget_lattice(false);
   }
   /// The lattice of another plan, as an image of a sweep has its own; the scale follows the number
   /// of its orientations.
   void set_lattice(const Plan& of) {
-    const bool same_table = of.lattice.grid == plan_.lattice.grid &&
-                            of.lattice.default_F == plan_.lattice.default_F;
+    const auto table = plan_.lattice.grid;
+    const double default_F = plan_.lattice.default_F;
     plan_.lattice = of.lattice;
     plan_.spread = of.spread;
     plan_.scale = of.scale;
+    take_diffuse(of);
     keeps_background_ = true;
-    forget_lattice(same_table);
+    forget_lattice(plan_.lattice.grid == table && plan_.lattice.default_F == default_F);
   }
   /// From `other`, of the same light and panels: the background that both keep from one lattice to
   /// the next is in memory once.
   void share_background(const Loaded& other) { background_ = other.background_; }
 
  protected:
-  Loaded(Plan plan, ComputeOptions options)
-      : plan_(std::move(plan)), options_(std::move(options)) {}
+  Loaded(Plan plan, ComputeOptions options) : plan_(std::move(plan)), options_(std::move(options)) {
+    diffuse_.take_from(plan_);
+  }
+  /// Without diffuse scattering, as all that follows.
+  virtual Report render_spots(const Pixels& pixels, std::span<float> values) = 0;
+  virtual Report render_spots(const Pixels& pixels, std::span<double> values) = 0;
   /// For finite weights and tangents.
   virtual PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) = 0;
   virtual void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
@@ -119,6 +131,26 @@ class Loaded {
   const ComputeOptions options_;
 
  private:
+  template <class Number>
+  Report rendered(const Pixels& pixels, std::span<Number> values) {
+    Report report = render_spots(pixels, values);
+    if (!diffuse_.present()) return report;
+    diffuse_.add_photons(plan_, pixels, options_, values);
+    report.written.reset();
+    return report;
+  }
+  void push_forward_spots(const Pixels& pixels, std::span<const Plan* const> tangents,
+                          const StructureFactorGrid* table_tangent, std::span<double> photons,
+                          std::span<double> slopes);
+  /// Of another plan, with the table that the user gave.
+  void take_diffuse(const Plan& of) {
+    plan_.lattice.grid = of.lattice.grid;
+    plan_.lattice.default_F = of.lattice.default_F;
+    plan_.diffuse = of.diffuse;
+    diffuse_.take_from(plan_);
+  }
+
+  Diffuse diffuse_;
   std::shared_ptr<KeptBackground> background_ = std::make_shared<KeptBackground>();
   bool keeps_background_ = false;
 };

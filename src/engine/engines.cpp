@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -55,13 +56,36 @@ PlanGradient undefined_gradient(const Plan& plan) {
 
 PlanGradient Loaded::pull_back(const Pixels& pixels, std::span<const double> weights) {
   if (!weights_are_finite(plan_, pixels, weights)) return undefined_gradient(plan_);
-  return pull_back_finite(pixels, weights);
+  PlanGradient gradient = pull_back_finite(pixels, weights);
+  if (diffuse_.present()) diffuse_.pull_back(plan_, pixels, weights, options_, gradient);
+  return gradient;
+}
+
+void Loaded::push_forward_spots(const Pixels& pixels, std::span<const Plan* const> tangents,
+                                const StructureFactorGrid* table_tangent, std::span<double> photons,
+                                std::span<double> slopes) {
+  std::vector<std::unique_ptr<StructureFactorGrid>> tables;
+  for (std::size_t t = 0; t < tangents.size() && diffuse_.present(); ++t)
+    tables.push_back(diffuse_.tables().push_forward_spots(
+        *tangents[t], t + 1 == tangents.size() ? table_tangent : nullptr));
+  if (std::none_of(tables.begin(), tables.end(), [](const auto& table) { return bool(table); }))
+    return push_forward_finite(pixels, tangents, table_tangent, photons, slopes);
+  // Engines follow one change of a table at a time.
+  std::vector<double> of_one(photons.size());
+  for (std::size_t t = 0; t < tangents.size(); ++t) {
+    std::fill(photons.begin(), photons.end(), 0.0);
+    std::fill(of_one.begin(), of_one.end(), 0.0);
+    push_forward_finite(pixels, tangents.subspan(t, 1), tables[t].get(), photons, of_one);
+    for (std::size_t i = 0; i < of_one.size(); ++i) slopes[i * tangents.size() + t] = of_one[i];
+  }
 }
 
 void Loaded::push_forward(const Pixels& pixels, std::span<const Plan* const> tangents,
                           const StructureFactorGrid* table_tangent, std::span<double> photons,
                           std::span<double> slopes) {
-  push_forward_finite(pixels, tangents, table_tangent, photons, slopes);
+  push_forward_spots(pixels, tangents, table_tangent, photons, slopes);
+  if (diffuse_.present())
+    diffuse_.push_forward(plan_, pixels, tangents, table_tangent, options_, photons, slopes);
   for (std::size_t t = 0; t < tangents.size(); ++t) {
     const bool has_table = table_tangent && t + 1 == tangents.size();
     if (is_finite(*tangents[t]) && !(has_table && !all_finite(table_tangent->values()))) continue;

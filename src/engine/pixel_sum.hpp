@@ -293,6 +293,13 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_lattice(const AnyPlan& plan,
       } else {
         F = nearest_structure_factor(grid, default_F, nearest);
       }
+      if constexpr (requires { plan.diffuse; }) {
+        // An engine's table has the factor already (diffuse_tables.hpp).
+        using std::exp;
+        if (plan.diffuse.damps())
+          F = F * exp(T(-0.5) *
+                      spot_radius2(physics::metric_as<T>(plan.diffuse.displacement), nearest));
+      }
       const T term = F * F * latt * latt;
       if (running)
         sum = select(scatters, (sum + weight * term) * running_factor, sum);

@@ -15,10 +15,10 @@ class ReferenceLoaded final : public Loaded {
  public:
   ReferenceLoaded(const Plan& plan, const ComputeOptions& options) : Loaded(plan, options) {}
 
-  Report render(const Pixels& pixels, std::span<float> values) override {
+  Report render_spots(const Pixels& pixels, std::span<float> values) override {
     return rendered(pixels, values);
   }
-  Report render(const Pixels& pixels, std::span<double> values) override {
+  Report render_spots(const Pixels& pixels, std::span<double> values) override {
     return rendered(pixels, values);
   }
 

@@ -293,6 +293,13 @@ void choose_engine_of(Request& request, const Values& v, const std::string& name
   request.device = chosen.device;
 }
 
+/// Along the crystal's axes; one number is that of all.
+Vec3d one_or_three(const Values& v) {
+  if (v.count() == 2) v.fail("needs one number, or three");
+  return v.count() == 1 ? Vec3d{v.real(0), v.real(0), v.real(0)}
+                        : Vec3d{v.real(0), v.real(1), v.real(2)};
+}
+
 // An action of the table: r is the request, e its experiment, v the flag's values.
 #define NABLA_SET(...)                               \
   [](Request& r, [[maybe_unused]] const Values& v) { \
@@ -366,6 +373,16 @@ std::vector<Flag> make_table() {
        NABLA_SET((e.crystal.cell_angle_spread_deg = {v.real(0), v.real(1), v.real(2)}))},
       {"Crystal", {"-mosaic_dom"}, prefix, "n", 1, 1, "10 with a spread", "mosaic domains to average",
        NABLA_SET(e.crystal.mosaic_domains = v.whole(0))},
+      {"Crystal", {"-diffuse_sigma"}, own, "A [A A]", 1, 3, "", "diffuse scattering: standard deviations of correlated displacements, one or those along a, c* x a and c* (docs/diffuse.md; with -corrected)",
+       NABLA_SET(e.crystal.diffuse_sigma_A = one_or_three(v))},
+      {"Crystal", {"-diffuse_gamma"}, own, "A [A A]", 1, 3, "", "lengths over which their correlation falls to 1/e, along the same",
+       NABLA_SET(e.crystal.diffuse_gamma_A = one_or_three(v))},
+      {"Crystal", {"-diffuse_motion"}, own, "liquid | rigid", 1, 1, "liquid", "what moves together: neighbouring atoms, or each cell as a whole (then without -diffuse_gamma each by itself)",
+       NABLA_SET(e.crystal.diffuse_motion = choose<DiffuseMotion>(v, {{"liquid", DiffuseMotion::liquid}, {"rigid", DiffuseMotion::rigid}}))},
+      {"Crystal", {"-diffuse_in_F"}, own, "", 0, 0, "", "the structure factors already contain the blur of these displacements; else it weakens the spots",
+       NABLA_SET(e.crystal.diffuse_in_F = true)},
+      {"Crystal", {"-diffuse_stencil"}, own, "n", 1, 1, "1", "lattice points on either side of the nearest whose halos are summed one by one, 0 to 4; those beyond count with the mean F^2 at their resolution",
+       NABLA_SET(e.crystal.diffuse_stencil = v.whole(0))},
       {"Crystal", {"-density", "-sample_den"}, prefix, "g/cm3", 1, 1, "", "accepted; has no effect, as in nanoBragg",
        NABLA_SET(v.real(0))},
       {"Crystal", {"-MW"}, exact, "g/mol", 1, 1, "", "accepted; has no effect, as in nanoBragg",

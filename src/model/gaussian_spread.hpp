@@ -41,6 +41,8 @@ std::string why_not_closed(const BasicExperiment<Real>& e) {
     return "the mosaic spread is not Gaussian (-mosaic_model gaussian)";
   if (has_cell_spread(e.crystal))
     return "the cell differs from domain to domain (-cell_spread, -cell_angle_spread)";
+  if (!(e.crystal.diffuse_sigma_A == Vec3<Real>{}))
+    return "diffuse scattering is summed step by step (-diffuse_sigma)";
   if (!beam.sources.empty()) return "the sources are a list (-sourcefile)";
   if (beam.spectrum_model != Distribution::gaussian && is_wide(beam.dispersion_percent))
     return "the spectrum is not Gaussian (-spectrum_model gaussian)";

@@ -86,6 +86,36 @@ void check_materials(const BasicExperiment<Real>& e) {
   }
 }
 
+/// Throws UsageError for displacements that make no sense.
+template <class Real>
+void check_diffuse(const BasicExperiment<Real>& e) {
+  const auto& c = e.crystal;
+  const Vec3<Real>&sigma = c.diffuse_sigma_A, &gamma = c.diffuse_gamma_A;
+  const Real none(0);
+  const auto is_zero = [&](const Vec3<Real>& v) {
+    return v.x == none && v.y == none && v.z == none;
+  };
+  if (is_zero(sigma)) {
+    if (!is_zero(gamma))
+      throw UsageError(
+          "a correlation length (-diffuse_gamma) needs a size of the displacements; give "
+          "-diffuse_sigma in Angstrom");
+    return;
+  }
+  if (!(e.quirks == Quirks::corrected()))
+    throw UsageError("diffuse scattering (-diffuse_sigma) is not nanoBragg's; give -corrected");
+  const bool correlated = gamma.x > none && gamma.y > none && gamma.z > none;
+  if (!correlated && !(c.diffuse_motion == DiffuseMotion::rigid && is_zero(gamma)))
+    throw UsageError(
+        "displacements (-diffuse_sigma) need correlation lengths along all axes; give "
+        "-diffuse_gamma in Angstrom, or -diffuse_motion rigid for cells that move by themselves");
+  if (!c.diffuse_in_F) return;
+  if (!e.structure_factors.grid || e.structure_factors.default_F != 0)
+    throw UsageError(
+        "structure factors that contain the displacements (-diffuse_in_F yes) come from a table "
+        "with -default_F 0");
+}
+
 /// Throws UsageError for a description that cannot be of an experiment.
 template <class Real>
 void check(const BasicExperiment<Real>& e) {
@@ -138,6 +168,7 @@ void check(const BasicExperiment<Real>& e) {
     if (!(source.wavelength_A > Real(0)) || !(length(source.position) > Real(0)))
       throw UsageError("every source needs a direction and a positive wavelength");
   check_materials(e);
+  check_diffuse(e);
   if (e.beam.flux_per_s && e.beam.size_mm && *e.beam.size_mm == Real(0))
     throw UsageError("a beam of size 0 makes the fluence infinite; give -beamsize in mm");
 }

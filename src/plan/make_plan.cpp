@@ -44,6 +44,22 @@ std::vector<PathPoint> plan_detail::points_of_path(const std::string& name, doub
   return gauss_legendre(std::max(2, static_cast<int>(points)));
 }
 
+void plan_detail::check_orders(double largest_W) {
+  constexpr double most = 100;
+  if (largest_W <= most) return;
+  throw UsageError(
+      "displacements of such a size (-diffuse_sigma) blur what the corner of the "
+      "detector sees by exp(-W), W = " +
+      std::to_string(largest_W) + "; W may be 100 at most: is the sigma in Angstrom?");
+}
+
+double plan_detail::thickness_of_shells(double volume_A3) {
+  constexpr double lattice_points = 60, sphere = 4.18879020478639;  // 4 pi/3
+  constexpr double odd = 0.97123;  // so that cells with round edges have no lattice point on a
+                                   // shell
+  return odd * std::exp2(std::ceil(std::log2(std::cbrt(lattice_points / (sphere * volume_A3)))));
+}
+
 void check_pixels(const Plan& plan, std::span<const PixelIndex> pixels) {
   for (const PixelIndex& p : pixels) {
     if (p.panel < 0 || static_cast<std::size_t>(p.panel) >= plan.panels.size())

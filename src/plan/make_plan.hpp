@@ -3,6 +3,8 @@
 // Templated on the number type like the model: with dual numbers the slopes are the derivative of
 // the plan.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <span>
 #include "model/crystal_axes.hpp"
 #include "model/gaussian_spread.hpp"
@@ -10,8 +12,10 @@
 #include "model/value_of.hpp"
 #include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
+#include "physics/diffuse.hpp"
 #include "physics/matrix.hpp"
 #include "physics/rotation.hpp"
+#include "plan/halo_shares.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg {
@@ -247,6 +251,114 @@ std::vector<BasicPlanMaterial<Real>> plan_materials(const BasicExperiment<Real>&
   return materials;
 }
 
+/// The sum over some axes of scale^2 times the square of the index along each: a form of Miller
+/// indices.
+template <class Real>
+physics::SpotMetric<Real> form_of_indices(const Mat3<Real>& frame, const Mat3<Real>& reciprocal,
+                                          const Vec3<Real>& scale) {
+  const auto row = [&](const Vec3<Real>& axis, const Real& by) {
+    return by *
+           Vec3<Real>{dot(axis, reciprocal.a), dot(axis, reciprocal.b), dot(axis, reciprocal.c)};
+  };
+  const Vec3<Real> a = row(frame.a, scale.x), b = row(frame.b, scale.y), c = row(frame.c, scale.z);
+  const auto sum = [&](auto&& of) { return of(a) + of(b) + of(c); };
+  using V = Vec3<Real>;
+  return {sum([](const V& v) { return v.x * v.x; }), sum([](const V& v) { return v.y * v.y; }),
+          sum([](const V& v) { return v.z * v.z; }), sum([](const V& v) { return v.x * v.y; }),
+          sum([](const V& v) { return v.y * v.z; }), sum([](const V& v) { return v.z * v.x; })};
+}
+
+/// |q| that no spot of the sensor exceeds [1/m].
+template <class Real>
+double farthest_q(const std::vector<BasicPlanPanel<Real>>& panels,
+                  const BasicPlanLight<Real>& light) {
+  using model::value_of;
+  const auto value = [](const Vec3<Real>& v) {
+    return Vec3d{value_of(v.x), value_of(v.y), value_of(v.z)};
+  };
+  double farthest = 0;
+  for (const auto& panel : panels) {
+    const auto& f = panel.frame;
+    const Vec3d origin = value(f.origin),
+                fast = (f.fast_pixels * value_of(f.pixel)) * value(f.fast),
+                slow = (f.slow_pixels * value_of(f.pixel)) * value(f.slow),
+                deep = (panel.sensor.layers * value_of(panel.sensor.layer_step)) * value(f.normal);
+    for (const auto& ray : light.rays) {
+      const double k = value_of(ray.wavenumber);
+      const Vec3d incident = value(ray.incident);
+      for (int corner = 0; corner < 8; ++corner) {
+        const Vec3d at = origin + double(corner & 1) * fast + double(corner >> 1 & 1) * slow +
+                         double(corner >> 2) * deep;
+        farthest = std::max(
+            farthest, f.curvature == Curvature::flat ? k * length(unit(at) - incident) : 2 * k);
+      }
+    }
+  }
+  return farthest;
+}
+
+/// Throws UsageError for displacements so large that no order of them would be the last.
+void check_orders(double largest_W);
+/// A constant times a power of two, so that it seldom follows a cell that changes: spheres of its
+/// radius hold 60 lattice points.
+double thickness_of_shells(double volume_A3);
+
+template <class Real>
+BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicResolved<Real>& r,
+                                    const std::vector<BasicPlanPanel<Real>>& panels,
+                                    const BasicPlanLight<Real>& light) {
+  using model::value_of;
+  constexpr double pi = 3.14159265358979323846, two_pi = 2 * pi;
+  const auto& c = e.crystal;
+  const Vec3<Real>&sigma = c.diffuse_sigma_A, &gamma = c.diffuse_gamma_A;
+  BasicPlanDiffuse<Real> d;
+  d.present = !(sigma.x == Real(0) && sigma.y == Real(0) && sigma.z == Real(0));
+  if (!d.present) return d;
+  d.motion = c.diffuse_motion;
+  d.in_F = c.diffuse_in_F;
+  d.isotropic = sigma.x == sigma.y && sigma.y == sigma.z;
+  d.stencil = c.diffuse_stencil;
+  const Mat3<Real> frame = model::crystal_frame(r.axes.real_A);
+  const Mat3<Real>& reciprocal = r.axes.reciprocal_per_A;
+  d.displacement = form_of_indices(frame, reciprocal, Real(two_pi) * sigma);
+  d.correlation = form_of_indices(frame, reciprocal, Real(two_pi) * gamma);
+  d.peak = Real(8 * pi) * gamma.x * gamma.y * gamma.z / r.axes.volume_A3;
+
+  const double q = 1.0001 * farthest_q(panels, light), q_per_A = q * 1e-10,
+               widest = std::max({value_of(sigma.x), value_of(sigma.y), value_of(sigma.z)}),
+               largest_W = std::pow(two_pi * widest * q_per_A, 2);
+  check_orders(largest_W);
+  const auto reach = [&](const Vec3<Real>& axis) {
+    return std::ceil(q_per_A * value_of(length(axis)));
+  };
+  const auto& axes = r.axes.real_A;
+  d.reach = {reach(axes.a), reach(axes.b), reach(axes.c)};
+  const auto per_m = [](const Vec3<Real>& v) {
+    return 1e10 * Vec3d{value_of(v.x), value_of(v.y), value_of(v.z)};
+  };
+  d.reciprocal = {per_m(reciprocal.a), per_m(reciprocal.b), per_m(reciprocal.c)};
+  d.shell = 1e10 * thickness_of_shells(value_of(r.axes.volume_A3));
+
+  const auto orders = physics::orders_for(largest_W);
+  d.outside.assign(orders, Real(1));
+  if (!(d.peak > Real(0))) return d;
+  physics::SpotMetric<double> at{};
+  physics::for_each_number_of_metric([](double& to, const Real& x) { to = value_of(x); }, at,
+                                     d.correlation);
+  const auto shares = halo_shares(at, d.stencil + 0.5, orders);
+  for (std::size_t n = 0; n < orders; ++n) {
+    Real share(shares[n].value);
+    auto slope = shares[n].slopes.begin();
+    physics::for_each_number_of_metric(
+        [&](const double& value, const Real& x) {
+          share = share + Real(*slope++) * (x - Real(value));
+        },
+        at, d.correlation);
+    d.outside[n] = Real(1) - d.peak * share;
+  }
+  return d;
+}
+
 template <class Real>
 FactorRules factor_rules(const BasicExperiment<Real>& e) {
   const Quirks& quirks = e.quirks;
@@ -278,6 +390,7 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.lattice = plan_detail::plan_lattice(e, r);
   if (r.closed) plan.spread = plan_detail::plan_spread(e, r, plan.lattice.orientations);
   plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light);
+  plan.diffuse = plan_detail::plan_diffuse(e, r, plan.panels, plan.light);
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;
   plan.dmin = e.sampling.dmin_A * 1e-10;

@@ -185,6 +185,31 @@ struct BasicPlanMaterial : BasicMaterialNumbers<Real> {
   std::vector<PathPoint> points;  ///< at which the path is sampled
 };
 
+/// What of diffuse scattering is plain numbers; the forms are of Miller indices.
+template <class Real>
+struct BasicDiffuseNumbers {
+  physics::SpotMetric<Real> displacement;  ///< W = 4 pi^2 q.Sigma q
+  physics::SpotMetric<Real> correlation;   ///< x = 4 pi^2 sum (gamma_i k_i)^2
+  Real peak{0};                            ///< 8 pi gamma_1 gamma_2 gamma_3 / V
+};
+
+/// Light between the spots (physics/diffuse.hpp).
+template <class Real>
+struct BasicPlanDiffuse : BasicDiffuseNumbers<Real> {
+  bool present = false;
+  DiffuseMotion motion = DiffuseMotion::liquid;
+  bool in_F = false;
+  bool isotropic = false;  ///< W follows from |q| alone
+  int stencil = 1;
+  Vec3d reach;                ///< largest indices that a panel sees
+  std::vector<Real> outside;  ///< of the halos of each order: what lies beyond the stencil
+  Mat3d reciprocal;           ///< rows a*, b*, c* [1/m], for means over shells, not for slopes
+  double shell = 0;           ///< thickness of a shell of |q| [1/m]
+
+  /// Whether it weakens the spots.
+  bool damps() const { return present && !in_F; }
+};
+
 /// How the factors that vary over a pixel enter its sum: decided once, read by every walk.
 struct FactorRules {
   Apply solid_angle = Apply::to_each_term, polarization = Apply::to_each_term,
@@ -229,6 +254,7 @@ struct BasicPlan : BasicPlanNumbers<Real> {
   BasicPlanLight<Real> light;
   BasicPlanLattice<Real> lattice;
   std::vector<BasicPlanMaterial<Real>> materials;
+  BasicPlanDiffuse<Real> diffuse;
   BasicPlanSpread<Real> spread;
 
   /// Whether light falls on pixels that the lattice leaves dark.
@@ -264,6 +290,7 @@ using PlanSpread = BasicPlanSpread<double>;
 using PlanBackground = BasicPlanBackground<double>;
 using MaterialNumbers = BasicMaterialNumbers<double>;
 using PlanMaterial = BasicPlanMaterial<double>;
+using PlanDiffuse = BasicPlanDiffuse<double>;
 using PlanNumbers = BasicPlanNumbers<double>;
 using PixelNumbers = BasicPixelNumbers<double>;
 using Plan = BasicPlan<double>;

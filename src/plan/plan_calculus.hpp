@@ -87,6 +87,14 @@ NABLA_INLINE void for_each_number_of_material(F&& f, Materials&... m) {
   f(m.end...);
 }
 
+/// What lies beyond the stencil aside.
+template <class F, class... Diffuse>
+NABLA_INLINE void for_each_number_of_diffuse(F&& f, Diffuse&... d) {
+  physics::for_each_number_of_metric(f, d.displacement...);
+  physics::for_each_number_of_metric(f, d.correlation...);
+  f(d.peak...);
+}
+
 template <class F, class... Matrices>
 NABLA_INLINE void for_each_number_of_axes(F&& f, Matrices&... m) {
   for_each_component(f, m.a...);
@@ -117,6 +125,10 @@ void for_each_number_besides_panels(F&& f, Plans&... plans) {
     for_each_number_of_axes(f, plans.lattice.orientations[i]...);
   for (std::size_t i = 0; i < first.materials.size(); ++i)
     for_each_number_of_material(f, plans.materials[i]...);
+  if (first.diffuse.present) {
+    for_each_number_of_diffuse(f, plans.diffuse...);
+    for (std::size_t i = 0; i < first.diffuse.outside.size(); ++i) f(plans.diffuse.outside[i]...);
+  }
   for_each_number_of_spread(f, plans.spread...);
 }
 
@@ -145,6 +157,8 @@ Plan zero_plan(const AnyPlan& like) {
   zero.light.rays.resize(like.light.rays.size());
   zero.lattice.orientations.resize(like.lattice.orientations.size());
   zero.materials.resize(like.materials.size());
+  zero.diffuse.present = like.diffuse.present;
+  zero.diffuse.outside.resize(like.diffuse.outside.size());
   zero.spread.mosaic.resize(like.spread.mosaic.size());
   for_each_number_of_plan([](double& x) { x = 0; }, zero);
   return zero;

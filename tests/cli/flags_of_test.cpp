@@ -140,6 +140,10 @@ std::vector<Experiment> experiments_with_all_parameters() {
     x.crystal.cell_spread_A = {0.1, 0.2, 0.3};
     x.crystal.cell_angle_spread_deg = {0.02, 0.03, 0.04};
   });
+  add([](Experiment& x) {
+    x.crystal.diffuse_sigma_A = {0.2, 0.3, 0.4};
+    x.crystal.diffuse_gamma_A = {30, 20, 10};
+  });
   add([](Experiment& x) { x.beam.sources = {{{-1, 0, 0}, 1, 1}, {{-1, 0.01, 0}, 2, 1.1}}; });
   add([](Experiment& x) {
     x.beam.flux_per_s = 1e12;

@@ -44,6 +44,10 @@ Experiment differentiable(Experiment e) {
   e.quirks.interpolation_latch = false;
   // At N = 1, the least there is, only half of a difference would mean anything.
   e.crystal.cells = e.crystal.cells + Vec3d{0.25, 0.5, 0.75};
+  // The differences share neither exp(W) of a table that contains displacements nor the damped
+  // nodes of an interpolation.
+  e.crystal.diffuse_in_F = false;
+  if (resolve(e).tricubic) e.crystal.diffuse_sigma_A = e.crystal.diffuse_gamma_A = {};
   // In the direct beam itself interpolated F bends.
   if (!e.detector.beam_x_mm) e.detector.beam_x_mm = 3.21;
   return differentiable_here(e);
@@ -238,6 +242,13 @@ Experiment in_other_words(Experiment e) {
 }
 RC_GTEST_PROP(Gradient, EqualsDifferencesForExperimentsInOtherWords, ()) {
   expect_gradients_of(in_other_words(differentiable(*any_experiment_of_either_mode())));
+}
+
+RC_GTEST_PROP(Gradient, EqualsDifferencesForDiffuseScattering, ()) {
+  Experiment e = *any_experiment();
+  e.structure_factors.interpolation = Interpolation::nearest;
+  draw_diffuse(e);
+  expect_gradients_of(differentiable(e));
 }
 
 RC_GTEST_PROP(Gradient, EqualsDifferencesForManyBlocks, ()) {

@@ -392,7 +392,8 @@ RC_GTEST_PROP(Image, OfAConstantIntegrandDoesNotDependOnTheOversampling, ()) {
   e.detector.two_theta_deg = 0;
   e.detector.sensor_thickness_um = 0;
   e.sampling.dmin_A = 0;
-  e.materials.clear();  // their F is not the same everywhere
+  e.materials.clear();  // their F is not the same everywhere, nor is diffuse light
+  e.crystal.diffuse_sigma_A = e.crystal.diffuse_gamma_A = {};
   e.sampling.oversample = 1;
   const Image once = rendered(e);
   RC_ASSERT(largest(once) > 0);

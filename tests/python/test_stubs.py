@@ -58,6 +58,7 @@ SHARED = {
     '"uniform", "gaussian"': "Distribution",
     '"linear", "cubic", "nonbragg"': "MaterialInterpolation",
     '"cell", "reciprocal", "round"': "SpotMetric",
+    '"liquid", "rigid"': "DiffuseMotion",
 }
 
 

@@ -6,9 +6,12 @@
 
 #include "description/lift.hpp"
 #include "description/parameter_table.hpp"
+#include "engine/diffuse_sum.hpp"
+#include "engine/diffuse_tables.hpp"
 #include "engine/pixel_sum.hpp"
 #include "model/resolve.hpp"
 #include "plan/make_plan.hpp"
+#include "plan/plan_calculus.hpp"
 
 namespace nablabragg::test {
 
@@ -94,19 +97,43 @@ ExtendedPlan extended_plan(const Experiment& settled, Change&& change) {
   return make_plan(e, model::resolve(e));
 }
 
+/// Diffuse light of one pixel; `tables`: of the plan, none of whose changes made others.
+inline long double diffuse_photons_of(const ExtendedPlan& plan, int fast, int slow) {
+  if (!plan.diffuse.present) return 0;
+  // |F|^2 as the table has it
+  Plan of;
+  of.lattice.grid = plan.lattice.grid;
+  of.lattice.default_F = static_cast<double>(plan.lattice.default_F.v);
+  of.diffuse.present = true;
+  of.diffuse.stencil = plan.diffuse.stencil;
+  of.diffuse.reach = plan.diffuse.reach;
+  of.diffuse.reciprocal = plan.diffuse.reciprocal;
+  of.diffuse.shell = plan.diffuse.shell;
+  for_each_number_of_diffuse([](double& x) { x = 0; }, of.diffuse);
+  static std::unique_ptr<const engine::DiffuseTables> made;  // it takes long
+  if (!made || !made->are_of(of)) made = std::make_unique<const engine::DiffuseTables>(of);
+  const engine::DiffuseTables& tables = *made;
+  return engine::diffuse_photons(
+             plan, plan.diffuse,
+             {engine::GridView(&tables.F2()), tables.shells(), of.diffuse.shell}, plan.panels[0],
+             Extended(double(fast)), Extended(double(slow)))
+      .v;
+}
+
 /// Photons of one pixel; it interpolates where the plan says so, whatever a latch would do.
 inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
   const engine::GridView grid(plan.lattice.grid.get());
   const Extended x = double(fast), y = double(slow);
-  return physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
-    return plan.lattice.tricubic
-               ? engine::sum_pixels<Shape, true>(plan, plan.panels[0], grid, x, y,
-                                                 engine::all_steps, engine::NoVisitor{})
-                     .photons.v
-               : engine::sum_pixels<Shape, false>(plan, plan.panels[0], grid, x, y, 0,
-                                                  engine::NoVisitor{})
-                     .photons.v;
-  });
+  const long double diffuse = diffuse_photons_of(plan, fast, slow);
+  return diffuse + physics::with_shape(plan.lattice.shape, [&]<class Shape>() {
+           return plan.lattice.tricubic
+                      ? engine::sum_pixels<Shape, true>(plan, plan.panels[0], grid, x, y,
+                                                        engine::all_steps, engine::NoVisitor{})
+                            .photons.v
+                      : engine::sum_pixels<Shape, false>(plan, plan.panels[0], grid, x, y, 0,
+                                                         engine::NoVisitor{})
+                            .photons.v;
+         });
 }
 
 }  // namespace nablabragg::test

@@ -208,6 +208,20 @@ inline std::vector<Material> draw_materials() {
   return materials;
 }
 
+/// Displacements whose W is a few at most.
+inline void draw_diffuse(Experiment& e) {
+  const auto any_vector = [](double from, double to) {
+    return Vec3d{*any_between(from, to), *any_between(from, to), *any_between(from, to)};
+  };
+  Crystal& c = e.crystal;
+  c.diffuse_sigma_A = any_vector(0.1, 0.5);
+  if (*any_choice()) c.diffuse_sigma_A = Vec3d{} + c.diffuse_sigma_A.x * Vec3d{1, 1, 1};
+  c.diffuse_gamma_A = any_vector(5, 60);
+  if (*any_choice()) c.diffuse_motion = DiffuseMotion::rigid;
+  c.diffuse_in_F = e.structure_factors.grid && e.structure_factors.default_F == 0 && *any_choice();
+  c.diffuse_stencil = *any_count(0, 1);
+}
+
 /// An experiment of any kind, in the corrected arithmetic.
 inline Experiment draw_experiment() {
   Experiment e;
@@ -224,6 +238,7 @@ inline Experiment draw_experiment() {
   if (*any_count(0, 3) == 0) e.sampling.dmin_A = *any_between(2, 10);
   if (*any_choice()) e.water_um = *any_between(1, 10);
   if (*any_count(0, 2) == 0) e.materials = draw_materials();
+  if (*any_count(0, 4) == 0) draw_diffuse(e);
   return e;
 }
 inline rc::Gen<Experiment> any_experiment() { return rc::gen::exec(draw_experiment); }
@@ -233,6 +248,7 @@ inline void make_compat(Experiment& e) {
   e.quirks = Quirks::compat();
   e.materials.clear();
   e.crystal.spot_metric.reset();
+  e.crystal.diffuse_sigma_A = e.crystal.diffuse_gamma_A = {};
 }
 
 /// The same in either mode.
@@ -358,7 +374,8 @@ inline void showValue(const Experiment& e, std::ostream& out) {
       << (e.sampling.oversample_omega ? " omega" : "") << " dmin " << e.sampling.dmin_A << " table "
       << (e.structure_factors.grid != nullptr) << " interpolation "
       << int(e.structure_factors.interpolation) << " default_F " << e.structure_factors.default_F
-      << " water " << e.water_um << " materials " << e.materials.size()
+      << " water " << e.water_um << " materials " << e.materials.size() << " diffuse "
+      << e.crystal.diffuse_sigma_A.x << ' ' << e.crystal.diffuse_gamma_A.x
       << (e.quirks == Quirks::corrected() ? " corrected" : " compat");
 }
 

@@ -63,10 +63,10 @@ class ClosedLoaded final : public Loaded {
   ClosedLoaded(const Plan& plan, const ComputeOptions& options, Precision precision)
       : Loaded(plan, options), precision_(precision), kernels_(kernels_of_this_machine()) {}
 
-  Report render(const Pixels& pixels, std::span<float> values) override {
+  Report render_spots(const Pixels& pixels, std::span<float> values) override {
     return rendered(pixels, values);
   }
-  Report render(const Pixels& pixels, std::span<double> values) override {
+  Report render_spots(const Pixels& pixels, std::span<double> values) override {
     return rendered(pixels, values);
   }
 

@@ -29,10 +29,10 @@ class CpuLoaded final : public Loaded {
   CpuLoaded(const Plan& plan, const ComputeOptions& options)
       : Loaded(plan, options), kernels_(kernels_of_this_machine()) {}
 
-  Report render(const Pixels& pixels, std::span<float> values) override {
+  Report render_spots(const Pixels& pixels, std::span<float> values) override {
     return rendered(pixels, values);
   }
-  Report render(const Pixels& pixels, std::span<double> values) override {
+  Report render_spots(const Pixels& pixels, std::span<double> values) override {
     return rendered(pixels, values);
   }
 

@@ -549,6 +549,10 @@ const KernelSet& kernel_set() {
                                     .wide_gradient = wide_gradient_kernel,
                                     .material_gradient = material_gradient,
 #endif
+                                    .diffuse = diffuse,
+#ifdef NABLA_GRADIENTS
+                                    .diffuse_gradient = diffuse_gradient,
+#endif
                                     .write_floats = write_blocks<float>,
                                     .closed = closed_kernel_set,
 #ifdef NABLA_GRADIENTS

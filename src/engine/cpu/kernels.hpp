@@ -40,6 +40,8 @@ using Kernel = void (*)(const CpuPlan&, const Tile&, TileSums&);
 
 struct GradientSink;
 struct MaterialSink;
+struct DiffuseLight;
+struct DiffuseSink;
 
 /// Computes the derivatives of a tile.  `weights`: of the photons of each pixel in the loss; pixels
 /// of a weight of zero may be left out.
@@ -65,6 +67,10 @@ struct KernelSet {
   GradientKernel (*single_gradient)(CrystalShape, Lookup) = nullptr;
   GradientKernel (*wide_gradient)(CrystalShape, Lookup) = nullptr;
   MaterialKernel material_gradient = nullptr;
+  // Of light between the spots (diffuse_kernels.hpp)
+  void (*diffuse)(const DiffuseLight&, const Tile&, double* photons);
+  void (*diffuse_gradient)(const DiffuseLight&, const Tile&,
+                           const std::array<double, tile_pixels>& weights, DiffuseSink&) = nullptr;
   /// Of a tile of an image, not of a list: copies the photons of the blocks that are wanted whole
   /// into the image, of `width` pixels a row; returns the sum of their solid angles [sr].
   double (*write_floats)(const Tile&, const TileSums&, float* image, std::size_t width);
@@ -78,13 +84,16 @@ struct KernelSet {
 /// throws UsageError when that is none of this processor's.
 const KernelSet& kernels_of_this_machine();
 
-#define NABLA_KERNEL_SET(target)                                                           \
-  namespace target {                                                                       \
-  const KernelSet& kernel_set();                                                           \
-  GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup);                      \
-  GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);                        \
-  void material_gradient(const Plan&, const Tile&, const std::array<double, tile_pixels>&, \
-                         MaterialSink&);                                                   \
+#define NABLA_KERNEL_SET(target)                                                                  \
+  namespace target {                                                                              \
+  const KernelSet& kernel_set();                                                                  \
+  GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup);                             \
+  GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);                               \
+  void material_gradient(const Plan&, const Tile&, const std::array<double, tile_pixels>&,        \
+                         MaterialSink&);                                                          \
+  void diffuse(const DiffuseLight&, const Tile&, double* photons);                                \
+  void diffuse_gradient(const DiffuseLight&, const Tile&, const std::array<double, tile_pixels>&, \
+                        DiffuseSink&);                                                            \
   }
 NABLA_KERNEL_SET(N_AVX3)
 NABLA_KERNEL_SET(N_AVX2)

@@ -33,10 +33,10 @@ class CudaLoaded final : public Loaded {
         opened_(open_device(options.device)),
         contents_(plan_, options_, *opened_->device) {}
 
-  Report render(const Pixels& pixels, std::span<float> values) override {
+  Report render_spots(const Pixels& pixels, std::span<float> values) override {
     return rendered(pixels, values);
   }
-  Report render(const Pixels& pixels, std::span<double> values) override {
+  Report render_spots(const Pixels& pixels, std::span<double> values) override {
     return rendered(pixels, values);
   }
 

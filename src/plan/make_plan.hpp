@@ -258,6 +258,9 @@ FactorRules factor_rules(const BasicExperiment<Real>& e) {
   return rules;
 }
 
+/// Where F follows the energy: what each ray has.
+void follow_energy(const Experiment& e, Plan& plan);
+
 }  // namespace plan_detail
 
 /// `r` is resolve(e).
@@ -267,6 +270,8 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.panels = plan_detail::plan_panels(e, r);
   plan.light = plan_detail::plan_light(e, r);
   plan.lattice = plan_detail::plan_lattice(e, r);
+  if constexpr (std::is_same_v<Real, double>)
+    if (plan.lattice.grid && plan.lattice.grid->anomalous()) plan_detail::follow_energy(e, plan);
   if (r.closed) plan.spread = plan_detail::plan_spread(e, r, plan.lattice.orientations);
   plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light);
   plan.rules = plan_detail::factor_rules(e);

@@ -23,7 +23,8 @@ struct Sample {
 /// the light changes.  Without a table F is part of the unit.
 struct SingleTable {
   std::vector<float> F;
-  double largest = 1;  ///< [electrons], default_F included
+  double largest = 1;        ///< [electrons], default_F included
+  std::vector<float> terms;  ///< LightTerms::of_reflections, where rays have several F
 
   explicit SingleTable(const PlanLattice& lattice);
 };
@@ -39,6 +40,10 @@ struct CpuPlan {
   std::span<const float> F;
   float default_F = 0;
   Vec3d extent;  ///< numbers of indices; zero: no table
+  // Where rays have several F, as LightTerms: F^2 is a sum of so many products
+  int terms = 0;
+  std::span<const float> of_reflections;
+  std::vector<float> band_terms;  ///< of each term behind the first, like band_weight: times it
 
   double largest_F = 1;      ///< the unit of F [electrons]
   LatticeNumbers lattice;    ///< its number of cells is part of the unit where it can be

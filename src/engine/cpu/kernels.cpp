@@ -123,6 +123,37 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   return F2 * Single::load(sums);
 }
 
+/// The same where rays have several F; `first`: where the terms of the lattice point are.  F^2 of
+/// the light on the whole says whether there are any.
+NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec3<Double>& d,
+                                   const Vec3<Double>& h, const NearestF<1>& nearest,
+                                   std::int64_t& lit_rays) {
+  const BandOfPixels band(p, beam, d, h);
+  alignas(64) float sums[lanes], offsets[lanes];
+  const Single none(0.0f);
+  none.store(sums);
+  const auto rest = static_cast<float>(p.F.size());
+  select(nearest.inside, nearest.offset, Single(rest)).store(offsets);
+  using Two = BandOfPixels::Two;
+  const Two count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
+  const size_t terms = static_cast<size_t>(p.terms), stride = p.band_weight.size();
+  for_each_lane(band.lit & (nearest.F != none), [&](size_t lane) {
+    const float* const of_reflection = p.of_reflections.data() +
+                                       static_cast<size_t>(offsets[lane]) * terms;
+    const float* const of_rays = p.band_terms.data();
+    Two sum(0.0f);
+    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Two&, const Two& beyond) {
+      const Two latt = physics::Gauss::factor_at(Two(band.leasts[lane]) + beyond, count, fudge);
+      Two F2 = Two(of_reflection[0]) * Two::load(p.band_weight.data() + j);
+      for (size_t k = 1; k < terms; ++k)
+        F2 = F2 + Two(of_reflection[k]) * Two::load(of_rays + (k - 1) * stride + j);
+      sum = sum + F2 * (latt * latt);
+    });
+    sums[lane] = sum_of(nth<1>(sum, 0) + nth<1>(sum, 1));
+  });
+  return Single::load(sums);
+}
+
 // ---- A tile in mixed precision ------------------------------------------------------------------
 
 enum class Phases { wide, anchored };
@@ -337,8 +368,14 @@ NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
     const Vec3<Double> h = miller_indices(at.chunk.wide[o],
                                           phase.at.direction - vec3_as<Double>(beam.incident));
     const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-    const Single F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-    const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+    const Vec3<Single> cell = narrow(nearest - vec3_as<Double>(p.grid.min));
+    Single term;
+    if (lookup == Lookup::nearest && p.terms > 0) {
+      term = band_intensity(p, beam, h - nearest, h, look_up_nearest<1>(p, cell), lit_rays);
+    } else {
+      const Single F = nearest_F<lookup, 1>(p, cell);
+      term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+    }
     terms = p.ray_factors ? terms + term * beam_factors.of_pair(at.chunk, o) : terms + term;
   }
   skipped += (all_rays - lit_rays) * wanted / (std::int64_t{block_pixels} * lanes);

@@ -33,7 +33,7 @@ struct AnomalousFactors {
 };
 
 /// f' and f'' of an atom that is alone (Cromer & Liberman 1981, as in gemmi), with rows close
-/// enough for straight lines (3e-4 electrons) from 2 to 60 keV, and at some energies more.  None is
+/// enough for straight lines (4e-4 electrons) from 2 to 60 keV, and at some energies more.  None is
 /// within 0.5 eV of an edge.  Throws UsageError for what is no element from Li to U.
 DispersionCurve dispersion_of_atom(const std::string& element,
                                    std::span<const double> also_eV = {});

@@ -160,7 +160,9 @@ std::vector<MomentSlope> moment_slopes(std::span<const DispersionCurve* const> c
   for (const Point& point : points_of(curves, channel)) {
     const std::vector<Complex> f = values_in(curves, point.energy_eV);
     for (std::size_t s = 0; s < n; ++s) {
-      const auto [row, share] = place_in(*curves[s], point.energy_eV);
+      const PlaceInCurve place = place_in(*curves[s], point.energy_eV);
+      const std::size_t row = place.row;
+      const double share = place.share;
       const auto add = [&](std::size_t moment, double by_real, double by_imaginary) {
         const double weight = point.weight;
         if (share != 1)

@@ -250,16 +250,8 @@ class CpuEngine final : public Engine {
     return {};
   }
   std::string why_not(const Plan&, const ComputeOptions&) const override { return why_not_here(); }
-  /// In double precision, and in single where all rays are in bands.
-  bool takes_several_F(const Plan& plan, const ComputeOptions& options) const override {
-    if (plan.lattice.tricubic) return false;
-    if (options.precision == Precision::float64 || !needs_wide(plan).empty()) return true;
-    const SingleTable table(plan.lattice);
-    if (!why_table_needs_double(plan.lattice, table).empty()) return true;
-    for (std::size_t i = 0; i < plan.panels.size(); ++i)
-      if (!make_cpu_plan(plan, i, table, options.skip_below.value_or(default_skip_below)).bands)
-        return false;
-    return true;
+  bool takes_several_F(const Plan& plan, const ComputeOptions&) const override {
+    return !plan.lattice.tricubic;
   }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     if (plan.spread.closed) return load_closed(plan, options, options.precision);

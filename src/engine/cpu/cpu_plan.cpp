@@ -206,6 +206,9 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
   }
   if (p.bands) return;
   p.beams.clear();
+  if (p.terms > 0)
+    for (const double term : plan.lattice.by_energy->light_terms().of_rays)
+      p.of_rays.push_back(static_cast<float>(term));
   for (const PlanRay& ray : plan.light.rays) {
     Beam beam;
     beam.incident = ray.incident;
@@ -258,8 +261,11 @@ SingleTable::SingleTable(const PlanLattice& lattice) {
   F.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) F[i] = static_cast<float>(values[i] / largest);
   if (!lattice.by_energy || lattice.by_energy->groups() < 2) return;
-  for (const double term : lattice.by_energy->light_terms().of_reflections)
-    terms.push_back(static_cast<float>(term / (largest * largest)));
+  const LightTerms& light = lattice.by_energy->light_terms();
+  const auto count = static_cast<std::size_t>(light.terms);
+  for (std::size_t k = 0; k < count; ++k)
+    for (std::size_t i = k; i < light.of_reflections.size(); i += count)
+      terms.push_back(static_cast<float>(light.of_reflections[i] / (largest * largest)));
 }
 
 CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& table,

@@ -23,8 +23,10 @@ struct Sample {
 /// the light changes.  Without a table F is part of the unit.
 struct SingleTable {
   std::vector<float> F;
-  double largest = 1;        ///< [electrons], default_F included
-  std::vector<float> terms;  ///< LightTerms::of_reflections, where rays have several F
+  double largest = 1;  ///< [electrons], default_F included
+  /// Where rays have several F: the first of the LightTerms of each reflection and of what the
+  /// table does not hold, then all second ones, and so on.
+  std::vector<float> terms;
 
   explicit SingleTable(const PlanLattice& lattice);
 };
@@ -43,6 +45,7 @@ struct CpuPlan {
   // Where rays have several F, as LightTerms: F^2 is a sum of so many products
   int terms = 0;
   std::span<const float> of_reflections;
+  std::vector<float> of_rays;     ///< `terms` of each beam that is no band
   std::vector<float> band_terms;  ///< of each term behind the first, like band_weight: times it
 
   double largest_F = 1;      ///< the unit of F [electrons]

@@ -4,6 +4,7 @@
 // is compiled as C++17, because clang rejects them as C++20.
 #pragma once
 #include <array>
+#include <complex>
 #include <functional>
 #include <optional>
 #include <string>
@@ -71,10 +72,22 @@ struct CalculatedReflection {
   double phase_deg;  ///< -180 to 180
 };
 
+/// The part of one element's atoms in what anomalous scattering adds.
+struct CalculatedSpecies {
+  std::string element;                  ///< symbol
+  std::vector<std::complex<double>> G;  ///< for each of CalculatedFactors::reflections
+};
+
 struct CalculatedFactors {
   std::vector<Reflection> reflections;  ///< every (h,k,l) of the sphere in P1, electrons
+  // Where they are asked for, in the order of the reflections
+  std::vector<std::complex<double>> F0;  ///< with their phases [electrons]
+  std::vector<CalculatedSpecies> species;
   /// The reflections that are not equivalent by symmetry, without the systematic absences.
   std::vector<CalculatedReflection> asymmetric_unit;
+  /// Of one energy, where mates differ: |F(h)| and |F(-h)| of the asymmetric unit.
+  std::vector<std::array<double, 2>> hands;
+  double wavelength_A = 0;  ///< likewise
   double cell[6];           ///< a b c [Angstrom] alpha beta gamma [degree]
   std::string space_group;  ///< Hermann-Mauguin symbol
   int atoms = 0;            ///< atoms of the asymmetric unit that were used
@@ -96,15 +109,19 @@ using StructureFactorProgress = std::function<bool(double share)>;
 /// divided here where it would count more than one atom.  All elements scatter as neutral atoms,
 /// without anomalous scattering.  `notes` of the result says to how many atoms this happened.
 ///
+/// `anomalous`: F0 and the species are there, too: each element heavier than neon and those that
+/// are named, by their symbols.
+///
 /// Throws InputError for a model that cannot be read or makes no sense, UsageError for a resolution
 /// without sense or a calculation that does not fit into memory, Cancelled where `progress` asks
 /// for it.
-CalculatedFactors calculate_structure_factors(const std::string& model_path, double dmin_A,
-                                              const BulkSolvent& solvent = {},
-                                              const StructureFactorProgress& progress = {});
+CalculatedFactors calculate_structure_factors(
+    const std::string& model_path, double dmin_A, const BulkSolvent& solvent = {},
+    const StructureFactorProgress& progress = {},
+    const std::optional<std::vector<std::string>>& anomalous = {});
 
-/// The bytes of an MTZ file with the asymmetric unit: H K L FC PHIC.  The title is cut after 70
-/// characters, lines of the history after 80.
+/// The bytes of an MTZ file with the asymmetric unit: H K L FC PHIC, or F(+) F(-) of one energy.
+/// The title is cut after 70 characters, lines of the history after 80.
 std::string mtz_of(const CalculatedFactors& factors, const std::string& title,
                    const std::vector<std::string>& history);
 

@@ -20,11 +20,19 @@ namespace nablabragg {
 /// Numbers by the name of their parameter, row by row, in its unit (a derivative: per its unit).
 using NamedValues = std::map<std::string, std::vector<double>, std::less<>>;
 
+/// With respect to f' and f'' in the rows of a DispersionCurve.
+struct DispersionSlopes {
+  std::string element;
+  std::vector<double> f_prime, f_double_prime;
+};
+
 /// d(loss)/d(everything).
 struct Gradient {
   NamedValues parameters;  ///< for every parameter of parameters(experiment)
-  /// For F(h,k,l) of the table, on the same box; empty where the experiment has no table.
+  /// For F(h,k,l) of the table, on the same box; empty where the experiment has no table, and where
+  /// each reflection has an F for each energy of the light.
   std::shared_ptr<StructureFactorGrid> structure_factors;
+  std::vector<DispersionSlopes> dispersion;  ///< of each species, where F follows the energy
 };
 
 struct ValueAndGradient {

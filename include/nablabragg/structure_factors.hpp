@@ -5,11 +5,14 @@
 #include <memory>   // for std::shared_ptr
 #include <optional>
 #include <span>
+#include <utility>  // for std::move
 #include <vector>
 #include "nablabragg/crystal.hpp"     // for UnitCell
 #include "nablabragg/reflection.hpp"  // for MillerIndex, Reflection
 
 namespace nablabragg {
+
+struct AnomalousFactors;  // anomalous.hpp
 
 /// Values on every (h,k,l) of the box min..max, both ends included, l fastest.
 class StructureFactorGrid {
@@ -34,6 +37,13 @@ class StructureFactorGrid {
   const std::vector<double>& values() const { return values_; }
   std::vector<double>& values() { return values_; }
 
+  /// How the amplitudes follow the energy of the light; null: not at all.  The values are then
+  /// those without anomalous scattering.
+  const std::shared_ptr<const AnomalousFactors>& anomalous() const { return anomalous_; }
+  void set_anomalous(std::shared_ptr<const AnomalousFactors> factors) {
+    anomalous_ = std::move(factors);
+  }
+
   bool contains(int h, int k, int l) const {
     return h >= min_[0] && h <= max_[0] && k >= min_[1] && k <= max_[1] && l >= min_[2] &&
            l <= max_[2];
@@ -52,6 +62,7 @@ class StructureFactorGrid {
 
   MillerIndex min_, max_, extent_{};
   std::vector<double> values_;
+  std::shared_ptr<const AnomalousFactors> anomalous_;
 };
 
 /// How F is found between the lattice points.

@@ -64,7 +64,15 @@ for _function in (_read, _from_reflections):
 
 
 def calculate_structure_factors(
-    path, dmin, *, k_sol=0.35, b_sol=46.0, default_F=0.0, interpolation="automatic"
+    path,
+    dmin,
+    *,
+    k_sol=0.35,
+    b_sol=46.0,
+    default_F=0.0,
+    interpolation="automatic",
+    anomalous=False,
+    energies=None,
 ):
     """(StructureFactors, cell) of an atomic model: PDB, mmCIF or core CIF, also gzipped.
 
@@ -74,9 +82,17 @@ def calculate_structure_factors(
         density and temperature factor of the bulk solvent; k_sol=0 leaves it out
     default_F : number [electrons]
         stands for what the table does not hold
+    anomalous : bool or dict of element to path
+        F follows the energy of each ray, by f' and f'' of the elements heavier than neon and of
+        those that are named, whose files have rows of energy [eV], f', f'' (docs/anomalous.md)
+    energies : numbers [eV] or None
+        of the light: f' and f'' are exact there, and energies near an edge of an element without a
+        file are a SimulationWarning
 
     The cell is for Crystal(cell=...).  What was decided where the model leaves a choice is a
     SimulationWarning, a sentence each.  Ctrl-C stops it.  Raises InputError for a file that cannot
     be read.
     """
-    return _core.calculate_structure_factors(path, dmin, k_sol, b_sol, default_F, interpolation)
+    return _core.calculate_structure_factors(
+        path, dmin, k_sol, b_sol, default_F, interpolation, anomalous, energies
+    )

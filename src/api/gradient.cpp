@@ -10,8 +10,10 @@
 #include "description/parameter_table.hpp"
 #include "engine/engine.hpp"
 #include "model/resolve.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "physics/dual.hpp"
+#include "plan/energy_terms.hpp"
 #include "plan/make_plan.hpp"
 #include "plan/plan_calculus.hpp"
 
@@ -259,6 +261,25 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& adjoin
   return out;
 }
 
+/// From the derivative with respect to the moments of the light to that with respect to f', f''.
+std::vector<DispersionSlopes> dispersion_slopes(const EnergyTerms& terms,
+                                                std::span<const double> adjoints) {
+  std::vector<DispersionSlopes> slopes;
+  std::vector<const DispersionCurve*> curves;
+  for (const AnomalousSpecies& species : terms.of->anomalous()->species) {
+    const std::vector<double> none(species.curve.energy_eV.size());
+    slopes.push_back({species.curve.element, none, none});
+    curves.push_back(&species.curve);
+  }
+  for (std::size_t g = 0; g < terms.groups(); ++g)
+    for (const MomentSlope& s : moment_slopes(curves, terms.channels[g])) {
+      const double adjoint = adjoints[g * terms.moments_of_group() + s.moment];
+      slopes[s.species].f_prime[s.row] += adjoint * s.f_prime;
+      slopes[s.species].f_double_prime[s.row] += adjoint * s.f_double_prime;
+    }
+  return slopes;
+}
+
 ValueAndGradient finished(const Prepared& prepared, engine::PlanGradient&& of_plan) {
   ValueAndGradient out;
   out.value = of_plan.value;
@@ -268,6 +289,8 @@ ValueAndGradient finished(const Prepared& prepared, engine::PlanGradient&& of_pl
   }
   out.gradient.parameters = gradient_of_parameters(prepared.experiment, of_plan.adjoint);
   out.gradient.structure_factors = std::move(of_plan.table);
+  if (const auto& terms = prepared.plan.lattice.by_energy)
+    out.gradient.dispersion = dispersion_slopes(*terms, of_plan.moments);
   return out;
 }
 
@@ -296,7 +319,13 @@ Gradient undefined_gradient(const SettledExperiment& experiment) {
   Gradient gradient;
   for (const Parameter& p : parameters(experiment))
     gradient.parameters[p.name].assign(p.values.size(), undefined);
-  if (const auto& grid = experiment.experiment().structure_factors.grid)
+  const auto& grid = experiment.experiment().structure_factors.grid;
+  if (grid && grid->anomalous())
+    for (const AnomalousSpecies& species : grid->anomalous()->species) {
+      const std::vector<double> all(species.curve.energy_eV.size(), undefined);
+      gradient.dispersion.push_back({species.curve.element, all, all});
+    }
+  else if (grid)
     gradient.structure_factors = std::make_shared<StructureFactorGrid>(grid->min(), grid->max(),
                                                                        undefined);
   return gradient;

@@ -11,6 +11,7 @@
 #include "engine/diffuse.hpp"
 #include "engine/engine.hpp"
 #include "model/resolution.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
 #include "plan/make_plan.hpp"
@@ -39,10 +40,27 @@ Experiment without_lattice(Experiment e) {
   return e;
 }
 
-/// F of every reflection that the detector may see.
+/// With those reflections alone that `keep` takes, by their place in the table.
+template <class Keep>
+std::shared_ptr<const StructureFactorGrid> some_of(const StructureFactorGrid& all, Keep&& keep) {
+  auto some = std::make_shared<StructureFactorGrid>(all);
+  std::shared_ptr<AnomalousFactors> by_energy;
+  if (all.anomalous()) by_energy = std::make_shared<AnomalousFactors>(*all.anomalous());
+  for (std::size_t place = 0; place < some->values().size(); ++place) {
+    if (keep(place)) continue;
+    some->values()[place] = 0;
+    if (!by_energy) continue;
+    by_energy->F0[place] = 0;
+    for (AnomalousSpecies& species : by_energy->species) species.G[place] = 0;
+  }
+  some->set_anomalous(by_energy);
+  return some;
+}
+
+/// F of every reflection that the detector may see; where F follows the energy, of the table alone.
 std::shared_ptr<StructureFactorGrid> all_factors(const Experiment& e, const Resolved& r) {
   const auto& given = e.structure_factors.grid;
-  if (given && e.structure_factors.default_F == 0)
+  if (given && (e.structure_factors.default_F == 0 || given->anomalous()))
     return std::make_shared<StructureFactorGrid>(*given);
   // Domains that are turned, or have cells of their own, see a bit more
   constexpr int more = 3;
@@ -113,10 +131,9 @@ void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
   Experiment some = lattice_alone;
   some.structure_factors.default_F = 0;
   for (int digit = 0; digit < words.length(); ++digit) {
-    auto with_digit = std::make_shared<StructureFactorGrid>(*factors);
-    for (std::size_t place = 0; place < places; ++place)
-      if (((words.of(place) >> digit) & 1U) == 0) with_digit->values()[place] = 0;
-    some.structure_factors.grid = std::move(with_digit);
+    some.structure_factors.grid = some_of(*factors, [&](std::size_t place) {
+      return ((words.of(place) >> digit) & 1U) != 0;
+    });
     const std::vector<double> light = light_of_spots(some, options);
     for (std::size_t i = 0; i < light.size(); ++i)
       if (2 * light[i] > lattice[i]) found[i] |= std::uint64_t{1} << digit;

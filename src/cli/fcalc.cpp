@@ -6,6 +6,9 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
@@ -15,8 +18,10 @@
 #include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
 #include "io/named_files.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/units.hpp"
 #include "nablabragg/version.hpp"
 
 namespace nablabragg::cli {
@@ -25,17 +30,23 @@ namespace {
 
 constexpr const char* usage =
     "usage: nablabragg fcalc MODEL -dmin d -o FILE [-ksol k] [-bsol B]\n"
+    "                  [-energy E [-anomalous EL FILE]...]\n"
     "  MODEL      PDB, mmCIF or core CIF (small molecules) file, also gzipped\n"
     "  -dmin d    resolution limit [Angstrom]\n"
     "  -o FILE    h k l F text, electrons, every reflection of the P1 sphere;\n"
     "             FILE.mtz: an MTZ file with FC and PHIC of the asymmetric unit\n"
     "  -ksol k    electron density of the bulk solvent [e/A^3] (0.35; 0: none)\n"
-    "  -bsol B    its temperature factor [A^2] (46)\n";
+    "  -bsol B    its temperature factor [A^2] (46)\n"
+    "  -energy E  with f' and f'' of the elements heavier than neon at E [eV]: mates differ;\n"
+    "             FILE.mtz: F(+) and F(-) of the asymmetric unit\n"
+    "  -anomalous EL FILE  f' and f'' of an element from a table of energy [eV], f', f''\n";
 
 struct FcalcRequest {
   std::string model, output;
   double dmin_A = 0;
   io::BulkSolvent solvent;
+  std::optional<double> energy_eV;
+  std::map<std::string, std::string> dispersion_files;  ///< by element
 };
 
 bool is_mtz(const std::string& path) { return ending_of(path) == ".mtz"; }
@@ -74,8 +85,16 @@ FcalcRequest parse(const std::vector<std::string>& arguments) {
     const std::size_t equals = word.find('=');
     const std::size_t dashes = word.starts_with("--") ? 1 : 0;
     const std::string flag = word.substr(dashes, equals - dashes);
-    if (flag != "-dmin" && flag != "-o" && flag != "-ksol" && flag != "-bsol")
-      throw UsageError("fcalc has no flag " + flag + "; it has -dmin, -o, -ksol and -bsol");
+    if (flag == "-anomalous") {
+      if (equals != std::string::npos || i + 2 >= arguments.size())
+        throw UsageError("-anomalous needs an element and a file of its f' and f''");
+      request.dispersion_files[arguments[i + 1]] = arguments[i + 2];
+      i += 2;
+      continue;
+    }
+    if (flag != "-dmin" && flag != "-o" && flag != "-ksol" && flag != "-bsol" && flag != "-energy")
+      throw UsageError("fcalc has no flag " + flag +
+                       "; it has -dmin, -o, -ksol, -bsol, -energy and -anomalous");
     if (equals == std::string::npos && i + 1 == arguments.size())
       throw UsageError(flag + " needs a value, and nothing follows");
     const std::string value = equals == std::string::npos ? arguments[++i]
@@ -84,6 +103,7 @@ FcalcRequest parse(const std::vector<std::string>& arguments) {
     if (flag == "-o") request.output = values.text(0);
     if (flag == "-dmin") request.dmin_A = values.real(0);
     if (flag == "-ksol") request.solvent.k_e_per_A3 = values.real(0);
+    if (flag == "-energy") request.energy_eV = values.real(0);
     if (flag == "-bsol") request.solvent.b_A2 = values.real(0);
   }
   if (request.model.empty())
@@ -91,9 +111,15 @@ FcalcRequest parse(const std::vector<std::string>& arguments) {
         "fcalc needs a PDB, mmCIF or core CIF model; nablabragg fcalc -help shows how");
   if (request.output.empty()) throw UsageError("fcalc needs -o FILE for the structure factors");
   check_format(request.output);
+  if (!request.dispersion_files.empty() && !request.energy_eV)
+    throw UsageError("-anomalous is of an energy: give -energy, in eV");
   if (!(request.dmin_A > 0))
     throw UsageError("fcalc needs -dmin with a positive resolution limit in Angstrom");
   return request;
+}
+
+std::string energy_of(const FcalcRequest& request) {
+  return request.energy_eV ? fmt::format(" -energy {:g}", *request.energy_eV) : "";
 }
 
 /// Two lines that say what the list holds and how it was made.
@@ -101,9 +127,9 @@ std::array<std::string, 2> description_of(const FcalcRequest& request,
                                           const io::CalculatedFactors& factors) {
   const auto& cell = factors.cell;
   return {fmt::format("structure factors [electrons] of {} to {:g} A, all of P1; nablabragg {} "
-                      "fcalc -ksol {:g} -bsol {:g}",
+                      "fcalc -ksol {:g} -bsol {:g}{}",
                       io::quoted_name(request.model), request.dmin_A, version(),
-                      request.solvent.k_e_per_A3, request.solvent.b_A2),
+                      request.solvent.k_e_per_A3, request.solvent.b_A2, energy_of(request)),
           fmt::format("cell {:g} {:g} {:g} {:g} {:g} {:g}  space group {}", cell[0], cell[1],
                       cell[2], cell[3], cell[4], cell[5], factors.space_group)};
 }
@@ -130,11 +156,27 @@ void write_list(const FcalcRequest& request, const io::CalculatedFactors& factor
 
 void write_mtz(const FcalcRequest& request, const io::CalculatedFactors& factors) {
   io::AtomicFile file(io::writable_name(request.output));
-  file.write(
-      io::mtz_of(factors, "Structure factors of " + io::quoted_name(request.model),
-                 {fmt::format("nablabragg {} fcalc -dmin {:g} -ksol {:g} -bsol {:g}", version(),
-                              request.dmin_A, request.solvent.k_e_per_A3, request.solvent.b_A2)}));
+  file.write(io::mtz_of(factors, "Structure factors of " + io::quoted_name(request.model),
+                        {fmt::format("nablabragg {} fcalc -dmin {:g} -ksol {:g} -bsol {:g}{}",
+                                     version(), request.dmin_A, request.solvent.k_e_per_A3,
+                                     request.solvent.b_A2, energy_of(request))}));
   file.commit();
+}
+
+/// The amplitudes at an energy in place of those without anomalous scattering.
+void take_energy(const FcalcRequest& request, std::span<const DispersionCurve> measured,
+                 io::CalculatedFactors& factors, std::ostream& err) {
+  const double energy_eV = *request.energy_eV;
+  const auto grid = anomalous_grid(factors, measured, 0, {&energy_eV, 1});
+  for (const std::string& sentence : edge_warnings(*grid, {&energy_eV, 1}))
+    say(err, request.model + ": " + sentence);
+  const StructureFactorGrid amplitudes = amplitudes_at(*grid, energy_eV);
+  for (Reflection& r : factors.reflections)
+    r.amplitude = amplitudes.at(r.hkl[0], r.hkl[1], r.hkl[2]);
+  for (const io::CalculatedReflection& r : factors.asymmetric_unit)
+    factors.hands.push_back({amplitudes.at(r.hkl[0], r.hkl[1], r.hkl[2]),
+                             amplitudes.at(-r.hkl[0], -r.hkl[1], -r.hkl[2])});
+  factors.wavelength_A = units::ev_angstrom / energy_eV;
 }
 
 }  // namespace
@@ -149,23 +191,36 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
   }
   const FcalcRequest request = parse(arguments);
   set_stop_sentence("stopped before the structure factors were complete; no file was written");
-  check_files({{"MODEL", request.model}}, {{"-o", request.output}});
+  std::vector<io::NamedFile> inputs{{"MODEL", request.model}};
+  for (const auto& [element, file] : request.dispersion_files)
+    inputs.push_back({"-anomalous", file});
+  check_files(inputs, {{"-o", request.output}});
   if (is_pdb_id(request.model) && !std::filesystem::exists(request.model))
     throw InputError(request.model, 0,
                      "no such file; this entry of the Protein Data Bank can be downloaded: "
                      "https://files.rcsb.org/download/" +
                          request.model + ".cif.gz");
   io::check_writable(io::writable_name(request.output));
+  std::optional<std::vector<std::string>> named;
+  std::vector<DispersionCurve> measured;
+  if (request.energy_eV) named.emplace();
+  for (const auto& [element, file] : request.dispersion_files) {
+    measured.push_back(read_dispersion(element, file));
+    named->push_back(element);
+  }
   io::CalculatedFactors factors;
   {
     ProgressBar bar(0, true);
-    factors = io::calculate_structure_factors(request.model, request.dmin_A, request.solvent,
-                                              [&](double share) {
-                                                bar.show(share);
-                                                return !interrupted();
-                                              });
+    factors = io::calculate_structure_factors(
+        request.model, request.dmin_A, request.solvent,
+        [&](double share) {
+          bar.show(share);
+          return !interrupted();
+        },
+        named);
   }
   for (const std::string& note : factors.notes) say(err, request.model + ": " + note);
+  if (request.energy_eV) take_energy(request, measured, factors, err);
   if (is_mtz(request.output))
     write_mtz(request, factors);
   else
@@ -178,6 +233,13 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
              cell[2], cell[3], cell[4], cell[5]);
   fmt::print(summary, "{} of the atoms are hydrogens\n",
              factors.hydrogens == 0 ? "none" : std::to_string(factors.hydrogens));
+  if (request.energy_eV) {
+    std::string elements;
+    for (const io::CalculatedSpecies& species : factors.species)
+      elements.append(elements.empty() ? "" : ", ").append(species.element);
+    fmt::print(summary, "f' and f'' of {} at {:g} eV: F(h) and F(-h) differ\n", elements,
+               *request.energy_eV);
+  }
   fmt::print(summary, "writing {} with {} structure factors to {:g} A\n",
              io::printable(request.output),
              is_mtz(request.output) ? factors.asymmetric_unit.size() : factors.reflections.size(),

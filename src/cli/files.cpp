@@ -66,6 +66,8 @@ std::vector<io::NamedFile> inputs_of(const flags::Request& request) {
     files.push_back({"-spectra", io::place_of_spectra(request.spectra_file).file});
   files.push_back({"-calibration_map", request.calibration_map_file});
   files.push_back({"-gain_map", request.gain_map_file});
+  for (const auto& [element, name] : request.dispersion_files)
+    files.push_back({"-anomalous", name});
   for (const std::string& name : request.stol_files) files.push_back({"-stol", name});
   for (const auto& background : request.backgrounds)
     files.push_back({"-background", background.file});

@@ -55,6 +55,10 @@ void check_pixel(const Plan& plan, const char* flag, const PixelIndex& pixel) {
 /// Of one pixel, with what it sees of the interpolation cutoff, which each panel has for itself.
 engine::PixelSum traced(const Plan& plan, const engine::GridView& grid, const PixelIndex& pixel,
                         const std::optional<TableMiss>& miss, Recorder& trace) {
+  if (plan.lattice.tricubic && grid.of_rays)
+    throw UsageError(
+        "a trace shows one table of F, and between its reflections (-interpolate) each energy has "
+        "its own; give -nointerpolate or one energy");
   const bool own = miss && miss->panel == pixel.panel;
   return engine::sum_pixel(plan, panel_of(plan, pixel), grid, pixel.fast, pixel.slow,
                            engine::interpolating_lookups(plan, own ? miss : std::nullopt, pixel),
@@ -136,7 +140,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& w
   const auto [fast, slow, panel] = *request.trace_pixel;
   Recorder trace;
   trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
-  const engine::GridView grid(plan.lattice.grid.get());
+  const engine::GridView grid(plan.lattice);
   const engine::PixelSum pixel = traced(plan, grid, *request.trace_pixel, miss, trace);
   const bool diffuses = split.diffuse.present();
   const double diffuse = diffuses ? split.diffuse.photons(plan, *request.trace_pixel) : 0;
@@ -178,7 +182,7 @@ void print_pixels(std::ostream& out, const flags::Request& request, const Plan& 
                   const std::optional<TableMiss>& miss) {
   const engine::SplitPlan split(whole);
   const Plan& plan = split.spots;
-  const engine::GridView grid(plan.lattice.grid.get());
+  const engine::GridView grid(plan.lattice);
   const auto print = [&](const PixelIndex& at) {
     Recorder trace;
     const engine::PixelSum pixel = traced(plan, grid, at, miss, trace);

@@ -45,7 +45,10 @@ struct Report {
 struct PlanGradient {
   double value = 0;
   Plan adjoint;  ///< each number is the derivative with respect to that number of the plan
-  std::shared_ptr<StructureFactorGrid> table;  ///< with respect to F; empty without a table
+  /// With respect to F; empty without a table and where rays have several.
+  std::shared_ptr<StructureFactorGrid> table;
+  /// Where F follows the energy: with respect to EnergyTerms::moments.
+  std::vector<double> moments;
 };
 
 /// A plan in the hands of an engine, with all that it prepares beforehand.  Results have the same
@@ -84,13 +87,13 @@ class Loaded {
     plan_.background = of.background;
     plan_.materials = of.materials;
     const auto table = plan_.lattice.grid;
+    plan_.lattice.grid = of.lattice.grid;
+    plan_.lattice.by_energy = of.lattice.by_energy;
     if (of.diffuse.present) take_diffuse(of);
     background_ = std::make_shared<KeptBackground>();
     keeps_background_ = false;
-    if (plan_.lattice.grid == table)
-      forget_light();
-    else
-      forget_lattice(false);
+    forget_light();
+    if (plan_.lattice.grid != table) forget_lattice(false);
   }
   /// The lattice of another plan, as an image of a sweep has its own; the scale follows the number
   /// of its orientations.
@@ -168,6 +171,9 @@ class Engine {
   virtual std::string why_not(const Plan& plan, const ComputeOptions& options) const = 0;
   /// Why it has no derivatives of such a plan; empty: it has.
   virtual std::string why_no_gradients(const Plan&) const { return {}; }
+  /// Whether its images take rays of several F as they are; else it is given the rays of one F at a
+  /// time (by_energy.hpp).
+  virtual bool takes_several_F(const Plan&, const ComputeOptions&) const { return false; }
   /// Throws UsageError with why_not_here().
   virtual std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const = 0;
 

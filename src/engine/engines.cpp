@@ -2,9 +2,11 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/by_energy.hpp"
 #include "engine/engine.hpp"
 #include "engine/threads.hpp"
 #include "nablabragg/error.hpp"
+#include "plan/energy_terms.hpp"
 #include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine {
@@ -49,6 +51,8 @@ PlanGradient undefined_gradient(const Plan& plan) {
   for_each_number_of_plan([](double& x) { x = undefined; }, gradient.adjoint);
   if (const auto& grid = plan.lattice.grid)
     gradient.table = std::make_shared<StructureFactorGrid>(grid->min(), grid->max(), undefined);
+  if (const auto& terms = plan.lattice.by_energy)
+    gradient.moments.assign(terms->moments.size(), undefined);
   return gradient;
 }
 
@@ -126,7 +130,8 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options, Us
   std::string reason = engine.why_not(plan, options);
   if (reason.empty() && use == Use::gradients) reason = engine.why_no_gradients(plan);
   if (!reason.empty()) throw UsageError(reason);
-  return engine.load(plan, options);
+  return plan.lattice.by_energy ? load_by_energy(engine, plan, options)
+                                : engine.load(plan, options);
 }
 
 }  // namespace nablabragg::engine

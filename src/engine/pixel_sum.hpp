@@ -5,12 +5,14 @@
 // The order of the loops is part of the definition: nanoBragg's running products and its
 // interpolation cutoff depend on it.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include "engine/material_sum.hpp"
 #include "engine/sensor_geometry.hpp"
 #include "physics/interpolation.hpp"
 #include "physics/shapes.hpp"
+#include "plan/energy_terms.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
@@ -61,7 +63,21 @@ struct GridView {
   const double* values = nullptr;
   Vec3d min, max;
   double stride_h = 0, stride_k = 0;
+  // Where F follows the energy: F^2 is the sum of the products of what a reflection has and what a
+  // ray has, `terms` of each
+  int terms = 0;
+  double terms_of_rest = 0;  ///< where those are that stand for what is not on the grid
+  const double *of_reflections = nullptr, *of_rays = nullptr;
 
+  /// Of a plan: with the energy's part, where rays have several F.
+  explicit GridView(const PlanLattice& lattice) : GridView(lattice.grid.get()) {
+    if (!lattice.by_energy || lattice.by_energy->groups() < 2) return;
+    const LightTerms& light = lattice.by_energy->light_terms();
+    terms = light.terms;
+    terms_of_rest = static_cast<double>(lattice.grid->values().size());
+    of_reflections = light.of_reflections.data();
+    of_rays = light.of_rays.data();
+  }
   explicit GridView(const StructureFactorGrid* grid) {
     if (!grid) return;
     values = grid->values().data();
@@ -103,6 +119,19 @@ NABLA_INLINE T nearest_structure_factor(const GridView& grid, const T& default_F
   if (!grid.values) return default_F;
   const auto inside = grid.holds(nearest);
   return select(inside, value_at(grid.values, grid.offset(nearest), inside), default_F);
+}
+
+/// F^2 for one of several rays.
+template <class T>
+NABLA_INLINE T nearest_intensity(const GridView& grid, std::size_t ray, const Vec3<T>& nearest) {
+  const auto everywhere = T(0) < T(1);
+  const T first = T(double(grid.terms)) *
+                  select(grid.holds(nearest), grid.offset(nearest), T(grid.terms_of_rest));
+  const double* const of_ray = grid.of_rays + ray * static_cast<std::size_t>(grid.terms);
+  T sum(0);
+  for (int k = 0; k < grid.terms; ++k)
+    sum = sum + T(of_ray[k]) * value_at(grid.of_reflections + k, first, everywhere);
+  return sum;
 }
 
 /// Between the nodes of a table of the grid's size, from the corner of a neighbourhood on where it
@@ -279,9 +308,12 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_lattice(const AnyPlan& plan,
       const auto scatters = zero_counts ? kept : kept & !(latt == none);
       if (!any(scatters)) continue;
 
-      T F;
+      T F, F2;
       [[maybe_unused]] bool interpolated = false;
-      if (Tricubic && tricubic_steps > 0) {
+      if (!Tricubic && grid.terms > 0) {
+        F2 = nearest_intensity(grid, ray_index, nearest);
+        if constexpr (Visits::active) F = std::sqrt(F2);
+      } else if (Tricubic && tricubic_steps > 0) {
         const auto inside = grid.surrounds(h);
         F = tricubic_structure_factor(grid, default_F, h, inside & scatters);
         if constexpr (counts) {
@@ -290,17 +322,22 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_lattice(const AnyPlan& plan,
           if (!interpolated && out.first_miss == all_steps)
             out.first_miss = asked - tricubic_steps - 1;
         }
+        F2 = F * F;
       } else {
         F = nearest_structure_factor(grid, default_F, nearest);
+        F2 = F * F;
       }
       if constexpr (requires { plan.diffuse; }) {
         // An engine's table has the factor already (diffuse_tables.hpp).
         using std::exp;
-        if (plan.diffuse.damps())
-          F = F * exp(T(-0.5) *
-                      spot_radius2(physics::metric_as<T>(plan.diffuse.displacement), nearest));
+        if (plan.diffuse.damps()) {
+          const T factor = exp(T(-0.5) * spot_radius2(physics::metric_as<T>(plan.diffuse.displacement),
+                                                      nearest));
+          F = F * factor;
+          F2 = F2 * factor * factor;
+        }
       }
-      const T term = F * F * latt * latt;
+      const T term = F2 * latt * latt;
       if (running)
         sum = select(scatters, (sum + weight * term) * running_factor, sum);
       else

@@ -81,7 +81,7 @@ class ReferenceLoaded final : public Loaded {
 
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
-    const GridView grid(plan_.lattice.grid.get());
+    const GridView grid(plan_.lattice);
     const InterpolationCutoff cutoff = with_threads(
         options_.threads, [&] { return InterpolationCutoff(plan_, pixels.all, options_); });
     const std::vector<Part> parts = parts_of(pixels);
@@ -144,6 +144,9 @@ class ReferenceEngine final : public Engine {
   }
   std::string why_not_here() const override { return {}; }
   std::string why_not(const Plan&, const ComputeOptions&) const override { return {}; }
+  bool takes_several_F(const Plan& plan, const ComputeOptions&) const override {
+    return !plan.lattice.tricubic;
+  }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     if (plan.spread.closed) return load_closed(plan, options, Precision::float64);
     return std::make_unique<ReferenceLoaded>(plan, options);

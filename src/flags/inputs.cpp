@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <ctime>
@@ -15,6 +16,7 @@
 #include "model/panel.hpp"
 #include "model/rays.hpp"
 #include "model/resolve.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/background.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
@@ -23,6 +25,7 @@
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/series.hpp"
 #include "nablabragg/spectra.hpp"
+#include "nablabragg/units.hpp"
 
 namespace nablabragg::flags {
 
@@ -146,6 +149,66 @@ std::optional<io::ReflectionFile> load_table(Request& request) {
         "everywhere");
   }
   return std::nullopt;
+}
+
+/// Energies that the light of an experiment has, close enough to tell whether it comes near an
+/// edge.
+std::vector<double> energies_of(const Beam& beam) {
+  std::vector<double> energies;
+  const auto add = [&](double wavelength_A) {
+    energies.push_back(units::ev_angstrom / wavelength_A);
+  };
+  add(beam.wavelength_A);
+  for (const Source& source : beam.sources) add(source.wavelength_A);
+  const double range = beam.dispersion_percent.range.value_or(0) / 100;
+  constexpr int steps = 50;
+  if (range > 0)
+    for (int i = -steps; i <= steps; ++i) add(beam.wavelength_A * (1 + 0.5 * range * i / steps));
+  return energies;
+}
+
+/// F of the atomic model of -hkl.
+io::ReflectionFile load_model(Request& request) {
+  StructureFactors& factors = request.experiment.structure_factors;
+  const std::string& path = request.hkl_file;
+  if (!request.hkl_column.empty())
+    throw UsageError(
+        "-hkl_column is of a table, and -model_dmin says that -hkl is an atomic model");
+  if (request.anomalous && !(request.experiment.quirks == Quirks::corrected()))
+    throw UsageError(
+        "-model_dmin makes structure factors that follow the energy of the light, which "
+        "are not nanoBragg's; give -corrected, or -noanomalous");
+  if (!request.anomalous && !request.dispersion_files.empty())
+    throw UsageError("-noanomalous leaves out what -anomalous gives; give one of them");
+  std::vector<DispersionCurve> measured;
+  std::vector<std::string> named;
+  for (const auto& [element, file] : request.dispersion_files) {
+    measured.push_back(read_dispersion(element, file));
+    named.push_back(element);
+  }
+  const io::CalculatedFactors calculated = io::calculate_structure_factors(
+      path, *request.model_dmin_A, {}, {}, request.anomalous ? std::optional(named) : std::nullopt);
+  for (const std::string& note : calculated.notes) request.warnings.push_back(path + ": " + note);
+  request.table_entries = static_cast<std::int64_t>(calculated.reflections.size());
+  request.table_origin = fmt::format("{}: F of {} atoms to {:g} A", path, calculated.atoms,
+                                     *request.model_dmin_A);
+  if (request.anomalous) {
+    const std::vector<double> energies = energies_of(request.experiment.beam);
+    factors.grid = anomalous_grid(calculated, measured, factors.default_F, energies);
+    std::string elements;
+    for (const AnomalousSpecies& species : factors.grid->anomalous()->species)
+      elements.append(elements.empty() ? "" : ", ").append(species.curve.element);
+    request.table_origin += ", with f' and f'' of " + elements + " at the energy of each ray";
+    for (std::string& sentence : edge_warnings(*factors.grid, energies))
+      request.warnings.push_back(path + ": " + std::move(sentence));
+  } else {
+    factors.grid = std::make_shared<StructureFactorGrid>(
+        StructureFactorGrid::from_reflections(calculated.reflections, factors.default_F));
+  }
+  io::ReflectionFile file;
+  file.path = path;
+  file.cell = std::to_array(calculated.cell);
+  return file;
 }
 
 void load_matrix(Request& request) {
@@ -444,10 +507,19 @@ void write_cache(const Request& request, std::vector<std::string>& warnings) {
 void load_inputs(Request& request) {
   for (const std::string& path : request.stol_files) io::check_stol_table(path);
   load_materials(request);
-  const std::optional<io::ReflectionFile> table = load_table(request);
+  if (!request.model_dmin_A && (!request.dispersion_files.empty() || !request.anomalous))
+    throw UsageError(
+        "-anomalous and -noanomalous are of an atomic model, of which F is calculated: "
+        "-hkl MODEL with -model_dmin");
+  if (request.model_dmin_A && request.hkl_file.empty())
+    throw UsageError("-model_dmin is of an atomic model, -hkl MODEL, which is missing");
+  std::optional<io::ReflectionFile> table;
+  if (!request.model_dmin_A) table = load_table(request);
   if (table) use_wavelength_of(*table, request);
   load_sources(request);
   load_matrix(request);
+  // Behind the light, whose energies it asks for
+  if (request.model_dmin_A) table = load_model(request);
   if (table) use_cell_of(*table, request);
   load_orientations(request);
   settle_spectra(request);

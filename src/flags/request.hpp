@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,10 @@ struct Request {
     return !source_file.empty() || !spectrum_file.empty() || !spectra_file.empty();
   }
   std::vector<std::string> stol_files;
+  /// -hkl is an atomic model, whose structure factors are calculated to this resolution.
+  std::optional<double> model_dmin_A;
+  bool anomalous = true;                                ///< they follow the energy of the light
+  std::map<std::string, std::string> dispersion_files;  ///< of f' and f'', by element
 
   // Matter in the beam
   struct Background {

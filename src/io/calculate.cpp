@@ -1,6 +1,7 @@
 // Structure factors of a crystallographic model, to seed a simulation without measured data:
-// density of the atoms on a grid, FFT, plus a flat bulk solvent.  No anomalous scattering, no
-// overall scale, no anisotropic correction.  Measured amplitudes are reflection_file.cpp's.
+// density of the atoms on a grid, FFT, plus a flat bulk solvent, and what anomalous scattering
+// multiplies.  No overall scale, no anisotropic correction.  Measured amplitudes are
+// reflection_file.cpp's.
 #include <algorithm>  // for copy, max, min
 #include <array>
 #include <cmath>  // for exp, lround, sqrt
@@ -237,6 +238,23 @@ class Sphere {
     return found;
   }
 
+  /// The same of complex factors, whose phases differ between equivalents; calls
+  /// work(number of the unique one, turn, is its mate) for each reflection: F is that of the unique
+  /// one, or its conjugate, times `turn`.
+  template <typename Func>
+  void for_each_equivalent(const gemmi::SpaceGroup& group, Func&& work, Course& course) const {
+    const gemmi::GroupOps operations = group.operations();
+    const gemmi::ReciprocalAsu asu(&group);
+    for_each(
+        [&](const MillerIndex& hkl) {
+          const int isym = asu.to_asu(hkl, operations).second;
+          const gemmi::Op& op = operations.sym_ops[static_cast<std::size_t>((isym - 1) / 2)];
+          work(static_cast<std::size_t>(unique_[offset(hkl)]),
+               std::polar(1.0, -op.phase_shift(hkl)), isym % 2 == 0);
+        },
+        course);
+  }
+
   /// Amplitudes on the whole sphere; symmetry-equivalent ones are equal to the last bit.
   std::vector<Reflection> expand(const std::vector<Complex>& factors, Course& course) const {
     std::vector<double> amplitudes;
@@ -282,6 +300,45 @@ class Sphere {
   std::vector<std::int32_t> unique_;  ///< of each index of the box
 };
 
+/// The sum over atoms of an element with a form factor of one.
+std::vector<Complex> sum_over_atoms(const CrystalModel& model, gemmi::Element element,
+                                    const std::vector<MillerIndex>& indices) {
+  struct Site {
+    gemmi::Fractional at;
+    const gemmi::Atom* atom;
+  };
+  std::vector<Site> sites;
+  for_each_atom(model.atoms, [&](const gemmi::Residue&, const gemmi::Atom& atom) {
+    if (atom.element.elem == element.elem)
+      sites.push_back({model.cell.fractionalize(atom.pos), &atom});
+  });
+  gemmi::StructureFactorCalculator<Table> calculator(model.cell);
+  std::vector<Complex> sums(indices.size());
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    calculator.set_stol2_and_scattering_factors(indices[i]);
+    for (const Site& site : sites)
+      sums[i] += calculator.calculate_sf_from_atom_sf(site.at, *site.atom, indices[i], 1.0);
+  }
+  return sums;
+}
+
+/// Heavier than neon, or named; in the order of their numbers.
+std::vector<gemmi::Element> anomalous_elements(const CrystalModel& model,
+                                               const std::vector<std::string>& named) {
+  std::vector<int> numbers;
+  for_each_atom(model.atoms, [&](const gemmi::Residue&, const gemmi::Atom& atom) {
+    const bool is_named = std::any_of(named.begin(), named.end(), [&](const std::string& name) {
+      return atom.element == gemmi::find_element(name.c_str());
+    });
+    if (atom.element.atomic_number() > 10 || is_named) numbers.push_back(atom.element.ordinal());
+  });
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::vector<gemmi::Element> elements;
+  for (const int number : numbers) elements.emplace_back(static_cast<gemmi::El>(number));
+  return elements;
+}
+
 /// Points of gemmi's grid, before it is made.
 double grid_points(const CrystalModel& model, double spacing_A) {
   const gemmi::UnitCell& cell = model.cell;
@@ -323,9 +380,10 @@ void check_memory(const CrystalModel& model, double dmin_A, const BulkSolvent& s
 
 }  // namespace
 
-CalculatedFactors calculate_structure_factors(const std::string& model_path, double dmin_A,
-                                              const BulkSolvent& solvent,
-                                              const StructureFactorProgress& progress) {
+CalculatedFactors calculate_structure_factors(
+    const std::string& model_path, double dmin_A, const BulkSolvent& solvent,
+    const StructureFactorProgress& progress,
+    const std::optional<std::vector<std::string>>& anomalous) {
   if (!(dmin_A >= min_dmin_A) || !std::isfinite(dmin_A))
     throw UsageError(
         "the resolution limit dmin must be at least 0.25 Angstrom, where the scattering factors "
@@ -357,6 +415,26 @@ CalculatedFactors calculate_structure_factors(const std::string& model_path, dou
     course.enter(0.95, 1);
     CalculatedFactors result;
     result.reflections = sphere.expand(factors, course);
+    if (anomalous) {
+      const auto expanded = [&](const std::vector<Complex>& of_unique) {
+        std::vector<Complex> all;
+        all.reserve(result.reflections.size());
+        sphere.for_each_equivalent(
+            *model.group,
+            [&](std::size_t number, const Complex& turn, bool mate) {
+              all.push_back(turn * (mate ? std::conj(of_unique[number]) : of_unique[number]));
+            },
+            course);
+        return all;
+      };
+      result.F0 = expanded(factors);
+      for (const gemmi::Element& element : anomalous_elements(model, *anomalous)) {
+        std::vector<Complex> G = sum_over_atoms(model, element, unique);
+        for (std::size_t i = 0; i < unique.size(); ++i)
+          if (operations.is_systematically_absent(unique[i])) G[i] = 0;
+        result.species.push_back({element.name(), expanded(G)});
+      }
+    }
     for (std::size_t i = 0; i < unique.size(); ++i)
       if (!operations.is_systematically_absent(unique[i]))
         result.asymmetric_unit.push_back(

@@ -1,6 +1,7 @@
 // Calculated structure factors as an MTZ file.
 #include <algorithm>  // for min, sort
 #include <cstddef>
+#include <numeric>  // for iota
 #include <string>
 #include <vector>
 
@@ -33,19 +34,23 @@ std::string mtz_of(const CalculatedFactors& factors, const std::string& title,
   const double* const c = factors.cell;
   mtz.set_cell_for_all(gemmi::UnitCell(c[0], c[1], c[2], c[3], c[4], c[5]));
   mtz.add_dataset("calculated");
-  mtz.add_column("FC", 'F', -1, -1, false);
-  mtz.add_column("PHIC", 'P', -1, -1, false);
+  const bool has_hands = !factors.hands.empty();
+  if (has_hands) mtz.datasets.back().wavelength = factors.wavelength_A;
+  mtz.add_column(has_hands ? "F(+)" : "FC", has_hands ? 'G' : 'F', -1, -1, false);
+  mtz.add_column(has_hands ? "F(-)" : "PHIC", has_hands ? 'G' : 'P', -1, -1, false);
   mtz.nreflections = static_cast<int>(factors.asymmetric_unit.size());
   mtz.sort_order = {{1, 2, 3, 0, 0}};
   mtz.data.reserve(mtz.columns.size() * factors.asymmetric_unit.size());
-  std::vector<CalculatedReflection> sorted = factors.asymmetric_unit;
-  std::sort(
-      sorted.begin(), sorted.end(),
-      [](const CalculatedReflection& a, const CalculatedReflection& b) { return a.hkl < b.hkl; });
-  for (const CalculatedReflection& r : sorted) {
+  std::vector<std::size_t> sorted(factors.asymmetric_unit.size());
+  std::iota(sorted.begin(), sorted.end(), std::size_t{0});
+  std::sort(sorted.begin(), sorted.end(), [&](std::size_t a, std::size_t b) {
+    return factors.asymmetric_unit[a].hkl < factors.asymmetric_unit[b].hkl;
+  });
+  for (const std::size_t i : sorted) {
+    const CalculatedReflection& r = factors.asymmetric_unit[i];
     for (const int index : r.hkl) mtz.data.push_back(static_cast<float>(index));
-    mtz.data.push_back(static_cast<float>(r.amplitude));
-    mtz.data.push_back(static_cast<float>(r.phase_deg));
+    mtz.data.push_back(static_cast<float>(has_hands ? factors.hands[i][0] : r.amplitude));
+    mtz.data.push_back(static_cast<float>(has_hands ? factors.hands[i][1] : r.phase_deg));
   }
   std::string bytes;
   mtz.write_to_string(bytes);

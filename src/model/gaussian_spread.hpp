@@ -51,6 +51,9 @@ std::string why_not_closed(const BasicExperiment<Real>& e) {
     return "the divergence is not Gaussian (-beam_model gaussian)";
   if (e.structure_factors.grid && e.structure_factors.interpolation == Interpolation::tricubic)
     return "structure factors are interpolated (-interpolate)";
+  if (e.structure_factors.grid && e.structure_factors.grid->anomalous() &&
+      is_wide(beam.dispersion_percent))
+    return "structure factors follow the energy of the light (-model_dmin), which is not all one";
   return {};
 }
 

@@ -6,10 +6,26 @@
 #include <string>
 
 #include "nablabragg/error.hpp"
+#include "plan/energy_terms.hpp"
 
 namespace nablabragg {
 
 template Plan make_plan(const Experiment&, const Resolved&);
+
+void plan_detail::follow_energy(const Experiment& e, Plan& plan) {
+  if (!(e.quirks == Quirks::corrected()))
+    throw UsageError(
+        "structure factors that follow the energy of the light are not nanoBragg's; "
+        "give -corrected");
+  std::vector<double> wavenumbers, weights;
+  for (const PlanRay& ray : plan.light.rays) {
+    wavenumbers.push_back(ray.wavenumber);
+    weights.push_back(ray.weight);
+  }
+  PlanLattice& lattice = plan.lattice;
+  lattice.by_energy = energy_terms_of(lattice.grid, lattice.default_F, wavenumbers, weights);
+  lattice.grid = lattice.by_energy->mean_amplitudes();
+}
 
 std::vector<PathPoint> plan_detail::points_of_path(const std::string& name, double start,
                                                    double end, std::span<const PlanPanel> panels,

@@ -10,6 +10,7 @@
 #include "model/gaussian_spread.hpp"
 #include "model/spot_width.hpp"
 #include "model/value_of.hpp"
+#include "nablabragg/error.hpp"
 #include "nablabragg/image.hpp"  // for PixelIndex
 #include "nablabragg/resolved.hpp"
 #include "physics/diffuse.hpp"
@@ -379,6 +380,9 @@ FactorRules factor_rules(const BasicExperiment<Real>& e) {
   return rules;
 }
 
+/// Where F follows the energy: what each ray has.
+void follow_energy(const Experiment& e, Plan& plan);
+
 }  // namespace plan_detail
 
 /// `r` is resolve(e).
@@ -388,9 +392,15 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.panels = plan_detail::plan_panels(e, r);
   plan.light = plan_detail::plan_light(e, r);
   plan.lattice = plan_detail::plan_lattice(e, r);
+  if constexpr (std::is_same_v<Real, double>)
+    if (plan.lattice.grid && plan.lattice.grid->anomalous()) plan_detail::follow_energy(e, plan);
   if (r.closed) plan.spread = plan_detail::plan_spread(e, r, plan.lattice.orientations);
   plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light);
   plan.diffuse = plan_detail::plan_diffuse(e, r, plan.panels, plan.light);
+  if (plan.diffuse.present && e.structure_factors.grid && e.structure_factors.grid->anomalous())
+    throw UsageError(
+        "diffuse scattering (-diffuse_sigma) knows one F of a reflection, and these follow the energy "
+        "of the light (-model_dmin); calculate them at one energy (nablabragg fcalc -energy)");
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;
   plan.dmin = e.sampling.dmin_A * 1e-10;

@@ -20,6 +20,8 @@
 
 namespace nablabragg {
 
+struct EnergyTerms;  // energy_terms.hpp
+
 /// How a factor that varies over a pixel (solid angle, polarization, capture) enters its sum.
 enum class Apply {
   to_each_term,   ///< sum of term x factor
@@ -145,6 +147,9 @@ struct BasicPlanLattice : BasicLatticeNumbers<Real> {
   std::vector<Mat3<Real>> orientations;  ///< rows a, b, c [m] for each phi step and domain, phi
                                          ///< slowest
   std::shared_ptr<const StructureFactorGrid> grid;  ///< may be empty
+  /// Where F follows the energy: what each ray has; the grid then has the root mean square of F in
+  /// the light.  Empty: all rays have the grid's.
+  std::shared_ptr<const EnergyTerms> by_energy;
 };
 
 /// What a closed sum integrates over: distributions about the one ray and, for each orientation, a

@@ -12,6 +12,7 @@
 #include "flags/flags.hpp"
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
@@ -343,21 +344,46 @@ StructureFactors from_reflections(const py::object& hkl, const py::object& ampli
 
 py::tuple calculate(const py::object& model, const py::object& dmin, const py::object& k_sol,
                     const py::object& b_sol, const py::object& default_F,
-                    const py::object& interpolation) {
+                    const py::object& interpolation, const py::object& anomalous,
+                    const py::object& energies) {
   const auto limit = Convert<double>::from(dmin, "dmin");
   if (!(limit > 0)) throw UsageError("dmin is a resolution limit in Angstrom, above 0");
   const io::BulkSolvent solvent{Convert<double>::from(k_sol, "k_sol"),
                                 Convert<double>::from(b_sol, "b_sol")};
   const auto fill = Convert<double>::from(default_F, "default_F");
-  auto [grid, cell, notes] = result_apart(
-      [path = path_of(model), limit, solvent, fill](const std::function<bool()>& may_go_on) {
-        const io::CalculatedFactors calculated = io::calculate_structure_factors(
-            path, limit, solvent, [&](double) { return may_go_on(); });
-        return std::tuple(std::make_shared<const StructureFactorGrid>(
-                              StructureFactorGrid::from_reflections(calculated.reflections, fill)),
-                          std::to_array(calculated.cell), calculated.notes);
-      });
+  std::optional<std::vector<std::string>> named;
+  std::vector<DispersionCurve> curves;
+  if (py::isinstance<py::dict>(anomalous)) {
+    named.emplace();
+    for (const auto& [element, file] : py::reinterpret_borrow<py::dict>(anomalous)) {
+      named->push_back(py::str(element));
+      curves.push_back(
+          read_dispersion(named->back(), path_of(py::reinterpret_borrow<py::object>(file))));
+    }
+  } else if (Convert<bool>::from(anomalous, "anomalous")) {
+    named.emplace();
+  }
+  std::vector<double> energies_eV;
+  if (!energies.is_none()) {
+    const auto array = array_of(energies, "energies need", "numbers");
+    energies_eV.assign(array.data(), array.data() + array.size());
+  }
+  if (!energies_eV.empty() && !named)
+    throw UsageError("energies are those of light that F follows; give anomalous=True");
+  auto [grid, cell,
+        notes] = result_apart([path = path_of(model), limit, solvent, fill, named, curves,
+                               energies_eV](const std::function<bool()>& may_go_on) {
+    const io::CalculatedFactors calculated = io::calculate_structure_factors(
+        path, limit, solvent, [&](double) { return may_go_on(); }, named);
+    auto table = named ? anomalous_grid(calculated, curves, fill, energies_eV)
+                       : std::make_shared<const StructureFactorGrid>(
+                             StructureFactorGrid::from_reflections(calculated.reflections, fill));
+    return std::tuple(std::move(table), std::to_array(calculated.cell), calculated.notes);
+  });
   for (const std::string& note : notes) warn(path_of(model) + ": " + note);
+  if (named)
+    for (const std::string& sentence : edge_warnings(*grid, energies_eV))
+      warn(path_of(model) + ": " + sentence);
   return py::make_tuple(factors_of(std::move(grid), fill, interpolation, cell),
                         py::tuple(py::cast(cell)));
 }

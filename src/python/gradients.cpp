@@ -64,6 +64,11 @@ const StructureFactorGrid& table_of(const Experiment& e) {
     throw UsageError("the experiment has no table of structure factors, so no F; it has default_F");
   return *e.structure_factors.grid;
 }
+void check_F_is_free(const Experiment& e) {
+  if (table_of(e).anomalous())
+    throw UsageError(
+        "F follows the energy of the light, by f' and f''; it cannot be set or varied");
+}
 
 /// Other values on the table's box.
 std::shared_ptr<StructureFactorGrid> table_like(const StructureFactorGrid& table, py::handle F) {
@@ -103,6 +108,7 @@ Experiment replace(const Experiment& experiment, const py::args& positional,
     const auto name = text_of(key);
     if (field_named(name) != fields.end()) continue;
     if (name == "F") {
+      check_F_is_free(changed);
       const auto table = table_like(table_of(changed), value);
       check_amplitudes(*table);
       changed.structure_factors.grid = table;
@@ -144,6 +150,13 @@ py::dict dict_of(const SettledExperiment& e, Gradient&& gradient) {
   if (const auto& table = gradient.structure_factors)
     named["F"] = array_from(std::move(table->values()),
                             {table->extent(0), table->extent(1), table->extent(2)});
+  for (const DispersionSlopes& slopes : gradient.dispersion) {
+    const auto put = [&](const std::string& name, const std::vector<double>& values) {
+      named[py::str(name + "[" + slopes.element + "]")] = value_of({values.size()}, values);
+    };
+    put("f_prime", slopes.f_prime);
+    put("f_double_prime", slopes.f_double_prime);
+  }
   return named;
 }
 
@@ -260,10 +273,12 @@ py::array py_jvp(const py::object& experiment, const py::object& direction, cons
   std::shared_ptr<StructureFactorGrid> table;
   for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(direction)) {
     const std::string name = py::str(key);
-    if (name == "F")
+    if (name == "F") {
+      check_F_is_free(e.experiment());
       table = table_like(table_of(e.experiment()), value);
-    else
+    } else {
       named[name] = values_for(parameter(e, name), value);
+    }
   }
   const std::vector<PixelIndex> list = call.listed_or_visited();
   std::vector<double> change;

@@ -832,6 +832,11 @@ Refinement refine(std::span<const Experiment> starts, std::span<const Measuremen
                             e.structure_factors.default_F != first.default_F))
       throw UsageError(
           "structure factors are refined together where all images have the same table of them");
+  for (const Experiment& e : starts)
+    if (e.structure_factors.grid && e.structure_factors.grid->anomalous())
+      throw UsageError(
+          "refine takes one F for each reflection, and these follow the energy of the light; make "
+          "a table at one energy (nablabragg fcalc -energy)");
   if (options.structure_factor_deviation && !first.grid)
     throw UsageError("structure factors can be refined only where there is a table (-hkl)");
   return Run(starts, measurements, options).result();

@@ -26,6 +26,7 @@ MARKED = {
     "README.md": {"needs nanoBragg": 1, "slow": 2},
     "CONTRIBUTING.md": {"usage": 1},
     "docs/acceptance.md": {"slow": 1},
+    "docs/anomalous.md": {"excerpt": 1},
     "docs/architecture.md": {"excerpt": 1},
     "docs/background.md": {"excerpt": 1},
     "docs/closed-form.md": {"excerpt": 1},

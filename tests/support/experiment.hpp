@@ -100,7 +100,7 @@ inline WatchedPixel pixel_of(const Experiment& experiment, int fast, int slow) {
   WatchedPixel watched;
   watched.plan = make_plan(experiment, resolve(experiment));
   watched.pixel = engine::sum_pixel(watched.plan, watched.plan.panels[0],
-                                    engine::GridView(watched.plan.lattice.grid.get()), fast, slow,
+                                    engine::GridView(watched.plan.lattice), fast, slow,
                                     engine::all_steps, StepRecorder{watched.steps});
   return watched;
 }

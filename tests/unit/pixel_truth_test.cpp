@@ -38,7 +38,7 @@ struct ByReflection {
 /// The light of each reflection in a pixel, term by term.
 std::map<MillerIndex, double> light_of_reflections(const Plan& plan, int fast, int slow) {
   std::map<MillerIndex, double> light;
-  const engine::GridView grid(plan.lattice.grid.get());
+  const engine::GridView grid(plan.lattice);
   engine::sum_pixel(plan, plan.panels[0], grid, fast, slow, 0, ByReflection{light});
   return light;
 }

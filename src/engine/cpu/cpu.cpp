@@ -250,6 +250,9 @@ class CpuEngine final : public Engine {
     return {};
   }
   std::string why_not(const Plan&, const ComputeOptions&) const override { return why_not_here(); }
+  bool takes_several_F(const Plan& plan, const ComputeOptions&) const override {
+    return !plan.lattice.tricubic;
+  }
   std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options) const override {
     if (plan.spread.closed) return load_closed(plan, options, options.precision);
     return std::make_unique<CpuLoaded>(plan, options);

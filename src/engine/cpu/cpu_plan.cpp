@@ -16,10 +16,14 @@ constexpr double exact_in_single = 16777216;
 void add_intensities(const Plan& plan, const SingleTable& table, CpuPlan& p) {
   if (plan.lattice.grid) {
     const StructureFactorGrid& grid = *plan.lattice.grid;
-    p.grid = GridView(&grid);
+    p.grid = GridView(plan.lattice);
     p.extent = {double(grid.extent(0)), double(grid.extent(1)), double(grid.extent(2))};
   }
   p.F = table.F;
+  if (!table.terms.empty()) {
+    p.terms = plan.lattice.by_energy->light_terms().terms;
+    p.of_reflections = table.terms;
+  }
   p.largest_F = table.largest;
   p.default_F = static_cast<float>(plan.lattice.default_F / table.largest);
   const double unit_F = plan.lattice.grid ? table.largest : plan.lattice.default_F;
@@ -191,9 +195,20 @@ void add_beams(const Plan& plan, bool bands_allowed, CpuPlan& p) {
       add_band(plan.light.rays, band, p);
     }
     p.bands = plan.light.rays.size() >= enough * p.beams.size();
+    if (p.bands && p.terms > 0) {
+      const LightTerms& light = plan.lattice.by_energy->light_terms();
+      for (int k = 1; k < p.terms; ++k)
+        for (std::size_t j = 0; j < p.band_ray.size(); ++j)
+          p.band_terms.push_back(static_cast<float>(
+              double(p.band_weight[j]) *
+              light.of_rays[static_cast<std::size_t>(p.band_ray[j] * p.terms + k)]));
+    }
   }
   if (p.bands) return;
   p.beams.clear();
+  if (p.terms > 0)
+    for (const double term : plan.lattice.by_energy->light_terms().of_rays)
+      p.of_rays.push_back(static_cast<float>(term));
   for (const PlanRay& ray : plan.light.rays) {
     Beam beam;
     beam.incident = ray.incident;
@@ -245,6 +260,12 @@ SingleTable::SingleTable(const PlanLattice& lattice) {
   const std::vector<double>& values = lattice.grid->values();
   F.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) F[i] = static_cast<float>(values[i] / largest);
+  if (!lattice.by_energy || lattice.by_energy->groups() < 2) return;
+  const LightTerms& light = lattice.by_energy->light_terms();
+  const auto count = static_cast<std::size_t>(light.terms);
+  for (std::size_t k = 0; k < count; ++k)
+    for (std::size_t i = k; i < light.of_reflections.size(); i += count)
+      terms.push_back(static_cast<float>(light.of_reflections[i] / (largest * largest)));
 }
 
 CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& table,

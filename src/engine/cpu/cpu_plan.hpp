@@ -24,6 +24,9 @@ struct Sample {
 struct SingleTable {
   std::vector<float> F;
   double largest = 1;  ///< [electrons], default_F included
+  /// Where rays have several F: the first of the LightTerms of each reflection and of what the
+  /// table does not hold, then all second ones, and so on.
+  std::vector<float> terms;
 
   explicit SingleTable(const PlanLattice& lattice);
 };
@@ -39,6 +42,11 @@ struct CpuPlan {
   std::span<const float> F;
   float default_F = 0;
   Vec3d extent;  ///< numbers of indices; zero: no table
+  // Where rays have several F, as LightTerms: F^2 is a sum of so many products
+  int terms = 0;
+  std::span<const float> of_reflections;
+  std::vector<float> of_rays;     ///< `terms` of each beam that is no band
+  std::vector<float> band_terms;  ///< of each term behind the first, like band_weight: times it
 
   double largest_F = 1;      ///< the unit of F [electrons]
   LatticeNumbers lattice;    ///< its number of cells is part of the unit where it can be

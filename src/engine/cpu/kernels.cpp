@@ -33,6 +33,13 @@ NABLA_INLINE Singles<K> interpolated_F(const CpuPlan& p, const Vec3<Singles<K>>&
   return interpolated(p.grid, p.F.data(), at.corner, at.inside, weights, Singles<K>(p.default_F));
 }
 
+NABLA_INLINE size_t number_of_beam(const Chunk& chunk, size_t o) {
+  return static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(chunk.beam[o]);
+}
+NABLA_INLINE const Beam& beam_of(const CpuPlan& p, const Chunk& chunk, size_t o) {
+  return p.beams[number_of_beam(chunk, o)];
+}
+
 /// F^2 F_latt^2 with anchored phases.  `unsure` are pixels so close to where the value jumps that
 /// they may be on either side: to the border between two lattice points or, where F is
 /// interpolated, to the plane through one.
@@ -59,16 +66,13 @@ NABLA_INLINE Singles<K> anchored_intensity(const CpuPlan& p, const Chunk& chunk,
              return chunk.F2[o[part]][block[part]];
            }) *
            latt2;
-  Singles<K> F;
-  if constexpr (lookup == Lookup::tricubic)
-    F = interpolated_F<K>(p, cell, d);
-  else
-    F = nearest_F<lookup, K>(p, cell);
-  return (F * F) * latt2;
-}
-
-NABLA_INLINE const Beam& beam_of(const CpuPlan& p, const Chunk& chunk, size_t o) {
-  return p.beams[static_cast<size_t>(chunk.first_beam) + static_cast<size_t>(chunk.beam[o])];
+  if constexpr (lookup == Lookup::tricubic) {
+    const Singles<K> F = interpolated_F<K>(p, cell, d);
+    return (F * F) * latt2;
+  } else {
+    return nearest_F2<lookup, K>(p, cell, [&](size_t i) { return number_of_beam(chunk, o[i]); }) *
+           latt2;
+  }
 }
 
 /// F^2 F_latt^2 with phases in double precision.
@@ -80,15 +84,17 @@ NABLA_INLINE Single double_phase_intensity(const CpuPlan& p, const Chunk& chunk,
   const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
   const Single latt = Shape::factor(p.lattice, h - nearest, Shaped<Single>());
   if constexpr (lookup == Lookup::constant) return latt * latt;
-  Single F;
-  if constexpr (lookup == Lookup::tricubic)
+  if constexpr (lookup == Lookup::tricubic) {
     // In double precision: the weights have both signs, and nodes may cancel.
-    F = single(1 / p.largest_F) *
-        narrow(tricubic_structure_factor(p.grid, Double(p.plan->lattice.default_F), h,
-                                         p.grid.surrounds(h)));
-  else
-    F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-  return (F * F) * (latt * latt);
+    const Single F = single(1 / p.largest_F) *
+                     narrow(tricubic_structure_factor(p.grid, Double(p.plan->lattice.default_F), h,
+                                                      p.grid.surrounds(h)));
+    return (F * F) * (latt * latt);
+  } else {
+    return nearest_F2<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)),
+                                 [&](size_t) { return number_of_beam(chunk, o); }) *
+           (latt * latt);
+  }
 }
 
 /// The same for any pixels, from scratch.
@@ -121,6 +127,37 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
     sums[lane] = sum_of(nth<1>(sum, 0) + nth<1>(sum, 1));
   });
   return F2 * Single::load(sums);
+}
+
+/// The same where rays have several F; `first`: where the terms of the lattice point are.  F^2 of
+/// the light on the whole says whether there are any.
+NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec3<Double>& d,
+                                   const Vec3<Double>& h, const NearestF<1>& nearest,
+                                   std::int64_t& lit_rays) {
+  const BandOfPixels band(p, beam, d, h);
+  alignas(64) float sums[lanes], offsets[lanes];
+  const Single none(0.0f);
+  none.store(sums);
+  const auto rest = static_cast<float>(p.F.size());
+  select(nearest.inside, nearest.offset, Single(rest)).store(offsets);
+  using Two = BandOfPixels::Two;
+  const Two count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
+  const size_t terms = static_cast<size_t>(p.terms), stride = p.band_weight.size(),
+               next_term = p.F.size() + 1;
+  for_each_lane(band.lit & (nearest.F != none), [&](size_t lane) {
+    const float* const of_reflection = p.of_reflections.data() + static_cast<size_t>(offsets[lane]);
+    const float* const of_rays = p.band_terms.data();
+    Two sum(0.0f);
+    lit_rays += band.for_each_lit_ray(lane, [&](int j, const Two&, const Two& beyond) {
+      const Two latt = physics::Gauss::factor_at(Two(band.leasts[lane]) + beyond, count, fudge);
+      Two F2 = Two(of_reflection[0]) * Two::load(p.band_weight.data() + j);
+      for (size_t k = 1; k < terms; ++k)
+        F2 = F2 + Two(of_reflection[k * next_term]) * Two::load(of_rays + (k - 1) * stride + j);
+      sum = sum + F2 * (latt * latt);
+    });
+    sums[lane] = sum_of(nth<1>(sum, 0) + nth<1>(sum, 1));
+  });
+  return Single::load(sums);
 }
 
 // ---- A tile in mixed precision ------------------------------------------------------------------
@@ -337,8 +374,14 @@ NABLA_INLINE Single sum_of_bands(const LitSpot& at, const DoublePhase& phase,
     const Vec3<Double> h = miller_indices(at.chunk.wide[o],
                                           phase.at.direction - vec3_as<Double>(beam.incident));
     const Vec3<Double> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
-    const Single F = nearest_F<lookup, 1>(p, narrow(nearest - vec3_as<Double>(p.grid.min)));
-    const Single term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+    const Vec3<Single> cell = narrow(nearest - vec3_as<Double>(p.grid.min));
+    Single term;
+    if (lookup == Lookup::nearest && p.terms > 0) {
+      term = band_intensity(p, beam, h - nearest, h, look_up_nearest<1>(p, cell), lit_rays);
+    } else {
+      const Single F = nearest_F<lookup, 1>(p, cell);
+      term = band_intensity(p, beam, h - nearest, h, F * F, lit_rays);
+    }
     terms = p.ray_factors ? terms + term * beam_factors.of_pair(at.chunk, o) : terms + term;
   }
   skipped += (all_rays - lit_rays) * wanted / (std::int64_t{block_pixels} * lanes);

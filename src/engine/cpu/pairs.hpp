@@ -162,6 +162,35 @@ NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell
   return look_up_nearest(p, cell).F;
 }
 
+/// F^2 at nearest lattice points where rays have several F; `beams`: one ray for each register.
+template <int K>
+HWY_NOINLINE Singles<K> several_F2(const CpuPlan& p, const Vec3<Singles<K>>& cell,
+                                   const std::array<size_t, K>& beams) {
+  const auto nearest = look_up_nearest(p, cell);
+  const Singles<K> offset = select(nearest.inside, nearest.offset,
+                                   Singles<K>(static_cast<float>(p.F.size())));
+  const auto terms = static_cast<size_t>(p.terms);
+  Singles<K> F2(0.0f);
+  for (size_t k = 0; k < terms; ++k)
+    F2 = F2 +
+         by_part<K>([&](int i) { return p.of_rays[beams[static_cast<size_t>(i)] * terms + k]; }) *
+             value_at(p.of_reflections.data() + k * (p.F.size() + 1), offset, offset == offset);
+  return F2;
+}
+
+/// F^2 at nearest lattice points; beam(i) is that of register i.
+template <Lookup lookup, int K, class BeamOf>
+NABLA_INLINE Singles<K> nearest_F2(const CpuPlan& p, const Vec3<Singles<K>>& cell, BeamOf&& beam) {
+  if constexpr (lookup == Lookup::nearest)
+    if (p.terms > 0) [[unlikely]] {
+      std::array<size_t, K> beams;
+      for (size_t i = 0; i < K; ++i) beams[i] = beam(i);
+      return several_F2<K>(p, cell, beams);
+    }
+  const Singles<K> F = nearest_F<lookup, K>(p, cell);
+  return F * F;
+}
+
 /// The 4 x 4 x 4 entries of the table between which F is interpolated.
 template <int K>
 struct Neighbourhood {
@@ -208,7 +237,8 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
   const Single half_cell(0.5f - 1e-5f), none(0.0f);
   for (; chunk.count < most && beam < p.beams.size(); ++chunk.count) {
     const auto o = static_cast<size_t>(chunk.count);
-    const Beam& r = p.beams[beam];
+    const size_t number = beam;
+    const Beam& r = p.beams[number];
     const Mat3d& axes = plan.lattice.orientations[orientation];
     const Vec3d* rows[] = {&axes.a, &axes.b, &axes.c};
     for (size_t i = 0; i < 3; ++i) {
@@ -255,7 +285,9 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
 
       if constexpr (lookup == Lookup::nearest) {
         const auto found = look_up_nearest<1>(p, cell);
-        const Single F2 = found.F * found.F;
+        Single F2 = found.F * found.F;
+        // That of a band is the mean of the light.
+        if (p.terms > 0 && !p.bands) F2 = several_F2<1>(p, cell, {number});
         F2.store(chunk.F2[o] + first);
         if constexpr (for_gradients) {
           found.F.store(chunk.F[o] + first);

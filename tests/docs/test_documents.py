@@ -31,6 +31,7 @@ MARKED = {
     "docs/background.md": {"excerpt": 1},
     "docs/closed-form.md": {"excerpt": 1},
     "docs/detector-response.md": {"excerpt": 1, "slow": 1},
+    "docs/diffuse.md": {"excerpt": 1},
     "docs/geometry.md": {"excerpt": 1},
     "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},

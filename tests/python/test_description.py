@@ -142,6 +142,7 @@ def other(name, value):
         "pivot": "sample",
         "interpolation": "tricubic",
         "spot_metric": "round",
+        "diffuse_motion": "rigid",
         "mosaic_model": "gaussian",
         "spectrum_model": "gaussian",
         "divergence_model": "gaussian",

@@ -1,6 +1,7 @@
 #include "engine/cpu/halo_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "physics/diffuse.hpp"
@@ -79,7 +80,8 @@ std::optional<HaloTable> HaloTable::make(const std::vector<double>& outside) {
   while (physics::orders_for(largest_W + step) <= orders) largest_W += step;
   HaloTable table;
   constexpr double good = 3e-7;
-  for (const std::size_t count : {9, 11, 13, 15, 17, 19, 21, 24}) {
+  constexpr std::array<std::size_t, 8> counts{9, 11, 13, 15, 17, 19, 21, most_coefficients};
+  for (const std::size_t count : counts) {
     double best = 1;
     for (double pole = 9; pole < 80; pole *= 1.15) {
       double worst = 0;

@@ -131,9 +131,8 @@ void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
   Experiment some = lattice_alone;
   some.structure_factors.default_F = 0;
   for (int digit = 0; digit < words.length(); ++digit) {
-    some.structure_factors.grid = some_of(*factors, [&](std::size_t place) {
-      return ((words.of(place) >> digit) & 1U) != 0;
-    });
+    some.structure_factors.grid = some_of(
+        *factors, [&](std::size_t place) { return ((words.of(place) >> digit) & 1U) != 0; });
     const std::vector<double> light = light_of_spots(some, options);
     for (std::size_t i = 0; i < light.size(); ++i)
       if (2 * light[i] > lattice[i]) found[i] |= std::uint64_t{1} << digit;

@@ -211,12 +211,12 @@ struct Fields<BasicCrystal<Real>> {
             "standard deviations of the edges of the cell, from domain to domain; equal edges that "
             "spread alike vary together")
           .within({.from = 0, .to = 1000})
-          .by({"-cell_spread"})
+          .by({"-unit_cell_spread"})
           .differentiable(),
       field("cell_angle_spread", &P::cell_angle_spread_deg, "deg",
             "standard deviations of its angles, likewise")
           .within({.from = 0, .to = 45})
-          .by({"-cell_angle_spread"})
+          .by({"-unit_cell_angle_spread"})
           .differentiable(),
       field("diffuse_sigma", &P::diffuse_sigma_A, "A",
             "standard deviations, along a, c* x a and c*, of displacements that scatter between "

@@ -258,6 +258,12 @@ NABLA_HOST_DEVICE T background_photons(const AnyPlan& plan, const BasicPanelNumb
          physics::number<T>(background_samples(plan));
 }
 
+/// Whether a plan may tell of displacements that weaken its spots; a GPU's view does not.
+template <class AnyPlan>
+inline constexpr bool knows_displacements = requires(const AnyPlan& plan) {
+  plan.diffuse;
+};
+
 /// The lattice's light in pixels (fast, slow) of one panel.  The first `tricubic_steps` lookups
 /// interpolate where the plan asks for it, the rest are nearest: how the interpolation cutoff
 /// (OutOfRange::nearest_for_all) reaches a pixel.  Only double can count them; lanes take all_steps
@@ -327,12 +333,12 @@ NABLA_HOST_DEVICE BasicPixelSum<T> sum_lattice(const AnyPlan& plan,
         F = nearest_structure_factor(grid, default_F, nearest);
         F2 = F * F;
       }
-      if constexpr (requires { plan.diffuse; }) {
+      if constexpr (knows_displacements<AnyPlan>) {
         // An engine's table has the factor already (diffuse_tables.hpp).
         using std::exp;
         if (plan.diffuse.damps()) {
-          const T factor = exp(T(-0.5) * spot_radius2(physics::metric_as<T>(plan.diffuse.displacement),
-                                                      nearest));
+          const T factor = exp(
+              T(-0.5) * spot_radius2(physics::metric_as<T>(plan.diffuse.displacement), nearest));
           F = F * factor;
           F2 = F2 * factor * factor;
         }

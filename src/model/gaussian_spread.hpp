@@ -40,7 +40,7 @@ std::string why_not_closed(const BasicExperiment<Real>& e) {
       e.crystal.mosaic_spread_deg.value_or(Real(0)) > Real(0))
     return "the mosaic spread is not Gaussian (-mosaic_model gaussian)";
   if (has_cell_spread(e.crystal))
-    return "the cell differs from domain to domain (-cell_spread, -cell_angle_spread)";
+    return "the cell differs from domain to domain (-unit_cell_spread, -unit_cell_angle_spread)";
   if (!(e.crystal.diffuse_sigma_A == Vec3<Real>{}))
     return "diffuse scattering is summed step by step (-diffuse_sigma)";
   if (!beam.sources.empty()) return "the sources are a list (-sourcefile)";

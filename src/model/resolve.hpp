@@ -503,13 +503,13 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   if (has_cell_spread(e.crystal)) {
     if (!(quirks == Quirks::corrected()))
       throw UsageError(
-          "nanoBragg has one cell for all domains; -cell_spread and "
-          "-cell_angle_spread need -corrected");
+          "nanoBragg has one cell for all domains; -unit_cell_spread and "
+          "-unit_cell_angle_spread need -corrected");
     r.domain_cells_A = spread_cells(e.crystal, r.axes.real_A, domains);
     for (const Mat3<Real>& cell : r.domain_cells_A)
       if (!(dot(cell.a, cross(cell.b, cell.c)) > Real(0)) || !(cell.a.x == cell.a.x))
         throw UsageError(
-            "the spread of the cell (-cell_spread, -cell_angle_spread) is so wide that "
+            "the spread of the cell (-unit_cell_spread, -unit_cell_angle_spread) is so wide that "
             "domains have no cell");
   }
 

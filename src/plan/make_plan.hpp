@@ -399,7 +399,8 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.diffuse = plan_detail::plan_diffuse(e, r, plan.panels, plan.light);
   if (plan.diffuse.present && e.structure_factors.grid && e.structure_factors.grid->anomalous())
     throw UsageError(
-        "diffuse scattering (-diffuse_sigma) knows one F of a reflection, and these follow the energy "
+        "diffuse scattering (-diffuse_sigma) knows one F of a reflection, and these follow the "
+        "energy "
         "of the light (-model_dmin); calculate them at one energy (nablabragg fcalc -energy)");
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;

@@ -182,7 +182,7 @@ Displacements displacements_of(const Resolved& r, const Vec3d& hkl) {
 // realism.md 4.4
 TEST(CellSpread, MovesReflectionsByTheSpreadOfTheEdges) {
   const Resolved r = resolved_of(
-      "-corrected -cell 78 65 50 90 90 90 -cell_spread 0.156 0.195 0.05 -mosaic_domains 2000");
+      "-corrected -cell 78 65 50 90 90 90 -unit_cell_spread 0.156 0.195 0.05 -mosaic_domains 2000");
   const Mat3d c = displacements_of(r, {10, 7, 5}).covariance;
   EXPECT_NEAR(std::sqrt(c.a.x), 0.000256410256, 5e-8);
   EXPECT_NEAR(std::sqrt(c.b.y), 0.000323076923, 5e-8);
@@ -193,7 +193,7 @@ TEST(CellSpread, MovesReflectionsByTheSpreadOfTheEdges) {
 TEST(CellSpread, OfAnObliqueCellHasTheCovarianceOfItsReciprocalAxes) {
   // a along x and b in the xy plane, which is no setting of -cell: turn the numbers into that frame
   const Resolved r = resolved_of(
-      "-corrected -cell 70 80 90 85 95 105 -cell_spread 0.14 0.24 0.09 -mosaic_domains 2000");
+      "-corrected -cell 70 80 90 85 95 105 -unit_cell_spread 0.14 0.24 0.09 -mosaic_domains 2000");
   const Mat3d c = displacements_of(r, {3, -4, 5}).covariance;
   const Mat3d frame = model::crystal_frame(r.axes.real_A);
   const auto in_frame = [&](const Vec3d& u, const Vec3d& v) {
@@ -215,25 +215,26 @@ TEST(CellSpread, KeepsEqualEdgesEqualAndVariesOthersOnTheirOwn) {
     return cells;
   };
   for (const UnitCell& c :
-       edges("-cell 60 60 90 90 90 120 -cell_spread 0.3 0.3 0.2 -mosaic_domains 20")) {
+       edges("-cell 60 60 90 90 90 120 -unit_cell_spread 0.3 0.3 0.2 -mosaic_domains 20")) {
     EXPECT_CLOSE(c.a_A, c.b_A);
     EXPECT_CLOSE(c.gamma_deg, 120);
   }
   // Right angles are equal, too
   for (const UnitCell& c :
-       edges("-cell 60 70 90 90 90 90 -cell_angle_spread 0.3 0.3 0.2 -mosaic_domains 20"))
+       edges("-cell 60 70 90 90 90 90 -unit_cell_angle_spread 0.3 0.3 0.2 -mosaic_domains 20"))
     EXPECT_CLOSE(c.alpha_deg, c.beta_deg);
   // Of the same mean, but told to spread otherwise
   bool differ = false;
   for (const UnitCell& c :
-       edges("-cell 60 60 90 90 90 120 -cell_spread 0.3 0.2 0.2 -mosaic_domains 20"))
+       edges("-cell 60 60 90 90 90 120 -unit_cell_spread 0.3 0.2 0.2 -mosaic_domains 20"))
     differ |= std::abs(c.a_A - c.b_A) > 0.01;
   EXPECT_TRUE(differ);
 }
 
 TEST(CellSpread, OfTheAnglesHasTheirStandardDeviations) {
   const Resolved r = resolved_of(
-      "-corrected -cell 70 80 90 85 95 105 -cell_angle_spread 0.1 0.2 0.3 -mosaic_domains 1000");
+      "-corrected -cell 70 80 90 85 95 105 -unit_cell_angle_spread 0.1 0.2 0.3 -mosaic_domains "
+      "1000");
   Vec3d square;
   for (const Mat3d& axes : r.domain_cells_A) {
     const UnitCell c = unit_cell_of(axes);
@@ -248,7 +249,7 @@ TEST(CellSpread, OfTheAnglesHasTheirStandardDeviations) {
 
 TEST(CellSpread, HasNothingToDoWithTheRotationsOfTheDomains) {
   const Resolved r = resolved_of(
-      "-corrected -cell 78 65 50 90 90 90 -cell_spread 0.1 0.1 0.1 -mosaic 0.3 -mosaic_model "
+      "-corrected -cell 78 65 50 90 90 90 -unit_cell_spread 0.1 0.1 0.1 -mosaic 0.3 -mosaic_model "
       "gaussian -mosaic_domains 2000");
   ASSERT_EQ(r.domains.size(), r.domain_cells_A.size());
   double together = 0, turns = 0, edges = 0;
@@ -260,22 +261,24 @@ TEST(CellSpread, HasNothingToDoWithTheRotationsOfTheDomains) {
 }
 
 TEST(CellSpread, IsSampledWithTenDomainsAndRefusedWhereItMakesNoSense) {
-  const Resolved r = resolved_of("-corrected -cell 50 -cell_spread 0.1 0.1 0.1");
+  const Resolved r = resolved_of("-corrected -cell 50 -unit_cell_spread 0.1 0.1 0.1");
   EXPECT_EQ(r.domains.size(), 10U);
   EXPECT_EQ(r.warnings.back(),
             "a spread of the cell without -mosaic_domains is sampled with 10 domains");
   const auto complaint = [](const std::string& flags) {
     return test::message_of<UsageError>([&] { resolved_of(flags); });
   };
-  EXPECT_EQ(complaint("-cell 50 -cell_spread 0.1 0.1 0.1"),
-            "nanoBragg has one cell for all domains; -cell_spread and -cell_angle_spread need "
-            "-corrected");
-  EXPECT_EQ(complaint("-corrected -cell 5 -cell_spread 100 100 100"),
-            "the spread of the cell (-cell_spread, -cell_angle_spread) is so wide that domains "
-            "have no cell");
-  EXPECT_EQ(complaint("-corrected -cell 50 -gauss_xtal -summation closed -cell_spread 1 1 1"),
-            "-summation closed: the cell differs from domain to domain (-cell_spread, "
-            "-cell_angle_spread)");
+  EXPECT_EQ(
+      complaint("-cell 50 -unit_cell_spread 0.1 0.1 0.1"),
+      "nanoBragg has one cell for all domains; -unit_cell_spread and -unit_cell_angle_spread need "
+      "-corrected");
+  EXPECT_EQ(
+      complaint("-corrected -cell 5 -unit_cell_spread 100 100 100"),
+      "the spread of the cell (-unit_cell_spread, -unit_cell_angle_spread) is so wide that domains "
+      "have no cell");
+  EXPECT_EQ(complaint("-corrected -cell 50 -gauss_xtal -summation closed -unit_cell_spread 1 1 1"),
+            "-summation closed: the cell differs from domain to domain (-unit_cell_spread, "
+            "-unit_cell_angle_spread)");
 }
 
 }  // namespace

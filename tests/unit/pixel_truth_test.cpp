@@ -118,14 +118,14 @@ TEST(PixelTruth, TellsTheReflectionsOfAnImageInClosedForm) {
 }
 
 TEST(PixelTruth, HasPartsThatAddUpToTheImageAndAreWhatEachWouldBeAlone) {
-  Experiment e = test::experiment_of(
-      crystal + "-N 6 -water 200 -diffuse_sigma 0.4 -diffuse_gamma 20");
+  Experiment e = test::experiment_of(crystal +
+                                     "-N 6 -water 200 -diffuse_sigma 0.4 -diffuse_gamma 20");
   for (Material& gas : gas_in_beam(-10, 20)) e.materials.push_back(gas);
   const PixelTruth truth = pixel_truth(e);
   std::vector<std::string> names;
   for (const PartOfLight& part : truth.parts) names.push_back(part.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"lattice", "diffuse", "water",
-                                             e.materials[0].name, e.materials[1].name}));
+  EXPECT_EQ(names, (std::vector<std::string>{"lattice", "diffuse", "water", e.materials[0].name,
+                                             e.materials[1].name}));
   const Image image = simulate(e).image;
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
     double sum = 0;

@@ -272,6 +272,21 @@ TEST(DispersionOfAtoms, IsNeverThatOnAnEdge) {
               HasSubstr("f' and f'' are known of Li to U, and He is none of them"));
 }
 
+TEST(DispersionOfAtoms, LeapsAtNoEnergyAlone) {
+  // Twice an edge, where gemmi has 17 electrons for iron and -1.4 for sulphur; and 1 eV beside it
+  for (const auto& [element, twice_an_edge] :
+       {std::pair{"Fe", 14224.0}, std::pair{"S", 4944.0}, std::pair{"Mn", 13078.0},
+        std::pair{"P", 4291.0}, std::pair{"As", 3053.0}}) {
+    const DispersionCurve curve = dispersion_of_atom(
+        element, std::vector{twice_an_edge - 1, twice_an_edge, twice_an_edge + 1});
+    const double there = dispersion_at(curve, twice_an_edge).real(),
+                 below = dispersion_at(curve, twice_an_edge - 1).real(),
+                 above = dispersion_at(curve, twice_an_edge + 1).real();
+    EXPECT_NEAR(there, (below + above) / 2, 0.004) << element;
+    EXPECT_NEAR(below, above, 0.01) << element;
+  }
+}
+
 TEST(DispersionFiles, HaveRowsOfEnergyAndFPrimeAndFDoublePrime) {
   const test::TempDir folder;
   folder.file("iron", "# measured\nenergy f' f''\n7200 -3.9 3.9\n7000,-3.8,0.5 # below\n");

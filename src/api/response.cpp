@@ -147,7 +147,7 @@ void check_response(const DetectorResponse& r, const Experiment& experiment) {
   if ((r.dark_current_e_s > 0 || r.full_well_e > 0) && r.photon_charge_e == 0)
     throw UsageError(
         "a dark current and a full well are told in electrons, and how many of them a "
-        "photon sets free is not given");
+        "photon sets free is not given (-photon_charge)");
   if (r.photon_charge_e > 0 && r.dark_current_e_s == 0 && r.full_well_e == 0)
     throw UsageError(
         "the charge of a photon is that of a dark current or a full well, and neither "

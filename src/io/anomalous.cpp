@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -65,7 +66,8 @@ DispersionCurve dispersion_of_atom(const std::string& element, std::span<const d
     for (double off = nearest_eV; off < farthest_eV; off *= ratio)
       for (const double energy : {edge - off, edge + off})
         if (energy > least_eV && energy < most_eV) rows.push_back(energy);
-  rows.insert(rows.end(), also_eV.begin(), also_eV.end());
+  std::ranges::copy_if(also_eV, std::back_inserter(rows),
+                       [](double energy) { return energy > least_eV && energy < most_eV; });
   // What lies closer to an edge has no value of its own.
   rows.erase(std::remove_if(rows.begin(), rows.end(),
                             [&](double row) {

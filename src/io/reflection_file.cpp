@@ -27,7 +27,8 @@ void fail_as_model(const std::string& path) {
   throw InputError(path, 0,
                    "is an atomic model, which holds no reflections; nablabragg fcalc calculates "
                    "them: nablabragg fcalc " +
-                       path + " -dmin 2 -o F.hkl");
+                       path +
+                       " -dmin 2 -o F.hkl (or -model_dmin 2 behind -hkl, at the light's energy)");
 }
 
 ReflectionFile read_reflections(const std::string& path, const std::string& column) {

@@ -115,8 +115,11 @@ std::complex<double> dispersion_at(const DispersionCurve& curve, double energy_e
   const auto& rows = curve.energy_eV;
   if (!(energy_eV >= rows.front() && energy_eV <= rows.back()))
     throw UsageError("f' and f'' of " + curve.element + " are known from " +
-                     std::to_string(rows.front()) + " to " + std::to_string(rows.back()) +
-                     " eV, and the light reaches " + std::to_string(energy_eV) + " eV");
+                     std::to_string(std::llround(std::ceil(rows.front()))) + " to " +
+                     std::to_string(std::llround(std::floor(rows.back()))) +
+                     " eV, and the light reaches " + std::to_string(std::llround(energy_eV)) +
+                     " eV; a table (-anomalous " + curve.element +
+                     " FILE) can go as far, and -noanomalous leaves them out");
   return value_in(curve, energy_eV);
 }
 

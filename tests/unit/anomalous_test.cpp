@@ -287,6 +287,14 @@ TEST(DispersionOfAtoms, LeapsAtNoEnergyAlone) {
   }
 }
 
+TEST(DispersionOfAtoms, EndsWhereGemmisTablesWereCheckedAndSaysWhatToGive) {
+  const DispersionCurve S = dispersion_of_atom("S", std::vector{1.0, 7000.0, 1e5});
+  EXPECT_EQ(S.energy_eV.front(), 2000);
+  EXPECT_EQ(message_of<UsageError>([&] { dispersion_at(S, 1); }),
+            "f' and f'' of S are known from 2000 to 60000 eV, and the light reaches 1 eV; a table "
+            "(-anomalous S FILE) can go as far, and -noanomalous leaves them out");
+}
+
 TEST(DispersionFiles, HaveRowsOfEnergyAndFPrimeAndFDoublePrime) {
   const test::TempDir folder;
   folder.file("iron", "# measured\nenergy f' f''\n7200 -3.9 3.9\n7000,-3.8,0.5 # below\n");

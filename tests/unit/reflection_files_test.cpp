@@ -428,7 +428,7 @@ TEST_F(ReflectionFiles, OfModelsAreRefusedAsModels) {
             pdb +
                 ": is an atomic model, which holds no reflections; nablabragg fcalc calculates "
                 "them: nablabragg fcalc " +
-                pdb + " -dmin 2 -o F.hkl");
+                pdb + " -dmin 2 -o F.hkl (or -model_dmin 2 behind -hkl, at the light's energy)");
   const std::string mmcif = dir.file("m.cif",
                                      "data_m\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2\n");
   EXPECT_NE(message_of<InputError>([&] { read_reflections(mmcif); }).find("is an atomic model"),

@@ -498,7 +498,7 @@ TEST(RecordedImages, RefuseWhatTheirDetectorDoesNotHave) {
   };
   EXPECT_EQ(integrates([](auto& of) { of.full_well_e = 1e5; }),
             "a dark current and a full well are told in electrons, and how many of them a photon "
-            "sets free is not given");
+            "sets free is not given (-photon_charge)");
   EXPECT_EQ(
       integrates([](auto& of) { of.photon_charge_e = 3400; }),
       "the charge of a photon is that of a dark current or a full well, and neither is given");

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "engine/cpu/added_light.hpp"
 #include "engine/cpu/diffuse_kernels.hpp"
 #include "engine/cpu/tiles.hpp"
 #include "engine/driver.hpp"
@@ -12,13 +13,6 @@
 namespace nablabragg::engine {
 
 namespace {
-
-/// The progress of the spots is all there is; whether to go on is asked on.
-ComputeOptions behind_the_spots(const ComputeOptions& options) {
-  ComputeOptions behind = options;
-  if (options.progress) behind.progress = [&](double) { return options.progress(1); };
-  return behind;
-}
 
 DiffuseLight light_of(const Plan& plan, const Diffuse& diffuse) {
   const DiffuseTables& tables = diffuse.tables();
@@ -153,25 +147,12 @@ void Diffuse::push_forward(const Plan& plan, const Pixels& pixels,
     direction.F2 = F2.back()->values().data();
     direction.shells = shells.back().data();
   }
-  for_each_part(tiling.count(), behind_the_spots(options),
-                [&](int index, const StopFlag& stopped) -> WorkDone {
-                  Tile tile(stopped);
-                  std::array<double, tile_pixels> ones{};
-                  tiling.fill(index, tile);
-                  tiling.for_each_wanted(index, tile,
-                                         [&](std::size_t i, std::size_t) { ones[i] = 1; });
-                  std::vector<double> changes(tile_pixels * columns);
-                  DiffuseSink sink;
-                  sink.tangents = directions;
-                  sink.slopes = changes.data();
-                  kernel(light, tile, ones, sink);
-                  tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t place) {
-                    photons[place] += sink.photons[i];
-                    for (std::size_t t = 0; t < columns; ++t)
-                      slopes[place * columns + t] += changes[i * columns + t];
-                  });
-                  return {};
-                });
+  DiffuseSink sink;
+  sink.tangents = directions;
+  push_forward_tiles(
+      tiling, options, columns, sink,
+      [&](const Tile& tile, const auto& ones, DiffuseSink& to) { kernel(light, tile, ones, to); },
+      photons, slopes);
 }
 
 }  // namespace nablabragg::engine

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "support/program_test.hpp"
+#include "support/six_atoms.hpp"
 
 namespace nablabragg {
 namespace {
@@ -28,15 +29,7 @@ const std::string image =
 class AnomalousFlags : public test::ProgramTest {
  protected:
   void SetUp() override {
-    folder.file("six.pdb",
-                "CRYST1   20.000   24.000   30.000  90.00  90.00  90.00 P 1           1\n"
-                "HETATM    1 FE   FE  A   1       2.000   4.800   9.000  1.00 15.00          FE\n"
-                "HETATM    2 FE   FE  A   2      12.000   8.400  13.500  1.00 20.00          FE\n"
-                "HETATM    3  S   SUL A   3       3.000   6.720   9.900  1.00 18.00           S\n"
-                "HETATM    4  O   OXY A   4       8.000  16.800   3.000  1.00 25.00           O\n"
-                "HETATM    5  N   NIT A   5      15.400   2.880  17.400  1.00 22.00           N\n"
-                "HETATM    6  C   CAR A   6       6.200  12.480  25.200  1.00 20.00           C\n"
-                "END\n");
+    folder.file("six.pdb", test::six_atoms);
     folder.file("iron", "energy f' f''\n7000 -3.8 0.5\n7110 -7 0.8\n7122 -7 3.6\n7300 -3.5 3.9\n");
     folder.file("light", "7100 1\n7105 2\n7110 3\n7115 3\n7120 2\n7125 1\n");
   }

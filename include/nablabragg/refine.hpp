@@ -30,13 +30,22 @@ struct Measurement {
   double counts_per_photon = 1;
   double offset = 0;         ///< counts of a pixel that saw nothing
   double readout_noise = 0;  ///< standard deviation that is no photon's [counts]
-  /// A pixel that counts as much or more is not used.
+  /// A pixel that counts as much or more has counted this at least.
   double overload = std::numeric_limits<double>::infinity();
+  /// Of each pixel, whether it has counted at least its `counts`, whatever `overload` is; empty:
+  /// none.
+  std::vector<std::uint8_t> at_least;
 };
 
 enum class Likelihood {
   poisson,  ///< of the photons
   gauss     ///< variance: the photons of the model and the readout noise
+};
+
+/// What is made of pixels at which the detector ended.
+enum class Saturated {
+  censored,  ///< they counted what they hold or more (a likelihood of its own)
+  left_out
 };
 
 /// How far a pixel may be from its expected photons.
@@ -167,6 +176,7 @@ struct RefineOptions {
 
   Likelihood likelihood = Likelihood::poisson;
   Variances variances = Variances::counted;
+  Saturated saturated = Saturated::censored;
   Background background = Background::constant;
   /// Free ones need no structure factors: those of the experiment (its default_F where it has no
   /// table) say which reflections there are and how bright they start.

@@ -850,6 +850,7 @@ def refine(
     offset: float | None = ...,
     readout_noise: float = ...,
     overload: float | None = ...,
+    saturated: Literal["censored", "left-out"] = ...,
     image_number: int | None = ...,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = ...,
     restraints: Mapping[str, float | tuple[float, float]] | None = ...,

@@ -121,6 +121,7 @@ def refine(
     offset=None,
     readout_noise=0.0,
     overload=None,
+    saturated="censored",
     image_number=None,
     bounds=None,
     restraints=None,
@@ -170,8 +171,10 @@ def refine(
     readout_noise : float
         its standard deviation [counts], with 'gauss'
     overload : float, optional
-        counts from which on a pixel is left out; None: beyond the file's saturation, or the largest
-        count where ten pixels share it
+        counts at which the detector ends; None: beyond the file's saturation, or the largest count
+        where ten pixels share it
+    saturated : 'censored' or 'left-out'
+        pixels that count as much: it was that or more, which has a likelihood of its own, or nothing
     image_number : int, optional
         which image of a file of several, from 1; of several images the first
     bounds : dict of name to (lower, upper), optional

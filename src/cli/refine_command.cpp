@@ -51,7 +51,7 @@ struct RefineRequest {
   int spots_experiment = 0;
   std::vector<std::string> bounds, restraints, model;
   std::string likelihood = "poisson", background = "constant", intensities = "model",
-              centring = "P", variances = "counted";
+              centring = "P", variances = "counted", saturated = "censored";
   bool no_spot_stage = false, quiet = false, help = false;
   RefineOptions options;
 };
@@ -149,8 +149,12 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
       ->check(CLI::NonNegativeNumber);
   app.add_option(
       "--overload", image.overload,
-      "counts from which on a pixel is left out (beyond what the image states as saturation; the "
-      "largest count where ten pixels or more share it)");
+      "counts at which the detector ends (beyond what the image states as saturation; the largest "
+      "count where ten pixels or more share it)");
+  app.add_option("--saturated", request.saturated,
+                 "of pixels that count as much: censored, it was that or more, or left-out "
+                 "(censored)")
+      ->check(CLI::IsMember({"censored", "left-out"}));
   app.add_option("--bound", request.bounds, "NAME=LOWER:UPPER, either may be empty; repeatable")
       ->take_all();
   app.add_option("--restrain", request.restraints,
@@ -198,6 +202,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
                  : request.background == "constant" ? Background::constant
                                                     : Background::plane;
   o.variances = request.variances == "fitted" ? Variances::fitted : Variances::counted;
+  o.saturated = request.saturated == "left-out" ? Saturated::left_out : Saturated::censored;
   o.intensities = request.intensities == "free" ? Intensities::free : Intensities::of_model;
   o.centring = centring_named(request.centring);
   if (image.readout_noise > 0 && o.likelihood == Likelihood::poisson)

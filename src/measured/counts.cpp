@@ -63,7 +63,7 @@ double median(std::vector<double> numbers) {
   return *middle;
 }
 
-/// The counts of the region and the mask alone; NaN elsewhere.
+/// The counts of the region and the mask alone; NaN elsewhere, and where there were more.
 Image counts_of_model(const Measurement& m, const SettledExperiment& model) {
   Image seen = m.counts;
   std::fill(seen.pixels.begin(), seen.pixels.end(), no_count);
@@ -75,7 +75,7 @@ Image counts_of_model(const Measurement& m, const SettledExperiment& model) {
                        static_cast<std::size_t>(p.slow) *
                            static_cast<std::size_t>(panel.fast_pixels) +
                        static_cast<std::size_t>(p.fast);
-    seen.pixels[pixel] = m.counts.pixels[pixel];
+    if (m.at_least.empty() || !m.at_least[pixel]) seen.pixels[pixel] = m.counts.pixels[pixel];
   }
   return seen;
 }
@@ -113,14 +113,15 @@ void find_saturation(Reading& reading, const std::string& name, const Image& see
   if (reading.known.overload) {
     lines.push_back(fmt::format(
         "{}: {} pixels share the largest count below --overload, {:g}, so the detector seems to "
-        "saturate there; --overload {:g} leaves them out",
+        "saturate there; --overload {:g} takes them for as many counts or more",
         name, at_largest, largest, largest));
     return;
   }
   m.overload = largest;
   lines.push_back(fmt::format(
-      "{}: {} pixels share the largest count, {:g}, so the detector seems to saturate there; they "
-      "are left out (--overload sets another limit)",
+      "{}: {} pixels share the largest count, {:g}, so the detector seems to saturate there and "
+      "they counted that or more (--overload sets another limit, --saturated left-out leaves them "
+      "out)",
       name, at_largest, largest));
 }
 

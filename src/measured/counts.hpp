@@ -21,8 +21,8 @@ std::optional<OffsetEstimate> estimate_offset(const Measurement& measurement,
 
 /// Settles what the file has left open, in the measurement itself, and says so, a sentence each:
 /// the offset is estimated, counts that mark pixels without a measurement are left out and counted,
-/// and so are those at which a detector ends.  Throws InputError where the offset is not stated and
-/// cannot be estimated, and where half the pixels count less than it.
+/// and the count at which a detector seems to end is its overload.  Throws InputError where the
+/// offset is not stated and cannot be estimated, and where half the pixels count less than it.
 std::vector<std::string> settle_counts(Reading& reading, const std::string& name,
                                        const SettledExperiment& model);
 

@@ -23,6 +23,14 @@ namespace {
 
 constexpr float no_count = std::numeric_limits<float>::quiet_NaN();
 
+/// The largest number that a pixel of an integer type holds marks gaps and dead pixels in some
+/// files and overloads in others.
+bool may_be_a_mark(double count) {
+  for (const int bits : {15, 16, 31, 32})
+    if (count == std::ldexp(1, bits) - 1) return true;
+  return false;
+}
+
 /// How files begin that might be taken for images.
 struct Beginning {
   std::string_view bytes;
@@ -137,6 +145,7 @@ void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& p
   if (!gains && !pedestals) {
     m.counts_per_photon = gain_of(image, first.gain, notices);
     m.offset = image.offset.value_or(first.pedestal);
+    if (image.overload) m.overload = *image.overload;
     return;
   }
   for (std::size_t i = 0; i < panels.size(); ++i) {
@@ -171,13 +180,17 @@ Reading read_panels(const MeasuredImage& image, const SettledExperiment& settled
   std::size_t pixel = 0;
   for (std::size_t i = 0; i < panels.size(); ++i) {
     const double least = panels[i].underload.value_or(-infinite);
-    // The largest count that a panel can be trusted in is one; that from --overload on is none.
-    const double most = image.overload ? infinite : panels[i].saturation.value_or(infinite);
-    const double from = image.overload.value_or(infinite);
+    // The largest count that a panel can be trusted in is one
+    const double most = panels[i].saturation.value_or(infinite);
+    const double from = image.overload.value_or(most + 1);
     const std::span<float> counts = pixels_of(m.counts, i);
     for (std::size_t k = 0; k < counts.size(); ++k, ++pixel) {
       const double count = file.pixels[pixel];  // beyond 2^24 float rounds
-      if (count < least || count > most || count >= from) counts[k] = no_count;
+      if (count < least || (count >= from && may_be_a_mark(count))) counts[k] = no_count;
+      if (!(count >= from) || std::isnan(counts[k])) continue;
+      m.at_least.resize(m.counts.pixels.size());
+      m.at_least[pixel] = 1;
+      counts[k] = static_cast<float>(from);
     }
   }
   // Nobody says how many bits a pixel has: as many as hold the largest count

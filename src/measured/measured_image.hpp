@@ -38,10 +38,10 @@ struct Reading {
   std::vector<std::string> notices;  ///< what the file states and the model contradicts
 };
 
-/// Pixels that hold no count, and those that are outside what their panel can be trusted in, are
-/// NaN.  Throws InputError for a file of no image, for one of another size than the model's panels
-/// where the file does not say its size itself, and where the two contradict each other beyond
-/// doubt.
+/// Pixels that hold no count, and those below what their panel can be trusted in, are NaN; those
+/// above it counted at least that.  Throws InputError for a file of no image, for one of another
+/// size than the model's panels where the file does not say its size itself, and where the two
+/// contradict each other beyond doubt.
 Reading read_measurement(const MeasuredImage& image, const SettledExperiment& model);
 
 }  // namespace nablabragg::measured

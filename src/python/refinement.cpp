@@ -139,6 +139,8 @@ RefineOptions refine_options(const py::dict& asked) {
                                  {"R", Centring::R}});
   o.variances = choice<Variances>(asked, "variances",
                                   {{"counted", Variances::counted}, {"fitted", Variances::fitted}});
+  o.saturated = choice<Saturated>(
+      asked, "saturated", {{"censored", Saturated::censored}, {"left-out", Saturated::left_out}});
   o.equal = names_of(asked["equal"], "equal");
   o.spot_stage = Convert<bool>::from(asked["spot_stage"], "spot_stage");
   o.all_pixels = Convert<bool>::from(asked["all_pixels"], "all_pixels");

@@ -185,10 +185,10 @@ class Objective : public ceres::FirstOrderFunction {
         double expected = model[pixel - first_pixel];
         for (std::size_t t = 0; t < terms; ++t)
           expected += (box.background[t] + steps[at + t] * units_[at + t]) * weights.values[t];
-        const double photons = data_.photons(box, p);
+        const Seen seen = data_.seen(box, p);
         const Residual r = data_.options.likelihood == Likelihood::poisson
-                               ? poisson_residual(photons, expected)
-                               : gauss_residual(photons, expected, variances_[pixel]);
+                               ? poisson_residual(seen, expected)
+                               : gauss_residual(seen, expected, variances_[pixel]);
         sum += r.value * r.value / 2;
         const double slope = r.value * r.slope;
         slopes[pixel - first_pixel] = slope;

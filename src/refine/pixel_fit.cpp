@@ -192,12 +192,12 @@ class BoxCost : public ceres::CostFunction {
     const double intensity = own > terms ? own_block[terms] : 1;
     for (std::size_t i = 0; i < box_.pixels.size(); ++i) {
       const PixelIndex& pixel = box_.pixels[i];
-      const double photons = data_.photons(box_, pixel);
+      const Seen seen = data_.seen(box_, pixel);
       const double expected = intensity * model_.photons_of(first_ + i) +
                               background_in(box_, background, pixel);
       const Residual r = data_.options.likelihood == Likelihood::poisson
-                             ? softened(poisson_residual(photons, expected), i, photons)
-                             : gauss_residual(photons, expected, variances_[i]);
+                             ? softened(poisson_residual(seen, expected), i, seen.photons)
+                             : gauss_residual(seen, expected, variances_[i]);
       residuals[i] = r.value;
       if (!jacobians) continue;
       for (std::size_t b = 0; b < blocks_.size(); ++b) {
@@ -329,8 +329,9 @@ double fit_misfit(const PixelData& data, const Model& model, std::span<Shoebox> 
     for (std::size_t i = 0; i < box.pixels.size(); ++i) {
       double& light2 = box.misfit_variance[i];
       light2 *= light2;
-      const double expected = expected_in(model, box, first, i),
-                   off = data.photons(box, box.pixels[i]) - expected;
+      const Seen seen = data.seen(box, box.pixels[i]);
+      if (seen.at_least) continue;
+      const double expected = expected_in(model, box, first, i), off = seen.photons - expected;
       const double counting = counting_variance(expected, data.readout_variance(box));
       if (light2 > counting) pixels.push_back({off * off, counting, light2});
     }
@@ -419,9 +420,11 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
     for (Eigen::Index r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
       const double expected = expected_in(model, box, first, i);
-      const double weight = 1 / std::sqrt(counting_variance(expected, data.readout_variance(box)) +
-                                          misfit_variance(box, i));
-      off(r) = weight * (data.photons(box, box.pixels[i]) - expected);
+      const double variance = counting_variance(expected, data.readout_variance(box)) +
+                              misfit_variance(box, i);
+      const auto [pull, known] = evidence(data.seen(box, box.pixels[i]), expected, variance);
+      const double weight = std::sqrt(known) / std::sqrt(variance);
+      off(r) = known > 0 ? pull / std::sqrt(known) : 0;
       for (Eigen::Index n = 0; n < numbers; ++n)
         j(r, n) = weight * box.intensity *
                   model.slope(first + i, numbers_of[image][static_cast<std::size_t>(n)]);
@@ -489,8 +492,9 @@ LitResidual lit_residual(const PixelData& data, std::span<const double> model,
     for (const PixelIndex& p : box.pixels) {
       const double expected = box.intensity * model[pixel++] +
                               background_in(box, box.background, p);
-      if (expected < least_expected) continue;
-      const double off = data.photons(box, p) - expected;
+      const Seen seen = data.seen(box, p);
+      if (expected < least_expected || seen.at_least) continue;
+      const double off = seen.photons - expected;
       sum += off * off / counting_variance(expected, data.readout_variance(box));
       ++lit.pixels;
     }
@@ -557,7 +561,7 @@ std::vector<double> variances_of(const PixelData& data, const Model& model,
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
     for (std::size_t i = 0; i < box.pixels.size(); ++i) {
-      const double seen = data.photons(box, box.pixels[i]);
+      const double seen = data.seen(box, box.pixels[i]).photons;
       const double expected = expected_in(model, box, first, i);
       // A model that is far off expects nothing where there is much
       variances.push_back(counting_variance(round == 0 ? std::max(seen, expected) : expected,
@@ -728,7 +732,7 @@ void start_intensities(const PixelData& data, std::span<const double> model,
     Eigen::VectorXd seen(rows);
     for (Eigen::Index r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
-      const double photons = data.photons(box, box.pixels[i]);
+      const double photons = data.seen(box, box.pixels[i]).photons;
       const double weight = 1 / std::sqrt(std::max(photons, 1.0) + data.readout_variance(box));
       const BackgroundTerms weights = background_at(box, box.pixels[i]);
       for (Eigen::Index t = 0; t < terms; ++t) j(r, t) = weight * weights.values[t];
@@ -758,8 +762,10 @@ double intensity_variance(const PixelData& data, std::span<const double> model,
     row(terms) = model[i];
     const double expected = box.intensity * model[i] +
                             background_in(box, box.background, box.pixels[i]);
-    g += row * row.transpose() /
-         (counting_variance(expected, data.readout_variance(box)) + misfit_variance(box, i));
+    const double variance = counting_variance(expected, data.readout_variance(box)) +
+                            misfit_variance(box, i);
+    const double known = evidence(data.seen(box, box.pixels[i]), expected, variance).information;
+    g += row * row.transpose() * (known / variance);
   }
   return g.inverse()(terms, terms);
 }

@@ -18,8 +18,8 @@ struct PixelData {
   /// Of the spots that were found, image by image, where intensities are free and crystals turn.
   const std::vector<MissedSphere>& missed;
 
-  double photons(const Shoebox& box, const PixelIndex& pixel) const {
-    return images[static_cast<std::size_t>(box.image)].photons(pixel);
+  Seen seen(const Shoebox& box, const PixelIndex& pixel) const {
+    return images[static_cast<std::size_t>(box.image)].seen(pixel);
   }
   double readout_variance(const Shoebox& box) const {
     return images[static_cast<std::size_t>(box.image)].readout_variance;
@@ -38,7 +38,8 @@ std::vector<BoxesOfImage> by_image(std::span<const Shoebox> boxes);
 std::vector<double> model_photons(const PixelData& data, std::span<const double> values,
                                   std::span<const Shoebox> boxes);
 
-/// Mean of (photons - expected)^2 / variance over the pixels: about 1 for the right model.
+/// Mean of (photons - expected)^2 / variance over the pixels whose photons are known: about 1 for
+/// the right model.
 double mean_square_residual(const PixelData& data, std::span<const double> model,
                             std::span<const Shoebox> boxes);
 

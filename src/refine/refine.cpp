@@ -63,32 +63,39 @@ void check_panels(const Resolved& resolved, const Image& counts, const std::stri
   }
 }
 
-/// Photons of the usable pixels: of the region of interest, not masked, not overloaded.
-PhotonImages photon_images(const Experiment& start, const Measurement& m, const std::string& of) {
+/// Photons of the usable pixels: of the region of interest, not masked.  Counts are whole numbers:
+/// from half a count below the overload on all are possible where a detector ended.
+PhotonImages photon_images(const Experiment& start, const Measurement& m, Saturated saturated,
+                           const std::string& of) {
   check_panels(resolve(start), m.counts, of);
+  if (!m.at_least.empty() && m.at_least.size() != m.counts.pixels.size())
+    throw UsageError("at_least must have a number for each pixel of the counts");
   if (!(m.counts_per_photon > 0) || !std::isfinite(m.counts_per_photon))
     throw UsageError("the gain, in counts per photon, must be positive");
   PhotonImages images;
   const double readout_noise = m.readout_noise / m.counts_per_photon;
   images.readout_variance = readout_noise * readout_noise;
-  std::vector<PanelImage> counts;
   for (std::size_t i = 0; i < m.counts.panels(); ++i) {
-    counts.push_back(m.counts.panel(i));
-    const PanelImage& panel = counts.back();
+    const PanelImage panel = m.counts.panel(i);
     PhotonImage& image = images.panels.emplace_back();
     image.fast_pixels = panel.fast_pixels;
     image.slow_pixels = panel.slow_pixels;
     image.usable.resize(panel.pixels.size());
+    image.at_least.resize(panel.pixels.size());
     image.photons.reserve(panel.pixels.size());
-    for (const float count : panel.pixels)
-      image.photons.push_back((static_cast<double>(count) - m.offset) / m.counts_per_photon);
+    for (std::size_t k = 0; k < panel.pixels.size(); ++k) {
+      double count = panel.pixels[k];
+      image.at_least[k] = count >= m.overload ||
+                          (!m.at_least.empty() && m.at_least[panel.first_pixel + k]);
+      if (image.at_least[k]) count = std::min(count, m.overload) - 0.5;
+      image.photons.push_back((count - m.offset) / m.counts_per_photon);
+    }
   }
   for (const PixelIndex& p : visited_pixels(start)) {
     PhotonImage& image = images.panels[static_cast<std::size_t>(p.panel)];
     const std::size_t i = image.at(p.fast, p.slow);
     image.usable[i] = std::isfinite(image.photons[i]) &&
-                      static_cast<double>(counts[static_cast<std::size_t>(p.panel)].pixels[i]) <
-                          m.overload;
+                      !(image.at_least[i] && saturated == Saturated::left_out);
   }
   return images;
 }
@@ -149,7 +156,7 @@ std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonI
   for (const PhotonImages& image : images) {
     for (const PhotonImage& panel : image.panels)
       for (std::size_t i = 0; i < panel.photons.size(); ++i)
-        d.add_number(panel.usable[i] ? panel.photons[i] : -1e300);
+        d.add_number(panel.usable[i] ? panel.photons[i] : -1e300), d.add_number(panel.at_least[i]);
     d.add_number(image.readout_variance);
   }
   for (const std::string& name : o.parameters) d.add(name + '\n');
@@ -159,10 +166,11 @@ std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonI
     d.add(b.name), d.add_number(b.lower), d.add_number(b.upper);
   for (const Restraint& r : o.restraints)
     d.add(r.name), d.add_number(r.deviation), d.add_number(r.value.value_or(-1e300));
-  for (const int choice : {static_cast<int>(o.likelihood), static_cast<int>(o.background),
-                           int{o.spot_stage}, int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes,
-                           static_cast<int>(o.compute.precision), static_cast<int>(o.variances),
-                           static_cast<int>(o.intensities), static_cast<int>(o.centring)})
+  for (const int choice :
+       {static_cast<int>(o.likelihood), static_cast<int>(o.background), int{o.spot_stage},
+        int{o.all_pixels}, o.shoebox_px, o.most_shoeboxes, static_cast<int>(o.compute.precision),
+        static_cast<int>(o.variances), static_cast<int>(o.intensities),
+        static_cast<int>(o.centring), static_cast<int>(o.saturated)})
     d.add_number(choice);
   d.add_number(o.least_photons);
   for (const ObservedSpot& s : o.observed_spots) {
@@ -183,7 +191,7 @@ class Run {
       const RefineOptions& options)
       : options_(options),
         free_(settled(starts), options),
-        images_(photons_of(starts, measurements)),
+        images_(photons_of(starts, measurements, options.saturated)),
         data_{free_, images_, options, missed_} {
     const std::uint64_t of = digest(starts, images_, options);
     if (options.resume) {
@@ -235,11 +243,12 @@ class Run {
     return all;
   }
   static std::vector<PhotonImages> photons_of(std::span<const Experiment> starts,
-                                              std::span<const Measurement> measurements) {
+                                              std::span<const Measurement> measurements,
+                                              Saturated saturated) {
     std::vector<PhotonImages> all;
     for (std::size_t image = 0; image < starts.size(); ++image)
-      all.push_back(
-          photon_images(starts[image], measurements[image], image_in_words(image, starts.size())));
+      all.push_back(photon_images(starts[image], measurements[image], saturated,
+                                  image_in_words(image, starts.size())));
     return all;
   }
 

@@ -84,7 +84,7 @@ void start_background(const PhotonImages& images, Background background,
   };
   std::vector<double> photons, expected(model.begin(), model.end());
   photons.reserve(box.pixels.size());
-  for (const PixelIndex& p : box.pixels) photons.push_back(images.photons(p));
+  for (const PixelIndex& p : box.pixels) photons.push_back(images.seen(p).photons);
   // Photons are whole numbers: the mean of all that are not much above the median is finer
   const double middle = median(photons), limit = middle + 2 * std::sqrt(std::max(middle, 1.0));
   double sum = 0, count = 0;

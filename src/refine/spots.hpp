@@ -5,6 +5,7 @@
 #include <vector>
 #include "nablabragg/image.hpp"       // for PixelIndex
 #include "nablabragg/reflection.hpp"  // for MillerIndex
+#include "refine/likelihood.hpp"      // for Seen
 
 namespace nablabragg::refinement {
 
@@ -13,6 +14,7 @@ struct PhotonImage {
   int fast_pixels = 0, slow_pixels = 0;
   std::vector<double> photons;
   std::vector<std::uint8_t> usable;
+  std::vector<std::uint8_t> at_least;  ///< there may have been more; those are usable
 
   std::size_t at(int fast, int slow) const {
     return static_cast<std::size_t>(slow) * static_cast<std::size_t>(fast_pixels) +
@@ -25,9 +27,10 @@ struct PhotonImages {
   std::vector<PhotonImage> panels;
   double readout_variance = 0;  ///< [photons^2]
 
-  double photons(const PixelIndex& pixel) const {
+  Seen seen(const PixelIndex& pixel) const {
     const PhotonImage& panel = panels[static_cast<std::size_t>(pixel.panel)];
-    return panel.photons[panel.at(pixel.fast, pixel.slow)];
+    const std::size_t i = panel.at(pixel.fast, pixel.slow);
+    return {panel.photons[i], panel.at_least[i] != 0};
   }
 };
 

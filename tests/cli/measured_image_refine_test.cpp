@@ -193,16 +193,21 @@ TEST_F(RefineImages, LeaveOutWhatIsNoCount) {
     EXPECT_EQ(pixels_used(std::string("--image ") + name), 246U * 256) << name;
     expect_comes_back(std::string("--image ") + name);
   }
-  // A mask, and counts beyond what can be trusted, which --overload replaces
-  write_images("masked.nxs", {pixels}, [](GeometryPanel& panel) {
+  // A mask, and counts beyond what can be trusted, which --overload replaces.  The largest number
+  // of a type may be a mark.
+  std::vector<std::int32_t> beyond = pixels;
+  beyond[5] = 2147483647;
+  write_images("masked.nxs", {beyond}, [](GeometryPanel& panel) {
     panel.masked = {{0, 256, 100, 110}};
     panel.saturation = 60;
   });
   std::size_t good = 0;
-  for (std::size_t i = 0; i < pixels.size(); ++i)
-    if ((i / 256 < 100 || i / 256 >= 110) && pixels[i] <= 60) ++good;
-  EXPECT_EQ(pixels_used("--image masked.nxs"), good);
-  EXPECT_EQ(pixels_used("--image masked.nxs --overload 1000000"), 246U * 256);
+  for (std::size_t i = 0; i < beyond.size(); ++i)
+    if ((i / 256 < 100 || i / 256 >= 110) && beyond[i] <= 60) ++good;
+  EXPECT_EQ(pixels_used("--image masked.nxs --saturated left-out"), good);
+  EXPECT_EQ(pixels_used("--image masked.nxs"), 246U * 256 - 1);
+  EXPECT_EQ(pixels_used("--image masked.nxs --overload 1000000 --saturated left-out"),
+            246U * 256 - 1);
 }
 
 TEST_F(RefineImages, HaveTheGainAndThePedestalThatTheyState) {

@@ -377,12 +377,12 @@ TEST_F(Refine, WritesWhatItsSchemaDescribes) {
   std::ifstream in(NABLA_SOURCE_DIR "/docs/refinement.schema.json");
   const nlohmann::json schema = nlohmann::json::parse(in);
   const auto fault = [&] { return test::fault_by_schema(result(), schema); };
-  ASSERT_EQ(run("--image still.img --overload 5000 --parameters " + numbers).exit_code, 0);
+  ASSERT_EQ(run("--image still.img --overload 50000 --parameters " + numbers).exit_code, 0);
   EXPECT_EQ(fault(), "");
   const nlohmann::json r = result();
   EXPECT_EQ(r["images"][0]["path"], "still.img");
   EXPECT_EQ(r["images"][0]["offset"], 40);
-  EXPECT_EQ(r["images"][0]["overload"], 5000);
+  EXPECT_EQ(r["images"][0]["overload"], 50000);
   EXPECT_EQ(r["shoeboxes"].size(), r["stages"].back()["spots"]);
   int indexed = 0;
   double sum = 0, pixels = 0;
@@ -475,15 +475,36 @@ class RefineCounts : public Refine {
   }
 };
 
-TEST_F(RefineCounts, AtWhichADetectorSaturatesAreLeftOut) {
+TEST_F(RefineCounts, AtWhichADetectorSaturatesAreLowerLimits) {
   spoil([](std::size_t, int n) { return std::min(n, 150); });
   EXPECT_THAT(found_in_spoilt().err,
               HasSubstr(" pixels share the largest count, 150, so the detector seems to saturate "
-                        "there; they are left out (--overload sets another limit)"));
+                        "there and they counted that or more (--overload sets another limit, "
+                        "--saturated left-out leaves them out)"));
   EXPECT_THAT(run("--image spoilt.img --parameters misset --iterations 1 --overload 1000").err,
               HasSubstr("share the largest count below --overload, 150"));
   spoil([](std::size_t, int n) { return n; });
   EXPECT_THAT(found_in_spoilt().err, testing::Not(HasSubstr("saturate")));
+}
+
+TEST_F(RefineCounts, ThatAreLowerLimitsGiveTheFluenceThatIsTooLowWithoutThem) {
+  spoil([](std::size_t, int n) { return std::min(n, 60); });  // a quarter of the pixels
+  const auto fluence = [&](const std::string& more) {
+    EXPECT_EQ(run("--image spoilt.img --overload 60 --parameters fluence --no-spot-stage "
+                  "--all-pixels " +
+                      more,
+                  truth)
+                  .exit_code,
+              0);
+    const nlohmann::json number = result()["numbers"][0];
+    return std::pair(number["value"].get<double>(), number["deviation"].get<double>());
+  };
+  const auto [censored, deviation] = fluence("");
+  EXPECT_NEAR(censored, 3e27, 4 * deviation);
+  const auto [without, larger] = fluence("--saturated left-out");
+  EXPECT_LT(deviation, larger);
+  // What is left out are the pixels that happened to count more
+  EXPECT_LT(without, 3e27 - 40 * larger);
 }
 
 TEST_F(RefineCounts, ThatMarkPixelsAreLeftOutAndCounted) {
@@ -511,7 +532,9 @@ TEST_F(RefineCounts, OnAnUnknownOffsetTellItByHowTheyVary) {
     EXPECT_NEAR(estimate, pedestal, 4.5 * deviation + 0.005 * pedestal);
     EXPECT_LT(deviation, 0.5);
     EXPECT_THAT(outcome.err, HasSubstr("at 1 counts per photon"));
-    if (pedestal == 0) EXPECT_THAT(outcome.err, HasSubstr(", 0 is taken"));
+    if (pedestal == 0) {
+      EXPECT_THAT(outcome.err, HasSubstr(", 0 is taken"));
+    }
   }
 }
 

@@ -83,11 +83,75 @@ TEST(GaussResidual, IsTheDifferenceInStandardDeviations) {
   EXPECT_DOUBLE_EQ(r.slope, 0.5);
 }
 
+/// ln of the probability of n photons or more where m are expected, by the sum of the rest.
+double log_of_n_or_more(int n, double m) {
+  double below = 0, above = 0;
+  const auto term = [&](int k) { return std::exp(k * std::log(m) - m - std::lgamma(k + 1.0)); };
+  for (int k = 0; k < n; ++k) below += term(k);
+  for (int k = n; k < n + 2000; ++k) above += term(k);
+  return below < 0.5 ? std::log1p(-below) : std::log(above);
+}
+
+TEST(SaturatedPixels, HaveTheLikelihoodOfAsManyPhotonsOrMore) {
+  for (const int n : {5, 20, 50, 300})
+    for (const double deviations : {-8.0, -3.0, -1.0, 0.0, 0.5, 2.0, 5.0}) {
+      const double m = n + deviations * std::sqrt(n);
+      if (!(m > 0)) continue;
+      SCOPED_TRACE(testing::Message() << "n " << n << " m " << m);
+      const double r = poisson_residual(Seen{n - 0.5, true}, m).value, log = log_of_n_or_more(n, m);
+      EXPECT_LE(r, 0);
+      EXPECT_NEAR(-r * r / 2, log, 3e-3 + 0.015 * std::abs(log));
+    }
+  // Of a normal distribution: half a standard deviation below
+  const double r = gauss_residual(Seen{100, true}, 95, 100).value;
+  EXPECT_NEAR(-r * r / 2, std::log(0.3085375387259869), 1e-12);
+}
+
+TEST(SaturatedPixels, HaveTheSlopeOfTheirResidual) {
+  for (const double n : {50.5, 65534.5})
+    for (const double share : {0.01, 0.5, 0.9, 0.999, 1.001, 1.1, 1.3, 2.0, 10.0}) {
+      const Seen seen{n, true};
+      const double m = share * n, step = 1e-6 * m;
+      const double estimate = (poisson_residual(seen, m + step).value -
+                               poisson_residual(seen, m - step).value) /
+                              (2 * step);
+      EXPECT_NEAR(poisson_residual(seen, m).slope, estimate, 1e-6 * (1e-3 + std::abs(estimate)))
+          << "n " << n << " m " << m;
+    }
+}
+
+TEST(SaturatedPixels, SayNothingWhereManyMorePhotonsAreExpected) {
+  const Residual r = poisson_residual(Seen{50, true}, 5000);
+  EXPECT_EQ(r.value, 0);
+  EXPECT_EQ(r.slope, 0);
+  EXPECT_EQ(evidence(Seen{50, true}, 5000, 5000).information, 0);
+}
+
+TEST(SaturatedPixels, PullAndInformAsTheSlopeAndTheCurvatureOfTheLikelihoodSay) {
+  const double variance = 40, step = 1e-3;
+  for (const double m : {-400.0, 20.0, 90.0, 100.0, 104.0, 130.0}) {
+    const auto log = [&](double expected) {
+      const double r = gauss_residual(Seen{100, true}, expected, variance).value;
+      return -r * r / 2;
+    };
+    const Evidence e = evidence(Seen{100, true}, m, variance);
+    const double sigma = std::sqrt(variance);
+    EXPECT_NEAR(e.pull, sigma * (log(m + step) - log(m - step)) / (2 * step),
+                1e-5 * (1 + std::abs(e.pull)));
+    EXPECT_NEAR(e.information,
+                -variance * (log(m + step) - 2 * log(m) + log(m - step)) / (step * step), 1e-4);
+  }
+  const Evidence counted = evidence(Seen{100, false}, 110, variance);
+  EXPECT_DOUBLE_EQ(counted.pull, -10 / std::sqrt(variance));
+  EXPECT_EQ(counted.information, 1);
+}
+
 // ---- Spots and shoeboxes ----------------------------------------------------------------------
 
 PhotonImage flat_image(int fast, int slow, double level) {
   const auto pixels = static_cast<std::size_t>(fast) * static_cast<std::size_t>(slow);
-  return {fast, slow, std::vector<double>(pixels, level), std::vector<std::uint8_t>(pixels, 1)};
+  return {fast, slow, std::vector<double>(pixels, level), std::vector<std::uint8_t>(pixels, 1),
+          std::vector<std::uint8_t>(pixels, 0)};
 }
 
 TEST(Spots, AreFoundWithCentroidAndPhotonsAboveTheBackground) {
@@ -136,7 +200,7 @@ TEST(Spots, OfSeveralPanelsKeepTheirPanelAndStayOnIt) {
   EXPECT_EQ(spots[0].panel, 1);
   EXPECT_NEAR(spots[0].photons, 300, 1e-9);
   EXPECT_EQ(spots[1].panel, 0);
-  EXPECT_EQ(images.photons({0, 10, 1}), 302);
+  EXPECT_EQ(images.seen({0, 10, 1}).photons, 302);
 
   const std::vector<ShoeboxPlace> places{{spots[0].fast, spots[0].slow, spots[0].panel},
                                          {spots[1].fast, spots[1].slow, spots[1].panel}};

@@ -2,6 +2,7 @@
 // readout.  docs/detector-response.md has the formulas and the order of the steps.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -77,6 +78,36 @@ std::string to_string(const DetectorResponse& response);
 /// for light that is NaN or infinite.
 CountedImage record_photons(const Experiment& experiment, const Image& image,
                             const DetectorResponse& response, std::int64_t seed);
+
+/// The mean of record_photons() over all seeds for this light, a number for each pixel of all
+/// panels, as if counts had no limit and were not rounded: exact but for the dead time, whose mean
+/// is that of the mean light.  Hot pixels hold the largest count.  Pixels outside the region of
+/// interest and the mask have what their neighbours send them.  Throws as record_photons().
+std::vector<double> expected_counts(const Experiment& experiment, const DetectorResponse& response,
+                                    std::span<const double> light);
+
+/// Of a function of the expected counts.
+struct ExpectedCountsSlopes {
+  std::vector<double> light;  ///< by the photons that arrive in each pixel
+  // Of integrating detectors
+  std::vector<double> gain;     ///< by the gain of each panel [counts/photon]
+  double offset = 0;            ///< by that of all pixels [counts]
+  double dark_current_e_s = 0;  ///< by that of all pixels [electrons/s]
+};
+
+/// The way back through expected_counts(), at this light: from the derivative by the counts of each
+/// pixel.  Those of pixels outside the region of interest and the mask do not count.
+ExpectedCountsSlopes pull_back_counts(const Experiment& experiment,
+                                      const DetectorResponse& response,
+                                      std::span<const double> light,
+                                      std::span<const double> slopes);
+
+/// A function of the expected counts as one of the photons, for value_and_gradient().  `slopes`,
+/// where given, is filled when the loss is called.
+std::function<double(std::span<const double> photons, std::span<double> slopes)> loss_of_counts(
+    const Experiment& experiment, const DetectorResponse& response,
+    std::function<double(std::span<const double> counts, std::span<double> slopes)> loss,
+    ExpectedCountsSlopes* slopes = nullptr);
 
 enum class PixelState : std::uint8_t { good = 0, dead = 1, hot = 2 };
 

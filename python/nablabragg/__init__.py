@@ -45,7 +45,7 @@ from nablabragg._files import ImageWriter, count_photons, read_image, write_imag
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
 from nablabragg._refinement import FoundSpots, RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine
-from nablabragg._response import DetectorResponse, pixel_states, spread_light
+from nablabragg._response import DetectorResponse, expected_counts, pixel_states, spread_light
 from nablabragg._series import Series, random_orientations, series
 from nablabragg._spectrum import read_spectra, with_spectrum
 from nablabragg._structure_factors import calculate_structure_factors, read_reflections
@@ -90,6 +90,7 @@ __all__ = [
     "calculate_structure_factors",
     "compton_of",
     "count_photons",
+    "expected_counts",
     "from_dict",
     "gas_in_beam",
     "ice_rings",

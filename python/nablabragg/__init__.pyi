@@ -685,6 +685,7 @@ def value_and_gradient(
     experiment: Experiment,
     loss: Loss,
     *,
+    response: DetectorResponse | None = ...,
     dtype: Dtype = ...,
     threads: int = ...,
     pixels: ArrayLike | None = ...,
@@ -753,6 +754,9 @@ class PixelTruth:
 
 def pixel_truth(experiment: Experiment, *, threads: int | None = None) -> PixelTruth: ...
 def pixel_states(experiment: Experiment, response: DetectorResponse) -> NDArray[np.uint8]: ...
+def expected_counts(
+    experiment: Experiment, image: ArrayLike, response: DetectorResponse
+) -> NDArray[np.float64]: ...
 def spread_light(
     experiment: Experiment, light: ArrayLike, point_spread: Literal["gauss", "fiber"], *, fwhm: float = ...
 ) -> NDArray[np.float64]: ...

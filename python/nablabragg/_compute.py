@@ -112,6 +112,7 @@ def value_and_gradient(
     experiment,
     loss,
     *,
+    response=None,
     dtype="float64",
     threads=0,
     pixels=None,
@@ -129,8 +130,12 @@ def value_and_gradient(
 
     loss : array of the image's shape, or a function
         the weights w of sum(w * image); or a function image -> (value, dvalue/dimage), called once
-        with the float64 image"""
-    return _core.value_and_gradient(experiment, loss, options_of(locals()))
+        with the float64 image
+    response : DetectorResponse, optional
+        the image is then expected_counts() of the photons; the gradient also has, of an integrating
+        detector, response.gain [1/(counts/photon)], one of each panel, response.offset [1/count] and
+        response.dark_current [s/electron]"""
+    return _core.value_and_gradient(experiment, loss, response, options_of(locals()))
 
 
 @_with_options

@@ -94,6 +94,22 @@ def pixel_states(experiment, response):
     return _core.pixel_states(experiment, response)
 
 
+def expected_counts(experiment, image, response):
+    """The counts that a detector records on the mean: a float64 array of the same shape.
+
+    image : array of the experiment's shape
+        photons, not below 0
+    response : DetectorResponse
+        its steps without what is random in an image: point spread, calibration, dead pixels, dark current,
+        gain, offset, and the dead time at the mean light.  Counts have no limit and are not rounded; hot
+        pixels hold the largest count
+
+    It is the mean of count_photons() over all seeds.  value_and_gradient(..., response=...) goes through
+    it.  Raises UsageError as count_photons() does.
+    """
+    return _core.expected_counts(experiment, image, response)
+
+
 def spread_light(experiment, light, point_spread, *, fwhm=46.0):
     """The light of a panel's pixels, spread over its neighbours: a float64 array of the same shape.
 

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 import nablabragg as nb
+from nablabragg import _core
 from nablabragg._model import changes_of
 
-__all__ = ["ExperimentModel", "simulate"]
+__all__ = ["ExperimentModel", "expected_counts", "simulate"]
 
 
 def _array(tensor):
@@ -116,6 +117,38 @@ def simulate(
     if not parameters:
         return torch.from_numpy(nb.simulate(experiment, **options))
     return _Image.apply(experiment, tuple(parameters), options, *parameters.values())
+
+
+class _ExpectedCounts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, experiment, photons, response):
+        ctx.experiment, ctx.response = experiment, response
+        ctx.save_for_backward(photons)
+        counts = nb.expected_counts(experiment, _array(photons), response)
+        return torch.from_numpy(counts).to(photons)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, weights):
+        (photons,) = ctx.saved_tensors
+        slopes = _core.pull_back_counts(
+            ctx.experiment, _array(photons), _array(weights), ctx.response
+        )
+        return None, torch.from_numpy(slopes).to(photons), None
+
+
+def expected_counts(
+    experiment: nb.Experiment, photons: torch.Tensor, response: nb.DetectorResponse
+) -> torch.Tensor:
+    """The counts that a detector records on the mean, as nablabragg.expected_counts(), which
+    gradients go through to the photons.
+
+    photons : tensor of the experiment's shape
+        as simulate() returns them
+
+    Raises nablabragg.UsageError for another shape and for what the response cannot be.
+    """
+    return _ExpectedCounts.apply(experiment, photons, response)
 
 
 class ExperimentModel(torch.nn.Module):

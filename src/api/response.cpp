@@ -63,7 +63,7 @@ readout::PixelGrid grid_of(const Panel& panel) {
 }
 
 /// Where nothing is counted.
-void mark(const RegionOfInterest& roi, const Mask* mask, const PanelImage& panel,
+void mark(const RegionOfInterest& roi, const Mask* mask, const readout::PixelGrid& panel,
           std::span<std::int32_t> counts) {
   const auto width = static_cast<std::size_t>(panel.fast_pixels);
   for (int slow = 0; slow < panel.slow_pixels; ++slow) {
@@ -98,10 +98,10 @@ double largest_count(const DetectorResponse& response, const Detector& detector)
   return limit;
 }
 
-std::span<const float> part_of(const std::shared_ptr<const PixelFactors>& map,
-                               const PanelImage& panel) {
+std::span<const float> part_of(const std::shared_ptr<const PixelFactors>& map, std::size_t first,
+                               std::size_t pixels) {
   if (!map) return {};
-  return std::span(*map).subspan(panel.first_pixel, panel.pixels.size());
+  return std::span(*map).subspan(first, pixels);
 }
 
 }  // namespace
@@ -200,6 +200,56 @@ void check_light(std::span<const Number> light) {
                      (count == 1 ? " pixel" : " pixels") + ", which no detector records");
 }
 
+namespace {
+
+/// The panels, in the order of the image, whose pixels they name.
+std::vector<readout::RecordedPanel> recorded_panels(const Experiment& experiment,
+                                                    const Resolved& resolved,
+                                                    const DetectorResponse& response) {
+  std::vector<readout::RecordedPanel> panels;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i <= resolved.more_panels.size(); ++i) {
+    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
+    const std::size_t pixels = PanelExtent{grid.fast_pixels, grid.slow_pixels}.pixels();
+    const Detector& detector = detector_of(experiment, i);
+    panels.push_back({.number = i,
+                      .first_pixel = first,
+                      .grid = grid,
+                      .gain = detector.gain,
+                      .limit = largest_count(response, detector),
+                      .dead_time_share = response.dead_time_ns > 0 ? response.dead_time_ns * 1e-9 /
+                                                                         experiment.beam.exposure_s
+                                                                   : 0,
+                      .dark_charge_e = response.dark_current_e_s > 0
+                                           ? response.dark_current_e_s * experiment.beam.exposure_s
+                                           : 0,
+                      .calibration_map = part_of(response.calibration_map, first, pixels),
+                      .gain_map = part_of(response.gain_map, first, pixels)});
+    first += pixels;
+  }
+  return panels;
+}
+
+std::size_t pixels_of(const readout::RecordedPanel& panel) {
+  return PanelExtent{panel.grid.fast_pixels, panel.grid.slow_pixels}.pixels();
+}
+
+/// Where nothing is recorded.
+void mark_panel(const Experiment& experiment, const Resolved& resolved,
+                const readout::RecordedPanel& panel, std::span<std::int32_t> counts) {
+  const std::size_t i = panel.number;
+  const auto& mask = i == 0 ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
+  mark(i == 0 ? resolved.roi : resolved.more_panels[i - 1].roi, mask.get(), panel.grid, counts);
+}
+
+void check_pixels(std::size_t given, std::size_t pixels, const char* what) {
+  if (given != pixels)
+    throw UsageError(std::string(what) + " that of " + std::to_string(given) +
+                     " pixels, and the experiment has " + std::to_string(pixels));
+}
+
+}  // namespace
+
 CountedImage record_photons(const Experiment& experiment, const Image& image,
                             const DetectorResponse& response, std::int64_t seed) {
   check_response(response, experiment);
@@ -209,30 +259,73 @@ CountedImage record_photons(const Experiment& experiment, const Image& image,
   check_light(std::span<const float>(image.pixels));
   CountedImage recorded;
   recorded.counts.resize(image.pixels.size());
-  for (std::size_t i = 0; i < image.panels(); ++i) {
-    const PanelImage panel = image.panel(i);
-    const Detector& detector = detector_of(experiment, i);
-    const readout::RecordedPanel to_record{
-        .number = i,
-        .first_pixel = panel.first_pixel,
-        .grid = grid_of(panel_of(resolved, i)),
-        .gain = detector.gain,
-        .limit = largest_count(response, detector),
-        .dead_time_share = response.dead_time_ns > 0
-                               ? response.dead_time_ns * 1e-9 / experiment.beam.exposure_s
-                               : 0,
-        .dark_charge_e = response.dark_current_e_s > 0
-                             ? response.dark_current_e_s * experiment.beam.exposure_s
-                             : 0,
-        .calibration_map = part_of(response.calibration_map, panel),
-        .gain_map = part_of(response.gain_map, panel)};
+  for (const readout::RecordedPanel& panel : recorded_panels(experiment, resolved, response)) {
     const std::span counts = std::span(recorded.counts)
-                                 .subspan(panel.first_pixel, panel.pixels.size());
-    recorded.saturated += readout::record_panel(response, to_record, seed, panel.pixels, counts);
-    const auto& mask = i == 0 ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
-    mark(i == 0 ? resolved.roi : resolved.more_panels[i - 1].roi, mask.get(), panel, counts);
+                                 .subspan(panel.first_pixel, pixels_of(panel));
+    recorded.saturated += readout::record_panel(response, panel, seed,
+                                                image.panel(panel.number).pixels, counts);
+    mark_panel(experiment, resolved, panel, counts);
   }
   return recorded;
+}
+
+std::vector<double> expected_counts(const Experiment& experiment, const DetectorResponse& response,
+                                    std::span<const double> light) {
+  check_response(response, experiment);
+  const Resolved resolved = resolve(experiment);
+  check_pixels(light.size(), pixels_of(resolved), "the light is");
+  check_light(light);
+  std::vector<double> counts(light.size());
+  for (const readout::RecordedPanel& panel : recorded_panels(experiment, resolved, response))
+    readout::MeanOfPanel(response, panel)
+        .counts(light.subspan(panel.first_pixel, pixels_of(panel)),
+                std::span(counts).subspan(panel.first_pixel, pixels_of(panel)));
+  return counts;
+}
+
+ExpectedCountsSlopes pull_back_counts(const Experiment& experiment,
+                                      const DetectorResponse& response,
+                                      std::span<const double> light,
+                                      std::span<const double> slopes) {
+  check_response(response, experiment);
+  const Resolved resolved = resolve(experiment);
+  check_pixels(light.size(), pixels_of(resolved), "the light is");
+  check_pixels(slopes.size(), pixels_of(resolved), "the derivative by the counts is");
+  check_light(light);
+  ExpectedCountsSlopes all;
+  all.light.resize(light.size());
+  for (const readout::RecordedPanel& panel : recorded_panels(experiment, resolved, response)) {
+    const std::size_t pixels = pixels_of(panel);
+    std::vector<std::int32_t> marks(pixels);
+    mark_panel(experiment, resolved, panel, marks);
+    const auto of_panel = slopes.subspan(panel.first_pixel, pixels);
+    std::vector<double> that_count(of_panel.begin(), of_panel.end());
+    for (std::size_t i = 0; i < pixels; ++i)
+      if (marks[i] != 0) that_count[i] = 0;
+    const auto sums = readout::MeanOfPanel(response, panel)
+                          .pull_back(light.subspan(panel.first_pixel, pixels), that_count,
+                                     std::span(all.light).subspan(panel.first_pixel, pixels));
+    all.gain.push_back(sums.gain);
+    all.offset += sums.offset;
+    all.dark_current_e_s += sums.dark_charge_e * experiment.beam.exposure_s;
+  }
+  return all;
+}
+
+std::function<double(std::span<const double>, std::span<double>)> loss_of_counts(
+    const Experiment& experiment, const DetectorResponse& response,
+    std::function<double(std::span<const double>, std::span<double>)> loss,
+    ExpectedCountsSlopes* slopes) {
+  return [experiment, response, loss = std::move(loss), slopes](std::span<const double> photons,
+                                                                std::span<double> by_photons) {
+    const std::vector<double> counts = expected_counts(experiment, response, photons);
+    std::vector<double> by_counts(counts.size());
+    const double value = loss(counts, by_counts);
+    ExpectedCountsSlopes all = pull_back_counts(experiment, response, photons, by_counts);
+    std::ranges::copy(all.light, by_photons.begin());
+    if (slopes) *slopes = std::move(all);
+    return value;
+  };
 }
 
 std::vector<PixelState> pixel_states(const Experiment& experiment,
@@ -255,9 +348,7 @@ std::vector<double> spread_light(const Experiment& experiment, const PointSpread
   const Resolved resolved = resolve(experiment);
   const std::size_t pixels = pixels_of(resolved);
   const std::size_t panels = 1 + resolved.more_panels.size();
-  if (pixels != light.size())
-    throw UsageError("the light is that of " + std::to_string(light.size()) +
-                     " pixels, and the experiment has " + std::to_string(pixels));
+  check_pixels(light.size(), pixels, "the light is");
   check_light(light);
   std::vector<double> result(pixels);
   std::size_t first = 0;

@@ -33,6 +33,8 @@ void bind_description(py::module_& module);
 void bind_images(py::module_& module);
 /// count_photons(), read_image(), ImageWriter, with_geometry(), with_detector().
 void bind_files(py::module_& module);
+/// expected_counts(), spread_light(), pixel_states().
+void bind_response(py::module_& module);
 /// Parameters by name, value_and_gradient(), jacobian(), jvp().
 void bind_gradients(py::module_& module);
 /// refine(), in builds that have it.

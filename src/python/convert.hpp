@@ -12,6 +12,7 @@
 #include <vector>
 #include "description/fields.hpp"
 #include "description/quirk_names.hpp"
+#include "nablabragg/error.hpp"
 
 namespace nablabragg::python {
 
@@ -33,6 +34,27 @@ inline std::string needs(const char* field) { return std::string(field) + " need
 /// A float64 array of anything that numpy takes for an array of real numbers, without losing
 /// anything: complex numbers, truths, text and gaps of masked arrays are a py::type_error.
 Doubles array_of(py::handle value, const std::string& what_needs, const std::string& kind);
+
+template <class Number>
+using Flat = py::array_t<Number, py::array::c_style | py::array::forcecast>;
+
+/// An array of the image's shape, in one row.
+template <class Number>
+Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape, const char* kind,
+                        const std::string& name = "image") {
+  array_of(given, (name + " needs").c_str(), kind);
+  const py::array array = py::module_::import("numpy").attr("asarray")(given);
+  const py::object expected = py::tuple(py::cast(shape));
+  if (!py::tuple(array.attr("shape")).equal(expected))
+    throw UsageError(name + " needs the shape of the experiment's, " +
+                     std::string(py::str(expected)) + ", not " +
+                     std::string(py::str(array.attr("shape"))));
+  return Flat<Number>(array);
+}
+
+inline std::vector<float> floats_of(const Flat<float>& values) {
+  return {values.data(), values.data() + values.size()};
+}
 
 /// Throws py::type_error for anything else.
 const Experiment& experiment_of(py::handle x);

@@ -21,95 +21,12 @@
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/convert.hpp"
+#include "python/detector_response.hpp"
 #include "python/interruptible.hpp"
 
 namespace nablabragg::python {
 
 namespace {
-
-template <class Number>
-using Flat = py::array_t<Number, py::array::c_style | py::array::forcecast>;
-
-/// An array of the image's shape, in one row.
-template <class Number>
-Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape, const char* kind,
-                        const std::string& name = "image") {
-  array_of(given, (name + " needs").c_str(), kind);
-  const py::array array = py::module_::import("numpy").attr("asarray")(given);
-  const py::object expected = py::tuple(py::cast(shape));
-  if (!py::tuple(array.attr("shape")).equal(expected))
-    throw UsageError(name + " needs the shape of the experiment's, " +
-                     std::string(py::str(expected)) + ", not " +
-                     std::string(py::str(array.attr("shape"))));
-  return Flat<Number>(array);
-}
-
-std::vector<float> floats_of(const Flat<float>& values) {
-  return {values.data(), values.data() + values.size()};
-}
-
-PointSpread point_spread_of(const py::object& shape, const py::object& fwhm_um) {
-  const std::string name = Convert<std::string>::from(shape, "point_spread");
-  if (name != "gauss" && name != "fiber")
-    throw UsageError("point_spread is 'gauss' or 'fiber', not '" + name + "'");
-  return {name == "gauss" ? PointSpread::Shape::gauss : PointSpread::Shape::fiber,
-          Convert<double>::from(fwhm_um, "fwhm")};
-}
-
-/// Of the experiment's shape; null: none.
-std::shared_ptr<const PixelFactors> factors_of_pixels(const py::object& given, const Experiment& e,
-                                                      const char* name) {
-  if (given.is_none()) return nullptr;
-  const auto values = image_like<float>(given, image_shape(resolve(e)), "factors", name);
-  return std::make_shared<const PixelFactors>(floats_of(values));
-}
-
-/// Of a DetectorResponse of the package.
-DetectorResponse response_of(const py::object& given, const Experiment& e) {
-  const auto number = [&](const char* name) {
-    return Convert<double>::from(given.attr(name), name);
-  };
-  DetectorResponse r;
-  const std::string kind = Convert<std::string>::from(given.attr("kind"), "kind");
-  if (kind != "counting" && kind != "integrating")
-    throw UsageError("kind is 'counting' or 'integrating', not '" + kind + "'");
-  r.kind = kind == "counting" ? DetectorResponse::Kind::counting
-                              : DetectorResponse::Kind::integrating;
-  if (const py::object shape = given.attr("point_spread"); !shape.is_none())
-    r.point_spread = point_spread_of(shape, given.attr("fwhm"));
-  r.flicker = number("flicker");
-  r.calibration = number("calibration");
-  r.calibration_seed = Convert<std::int64_t>::from(given.attr("calibration_seed"),
-                                                   "calibration_seed");
-  r.dead_time_ns = number("dead_time");
-  r.dead_time_model = Convert<bool>::from(given.attr("paralysable"), "paralysable")
-                          ? DetectorResponse::DeadTime::paralysable
-                          : DetectorResponse::DeadTime::nonparalysable;
-  r.photon_spread = number("photon_spread");
-  r.gain_spread = number("gain_spread");
-  r.readout_noise = number("readout_noise");
-  r.photon_charge_e = number("photon_charge");
-  r.dark_current_e_s = number("dark_current");
-  r.full_well_e = number("full_well");
-  r.dead_pixels = number("dead_pixels");
-  r.hot_pixels = number("hot_pixels");
-  r.calibration_map = factors_of_pixels(given.attr("calibration_map"), e, "calibration_map");
-  r.gain_map = factors_of_pixels(given.attr("gain_map"), e, "gain_map");
-  r.offset = number("offset");
-  if (const py::object bits = given.attr("bits"); !bits.is_none())
-    r.bits = Convert<int>::from(bits, "bits");
-  // Whoever states a step of no effect means something else
-  const auto refuse = [](bool stated, const char* sentence) {
-    if (stated) throw UsageError(sentence);
-  };
-  refuse(!r.point_spread && number("fwhm") != PointSpread().fwhm_um,
-         "fwhm is the width of point_spread, and none is given");
-  refuse(r.kind == DetectorResponse::Kind::counting && r.offset != DetectorResponse().offset,
-         "a counting detector has no offset");
-  refuse(r.dead_time_ns == 0 && r.dead_time_model == DetectorResponse::DeadTime::paralysable,
-         "paralysable is of a dead_time, and none is given");
-  return r;
-}
 
 py::array count_image(const py::object& experiment, const py::object& photons,
                       const py::object& seed, const py::object& response) {
@@ -128,15 +45,6 @@ py::array count_image(const py::object& experiment, const py::object& photons,
     warn(std::to_string(counted.saturated) +
          " pixels would hold more counts than the detector can and hold its saturation");
   return array_from(std::move(counted.counts), shape);
-}
-
-py::array states_of_pixels(const py::object& experiment, const py::object& response) {
-  const Experiment& e = experiment_of(experiment);
-  const auto states = pixel_states(e, response_of(response, e));
-  std::vector<std::uint8_t> numbers(states.size());
-  std::ranges::transform(states, numbers.begin(),
-                         [](PixelState s) { return static_cast<std::uint8_t>(s); });
-  return array_from(std::move(numbers), image_shape(resolve(e)));
 }
 
 /// (parts by name, in order; hkl or None; has_hkl or None)
@@ -161,18 +69,6 @@ py::tuple truth_of_pixels(const py::object& experiment, const py::object& thread
   of_three.push_back(3);
   return py::make_tuple(parts, array_from(std::move(indices), of_three),
                         array_from(std::move(truth.has_hkl), shape));
-}
-
-py::array spread_image(const py::object& experiment, const py::object& light,
-                       const py::object& shape_of_spread, const py::object& fwhm) {
-  const Experiment& e = experiment_of(experiment);
-  const auto shape = image_shape(resolve(e));
-  const auto values = image_like<double>(light, shape, "light");
-  const PointSpread spread = point_spread_of(shape_of_spread, fwhm);
-  std::vector<double> result = result_apart(
-      [e, spread, given = std::vector<double>(values.data(), values.data() + values.size())](
-          const auto&) { return spread_light(e, spread, given); });
-  return array_from(std::move(result), shape);
 }
 
 /// Where each image of a file begins: as wide a step behind the one before as the scan has.
@@ -423,9 +319,7 @@ py::tuple read_image_file(const py::object& path, const py::object& image) {
 
 void bind_files(py::module_& module) {
   module.def("count_photons", &count_image);
-  module.def("pixel_states", &states_of_pixels);
   module.def("pixel_truth", &truth_of_pixels);
-  module.def("spread_light", &spread_image);
   module.def("read_image", &read_image_file);
   module.def("with_geometry", &experiment_with_geometry);
   module.def("with_detector", &experiment_with_detector);

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <optional>
 
 #include "description/parameter_table.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/parameters.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
+#include "python/detector_response.hpp"
 #include "python/fields.hpp"
 #include "python/interruptible.hpp"
 
@@ -205,10 +208,83 @@ struct Call {
   }
 };
 
+/// The pair that a user's function of an image returned; empty where its value is not finite.
+struct Answer {
+  double value;
+  std::optional<Doubles> slopes;
+};
+Answer answer_of(const py::object& answer, const std::vector<py::ssize_t>& shape,
+                 const char* of_what) {
+  if (!py::isinstance<py::tuple>(answer) || py::len(answer) != 2)
+    throw py::type_error("the loss function returns (value, dvalue/d" + std::string(of_what) + ")");
+  const auto pair = py::reinterpret_borrow<py::tuple>(answer);
+  const double value = Convert<double>::from(pair[0], "the loss function's value");
+  Doubles slopes = shaped(pair[1], shape, "the loss function's derivative needs");
+  if (!std::isfinite(value)) return {value, {}};
+  return {value, std::move(slopes)};
+}
+
+/// Of a function of the expected counts, or of weights of them.
+py::tuple through_response(const Call& call, const DetectorResponse& response,
+                           const py::object& loss) {
+  const auto& [e, options, pixels, progress] = call;
+  if (!pixels.is_none())
+    throw UsageError("a response is of whole images; with pixels there is none");
+  const Selection selection = selection_of(e, pixels);
+  constexpr double image_share = 1.0 / 3;
+  const py::array_t<double> photons = photons_of(e, selection, options, progress, {0, image_share});
+  const std::span<const double> light(photons.data(), static_cast<std::size_t>(photons.size()));
+  std::vector<double> counts = expected_counts(e.experiment(), response, light);
+  Answer answer{0, {}};
+  if (PyCallable_Check(loss.ptr())) {
+    answer = answer_of(loss(array_from(std::move(counts), selection.shape)), selection.shape,
+                       "counts");
+  } else {
+    answer.slopes = shaped(loss, selection.shape, the_weights);
+    std::vector<std::size_t> first{0};
+    for (std::size_t i = 0; i <= e.resolved().more_panels.size(); ++i) {
+      const Panel& panel = panel_of(e.resolved(), i);
+      first.push_back(first.back() + PanelExtent{panel.fast_pixels, panel.slow_pixels}.pixels());
+    }
+    for (const PixelIndex& p : visited_pixels(e)) {
+      const auto panel = static_cast<std::size_t>(p.panel);
+      const auto width = static_cast<std::size_t>(panel_of(e.resolved(), panel).fast_pixels);
+      const std::size_t i = first[panel] + static_cast<std::size_t>(p.slow) * width +
+                            static_cast<std::size_t>(p.fast);
+      answer.value += answer.slopes->data()[i] * counts[i];
+    }
+    if (!std::isfinite(answer.value)) answer.slopes.reset();
+  }
+  ExpectedCountsSlopes by_response;
+  py::dict named;
+  if (answer.slopes) {
+    by_response = pull_back_counts(
+        e.experiment(), response, light,
+        {answer.slopes->data(), static_cast<std::size_t>(answer.slopes->size())});
+    const py::array_t<double> weights = array_from(std::move(by_response.light), selection.shape);
+    named = dict_of(
+        e,
+        weighted(e, selection, weights, the_weights, options, progress, {image_share, 1}).gradient);
+  } else {
+    constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+    by_response.gain.assign(e.experiment().more_panels.size() + 1, undefined);
+    by_response.offset = by_response.dark_current_e_s = undefined;
+    named = dict_of(e, undefined_gradient(e));
+  }
+  if (response.kind == DetectorResponse::Kind::integrating) {
+    named["response.gain"] = value_of({by_response.gain.size()}, by_response.gain);
+    named["response.offset"] = by_response.offset;
+    named["response.dark_current"] = by_response.dark_current_e_s;
+  }
+  return py::make_tuple(answer.value, named);
+}
+
 py::tuple py_value_and_gradient(const py::object& experiment, const py::object& loss,
-                                const py::dict& asked) {
+                                const py::object& response, const py::dict& asked) {
   const Call call(experiment, asked);
   const auto& [e, options, pixels, progress] = call;
+  if (!response.is_none())
+    return through_response(call, response_of(response, e.experiment()), loss);
   const Selection selection = selection_of(e, pixels);
   if (!PyCallable_Check(loss.ptr())) {
     ValueAndGradient result = weighted(e, selection, loss, the_weights, options, progress);
@@ -216,19 +292,13 @@ py::tuple py_value_and_gradient(const py::object& experiment, const py::object& 
   }
   // The user's function runs here, on the thread that called.
   constexpr double image_share = 1.0 / 3;  // the gradient takes about twice as long
-  const py::object answer = loss(photons_of(e, selection, options, progress, {0, image_share}));
-  if (!py::isinstance<py::tuple>(answer) || py::len(answer) != 2)
-    throw py::type_error("the loss function returns (value, dvalue/dimage)");
-  const auto pair = py::reinterpret_borrow<py::tuple>(answer);
-  const double value = Convert<double>::from(pair[0], "the loss function's value");
-  constexpr const char* slopes = "the loss function's derivative needs";
-  if (!std::isfinite(value)) {
-    shaped(pair[1], selection.shape, slopes);
-    return py::make_tuple(value, dict_of(e, undefined_gradient(e)));
-  }
-  ValueAndGradient result = weighted(e, selection, pair[1], slopes, options, progress,
+  const Answer answer = answer_of(
+      loss(photons_of(e, selection, options, progress, {0, image_share})), selection.shape,
+      "image");
+  if (!answer.slopes) return py::make_tuple(answer.value, dict_of(e, undefined_gradient(e)));
+  ValueAndGradient result = weighted(e, selection, *answer.slopes, the_weights, options, progress,
                                      {image_share, 1});
-  return py::make_tuple(value, dict_of(e, std::move(result.gradient)));
+  return py::make_tuple(answer.value, dict_of(e, std::move(result.gradient)));
 }
 
 py::dict py_vjp(const py::object& experiment, const py::object& weights, const py::dict& asked) {

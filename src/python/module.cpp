@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   python::bind_background(module);
   python::bind_images(module);
   python::bind_files(module);
+  python::bind_response(module);
   python::bind_gradients(module);
 #if NABLA_REFINE
   python::bind_refinement(module);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <memory>
 
 #include "readout/keyed_bits.hpp"
@@ -36,6 +37,38 @@ std::uint64_t key_of(std::int64_t seed, Step step, std::size_t panel) {
 
 /// Numbers of a part of the pixels, in whole registers.
 using Numbers = std::array<double, poisson_chunk>;
+
+std::size_t whole(std::size_t pixels) {
+  return (pixels + normal_block - 1) / normal_block * normal_block;
+}
+
+/// Adds up what `work` returns for parts of the pixels.
+template <class Work>
+std::int64_t by_parts(std::size_t pixels, Work work) {
+  std::atomic<std::int64_t> sum{0};
+  const std::size_t parts = (pixels + poisson_chunk - 1) / poisson_chunk;
+  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, parts, 64), [&](const auto& some) {
+    std::int64_t of_some = 0;
+    for (std::size_t i = some.begin(); i < some.end(); ++i)
+      of_some += work(i * poisson_chunk, std::min((i + 1) * poisson_chunk, pixels));
+    sum += of_some;
+  });
+  return sum;
+}
+
+/// Pixel by pixel by 1 + spread x a normal deviate of the key, and no less than nothing.
+void multiply_by_pattern(const RowKernels& kernels, std::uint64_t key, double spread,
+                         std::size_t begin, std::size_t pixels, Numbers& values) {
+  if (spread == 0) return;
+  Numbers normals;
+  kernels.draw_normals(key, begin, whole(pixels), normals.data());
+  for (std::size_t i = 0; i < pixels; ++i) values[i] *= std::max(1 + spread * normals[i], 0.0);
+}
+
+void multiply(std::span<const float> map, std::size_t begin, std::size_t pixels, Numbers& values) {
+  if (map.empty()) return;
+  for (std::size_t i = 0; i < pixels; ++i) values[i] *= static_cast<double>(map[begin + i]);
+}
 
 class PanelRecorder {
  public:
@@ -98,24 +131,7 @@ class PanelRecorder {
   }
 
  private:
-  static std::size_t whole(std::size_t pixels) {
-    return (pixels + normal_block - 1) / normal_block * normal_block;
-  }
   std::uint64_t key(Step step) const { return keys_[static_cast<std::size_t>(step)]; }
-
-  /// Adds up what `work` returns for parts of the pixels.
-  template <class Work>
-  static std::int64_t by_parts(std::size_t pixels, Work work) {
-    std::atomic<std::int64_t> sum{0};
-    const std::size_t parts = (pixels + poisson_chunk - 1) / poisson_chunk;
-    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, parts, 64), [&](const auto& some) {
-      std::int64_t of_some = 0;
-      for (std::size_t i = some.begin(); i < some.end(); ++i)
-        of_some += work(i * poisson_chunk, std::min((i + 1) * poisson_chunk, pixels));
-      sum += of_some;
-    });
-    return sum;
-  }
 
   std::unique_ptr<float[]> spread(std::span<const float> light) const {
     if (!response_.point_spread) return nullptr;
@@ -128,21 +144,6 @@ class PanelRecorder {
   /// Of the panel's pixels from `begin` on.
   void draw_normals(Step step, std::size_t begin, std::size_t pixels, Numbers& normals) const {
     kernels_.draw_normals(key(step), begin, whole(pixels), normals.data());
-  }
-
-  /// Pixel by pixel by 1 + spread x a normal deviate, and no less than nothing.
-  void multiply_by_pattern(Step step, double spread, std::size_t begin, std::size_t pixels,
-                           Numbers& values) const {
-    if (spread == 0) return;
-    Numbers normals;
-    draw_normals(step, begin, pixels, normals);
-    for (std::size_t i = 0; i < pixels; ++i) values[i] *= std::max(1 + spread * normals[i], 0.0);
-  }
-
-  static void multiply(std::span<const float> map, std::size_t begin, std::size_t pixels,
-                       Numbers& values) {
-    if (map.empty()) return;
-    for (std::size_t i = 0; i < pixels; ++i) values[i] *= static_cast<double>(map[begin + i]);
   }
 
   /// Dead pixels see nothing.
@@ -166,7 +167,8 @@ class PanelRecorder {
     std::fill(means.begin() + static_cast<std::ptrdiff_t>(pixels),
               means.begin() + static_cast<std::ptrdiff_t>(whole(pixels)), 0.0);
     multiply(panel_.calibration_map, begin, pixels, means);
-    multiply_by_pattern(Step::absorption, response_.calibration, begin, pixels, means);
+    multiply_by_pattern(kernels_, key(Step::absorption), response_.calibration, begin, pixels,
+                        means);
     const std::size_t all = whole(pixels);
     photons_(std::span<const double>(means.data(), all), panel_.first_pixel + begin,
              std::span(drawn.data(), all));
@@ -208,7 +210,7 @@ class PanelRecorder {
       }
     }
     multiply(panel_.gain_map, begin, pixels, signal);
-    multiply_by_pattern(Step::gain, response_.gain_spread, begin, pixels, signal);
+    multiply_by_pattern(kernels_, key(Step::gain), response_.gain_spread, begin, pixels, signal);
     const double gain = panel_.gain, offset = response_.offset, noise = response_.readout_noise;
     for (std::size_t i = 0; i < pixels; ++i) signal[i] = signal[i] * gain + offset;
     if (noise > 0) {
@@ -234,6 +236,117 @@ class PanelRecorder {
 };
 
 }  // namespace
+
+LiveShare live_share(double mean, double dead_time_share, DetectorResponse::DeadTime model) {
+  const double busy = mean * dead_time_share;
+  if (model == DetectorResponse::DeadTime::paralysable) {
+    const double live = std::exp(-busy);
+    return {live, live * (1 - busy)};
+  }
+  const double live = 1 / (1 + busy);
+  return {live, live * live};
+}
+
+MeanOfPanel::MeanOfPanel(const DetectorResponse& response, const RecordedPanel& panel)
+    : response_(response), panel_(panel) {
+  const auto pixels = static_cast<std::size_t>(panel.grid.fast_pixels) *
+                      static_cast<std::size_t>(panel.grid.slow_pixels);
+  const RowKernels kernels = row_kernels();
+  const auto pattern = [&](Step step, double spread, std::span<const float> map) {
+    std::vector<double> factors(pixels, 1.0);
+    if (spread == 0 && map.empty()) return factors;
+    const std::uint64_t key = key_of(response.calibration_seed, step, panel.number);
+    by_parts(pixels, [&](std::size_t begin, std::size_t end) {
+      Numbers some;
+      some.fill(1);
+      multiply(map, begin, end - begin, some);
+      multiply_by_pattern(kernels, key, spread, begin, end - begin, some);
+      std::copy_n(some.begin(), end - begin, factors.begin() + static_cast<std::ptrdiff_t>(begin));
+      return 0;
+    });
+    return factors;
+  };
+  std::vector<double> absorbed = pattern(Step::absorption, response.calibration,
+                                         panel.calibration_map);
+  if (response.kind == DetectorResponse::Kind::integrating) {
+    before_ = std::move(absorbed);
+    behind_ = pattern(Step::gain, response.gain_spread, panel.gain_map);
+  } else {
+    before_.assign(pixels, 1.0);
+    behind_ = std::move(absorbed);
+  }
+  if (response.dead_pixels > 0 || response.hot_pixels > 0)
+    for (std::size_t i = 0; i < pixels; ++i)
+      states_.push_back(pixel_state(response, panel.number, i));
+  else
+    states_.assign(pixels, PixelState::good);
+}
+
+std::vector<double> MeanOfPanel::spread(std::vector<double> light) const {
+  if (!response_.point_spread) return light;
+  std::vector<double> result(light.size());
+  spread_panel(*response_.point_spread, panel_.grid, std::span<const double>(light),
+               std::span(result));
+  return result;
+}
+
+/// Behind the point spread.
+std::vector<double> MeanOfPanel::signal(std::span<const double> light) const {
+  std::vector<double> absorbed(light.begin(), light.end());
+  for (std::size_t i = 0; i < absorbed.size(); ++i) absorbed[i] *= before_[i];
+  return spread(std::move(absorbed));
+}
+
+void MeanOfPanel::counts(std::span<const double> light, std::span<double> result) const {
+  const std::vector<double> arrived = signal(light);
+  const bool counting = response_.kind == DetectorResponse::Kind::counting;
+  const double dark = counting || panel_.dark_charge_e == 0
+                          ? 0
+                          : panel_.dark_charge_e / response_.photon_charge_e;
+  for (std::size_t i = 0; i < arrived.size(); ++i) {
+    const double seen = states_[i] == PixelState::dead ? 0 : arrived[i];
+    if (states_[i] == PixelState::hot) {
+      result[i] = panel_.limit;
+    } else if (counting) {
+      const double mean = behind_[i] * seen;
+      result[i] = mean * live_share(mean, panel_.dead_time_share, response_.dead_time_model).share;
+    } else {
+      result[i] = behind_[i] * (seen + dark) * panel_.gain + response_.offset;
+    }
+  }
+}
+
+MeanOfPanel::Slopes MeanOfPanel::pull_back(std::span<const double> light,
+                                           std::span<const double> slopes,
+                                           std::span<double> by_light) const {
+  const std::vector<double> arrived = signal(light);
+  const bool counting = response_.kind == DetectorResponse::Kind::counting;
+  const double charge = counting || panel_.dark_charge_e == 0 ? 0 : response_.photon_charge_e,
+               dark = charge > 0 ? panel_.dark_charge_e / charge : 0;
+  Slopes sums;
+  std::vector<double> by_signal(arrived.size());
+  for (std::size_t i = 0; i < arrived.size(); ++i) {
+    if (states_[i] == PixelState::hot) continue;
+    const bool sees = states_[i] != PixelState::dead;
+    const double seen = sees ? arrived[i] : 0;
+    if (counting) {
+      const double slope = slopes[i] * live_share(behind_[i] * seen, panel_.dead_time_share,
+                                                  response_.dead_time_model)
+                                           .slope;
+      by_signal[i] = sees ? slope * behind_[i] : 0;
+      continue;
+    }
+    const double by_charge = slopes[i] * behind_[i] * panel_.gain;
+    by_signal[i] = sees ? by_charge : 0;
+    sums.gain += slopes[i] * behind_[i] * (seen + dark);
+    sums.offset += slopes[i];
+    if (charge > 0) sums.dark_charge_e += by_charge / charge;
+  }
+  // The point spread is its own adjoint
+  const std::vector<double> spread_back = spread(std::move(by_signal));
+  for (std::size_t i = 0; i < by_light.size(); ++i) by_light[i] = before_[i] * spread_back[i];
+  return sums;
+}
 
 PixelState pixel_state(const DetectorResponse& response, std::size_t panel, std::size_t pixel) {
   const std::uint64_t key = key_of(response.calibration_seed, Step::bad_pixels, panel);

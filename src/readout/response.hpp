@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <vector>
 #include "nablabragg/detector_response.hpp"  // for DetectorResponse
 #include "readout/point_spread.hpp"          // for PixelGrid
 
@@ -21,11 +22,44 @@ struct RecordedPanel {
   std::span<const float> gain_map = {};         ///< likewise
 };
 
+/// Of the mean of the photons that arrive, the share that a counter records which is dead for this
+/// share of the exposure after each, and the slope of the recorded mean by theirs.
+struct LiveShare {
+  double share, slope;
+};
+LiveShare live_share(double mean, double dead_time_share, DetectorResponse::DeadTime model);
+
 /// The factor by which this image's light differs from the beam's mean.
 double flicker_factor(const DetectorResponse& response, std::int64_t seed);
 
 /// Of a pixel of the panel: the same for all images.
 PixelState pixel_state(const DetectorResponse& response, std::size_t panel, std::size_t pixel);
+
+/// What the panel records of the light on the mean of all seeds, were it to end nowhere: counts =
+/// behind (seen K(before light) + dark) + offset, with the point spread K; of a counting detector
+/// what its dead time leaves of behind K light.  Hot pixels hold the limit.
+class MeanOfPanel {
+ public:
+  MeanOfPanel(const DetectorResponse& response, const RecordedPanel& panel);
+
+  void counts(std::span<const double> light, std::span<double> result) const;
+
+  struct Slopes {
+    double gain = 0, offset = 0, dark_charge_e = 0;
+  };
+  /// From the derivative by the counts to that by the light, at this light, and by three numbers.
+  Slopes pull_back(std::span<const double> light, std::span<const double> slopes,
+                   std::span<double> by_light) const;
+
+ private:
+  std::vector<double> spread(std::vector<double> light) const;
+  std::vector<double> signal(std::span<const double> light) const;
+
+  const DetectorResponse& response_;
+  const RecordedPanel& panel_;
+  std::vector<double> before_, behind_;
+  std::vector<PixelState> states_;
+};
 
 /// What the panel records of the light; how many pixels would be above the limit or their full
 /// well.  Random numbers

@@ -1,5 +1,7 @@
 """What a detector records, in Python."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,63 @@ def test_spread_light_is_linear_and_its_own_adjoint(flat):
         assert (ku * v).sum() == pytest.approx((u * kv).sum(), rel=1e-12)
         assert np.allclose(nb.spread_light(e, 2 * u + v, shape, fwhm=150), 2 * ku + kv, rtol=1e-12)
         assert ku.sum() < u.sum()
+
+
+def test_expected_counts_are_the_mean_of_counts(flat):
+    e, light = flat
+    response = nb.DetectorResponse(
+        "integrating", point_spread="gauss", fwhm=150, calibration=0.05, gain_spread=0.05, readout_noise=3
+    )
+    expected = nb.expected_counts(e, light, response)
+    assert expected.dtype == np.float64 and expected.shape == e.shape
+    counts = nb.count_photons(e, light, seed=3, response=response)
+    # The patterns are the same; what is left is the noise of 100 photons
+    assert (counts - expected).mean() == pytest.approx(0, abs=5 * np.sqrt(409 / counts.size))
+    assert np.var(counts - expected) == pytest.approx(76, rel=0.05)
+    with pytest.raises(nb.UsageError, match="shape"):
+        nb.expected_counts(e, light[1:], response)
+
+
+def test_gradients_go_through_a_response():
+    e = nb.Experiment(
+        crystal=nb.Crystal(cell=(70, 80, 90, 90, 90, 90), misset=(5, 6, 7), cells=5, shape="gauss"),
+        detector=nb.Detector(pixels=40, pixel_size=0.4, distance=100, gain=2),
+        beam=nb.Beam(flux=1e19, exposure=0.1, size=0.1),
+        sampling=nb.Sampling(oversample=1),
+        structure_factors=100,
+    )
+    response = nb.DetectorResponse(
+        "integrating", point_spread="fiber", fwhm=500, calibration=0.05, gain_spread=0.05,
+        photon_charge=20, dark_current=300,
+    )  # fmt: skip
+    target = nb.expected_counts(e, nb.simulate(e, dtype="float64"), response) * 1.01
+
+    def loss(counts):
+        return ((counts - target) ** 2).sum(), 2 * (counts - target)
+
+    def value(e, response):
+        return loss(nb.expected_counts(e, nb.simulate(e, dtype="float64"), response))[0]
+
+    found, gradient = nb.value_and_gradient(e, loss, response=response)
+    assert found == pytest.approx(value(e, response), rel=1e-9)
+    step = 1e-5
+    moved = [value(e.replace(distance=100 + s), response) for s in (-step, step)]
+    assert gradient["distance"] == pytest.approx((moved[1] - moved[0]) / (2 * step), rel=1e-5)
+    shifted = [
+        value(e, dataclasses.replace(response, offset=response.offset + s)) for s in (-0.01, 0.01)
+    ]
+    assert gradient["response.offset"] == pytest.approx((shifted[1] - shifted[0]) / 0.02, rel=1e-6)
+    darker = [
+        value(e, dataclasses.replace(response, dark_current=response.dark_current + s)) for s in (-1, 1)
+    ]
+    assert gradient["response.dark_current"] == pytest.approx((darker[1] - darker[0]) / 2, rel=1e-6)
+    assert gradient["response.gain"].shape == (1,)
+    # Weights are a function, too
+    weights = 2 * (nb.expected_counts(e, nb.simulate(e, dtype="float64"), response) - target)
+    _, same = nb.value_and_gradient(e, weights, response=response)
+    assert same["distance"] == pytest.approx(gradient["distance"], rel=1e-9)
+    with pytest.raises(nb.UsageError, match="a response is of whole images"):
+        nb.value_and_gradient(e, loss, response=response, pixels=[(1, 2)])
 
 
 def test_the_share_of_the_middle_pixel_is_that_of_the_closed_form(flat):

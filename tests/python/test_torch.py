@@ -49,6 +49,16 @@ def test_gradcheck_passes_in_float64(tiny, names, eps, rtol):
     )
 
 
+def test_gradcheck_passes_through_a_detector(tiny):
+    response = nb.DetectorResponse("counting", point_spread="gauss", fwhm=9000, calibration=0.1)
+    light = torch.rand(tiny.shape, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda photons: nbt.expected_counts(tiny, photons, response), (light,))
+    distance = torch.tensor(90.0, dtype=torch.float64, requires_grad=True)
+    nbt.expected_counts(tiny, nbt.simulate(tiny, {"distance": distance}), response).sum().backward()
+    _, gradient = nb.value_and_gradient(tiny, np.ones(tiny.shape), response=response)
+    assert distance.grad.item() == pytest.approx(gradient["distance"], rel=1e-9)
+
+
 def test_gradients_reach_amplitudes(tiny):
     table = nb.StructureFactors(F=np.full((31, 31, 31), 100.0))
     experiment = tiny.replace(structure_factors=table)

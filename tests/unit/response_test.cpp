@@ -15,11 +15,14 @@
 #include <limits>
 #include <memory>
 #include <numbers>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "nablabragg/error.hpp"
+#include "nablabragg/gradient.hpp"
+#include "nablabragg/parameters.hpp"
 #include "nablabragg/series.hpp"
 #include "readout/noise.hpp"
 #include "readout/row_kernels.hpp"
@@ -584,6 +587,173 @@ TEST(RecordedImages, SpreadLightOnEachPanelAlone) {
   EXPECT_NEAR(spread[16 * 32 + 16], 132.753563727, 1e-8);  // 1.5 pixels
   EXPECT_EQ(message_of<UsageError>([&] { spread_light(e, {}, std::vector<double>(5)); }),
             "the light is that of 5 pixels, and the experiment has 1024");
+}
+
+// ---- On the mean ------------------------------------------------------------------------------
+
+/// Two panels, and a light that is different in each pixel.
+struct Lit {
+  Experiment e = small();
+  std::vector<double> light;
+  Lit() {
+    e.more_panels.push_back({e.detector, {}, {}});
+    e.beam.exposure_s = 1e-3;
+    for (int i = 0; i < 2 * 32 * 32; ++i) light.push_back(60 + 40 * std::sin(0.37 * i));
+  }
+};
+
+DetectorResponse counter() {
+  DetectorResponse r;
+  r.point_spread = PointSpread{PointSpread::Shape::gauss, 80};
+  r.calibration = 0.1;
+  r.calibration_map = std::make_shared<const PixelFactors>(2 * 32 * 32, 0.9F);
+  r.dead_time_ns = 200;
+  r.dead_pixels = r.hot_pixels = 0.03;
+  r.bits = 14;
+  return r;
+}
+
+DetectorResponse integrator() {
+  DetectorResponse r;
+  r.kind = Kind::integrating;
+  r.point_spread = PointSpread{PointSpread::Shape::fiber, 120};
+  r.calibration = 0.1;
+  r.gain_spread = 0.1;
+  r.photon_spread = 0.3;
+  r.photon_charge_e = 20;
+  r.dark_current_e_s = 5e4;
+  r.readout_noise = 2;
+  r.dead_pixels = r.hot_pixels = 0.03;
+  r.bits = 16;
+  return r;
+}
+
+TEST(ExpectedCounts, AreTheMeanOfManyRecordedImages) {
+  constexpr int images = 1000;
+  for (const bool counting : {true, false}) {
+    SCOPED_TRACE(counting ? "counting" : "integrating");
+    Lit lit;
+    const DetectorResponse r = counting ? counter() : integrator();
+    if (!counting) lit.e.detector.gain = 2, lit.e.more_panels[0].detector.gain = 3;
+    const std::vector<double> expected = expected_counts(lit.e, r, lit.light);
+    const Image image = image_of(resolve(lit.e), {lit.light.begin(), lit.light.end()});
+    std::vector<double> sum(expected.size()), squares(expected.size());
+    for (int seed = 0; seed < images; ++seed) {
+      const auto counts = record_photons(lit.e, image, r, seed).counts;
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        const double off = counts[i] - expected[i];
+        sum[i] += off;
+        squares[i] += off * off;
+      }
+    }
+    double chi2 = 0, pixels = 0;
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      const double variance_of_sum = squares[i] - sum[i] * sum[i] / images;
+      if (variance_of_sum == 0) {  // dead and hot ones
+        EXPECT_EQ(sum[i], 0);
+        continue;
+      }
+      const double z = sum[i] / std::sqrt(variance_of_sum);
+      EXPECT_LT(std::abs(z), 5) << i;
+      chi2 += z * z;
+      ++pixels;
+    }
+    EXPECT_GT(pixels, 1800);
+    // Neighbours of the integrating one go together, so that some 100 of its pixels are independent
+    EXPECT_NEAR(chi2 / pixels, 1, counting ? 0.15 : 0.5);
+  }
+}
+
+TEST(ExpectedCounts, HaveTheDerivativesOfTheirDifferences) {
+  for (DetectorResponse r : {counter(), integrator()})
+    for (const DeadTime dead_time : {DeadTime::nonparalysable, DeadTime::paralysable}) {
+      Lit lit;
+      if (r.kind == Kind::integrating)
+        lit.e.detector.gain = 2, lit.e.more_panels[0].detector.gain = 3;
+      r.dead_time_model = dead_time;
+      if (r.kind == Kind::counting) r.dead_time_ns = 4000;
+      std::vector<double> weights, direction;
+      for (std::size_t i = 0; i < lit.light.size(); ++i) {
+        weights.push_back(std::cos(0.7 * static_cast<double>(i)));
+        direction.push_back(std::sin(0.3 * static_cast<double>(i)));
+      }
+      const auto value = [&](const Experiment& e, const DetectorResponse& response, double step) {
+        std::vector<double> light = lit.light;
+        for (std::size_t i = 0; i < light.size(); ++i) light[i] += step * direction[i];
+        const std::vector<double> counts = expected_counts(e, response, light);
+        return std::inner_product(counts.begin(), counts.end(), weights.begin(), 0.0);
+      };
+      const ExpectedCountsSlopes slopes = pull_back_counts(lit.e, r, lit.light, weights);
+      const double along = std::inner_product(direction.begin(), direction.end(),
+                                              slopes.light.begin(), 0.0);
+      EXPECT_NEAR(along, (value(lit.e, r, 1e-3) - value(lit.e, r, -1e-3)) / 2e-3,
+                  1e-6 * (1 + std::abs(along)));
+      if (r.kind == Kind::counting) continue;
+      // The rest is linear
+      const double here = value(lit.e, r, 0);
+      Experiment brighter = lit.e;
+      brighter.more_panels[0].detector.gain += 1;
+      EXPECT_NEAR(slopes.gain[1], value(brighter, r, 0) - here, 1e-7 * std::abs(here));
+      DetectorResponse other = r;
+      other.offset += 1;
+      EXPECT_NEAR(slopes.offset, value(lit.e, other, 0) - here, 1e-7 * std::abs(here));
+      other = r;
+      other.dark_current_e_s += 1e4;
+      EXPECT_NEAR(1e4 * slopes.dark_current_e_s, value(lit.e, other, 0) - here,
+                  1e-7 * std::abs(here));
+    }
+}
+
+TEST(ExpectedCounts, CarryDerivativesToTheParametersOfAnExperiment) {
+  Experiment e = test::experiment_of(
+      "-corrected -cell 70 80 90 90 90 90 -default_F 100 -N 5 -gauss_xtal -lambda 1 -misset 5 6 7 "
+      "-distance 100 -detpixels 32 -pixel 0.4 -oversample 1 -fluence 1e26 -mosaic 0.5 "
+      "-mosaic_domains 3 -dtype float64");
+  e.detector.gain = 2;
+  DetectorResponse r = integrator();
+  r.dark_current_e_s = r.photon_charge_e = 0;
+  r.hot_pixels = 0;  // whose square drowns differences
+  const Loss loss = [](std::span<const double> counts, std::span<double> slopes) {
+    double sum = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      const double off = counts[i] - 45;
+      sum += off * off;
+      slopes[i] = 2 * off;
+    }
+    return sum;
+  };
+  const ComputeOptions options{.precision = Precision::float64};
+  ExpectedCountsSlopes by_response;
+  const ValueAndGradient found = value_and_gradient(e, loss_of_counts(e, r, loss, &by_response),
+                                                    options);
+  const auto value = [&](double distance_mm, double offset) {
+    const Experiment moved = with_parameter(e, "distance", std::vector<double>{distance_mm});
+    DetectorResponse response = r;
+    response.offset = offset;
+    return value_and_gradient(moved, loss_of_counts(moved, response, loss), options).value;
+  };
+  const double slope = found.gradient.parameters.at("distance")[0];
+  EXPECT_NEAR(slope, (value(100.0001, r.offset) - value(99.9999, r.offset)) / 2e-4,
+              1e-5 * std::abs(slope));
+  EXPECT_NEAR(by_response.offset,
+              (value(100, r.offset + 1e-3) - value(100, r.offset - 1e-3)) / 2e-3,
+              1e-6 * std::abs(by_response.offset));
+}
+
+TEST(ExpectedCounts, OutsideTheRegionOfInterestDoNotCount) {
+  Experiment e = small();
+  e.sampling.roi = RegionOfInterest{4, 20, 5, 21};
+  DetectorResponse r;
+  const ExpectedCountsSlopes slopes = pull_back_counts(e, r, std::vector<double>(32 * 32, 10.0),
+                                                       std::vector<double>(32 * 32, 1.0));
+  EXPECT_EQ(slopes.light[5 * 32 + 4], 1);
+  EXPECT_EQ(slopes.light[4 * 32 + 4], 0);
+  EXPECT_EQ(std::accumulate(slopes.light.begin(), slopes.light.end(), 0.0), 17 * 17);
+  EXPECT_EQ(message_of<UsageError>([&] { expected_counts(e, r, std::vector<double>(5)); }),
+            "the light is that of 5 pixels, and the experiment has 1024");
+  EXPECT_EQ(message_of<UsageError>(
+                [&] { pull_back_counts(e, r, std::vector<double>(1024), std::vector<double>(7)); }),
+            "the derivative by the counts is that of 7 pixels, and the experiment has 1024");
 }
 
 TEST(RecordedPhotons, AreRefusedWhereTheLightIsNoNumber) {

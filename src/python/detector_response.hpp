@@ -1,0 +1,11 @@
+// A DetectorResponse of the package as one of the library.
+#pragma once
+#include <pybind11/pybind11.h>
+#include "nablabragg/detector_response.hpp"
+
+namespace nablabragg::python {
+
+/// Throws UsageError for what it cannot be, and for a step of no effect.
+DetectorResponse response_of(const pybind11::object& given, const Experiment& e);
+
+}  // namespace nablabragg::python

@@ -24,6 +24,12 @@ struct PointSpread {
   double fwhm_um = 46;  ///< full width at half maximum of the density
 };
 
+/// "gauss", "fiber"
+const char* name_of(PointSpread::Shape shape);
+
+/// Throws UsageError for a width that is none.
+void check_point_spread(const PointSpread& spread);
+
 /// A factor for each pixel of an image, panel by panel.
 using PixelFactors = std::vector<float>;
 

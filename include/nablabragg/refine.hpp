@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>  // for std::pair
 #include <vector>
+#include "nablabragg/detector_response.hpp"  // for PointSpread
 #include "nablabragg/experiment.hpp"
 #include "nablabragg/image.hpp"
 #include "nablabragg/reflection.hpp"  // for MillerIndex
@@ -35,6 +36,8 @@ struct Measurement {
   /// Of each pixel, whether it has counted at least its `counts`, whatever `overload` is; empty:
   /// none.
   std::vector<std::uint8_t> at_least;
+  /// What the model's photons go through before they are counted; empty: nothing.
+  std::optional<PointSpread> point_spread;
 };
 
 enum class Likelihood {

@@ -855,6 +855,8 @@ def refine(
     readout_noise: float = ...,
     overload: float | None = ...,
     saturated: Literal["censored", "left-out"] = ...,
+    point_spread: Literal["gauss", "fiber"] | None = ...,
+    fwhm: float = ...,
     image_number: int | None = ...,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = ...,
     restraints: Mapping[str, float | tuple[float, float]] | None = ...,

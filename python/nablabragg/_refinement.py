@@ -122,6 +122,8 @@ def refine(
     readout_noise=0.0,
     overload=None,
     saturated="censored",
+    point_spread=None,
+    fwhm=46.0,
     image_number=None,
     bounds=None,
     restraints=None,
@@ -175,6 +177,10 @@ def refine(
         where ten pixels share it
     saturated : 'censored' or 'left-out'
         pixels that count as much: it was that or more, which has a likelihood of its own, or nothing
+    point_spread : 'gauss' or 'fiber', optional
+        of the detector; the model's light goes through it
+    fwhm : float
+        its full width at half maximum [um]
     image_number : int, optional
         which image of a file of several, from 1; of several images the first
     bounds : dict of name to (lower, upper), optional

@@ -31,14 +31,6 @@ void check_within(double x, double from, double to, const char* what) {
                      text_of(to) + ", not " + text_of(x));
 }
 
-void check_point_spread(const PointSpread& spread) {
-  if (!(spread.fwhm_um > 0 && spread.fwhm_um <= 1e5))
-    throw UsageError(
-        "the full width at half maximum of a point spread is above 0 and at most 1e+05 "
-        "um, not " +
-        text_of(spread.fwhm_um));
-}
-
 std::size_t pixels_of(const Resolved& resolved) {
   std::size_t pixels = 0;
   for (std::size_t i = 0; i <= resolved.more_panels.size(); ++i) {
@@ -106,6 +98,18 @@ std::span<const float> part_of(const std::shared_ptr<const PixelFactors>& map, s
 
 }  // namespace
 
+const char* name_of(PointSpread::Shape shape) {
+  return shape == PointSpread::Shape::gauss ? "gauss" : "fiber";
+}
+
+void check_point_spread(const PointSpread& spread) {
+  if (!(spread.fwhm_um > 0 && spread.fwhm_um <= 1e5))
+    throw UsageError(
+        "the full width at half maximum of a point spread is above 0 and at most 1e+05 "
+        "um, not " +
+        text_of(spread.fwhm_um));
+}
+
 void check_response(const DetectorResponse& r, const Experiment& experiment) {
   if (r.point_spread) check_point_spread(*r.point_spread);
   check_within(r.flicker, 0, 1, "flicker");
@@ -165,8 +169,7 @@ std::string to_string(const DetectorResponse& r) {
     if (is_there) text += ", " + words;
   };
   if (const auto& spread = r.point_spread)
-    text += std::string(", point spread ") +
-            (spread->shape == PointSpread::Shape::gauss ? "gauss" : "fiber") + " of " +
+    text += std::string(", point spread ") + name_of(spread->shape) + " of " +
             text_of(spread->fwhm_um) + " um";
   add(r.flicker > 0, "flicker " + text_of(r.flicker));
   add(r.calibration > 0, "calibration " + text_of(r.calibration));

@@ -52,6 +52,8 @@ struct RefineRequest {
   std::vector<std::string> bounds, restraints, model;
   std::string likelihood = "poisson", background = "constant", intensities = "model",
               centring = "P", variances = "counted", saturated = "censored";
+  std::string psf;
+  std::optional<double> psf_fwhm_um;
   bool no_spot_stage = false, quiet = false, help = false;
   RefineOptions options;
 };
@@ -147,6 +149,12 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   app.add_option("--readout-noise", image.readout_noise,
                  "its standard deviation in counts, with --likelihood gauss (0)")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--psf", request.psf,
+                 "point spread of the detector, gauss or fiber, that the model's light goes "
+                 "through (none)")
+      ->check(CLI::IsMember({"gauss", "fiber"}));
+  app.add_option("--psf-fwhm", request.psf_fwhm_um, "its full width at half maximum in um")
+      ->check(CLI::PositiveNumber);
   app.add_option(
       "--overload", image.overload,
       "counts at which the detector ends (beyond what the image states as saturation; the largest "
@@ -205,6 +213,12 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   o.saturated = request.saturated == "left-out" ? Saturated::left_out : Saturated::censored;
   o.intensities = request.intensities == "free" ? Intensities::free : Intensities::of_model;
   o.centring = centring_named(request.centring);
+  if (request.psf.empty() != !request.psf_fwhm_um)
+    throw UsageError("a point spread is --psf and its width, --psf-fwhm; one of them is missing");
+  if (request.psf_fwhm_um)
+    image.point_spread = {
+        request.psf == "gauss" ? PointSpread::Shape::gauss : PointSpread::Shape::fiber,
+        *request.psf_fwhm_um};
   if (image.readout_noise > 0 && o.likelihood == Likelihood::poisson)
     throw UsageError("--readout-noise needs --likelihood gauss: photons alone have none");
   o.spot_stage = !request.no_spot_stage;

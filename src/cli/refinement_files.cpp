@@ -19,6 +19,7 @@
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/spread_pixels.hpp"
 #include "nablabragg/version.hpp"
 
 namespace nablabragg::cli {
@@ -159,7 +160,8 @@ std::vector<Tile> brightest_tiles(std::span<const ReadImage> images, const Refin
 
 /// Of the tiles' pixels, one tile after the other.
 std::vector<double> photons_of_tiles(std::span<const Experiment> experiments,
-                                     std::span<const Tile> tiles, const ComputeOptions& compute) {
+                                     std::span<const Tile> tiles, const ComputeOptions& compute,
+                                     std::span<const ReadImage> images) {
   const std::size_t size = tiles[0].pixels().size();
   std::vector<double> all(size * tiles.size());
   for (std::size_t image = 0; image < experiments.size(); ++image) {
@@ -173,7 +175,10 @@ std::vector<double> photons_of_tiles(std::span<const Experiment> experiments,
         pixels.insert(pixels.end(), more.begin(), more.end());
       }
     if (pixels.empty()) continue;
-    const std::vector<double> here = photons(experiments[image], pixels, compute);
+    const SpreadPixels spread(experiments[image], images[image].measurement.point_spread,
+                              std::move(pixels));
+    const std::vector<double> here = spread.spread(
+        photons(experiments[image], spread.sources(), compute));
     auto next = here.begin();
     for (std::size_t t = 0; t < tiles.size(); ++t)
       if (is_here(tiles[t])) {
@@ -249,7 +254,7 @@ void write_refinement_json(const std::string& path, const Refinement& r,
   // docs/refinement.schema.json describes it; another form needs another number
   constexpr int schema = 2;
   Json read = Json::array();
-  for (const ReadImage& image : images)
+  for (const ReadImage& image : images) {
     read.push_back({{"path", image.path},
                     {"number", image.number},
                     {"counts_per_photon", image.measurement.counts_per_photon},
@@ -257,6 +262,10 @@ void write_refinement_json(const std::string& path, const Refinement& r,
                     {"readout_noise", image.measurement.readout_noise},
                     {"overload", finite_or_null(image.measurement.overload)},
                     {"findings", image.findings}});
+    if (const auto& spread = image.measurement.point_spread)
+      read.back()["point_spread"] = {{"shape", name_of(spread->shape)},
+                                     {"fwhm_um", spread->fwhm_um}};
+  }
   write_json(path, {{"schema", schema},
                     {"version", version()},
                     {"images", read},
@@ -332,8 +341,8 @@ void write_refinement_picture(const std::string& path, std::span<const Experimen
   constexpr std::array rows{"measured", "start", "refined", "residual"};
   const std::vector<Tile> tiles = brightest_tiles(images, r);
   if (tiles.empty()) return;
-  const std::vector<double> before = photons_of_tiles(starts, tiles, compute);
-  const std::vector<double> after = photons_of_tiles(r.experiments, tiles, compute);
+  const std::vector<double> before = photons_of_tiles(starts, tiles, compute, images);
+  const std::vector<double> after = photons_of_tiles(r.experiments, tiles, compute, images);
 
   const int edge = tiles[0].edge, zoom = std::max(1, 84 / edge), cell = zoom * edge + gap;
   const int margin = 4, left = margin + GreyCanvas::width_of(rows[0], word_zoom) + line,

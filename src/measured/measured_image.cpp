@@ -237,6 +237,7 @@ Reading read_measurement(const MeasuredImage& image, const SettledExperiment& mo
               : io::is_known_format(image.path)    ? read_panels(image, model)
                                                    : read_floats(image, model);
   r.measurement.readout_noise = image.readout_noise;
+  r.measurement.point_spread = image.point_spread;
   return r;
 }
 

@@ -14,7 +14,8 @@ struct MeasuredImage {
   std::optional<int> number;  ///< of an image in a file of several, from 1
   // What counts in place of what the file states
   std::optional<double> gain, offset, overload;
-  double readout_noise = 0;  ///< [counts]
+  double readout_noise = 0;                 ///< [counts]
+  std::optional<PointSpread> point_spread;  ///< of the detector
 };
 
 /// Where each of `count` images is: names of one file each, one name with # for their number

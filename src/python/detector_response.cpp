@@ -11,8 +11,6 @@
 
 namespace nablabragg::python {
 
-namespace {
-
 PointSpread point_spread_of(const py::object& shape, const py::object& fwhm_um) {
   const std::string name = Convert<std::string>::from(shape, "point_spread");
   if (name != "gauss" && name != "fiber")
@@ -20,6 +18,8 @@ PointSpread point_spread_of(const py::object& shape, const py::object& fwhm_um) 
   return {name == "gauss" ? PointSpread::Shape::gauss : PointSpread::Shape::fiber,
           Convert<double>::from(fwhm_um, "fwhm")};
 }
+
+namespace {
 
 /// Of the experiment's shape; null: none.
 std::shared_ptr<const PixelFactors> factors_of_pixels(const py::object& given, const Experiment& e,

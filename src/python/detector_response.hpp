@@ -5,6 +5,9 @@
 
 namespace nablabragg::python {
 
+/// From "gauss" or "fiber" and the full width at half maximum.
+PointSpread point_spread_of(const pybind11::object& shape, const pybind11::object& fwhm_um);
+
 /// Throws UsageError for what it cannot be, and for a step of no effect.
 DetectorResponse response_of(const pybind11::object& given, const Experiment& e);
 

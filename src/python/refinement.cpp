@@ -18,6 +18,7 @@
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/convert.hpp"
+#include "python/detector_response.hpp"
 #include "python/interruptible.hpp"
 
 namespace nablabragg::python {
@@ -168,6 +169,8 @@ measured::MeasuredImage image_options(const py::dict& asked) {
   image.overload = Convert<std::optional<double>>::from(asked["overload"], "overload");
   image.readout_noise = Convert<double>::from(asked["readout_noise"], "readout_noise");
   if (!(image.readout_noise >= 0)) throw UsageError("readout_noise is 0 or more");
+  if (const py::object shape = asked["point_spread"]; !shape.is_none())
+    image.point_spread = point_spread_of(shape, asked["fwhm"]);
   return image;
 }
 
@@ -194,6 +197,7 @@ measured::Reading reading_of(const py::handle& image, const measured::MeasuredIm
   m.offset = options.offset.value_or(0);
   if (options.overload) m.overload = *options.overload;
   m.readout_noise = options.readout_noise;
+  m.point_spread = options.point_spread;
   r.known = {true, true, options.overload.has_value(), 0};
   return r;
 }

@@ -34,15 +34,16 @@ void add_to(std::shared_ptr<StructureFactorGrid>& sum,
 
 AllPhotons all_photons(const PixelData& data, std::span<const double> values,
                        std::span<const BoxesOfImage> images) {
-  const Loss sum = [](std::span<const double> model, std::span<double> slopes) {
-    std::fill(slopes.begin(), slopes.end(), 1.0);
-    return std::accumulate(model.begin(), model.end(), 0.0);
-  };
   AllPhotons all;
   for (const BoxesOfImage& of : images) {
-    const ValueAndGradient r = value_and_gradient(data.free.experiment(values, of.image), of.pixels,
-                                                  sum, data.options.compute);
-    all.photons.insert(all.photons.end(), r.photons.begin(), r.photons.end());
+    const Loss sum = [&](std::span<const double> model, std::span<double> slopes) {
+      const std::vector<double> here = of.pixels.spread({model.begin(), model.end()});
+      all.photons.insert(all.photons.end(), here.begin(), here.end());
+      of.pixels.pull_back(std::vector<double>(of.number, 1.0), slopes);
+      return std::accumulate(here.begin(), here.end(), 0.0);
+    };
+    const ValueAndGradient r = value_and_gradient(data.free.experiment(values, of.image),
+                                                  of.pixels.sources(), sum, data.options.compute);
     add_to(all.slopes, r.gradient.structure_factors);
   }
   return all;
@@ -65,7 +66,7 @@ class Objective : public ceres::FirstOrderFunction {
         boxes_(boxes),
         factors_(factors),
         relative_deviation_(*data.options.structure_factor_deviation),
-        images_(by_image(boxes)) {
+        images_(by_image(data, values, boxes)) {
     choose_units();
   }
 
@@ -133,19 +134,25 @@ class Objective : public ceres::FirstOrderFunction {
     for (const BoxesOfImage& of : images_) {
       Experiment e = data_.free.experiment(now, of.image);
       e.structure_factors.grid = factors;
-      const auto loss = [&](std::span<const double> model, std::span<double> slopes) {
-        return pixel_loss(steps, of, first_pixel, first_own, model, slopes, slopes_of_all);
+      const auto loss = [&](std::span<const double> sources, std::span<double> slopes) {
+        const std::vector<double> model = of.pixels.spread({sources.begin(), sources.end()});
+        std::vector<double> by_model(model.size());
+        const double sum = pixel_loss(steps, of, first_pixel, first_own, model, by_model,
+                                      slopes_of_all);
+        of.pixels.pull_back(by_model, slopes);
+        return sum;
       };
       if (!gradient) {
-        const std::vector<double> model = photons(e, of.pixels, data_.options.compute);
-        std::vector<double> unused(model.size());
-        *cost += loss(model, unused);
+        const std::vector<double> sources = photons(e, of.pixels.sources(), data_.options.compute);
+        std::vector<double> unused(sources.size());
+        *cost += loss(sources, unused);
       } else {
-        const ValueAndGradient r = value_and_gradient(e, of.pixels, loss, data_.options.compute);
+        const ValueAndGradient r = value_and_gradient(e, of.pixels.sources(), loss,
+                                                      data_.options.compute);
         *cost += r.value;
         add_slopes(r.gradient, of.image, *factors, slopes_of_all);
       }
-      first_pixel += of.pixels.size();
+      first_pixel += of.number;
       for (const Shoebox& box : of.boxes) first_own += box.background.size();
     }
     restrain(steps, now, cost, slopes_of_all);
@@ -264,7 +271,7 @@ class Objective : public ceres::FirstOrderFunction {
 
 std::vector<RefinedFactor> choose_factors(const PixelData& data, std::span<const double> values,
                                           std::span<const Shoebox> boxes) {
-  const AllPhotons all = all_photons(data, values, by_image(boxes));
+  const AllPhotons all = all_photons(data, values, by_image(data, values, boxes));
   const StructureFactorGrid& grid = *data.free.structure_factors().grid;
   std::vector<RefinedFactor> factors;
   for (int h = grid.min()[0]; h <= grid.max()[0]; ++h)

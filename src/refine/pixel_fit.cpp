@@ -19,20 +19,31 @@
 
 namespace nablabragg::refinement {
 
-std::vector<BoxesOfImage> by_image(std::span<const Shoebox> boxes) {
+std::vector<BoxesOfImage> by_image(const PixelData& data, std::span<const double> values,
+                                   std::span<const Shoebox> boxes) {
   std::vector<BoxesOfImage> images;
-  for (std::size_t b = 0; b < boxes.size(); ++b) {
-    const auto image = static_cast<std::size_t>(boxes[b].image);
-    if (images.empty() || images.back().image != image)
-      images.push_back({image, boxes.subspan(b, 0), {}});
-    BoxesOfImage& last = images.back();
-    last.boxes = {last.boxes.data(), last.boxes.size() + 1};
-    last.pixels.insert(last.pixels.end(), boxes[b].pixels.begin(), boxes[b].pixels.end());
+  for (std::size_t first = 0; first < boxes.size();) {
+    const int number = boxes[first].image;
+    const auto image = static_cast<std::size_t>(number);
+    std::size_t end = first;
+    std::vector<PixelIndex> pixels;
+    for (; end < boxes.size() && boxes[end].image == number; ++end)
+      pixels.insert(pixels.end(), boxes[end].pixels.begin(), boxes[end].pixels.end());
+    const std::size_t count = pixels.size();
+    images.push_back({image, boxes.subspan(first, end - first),
+                      SpreadPixels(data.free.experiment(values, image),
+                                   data.images[image].point_spread, std::move(pixels)),
+                      count});
+    first = end;
   }
   return images;
 }
 
 namespace {
+
+void append(std::vector<double>& to, const std::vector<double>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
 
 double background_in(const Shoebox& box, std::span<const double> terms, const PixelIndex& pixel) {
   const BackgroundTerms weights = background_at(box, pixel);
@@ -50,7 +61,7 @@ class Model : public ceres::EvaluationCallback {
         units(values.size(), 1.0),
         data_(data),
         centre_(values.begin(), values.end()),
-        images_(by_image(boxes)) {}
+        images_(by_image(data, values, boxes)) {}
 
   std::vector<double> steps;  ///< from the centre: what Ceres changes
   std::vector<double> units;  ///< what a step changes its number by
@@ -79,13 +90,13 @@ class Model : public ceres::EvaluationCallback {
     for (const BoxesOfImage& of : images_) {
       const Experiment experiment = data_.free.experiment(now, of.image);
       if (slopes) {
-        const Jacobian j = jacobian(experiment, data_.free.names(), of.pixels,
-                                    data_.options.compute);
-        photons_.insert(photons_.end(), j.photons.begin(), j.photons.end());
-        slopes_.insert(slopes_.end(), j.slopes.begin(), j.slopes.end());
+        Jacobian j = jacobian(experiment, data_.free.names(), of.pixels.sources(),
+                              data_.options.compute);
+        append(photons_, of.pixels.spread(std::move(j.photons)));
+        append(slopes_, of.pixels.spread(std::move(j.slopes), j.columns.size()));
       } else {
-        const std::vector<double> more = photons(experiment, of.pixels, data_.options.compute);
-        photons_.insert(photons_.end(), more.begin(), more.end());
+        append(photons_,
+               of.pixels.spread(photons(experiment, of.pixels.sources(), data_.options.compute)));
       }
     }
     have_slopes_ = slopes;
@@ -111,7 +122,7 @@ class Model : public ceres::EvaluationCallback {
   }
   std::size_t pixels() const {
     std::size_t all = 0;
-    for (const BoxesOfImage& of : images_) all += of.pixels.size();
+    for (const BoxesOfImage& of : images_) all += of.number;
     return all;
   }
   double photons_of(std::size_t pixel) const { return photons_[pixel]; }
@@ -475,11 +486,9 @@ BoxSums sums_of_boxes(const PixelData& data, const Model& model, std::span<const
 std::vector<double> model_photons(const PixelData& data, std::span<const double> values,
                                   std::span<const Shoebox> boxes) {
   std::vector<double> all;
-  for (const BoxesOfImage& of : by_image(boxes)) {
-    const std::vector<double> more = photons(data.free.experiment(values, of.image), of.pixels,
-                                             data.options.compute);
-    all.insert(all.end(), more.begin(), more.end());
-  }
+  for (const BoxesOfImage& of : by_image(data, values, boxes))
+    append(all, of.pixels.spread(photons(data.free.experiment(values, of.image),
+                                         of.pixels.sources(), data.options.compute)));
   return all;
 }
 

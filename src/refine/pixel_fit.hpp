@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 #include "nablabragg/refine.hpp"
+#include "nablabragg/spread_pixels.hpp"
 #include "refine/free_parameters.hpp"
 #include "refine/spot_positions.hpp"
 #include "refine/spots.hpp"
@@ -30,9 +31,11 @@ struct PixelData {
 struct BoxesOfImage {
   std::size_t image = 0;
   std::span<const Shoebox> boxes;
-  std::vector<PixelIndex> pixels;  ///< of the boxes, one after the other
+  SpreadPixels pixels;     ///< of the boxes, one after the other
+  std::size_t number = 0;  ///< of pixels
 };
-std::vector<BoxesOfImage> by_image(std::span<const Shoebox> boxes);
+std::vector<BoxesOfImage> by_image(const PixelData& data, std::span<const double> values,
+                                   std::span<const Shoebox> boxes);
 
 /// Photons of the model in the pixels of the boxes, one box after the other, without backgrounds.
 std::vector<double> model_photons(const PixelData& data, std::span<const double> values,

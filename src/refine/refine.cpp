@@ -75,6 +75,7 @@ PhotonImages photon_images(const Experiment& start, const Measurement& m, Satura
   PhotonImages images;
   const double readout_noise = m.readout_noise / m.counts_per_photon;
   images.readout_variance = readout_noise * readout_noise;
+  images.point_spread = m.point_spread;
   for (std::size_t i = 0; i < m.counts.panels(); ++i) {
     const PanelImage panel = m.counts.panel(i);
     PhotonImage& image = images.panels.emplace_back();
@@ -115,9 +116,13 @@ std::vector<Spot> predicted_spots(const Experiment& experiment, const PhotonImag
                                   const RefineOptions& options) {
   PhotonImages predicted = measured;
   const Simulation s = simulate(experiment, options.compute);
+  std::vector<double> light(s.image.pixels.begin(), s.image.pixels.end());
+  if (measured.point_spread) light = spread_light(experiment, *measured.point_spread, light);
   for (std::size_t panel = 0; panel < predicted.panels.size(); ++panel) {
-    const std::span<const float> photons = s.image.panel(panel).pixels;
-    predicted.panels[panel].photons.assign(photons.begin(), photons.end());
+    const PanelImage here = s.image.panel(panel);
+    const auto first = light.begin() + static_cast<std::ptrdiff_t>(here.first_pixel);
+    predicted.panels[panel].photons.assign(first,
+                                           first + static_cast<std::ptrdiff_t>(here.pixels.size()));
   }
   return find_spots(predicted, options.least_photons);
 }
@@ -158,6 +163,8 @@ std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonI
       for (std::size_t i = 0; i < panel.photons.size(); ++i)
         d.add_number(panel.usable[i] ? panel.photons[i] : -1e300), d.add_number(panel.at_least[i]);
     d.add_number(image.readout_variance);
+    if (const auto& spread = image.point_spread)
+      d.add_number(static_cast<int>(spread->shape)), d.add_number(spread->fwhm_um);
   }
   for (const std::string& name : o.parameters) d.add(name + '\n');
   for (const std::string& name : o.own) d.add("." + name + '\n');

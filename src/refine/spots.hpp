@@ -3,9 +3,10 @@
 #include <cstdint>
 #include <optional>
 #include <vector>
-#include "nablabragg/image.hpp"       // for PixelIndex
-#include "nablabragg/reflection.hpp"  // for MillerIndex
-#include "refine/likelihood.hpp"      // for Seen
+#include "nablabragg/detector_response.hpp"  // for PointSpread
+#include "nablabragg/image.hpp"              // for PixelIndex
+#include "nablabragg/reflection.hpp"         // for MillerIndex
+#include "refine/likelihood.hpp"             // for Seen
 
 namespace nablabragg::refinement {
 
@@ -26,6 +27,7 @@ struct PhotonImage {
 struct PhotonImages {
   std::vector<PhotonImage> panels;
   double readout_variance = 0;  ///< [photons^2]
+  std::optional<PointSpread> point_spread = {};
 
   Seen seen(const PixelIndex& pixel) const {
     const PhotonImage& panel = panels[static_cast<std::size_t>(pixel.panel)];

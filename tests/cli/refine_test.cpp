@@ -507,6 +507,59 @@ TEST_F(RefineCounts, ThatAreLowerLimitsGiveTheFluenceThatIsTooLowWithoutThem) {
   EXPECT_LT(without, 3e27 - 40 * larger);
 }
 
+TEST_F(Refine, SendsTheModelsLightThroughThePointSpread) {
+  ASSERT_EQ(test::run_program(folder.path(), truth + "-response counting -psf gauss -psf_fwhm 300 "
+                                                     "-noisefile spread.img -seed 2")
+                .exit_code,
+            0);
+  const std::vector<double> expected{12, -7, 33, 40, 45, 50, 25.5, 25.7, 0.6, 3e27};
+  const auto expect_truth = [&](const std::string& options) {
+    SCOPED_TRACE(options);
+    const Outcome outcome = run("--image spread.img --psf gauss --psf-fwhm 300 --parameters " +
+                                numbers + options);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    const nlohmann::json r = result();
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(r["numbers"][i]["value"], expected[i],
+                  4.5 * r["numbers"][i]["deviation"].get<double>())
+          << r["numbers"][i].dump();
+    EXPECT_NEAR(r["residual"], 1, 0.05);
+    EXPECT_EQ(r["images"][0]["point_spread"]["shape"], "gauss");
+    EXPECT_EQ(r["images"][0]["point_spread"]["fwhm_um"], 300);
+  };
+  expect_truth("");
+  expect_truth(" --intensities model --variances fitted");
+  // Without it the spots are too wide
+  ASSERT_EQ(run("--image spread.img --parameters " + numbers).exit_code, 0);
+  EXPECT_GT(result()["residual"], 1.3);
+  EXPECT_EQ(result()["images"][0].count("point_spread"), 0U);
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image spread.img --psf gauss --parameters misset"), 2,
+                  "a point spread is --psf and its width, --psf-fwhm; one of them is missing");
+}
+
+TEST_F(Refine, FitsStructureFactorsBehindAPointSpread) {
+  folder.file("start.hkl", "0 0 3 100\n1 2 3 100\n-20 -20 -20 100\n20 20 20 100\n");
+  ASSERT_EQ(test::run_program(folder.path(), truth + "-response counting -psf gauss -psf_fwhm 300 "
+                                                     "-noisefile spread.img -seed 2")
+                .exit_code,
+            0);
+  ASSERT_EQ(run("--image spread.img --psf gauss --psf-fwhm 300 --parameters misset "
+                "--structure-factors 0.2",
+                truth + "-hkl start.hkl")
+                .exit_code,
+            0);
+  const nlohmann::json r = result();
+  EXPECT_GT(r["structure_factors"].size(), 50u);
+  std::vector<double> off;
+  for (const nlohmann::json& f : r["structure_factors"])
+    off.push_back(std::abs(f["value"].get<double>() - 100) / f["deviation"].get<double>());
+  // The median of a normal deviate is 0.67; the deviations take spots that overlap for known
+  std::nth_element(off.begin(), off.begin() + static_cast<std::ptrdiff_t>(off.size() / 2),
+                   off.end());
+  EXPECT_LT(off[off.size() / 2], 0.9);
+}
+
 TEST_F(RefineCounts, ThatMarkPixelsAreLeftOutAndCounted) {
   spoil([](std::size_t i, int n) { return i < 768 ? 65534 : i < 1280 ? 65535 : n; });
   EXPECT_THAT(found_in_spoilt().err,

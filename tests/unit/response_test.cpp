@@ -24,6 +24,7 @@
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/parameters.hpp"
 #include "nablabragg/series.hpp"
+#include "nablabragg/spread_pixels.hpp"
 #include "readout/noise.hpp"
 #include "readout/row_kernels.hpp"
 #include "support/experiment.hpp"
@@ -754,6 +755,62 @@ TEST(ExpectedCounts, OutsideTheRegionOfInterestDoNotCount) {
   EXPECT_EQ(message_of<UsageError>(
                 [&] { pull_back_counts(e, r, std::vector<double>(1024), std::vector<double>(7)); }),
             "the derivative by the counts is that of 7 pixels, and the experiment has 1024");
+}
+
+// ---- Of some pixels ---------------------------------------------------------------------------
+
+TEST(SpreadPixels, HaveTheLightThatTheyHaveInTheWholeImage) {
+  Lit lit;
+  const std::vector<PixelIndex> some{{0, 0, 0}, {31, 7, 0}, {12, 15, 1}, {13, 15, 1}, {20, 31, 1}};
+  for (const auto& [spread, within] :
+       {std::pair(PointSpread{PointSpread::Shape::gauss, 150}, 2e-4),
+        std::pair(PointSpread{PointSpread::Shape::fiber, 60}, 0.05)}) {
+    const std::vector<double> whole = spread_light(lit.e, spread, lit.light);
+    const SpreadPixels pixels(lit.e, spread, some);
+    std::vector<double> of_sources;
+    for (const PixelIndex& p : pixels.sources())
+      of_sources.push_back(
+          lit.light[static_cast<std::size_t>((p.panel * 32 + p.slow) * 32 + p.fast)]);
+    const std::vector<double> here = pixels.spread(of_sources);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      const PixelIndex& p = some[i];
+      const double there = whole[static_cast<std::size_t>((p.panel * 32 + p.slow) * 32 + p.fast)];
+      EXPECT_NEAR(here[i], there, within * there) << i;
+      EXPECT_LE(here[i], there * (1 + 1e-12));  // what comes from further away is missing
+    }
+  }
+}
+
+TEST(SpreadPixels, PullBackByTheAdjoint) {
+  Lit lit;
+  const SpreadPixels pixels(lit.e, PointSpread{PointSpread::Shape::fiber, 200},
+                            {{0, 0, 0}, {31, 7, 0}, {12, 15, 1}, {13, 15, 1}});
+  std::vector<double> u, v{0.3, -2, 1.7, 0.9};
+  for (std::size_t i = 0; i < pixels.sources().size(); ++i)
+    u.push_back(std::sin(static_cast<double>(i)));
+  std::vector<double> back(u.size());
+  pixels.pull_back(v, back);
+  const std::vector<double> spread = pixels.spread(u);
+  EXPECT_NEAR(std::inner_product(u.begin(), u.end(), back.begin(), 0.0),
+              std::inner_product(v.begin(), v.end(), spread.begin(), 0.0), 1e-12);
+  // Columns are spread one by one
+  std::vector<double> two;
+  for (const double x : u) two.insert(two.end(), {x, 3 * x});
+  const std::vector<double> columns = pixels.spread(two, 2);
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    EXPECT_DOUBLE_EQ(columns[2 * i], spread[i]);
+    EXPECT_NEAR(columns[2 * i + 1], 3 * spread[i], 1e-14);
+  }
+}
+
+TEST(SpreadPixels, WithoutAPointSpreadHaveTheirOwnLightAlone) {
+  const SpreadPixels pixels(small(), {}, {{3, 4, 0}, {3, 4, 0}});
+  EXPECT_EQ(pixels.sources().size(), 2U);
+  EXPECT_EQ(pixels.spread({5, 6}), (std::vector<double>{5, 6}));
+  EXPECT_EQ(message_of<UsageError>([] {
+              SpreadPixels(small(), PointSpread{}, {{32, 4, 0}});
+            }),
+            "pixel (fast 32, slow 4) of panel 0 is not on the detector");
 }
 
 TEST(RecordedPhotons, AreRefusedWhereTheLightIsNoNumber) {

@@ -262,10 +262,8 @@ SingleTable::SingleTable(const PlanLattice& lattice) {
   for (std::size_t i = 0; i < values.size(); ++i) F[i] = static_cast<float>(values[i] / largest);
   if (!lattice.by_energy || lattice.by_energy->groups() < 2) return;
   const LightTerms& light = lattice.by_energy->light_terms();
-  const auto count = static_cast<std::size_t>(light.terms);
-  for (std::size_t k = 0; k < count; ++k)
-    for (std::size_t i = k; i < light.of_reflections.size(); i += count)
-      terms.push_back(static_cast<float>(light.of_reflections[i] / (largest * largest)));
+  for (const double term : light.of_reflections)
+    terms.push_back(static_cast<float>(term / (largest * largest)));
 }
 
 CpuPlan make_cpu_plan(const Plan& plan, std::size_t panel, const SingleTable& table,
@@ -302,7 +300,10 @@ std::string needs_wide(const Plan& plan) {
   if (plan.dmin > 0 && plan.rules.once_polarization())
     return "with -dmin the first source that is not cut off, another one in each pixel, polarizes "
            "all";
-  if (plan.lattice.grid && double(plan.lattice.grid->values().size()) >= exact_in_single)
+  const bool several_F = plan.lattice.by_energy && plan.lattice.by_energy->groups() > 1;
+  const double products = several_F ? plan.lattice.by_energy->light_terms().terms : 1;
+  if (plan.lattice.grid &&
+      products * double(plan.lattice.grid->values().size() + 1) >= exact_in_single)
     return "the structure-factor table has more entries than single precision can count";
   const Vec3d& n = plan.lattice.cells;
   if (n.x * n.y * n.z > 1e17) return "the squared number of cells is beyond single precision";

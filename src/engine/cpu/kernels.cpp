@@ -142,17 +142,17 @@ NABLA_INLINE Single band_intensity(const CpuPlan& p, const Beam& beam, const Vec
   select(nearest.inside, nearest.offset, Single(rest)).store(offsets);
   using Two = BandOfPixels::Two;
   const Two count = single<2>(p.lattice.cells.x), fudge = single<2>(p.lattice.fudge);
-  const size_t terms = static_cast<size_t>(p.terms), stride = p.band_weight.size(),
-               next_term = p.F.size() + 1;
+  const size_t terms = static_cast<size_t>(p.terms), stride = p.band_weight.size();
   for_each_lane(band.lit & (nearest.F != none), [&](size_t lane) {
-    const float* const of_reflection = p.of_reflections.data() + static_cast<size_t>(offsets[lane]);
+    const float* const of_reflection = p.of_reflections.data() +
+                                       terms * static_cast<size_t>(offsets[lane]);
     const float* const of_rays = p.band_terms.data();
     Two sum(0.0f);
     lit_rays += band.for_each_lit_ray(lane, [&](int j, const Two&, const Two& beyond) {
       const Two latt = physics::Gauss::factor_at(Two(band.leasts[lane]) + beyond, count, fudge);
       Two F2 = Two(of_reflection[0]) * Two::load(p.band_weight.data() + j);
       for (size_t k = 1; k < terms; ++k)
-        F2 = F2 + Two(of_reflection[k * next_term]) * Two::load(of_rays + (k - 1) * stride + j);
+        F2 = F2 + Two(of_reflection[k]) * Two::load(of_rays + (k - 1) * stride + j);
       sum = sum + F2 * (latt * latt);
     });
     sums[lane] = sum_of(nth<1>(sum, 0) + nth<1>(sum, 1));

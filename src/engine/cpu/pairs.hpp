@@ -138,6 +138,22 @@ NABLA_INLINE Vec3<Double> miller_indices(const double (&m)[9], const Vec3<Double
   return {row(0), row(3), row(6)};
 }
 
+template <int K>
+struct PlaceInTable {
+  Singles<K> offset;
+  typename Singles<K>::Mask inside;
+};
+
+/// `cell`: lattice points, counted from the corner of the table.
+template <int K>
+NABLA_INLINE PlaceInTable<K> place_in_table(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
+  const auto extent = single<K>(p.extent);
+  const Singles<K> none(0.0f);
+  const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
+                      (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
+  return {(cell.x * extent.y + cell.y) * extent.z + cell.z, inside};
+}
+
 /// F of nearest lattice points, and where in the table it is.
 template <int K>
 struct NearestF {
@@ -145,14 +161,9 @@ struct NearestF {
   typename Singles<K>::Mask inside;
 };
 
-/// `cell`: lattice points, counted from the corner of the table.
 template <int K>
 NABLA_INLINE NearestF<K> look_up_nearest(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
-  const auto extent = single<K>(p.extent);
-  const Singles<K> none(0.0f);
-  const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
-                      (cell.y < extent.y) & (cell.z >= none) & (cell.z < extent.z);
-  const Singles<K> offset = (cell.x * extent.y + cell.y) * extent.z + cell.z;
+  const auto [offset, inside] = place_in_table(p, cell);
   return {select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F)), offset,
           inside};
 }
@@ -166,15 +177,15 @@ NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell
 template <int K>
 HWY_NOINLINE Singles<K> several_F2(const CpuPlan& p, const Vec3<Singles<K>>& cell,
                                    const std::array<size_t, K>& beams) {
-  const auto nearest = look_up_nearest(p, cell);
-  const Singles<K> offset = select(nearest.inside, nearest.offset,
-                                   Singles<K>(static_cast<float>(p.F.size())));
+  const auto [offset, inside] = place_in_table(p, cell);
+  const Singles<K> at = select(inside, offset, Singles<K>(static_cast<float>(p.F.size()))) *
+                        Singles<K>(static_cast<float>(p.terms));
   const auto terms = static_cast<size_t>(p.terms);
   Singles<K> F2(0.0f);
   for (size_t k = 0; k < terms; ++k)
     F2 = F2 +
          by_part<K>([&](int i) { return p.of_rays[beams[static_cast<size_t>(i)] * terms + k]; }) *
-             value_at(p.of_reflections.data() + k * (p.F.size() + 1), offset, offset == offset);
+             value_at(p.of_reflections.data() + k, at, at == at);
   return F2;
 }
 
@@ -284,15 +295,19 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
       axis(h.z, p.grid.min.z, p.edges_m.z, p.reach.z, 2, cell.z);
 
       if constexpr (lookup == Lookup::nearest) {
-        const auto found = look_up_nearest<1>(p, cell);
-        Single F2 = found.F * found.F;
-        // That of a band is the mean of the light.
-        if (p.terms > 0 && !p.bands) F2 = several_F2<1>(p, cell, {number});
-        F2.store(chunk.F2[o] + first);
-        if constexpr (for_gradients) {
-          found.F.store(chunk.F[o] + first);
-          select(found.inside, found.offset, Single(-1.0f)).store(chunk.offset[o] + first);
+        Single F2;
+        // Of derivatives rays have one F, and that of a band is the mean of the light
+        if (!for_gradients && p.terms > 0 && !p.bands) {
+          F2 = several_F2<1>(p, cell, {number});
+        } else {
+          const auto found = look_up_nearest<1>(p, cell);
+          F2 = found.F * found.F;
+          if constexpr (for_gradients) {
+            found.F.store(chunk.F[o] + first);
+            select(found.inside, found.offset, Single(-1.0f)).store(chunk.offset[o] + first);
+          }
         }
+        F2.store(chunk.F2[o] + first);
         if (p.skips) outside = select((within != none) & (F2 == none), Single(1.0f), outside);
       }
       const auto reached = outside == none;

@@ -377,6 +377,38 @@ void print_result(std::ostream& out, const Refinement& r) {
                r.found_spots->slow_rms_px);
 }
 
+constexpr std::array result_files{"refined.json", "experiment.json", "refined.expt",
+                                  "refined.mat",  "refined.png",     "refined.hkl",
+                                  "refined.orientations"};
+
+/// Whether a refinement writes such a name, of one image or of several.
+bool is_result_file(const std::string& name) {
+  const std::size_t number = name.find('_'), ending = name.rfind('.');
+  if (number == std::string::npos || ending == std::string::npos || ending < number)
+    return std::ranges::find(result_files, name) != result_files.end();
+  const std::string digits = name.substr(number + 1, ending - number - 1);
+  return !digits.empty() && digits.find_first_not_of("0123456789") == std::string::npos &&
+         is_result_file(name.substr(0, number) + name.substr(ending));
+}
+
+/// What a refinement of before left in the folder and this one has not written; returns the names.
+std::vector<std::string> remove_older_results(const fs::path& folder,
+                                              std::vector<std::string> written,
+                                              std::size_t images) {
+  for (std::size_t k = 0, count = written.size(); k < count; ++k)
+    for (std::size_t i = 0; i < images && written[k].find('#') != std::string::npos; ++i)
+      written.push_back(io::file_of_image(written[k], static_cast<int>(i) + 1));
+  std::vector<std::string> older;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
+    if (const std::string name = entry.path().filename().string();
+        is_result_file(name) && std::ranges::find(written, name) == written.end())
+      older.push_back(name);
+  std::ranges::sort(older);
+  for (const std::string& name : older) fs::remove(folder / name, error);
+  return older;
+}
+
 void check_refinement_files(const RefineRequest& request, const flags::Request& model,
                             std::span<const measured::MeasuredImage> images,
                             const std::string& resume_file) {
@@ -385,8 +417,7 @@ void check_refinement_files(const RefineRequest& request, const flags::Request& 
   if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
   if (!request.spots_file.empty()) inputs.push_back({"--spots-of", request.spots_file});
   const fs::path folder = request.outdir;
-  for (const char* name : {"refined.json", "experiment.json", "refined.expt", "refined.mat",
-                           "refined.png", "refined.hkl", "refined.orientations"})
+  for (const char* name : result_files)
     outputs.push_back({"--outdir", (folder / name).string()});
   for (const char* name : {"experiment.json", "refined.expt"})
     for (std::size_t i = 0; i < images.size() && images.size() > 1; ++i)
@@ -495,8 +526,12 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   files.commit();
   set_stop_sentence("stopped after all files were written");
   fs::remove(resume_file, error);
+  const std::vector<std::string> older = remove_older_results(folder, written, images.size());
   print_result(out, refinement);
   fmt::print(out, "written to {}: {}\n", io::printable(folder.string()), fmt::join(written, ", "));
+  if (!older.empty())
+    fmt::print(out, "removed from {}, of a refinement before: {}\n", io::printable(folder.string()),
+               fmt::join(older, ", "));
   return done;
 }
 

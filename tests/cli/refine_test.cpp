@@ -507,6 +507,25 @@ TEST_F(RefineCounts, ThatAreLowerLimitsGiveTheFluenceThatIsTooLowWithoutThem) {
   EXPECT_LT(without, 3e27 - 40 * larger);
 }
 
+TEST_F(Refine, RemovesWhatARefinementBeforeItLeftInTheFolder) {
+  fs::create_directory(folder / "r");
+  for (const char* name : {"r/refined.hkl", "r/refined.orientations", "r/experiment_0012.json",
+                           "r/notes.txt", "r/refined_best.png"})
+    folder.file(name, "older");
+  const Outcome outcome = run("--image still.img --parameters misset --iterations 1");
+  ASSERT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("removed from r, of a refinement before: "
+                                     "experiment_0012.json, refined.hkl, refined.orientations\n"));
+  EXPECT_FALSE(fs::exists(folder / "r/refined.hkl"));
+  EXPECT_FALSE(fs::exists(folder / "r/experiment_0012.json"));
+  // What is somebody else's stays
+  EXPECT_EQ(folder.content("r/notes.txt"), "older");
+  EXPECT_EQ(folder.content("r/refined_best.png"), "older");
+  EXPECT_TRUE(fs::exists(folder / "r/experiment.json"));
+  EXPECT_THAT(run("--image still.img --parameters misset --iterations 1").out,
+              testing::Not(HasSubstr("removed")));
+}
+
 TEST_F(Refine, SendsTheModelsLightThroughThePointSpread) {
   ASSERT_EQ(test::run_program(folder.path(), truth + "-response counting -psf gauss -psf_fwhm 300 "
                                                      "-noisefile spread.img -seed 2")

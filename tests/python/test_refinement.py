@@ -49,6 +49,19 @@ def counts(truth):
     return nb.count_photons(truth, nb.simulate(truth), seed=1)
 
 
+def test_it_goes_through_a_point_spread(truth):
+    response = nb.DetectorResponse(point_spread="gauss", fwhm=300)
+    counts = nb.count_photons(truth, nb.simulate(truth), seed=3, response=response)
+    spread = {"point_spread": "gauss", "fwhm": 300, "parameters": ["mosaic_spread"]}
+    found = nb.refine(truth, counts, **spread).numbers[0]
+    assert abs(found.value - 0.6) < 4.5 * found.deviation
+    with pytest.warns(nb.SimulationWarning, match="does not explain the image"):
+        wide = nb.refine(truth, counts, parameters=["mosaic_spread"]).numbers[0]
+    assert wide.value - 0.6 > 10 * found.deviation
+    with pytest.raises(nb.UsageError, match="point_spread is 'gauss' or 'fiber', not 'lorentz'"):
+        nb.refine(truth, counts, point_spread="lorentz", parameters=["misset"])
+
+
 def test_it_finds_the_model_of_a_counted_image(start, counts):
     r = nb.refine(start, counts, parameters=PARAMETERS)
     assert [n.name for n in r.numbers][:4] == ["misset[0]", "misset[1]", "misset[2]", "cell[0]"]

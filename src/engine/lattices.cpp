@@ -11,29 +11,6 @@
 
 namespace nablabragg::engine {
 
-Plan plan_of_lattice(const Plan& plan, std::size_t number) {
-  Plan part;
-  static_cast<PlanNumbers&>(part) = plan;
-  part.panels = plan.panels;
-  part.light = plan.light;
-  part.diffuse = plan.diffuse;
-  if (number == 0) {
-    part.lattice = plan.lattice;
-    part.spread = plan.spread;
-    part.materials = plan.materials;
-    return part;
-  }
-  const FurtherLattice& further = plan.more_lattices[number - 1];
-  part.lattice = further.lattice;
-  part.lattice.grid = plan.lattice.grid;
-  part.lattice.by_energy = plan.lattice.by_energy;
-  part.lattice.default_F = plan.lattice.default_F;
-  part.spread = further.spread;
-  part.scale = further.scale;
-  part.background = {};
-  return part;
-}
-
 namespace {
 
 /// Two are loaded: the first lattice, with all that falls on the pixels besides, and in turn each
@@ -98,7 +75,10 @@ class Lattices final : public Loaded {
     std::unique_ptr<Loaded>& loaded = number == 0 ? first_ : further_;
     if (!loaded) {
       loaded = load_with(engine_, plan_of_lattice(plan_, number), options_of_parts());
-      shown_ = number == 0 ? shown_ : number;
+      if (number == 0)
+        loaded->share_background(*this);
+      else
+        shown_ = number;
     } else if (number > 0 && shown_ != number) {
       loaded->set_lattice(plan_of_lattice(plan_, number));
       shown_ = number;

@@ -181,10 +181,11 @@ TEST(Crystals, AllTurnInAScanWhoseImagesAreThoseOfSingleExperiments) {
       const TwoCrystals c(kind);
       if (!why_not(c.both, options).empty()) continue;
       Sweep sweep(Series(c.both, 3), options);
-      for (const int i : {0, 2, 1}) {
+      Sweep beside(sweep, options);  // which shares the background
+      for (const int i : {0, 2, 1, 0}) {
         Experiment alone = c.both;
         alone.scan.phi_deg += 0.5 * i;
-        const std::span<const float> image = sweep.image<float>(i);
+        const std::span<const float> image = (i == 1 ? beside : sweep).image<float>(i);
         EXPECT_EQ(std::vector<float>(image.begin(), image.end()),
                   simulate(alone, options).image.pixels)
             << i;

@@ -35,6 +35,12 @@ enum class DiffuseMotion {
   rigid    ///< each cell as a whole: |F|^2 is that at q
 };
 
+/// What of a crystal a spread of the sizes of its blocks leaves as it is.
+enum class BlockSizeFixed {
+  edge,  ///< the mean edge of a block: so many blocks hold more cells
+  cells  ///< the number of cells in the crystal: there are fewer blocks
+};
+
 template <class Real>
 struct BasicCrystal {
   /// Edges and angles.  With a matrix as well: edges and volume from here, the rest from the
@@ -54,6 +60,10 @@ struct BasicCrystal {
   /// Edge of a block.  Where positive, `cells` follow from it and `blocks` from the part of the
   /// crystal (size_mm) that is in the beam.
   Real block_size_mm{0};
+  /// Standard deviation of ln(u), where the blocks have u times `cells` along each axis, in whole
+  /// cells, and ln(u) is normal with <u> = 1; 0: all blocks are alike.
+  Real block_size_spread{0};
+  BlockSizeFixed block_size_fixed = BlockSizeFixed::edge;
   CrystalShape shape = CrystalShape::square;
   Real fudge{1};  ///< scales the squared spot radius of the round, gauss and top-hat shapes
   /// Of the gauss and top-hat shapes; not set: cell, and nanoBragg's reciprocal with its quirks.
@@ -87,7 +97,21 @@ struct BasicCrystal {
   int diffuse_stencil = 1;
 };
 
+/// A crystal beside Experiment::crystal in the beam, of the same kind; its photons add up with
+/// those of the others.
+template <class Real>
+struct BasicFurtherCrystal {
+  /// Rotations about laboratory x, then y, then z, in place of those of Experiment::crystal.
+  Vec3<Real> misset_deg;
+  /// Share: a factor on its photons, diffuse scattering included.
+  Real weight{1};
+  std::optional<Vec3<Real>> cells;        ///< Na, Nb, Nc; empty: those of Experiment::crystal
+  std::optional<Real> mosaic_spread_deg;  ///< of the same model; empty: that of
+                                          ///< Experiment::crystal
+};
+
 using UnitCell = BasicUnitCell<double>;
 using Crystal = BasicCrystal<double>;
+using FurtherCrystal = BasicFurtherCrystal<double>;
 
 }  // namespace nablabragg

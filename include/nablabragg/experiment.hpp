@@ -33,6 +33,7 @@ template <class Real>
 struct BasicExperiment {
   BasicBeam<Real> beam;
   BasicCrystal<Real> crystal;
+  std::vector<BasicFurtherCrystal<Real>> more_crystals;
   BasicDetector<Real> detector;  ///< the only panel of most experiments
   std::vector<BasicFurtherPanel<Real>> more_panels;
   std::vector<BasicDetectorGroup<Real>> detector_groups;

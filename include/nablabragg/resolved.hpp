@@ -77,6 +77,14 @@ struct BasicGaussianSpread {
   Real horizontal{0}, vertical{0};  ///< of the incident direction [rad]
 };
 
+/// Blocks of one size among others.
+template <class Real>
+struct BasicBlockSize {
+  Vec3d cells;     ///< Na, Nb, Nc: whole numbers
+  Real weight{1};  ///< how many there are for each block that the crystal would have without a
+                   ///< spread
+};
+
 /// A panel in addition to Resolved::panel.
 template <class Real>
 struct BasicResolvedPanel {
@@ -89,11 +97,15 @@ template <class Real>
 struct BasicResolved {
   BasicPanel<Real> panel;  ///< of Experiment::detector, as are sensor and roi
   std::vector<BasicResolvedPanel<Real>> more_panels;
+  /// Of Experiment::more_crystals: each as if it were the only one, but for the choices that are
+  /// made for all of them, which are those of the outer one.
+  std::vector<BasicResolved<Real>> more_crystals;
   BasicCrystalAxes<Real> axes;
-  Vec3<Real> misset;      ///< [rad], drawn or given
-  Vec3<Real> cells;       ///< Na, Nb, Nc
-  Real blocks{1};         ///< whose spots add up
-  std::vector<Real> phi;  ///< spindle angle of each step [rad]
+  Vec3<Real> misset;                              ///< [rad], drawn or given
+  Vec3<Real> cells;                               ///< Na, Nb, Nc
+  Real blocks{1};                                 ///< whose spots add up
+  std::vector<BasicBlockSize<Real>> block_sizes;  ///< where blocks differ; else empty
+  std::vector<Real> phi;                          ///< spindle angle of each step [rad]
   BasicGrid<Real> scan;
   Real mosaic_spread{0};            ///< [rad]
   std::vector<Mat3<Real>> domains;  ///< rotation of each mosaic domain
@@ -131,6 +143,9 @@ template <class Real>
 const BasicPanel<Real>& panel_of(const BasicResolved<Real>& resolved, std::size_t panel) {
   return panel == 0 ? resolved.panel : resolved.more_panels[panel - 1].panel;
 }
+
+/// Rays x domains x phi x sub-pixels of all crystals and sizes of blocks.
+std::int64_t steps_of_all_crystals(const Resolved& resolved);
 
 /// An image of these panels.
 Image image_of(const Resolved& resolved, std::vector<float> pixels);

@@ -23,6 +23,7 @@ Convention = Literal["adxv", "mosflm", "denzo", "xds", "dials", "custom"]
 Pivot = Literal["beam", "sample"]
 Shape = Literal["square", "round", "gauss", "tophat"]
 SpotMetric = Literal["cell", "reciprocal", "round"]
+BlockSizeFixed = Literal["edge", "cells"]
 DiffuseMotion = Literal["liquid", "rigid"]
 Interpolation = Literal["automatic", "nearest", "tricubic"]
 Mode = Union[Literal["corrected", "compat"], Sequence[str]]
@@ -66,6 +67,8 @@ class Crystal:
         size: Vector | float = ...,
         blocks: float = 1.0,
         block_size: float = 0.0,
+        block_size_spread: float = 0.0,
+        block_size_fixed: BlockSizeFixed = "edge",
         shape: Shape = "square",
         fudge: float = 1.0,
         spot_metric: SpotMetric | None = None,
@@ -99,6 +102,10 @@ class Crystal:
     @property
     def block_size(self) -> float: ...
     @property
+    def block_size_spread(self) -> float: ...
+    @property
+    def block_size_fixed(self) -> BlockSizeFixed: ...
+    @property
     def shape(self) -> Shape: ...
     @property
     def fudge(self) -> float: ...
@@ -129,6 +136,26 @@ class Crystal:
     @property
     def diffuse_stencil(self) -> int: ...
     def replace(self, **fields: Any) -> Crystal: ...
+
+class FurtherCrystal:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        misset: Vector | float = ...,
+        weight: float = 1.0,
+        cells: Vector | float | None = None,
+        mosaic_spread: float | None = None,
+    ) -> None: ...
+    @property
+    def misset(self) -> Triple: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def cells(self) -> Triple | None: ...
+    @property
+    def mosaic_spread(self) -> float | None: ...
+    def replace(self, **fields: Any) -> FurtherCrystal: ...
 
 class Beam:
     fields: tuple[str, ...]
@@ -496,6 +523,7 @@ class Experiment:
         self,
         *,
         crystal: Crystal = ...,
+        more_crystals: Sequence[FurtherCrystal] = ...,
         beam: Beam = ...,
         detector: Detector = ...,
         more_panels: Sequence[FurtherPanel] = ...,
@@ -509,6 +537,8 @@ class Experiment:
     ) -> None: ...
     @property
     def crystal(self) -> Crystal: ...
+    @property
+    def more_crystals(self) -> tuple[FurtherCrystal, ...]: ...
     @property
     def beam(self) -> Beam: ...
     @property

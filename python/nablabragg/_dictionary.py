@@ -20,6 +20,7 @@ _PARTS = {
     "structure_factors": _core.StructureFactors,
 }
 _LISTS = {
+    "more_crystals": _core.FurtherCrystal,
     "more_panels": _core.FurtherPanel,
     "detector_groups": _core.DetectorGroup,
     "materials": _core.Material,

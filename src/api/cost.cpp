@@ -92,18 +92,25 @@ Plan thinned(const Plan& plan, std::size_t pixels, double most_steps) {
   double layers = 1;
   for (const PlanPanel& panel : plan.panels) layers = std::max(layers, double(panel.sensor.layers));
   const double others = double(pixels) * layers * double(plan.light.rays.size());
-  auto& orientations = thin.lattice.orientations;
-  const double affordable = std::max(1.0, std::floor(most_steps / others));
-  if (double(orientations.size()) > affordable) {
-    const auto stride = static_cast<std::size_t>(
-        std::ceil(double(orientations.size()) / affordable));
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < orientations.size(); i += stride)
-      orientations[kept++] = orientations[i];
-    orientations.resize(kept);
-    thin.lattice.domains = 1;
-  }
-  const double of_subpixel = others * double(orientations.size());
+  const double lattices = 1.0 + double(plan.more_lattices.size()),
+               affordable = std::max(1.0, std::floor(most_steps / others / lattices));
+  double all_orientations = 0;
+  const auto thin_out = [&](PlanLattice& lattice) {
+    auto& orientations = lattice.orientations;
+    if (double(orientations.size()) > affordable) {
+      const auto stride = static_cast<std::size_t>(
+          std::ceil(double(orientations.size()) / affordable));
+      std::size_t kept = 0;
+      for (std::size_t i = 0; i < orientations.size(); i += stride)
+        orientations[kept++] = orientations[i];
+      orientations.resize(kept);
+      lattice.domains = 1;
+    }
+    all_orientations += double(orientations.size());
+  };
+  thin_out(thin.lattice);
+  for (FurtherLattice& further : thin.more_lattices) thin_out(further.lattice);
+  const double of_subpixel = others * all_orientations;
   thin.oversample = std::clamp(static_cast<int>(std::sqrt(most_steps / of_subpixel)), 1,
                                plan.oversample);
   for (PlanPanel& panel : thin.panels)

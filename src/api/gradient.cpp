@@ -205,7 +205,7 @@ std::vector<Direction> shared_directions(const Experiment& e, std::span<const Pl
     const ParameterOwner& owner = places[i].owner;
     if (places[i].of_source_list) continue;
     // What is not of panels shares its direction with nothing
-    const bool beside_panels = owner.kind == Kind::experiment || owner.kind == Kind::material;
+    const bool beside_panels = owner.kind != Kind::panel && owner.kind != Kind::group;
     const auto mine = beside_panels               ? all
                       : owner.kind == Kind::group ? of_groups[owner.index]
                                                   : std::vector{owner.index};

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "api/cost.hpp"
@@ -152,6 +153,10 @@ void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
 PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& options) {
   if (!(experiment.quirks == Quirks::corrected()))
     throw UsageError("what the light of a pixel is made of is told with -corrected alone");
+  if (!experiment.more_crystals.empty())
+    throw UsageError("what the light of a pixel is made of is told of one crystal, and there are " +
+                     std::to_string(1 + experiment.more_crystals.size()) +
+                     " (-more_crystal); ask for each of them alone");
   const Resolved resolved = resolve(experiment);
   const Plan plan = make_plan(experiment, resolved);
   check_cost(experiment, resolved, plan, {}, options);

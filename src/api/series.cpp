@@ -39,6 +39,10 @@ Series::Series(const Experiment& experiment, std::vector<Vec3d> missets_deg)
       is_scan_(false),
       missets_deg_(std::move(missets_deg)) {
   if (images_ < 1) throw UsageError("a series has at least one image");
+  if (!experiment.more_crystals.empty())
+    throw UsageError(
+        "an orientation for each image (-orientations) is that of one crystal, and there are " +
+        std::to_string(1 + experiment.more_crystals.size()) + " in the beam (-more_crystal)");
   if (!experiment.scan.oscillation_deg.empty())
     throw UsageError(
         "stills do not turn: an orientation for each image (-orientations) and an oscillation "

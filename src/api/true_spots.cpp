@@ -89,7 +89,7 @@ double finest_d_A(const SettledExperiment& e) {
 }
 
 /// How far a reflection may be from the Ewald sphere and still shine, in 1/Angstrom along its ray,
-/// as a sum of what widens it.
+/// as a sum of what widens it; of several crystals the farthest.
 class Extent {
  public:
   explicit Extent(const SettledExperiment& settled) {
@@ -101,6 +101,13 @@ class Extent {
     if (e.crystal.mosaic_spread_axes_deg) {
       const Vec3d& axes = *e.crystal.mosaic_spread_axes_deg;
       spread_deg = std::max({axes.x, axes.y, axes.z});
+    }
+    Vec3d edges_m = model::edges_of_spots_m(e, r);
+    for (std::size_t i = 0; i < r.more_crystals.size(); ++i) {
+      spread_deg = std::max(spread_deg, e.more_crystals[i].mosaic_spread_deg.value_or(0));
+      const Vec3d others_m = model::edges_of_spots_m(e, r.more_crystals[i]);
+      edges_m = {std::min(edges_m.x, others_m.x), std::min(edges_m.y, others_m.y),
+                 std::min(edges_m.z, others_m.z)};
     }
     rotation_ = units::radians_from_degrees(spread_deg) * (gaussian ? deviations : 1);
     for (const auto* divergence :
@@ -118,7 +125,6 @@ class Extent {
       const Vec3d& sigma = *e.crystal.cell_angle_spread_deg;
       radial_ += deviations * units::radians_from_degrees(sigma.x + sigma.y + sigma.z);
     }
-    const Vec3d edges_m = model::edges_of_spots_m(e, r);
     block_per_A_ = 1.5e-10 / std::min({edges_m.x, edges_m.y, edges_m.z});
   }
 
@@ -215,7 +221,7 @@ void SeriesTruth::add(int i, std::span<const SpotLight> light) {
   for (const auto& [number, photons] : light) {
     lit.push_back(spots.at(static_cast<std::size_t>(number)));
     lit.back().photons = photons;
-    lit.back().experiment += i;
+    lit.back().experiment += i * (1 + static_cast<int>(series_.experiment(i).more_crystals.size()));
   }
 }
 

@@ -39,7 +39,7 @@ Simulation run_engine(const flags::Request& request, const Resolved& resolved, c
   double all = samples(resolved.sensor, resolved.roi);
   for (const ResolvedPanel& further : resolved.more_panels)
     all += samples(further.sensor, further.roi);
-  ProgressBar bar(static_cast<double>(resolved.steps) * all, request.progress);
+  ProgressBar bar(static_cast<double>(steps_of_all_crystals(resolved)) * all, request.progress);
   ComputeOptions options = compute_options(request);
   options.progress = [&](double share) {
     bar.show(share);

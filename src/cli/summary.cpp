@@ -137,6 +137,35 @@ void print_diffuse(std::ostream& out, const Crystal& c) {
              c.diffuse_in_F ? "F contains the motion (-diffuse_in_F)" : "spots are weakened by it");
 }
 
+/// Sizes of blocks, and crystals beside the first.
+void print_more_lattices(std::ostream& out, const Experiment& e, const Resolved& r) {
+  const auto print_sizes = [&](const Resolved& crystal) {
+    if (crystal.block_sizes.empty()) return;
+    const Vec3d &least = crystal.block_sizes.front().cells,
+                &most = crystal.block_sizes.back().cells;
+    fmt::print(
+        out,
+        "  blocks of {} sizes, {:g}x{:g}x{:g} to {:g}x{:g}x{:g} cells: spread {:g} of ln(u), "
+        "{} fixed\n",
+        crystal.block_sizes.size(), least.x, least.y, least.z, most.x, most.y, most.z,
+        e.crystal.block_size_spread,
+        e.crystal.block_size_fixed == BlockSizeFixed::edge ? "mean edge" : "number of cells");
+  };
+  print_sizes(r);
+  for (std::size_t i = 0; i < r.more_crystals.size(); ++i) {
+    const Resolved& crystal = r.more_crystals[i];
+    const Vec3d& misset = e.more_crystals[i].misset_deg;
+    fmt::print(out,
+               "  crystal {}: {:g}x{:g}x{:g} cells, misset {:g} {:g} {:g} degrees, weight {:g}",
+               i + 1, crystal.cells.x, crystal.cells.y, crystal.cells.z, misset.x, misset.y,
+               misset.z, e.more_crystals[i].weight);
+    if (const auto& spread = e.more_crystals[i].mosaic_spread_deg)
+      fmt::print(out, ", mosaic spread {:g} degrees", *spread);
+    fmt::print(out, "\n");
+    print_sizes(crystal);
+  }
+}
+
 /// How rotations, wavelengths and directions are added up, where that is a question.
 void print_summation(std::ostream& out, const flags::Request& request, const Resolved& r) {
   if (r.summation_reason.empty()) return;
@@ -195,6 +224,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   fmt::print(out, "  {} xtal: {:g}x{:g}x{:g} cells\n", title_of(e.crystal.shape), r.cells.x,
              r.cells.y, r.cells.z);
   if (r.blocks != 1) fmt::print(out, "  {:g} mosaic blocks of so many cells\n", r.blocks);
+  print_more_lattices(out, e, r);
   print_summation(out, request, r);
   fmt::print(out, "  wave={:g} meters +/- {:g}% in {} steps\n", r.wavelength,
              r.dispersion.range * 100, r.dispersion.steps);
@@ -268,7 +298,7 @@ void print_plan(std::ostream& out, const flags::Request& request, const Resolved
 void print_statistics(std::ostream& out, const flags::Request& request, const Resolved& r,
                       const Simulation& s) {
   const double sphere = 100 * s.statistics.solid_angle_sr / 4 / std::numbers::pi;
-  const double steps = static_cast<double>(r.steps) * r.sensor.layers *
+  const double steps = static_cast<double>(steps_of_all_crystals(r)) * r.sensor.layers *
                        static_cast<double>(s.statistics.pixels);
   if (r.closed)
     fmt::print(out, "\nsimulate: {:.3f} s\n", s.seconds);

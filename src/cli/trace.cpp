@@ -7,6 +7,7 @@
 
 #include "engine/cutoff.hpp"
 #include "engine/diffuse.hpp"
+#include "engine/lattices.hpp"
 #include "engine/pixel_sum.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
@@ -104,6 +105,32 @@ nlohmann::ordered_json as_json(const StepRecord& r) {
           {"sum", r.sum}};
 }
 
+/// What a lattice adds to a pixel.
+struct LatticeTrace {
+  Recorder steps;
+  Vec3d cells;
+  double scale = 1;
+  engine::PixelSum pixel;
+  std::optional<double> diffuse;  ///< photons
+};
+
+nlohmann::ordered_json as_json(const LatticeTrace& of) {
+  nlohmann::ordered_json object = {{"sum", of.pixel.sum},
+                                   {"scale", of.scale},
+                                   {"omega_sr", of.pixel.solid_angle},
+                                   {"polarization", of.pixel.polarization},
+                                   {"capture", of.pixel.capture},
+                                   {"steps_traced", of.steps.records.size()},
+                                   {"steps", of.steps.steps}};
+  if (of.diffuse) object["diffuse_photons"] = *of.diffuse;
+  return object;
+}
+
+void add_steps(const LatticeTrace& of, nlohmann::ordered_json& object) {
+  auto& steps = object["trace"] = nlohmann::ordered_json::array();
+  for (const StepRecord& record : of.steps.records) steps.push_back(as_json(record));
+}
+
 void print_table(std::ostream& out, const Recorder& trace) {
   fmt::print(out,
              "{:>5} {:>4} {:>4} {:>6} {:>5} {:>6} {:>11} {:>11} {:>11} {:>5} {:>5} {:>5} {:>12} "
@@ -129,53 +156,74 @@ void check_pixels(const flags::Request& request, const Plan& plan) {
     throw UsageError(
         "-trace_pixel and -printout print the steps of a sum, and a closed form has none; give "
         "-summation sampled");
+  if (request.printout && !plan.more_lattices.empty())
+    throw UsageError(
+        "-printout prints a pixel as nanoBragg does, of one crystal with blocks of one size; "
+        "-trace_pixel shows the steps of all (-more_crystal, -block_size_spread)");
   if (request.trace_pixel) check_pixel(plan, "-trace_pixel", *request.trace_pixel);
   if (request.printout_pixel) check_pixel(plan, "-printout_pixel", *request.printout_pixel);
 }
 
 void print_trace(std::ostream& out, const flags::Request& request, const Plan& whole,
                  const std::optional<TableMiss>& miss) {
-  const engine::SplitPlan split(whole);
-  const Plan& plan = split.spots;
-  const auto [fast, slow, panel] = *request.trace_pixel;
-  Recorder trace;
-  trace.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps) : SIZE_MAX;
-  const engine::GridView grid(plan.lattice);
-  const engine::PixelSum pixel = traced(plan, grid, *request.trace_pixel, miss, trace);
-  const bool diffuses = split.diffuse.present();
-  const double diffuse = diffuses ? split.diffuse.photons(plan, *request.trace_pixel) : 0;
-  const auto value = static_cast<float>(pixel.photons + diffuse);
-  const auto materials = light_of_materials(plan, request.experiment, *request.trace_pixel);
+  const PixelIndex& at = *request.trace_pixel;
+  const auto [fast, slow, panel] = at;
+  std::vector<LatticeTrace> lattices;
+  double photons = 0;
+  for (std::size_t number = 0; number <= whole.more_lattices.size(); ++number) {
+    const engine::SplitPlan split(engine::plan_of_lattice(whole, number));
+    LatticeTrace& of = lattices.emplace_back();
+    of.steps.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps)
+                                             : SIZE_MAX;
+    of.cells = split.spots.lattice.cells;
+    of.scale = split.spots.scale;
+    of.pixel = traced(split.spots, engine::GridView(split.spots.lattice), at, miss, of.steps);
+    if (split.diffuse.present()) of.diffuse = split.diffuse.photons(split.spots, at);
+    photons += of.pixel.photons + of.diffuse.value_or(0);
+  }
+  const auto value = static_cast<float>(photons);
+  const bool several = lattices.size() > 1;
+  const auto materials = light_of_materials(whole, request.experiment, at);
 
   if (request.trace_format == flags::TraceFormat::json) {
     nlohmann::ordered_json document = {{"pixel", {{"slow", slow}, {"fast", fast}}},
-                                       {"photons", value},
-                                       {"sum", pixel.sum},
-                                       {"scale", plan.scale},
-                                       {"omega_sr", pixel.solid_angle},
-                                       {"polarization", pixel.polarization},
-                                       {"capture", pixel.capture},
-                                       {"steps_traced", trace.records.size()},
-                                       {"steps", trace.steps}};
-    if (plan.panels.size() > 1) document["pixel"]["panel"] = panel;
-    if (diffuses) document["diffuse_photons"] = diffuse;
-    for (const auto& [name, photons] : materials)
-      document["materials"].push_back({{"name", name}, {"photons", photons}});
-    auto& steps = document["trace"] = nlohmann::ordered_json::array();
-    for (const StepRecord& record : trace.records) steps.push_back(as_json(record));
+                                       {"photons", value}};
+    if (whole.panels.size() > 1) document["pixel"]["panel"] = panel;
+    if (several) {
+      for (const LatticeTrace& of : lattices) {
+        nlohmann::ordered_json one = {{"cells", vector(of.cells)},
+                                      {"photons", of.pixel.photons + of.diffuse.value_or(0)}};
+        one.update(as_json(of));
+        add_steps(of, one);
+        document["lattices"].push_back(std::move(one));
+      }
+    } else {
+      document.update(as_json(lattices.front()));
+    }
+    for (const auto& [name, light] : materials)
+      document["materials"].push_back({{"name", name}, {"photons", light}});
+    if (!several) add_steps(lattices.front(), document);
     out << document.dump(2) << '\n';
     return;
   }
-  fmt::print(out, "\ntrace of pixel slow {} fast {}{}: {} steps that scatter\n", slow, fast,
-             of_panel(plan, panel), trace.steps);
-  print_table(out, trace);
-  fmt::print(out,
-             "sum {:.12g} x scale {:.12g}, last omega {:.12g} sr, polarization {:.12g}, capture "
-             "{:.12g}: {:.9g} photons\n",
-             pixel.sum, plan.scale, pixel.solid_angle, pixel.polarization, pixel.capture, value);
-  if (diffuses) fmt::print(out, "of which {:.9g} photons of diffuse scattering\n", diffuse);
-  for (const auto& [name, photons] : materials)
-    fmt::print(out, "of which {:.9g} photons of {}\n", photons, io::printable(name));
+  for (std::size_t number = 0; number < lattices.size(); ++number) {
+    const LatticeTrace& of = lattices[number];
+    fmt::print(out, "\ntrace of pixel slow {} fast {}{}: {} steps that scatter\n", slow, fast,
+               of_panel(whole, panel), of.steps.steps);
+    if (several)
+      fmt::print(out, "lattice {} of {}, {:g} x {:g} x {:g} cells\n", number, lattices.size(),
+                 of.cells.x, of.cells.y, of.cells.z);
+    print_table(out, of.steps);
+    fmt::print(out,
+               "sum {:.12g} x scale {:.12g}, last omega {:.12g} sr, polarization {:.12g}, capture "
+               "{:.12g}: {:.9g} photons\n",
+               of.pixel.sum, of.scale, of.pixel.solid_angle, of.pixel.polarization,
+               of.pixel.capture, static_cast<float>(of.pixel.photons + of.diffuse.value_or(0)));
+    if (of.diffuse) fmt::print(out, "of which {:.9g} photons of diffuse scattering\n", *of.diffuse);
+  }
+  if (several) fmt::print(out, "\nall {} lattices: {:.9g} photons\n", lattices.size(), value);
+  for (const auto& [name, light] : materials)
+    fmt::print(out, "of which {:.9g} photons of {}\n", light, io::printable(name));
 }
 
 void print_pixels(std::ostream& out, const flags::Request& request, const Plan& whole,

@@ -370,6 +370,11 @@ struct Choices<MaterialInterpolation> {
                                   Choice{MaterialInterpolation::nonbragg, "nonbragg"}};
 };
 template <>
+struct Choices<BlockSizeFixed> {
+  static constexpr std::array all{Choice{BlockSizeFixed::edge, "edge"},
+                                  Choice{BlockSizeFixed::cells, "cells"}};
+};
+template <>
 struct Choices<DiffuseMotion> {
   static constexpr std::array all{Choice{DiffuseMotion::liquid, "liquid"},
                                   Choice{DiffuseMotion::rigid, "rigid"}};

@@ -56,6 +56,7 @@ inline bool has_correlation(const Experiment& e) {
   return has_diffuse(e) && e.crystal.diffuse_gamma_A != Vec3d{};
 }
 
+inline bool block_sizes_differ(const Experiment& e) { return e.crystal.block_size_spread > 0; }
 inline bool has_blocks(const Experiment& e) { return e.crystal.blocks != 1; }
 
 // Outside of `within` there is nothing that could be measured, or single precision has no room;
@@ -177,6 +178,16 @@ struct Fields<BasicCrystal<Real>> {
           // From a few cells to a perfect crystal of a size that extinction would darken
           .usually({.from = 2e-5, .to = 1, .below = in_metres, .above = in_micrometres})
           .by({"-block_size"}),
+      field("block_size_spread", &P::block_size_spread, "",
+            "standard deviation of ln(u), where blocks have u times cells along each axis, in "
+            "whole cells, and ln(u) is normal with <u> = 1; 0: all are alike")
+          .within({.from = 0, .to = 1})
+          .by({"-block_size_spread"})
+          .differentiable(block_sizes_differ),
+      field("block_size_fixed", &P::block_size_fixed, "",
+            "what that spread leaves as it is: the mean edge of a block, or the number of cells in "
+            "the crystal")
+          .by({"", "-block_size_fixed cells"}),
       field("shape", &P::shape, "", "what a spot looks like").by(flags_of_shapes),
       field("fudge", &P::fudge, "", "scales the squared radius of round, gauss and tophat spots")
           // Spots a thousand times as wide, or as narrow, as the block's
@@ -248,6 +259,28 @@ struct Fields<BasicCrystal<Real>> {
             "lattice points on either side of the nearest whose halos are summed one by one")
           .within({.from = 0, .to = 4})
           .by({"-diffuse_stencil"})};
+};
+
+template <class Real>
+struct Fields<BasicFurtherCrystal<Real>> {
+  using P = BasicFurtherCrystal<Real>;
+  static constexpr std::tuple rows{
+      field("misset", &P::misset_deg, "deg",
+            "rotations about laboratory x, then y, then z, in place of those of the first crystal")
+          .within(turns)
+          .differentiable(),
+      field("weight", &P::weight, "",
+            "factor on its photons: its share beside the first crystal, whose weight is 1")
+          .within({.from = 0, .to = 1e12})
+          .differentiable(),
+      field("cells", &P::cells, "",
+            "unit cells along a, b, c, or one number for all; None: as the first crystal")
+          .within({.from = 1, .to = 1e9})
+          .usually({.to = 1e6, .above = "is it the number in the whole crystal?"})
+          .differentiable(),
+      field("mosaic_spread", &P::mosaic_spread_deg, "deg", "None: as the first crystal")
+          .within({.from = 0, .to = 180})
+          .differentiable()};
 };
 
 /// One ray of a list; the list's parameters have a row of numbers for each.
@@ -615,6 +648,8 @@ struct Fields<BasicExperiment<Real>> {
   using P = BasicExperiment<Real>;
   static constexpr std::tuple rows{
       field("crystal", &P::crystal, "", "cell, orientation, size, shape, mosaicity"),
+      field("more_crystals", &P::more_crystals, "",
+            "crystals of the same kind beside it in the beam, whose photons are added"),
       field("beam", &P::beam, "", "spectrum, divergence, polarization, fluence"),
       field("detector", &P::detector, "", "the panel and where it is"),
       field("more_panels", &P::more_panels, "", "panels in addition to it"),
@@ -659,6 +694,7 @@ consteval bool has_a_row_for_each_member() {
 }
 static_assert(has_a_row_for_each_member<SampledRange<double>>());
 static_assert(has_a_row_for_each_member<Crystal>());
+static_assert(has_a_row_for_each_member<FurtherCrystal>());
 static_assert(has_a_row_for_each_member<Source>());
 static_assert(has_a_row_for_each_member<Beam>());
 static_assert(has_a_row_for_each_member<Detector>());

@@ -184,12 +184,15 @@ Geometry geometry_of(const SettledExperiment& experiment) {
     scan.exposure_s = e.beam.exposure_s;
     g.scan = scan;
   }
-  Mat3d axes = r.axes.real_A;
-  // Without a scan nobody turns the crystal when the file is read.
-  if (!g.scan)
-    axes = physics::rotate_about(axes, r.panel.spindle,
-                                 units::radians_from_degrees(e.scan.phi_deg));
-  g.crystals.push_back({axes, {}});
+  const auto add_crystal = [&](Mat3d axes) {
+    // Without a scan nobody turns the crystal when the file is read.
+    if (!g.scan)
+      axes = physics::rotate_about(axes, r.panel.spindle,
+                                   units::radians_from_degrees(e.scan.phi_deg));
+    g.crystals.push_back({axes, {}});
+  };
+  add_crystal(r.axes.real_A);
+  for (const Resolved& further : r.more_crystals) add_crystal(further.axes.real_A);
   return g;
 }
 

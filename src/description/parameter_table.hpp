@@ -16,11 +16,17 @@ namespace nablabragg::description {
 /// Sets a parameter of `e`, which is settled.  Throws what with_parameter() throws.
 void set_parameter(Experiment& e, std::string_view name, std::span<const double> values);
 
-/// Whose a parameter is: of the experiment, of one panel, numbered as in images, or of one of
-/// Experiment::detector_groups or materials.  A plan depends on what a panel or group has through
-/// the panels alone, the one or those of the group.
+/// Whose a parameter is: of the experiment, of one panel, numbered as in images, of a crystal
+/// beside the first, from 1 on, or of one of Experiment::detector_groups or materials.  A plan
+/// depends on what a panel or group has through the panels alone, the one or those of the group.
 struct ParameterOwner {
-  enum class Kind : std::uint8_t { experiment, panel, group, material } kind = Kind::experiment;
+  enum class Kind : std::uint8_t {
+    experiment,
+    panel,
+    group,
+    material,
+    crystal
+  } kind = Kind::experiment;
   std::size_t index = 0;
 };
 
@@ -138,6 +144,14 @@ void for_each_parameter_of_groups(const Experiment& e, Visit& visit) {
 }
 
 template <class Visit>
+void for_each_parameter_of_further_crystals(const Experiment& e, Visit& visit) {
+  for (std::size_t i = 0; i < e.more_crystals.size(); ++i)
+    for_each_parameter_of<FurtherCrystal>(
+        e, [i](auto& x) -> auto& { return x.more_crystals[i]; },
+        {ParameterOwner::Kind::crystal, i + 1}, visit);
+}
+
+template <class Visit>
 void for_each_parameter_of_materials(const Experiment& e, Visit& visit) {
   if (e.materials.empty()) return;
   // What exists of a material is asked of the first one.
@@ -184,6 +198,8 @@ void for_each_parameter_of(const Experiment& e, Place place, ParameterOwner owne
       for_each_parameter_of<Value>(e, inside, owner, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<FurtherPanel>>) {
       for_each_parameter_of_further_panels(e, visit);
+    } else if constexpr (std::is_same_v<Value, std::vector<FurtherCrystal>>) {
+      for_each_parameter_of_further_crystals(e, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<DetectorGroup>>) {
       for_each_parameter_of_groups(e, visit);
     } else if constexpr (std::is_same_v<Value, std::vector<Material>>) {

@@ -49,6 +49,7 @@ std::string ParameterKey::name(const Experiment& e) const {
   using Kind = ParameterOwner::Kind;
   if (owner.kind == Kind::group) return "group[" + e.detector_groups[owner.index].name + "]." + row;
   if (owner.kind == Kind::material) return "material[" + std::to_string(owner.index) + "]." + row;
+  if (owner.kind == Kind::crystal) return "crystal[" + std::to_string(owner.index) + "]." + row;
   if (owner.kind == Kind::panel && (owner.index > 0 || takes_number_of_panel(row)))
     return "panel[" + std::to_string(owner.index) + "]." + row;
   return row;

@@ -166,7 +166,8 @@ void look_at(const Part& part, const std::string& where, Range FieldFacts::*of, 
       return;  // rows of a table, which its reader has looked at
     } else if constexpr (is_vector<Member>) {
       const auto& list = part.*row.members[0];
-      const std::string one_of = std::is_same_v<Member, std::vector<FurtherPanel>> ? "panel "
+      const std::string one_of = std::is_same_v<Member, std::vector<FurtherPanel>>     ? "panel "
+                                 : std::is_same_v<Member, std::vector<FurtherCrystal>> ? "crystal "
                                  : std::is_same_v<Member, std::vector<DetectorGroup>>
                                      ? "detector group "
                                  : std::is_same_v<Member, std::vector<Material>> ? "material "
@@ -258,6 +259,8 @@ void list_checks(const std::string& path, std::vector<FieldChecks>& all) {
       list_checks<Source>(path + row.name + "[].", all);
     } else if constexpr (std::is_same_v<Member, std::vector<Material>>) {
       list_checks<Material>(path + row.name + "[].", all);
+    } else if constexpr (std::is_same_v<Member, std::vector<FurtherCrystal>>) {
+      list_checks<FurtherCrystal>(path + row.name + "[].", all);
     } else if constexpr (is_vector<Member>) {
       return;  // panels, whose fields are those of the detector
     } else if constexpr (HasFields<Member> && !is_range<Member>) {

@@ -84,6 +84,7 @@ class Loaded {
     plan_.light = of.light;
     plan_.spread = of.spread;
     plan_.scale = of.scale;
+    plan_.more_lattices = of.more_lattices;
     plan_.background = of.background;
     plan_.materials = of.materials;
     const auto table = plan_.lattice.grid;
@@ -103,6 +104,7 @@ class Loaded {
     plan_.lattice = of.lattice;
     plan_.spread = of.spread;
     plan_.scale = of.scale;
+    plan_.more_lattices = of.more_lattices;
     take_diffuse(of);
     keeps_background_ = true;
     forget_lattice(plan_.lattice.grid == table && plan_.lattice.default_F == default_F);
@@ -112,8 +114,12 @@ class Loaded {
   void share_background(const Loaded& other) { background_ = other.background_; }
 
  protected:
-  Loaded(Plan plan, ComputeOptions options) : plan_(std::move(plan)), options_(std::move(options)) {
-    diffuse_.take_from(plan_);
+  /// Whose diffuse scattering is added behind what render_spots() and the others compute: here, or
+  /// by each of the parts that these are put together from, whose plans then have it.
+  enum class DiffuseLight { added_here, of_parts };
+  Loaded(Plan plan, ComputeOptions options, DiffuseLight diffuse_light = DiffuseLight::added_here)
+      : plan_(std::move(plan)), options_(std::move(options)), diffuse_light_(diffuse_light) {
+    split_diffuse();
   }
   /// Without diffuse scattering, as all that follows.
   virtual Report render_spots(const Pixels& pixels, std::span<float> values) = 0;
@@ -150,9 +156,13 @@ class Loaded {
     plan_.lattice.grid = of.lattice.grid;
     plan_.lattice.default_F = of.lattice.default_F;
     plan_.diffuse = of.diffuse;
-    diffuse_.take_from(plan_);
+    split_diffuse();
+  }
+  void split_diffuse() {
+    if (diffuse_light_ == DiffuseLight::added_here) diffuse_.take_from(plan_);
   }
 
+  const DiffuseLight diffuse_light_;
   Diffuse diffuse_;
   std::shared_ptr<KeptBackground> background_ = std::make_shared<KeptBackground>();
   bool keeps_background_ = false;
@@ -198,16 +208,24 @@ const Engine& cuda_engine();       ///< a GPU, in the precision that is asked fo
 std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options,
                              Use use = Use::images);
 
+/// The same of an engine that can compute it: light of several lattices and rays of several F are
+/// put together from what it computes.
+std::unique_ptr<Loaded> load_with(const Engine& engine, const Plan& plan,
+                                  const ComputeOptions& options);
+
 /// What a build without NABLA_GRADIENTS answers.
 [[noreturn]] void throw_no_gradients();
 
 /// What NABLABRAGG_TARGET may name on this machine, best first: avx512, avx2, sse4, scalar.
 std::vector<std::string> instruction_sets();
 
-/// Sub-pixels x layers x rays x orientations.
+/// Sub-pixels x layers x rays x orientations of all lattices.
 inline std::int64_t steps_of_pixel(const Plan& plan, const PlanPanel& panel) {
-  return static_cast<std::int64_t>(plan.light.rays.size() * plan.lattice.orientations.size()) *
-         plan.oversample * plan.oversample * panel.sensor.layers;
+  std::size_t orientations = plan.lattice.orientations.size();
+  for (const auto& further : plan.more_lattices)
+    orientations += further.lattice.orientations.size();
+  return static_cast<std::int64_t>(plan.light.rays.size() * orientations) * plan.oversample *
+         plan.oversample * panel.sensor.layers;
 }
 
 }  // namespace nablabragg::engine

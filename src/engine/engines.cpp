@@ -4,6 +4,7 @@
 
 #include "engine/by_energy.hpp"
 #include "engine/engine.hpp"
+#include "engine/lattices.hpp"
 #include "engine/threads.hpp"
 #include "nablabragg/error.hpp"
 #include "plan/energy_terms.hpp"
@@ -130,6 +131,12 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options, Us
   std::string reason = engine.why_not(plan, options);
   if (reason.empty() && use == Use::gradients) reason = engine.why_no_gradients(plan);
   if (!reason.empty()) throw UsageError(reason);
+  return load_with(engine, plan, options);
+}
+
+std::unique_ptr<Loaded> load_with(const Engine& engine, const Plan& plan,
+                                  const ComputeOptions& options) {
+  if (!plan.more_lattices.empty()) return load_lattices(engine, plan, options);
   return plan.lattice.by_energy ? load_by_energy(engine, plan, options)
                                 : engine.load(plan, options);
 }

@@ -99,6 +99,21 @@ void set_cells(Request& r, double Vec3d::*axis, const Values& v) {
   r.experiment.crystal.cells.*axis = v.whole(0);
 }
 
+/// One more crystal: its orientation, and what else is given of its share, cells and mosaic spread.
+void add_crystal(Request& r, const Values& v) {
+  FurtherCrystal crystal;
+  crystal.misset_deg = v.vector();
+  const int count = v.count();
+  if (count != 3 && count != 4 && count != 7 && count != 8)
+    v.fail(
+        "needs three angles in degrees, then a weight, then the cells along a, b and c, then a "
+        "mosaic spread in degrees");
+  if (count > 3) crystal.weight = v.real(3);
+  if (count > 6) crystal.cells = Vec3d{double(v.whole(4)), double(v.whole(5)), double(v.whole(6))};
+  if (count > 7) crystal.mosaic_spread_deg = v.real(7);
+  r.experiment.more_crystals.push_back(crystal);
+}
+
 void set_background(Request& r, const Values& v) {
   const std::array<double, 3> amounts{v.real(1), v.real(2), v.real(3)};
   if (!(amounts[0] >= 0) || !(amounts[1] >= 0) || !(amounts[2] > 0))
@@ -357,6 +372,12 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.crystal.blocks = v.real(0))},
       {"Crystal", {"-block_size"}, own, "mm", 1, 1, "", "edge of a block; -xtalsize then gives the number of blocks, and no cells",
        NABLA_SET(e.crystal.block_size_mm = v.real(0); if (e.crystal.block_size_mm < 0) v.fail("needs a positive size in mm"); if (e.crystal.block_size_mm == 0) r.warnings.push_back("-block_size 0 is no size: -blocks and -N count"))},
+      {"Crystal", {"-block_size_spread"}, own, "x", 1, 1, "0", "blocks of many sizes: the standard deviation of ln(u), where they have u times the cells along each axis, in whole cells, and <u> = 1 (docs/crystals.md; with -corrected)",
+       NABLA_SET(e.crystal.block_size_spread = v.real(0))},
+      {"Crystal", {"-block_size_fixed"}, own, "edge | cells", 1, 1, "edge", "what that spread leaves as it is: the mean edge of a block, or the number of cells in the crystal",
+       NABLA_SET(e.crystal.block_size_fixed = choose<BlockSizeFixed>(v, {{"edge", BlockSizeFixed::edge}, {"cells", BlockSizeFixed::cells}}))},
+      {"Crystal", {"-more_crystal"}, own, "x y z [weight [Na Nb Nc [degree]]]", 3, 8, "", "another crystal of the same kind in the beam: its missetting in place of -misset, a factor on its photons, its unit cells along a, b, c and its mosaic spread, 1 and those of the first where not given; may be given again (docs/crystals.md; with -corrected)",
+       NABLA_SET(add_crystal(r, v))},
       {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
        NABLA_SET(e.crystal.fudge = v.real(0))},
       {"Crystal", {"-spot_metric"}, own, "cell | reciprocal | round", 1, 1, "cell", "what gauss and top-hat spots are round in: indices times cells, 1/Angstrom times Na Nb Nc (nanoBragg's), or 1/Angstrom with the volume of the block (docs/physics.md; with -corrected)",

@@ -117,6 +117,8 @@ std::string why_not_in_flags(const std::string& name, const FieldFlags& flags,
   std::string all;
   for (std::size_t i = 0; i < flags.count; ++i)
     if (!flags.list[i].empty()) all.append(all.empty() ? "" : ", ").append(flags.list[i]);
+  if (name == "more_crystals")
+    return name + ": -more_crystal would add one to those that there are";
   if (flags.count == 0) return name + " has no flag";
   if (fills_table(name, target))
     return name + ": " + all + " would fill the gaps of the table, too";
@@ -159,6 +161,7 @@ Experiment stated(std::span<const std::string> arguments, const Experiment& file
   e.structure_factors.stated_wavelength_A = files.structure_factors.stated_wavelength_A;
   e.beam.sources = files.beam.sources;
   e.materials = files.materials;
+  e.more_crystals = files.more_crystals;
   return e;
 }
 

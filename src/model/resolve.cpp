@@ -4,6 +4,17 @@
 
 namespace nablabragg {
 
+std::int64_t steps_of_all_crystals(const Resolved& resolved) {
+  const auto steps_of = [&](const Resolved& crystal) {
+    return resolved.steps / static_cast<std::int64_t>(resolved.domains.size()) *
+           static_cast<std::int64_t>(crystal.domains.size()) *
+           std::max<std::int64_t>(1, static_cast<std::int64_t>(crystal.block_sizes.size()));
+  };
+  std::int64_t steps = steps_of(resolved);
+  for (const Resolved& further : resolved.more_crystals) steps += steps_of(further);
+  return steps;
+}
+
 Image image_of(const Resolved& resolved, std::vector<float> pixels) {
   Image image{resolved.panel.fast_pixels, resolved.panel.slow_pixels, std::move(pixels)};
   for (const ResolvedPanel& further : resolved.more_panels)

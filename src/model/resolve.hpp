@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include "model/block_sizes.hpp"
 #include "model/cell_spread.hpp"
 #include "model/crystal_axes.hpp"
 #include "model/gaussian_spread.hpp"
@@ -116,6 +117,16 @@ void check_diffuse(const BasicExperiment<Real>& e) {
         "with -default_F 0");
 }
 
+/// Throws UsageError where nanoBragg has no such thing, or a weight is none.
+template <class Real>
+void check_more_crystals(const BasicExperiment<Real>& e) {
+  const bool corrected = e.quirks == Quirks::corrected();
+  if (!e.more_crystals.empty() && !corrected)
+    throw UsageError("nanoBragg has one crystal in the beam; -more_crystal needs -corrected");
+  if (!(e.crystal.block_size_spread == Real(0)) && !corrected)
+    throw UsageError("nanoBragg has blocks of one size; -block_size_spread needs -corrected");
+}
+
 /// Throws UsageError for a description that cannot be of an experiment.
 template <class Real>
 void check(const BasicExperiment<Real>& e) {
@@ -169,6 +180,7 @@ void check(const BasicExperiment<Real>& e) {
       throw UsageError("every source needs a direction and a positive wavelength");
   check_materials(e);
   check_diffuse(e);
+  check_more_crystals(e);
   if (e.beam.flux_per_s && e.beam.size_mm && *e.beam.size_mm == Real(0))
     throw UsageError("a beam of size 0 makes the fluence infinite; give -beamsize in mm");
 }
@@ -413,6 +425,46 @@ BasicResolvedPanel<Real> resolved_panel(const BasicExperiment<Real>& e,
   return r;
 }
 
+template <class Real>
+BasicResolved<Real> resolve(const BasicExperiment<Real>& e);
+
+/// One of Experiment::more_crystals as if it were the only one, with the choices that `r` has made
+/// for all of them.
+template <class Real>
+BasicExperiment<Real> alone(const BasicExperiment<Real>& e, const BasicResolved<Real>& r,
+                            const BasicFurtherCrystal<Real>& further) {
+  BasicExperiment<Real> single = e;
+  single.more_crystals.clear();
+  auto& crystal = single.crystal;
+  crystal.misset_deg = further.misset_deg;
+  crystal.random_misset_seed.reset();
+  crystal.cells = further.cells.value_or(r.cells);
+  crystal.blocks = r.blocks;
+  crystal.size_mm = {};
+  crystal.block_size_mm = Real(0);
+  if (further.mosaic_spread_deg) {
+    crystal.mosaic_spread_deg = further.mosaic_spread_deg;
+    crystal.mosaic_spread_axes_deg.reset();
+  }
+  if (single.structure_factors.grid)
+    single.structure_factors.interpolation = r.tricubic ? Interpolation::tricubic
+                                                        : Interpolation::nearest;
+  single.sampling.summation = r.closed ? Summation::closed : Summation::sampled;
+  return single;
+}
+
+/// The crystals beside the first, and the sub-pixels that the finest spots of all of them ask for.
+template <class Real>
+void resolve_more_crystals(const BasicExperiment<Real>& e, BasicResolved<Real>& r) {
+  for (const auto& further : e.more_crystals) {
+    auto& single = r.more_crystals.emplace_back(resolve(alone(e, r, further)));
+    r.recommended_oversample = std::max(r.recommended_oversample, single.recommended_oversample);
+    for (std::string& sentence : single.warnings)
+      if (std::find(r.warnings.begin(), r.warnings.end(), sentence) == r.warnings.end())
+        r.warnings.push_back(std::move(sentence));
+  }
+}
+
 /// Throws UsageError.
 template <class Real>
 BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
@@ -464,6 +516,8 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   r.cells = crystal_size.cells;
   r.blocks = crystal_size.blocks;
   check_spot_metric(e, r);
+  if (e.crystal.block_size_spread > Real(0))
+    r.block_sizes = block_sizes(r.cells, e.crystal.block_size_spread, e.crystal.block_size_fixed);
 
   // Structure-factor lookup
   const Vec3<Real>& decisive = quirks.interpolation_from_flags ? e.crystal.cells : r.cells;
@@ -565,7 +619,8 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   }
 
   // Sub-pixels, which nanoBragg takes by the block however wide its spots are
-  const Vec3<Real> edges = quirks.volume_scaled_spots ? block_edges_m(r) : edges_of_spots_m(e, r);
+  const Vec3<Real> edges = Real(size_of_bright_blocks(value_of(e.crystal.block_size_spread))) *
+                           (quirks.volume_scaled_spots ? block_edges_m(r) : edges_of_spots_m(e, r));
   const auto recommended = [&](const BasicPanel<Real>& panel) {
     // A detector that the beam misses, or grazes, is as near as its near point.
     const bool met = panel.distance > Real(0) && panel.distance < 10.0 * panel.close_distance;
@@ -577,6 +632,7 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   r.recommended_oversample = recommended(r.panel);
   for (const auto& further : r.more_panels)
     r.recommended_oversample = std::max(r.recommended_oversample, recommended(further.panel));
+  resolve_more_crystals(e, r);
   // In closed form each spot has its own.
   r.oversample = e.sampling.oversample > 0 ? e.sampling.oversample
                  : r.closed                ? 1

@@ -34,12 +34,13 @@ void check_spot_metric(const BasicExperiment<Real>& e, BasicResolved<Real>& r) {
         "a metric");
 }
 
-/// [A] What the distance in 1/Angstrom is multiplied by, of a metric that is round in it.
+/// [A] What the distance in 1/Angstrom is multiplied by, of a metric that is round in it and a
+/// block of `n` cells along each axis.
 template <class Real>
-Real round_edge_A(SpotMetricKind kind, const BasicResolved<Real>& r) {
+Real round_edge_A(SpotMetricKind kind, const BasicResolved<Real>& r, const Vec3<Real>& n) {
   using std::abs;
   using std::cbrt;
-  const Real cells = r.cells.x * r.cells.y * r.cells.z;
+  const Real cells = n.x * n.y * n.z;
   // nanoBragg's has the number of cells where a length belongs.
   if (kind == SpotMetricKind::reciprocal) return cells;
   const Mat3<Real>& s = r.axes.reciprocal_per_A;
@@ -58,7 +59,7 @@ template <class Real>
 Vec3<Real> edges_of_spots_m(const BasicExperiment<Real>& e, const BasicResolved<Real>& r) {
   const SpotMetricKind kind = spot_metric_kind(e);
   if (!width_in_metric(e) || kind == SpotMetricKind::cell) return block_edges_m(r);
-  const Real edge = Real(1e-10) * round_edge_A(kind, r);
+  const Real edge = Real(1e-10) * round_edge_A(kind, r, r.cells);
   return {edge, edge, edge};
 }
 

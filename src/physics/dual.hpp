@@ -54,6 +54,7 @@ struct Dual {
     const double power = std::exp(a.value);
     return of(power, power, a);
   }
+  friend Dual log(const Dual& a) { return of(std::log(a.value), 1 / a.value, a); }
   friend Dual erf(const Dual& a) {
     return of(std::erf(a.value), 1.1283791670955126 * std::exp(-a.value * a.value), a);
   }

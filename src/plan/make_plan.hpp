@@ -8,6 +8,7 @@
 #include <span>
 #include "model/crystal_axes.hpp"
 #include "model/gaussian_spread.hpp"
+#include "model/resolve.hpp"  // for alone
 #include "model/spot_width.hpp"
 #include "model/value_of.hpp"
 #include "nablabragg/error.hpp"
@@ -53,12 +54,12 @@ std::vector<PathPoint> points_of_path(const std::string& name, double start, dou
                                       std::span<const PlanPanel> panels, const Vec3d& beam);
 
 template <class Real>
-physics::SpotMetric<Real> spot_metric(SpotMetricKind kind, const BasicResolved<Real>& r) {
-  const Vec3<Real>& n = r.cells;
+physics::SpotMetric<Real> spot_metric(SpotMetricKind kind, const BasicResolved<Real>& r,
+                                      const Vec3<Real>& n) {
   const Real none(0);
   if (kind == SpotMetricKind::cell) return {n.x * n.x, n.y * n.y, n.z * n.z, none, none, none};
   const Mat3<Real>& s = r.axes.reciprocal_per_A;
-  const Real edge = model::round_edge_A(kind, r), edge2 = edge * edge;
+  const Real edge = model::round_edge_A(kind, r, n), edge2 = edge * edge;
   return {edge2 * dot(s.a, s.a), edge2 * dot(s.b, s.b), edge2 * dot(s.c, s.c),
           edge2 * dot(s.a, s.b), edge2 * dot(s.b, s.c), edge2 * dot(s.c, s.a)};
 }
@@ -149,7 +150,7 @@ BasicPlanLattice<Real> plan_lattice(const BasicExperiment<Real>& e, const BasicR
   lattice.shape = e.crystal.shape;
   lattice.cells = r.cells;
   lattice.fudge = e.crystal.fudge;
-  lattice.metric = spot_metric(model::spot_metric_kind(e), r);
+  lattice.metric = spot_metric(model::spot_metric_kind(e), r, r.cells);
 
   lattice.domains = static_cast<int>(r.domains.size());
   lattice.orientations.reserve(r.phi.size() * r.domains.size());
@@ -360,6 +361,46 @@ BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicR
   return d;
 }
 
+/// The lattices of a crystal, one for each size of its blocks, and the factors on their photons.
+template <class Real>
+std::vector<BasicFurtherLattice<Real>> lattices_of_crystal(const BasicExperiment<Real>& e,
+                                                           const BasicResolved<Real>& r,
+                                                           const Real& scale) {
+  BasicFurtherLattice<Real> one{plan_lattice(e, r), {}, scale};
+  if (r.closed) one.spread = plan_spread(e, r, one.lattice.orientations);
+  if (r.block_sizes.empty()) return {one};
+  std::vector<BasicFurtherLattice<Real>> sizes;
+  for (const auto& size : r.block_sizes) {
+    auto& of_size = sizes.emplace_back(one);
+    const Vec3<Real> cells{Real(size.cells.x), Real(size.cells.y), Real(size.cells.z)};
+    of_size.lattice.cells = cells;
+    of_size.lattice.metric = spot_metric(model::spot_metric_kind(e), r, cells);
+    of_size.scale = scale * size.weight;
+  }
+  return sizes;
+}
+
+/// Of all crystals, those of Experiment::crystal first.
+template <class Real>
+std::vector<BasicFurtherLattice<Real>> all_lattices(const BasicExperiment<Real>& e,
+                                                    const BasicResolved<Real>& r) {
+  const auto scale_of = [&](const BasicResolved<Real>& crystal) {
+    const auto steps = r.steps / static_cast<std::int64_t>(r.domains.size()) *
+                       static_cast<std::int64_t>(crystal.domains.size());
+    // The blocks multiply the lattice's light alone, at no price a step: the sum's scale has them,
+    // and what every sum begins with gives them back.
+    return thomson_m2 * r.fluence / Real(static_cast<double>(steps)) * r.blocks;
+  };
+  auto lattices = lattices_of_crystal(e, r, scale_of(r));
+  for (std::size_t i = 0; i < r.more_crystals.size(); ++i) {
+    const auto& single = r.more_crystals[i];
+    auto more = lattices_of_crystal(model::alone(e, r, e.more_crystals[i]), single,
+                                    e.more_crystals[i].weight * scale_of(single));
+    lattices.insert(lattices.end(), more.begin(), more.end());
+  }
+  return lattices;
+}
+
 template <class Real>
 FactorRules factor_rules(const BasicExperiment<Real>& e) {
   const Quirks& quirks = e.quirks;
@@ -391,10 +432,13 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   BasicPlan<Real> plan;
   plan.panels = plan_detail::plan_panels(e, r);
   plan.light = plan_detail::plan_light(e, r);
-  plan.lattice = plan_detail::plan_lattice(e, r);
+  auto lattices = plan_detail::all_lattices(e, r);
+  plan.lattice = lattices.front().lattice;
+  plan.spread = lattices.front().spread;
+  plan.scale = lattices.front().scale;
+  plan.more_lattices.assign(lattices.begin() + 1, lattices.end());
   if constexpr (std::is_same_v<Real, double>)
     if (plan.lattice.grid && plan.lattice.grid->anomalous()) plan_detail::follow_energy(e, plan);
-  if (r.closed) plan.spread = plan_detail::plan_spread(e, r, plan.lattice.orientations);
   plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light);
   plan.diffuse = plan_detail::plan_diffuse(e, r, plan.panels, plan.light);
   if (plan.diffuse.present && e.structure_factors.grid && e.structure_factors.grid->anomalous())
@@ -405,9 +449,6 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.rules = plan_detail::factor_rules(e);
   plan.oversample = r.oversample;
   plan.dmin = e.sampling.dmin_A * 1e-10;
-  // The blocks multiply the lattice's light alone, at no price a step: the sum's scale has them,
-  // and what every sum begins with gives them back.
-  plan.scale = plan_detail::thomson_m2 * r.fluence / Real(static_cast<double>(r.steps)) * r.blocks;
   const Real water = plan_detail::water_photons_per_sr(e.water_um, r.fluence);
   if (e.quirks.water_scaled_twice)
     plan.background.starting_sum = water / r.blocks;

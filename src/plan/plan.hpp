@@ -167,6 +167,15 @@ struct BasicPlanSpread {
   Real half_slice{0};              ///< [rad]
 };
 
+/// Another lattice in the same light, whose photons are added: that of another crystal, or blocks
+/// of another size.  Structure factors and displacements are those of the first.
+template <class Real>
+struct BasicFurtherLattice {
+  BasicPlanLattice<Real> lattice;
+  BasicPlanSpread<Real> spread;
+  Real scale{1};
+};
+
 /// What falls on a pixel besides the lattice's spots.
 template <class Real>
 struct BasicPlanBackground {
@@ -261,6 +270,7 @@ struct BasicPlan : BasicPlanNumbers<Real> {
   std::vector<BasicPlanMaterial<Real>> materials;
   BasicPlanDiffuse<Real> diffuse;
   BasicPlanSpread<Real> spread;
+  std::vector<BasicFurtherLattice<Real>> more_lattices;
 
   /// Whether light falls on pixels that the lattice leaves dark.
   bool has_background() const {
@@ -292,6 +302,7 @@ using PlanLight = BasicPlanLight<double>;
 using LatticeNumbers = BasicLatticeNumbers<double>;
 using PlanLattice = BasicPlanLattice<double>;
 using PlanSpread = BasicPlanSpread<double>;
+using FurtherLattice = BasicFurtherLattice<double>;
 using PlanBackground = BasicPlanBackground<double>;
 using MaterialNumbers = BasicMaterialNumbers<double>;
 using PlanMaterial = BasicPlanMaterial<double>;

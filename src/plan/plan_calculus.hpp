@@ -112,6 +112,16 @@ void for_each_number_of_spread(F&& f, Spreads&... s) {
   f(s.half_slice...);
 }
 
+template <class F, class... Lattices>
+void for_each_number_of_further_lattice(F&& f, Lattices&... l) {
+  const auto& first = std::get<0>(std::tie(l...));
+  for_each_number_of_lattice(f, l.lattice...);
+  for (std::size_t i = 0; i < first.lattice.orientations.size(); ++i)
+    for_each_number_of_axes(f, l.lattice.orientations[i]...);
+  for_each_number_of_spread(f, l.spread...);
+  f(l.scale...);
+}
+
 /// Of plans, panels aside.
 template <class F, class... Plans>
 void for_each_number_besides_panels(F&& f, Plans&... plans) {
@@ -130,6 +140,8 @@ void for_each_number_besides_panels(F&& f, Plans&... plans) {
     for (std::size_t i = 0; i < first.diffuse.outside.size(); ++i) f(plans.diffuse.outside[i]...);
   }
   for_each_number_of_spread(f, plans.spread...);
+  for (std::size_t i = 0; i < first.more_lattices.size(); ++i)
+    for_each_number_of_further_lattice(f, plans.more_lattices[i]...);
 }
 
 /// All of the plans' numbers, panels, rays and orientations included.
@@ -160,6 +172,11 @@ Plan zero_plan(const AnyPlan& like) {
   zero.diffuse.present = like.diffuse.present;
   zero.diffuse.outside.resize(like.diffuse.outside.size());
   zero.spread.mosaic.resize(like.spread.mosaic.size());
+  for (const auto& further : like.more_lattices) {
+    auto& made = zero.more_lattices.emplace_back();
+    made.lattice.orientations.resize(further.lattice.orientations.size());
+    made.spread.mosaic.resize(further.spread.mosaic.size());
+  }
   for_each_number_of_plan([](double& x) { x = 0; }, zero);
   return zero;
 }

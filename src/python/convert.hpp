@@ -239,6 +239,7 @@ struct Convert<Quirks> {
 
 /// Parts are classes of their own; their names.
 inline const char* class_name(const Crystal*) { return "Crystal"; }
+inline const char* class_name(const FurtherCrystal*) { return "FurtherCrystal"; }
 inline const char* class_name(const Beam*) { return "Beam"; }
 inline const char* class_name(const Detector*) { return "Detector"; }
 inline const char* class_name(const FurtherPanel*) { return "FurtherPanel"; }

@@ -458,6 +458,8 @@ void bind_description(py::module_& module) {
                                   "open.\n\nFields that hold one "
                                   "also take a number (the range), (range, steps) or a dict.");
   bind_part<Crystal>(module, "Crystal", "One crystal block and its mosaic domains.");
+  bind_part<FurtherCrystal>(module, "FurtherCrystal",
+                            "A crystal of the same kind beside the first in the beam.");
   bind_part<Beam>(module, "Beam", "The incident beam.");
   bind_part<Detector>(module, "Detector", "A flat (or curved) panel of pixels.");
   bind_part<FurtherPanel>(module, "FurtherPanel", "A panel in addition to the first.");

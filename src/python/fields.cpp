@@ -113,6 +113,7 @@ const Fields<Part>& fields_of() {
 
 template const Fields<SampledRange<double>>& fields_of();
 template const Fields<Crystal>& fields_of();
+template const Fields<FurtherCrystal>& fields_of();
 template const Fields<Beam>& fields_of();
 template const Fields<Detector>& fields_of();
 template const Fields<FurtherPanel>& fields_of();

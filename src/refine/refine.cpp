@@ -840,6 +840,13 @@ Refinement refine(std::span<const Experiment> starts, std::span<const Measuremen
     if (s.image < 0 || static_cast<std::size_t>(s.image) >= starts.size())
       throw UsageError("an observed spot is on image " + std::to_string(s.image) +
                        ", and there are " + std::to_string(starts.size()));
+  for (const Experiment& e : starts)
+    if (!e.more_crystals.empty())
+      throw UsageError(
+          "refine fits one crystal, and the model has " +
+          std::to_string(1 + e.more_crystals.size()) +
+          " in the beam (-more_crystal); value_and_gradient() and jacobian() have the derivatives "
+          "by each of them");
   const StructureFactors& first = starts.front().structure_factors;
   const bool changes_factors = options.structure_factor_deviation ||
                                options.intensities == Intensities::free;

@@ -23,6 +23,7 @@ Experiment stated(const Arguments& arguments, const Experiment& files) {
   e.structure_factors.grid = files.structure_factors.grid;
   e.beam.sources = files.beam.sources;
   e.materials = files.materials;
+  e.more_crystals = files.more_crystals;
   return e;
 }
 
@@ -57,11 +58,15 @@ RC_GTEST_PROP(FlagsOf, AnExperimentBringItBack, ()) {
   RC_ASSERT(same_image(rendered(again), rendered(e)));
 }
 
+/// Of matter in the beam or of a crystal beside the first.
+bool is_of_a_list(const std::string& name) {
+  return name.starts_with("material[") || name.starts_with("crystal[");
+}
+
 /// Whether there are flags for another value of a parameter.
 bool can_be_said(const std::string& name, const Experiment& e) {
   const bool custom = e.detector.convention == Convention::custom;
-  if (name == "a_matrix" || name.starts_with("source_") || name == "cells" ||
-      name.starts_with("material["))
+  if (name == "a_matrix" || name.starts_with("source_") || name == "cells" || is_of_a_list(name))
     return false;
   if (name == "default_F") return !e.structure_factors.grid;
   if (name == "wavelength") return !e.crystal.mosflm_matrix;
@@ -83,7 +88,7 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
                                     flags::flags_of(e, first_arguments(e), e).flags);
   const Experiment start = stated(original, e);
   for (const Parameter& p : parameters(start)) {
-    seen.insert(p.name.substr(p.name.starts_with("material[") ? p.name.find('.') + 1 : 0));
+    seen.insert(p.name.substr(is_of_a_list(p.name) ? p.name.find('.') + 1 : 0));
     std::vector<double> values = p.values;
     // Upwards, but for a polarization that would leave its range
     const bool down = p.name == "polarization" && values[0] > 0.5;
@@ -94,8 +99,10 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
     if (!can_be_said(p.name, start)) {
       const std::string about = p.name.starts_with("source_")     ? "beam.sources"
                                 : p.name.starts_with("material[") ? "materials has no flag"
-                                : p.name == "wavelength"          ? "a_matrix"
-                                                                  : p.name;
+                                : p.name.starts_with("crystal[")
+                                    ? "more_crystals: -more_crystal would add one"
+                                : p.name == "wavelength" ? "a_matrix"
+                                                         : p.name;
       if (out.not_in_flags.empty() || !out.not_in_flags[0].starts_with(about))
         return p.name + " is not named";
       continue;
@@ -139,6 +146,10 @@ std::vector<Experiment> experiments_with_all_parameters() {
     x.crystal.mosaic_spread_axes_deg = {0.1, 0.2, 0.3};
     x.crystal.cell_spread_A = {0.1, 0.2, 0.3};
     x.crystal.cell_angle_spread_deg = {0.02, 0.03, 0.04};
+  });
+  add([](Experiment& x) {
+    x.crystal.block_size_spread = 0.1;
+    x.more_crystals = {{{10, 20, 30}, 0.5, Vec3d{4, 5, 6}, 0.2}};
   });
   add([](Experiment& x) {
     x.crystal.diffuse_sigma_A = {0.2, 0.3, 0.4};

@@ -30,6 +30,7 @@ MARKED = {
     "docs/architecture.md": {"excerpt": 1},
     "docs/background.md": {"excerpt": 1},
     "docs/closed-form.md": {"excerpt": 1},
+    "docs/crystals.md": {"excerpt": 2},
     "docs/detector-response.md": {"excerpt": 1, "slow": 1},
     "docs/diffuse.md": {"excerpt": 1},
     "docs/geometry.md": {"excerpt": 1},

@@ -263,6 +263,20 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForManyBlocks, ()) {
   expect_gradients_of(e);
 }
 
+RC_GTEST_PROP(Gradient, EqualsDifferencesForSeveralCrystalsAndSizesOfBlocks, ()) {
+  Experiment e = differentiable(*any_experiment());
+  for (int i = *any_count(1, 2); i > 0; --i) {
+    FurtherCrystal crystal{*any_direction(), *any_between(0.2, 3), {}, {}};
+    crystal.misset_deg = 180 * crystal.misset_deg;
+    if (*any_choice())
+      crystal.cells = Vec3d{*any_between(1.5, 6), *any_between(1.5, 6), *any_between(1.5, 6)};
+    if (*any_choice()) crystal.mosaic_spread_deg = *any_between(0.1, 2);
+    e.more_crystals.push_back(crystal);
+  }
+  if (*any_count(0, 2) == 0) e.crystal.block_size_spread = *any_between(0.03, 0.1);
+  expect_gradients_of(e);
+}
+
 /// A sensor so thick that -dmin cuts it off elsewhere in each layer: nanoBragg's polarization is
 /// that of a pixel's first light, which neighbours find in different layers.
 RC_GTEST_PROP(Gradient, EqualsDifferencesWhereDminEndsInAnotherLayerForEachPixel, ()) {

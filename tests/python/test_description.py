@@ -11,7 +11,7 @@ import pytest
 
 import nablabragg as nb
 
-PARTS = [nb.SampledRange, nb.Crystal, nb.Beam, nb.Detector, nb.Scan, nb.Sampling, nb.StructureFactors]
+PARTS = [nb.SampledRange, nb.Crystal, nb.FurtherCrystal, nb.Beam, nb.Detector, nb.Scan, nb.Sampling, nb.StructureFactors]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
@@ -143,6 +143,7 @@ def other(name, value):
         "interpolation": "tricubic",
         "spot_metric": "round",
         "diffuse_motion": "rigid",
+        "block_size_fixed": "cells",
         "mosaic_model": "gaussian",
         "spectrum_model": "gaussian",
         "divergence_model": "gaussian",

@@ -42,6 +42,7 @@ KINDS = {
     ),
     "bool array (slow, fast)": ("ArrayLike", "NDArray[np.bool_]"),
     "array (h, k, l)": ("ArrayLike", "NDArray[np.float64]"),
+    "list of FurtherCrystal": ("Sequence[FurtherCrystal]", "tuple[FurtherCrystal, ...]"),
     "list of FurtherPanel": ("Sequence[FurtherPanel]", "tuple[FurtherPanel, ...]"),
     "list of DetectorGroup": ("Sequence[DetectorGroup]", "tuple[DetectorGroup, ...]"),
     "list of Material": ("Sequence[Material]", "tuple[Material, ...]"),
@@ -58,6 +59,7 @@ SHARED = {
     '"uniform", "gaussian"': "Distribution",
     '"linear", "cubic", "nonbragg"': "MaterialInterpolation",
     '"cell", "reciprocal", "round"': "SpotMetric",
+    '"edge", "cells"': "BlockSizeFixed",
     '"liquid", "rigid"': "DiffuseMotion",
 }
 

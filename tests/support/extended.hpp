@@ -8,6 +8,7 @@
 #include "description/parameter_table.hpp"
 #include "engine/diffuse_sum.hpp"
 #include "engine/diffuse_tables.hpp"
+#include "engine/lattices.hpp"
 #include "engine/pixel_sum.hpp"
 #include "model/resolve.hpp"
 #include "plan/make_plan.hpp"
@@ -66,6 +67,8 @@ struct Extended {
   friend Extended sin(Extended a) { return of(std::sin(a.v), std::sin(a.unshifted)); }
   friend Extended cos(Extended a) { return of(std::cos(a.v), std::cos(a.unshifted)); }
   friend Extended exp(Extended a) { return of(std::exp(a.v), std::exp(a.unshifted)); }
+  friend Extended log(Extended a) { return of(std::log(a.v), std::log(a.unshifted)); }
+  friend Extended erf(Extended a) { return of(std::erf(a.v), std::erf(a.unshifted)); }
   friend Extended expm1(Extended a) { return of(std::expm1(a.v), std::expm1(a.unshifted)); }
   friend Extended abs(Extended a) { return of(std::abs(a.v), std::abs(a.unshifted)); }
   friend Extended ceil(Extended a) { return {std::ceil(a.unshifted)}; }
@@ -120,8 +123,9 @@ inline long double diffuse_photons_of(const ExtendedPlan& plan, int fast, int sl
       .v;
 }
 
-/// Photons of one pixel; it interpolates where the plan says so, whatever a latch would do.
-inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
+/// Photons of one pixel, of one lattice; it interpolates where the plan says so, whatever a latch
+/// would do.
+inline long double photons_of_lattice(const ExtendedPlan& plan, int fast, int slow) {
   const engine::GridView grid(plan.lattice.grid.get());
   const Extended x = double(fast), y = double(slow);
   const long double diffuse = diffuse_photons_of(plan, fast, slow);
@@ -134,6 +138,14 @@ inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
                                                          engine::NoVisitor{})
                             .photons.v;
          });
+}
+
+/// The same of all lattices.
+inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
+  long double sum = 0;
+  for (std::size_t number = 0; number <= plan.more_lattices.size(); ++number)
+    sum += photons_of_lattice(engine::plan_of_lattice(plan, number), fast, slow);
+  return sum;
 }
 
 }  // namespace nablabragg::test

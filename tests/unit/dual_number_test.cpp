@@ -31,6 +31,10 @@ struct Dual {
 };
 
 Dual sin(Dual a) { return {std::sin(a.value), std::cos(a.value) * a.slope}; }
+Dual log(Dual a) { return {std::log(a.value), a.slope / a.value}; }
+Dual erf(Dual a) {
+  return {std::erf(a.value), 1.1283791670955126 * std::exp(-a.value * a.value) * a.slope};
+}
 Dual expm1(Dual a) { return {std::expm1(a.value), std::exp(a.value) * a.slope}; }
 Dual cos(Dual a) { return {std::cos(a.value), -std::sin(a.value) * a.slope}; }
 Dual sqrt(Dual a) { return {std::sqrt(a.value), 0.5 / std::sqrt(a.value) * a.slope}; }

@@ -60,8 +60,10 @@ TEST(Json, IsRefusedWithTheKeyThatIsWrong) {
               HasSubstr(R"(schema needs "nablabragg.experiment", not "other")"));
   EXPECT_THAT(refusal_of(R"({"schema": "nablabragg.experiment", "version": 2})"),
               HasSubstr("version is 2, and this program reads version 1"));
-  EXPECT_THAT(refusal_of(with(R"("detectors": {})")),
-              HasSubstr("detectors is no key of an experiment; it has crystal, beam, detector"));
+  EXPECT_THAT(
+      refusal_of(with(R"("detectors": {})")),
+      HasSubstr(
+          "detectors is no key of an experiment; it has crystal, more_crystals, beam, detector"));
   EXPECT_THAT(refusal_of(with(R"("beam": {"wave": 1})")),
               HasSubstr("beam.wave is no key of an experiment; beam has wavelength, direction"));
   EXPECT_THAT(refusal_of(with(R"("beam": {"wavelength": "1"})")),

@@ -46,9 +46,10 @@ TEST(Fields, HaveNamesOfTheirOwn) {
   std::set<std::string> paths, parameters;
   for_each_row<Experiment>("", [&](const std::string& path, const auto& row) {
     EXPECT_TRUE(paths.insert(path).second) << path;
-    // The parameters of further panels and of groups begin with the panel's number or the group's
-    // name.
-    if (row.parameter && !path.starts_with("more_panels") && !path.starts_with("detector_groups")) {
+    // The parameters of further panels, of further crystals and of groups begin with the number or
+    // the group's name.
+    if (row.parameter && !path.starts_with("more_panels") && !path.starts_with("more_crystals") &&
+        !path.starts_with("detector_groups")) {
       EXPECT_TRUE(parameters.insert(row.parameter).second) << row.parameter;
     }
     EXPECT_STRNE(row.help, "") << path;

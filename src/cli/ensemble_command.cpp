@@ -171,13 +171,20 @@ void run_all(const ensemble::Ensemble& e, const EnsembleRequest& request,
 
 // ---- One shot -----------------------------------------------------------------------------------
 
-void print_flags(const ensemble::Ensemble& e, const flags::Request& r, std::ostream& out,
+void print_flags(const ensemble::Ensemble& e, const ensemble::Shot& shot, std::ostream& out,
                  std::ostream& err) {
-  const flags::FlagsOf stated = flags::flags_of(r.experiment, e.description().flags,
-                                                e.request().experiment);
-  std::vector<std::string> all = e.description().flags;
+  Experiment experiment = shot.experiment;
+  if (!shot.hit) {
+    const Experiment& base = e.base().experiment();
+    experiment.structure_factors = base.structure_factors;
+    experiment.crystal.diffuse_sigma_A = base.crystal.diffuse_sigma_A;
+    say(err,
+        fmt::format("in shot {} the crystal is not in the beam, which no flag says", shot.index));
+  }
+  std::vector<std::string> all = e.flags();
+  const flags::FlagsOf stated = flags::flags_of(experiment, all, e.request().experiment);
   all.insert(all.end(), stated.flags.begin(), stated.flags.end());
-  all.insert(all.end(), {"-seed", std::to_string(*r.seed)});
+  all.insert(all.end(), {"-seed", std::to_string(shot.seed)});
   fmt::print(out, "{}\n", io::command_line_text(all));
   for (const std::string& sentence : stated.not_in_flags) say(err, sentence);
 }
@@ -187,7 +194,7 @@ void make_one(const ensemble::Ensemble& e, const EnsembleRequest& request,
   const ensemble::Shot shot = e.shot(*request.shot);
   flags::Request r = e.request_of(shot);
   if (request.threads > 0) r.threads = request.threads;
-  if (request.flags) print_flags(e, r, out, err);
+  if (request.flags) print_flags(e, shot, out, err);
   if (request.outputs.empty()) return;
   r.output_files = request.outputs;
   r.float_file.on = r.int_file.on = r.pgm_file.on = false;

@@ -85,9 +85,14 @@ void refuse_flags(const Description& d, const flags::Request& r) {
   refuse(!r.experiment.scan.oscillation_deg.empty(), "an oscillation (-osc)", "shots are stills");
 }
 
-std::vector<std::string> arguments_of(const Description& d) {
+std::vector<std::string> flags_of_base(const Description& d) {
   std::vector<std::string> arguments = d.flags;
   if (!d.experiment_file.empty()) arguments.insert(arguments.begin(), "-corrected");
+  return arguments;
+}
+
+std::vector<std::string> arguments_of(const Description& d) {
+  std::vector<std::string> arguments = flags_of_base(d);
   if (const auto& s = d.spectra) {
     arguments.insert(arguments.end(), {"-spectra", s->file, "-spectra_scale", s->scale});
     if (s->channels)
@@ -366,6 +371,21 @@ void Ensemble::check_all_shots() const {
         fmt::format("{}: shot {}: {}; narrow what it is drawn from (within: [low, "
                     "high])",
                     description_.file, first, problem));
+}
+
+std::vector<std::string> Ensemble::flags() const {
+  std::vector<std::string> flags = flags_of_base(description_);
+  const Experiment& e = base_.experiment();
+  if (description_.experiment_file.empty()) return flags;
+  if (const auto& c = e.crystal.cell)
+    for (const std::string& word :
+         {std::string("-cell"), fmt::format("{}", c->a_A), fmt::format("{}", c->b_A),
+          fmt::format("{}", c->c_A), fmt::format("{}", c->alpha_deg),
+          fmt::format("{}", c->beta_deg), fmt::format("{}", c->gamma_deg)})
+      flags.push_back(word);
+  if (request_.hkl_file.empty())
+    flags.insert(flags.end(), {"-default_F", fmt::format("{}", e.structure_factors.default_F)});
+  return flags;
 }
 
 flags::Request Ensemble::request_of(const Shot& shot) const {

@@ -51,6 +51,8 @@ class Ensemble {
   /// Numbers that no experiment has, of the first shot that has some, as "shot 17: ...".  Throws
   /// UsageError.
   void check_all_shots() const;
+  /// Those that the shots' differ from: of the description, with what it leaves unsaid.
+  std::vector<std::string> flags() const;
   /// The request of one shot, as the simulator takes it.
   flags::Request request_of(const Shot& shot) const;
 

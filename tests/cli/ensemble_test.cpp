@@ -62,6 +62,18 @@ Data read_data(const fs::path& file, const std::string& name) {
   return read;
 }
 
+/// A text of fixed length.
+std::string read_text(const fs::path& file, const std::string& name) {
+  namespace hdf5 = io::hdf5;
+  const hdf5::Session session;
+  const hdf5::File opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  const hdf5::Object data(H5Dopen2(opened.get(), name.c_str(), H5P_DEFAULT));
+  const hdf5::Type type(H5Dget_type(data.get()));
+  std::string text(H5Tget_size(type.get()), '\0');
+  H5Dread(data.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data());
+  return text.c_str();
+}
+
 class EnsembleRuns : public test::ProgramTest {
  protected:
   void describe(const std::string& name, int shots, const std::string& more,
@@ -192,6 +204,34 @@ TEST_F(EnsembleRuns, PrintTheFlagsOfAShot) {
   const std::string flags = outcome.out.substr(0, outcome.out.find('\n'));
   EXPECT_THAT(flags, AllOf(HasSubstr("-misset "), HasSubstr("-distance "), HasSubstr("-seed ")));
   good_run(flags + " -o again.cbf");
+  EXPECT_EQ(io::read_image(folder / "shot.cbf").pixels,
+            io::read_image(folder / "again.cbf").pixels);
+}
+
+TEST_F(EnsembleRuns, SayOfABlankShotThatNoFlagMakesIt) {
+  describe("e.yaml", 3, "hit_rate: 0\n", "out");
+  const Outcome outcome = good_run("ensemble e.yaml --shot 2 --flags");
+  EXPECT_EQ(outcome.err,
+            "nablabragg: in shot 2 the crystal is not in the beam, which no flag says\n");
+  good_run("ensemble e.yaml");
+  EXPECT_THAT(read_data(folder / "out/all.nxs", "/shots/photons").numbers, Each(0));
+  EXPECT_THAT(read_data(folder / "out/all.nxs", "/shots/hit").numbers, Each(0));
+}
+
+TEST_F(EnsembleRuns, OfAnExperimentsFileHaveFlagsToo) {
+  describe("flags.yaml", 2, "vary:\n  distance: {uniform: [79, 81]}\n", "flags");
+  good_run("ensemble flags.yaml");
+  // The base as a file holds it
+  const std::string json = read_text(folder / "flags/all.nxs", "/entry/process/experiment/data");
+  test::write_file(folder / "base.json", json);
+  test::write_file(folder / "file.yaml",
+                   "ensemble: 1\nbase: {experiment: base.json}\nshots: 2\nseed: 5\noutput: file\n"
+                   "vary:\n  distance: {uniform: [79, 81]}\n");
+  good_run("ensemble file.yaml");
+  EXPECT_EQ(read_data(folder / "flags/all.nxs", "/entry/data/data"),
+            read_data(folder / "file/all.nxs", "/entry/data/data"));
+  const Outcome outcome = good_run("ensemble file.yaml --shot 1 --flags --output shot.cbf");
+  good_run(outcome.out.substr(0, outcome.out.find('\n')) + " -o again.cbf");
   EXPECT_EQ(io::read_image(folder / "shot.cbf").pixels,
             io::read_image(folder / "again.cbf").pixels);
 }

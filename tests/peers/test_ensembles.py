@@ -117,3 +117,53 @@ def test_a_run_that_was_killed_leaves_the_same_numbers(shots, tmp_path):
             pass
     subprocess.run([PROGRAM, "ensemble", "e.yaml"], cwd=tmp_path, check=True, capture_output=True)
     assert hashes(tmp_path / "shots") == hashes(shots)
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_spectra_are_shown_where_shots_share_their_axis(tmp_path, channels):
+    random = np.random.default_rng(4)
+    weights = random.exponential(size=(6, 8))
+    energy = np.linspace(9480, 9520, 8)
+    with h5py.File(tmp_path / "spectra.h5", "w") as file:
+        file["weights"], file["energy_eV"] = weights, energy
+    text = DESCRIPTION.replace("-lambda 1\n", "\n").replace("  wavelength: {normal: [1, 0.01]}\n", "")
+    thinned = f", channels: {channels}" if channels else ""
+    text = text.replace("vary:", f"spectra: {{file: spectra.h5, rows: random, scale: absolute{thinned}}}\nvary:")
+    (tmp_path / "e.yaml").write_text(text)
+    subprocess.run([PROGRAM, "ensemble", "e.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    name = "entry/instrument/beam/incident_wavelength"
+    with h5py.File(tmp_path / "shots/all.nxs") as whole, h5py.File(tmp_path / "shots/shard_00001.nxs") as part:
+        rows = whole["shots/spectrum"][...]
+        assert len(set(rows)) > 2 and np.array_equal(rows[4:8], part["shots/spectrum"][...])
+        mean = 12398.419843320026 * (weights / energy).sum(axis=1) / weights.sum(axis=1)
+        assert np.allclose(whole[name][...], mean[rows], rtol=1e-4 if channels else 1e-7)
+        light = weights.sum(axis=1)
+        assert np.allclose(whole["shots/relative_light"][...], light[rows] / light.mean())
+        if channels:
+            assert name + "_1Dspectrum" not in whole and part[name + "_1Dspectrum"].shape == (4, 3)
+        else:
+            order = np.argsort(energy)  # by falling wavelength
+            assert np.allclose(whole[name + "_1Dspectrum"][...], 12398.419843320026 / energy[order])
+            assert np.allclose(whole[name + "_1Dspectrum_weights"][...], weights[rows][:, order])
+            assert whole[name].attrs["variant"].decode() == "incident_wavelength_1Dspectrum"
+
+
+def test_shots_of_several_panels_are_read(tmp_path):
+    dxtbx = pytest.importorskip("dxtbx.model.experiment_list", reason="dxtbx is not installed")
+    text = """
+ensemble: 1
+base: >
+  -corrected -detector CSPAD -distance 100 -cell 50 60 70 90 90 90 -default_F 100 -N 10 -gauss_xtal -lambda 1
+  -fluence 1e27 -oversample 1 -thicksteps 1
+shots: 3
+orientation: random
+output: {folder: shots, shots_per_shard: 2}
+"""
+    (tmp_path / "e.yaml").write_text(text)
+    subprocess.run([PROGRAM, "ensemble", "e.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    experiments = dxtbx.ExperimentListFactory.from_filenames([str(tmp_path / "shots/all.nxs")])
+    assert len(experiments) == 3 and len(experiments[0].detector) > 1
+    panels = experiments[2].imageset.get_raw_data(0)
+    with h5py.File(tmp_path / "shots/all.nxs") as whole:
+        assert sum(len(panel.as_numpy_array()) for panel in panels) == whole["entry/data/data"].shape[1]
+        assert np.array_equal(panels[0].as_numpy_array(), whole["entry/data/data"][2, : len(panels[0].as_numpy_array())])

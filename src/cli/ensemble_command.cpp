@@ -25,7 +25,6 @@
 #include "ensemble/make_shots.hpp"
 #include "ensemble/run.hpp"
 #include "flags/flags_of.hpp"
-#include "flags/inputs.hpp"
 #include "io/atomic_file.hpp"
 #include "io/named_files.hpp"
 #include "io/quotes.hpp"
@@ -35,7 +34,6 @@
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/series.hpp"
-#include "nablabragg/version.hpp"
 
 namespace nablabragg::cli {
 
@@ -92,12 +90,6 @@ ComputeOptions options_of(const ensemble::Ensemble& e, const EnsembleRequest& re
   return options;
 }
 
-/// What files repeat of how they were made.
-io::SmvProvenance provenance_of(const flags::Request& request,
-                                const std::vector<std::string>& words) {
-  return provenance(request, words);
-}
-
 /// Of the base experiment.
 io::ImageSeries series_of_base(const ensemble::Ensemble& e, const std::vector<std::string>& words) {
   const flags::Request& r = e.request();
@@ -108,7 +100,7 @@ io::ImageSeries series_of_base(const ensemble::Ensemble& e, const std::vector<st
   series.images.resize(1);
   series.counts = r.noise_file.on;
   state_offset(series, r);
-  const io::SmvProvenance how = provenance_of(r, words);
+  const io::SmvProvenance how = provenance(r, words);
   series.provenance = {how.program, how.command_line, how.seed, to_json(r.experiment),
                        io::date_now()};
   series.compression = r.compression;
@@ -206,7 +198,7 @@ void make_one(const ensemble::Ensemble& e, const EnsembleRequest& request,
   std::vector<std::string> notices;
   std::ostream nowhere(nullptr);
   io::FileGroup files;
-  write_outputs(nowhere, notices, r, simulation.resolved, provenance_of(r, words), simulation,
+  write_outputs(nowhere, notices, r, simulation.resolved, provenance(r, words), simulation,
                 nullptr);
   files.commit();
   say(err, notices);

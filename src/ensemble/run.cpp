@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <chrono>
@@ -28,6 +29,8 @@ namespace nablabragg::ensemble {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* name_of_all = "all.nxs";
 
 /// Which shots this process makes, and in which order: whole shards, each by one process.  The one
 /// place that would share them among several.
@@ -83,6 +86,11 @@ class Run {
     if (!fs::is_directory(folder_))
       throw OutputError("cannot write " + folder_ + ": " +
                         (error ? error.message() : "it is no folder"));
+    for (const std::string& name : {name_of_shard(0), std::string(name_of_all)})
+      if (!fs::exists(path_of(ShardJournal::name)) && fs::exists(path_of(name)))
+        throw InputError(path_of(name), 0,
+                         "would be written, and is there without the journal of its ensemble; take "
+                         "another folder, or move it away");
     ShardJournal journal(folder_, ensemble_.checksum(), settings_.series.provenance.date);
     journal_ = &journal;
     const int shards = (d.shots - 1) / d.shots_per_shard + 1;
@@ -171,10 +179,13 @@ class Run {
     const int shard = deal_->shard_of(shot);
     const std::lock_guard lock(mutex_);
     Open& open = open_[shard];
+    // A thread that waits in there for others must not begin another shot, which would come here.
     if (!open.writer)
-      open.writer = io::open_nxmx_shard(
-          path_of(name_of_shard(shard)),
-          series_of(deal_->first_of(shard), deal_->count_of(shard), true));
+      tbb::this_task_arena::isolate([&] {
+        open.writer = io::open_nxmx_shard(
+            path_of(name_of_shard(shard)),
+            series_of(deal_->first_of(shard), deal_->count_of(shard), true));
+      });
     return open;
   }
 
@@ -268,7 +279,7 @@ class Run {
     const auto& spectra = ensemble_.request().spectra;
     const bool one_axis = spectra && !spectra->options().channels;
     const std::vector<double> axis = one_axis ? spectra->wavelength_A() : std::vector<double>();
-    result_.master = path_of("all.nxs");
+    result_.master = path_of(name_of_all);
     io::write_nxmx_of_shards(result_.master, series_of(0, ensemble_.shots(), false), all, tables,
                              axis);
   }

@@ -30,7 +30,7 @@ constexpr int version = 1;
 
 ShardJournal::ShardJournal(const std::string& folder, const std::string& checksum,
                            const std::string& date)
-    : path_(folder + "/journal.jsonl"), checksum_(checksum), date_(date) {
+    : path_(folder + "/" + name), checksum_(checksum), date_(date) {
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) cannot_write(path_, errno);
   try {

@@ -19,6 +19,8 @@ struct DoneShard {
 /// While it lives no other run works in the folder.
 class ShardJournal {
  public:
+  static constexpr const char* name = "journal.jsonl";  ///< in the folder
+
   /// Of a folder that there is.  Throws InputError where it is of another ensemble, or no journal,
   /// UsageError where another run holds it, and OutputError.
   ShardJournal(const std::string& folder, const std::string& checksum, const std::string& date);

@@ -183,6 +183,22 @@ TEST_F(EnsembleRuns, HoldPhotonsWhereThatIsAskedFor) {
   }
 }
 
+TEST_F(EnsembleRuns, HaveTheMaskOfADetectorWithGaps) {
+  test::write_file(
+      folder / "e.yaml",
+      "ensemble: 1\nbase: -corrected -detector PILATUS3_300K -distance 100 -cell 50 60 70 "
+      "90 90 90 -default_F 100 -N 5 -lambda 1 -oversample 1 -thicksteps 1\nshots: 12\n"
+      "orientation: random\noutput: {folder: out, shots_per_shard: 2}\n");
+  good_run("ensemble e.yaml --threads 4");
+  const Data mask = read_data(folder / "out/all.nxs", "/entry/instrument/detector/pixel_mask");
+  EXPECT_THAT(mask.shape, testing::ElementsAre(619, 487));
+  EXPECT_EQ(read_data(folder / "out/shard_00003.nxs", "/entry/instrument/detector/pixel_mask"),
+            mask);
+  const Data all = read_data(folder / "out/all.nxs", "/entry/data/data");
+  EXPECT_EQ(std::ranges::count(all.numbers, -1) + std::ranges::count(all.numbers, -2),
+            12 * std::ranges::count(mask.numbers, 1));
+}
+
 // ---- One shot -----------------------------------------------------------------------------------
 
 TEST_F(EnsembleRuns, MakeAnyShotAgainByItselfBitForBit) {
@@ -324,6 +340,14 @@ TEST_F(EnsembleRuns, LeaveTheFolderOfAnotherOneAlone) {
   describe("f.yaml", 5, varied, "foreign");
   EXPECT_EQ(run("ensemble f.yaml").exit_code, input_file);
   EXPECT_EQ(test::read_file(folder / "foreign/journal.jsonl"), "notes without an end of line");
+}
+
+TEST_F(EnsembleRuns, OverwriteNoFilesThatNoJournalKnows) {
+  describe("e.yaml", 3, "", "out");
+  fs::create_directories(folder / "out");
+  test::write_file(folder / "out/all.nxs", "mine");
+  expect_error("ensemble e.yaml", input_file, {"out/all.nxs: would be written, and is there"});
+  EXPECT_EQ(test::read_file(folder / "out/all.nxs"), "mine");
 }
 
 TEST_F(EnsembleRuns, LeaveAFolderAloneThatAnotherRunHolds) {

@@ -57,6 +57,8 @@ std::int64_t seed_of_image(std::int64_t seed, int image);
 /// Rotations as Series takes them, uniform over all orientations; that of image i depends on `seed`
 /// and i alone.
 std::vector<Vec3d> random_missets_deg(int images, std::int64_t seed);
+/// That of one image.
+Vec3d random_misset_deg(int image, std::int64_t seed);
 
 /// Whether the rows are 1 long, at right angles and right-handed, to three digits.
 bool is_rotation(const Mat3d& matrix);

@@ -199,3 +199,53 @@ class ExperimentModel(torch.nn.Module):
             image = nb.simulate(self._experiment, dtype=str(self._dtype).split(".")[1], **options)
             return torch.from_numpy(np.asarray(image))
         return simulate(self._experiment, self.values(), **options)
+
+
+class ShotDataset(torch.utils.data.IterableDataset):
+    """The shots of an ensemble, each once, as (image, labels): what torch.utils.data.DataLoader takes.
+
+    `image` is float32 (slow, fast), `labels` a dictionary of the labels that are asked for (all of
+    docs/ensembles.md), as float64 or int64 tensors.  The workers of a loader and the ranks of a
+    run (`rank` of `ranks`) share the shots by their numbers.  With a `seed` their order is
+    shuffled, each epoch (set_epoch()) in its own way; it depends on seed and epoch alone.  Reading
+    takes h5py.
+    """
+
+    def __init__(self, folder, *, labels=None, seed=None, rank=0, ranks=1):
+        from nablabragg.shots import Shots
+
+        super().__init__()
+        if not 0 <= rank < ranks:
+            raise ValueError(f"rank {rank} is none of {ranks} ranks, which count from 0")
+        self._shots = Shots(folder)
+        self._names = labels
+        for name in labels or ():
+            self._shots.labels(name)  # says which there are
+        self._seed, self._epoch, self._rank, self._ranks = seed, 0, rank, ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Shots of this rank."""
+        return len(range(self._rank, len(self._shots), self._ranks))
+
+    def __iter__(self):
+        from nablabragg.shots import share_of
+
+        numbers = share_of(np.arange(len(self._shots)), self._seed, self._epoch, self._rank, self._ranks)
+        worker = torch.utils.data.get_worker_info()
+        if worker is not None:
+            numbers = numbers[worker.id :: worker.num_workers]
+        for number in numbers:
+            shot = self._shots[int(number)]
+            labels = {name: shot.labels[name] for name in self._names or shot.labels}
+            yield (
+                torch.from_numpy(shot.counts.astype(np.float32)),
+                {name: torch.as_tensor(self._number(value)) for name, value in labels.items()},
+            )
+
+    @staticmethod
+    def _number(value):
+        kind = np.int64 if np.asarray(value).dtype.kind in "iu" else np.float64
+        return np.asarray(value, kind)

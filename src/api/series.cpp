@@ -106,16 +106,18 @@ std::int64_t seed_of_image(std::int64_t seed, int image) {
              : static_cast<std::int64_t>(bits_of(seed, static_cast<std::uint64_t>(image)) >> 11);
 }
 
-std::vector<Vec3d> random_missets_deg(int images, std::int64_t seed) {
-  std::vector<Vec3d> missets;
+Vec3d random_misset_deg(int image, std::int64_t seed) {
   const auto uniform = [&](std::uint64_t number) {
     return static_cast<double>(bits_of(seed, number) >> 11) * 0x1p-53;
   };
-  for (int i = 0; i < images; ++i) {
-    const std::uint64_t first = 3 * static_cast<std::uint64_t>(i);
-    missets.push_back(misset_deg_of(
-        model::orientation_of(uniform(first), uniform(first + 1), uniform(first + 2))));
-  }
+  const std::uint64_t first = 3 * static_cast<std::uint64_t>(image);
+  return misset_deg_of(
+      model::orientation_of(uniform(first), uniform(first + 1), uniform(first + 2)));
+}
+
+std::vector<Vec3d> random_missets_deg(int images, std::int64_t seed) {
+  std::vector<Vec3d> missets;
+  for (int i = 0; i < images; ++i) missets.push_back(random_misset_deg(i, seed));
   return missets;
 }
 

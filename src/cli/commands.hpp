@@ -38,6 +38,10 @@ int bench_command(const std::vector<std::string>& arguments, std::ostream& out);
 /// `nablabragg refine --image FILE --parameters LIST -- FLAGS`: 0, or 130 when it was interrupted.
 int refine_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
+/// `nablabragg ensemble DESCRIPTION`
+void ensemble_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err);
+
 inline constexpr const char*
     first_image = "nablabragg -cell 100 100 100 90 90 90 -default_F 100 -N 5 -pngfile image.png";
 

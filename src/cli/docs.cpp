@@ -300,6 +300,8 @@ void print_usage(std::ostream& out) {
          "       nablabragg detectors [NAME]                       detectors that have names\n"
          "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
          "image\n"
+         "       nablabragg ensemble ensemble.yaml                 many shots from one "
+         "description\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
          "       nablabragg bench                                  how fast it is\n"
          "       nablabragg help FLAG                              what a flag does\n"

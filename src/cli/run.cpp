@@ -9,11 +9,10 @@ namespace {
 
 enum ExitCode { done = 0, internal_error = 1, usage_error = 2, input_error = 3, output_error = 4 };
 
-#if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE)
+#if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE) || !defined(NABLA_ENSEMBLE)
 UsageError left_out(const std::string& command, const std::string& option) {
   return UsageError("this program was built without " + command +
-                    "; ./dev build builds all of it (cmake -DNABLA_GRADIENTS=ON -D" + option +
-                    "=ON)");
+                    "; ./dev build builds all of it (cmake -DNABLA_GRADIENTS=ON -D" + option + ")");
 }
 #endif
 
@@ -28,17 +27,25 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   if (arguments[0] == "bench") return bench_command(rest, out);
 #else
   if (arguments[0] == "compare" || arguments[0] == "bench")
-    throw left_out(arguments[0], "NABLA_INSTRUMENTS");
+    throw left_out(arguments[0], "NABLA_INSTRUMENTS=ON");
 #endif
 #ifdef NABLA_REFINE
   if (arguments[0] == "refine") return refine_command(rest, out, err);
 #else
-  if (arguments[0] == "refine") throw left_out(arguments[0], "NABLA_REFINE");
+  if (arguments[0] == "refine") throw left_out(arguments[0], "NABLA_REFINE=ON");
+#endif
+#ifndef NABLA_ENSEMBLE
+  if (arguments[0] == "ensemble")
+    throw left_out(arguments[0], "NABLA_ENSEMBLE=ON, with Debian's libyaml-cpp-dev");
 #endif
   if (arguments[0] == "fcalc")
     fcalc_command(rest, out, err);
   else if (arguments[0] == "detectors")
     detectors_command(rest, out, err);
+#ifdef NABLA_ENSEMBLE
+  else if (arguments[0] == "ensemble")
+    ensemble_command(rest, out, err);
+#endif
   else if (arguments[0] == "help")
     help_command(rest, out);
   else if (arguments[0] == "docs")
@@ -46,10 +53,11 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0].starts_with('-'))
     simulate_command(arguments, out, err);
   else
-    throw UsageError("'" + arguments[0] +
-                     "' is no subcommand; there are fcalc, detectors, refine, compare, bench, docs "
-                     "and help, and flags "
-                     "begin with - (nablabragg -help)");
+    throw UsageError(
+        "'" + arguments[0] +
+        "' is no subcommand; there are fcalc, detectors, ensemble, refine, compare, bench, "
+        "docs and help, and flags "
+        "begin with - (nablabragg -help)");
   return done;
 }
 

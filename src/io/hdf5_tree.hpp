@@ -179,7 +179,9 @@ class Tree {
     H5Pset_obj_track_times(creation.get(), false);
     Object made = checked(
         H5Dcreate2(in.get(), name.c_str(), type, space, H5P_DEFAULT, creation.get(), H5P_DEFAULT));
-    check(H5Dwrite(made.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
+    // Of no elements there is nothing to write.
+    if (H5Sget_simple_extent_npoints(space) > 0)
+      check(H5Dwrite(made.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
     return made;
   }
 

@@ -15,6 +15,7 @@
 #include "io/hdf5_handles.hpp"
 #include "io/hdf5_tree.hpp"
 #include "io/nxmx.hpp"
+#include "io/nxmx_shards.hpp"
 #include "io/quotes.hpp"
 #include "io/shuffled_deflate.hpp"
 #include "nablabragg/error.hpp"
@@ -542,7 +543,146 @@ void put_provenance(const hdf5::Tree& tree, const hdf5::Object& entry,
   note("experiment", "application/json", provenance.experiment);
 }
 
-class NxmxWriter final : public SeriesWriter {
+/// All but the images; returns the group that they belong to.
+hdf5::Object put_all_but_images(const hdf5::Tree& tree, const ImageSeries& series,
+                                const TallImage& image) {
+  const Provenance& provenance = series.provenance;
+  const hdf5::Object root = tree.root();
+  tree.attribute(root, "NX_class", "NXroot");
+  tree.attribute(root, "default", "entry");
+  tree.attribute(root, "creator", provenance.program);
+  if (!provenance.date.empty()) tree.attribute(root, "file_time", provenance.date);
+  const hdf5::Object entry = tree.group(root, "entry", "NXentry");
+  tree.attribute(entry, "default", "data");
+  tree.attribute(entry, "version", "1.0");
+  tree.text(entry, "definition", "NXmx");
+  if (!provenance.date.empty()) {
+    const std::optional<GeometryScan>& scan = series.geometry.scan;
+    tree.text(entry, "start_time", provenance.date);
+    tree.text(entry, "end_time_estimated",
+              later(provenance.date,
+                    scan ? scan->exposure_s * static_cast<double>(series.images.size()) : 0));
+  }
+  const hdf5::Object source = tree.group(entry, "source", "NXsource");
+  tree.text(source, "name", "simulation");
+  tree.text(source, "probe", "x-ray");
+  put_sample(tree, entry, series);
+  const hdf5::Object instrument = tree.group(entry, "instrument", "NXinstrument");
+  tree.text(instrument, "name", "simulation");
+  put_beam(tree, instrument, series);
+  put_detector(tree, instrument, series, image);
+  put_provenance(tree, entry, provenance);
+
+  hdf5::Object data = tree.group(entry, "data", "NXdata");
+  tree.attribute(data, "signal", "data");
+  const GeometryPanel& first = series.geometry.panels[0];
+  // Photons are (count + data_offset) * data_scaling_factor; dxtbx spells it otherwise.
+  if (first.gain != 1)
+    for (const char* name : {"data_scaling_factor", "data_scale_factor"})
+      tree.number(data, name, 1 / first.gain);
+  if (first.pedestal != 0) tree.number(data, "data_offset", -first.pedestal);
+  return data;
+}
+
+/// The images have a second name.
+void put_link_to_images(const hdf5::Tree& tree, const hdf5::Object& data,
+                        const hdf5::Object& images) {
+  tree.attribute(images, "interpretation", "image");
+  tree.check(H5Lcreate_hard(data.get(), "data", tree.root().get(),
+                            "/entry/instrument/detector/data", H5P_DEFAULT, H5P_DEFAULT));
+}
+
+hid_t type_of_images(const ImageSeries& series) {
+  return series.counts ? H5T_STD_I32LE : H5T_IEEE_F32LE;
+}
+
+/// A group by its path, made where it is not there; that in which it lies is.
+hdf5::Object group_of_table(const hdf5::Tree& tree, const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return tree.group(tree.root(), path, "NXcollection");
+  const hdf5::Object above(H5Gopen2(tree.root().get(), path.substr(0, slash).c_str(), H5P_DEFAULT));
+  tree.check(above.get());
+  return tree.group(above, path.substr(slash + 1), "NXcollection");
+}
+
+void put_column(const hdf5::Tree& tree, const hdf5::Object& group, const ShotColumn& column) {
+  std::size_t numbers = 1;
+  for (const std::size_t length : column.row) numbers *= length;
+  std::visit(
+      [&](const auto& values) {
+        using Number = typename std::remove_cvref_t<decltype(values)>::value_type;
+        std::vector<hsize_t> shape{values.size() / numbers};
+        shape.insert(shape.end(), column.row.begin(), column.row.end());
+        const hdf5::Object made = tree.numbers<Number>(group, column.name, values, shape);
+        if (!column.unit.empty()) tree.attribute(made, "units", column.unit);
+      },
+      column.values);
+}
+
+/// The data set that each shard has under this path, one after the other; each has so many rows of
+/// this shape.
+hdf5::Object virtual_data(const hdf5::Tree& tree, const hdf5::Object& in, const std::string& name,
+                          hid_t type, const std::string& path, const std::vector<hsize_t>& row,
+                          std::span<const Shard> shards, const std::vector<std::size_t>& rows) {
+  hsize_t all_rows = 0;
+  for (const std::size_t count : rows) all_rows += count;
+  std::vector<hsize_t> shape{all_rows};
+  shape.insert(shape.end(), row.begin(), row.end());
+  const auto space_of = [](const std::vector<hsize_t>& lengths) {
+    return hdf5::Space(H5Screate_simple(static_cast<int>(lengths.size()), lengths.data(), nullptr));
+  };
+  const hdf5::Space space = space_of(shape);
+  const hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(creation.get(), false);
+  std::vector<hsize_t> begin(shape.size()), count = shape;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    if (rows[i] == 0) continue;
+    count[0] = rows[i];
+    const hdf5::Space source = space_of(count);
+    tree.check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, begin.data(), nullptr, count.data(),
+                                   nullptr));
+    tree.check(H5Pset_virtual(creation.get(), space.get(), shards[i].file.c_str(), path.c_str(),
+                              source.get()));
+    begin[0] += rows[i];
+  }
+  tree.check(H5Sselect_all(space.get()));
+  const hid_t made = H5Dcreate2(in.get(), name.c_str(), type, space.get(), H5P_DEFAULT,
+                                creation.get(), H5P_DEFAULT);
+  tree.check(made);
+  return hdf5::Object(made);
+}
+
+void put_virtual_column(const hdf5::Tree& tree, const hdf5::Object& group, const std::string& path,
+                        const ShotColumn& column, std::span<const Shard> shards,
+                        const std::vector<std::size_t>& rows) {
+  const hid_t type = std::holds_alternative<std::vector<double>>(column.values) ? H5T_NATIVE_DOUBLE
+                     : std::holds_alternative<std::vector<std::int64_t>>(column.values)
+                         ? H5T_NATIVE_INT64
+                     : std::holds_alternative<std::vector<std::int32_t>>(column.values)
+                         ? H5T_NATIVE_INT32
+                         : H5T_NATIVE_UINT8;
+  const hdf5::Object made = virtual_data(tree, group, column.name, type,
+                                         "/" + path + "/" + column.name,
+                                         {column.row.begin(), column.row.end()}, shards, rows);
+  if (!column.unit.empty()) tree.attribute(made, "units", column.unit);
+}
+
+/// As put_beam() has those of one file.
+void put_virtual_spectra(const hdf5::Tree& tree, const std::vector<double>& wavelengths_A,
+                         std::span<const Shard> shards, const std::vector<std::size_t>& images) {
+  const std::string name = "incident_wavelength_1Dspectrum", folder = "/entry/instrument/beam/";
+  const hdf5::Object beam(H5Gopen2(tree.root().get(), folder.c_str(), H5P_DEFAULT));
+  tree.check(beam.get());
+  const hdf5::Object wavelength(H5Dopen2(beam.get(), "incident_wavelength", H5P_DEFAULT));
+  tree.check(wavelength.get());
+  tree.attribute(wavelength, "variant", name);
+  tree.attribute(tree.numbers<double>(beam, name, wavelengths_A, {wavelengths_A.size()}), "units",
+                 "angstrom");
+  virtual_data(tree, beam, name + "_weights", H5T_NATIVE_DOUBLE, folder + name + "_weights",
+               {wavelengths_A.size()}, shards, images);
+}
+
+class NxmxWriter final : public ShardWriter {
  public:
   NxmxWriter(FileAside aside, const ImageSeries& series)
       : tree_(std::move(aside)),
@@ -552,48 +692,20 @@ class NxmxWriter final : public SeriesWriter {
         counts_(series.counts),
         bitshuffled_(series.compression == nxmx_bitshuffle) {
     const hdf5::Session session;
-    const Provenance& provenance = series.provenance;
-    const hdf5::Object root = tree_.root();
-    tree_.attribute(root, "NX_class", "NXroot");
-    tree_.attribute(root, "default", "entry");
-    tree_.attribute(root, "creator", provenance.program);
-    if (!provenance.date.empty()) tree_.attribute(root, "file_time", provenance.date);
-    const hdf5::Object entry = tree_.group(root, "entry", "NXentry");
-    tree_.attribute(entry, "default", "data");
-    tree_.attribute(entry, "version", "1.0");
-    tree_.text(entry, "definition", "NXmx");
-    if (!provenance.date.empty()) {
-      const std::optional<GeometryScan>& scan = series.geometry.scan;
-      tree_.text(entry, "start_time", provenance.date);
-      tree_.text(
-          entry, "end_time_estimated",
-          later(provenance.date, scan ? scan->exposure_s * static_cast<double>(images_) : 0));
-    }
-    const hdf5::Object source = tree_.group(entry, "source", "NXsource");
-    tree_.text(source, "name", "simulation");
-    tree_.text(source, "probe", "x-ray");
-    put_sample(tree_, entry, series);
-    const hdf5::Object instrument = tree_.group(entry, "instrument", "NXinstrument");
-    tree_.text(instrument, "name", "simulation");
-    put_beam(tree_, instrument, series);
-    put_detector(tree_, instrument, series, image_);
-    put_provenance(tree_, entry, provenance);
-
-    const hdf5::Object data = tree_.group(entry, "data", "NXdata");
-    tree_.attribute(data, "signal", "data");
-    const GeometryPanel& first = panels_[0];
-    // Photons are (count + data_offset) * data_scaling_factor; dxtbx spells it otherwise.
-    if (first.gain != 1)
-      for (const char* name : {"data_scaling_factor", "data_scale_factor"})
-        tree_.number(data, name, 1 / first.gain);
-    if (first.pedestal != 0) tree_.number(data, "data_offset", -first.pedestal);
-    hdf5::Object images = tree_.image_data(data, "data", counts_ ? H5T_STD_I32LE : H5T_IEEE_F32LE,
-                                           images_, static_cast<hsize_t>(image_.slow),
+    const hdf5::Object data = put_all_but_images(tree_, series, image_);
+    hdf5::Object images = tree_.image_data(data, "data", type_of_images(series), images_,
+                                           static_cast<hsize_t>(image_.slow),
                                            static_cast<hsize_t>(image_.fast), bitshuffled_);
-    tree_.attribute(images, "interpretation", "image");
-    tree_.check(H5Lcreate_hard(data.get(), "data", entry.get(), "instrument/detector/data",
-                               H5P_DEFAULT, H5P_DEFAULT));
+    put_link_to_images(tree_, data, images);
     data_ = std::move(images);
+  }
+
+  void put_tables(std::span<const ShotTable> tables) override {
+    const hdf5::Session session;
+    for (const ShotTable& table : tables) {
+      const hdf5::Object group = group_of_table(tree_, table.group);
+      for (const ShotColumn& column : table.columns) put_column(tree_, group, column);
+    }
   }
 
   ~NxmxWriter() override {
@@ -781,6 +893,39 @@ std::unique_ptr<SeriesWriter> open_nxmx_series(const std::string& path, const Im
                                                const std::string& unfinished) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
   return std::make_unique<NxmxWriter>(FileAside(path, unfinished), series);
+}
+
+std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series) {
+  if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
+  return std::make_unique<NxmxWriter>(FileAside(path), series);
+}
+
+void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
+                          std::span<const Shard> shards, std::span<const ShotTable> tables,
+                          const std::vector<double>& spectrum_wavelengths_A) {
+  if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
+  hdf5::Tree tree{FileAside(path)};
+  const TallImage image(series.geometry.panels);
+  const hdf5::Session session;
+  std::vector<std::size_t> images;
+  for (const Shard& shard : shards) images.push_back(shard.images);
+  {
+    const hdf5::Object data = put_all_but_images(tree, series, image);
+    const hdf5::Object all = virtual_data(
+        tree, data, "data", type_of_images(series), "/entry/data/data",
+        {static_cast<hsize_t>(image.slow), static_cast<hsize_t>(image.fast)}, shards, images);
+    put_link_to_images(tree, data, all);
+    if (!spectrum_wavelengths_A.empty())
+      put_virtual_spectra(tree, spectrum_wavelengths_A, shards, images);
+    for (std::size_t t = 0; t < tables.size(); ++t) {
+      const hdf5::Object group = group_of_table(tree, tables[t].group);
+      std::vector<std::size_t> rows;
+      for (const Shard& shard : shards) rows.push_back(shard.rows[t]);
+      for (const ShotColumn& column : tables[t].columns)
+        put_virtual_column(tree, group, tables[t].group, column, shards, rows);
+    }
+  }
+  tree.commit();
 }
 
 FileFormat nxmx_format() {

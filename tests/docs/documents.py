@@ -27,6 +27,7 @@ MARKERS = {
     "needs the port": "the PyTorch port of nanoBragg, which is not part of the repository",
     "needs perf": "and a processor whose counters it may read",
     "needs torch": "runs where Python has it",
+    "needs h5py": "and torch: runs where Python has both",
 }
 
 

@@ -18,6 +18,8 @@ SLOW = "NABLABRAGG_SLOW_DOCS" in os.environ
 RUN_HERE = {"slow"} if SLOW else set()
 if importlib.util.find_spec("torch"):
     RUN_HERE.add("needs torch")
+    if importlib.util.find_spec("h5py"):
+        RUN_HERE.add("needs h5py")
 # Pages whose first commands build the program: the reader has nothing but a clone.
 BUILD_FIRST = ("README.md",)
 
@@ -33,6 +35,7 @@ MARKED = {
     "docs/crystals.md": {"excerpt": 2},
     "docs/detector-response.md": {"excerpt": 1, "slow": 1},
     "docs/diffuse.md": {"excerpt": 1},
+    "docs/ensembles.md": {"needs h5py": 1},
     "docs/geometry.md": {"excerpt": 1},
     "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},
@@ -92,7 +95,7 @@ def test_every_example_is_run_by_a_page():
         block.text
         for page, text in PAGES.items()
         for block in documents.blocks_of(page, text)
-        if not block.marker or block.marker == "needs torch"
+        if not block.marker or block.marker in ("needs torch", "needs h5py")
     )
     examples = [path for path in (REPOSITORY / "examples").rglob("*") if path.suffix in (".py", ".sh")]
     missing = [str(path.relative_to(REPOSITORY)) for path in examples if path.name not in runnable]

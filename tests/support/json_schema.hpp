@@ -29,6 +29,7 @@ inline std::string fault_by_schema(const nlohmann::json& value, const nlohmann::
                                            "properties",
                                            "required",
                                            "additionalProperties",
+                                           "anyOf",
                                            "items",
                                            "minItems",
                                            "maxItems",
@@ -43,6 +44,16 @@ inline std::string fault_by_schema(const nlohmann::json& value, const nlohmann::
     bool found = false;
     for (const auto& one : schema["enum"]) found = found || one == value;
     if (!found) return path + " is none of the words";
+  }
+  if (schema.contains("anyOf")) {
+    std::string faults;
+    bool right = false;
+    for (const auto& one : schema["anyOf"]) {
+      const std::string fault = fault_by_schema(value, one, path);
+      right = right || fault.empty();
+      faults += fault + "; ";
+    }
+    if (!right) return path + " is none of its forms: " + faults;
   }
   if (schema.contains("type")) {
     const auto& type = schema["type"];
@@ -60,9 +71,15 @@ inline std::string fault_by_schema(const nlohmann::json& value, const nlohmann::
   if (value.is_object()) {
     for (const auto& name : schema.value("required", nlohmann::json::array()))
       if (!value.contains(name.get<std::string>())) return path + " lacks " + name.dump();
+    // Of several forms each says which members it has.
+    const bool says_members = schema.contains("properties");
     for (const auto& [name, member] : value.items()) {
-      if (!schema["properties"].contains(name)) return path + " has " + name;
-      if (auto fault = fault_by_schema(member, schema["properties"][name], path + '.' + name);
+      if (!says_members) break;
+      const bool known_name = schema["properties"].contains(name);
+      const auto& others = schema.value("additionalProperties", nlohmann::json());
+      if (!known_name && !others.is_object()) return path + " has " + name;
+      if (auto fault = fault_by_schema(member, known_name ? schema["properties"][name] : others,
+                                       path + '.' + name);
           !fault.empty())
         return fault;
     }
@@ -71,7 +88,7 @@ inline std::string fault_by_schema(const nlohmann::json& value, const nlohmann::
     if (value.size() < schema.value("minItems", std::size_t{0})) return path + " is too short";
     if (schema.contains("maxItems") && value.size() > schema["maxItems"])
       return path + " is too long";
-    for (std::size_t i = 0; i < value.size(); ++i)
+    for (std::size_t i = 0; schema.contains("items") && i < value.size(); ++i)
       if (auto fault = fault_by_schema(value[i], schema["items"],
                                        path + '[' + std::to_string(i) + ']');
           !fault.empty())

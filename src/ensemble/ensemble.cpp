@@ -1,0 +1,441 @@
+#include "ensemble/ensemble.hpp"
+
+#include <fmt/format.h>
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <span>
+#include <sstream>
+#include <utility>
+
+#include "description/parameter_table.hpp"
+#include "description/ranges.hpp"
+#include "ensemble/keyed_draws.hpp"
+#include "ensemble/yaml_field.hpp"  // for suggestion_among
+#include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
+#include "io/quotes.hpp"
+#include "io/series_journal.hpp"  // for sha256_of
+#include "io/text_lines.hpp"
+#include "nablabragg/detector_response.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
+#include "nablabragg/io.hpp"
+#include "nablabragg/series.hpp"
+#include "nablabragg/version.hpp"
+
+namespace nablabragg::ensemble {
+
+namespace {
+
+/// Parameters of the lattice alone.
+bool is_of_lattice(std::string_view name) {
+  constexpr std::string_view all[] = {"cell",          "a_matrix",
+                                      "misset",        "cells",
+                                      "blocks",        "fudge",
+                                      "mosaic_spread", "mosaic_spread_axes",
+                                      "cell_spread",   "cell_angle_spread",
+                                      "diffuse_sigma", "diffuse_gamma",
+                                      "default_F"};
+  return std::ranges::find(all, name) != std::end(all);
+}
+
+/// Parameters of the light and of what it passes.
+bool is_of_light(std::string_view name) {
+  constexpr std::string_view all[] = {"wavelength",
+                                      "dispersion",
+                                      "horizontal_divergence",
+                                      "vertical_divergence",
+                                      "source_directions",
+                                      "source_weights",
+                                      "source_wavelengths",
+                                      "beam_direction",
+                                      "polarization",
+                                      "polarization_axis",
+                                      "fluence",
+                                      "flux",
+                                      "exposure",
+                                      "beam_size",
+                                      "water"};
+  return std::ranges::find(all, name) != std::end(all) || name.starts_with("material[");
+}
+
+/// What a description says in its own words.
+void refuse_flags(const Description& d, const flags::Request& r) {
+  const auto refuse = [&](bool given, const char* flags, const char* instead) {
+    if (given) d.fail(d.base, std::string("has ") + flags + "; " + instead);
+  };
+  const bool named = r.float_file.named || r.int_file.named || r.pgm_file.named ||
+                     r.noise_file.named || !r.png_file.empty() || !r.truth_file.empty() ||
+                     !r.output_files.empty() || !r.compression.empty();
+  refuse(named, "flags that name files to write", "output says where the shots go");
+  refuse(r.images || !r.orientations.empty() || r.goes_on, "-images, -orientations or -continue",
+         "shots and orientation say which images there are");
+  refuse(r.seed.has_value(), "-seed", "seed is the ensemble's");
+  refuse(r.random_misset, "-misset random", "orientation: random turns each shot");
+  refuse(r.printout || r.print_plan || r.trace_pixel || !r.profile_file.empty(),
+         "flags that look at one image (-printout, -trace_pixel, -profile)",
+         "nablabragg ensemble --shot makes one shot");
+  refuse(r.help || r.version, "a flag that asks for help", "leave it out");
+  refuse(flags::keeps_nanobraggs_answer(r.experiment), "no -corrected",
+         "an ensemble needs it: nanoBragg's own mode makes one image");
+  refuse(!r.experiment.scan.oscillation_deg.empty(), "an oscillation (-osc)", "shots are stills");
+}
+
+std::vector<std::string> flags_of_base(const Description& d) {
+  std::vector<std::string> arguments = d.flags;
+  if (!d.experiment_file.empty()) arguments.insert(arguments.begin(), "-corrected");
+  return arguments;
+}
+
+std::vector<std::string> arguments_of(const Description& d) {
+  std::vector<std::string> arguments = flags_of_base(d);
+  if (const auto& s = d.spectra) {
+    arguments.insert(arguments.end(), {"-spectra", s->file, "-spectra_scale", s->scale});
+    if (s->channels)
+      arguments.insert(arguments.end(), {"-spectrum_channels", std::to_string(*s->channels)});
+    if (!s->unit.empty()) arguments.insert(arguments.end(), {"-spectrum_unit", s->unit});
+  }
+  return arguments;
+}
+
+/// Structure factors aside.
+std::string what_is_stated(Experiment e) {
+  e.structure_factors = {};
+  e.crystal.cell.reset();  // a table's file may state it
+  return to_json(e);
+}
+
+/// The experiment of the file; the flags beside it give what it cannot hold.
+void take_experiment(const Description& d, flags::Request& request) {
+  flags::Request bare = flags::parse_command_line(std::vector<std::string>{"-corrected"});
+  if (what_is_stated(bare.experiment) != what_is_stated(request.experiment))
+    d.fail(d.base,
+           "states the experiment twice: beside the file, flags are of structure factors, of the "
+           "detector's response and of computing");
+  request.experiment = experiment_from_json(io::read_text(d.experiment_file),
+                                            request.experiment.structure_factors.grid);
+}
+
+}  // namespace
+
+flags::Request Ensemble::base_of(const Description& d) {
+  if (d.spectra && !d.experiment_file.empty())
+    d.fail(d.spectra->place, "are of a base that flags state; an experiment's file has its light");
+  if (std::ranges::find(d.flags, "-spectra") != d.flags.end())
+    d.fail(d.base, "has -spectra; the key spectra says which light each shot has");
+  const std::vector<std::string> arguments = arguments_of(d);
+  flags::Request request;
+  try {
+    request = flags::parse_command_line(arguments);
+  } catch (const UsageError& error) {
+    d.fail(d.base, error.what());
+  }
+  refuse_flags(d, request);
+  request.seed = d.seed;
+  try {
+    // That of the experiment's file takes its place.
+    if (!d.experiment_file.empty() && request.hkl_file.empty())
+      request.experiment.structure_factors.default_F = 1;
+    flags::load_inputs(request);
+    if (!d.experiment_file.empty()) take_experiment(d, request);
+  } catch (const UsageError& error) {
+    d.fail(d.base, error.what());
+  }
+  refuse_flags(d, [&] {
+    flags::Request of_file = request;
+    of_file.seed.reset();
+    of_file.images.reset();
+    return of_file;
+  }());
+  request.images.reset();
+  if (request.responds) check_response(request.response, request.experiment);
+  request.noise_file.on = d.counts;
+  request.compression = d.compression;
+  return request;
+}
+
+Ensemble::Ensemble(Description description, flags::Request base)
+    : description_(std::move(description)),
+      request_(std::move(base)),
+      base_(request_.experiment),
+      known_(parameters(base_)) {
+  const Description& d = description_;
+  for (const Varied& varied : d.vary) {
+    const Target target = target_of(varied.name, varied.place);
+    const Parameter& p = varied_[target.parameter];
+    const std::size_t wanted = target.element ? 1 : p.values.size(),
+                      given = numbers_of(varied.distribution);
+    if (given != wanted)
+      d.fail(varied.place,
+             fmt::format("is {} number{}, and is given {}{}", wanted, wanted == 1 ? "" : "s", given,
+                         given == 1 ? fmt::format("; {}[0] is the first of them, and lists of {} "
+                                                  "are values to choose from",
+                                                  p.name, wanted)
+                                    : std::string()));
+    if (const auto* column = std::get_if<Column>(&varied.distribution);
+        column && column->rows == Rows::in_order &&
+        column->table->rows() < static_cast<std::size_t>(d.shots))
+      d.fail(varied.place,
+             fmt::format("has a row of {} for each shot, and there are {} rows and {} shots; "
+                         "rows: random takes any of them",
+                         column->table->file, column->table->rows(), d.shots));
+    targets_.push_back(target);
+  }
+  for (const Correlated& c : d.correlated) {
+    std::vector<Target>& targets = correlated_targets_.emplace_back();
+    std::vector<double> means;
+    for (const std::string& name : c.names) {
+      targets.push_back(target_of(name, c.place));
+      const Parameter& p = varied_[targets.back().parameter];
+      if (!targets.back().element && p.values.size() != 1)
+        d.fail(c.place, fmt::format("has {}, which is {} numbers; {}[0] is the first of them", name,
+                                    p.values.size(), p.name));
+      means.push_back(p.values[targets.back().element.value_or(0)]);
+    }
+    means_.push_back(c.mean.value_or(means));
+  }
+  refuse_rivals();
+  if (const auto& spectra = request_.spectra) {
+    if (d.spectra->rows == Rows::in_order && spectra->shots() < d.shots)
+      d.fail(d.spectra->place,
+             fmt::format("has the spectra of {} shots, and there are {}; rows: random takes any of "
+                         "them",
+                         spectra->shots(), d.shots));
+    check_takes_spectrum(request_.experiment.beam);
+    towards_source_ = request_.experiment.beam.sources.front().position;
+  }
+}
+
+Ensemble::Target Ensemble::target_of(const std::string& name, const Place& place) {
+  const auto find = [](std::vector<Parameter>& list, std::string_view wanted) {
+    return std::ranges::find(list, wanted, &Parameter::name);
+  };
+  Target target;
+  auto found = find(known_, name);
+  int number = -1;
+  if (found == known_.end() && name.ends_with(']')) {
+    const std::size_t open = name.rfind('[');
+    const std::string digits = name.substr(open + 1, name.size() - open - 2);
+    const auto element = io::parse_number<int>(digits);
+    if (element) found = find(known_, name.substr(0, open));
+    if (element && found != known_.end()) {
+      if (*element < 0 || static_cast<std::size_t>(*element) >= found->values.size() ||
+          found->values.size() == 1)
+        description_.fail(place, found->name + (found->values.size() == 1
+                                                    ? " is one number, without [...]"
+                                                    : fmt::format(" has the numbers [0] to [{}]",
+                                                                  found->values.size() - 1)));
+      number = *element;
+      target.element = static_cast<std::size_t>(number);
+    }
+  }
+  if (found == known_.end()) {
+    std::vector<std::string> names;
+    for (const Parameter& p : known_) names.push_back(p.name);
+    const std::string bare = name.substr(0, name.find('['));
+    for (const char* count : {"mosaic_domains", "oversample", "pixels", "phi_steps", "layers",
+                              "mosaic_seed", "dispersion_steps", "divergence_steps"})
+      if (bare == count)
+        description_.fail(place, io::in_quotes(name) +
+                                     " is a whole number that all shots share; it does not vary");
+    const std::string near = suggestion_among(bare, names);
+    description_.fail(
+        place, io::in_quotes(name) + " is no parameter of the base experiment" +
+                   (near.empty() ? "; docs/gradients.md lists them, and what varies needs a value "
+                                   "there, such as -mosaic 0.1 for mosaic_spread"
+                                 : near));
+  }
+  const auto twice = [&](int which) { return taken_.contains({found->name, which}); };
+  bool rival = twice(-1) || twice(number);
+  for (const auto& [key, _] : taken_) rival = rival || (number < 0 && key.first == found->name);
+  if (rival) description_.fail(place, "is stated twice; give each number once");
+  taken_[{found->name, number}] = place;
+  auto known = find(varied_, found->name);
+  if (known == varied_.end()) known = varied_.insert(varied_.end(), *found);
+  target.parameter = static_cast<std::size_t>(known - varied_.begin());
+  return target;
+}
+
+/// What two keys would state.
+void Ensemble::refuse_rivals() const {
+  const Description& d = description_;
+  for (const auto& [key, place] : taken_) {
+    const std::string& name = key.first;
+    if (d.random_orientation && name == "misset")
+      d.fail(place, "and orientation: random both say how the crystal lies; give one of them");
+    const bool of_light = name == "wavelength" || name == "dispersion" ||
+                          name.starts_with("source_") || name.ends_with("_divergence");
+    if (d.spectra && of_light)
+      d.fail(place, name + " and spectra both say which light a shot has; give one of them");
+    if (name == "oscillation") d.fail(place, "shots are stills, and have no oscillation");
+  }
+  if (d.random_orientation && length(base_.experiment().crystal.misset_deg) > 0)
+    d.fail(d.orientation, "says how the crystal lies in each shot; leave -misset out of the base");
+}
+
+bool Ensemble::light_varies() const {
+  return request_.spectra ||
+         !std::ranges::all_of(varied_, [](const Parameter& p) { return is_of_lattice(p.name); });
+}
+
+std::vector<std::string> Ensemble::moving_parameters() const {
+  std::vector<std::string> names;
+  for (const Parameter& p : varied_)
+    if (!is_of_lattice(p.name) && !is_of_light(p.name)) names.push_back(p.name);
+  return names;
+}
+
+bool Ensemble::wavelengths_vary() const {
+  return request_.spectra ||
+         std::ranges::any_of(varied_, [](const Parameter& p) { return p.name == "wavelength"; });
+}
+
+Shot Ensemble::shot(int i) const {
+  const Description& d = description_;
+  if (i < 0 || i >= d.shots)
+    throw UsageError(
+        fmt::format("there is no shot {}: {} has shots 0 to {}", i, d.file, d.shots - 1));
+  Shot shot;
+  shot.index = i;
+  shot.seed = seed_of_image(d.seed, i);
+  shot.experiment = base_.experiment();
+  Experiment& e = shot.experiment;
+  for (const Parameter& p : varied_) shot.values.push_back(p.values);
+  for (std::size_t v = 0; v < d.vary.size(); ++v) {
+    const std::vector<double> numbers = drawn(d.vary[v].distribution, d.seed, d.vary[v].name, i);
+    std::vector<double>& values = shot.values[targets_[v].parameter];
+    if (targets_[v].element)
+      values[*targets_[v].element] = numbers[0];
+    else
+      values = numbers;
+  }
+  for (std::size_t c = 0; c < d.correlated.size(); ++c) {
+    std::string name;
+    for (const std::string& each : d.correlated[c].names) name += each + '\n';
+    const std::vector<double> numbers = drawn_together(means_[c], d.correlated[c].lower, d.seed,
+                                                       name, i);
+    for (std::size_t k = 0; k < numbers.size(); ++k) {
+      const Target& target = correlated_targets_[c][k];
+      shot.values[target.parameter][target.element.value_or(0)] = numbers[k];
+    }
+  }
+  for (std::size_t p = 0; p < varied_.size(); ++p) {
+    // Fringes are of whole cells.
+    if (varied_[p].name == "cells")
+      for (double& cells : shot.values[p]) cells = std::max(1.0, std::round(cells));
+    description::set_parameter(e, varied_[p].name, shot.values[p]);
+  }
+  if (d.random_orientation) e.crystal.misset_deg = random_misset_deg(i, d.seed);
+  if (const auto& spectra = request_.spectra) {
+    shot.spectrum = row_of(d.spectra->file, static_cast<std::size_t>(spectra->shots()),
+                           d.spectra->rows, d.seed, i);
+    const int row = static_cast<int>(shot.spectrum);
+    shot.relative_light = spectra->relative_light(row);
+    e.beam.sources = sources_of(spectra->shot(row), towards_source_);
+    e.beam.fluence_per_m2 *= shot.relative_light;
+    if (e.beam.flux_per_s) *e.beam.flux_per_s *= shot.relative_light;
+  }
+  shot.hit = d.hit_rate >= 1 || uniform(d.seed, stream_of("hit_rate"), i, 0) < d.hit_rate;
+  if (!shot.hit) {
+    // Of a lattice whose F are all 0 every engine makes an image without a spot.
+    e.structure_factors.grid.reset();
+    e.structure_factors.default_F = 0;
+    e.structure_factors.interpolation = Interpolation::nearest;
+    e.crystal.diffuse_sigma_A = {};
+  }
+  return shot;
+}
+
+void Ensemble::check_all_shots() const {
+  std::mutex mutex;
+  int first = shots();
+  std::string problem;
+  tbb::parallel_for(tbb::blocked_range<int>(0, shots(), 64), [&](const auto& range) {
+    for (int i = range.begin(); i < range.end(); ++i) {
+      const std::vector<std::string> wrong = description::out_of_range(shot(i).experiment);
+      if (wrong.empty()) continue;
+      const std::lock_guard lock(mutex);
+      if (i < first) {
+        first = i;
+        problem = wrong.front();
+      }
+      return;
+    }
+  });
+  if (!problem.empty())
+    throw UsageError(
+        fmt::format("{}: shot {}: {}; narrow what it is drawn from (within: [low, "
+                    "high])",
+                    description_.file, first, problem));
+}
+
+std::vector<std::string> Ensemble::flags() const {
+  std::vector<std::string> flags = flags_of_base(description_);
+  const Experiment& e = base_.experiment();
+  if (description_.experiment_file.empty()) return flags;
+  if (const auto& c = e.crystal.cell)
+    for (const std::string& word :
+         {std::string("-cell"), fmt::format("{}", c->a_A), fmt::format("{}", c->b_A),
+          fmt::format("{}", c->c_A), fmt::format("{}", c->alpha_deg),
+          fmt::format("{}", c->beta_deg), fmt::format("{}", c->gamma_deg)})
+      flags.push_back(word);
+  if (request_.hkl_file.empty())
+    flags.insert(flags.end(), {"-default_F", fmt::format("{}", e.structure_factors.default_F)});
+  return flags;
+}
+
+flags::Request Ensemble::request_of(const Shot& shot) const {
+  flags::Request r = request_;
+  r.experiment = shot.experiment;
+  r.seed = shot.seed;
+  r.spectra.reset();
+  r.spectra_file.clear();
+  r.compression.clear();
+  return r;
+}
+
+std::string Ensemble::checksum() const {
+  const Description& d = description_;
+  std::ostringstream text;
+  text << version() << '\n' << to_json(base_.experiment()) << '\n';
+  text << fmt::format("{} {} {} {} {} {} {} {}\n", d.shots, d.seed, int{d.random_orientation},
+                      d.hit_rate, int{d.counts}, d.shots_per_shard, d.compression,
+                      int{d.reflections});
+  text << fmt::format("{} {} {}\n", static_cast<int>(request_.engine),
+                      static_cast<int>(request_.precision.value_or(Precision::float32)),
+                      request_.skip_below.value_or(-1));
+  if (request_.responds) {
+    text << to_string(request_.response) << '\n';
+    for (const auto& map : {request_.response.calibration_map, request_.response.gain_map})
+      if (map) text << io::sha256_of(std::as_bytes(std::span(*map))) << '\n';
+  }
+  if (const auto& spectra = request_.spectra) {
+    text << fmt::format("{} {} {} {}\n", d.spectra->file, static_cast<int>(d.spectra->rows),
+                        spectra->options().channels.value_or(0),
+                        static_cast<int>(spectra->options().light));
+    for (const std::span<const double> numbers :
+         {std::span<const double>(spectra->wavelength_A()), spectra->weights()})
+      text << io::sha256_of(std::as_bytes(numbers)) << '\n';
+  }
+  // What is drawn says all of how it is drawn, tables included.
+  std::vector<double> numbers;
+  for (int i = 0; i < d.shots; ++i)
+    for (std::size_t v = 0; v < d.vary.size(); ++v)
+      for (const double x : drawn(d.vary[v].distribution, d.seed, d.vary[v].name, i))
+        numbers.push_back(x);
+  text << io::sha256_of(std::as_bytes(std::span(std::as_const(numbers)))) << '\n';
+  for (const Varied& varied : d.vary) text << varied.name << '\n';
+  for (std::size_t c = 0; c < d.correlated.size(); ++c) {
+    for (const std::string& name : d.correlated[c].names) text << name << ' ';
+    for (const auto* list : {&means_[c], &d.correlated[c].lower})
+      for (const double x : *list) text << fmt::format("{} ", x);
+    text << '\n';
+  }
+  return io::sha256_of(std::string_view(text.view()));
+}
+
+}  // namespace nablabragg::ensemble

@@ -1,0 +1,34 @@
+// What a shard says of its shots besides their pixels.
+#pragma once
+#include <cstdint>
+#include <vector>
+#include "ensemble/ensemble.hpp"
+#include "io/nxmx_shards.hpp"
+#include "nablabragg/predicted_spots.hpp"
+#include "nablabragg/vec3.hpp"
+
+namespace nablabragg::ensemble {
+
+/// Of one shot.
+struct ShotLabels {
+  int index = 0;
+  std::int64_t seed = 0;
+  bool hit = true;
+  std::int64_t spectrum = 0;
+  double relative_light = 1, wavelength_A = 0;
+  double photons = 0, brightest = 0;  ///< expected: without noise
+  std::int64_t saturated = 0;         ///< pixels
+  Vec3d misset_deg;
+  Mat3d axes_A;  ///< rows a, b, c in imgCIF's frame
+  std::vector<std::vector<double>> values;
+  std::vector<PredictedSpot> reflections;
+};
+
+/// The tables of some shots; those of the ensemble without any have its columns alone.
+std::vector<io::ShotTable> tables_of(const Ensemble& ensemble,
+                                     const std::vector<ShotLabels>& shots);
+
+/// Rotations about laboratory x, then y, then z, as a matrix that turns a column behind it.
+Mat3d rotation_of(const Vec3d& misset_deg);
+
+}  // namespace nablabragg::ensemble

@@ -1,0 +1,56 @@
+// Many images in several NXmx files, each with columns of numbers about its images, and one file
+// that shows all of them as one.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+#include "nablabragg/image_files.hpp"
+
+namespace nablabragg::io {
+
+/// Numbers about each image, or about each of other things that are listed.
+struct ShotColumn {
+  std::string name;
+  std::vector<std::size_t> row;  ///< the shape of what one has; empty: a number
+  std::string unit;              ///< empty: none
+  std::variant<std::vector<double>, std::vector<std::int64_t>, std::vector<std::int32_t>,
+               std::vector<std::uint8_t>>
+      values;
+};
+
+/// Columns of one length, in a group of the file's root.
+struct ShotTable {
+  std::string group;  ///< "shots"; "shots/reflections" lies in another one
+  std::vector<ShotColumn> columns;
+};
+
+class ShardWriter : public SeriesWriter {
+ public:
+  /// Once, before close().  A table that lies in the group of another one stands behind it.
+  virtual void put_tables(std::span<const ShotTable> tables) = 0;
+};
+
+/// As open_nxmx(); the file gets its name at close(), and where the program ends before nothing of
+/// it stays.
+std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series);
+
+/// A complete shard, of which the file of all shows `images` and so many rows of each table.
+struct Shard {
+  std::string file;  ///< as the file of all names it, in whose folder it looks
+  std::size_t images = 0;
+  std::vector<std::size_t> rows;  ///< of each table
+};
+
+/// NXmx of all images, whose pixels and columns are virtual data sets: those of the shards, one
+/// after the other.  The columns' values do not matter.  `series.spectra` is null; where
+/// `spectrum_wavelengths_A` are given the shards have spectra on this one axis, and they are shown
+/// as well.
+void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
+                          std::span<const Shard> shards, std::span<const ShotTable> tables,
+                          const std::vector<double>& spectrum_wavelengths_A);
+
+}  // namespace nablabragg::io

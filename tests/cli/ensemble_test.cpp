@@ -1,0 +1,443 @@
+// nablabragg ensemble: what a run leaves, how an interrupted one goes on, one shot by itself.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "io/hdf5_handles.hpp"
+#include "nablabragg/image_files.hpp"
+#include "nablabragg/io.hpp"
+#include "support/program_test.hpp"
+
+namespace nablabragg {
+namespace {
+
+namespace fs = std::filesystem;
+using test::Outcome;
+using testing::AllOf;
+using testing::Each;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr int usage = 2, input_file = 3, output_file = 4, interrupted = 130;
+
+const std::string base =
+    "-corrected -cell 50 60 70 90 90 90 -default_F 100 -N 8 -gauss_xtal -mosaic 0.3 "
+    "-mosaic_domains "
+    "3 -lambda 1 -distance 80 -detpixels 64 -pixel 0.8 -fluence 1e25 -oversample 1 -sensor Si 450";
+const std::string varied =
+    "orientation: random\nhit_rate: 0.8\nvary:\n  distance: {uniform: [79, 81]}\n"
+    "  cell[0]: {normal: [50, 0.1]}\n  fluence: {log_normal: [1e25, 0.3]}\n";
+
+/// All numbers of an HDF5 data set, as doubles, and its shape.
+struct Data {
+  std::vector<hsize_t> shape;
+  std::vector<double> numbers;
+  friend bool operator==(const Data&, const Data&) = default;
+};
+
+Data read_data(const fs::path& file, const std::string& name) {
+  namespace hdf5 = io::hdf5;
+  const hdf5::Session session;
+  const hdf5::File opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  const hdf5::Object data(H5Dopen2(opened.get(), name.c_str(), H5P_DEFAULT));
+  if (!data) throw std::runtime_error("no " + name + " in " + file.string());
+  const hdf5::Space space(H5Dget_space(data.get()));
+  Data read;
+  read.shape.resize(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space.get())));
+  H5Sget_simple_extent_dims(space.get(), read.shape.data(), nullptr);
+  read.numbers.resize(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())), -7e77);
+  if (H5Dread(data.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, read.numbers.data()) <
+      0)
+    throw std::runtime_error("cannot read " + name);
+  return read;
+}
+
+/// A text of fixed length.
+std::string read_text(const fs::path& file, const std::string& name) {
+  namespace hdf5 = io::hdf5;
+  const hdf5::Session session;
+  const hdf5::File opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  const hdf5::Object data(H5Dopen2(opened.get(), name.c_str(), H5P_DEFAULT));
+  const hdf5::Type type(H5Dget_type(data.get()));
+  std::string text(H5Tget_size(type.get()), '\0');
+  H5Dread(data.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data());
+  return text.c_str();
+}
+
+class EnsembleRuns : public test::ProgramTest {
+ protected:
+  void describe(const std::string& name, int shots, const std::string& more,
+                const std::string& output) const {
+    test::write_file(folder / name, "ensemble: 1\nbase: " + base +
+                                        "\nshots: " + std::to_string(shots) +
+                                        "\nseed: 5\noutput: " + output + "\n" + more);
+  }
+  void expect_error(const std::string& line, int code,
+                    const std::vector<std::string>& texts) const {
+    const Outcome outcome = run(line);
+    EXPECT_EQ(outcome.exit_code, code) << line << outcome.err;
+    for (const std::string& text : texts) EXPECT_THAT(outcome.err, HasSubstr(text)) << line;
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+  }
+  /// Every number that the file of all shows.
+  std::map<std::string, Data> all_of(const std::string& of,
+                                     const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> names{"/entry/data/data", "/shots/index",     "/shots/seed",
+                                   "/shots/hit",       "/shots/photons",   "/shots/brightest",
+                                   "/shots/misset",    "/shots/saturated", "/shots/orientation",
+                                   "/shots/real_axes", "/shots/distance",  "/shots/cell",
+                                   "/shots/fluence"};
+    names.insert(names.end(), more.begin(), more.end());
+    std::map<std::string, Data> all;
+    for (const std::string& name : names)
+      all[name] = read_data(folder.path() / of / "all.nxs", name);
+    return all;
+  }
+  std::vector<std::string> names_in(const std::string& of) const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder / of))
+      names.push_back(entry.path().filename().string());
+    std::ranges::sort(names);
+    return names;
+  }
+};
+
+// ---- What a run leaves --------------------------------------------------------------------------
+
+TEST_F(EnsembleRuns, LeaveShardsAFileOfAllAndAJournal) {
+  describe("e.yaml", 7, varied, "{folder: out, shots_per_shard: 3, reflections: true}");
+  const Outcome outcome = good_run("ensemble e.yaml");
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("made 7 shots in"), HasSubstr("written: out/all.nxs of 7 shots")));
+  EXPECT_THAT(outcome.err, HasSubstr("distance differs from shot to shot: the files state the "
+                                     "geometry of the base experiment"));
+  EXPECT_THAT(names_in("out"), testing::ElementsAre("all.nxs", "journal.jsonl", "shard_00000.nxs",
+                                                    "shard_00001.nxs", "shard_00002.nxs"));
+  const auto all = all_of("out", {"/shots/reflections/shot", "/shots/reflections/hkl"});
+  EXPECT_THAT(all.at("/entry/data/data").shape, testing::ElementsAre(7, 64, 64));
+  EXPECT_THAT(all.at("/shots/index").numbers, testing::ElementsAre(0, 1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(all.at("/shots/orientation").shape, testing::ElementsAre(7, 3, 3));
+  EXPECT_THAT(all.at("/shots/distance").numbers, Each(AllOf(testing::Ge(79), testing::Le(81))));
+  EXPECT_TRUE(std::ranges::is_sorted(all.at("/shots/reflections/shot").numbers));
+  EXPECT_GT(all.at("/shots/reflections/shot").numbers.size(), 20U);
+  EXPECT_EQ(all.at("/shots/reflections/hkl").shape,
+            (std::vector<hsize_t>{all.at("/shots/reflections/shot").shape[0], 3}));
+  // What the file of all shows is what the shards hold.
+  const Data second = read_data(folder / "out/shard_00001.nxs", "/entry/data/data");
+  const auto& pixels = all.at("/entry/data/data").numbers;
+  EXPECT_TRUE(
+      std::equal(second.numbers.begin(), second.numbers.end(), pixels.begin() + 3 * 64 * 64));
+  EXPECT_EQ(read_data(folder / "out/shard_00002.nxs", "/shots/index").numbers,
+            std::vector<double>{6});
+}
+
+TEST_F(EnsembleRuns, AreTheSameForAnyNumberOfThreadsAndShards) {
+  describe("one.yaml", 8, varied, "{folder: one, shots_per_shard: 3}");
+  describe("two.yaml", 8, varied, "{folder: two, shots_per_shard: 8, compression: deflate}");
+  good_run("ensemble one.yaml --threads 1");
+  good_run("ensemble two.yaml --threads 5");
+  EXPECT_EQ(all_of("one"), all_of("two"));
+}
+
+TEST_F(EnsembleRuns, MayBeMovedToAnotherFolder) {
+  describe("e.yaml", 4, varied, "{folder: out, shots_per_shard: 2}");
+  good_run("ensemble e.yaml");
+  const auto before = all_of("out");
+  fs::create_directories(folder / "elsewhere");
+  fs::rename(folder / "out", folder / "elsewhere/moved");
+  EXPECT_EQ(all_of("elsewhere/moved"), before);
+}
+
+TEST_F(EnsembleRuns, AreReadAsNxmx) {
+  describe("e.yaml", 3, varied, "{folder: out, shots_per_shard: 2}");
+  good_run("ensemble e.yaml");
+  for (const char* file : {"out/all.nxs", "out/shard_00000.nxs"}) {
+    const io::ImageFile image = io::read_image(folder / file, 1);
+    EXPECT_EQ(image.format, "NXmx");
+    EXPECT_NEAR(image.geometry.panels.at(0).origin_mm.z, -80, 1e-6) << "that of the base";
+    const Data all = read_data(folder / "out/all.nxs", "/entry/data/data");
+    EXPECT_TRUE(
+        std::equal(image.pixels.begin(), image.pixels.end(), all.numbers.begin() + 64 * 64));
+  }
+}
+
+TEST_F(EnsembleRuns, HoldPhotonsWhereThatIsAskedFor) {
+  describe("e.yaml", 3, varied + "readout: photons\n", "out");
+  good_run("ensemble e.yaml");
+  const Data data = read_data(folder / "out/all.nxs", "/entry/data/data");
+  const Data sums = read_data(folder / "out/all.nxs", "/shots/photons");
+  for (std::size_t shot = 0; shot < 3; ++shot) {
+    double sum = 0;
+    for (std::size_t i = 0; i < 64 * 64; ++i) sum += data.numbers[shot * 64 * 64 + i];
+    EXPECT_NEAR(sum, sums.numbers[shot], 1e-5 * sum);
+  }
+}
+
+TEST_F(EnsembleRuns, HaveTheMaskOfADetectorWithGaps) {
+  test::write_file(
+      folder / "e.yaml",
+      "ensemble: 1\nbase: -corrected -detector PILATUS3_300K -distance 100 -cell 50 60 70 "
+      "90 90 90 -default_F 100 -N 5 -lambda 1 -oversample 1 -thicksteps 1\nshots: 12\n"
+      "orientation: random\noutput: {folder: out, shots_per_shard: 2}\n");
+  good_run("ensemble e.yaml --threads 4");
+  const Data mask = read_data(folder / "out/all.nxs", "/entry/instrument/detector/pixel_mask");
+  EXPECT_THAT(mask.shape, testing::ElementsAre(619, 487));
+  EXPECT_EQ(read_data(folder / "out/shard_00003.nxs", "/entry/instrument/detector/pixel_mask"),
+            mask);
+  const Data all = read_data(folder / "out/all.nxs", "/entry/data/data");
+  EXPECT_EQ(std::ranges::count(all.numbers, -1) + std::ranges::count(all.numbers, -2),
+            12 * std::ranges::count(mask.numbers, 1));
+}
+
+// ---- One shot -----------------------------------------------------------------------------------
+
+TEST_F(EnsembleRuns, MakeAnyShotAgainByItselfBitForBit) {
+  describe("e.yaml", 6, varied, "{folder: out, shots_per_shard: 4}");
+  good_run("ensemble e.yaml");
+  const Data all = read_data(folder / "out/all.nxs", "/entry/data/data");
+  for (int shot = 0; shot < 6; ++shot) {
+    good_run("ensemble e.yaml --shot " + std::to_string(shot) + " --output shot.cbf");
+    const io::ImageFile image = io::read_image(folder / "shot.cbf");
+    EXPECT_TRUE(
+        std::equal(image.pixels.begin(), image.pixels.end(), all.numbers.begin() + shot * 64 * 64))
+        << shot;
+  }
+}
+
+TEST_F(EnsembleRuns, PrintTheFlagsOfAShot) {
+  describe("e.yaml", 4, "orientation: random\nvary:\n  distance: {uniform: [79, 81]}\n", "out");
+  const Outcome outcome = good_run("ensemble e.yaml --shot 3 --flags --output shot.cbf");
+  const std::string flags = outcome.out.substr(0, outcome.out.find('\n'));
+  EXPECT_THAT(flags, AllOf(HasSubstr("-misset "), HasSubstr("-distance "), HasSubstr("-seed ")));
+  good_run(flags + " -o again.cbf");
+  EXPECT_EQ(io::read_image(folder / "shot.cbf").pixels,
+            io::read_image(folder / "again.cbf").pixels);
+}
+
+TEST_F(EnsembleRuns, SayOfABlankShotThatNoFlagMakesIt) {
+  describe("e.yaml", 3, "hit_rate: 0\n", "out");
+  const Outcome outcome = good_run("ensemble e.yaml --shot 2 --flags");
+  EXPECT_EQ(outcome.err,
+            "nablabragg: in shot 2 the crystal is not in the beam, which no flag says\n");
+  good_run("ensemble e.yaml");
+  EXPECT_THAT(read_data(folder / "out/all.nxs", "/shots/photons").numbers, Each(0));
+  EXPECT_THAT(read_data(folder / "out/all.nxs", "/shots/hit").numbers, Each(0));
+}
+
+TEST_F(EnsembleRuns, OfAnExperimentsFileHaveFlagsToo) {
+  describe("flags.yaml", 2, "vary:\n  distance: {uniform: [79, 81]}\n", "flags");
+  good_run("ensemble flags.yaml");
+  // The base as a file holds it
+  const std::string json = read_text(folder / "flags/all.nxs", "/entry/process/experiment/data");
+  test::write_file(folder / "base.json", json);
+  test::write_file(folder / "file.yaml",
+                   "ensemble: 1\nbase: {experiment: base.json}\nshots: 2\nseed: 5\noutput: file\n"
+                   "vary:\n  distance: {uniform: [79, 81]}\n");
+  good_run("ensemble file.yaml");
+  EXPECT_EQ(read_data(folder / "flags/all.nxs", "/entry/data/data"),
+            read_data(folder / "file/all.nxs", "/entry/data/data"));
+  const Outcome outcome = good_run("ensemble file.yaml --shot 1 --flags --output shot.cbf");
+  good_run(outcome.out.substr(0, outcome.out.find('\n')) + " -o again.cbf");
+  EXPECT_EQ(io::read_image(folder / "shot.cbf").pixels,
+            io::read_image(folder / "again.cbf").pixels);
+}
+
+TEST_F(EnsembleRuns, HaveTheImagesOfASeriesOfTheSameSeed) {
+  describe("e.yaml", 3, "orientation: random\n", "out");
+  good_run("ensemble e.yaml");
+  good_run(base + " -seed 5 -images 3 -orientations random:5 -o series.nxs");
+  EXPECT_EQ(read_data(folder / "out/all.nxs", "/entry/data/data"),
+            read_data(folder / "series.nxs", "/entry/data/data"));
+}
+
+TEST_F(EnsembleRuns, RecordWhatTheDetectorMakesOfAShot) {
+  test::write_file(folder / "e.yaml",
+                   "ensemble: 1\nbase: " + base +
+                       " -response integrating -psf gauss -psf_fwhm 900 -gain 2 -readout_noise 3 "
+                       "-adc 10 -bits 16\nshots: 3\norientation: random\noutput: out\n");
+  good_run("ensemble e.yaml");
+  const Data all = read_data(folder / "out/all.nxs", "/entry/data/data");
+  good_run("ensemble e.yaml --shot 2 --output shot.nxs");
+  const Data one = read_data(folder / "shot.nxs", "/entry/data/data");
+  EXPECT_TRUE(
+      std::equal(one.numbers.begin(), one.numbers.end(), all.numbers.begin() + 2 * 64 * 64));
+  const auto dark = std::ranges::count(one.numbers, 0);
+  EXPECT_LT(dark, 64 * 64 / 10) << "the offset is in them";
+  EXPECT_EQ(read_data(folder / "out/all.nxs", "/entry/data/data_offset").numbers[0], -10);
+}
+
+// ---- Going on -----------------------------------------------------------------------------------
+
+TEST_F(EnsembleRuns, ThatWereKilledGoOnToWhatAnUninterruptedOneLeaves) {
+  const std::string output = "{folder: out, shots_per_shard: 3, reflections: true}";
+  const std::vector<std::string> lists{"/shots/reflections/shot", "/shots/reflections/photons"};
+  describe("e.yaml", 40, varied, output);
+  good_run("ensemble e.yaml");
+  const auto whole = all_of("out", lists);
+  fs::remove_all(folder / "out");
+  std::mt19937 random(1);
+  int killed = 0;
+  for (int attempt = 0; attempt < 12; ++attempt) {
+    const test::Running running = test::start_program(folder.path(),
+                                                      {"ensemble", "e.yaml", "--threads", "1"}, {});
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 80));
+    kill(running.process, attempt % 3 == 0 ? SIGTERM : SIGKILL);
+    killed += test::outcome_of(running).exit_code != 0;
+  }
+  EXPECT_GT(killed, 3);
+  good_run("ensemble e.yaml");
+  EXPECT_EQ(all_of("out", lists), whole);
+  EXPECT_EQ(names_in("out").size(), 14U + 2U) << "nothing half-written stays";
+}
+
+TEST_F(EnsembleRuns, StopWithASentenceAndGoOn) {
+  describe("e.yaml", 3000, varied, "{folder: out, shots_per_shard: 10}");
+  const Outcome outcome = test::run_interrupted(
+      folder.path(), "ensemble e.yaml",
+      [&](const fs::path&) { return fs::exists(folder / "out/shard_00001.nxs"); });
+  EXPECT_EQ(outcome.exit_code, interrupted);
+  EXPECT_THAT(outcome.err, testing::ContainsRegex(
+                               "stopped: [0-9]+ of 3000 shots are in complete shards; the same "
+                               "command goes on"));
+  EXPECT_FALSE(fs::exists(folder / "out/all.nxs"));
+}
+
+TEST_F(EnsembleRuns, KeepCompleteShardsAndMendOthers) {
+  describe("e.yaml", 9, varied, "{folder: out, shots_per_shard: 3}");
+  good_run("ensemble e.yaml");
+  const auto whole = all_of("out");
+  const auto kept = fs::last_write_time(folder / "out/shard_00000.nxs");
+  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("9 of 9 shots were in complete shards"));
+  std::string bytes = test::read_file(folder / "out/shard_00001.nxs");
+  bytes[bytes.size() / 2] ^= 1;
+  test::write_file(folder / "out/shard_00001.nxs", bytes);
+  fs::remove(folder / "out/shard_00002.nxs");
+  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("3 of 9 shots were in complete shards"));
+  EXPECT_EQ(all_of("out"), whole);
+  EXPECT_EQ(fs::last_write_time(folder / "out/shard_00000.nxs"), kept);
+}
+
+TEST_F(EnsembleRuns, LeaveTheFolderOfAnotherOneAlone) {
+  describe("e.yaml", 4, varied, "out");
+  good_run("ensemble e.yaml");
+  describe("e.yaml", 5, varied, "out");
+  const Outcome outcome = run("ensemble e.yaml");
+  EXPECT_EQ(outcome.exit_code, input_file);
+  EXPECT_THAT(outcome.err, HasSubstr("out/journal.jsonl: is of another ensemble"));
+  EXPECT_EQ(read_data(folder / "out/all.nxs", "/shots/index").numbers.size(), 4U);
+  fs::create_directories(folder / "foreign");
+  test::write_file(folder / "foreign/journal.jsonl", "notes without an end of line");
+  describe("f.yaml", 5, varied, "foreign");
+  EXPECT_EQ(run("ensemble f.yaml").exit_code, input_file);
+  EXPECT_EQ(test::read_file(folder / "foreign/journal.jsonl"), "notes without an end of line");
+}
+
+TEST_F(EnsembleRuns, OverwriteNoFilesThatNoJournalKnows) {
+  describe("e.yaml", 3, "", "out");
+  fs::create_directories(folder / "out");
+  test::write_file(folder / "out/all.nxs", "mine");
+  expect_error("ensemble e.yaml", input_file, {"out/all.nxs: would be written, and is there"});
+  EXPECT_EQ(test::read_file(folder / "out/all.nxs"), "mine");
+}
+
+TEST_F(EnsembleRuns, LeaveAFolderAloneThatAnotherRunHolds) {
+  describe("e.yaml", 20000, varied, "{folder: out, shots_per_shard: 10}");
+  const test::Running first = test::start_program(folder.path(), {"ensemble", "e.yaml"}, {});
+  const auto begun = [&] { return fs::exists(folder / "out/shard_00000.nxs"); };
+  for (int i = 0; i < 3000 && !begun(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  // Its own files of what is printed
+  const std::string line = "cd '" + folder.path().string() + "' && '" + NABLA_PROGRAM +
+                           "' ensemble e.yaml 2> second";
+  const int status = std::system(line.c_str());
+  kill(first.process, SIGKILL);
+  test::outcome_of(first);
+  EXPECT_EQ(WEXITSTATUS(status), usage);
+  EXPECT_THAT(test::read_file(folder / "second"), HasSubstr("another run is at work in out"));
+}
+
+TEST_F(EnsembleRuns, StopWhereTheDiskIsFullAndGoOnWhereItIsNot) {
+  const fs::path disk = folder / "disk";
+  fs::create_directories(disk);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=300k") != 0)
+    GTEST_SKIP() << "only root mounts a small file system";
+  describe("e.yaml", 60, varied, "{folder: disk/out, shots_per_shard: 5}");
+  const Outcome full = run("ensemble e.yaml");
+  const bool grown = mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=30m") == 0;
+  const Outcome more = run("ensemble e.yaml");
+  std::map<std::string, Data> on_disk;
+  if (more.exit_code == 0) on_disk = all_of("disk/out");
+  umount(disk.c_str());
+  EXPECT_EQ(full.exit_code, output_file) << full.err;
+  EXPECT_THAT(full.err, AllOf(HasSubstr("cannot write disk/out/"), HasSubstr("No space left")));
+  ASSERT_TRUE(grown);
+  EXPECT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_THAT(more.err, HasSubstr("of 60 shots were in complete shards"));
+  describe("f.yaml", 60, varied, "{folder: out, shots_per_shard: 5}");
+  good_run("ensemble f.yaml");
+  EXPECT_EQ(on_disk, all_of("out"));
+}
+
+// ---- Looking ahead, and mistakes ----------------------------------------------------------------
+
+TEST_F(EnsembleRuns, DrawAContactSheetOfTheFirstShots) {
+  describe("e.yaml", 7, varied, "out");
+  EXPECT_THAT(good_run("ensemble e.yaml --preview 9").out,
+              HasSubstr("written: out/preview.png, the first 7 shots"));
+  const std::string png = test::read_file(folder / "out/preview.png");
+  const auto edge = [&](std::size_t at) {
+    return 256 * static_cast<unsigned char>(png.at(at + 2)) +
+           static_cast<unsigned char>(png.at(at + 3));
+  };
+  EXPECT_EQ(png.substr(1, 3), "PNG");
+  EXPECT_GT(edge(16), 3 * 64);
+  EXPECT_GT(edge(20), 3 * 64);
+  EXPECT_FALSE(fs::exists(folder / "out/journal.jsonl"));
+  good_run("ensemble e.yaml --preview 2 --output two.png");
+  EXPECT_LT(test::read_file(folder / "two.png").size(), png.size());
+}
+
+TEST_F(EnsembleRuns, SayWhatTheyWouldCost) {
+  describe("e.yaml", 2000, varied, "out");
+  EXPECT_THAT(good_run("ensemble e.yaml --dry-run").out,
+              AllOf(HasSubstr("2000 shots in 2 shards, 4096 pixels each"), HasSubstr("shots/s"),
+                    HasSubstr("memory: "), testing::ContainsRegex("disk: [0-9.]+ MB of .* free")));
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_F(EnsembleRuns, RefuseMistakesInOneSentence) {
+  describe("e.yaml", 3, "", "out");
+  expect_error("ensemble", usage, {"description"});
+  expect_error("ensemble none.yaml", input_file, {"none.yaml"});
+  expect_error("ensemble e.yaml --shot 3 --output a.cbf", usage, {"there is no shot 3"});
+  expect_error("ensemble e.yaml --shot 1", usage, {"--output shot.cbf names it"});
+  expect_error("ensemble e.yaml --output a.cbf", usage, {"--output is of --shot and --preview"});
+  expect_error("ensemble e.yaml --flags", usage, {"--flags is of --shot"});
+  expect_error("ensemble e.yaml --preview 3 --dry-run", usage, {"exclude each other"});
+  expect_error("ensemble e.yaml --preview 3 --output a.cbf", usage, {"draws a PNG picture"});
+  expect_error("ensemble e.yaml --shot 1 --output e.yaml", usage, {"e.yaml"});
+  describe("f.yaml", 3, "vary:\n  distence: {uniform: [79, 81]}\n", "out");
+  expect_error("ensemble f.yaml", input_file,
+               {"f.yaml:7: vary.distence: ", "did you mean distance?"});
+  describe("g.yaml", 300, "vary:\n  mosaic_spread: {normal: [0.1, 0.1]}\n", "out");
+  expect_error("ensemble g.yaml", usage, {"g.yaml: shot ", "mosaic", "within"});
+  describe("h.yaml", 3, "", "{folder: out, compression: zip}");
+  expect_error("ensemble h.yaml", input_file, {"h.yaml:5: output: is NXmx: ", "zip"});
+  test::write_file(folder / "file", "");
+  describe("i.yaml", 3, "", "file");
+  expect_error("ensemble i.yaml", output_file, {"cannot write file"});
+  EXPECT_THAT(good_run("ensemble --help").out, HasSubstr("--dry-run"));
+}
+
+}  // namespace
+}  // namespace nablabragg

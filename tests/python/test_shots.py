@@ -1,0 +1,119 @@
+"""The shots of an ensemble as arrays, and as a dataset for torch."""
+
+import os
+import pickle
+import subprocess
+
+import numpy as np
+import pytest
+
+pytest.importorskip("h5py", reason="h5py is not installed (Debian: python3-h5py)")
+PROGRAM = os.environ.get("NABLA_PROGRAM")
+pytestmark = pytest.mark.skipif(not PROGRAM, reason="NABLA_PROGRAM does not name the program")
+
+DESCRIPTION = """
+ensemble: 1
+base: >
+  -corrected -cell 50 60 70 90 90 90 -default_F 100 -N 10 -gauss_xtal -mosaic 0.3 -mosaic_domains 3 -lambda 1
+  -distance 80 -detpixels 32 -pixel 1.5 -fluence 1e27 -oversample 1 -sensor Si 450
+shots: 11
+seed: 2
+orientation: random
+vary: {distance: {uniform: [79, 81]}}
+output: {folder: shots, shots_per_shard: 4, reflections: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensemble")
+    (folder / "e.yaml").write_text(DESCRIPTION)
+    subprocess.run([PROGRAM, "ensemble", "e.yaml"], cwd=folder, check=True, capture_output=True)
+    return folder / "shots"
+
+
+def test_a_shot_has_its_counts_labels_and_reflections(folder):
+    import h5py
+
+    from nablabragg.shots import Shots
+
+    shots = Shots(folder)
+    assert len(shots) == 11
+    with h5py.File(folder / "all.nxs") as file:
+        for number in (0, 3, 4, 10, 7):
+            shot = shots[number]
+            assert shot.index == number and shot.counts.dtype == np.int32
+            assert np.array_equal(shot.counts, file["entry/data/data"][number])
+            assert np.array_equal(shot.labels["orientation"], file["shots/orientation"][number])
+            mine = file["shots/reflections/shot"][...] == number
+            assert np.array_equal(shot.reflections["hkl"], file["shots/reflections/hkl"][...][mine])
+            assert len(shot.reflections["hkl"]) > 0
+    assert shots[-1].index == 10
+    assert np.array_equal(shots.labels("distance"), [shots[i].labels["distance"] for i in range(11)])
+
+
+def test_what_is_not_there_is_said(folder, tmp_path):
+    from nablabragg.shots import Shots
+
+    with pytest.raises(IndexError, match="there are 11 shots, and 11 is none"):
+        Shots(folder)[11]
+    with pytest.raises(KeyError, match="no label distence; they have"):
+        Shots(folder).labels("distence")
+    with pytest.raises(FileNotFoundError, match="holds no shard"):
+        Shots(tmp_path)
+
+
+def test_shots_are_read_in_other_processes(folder):
+    from nablabragg.shots import Shots
+
+    shots = Shots(folder)
+    before = shots[5].counts
+    assert np.array_equal(pickle.loads(pickle.dumps(shots))[5].counts, before)
+
+
+def test_parts_are_all_numbers_each_once():
+    from nablabragg.shots import share_of
+
+    numbers = np.arange(23)
+    parts = [share_of(numbers, 3, 1, part, 4) for part in range(4)]
+    assert sorted(np.concatenate(parts)) == list(range(23))
+    assert np.array_equal(share_of(numbers, 3, 1, 0, 4), parts[0])
+    assert not np.array_equal(share_of(numbers, 3, 2, 0, 4), parts[0])
+    assert np.array_equal(share_of(numbers, None, 0, 1, 2), numbers[1::2])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_gives_each_shot_once(folder, workers):
+    torch = pytest.importorskip("torch", reason="torch is not installed (Debian: python3-torch)")
+    from nablabragg.torch import ShotDataset
+
+    dataset = ShotDataset(folder, labels=["index", "orientation", "hit"], seed=1)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=2, num_workers=workers)
+    seen = []
+    for images, labels in loader:
+        assert images.dtype == torch.float32 and images.shape[1:] == (32, 32)
+        assert labels["orientation"].dtype == torch.float64 and labels["orientation"].shape[1:] == (3, 3)
+        assert labels["hit"].dtype == torch.int64
+        seen += labels["index"].tolist()
+    assert sorted(seen) == list(range(11)) and (workers > 0 or seen != sorted(seen))
+
+
+def test_ranks_share_the_shots_and_epochs_shuffle_them(folder):
+    pytest.importorskip("torch", reason="torch is not installed (Debian: python3-torch)")
+    from nablabragg.torch import ShotDataset
+
+    def order(epoch, rank, ranks):
+        dataset = ShotDataset(folder, labels=["index"], seed=4, rank=rank, ranks=ranks)
+        dataset.set_epoch(epoch)
+        found = [int(labels["index"]) for _, labels in dataset]
+        assert len(found) == len(dataset)
+        return found
+
+    parts = [order(0, rank, 3) for rank in range(3)]
+    assert sorted(sum(parts, [])) == list(range(11))
+    assert order(0, 1, 3) == parts[1]
+    assert order(1, 0, 1) != order(0, 0, 1)
+    with pytest.raises(ValueError, match="rank 3 is none of 3"):
+        ShotDataset(folder, rank=3, ranks=3)
+    with pytest.raises(KeyError, match="no label"):
+        ShotDataset(folder, labels=["nothing"])

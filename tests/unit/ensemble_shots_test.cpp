@@ -1,0 +1,391 @@
+// Descriptions of ensembles, and which experiment each shot is of.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "ensemble/ensemble.hpp"
+#include "ensemble/labels.hpp"
+#include "ensemble/shot_images.hpp"
+#include "ensemble/yaml_field.hpp"
+#include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
+#include "nablabragg/series.hpp"
+#include "support/hdf5_file.hpp"
+#include "support/json_schema.hpp"
+#include "support/message_of.hpp"
+#include "support/program.hpp"
+#include "support/temp_dir.hpp"
+
+namespace nablabragg::ensemble {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::string flags =
+    "-corrected -cell 50 60 70 90 90 90 -default_F 100 -N 8 -gauss_xtal -mosaic 0.3 "
+    "-mosaic_domains "
+    "3 -lambda 1 -distance 80 -detpixels 60 -pixel 0.8 -fluence 1e24 -polar 0.5 -oversample 1 "
+    "-water 0.1";
+
+class Ensembles : public testing::Test {
+ protected:
+  std::string written(const std::string& text) const {
+    const std::string path = folder / "e.yaml";
+    test::write_file(path, text);
+    return path;
+  }
+  Ensemble made(const std::string& text) const {
+    const Description d = read_description(written(text));
+    return {d, Ensemble::base_of(d)};
+  }
+  /// With all that a description needs.
+  Ensemble with(const std::string& more, int shots = 5) const {
+    return made("ensemble: 1\nbase: " + flags + "\nshots: " + std::to_string(shots) +
+                "\noutput: out\n" + more);
+  }
+  std::string complaint(const std::string& text) const {
+    return test::message_of<InputError>([&] { made(text); });
+  }
+  std::string complaint_with(const std::string& more) const {
+    return test::message_of<InputError>([&] { with(more); });
+  }
+
+  test::TempDir folder;
+};
+
+// ---- Descriptions -------------------------------------------------------------------------------
+
+TEST_F(Ensembles, AreDescribedByJsonAsWellAsByYaml) {
+  const Ensemble yaml = with(
+      "seed: 4\norientation: random\nvary:\n  distance: {uniform: [79, 81]}\n");
+  const nlohmann::json json{{"ensemble", 1},
+                            {"base", flags},
+                            {"shots", 5},
+                            {"seed", 4},
+                            {"orientation", "random"},
+                            {"vary", {{"distance", {{"uniform", {79, 81}}}}}},
+                            {"output", "out"}};
+  EXPECT_EQ(made(json.dump()).checksum(), yaml.checksum());
+  EXPECT_EQ(made(json.dump(2)).checksum(), yaml.checksum());
+}
+
+TEST_F(Ensembles, OfAnotherDescriptionHaveAnotherChecksum) {
+  const std::string one = with("vary:\n  distance: {uniform: [79, 81]}\n").checksum();
+  EXPECT_EQ(with("vary: {distance: {uniform: [79, 81]}}\n").checksum(), one);
+  for (const char* other :
+       {"vary:\n  distance: {uniform: [79, 82]}\n", "vary:\n  distance: {normal: [79, 81]}\n",
+        "seed: 2\nvary:\n  distance: {uniform: [79, 81]}\n",
+        "orientation: random\nvary:\n  distance: {uniform: [79, 81]}\n",
+        "readout: photons\nvary:\n  distance: {uniform: [79, 81]}\n"})
+    EXPECT_NE(with(other).checksum(), one) << other;
+}
+
+TEST_F(Ensembles, ThatAreMisdescribedAreRefusedByLineAndKey) {
+  const std::vector<std::pair<std::string, std::string>> wrong{
+      {"vari: {}\n", "e.yaml:5: vari: is no key; did you mean vary?"},
+      {"seed: one\n", "e.yaml:5: seed: is \"one\", where a whole number"},
+      {"orientation: randon\n", "e.yaml:5: orientation: is \"randon\", and one of base, random"},
+      {"hit_rate: 2\n", "e.yaml:5: hit_rate: is a share"},
+      {"seed: 1\nseed: 2\n", "e.yaml:6: seed: stands there twice"},
+      {"vary:\n  distanse: {uniform: [1, 2]}\n",
+       "e.yaml:6: vary.distanse: \"distanse\" is no parameter of the base experiment; did you mean "
+       "distance?"},
+      {"vary:\n  distance: {uniform: [2, 1]}\n", "e.yaml:6: vary.distance.uniform: ends below"},
+      {"vary:\n  distance: {uniform: [1]}\n", "e.yaml:6: vary.distance.uniform: has 1 numbers"},
+      {"vary:\n  distance: {gauss: [1, 2]}\n", "e.yaml:6: vary.distance.gauss: is no key of"},
+      {"vary:\n  distance: {unifrom: [1, 2]}\n", "did you mean uniform?"},
+      {"vary:\n  distance: {uniform: [1, 2], normal: [1, 2]}\n", "is one distribution, and"},
+      {"vary:\n  distance: {uniform: [1, 2], weights: [1]}\n", "is of another distribution"},
+      {"vary:\n  distance: {normal: [80, -1]}\n", "negative standard deviation"},
+      {"vary:\n  distance: {normal: [80, 1], within: [300, 400]}\n", "none of the distribution"},
+      {"vary:\n  distance: {log_normal: [0, 1]}\n", "median that is not positive"},
+      {"vary:\n  distance: {within: [1, 2]}\n", "names no distribution"},
+      {"vary:\n  distance: {choice: [1, [2, 3]]}\n", "e.yaml:6: vary.distance.choice[1]: has 2"},
+      {"vary:\n  distance: {choice: [1, 2], weights: [1]}\n", "has 1 numbers"},
+      {"vary:\n  distance: {choice: [1, 2], weights: [0, 0]}\n", "none above it"},
+      {"vary:\n  cells: {uniform: [5, 9]}\n", "cells[0] is the first"},
+      {"vary:\n  cell[6]: {uniform: [5, 9]}\n", "cell has the numbers [0] to [5]"},
+      {"vary:\n  distance[0]: {uniform: [5, 9]}\n", "distance is one number, without"},
+      {"vary:\n  cell[0]: 50\n  cell: [50, 60, 70, 90, 90, 90]\n",
+       "e.yaml:7: vary.cell: is stated"},
+      {"vary:\n  mosaic_domains: {choice: [5, 9]}\n", "whole number that all shots share"},
+      {"vary:\n  distance: {column: x}\n", "whose file is missing"},
+      {"orientation: random\nvary:\n  misset[0]: 5\n", "both say how the crystal lies"},
+      {"correlated: []\n", "is an empty list"},
+      {"correlated:\n  - {parameters: [distance, fluence], covariance: [[1, 2], [2, 1]]}\n",
+       "e.yaml:6: correlated[0].covariance: is not symmetric, or no numbers vary so"},
+      {"correlated:\n  - {parameters: [distance], sd: [1]}\n", "needs covariance, or else sd and"},
+      {"correlated:\n  - {parameters: [distance, cell], covariance: [[1, 0], [0, 1]]}\n",
+       "which is 6 numbers"},
+      {"readout: noise\n", "one of counts, photons"},
+      {"spectra: {channels: 5}\n", "e.yaml:5: spectra: names no file"},
+      {"vary: 5\n", "where keys with their values are wanted"},
+      {"vary: [\n", "is no YAML"},
+  };
+  for (const auto& [more, sentence] : wrong)
+    EXPECT_THAT(complaint_with(more), HasSubstr(sentence)) << more;
+}
+
+TEST_F(Ensembles, NeedWhatTheirFormNeeds) {
+  const std::string all = "ensemble: 1\nbase: " + flags + "\nshots: 5\noutput: out\n";
+  EXPECT_THAT(complaint(""), HasSubstr("is empty"));
+  EXPECT_THAT(complaint("- 1\n"), HasSubstr("is a list"));
+  EXPECT_THAT(complaint("base: " + flags + "\nshots: 5\noutput: o\n"),
+              HasSubstr("lacks the key ensemble"));
+  EXPECT_THAT(complaint("ensemble: 1\nshots: 5\noutput: o\n"), HasSubstr("lacks the key base"));
+  EXPECT_THAT(complaint("ensemble: 2\nbase: " + flags + "\n"),
+              HasSubstr("e.yaml:1: ensemble: is 2, and this program reads form 1"));
+  EXPECT_THAT(complaint("ensemble: 1\nbase: " + flags + "\nshots: 0\noutput: o\n"),
+              HasSubstr("e.yaml:3: shots: is \"0\", where a whole number from 1"));
+}
+
+TEST_F(Ensembles, SayWhatTheirBaseMustNotHave) {
+  const std::vector<std::pair<std::string, std::string>> wrong{
+      {flags + " -floatfile a.bin", "has flags that name files to write"},
+      {flags + " -seed 5", "has -seed; seed is the ensemble's"},
+      {flags + " -images 5 -osc 1", "has -images"},
+      {flags + " -osc 1", "has an oscillation"},
+      {flags + " -trace_pixel 3 4", "look at one image"},
+      {"-cell 50 60 70 90 90 90 -default_F 100 -N 8", "has no -corrected"},
+      {flags + " -lamda 1", "e.yaml:2: base: "},
+      {"\"-corrected 'a\"", "quotation mark without its partner"},
+  };
+  for (const auto& [base, sentence] : wrong)
+    EXPECT_THAT(complaint("ensemble: 1\nbase: " + base + "\nshots: 5\noutput: out\n"),
+                HasSubstr(sentence))
+        << base;
+}
+
+TEST_F(Ensembles, MayHaveAnExperimentsFileForTheirBase) {
+  const Ensemble stated = with("vary:\n  distance: {uniform: [79, 81]}\n");
+  const std::string file = folder / "experiment.json";
+  test::write_file(file, to_json(stated.request().experiment));
+  const std::string rest = "\nshots: 5\noutput: out\nvary:\n  distance: {uniform: [79, 81]}\n";
+  const Ensemble taken = made("ensemble: 1\nbase: {experiment: " + file + "}" + rest);
+  EXPECT_EQ(to_json(taken.shot(3).experiment), to_json(stated.shot(3).experiment));
+  EXPECT_THAT(
+      complaint("ensemble: 1\nbase: {experiment: " + file + ", flags: -distance 90}" + rest),
+      HasSubstr("states the experiment twice"));
+}
+
+TEST_F(Ensembles, FollowTheSchema) {
+  const auto schema = nlohmann::json::parse(
+      test::read_file(NABLA_SOURCE_DIR "/docs/ensemble.schema.json"));
+  nlohmann::json all{{"ensemble", 1},
+                     {"base", {{"flags", {"-corrected"}}, {"experiment", "e.json"}}},
+                     {"shots", 10},
+                     {"seed", 3},
+                     {"orientation", "random"},
+                     {"hit_rate", 0.5},
+                     {"readout", "photons"},
+                     {"vary",
+                      {{"distance", {{"normal", {100, 1}}, {"within", {90, 110}}}},
+                       {"fluence", {{"log_normal", {1e24, 0.5}}}},
+                       {"cell[0]", {{"uniform", {50, 51}}}},
+                       {"cells", {{"choice", {{5, 5, 5}, {9, 9, 9}}}, {"weights", {1, 2}}}},
+                       {"water", {{"column", "w"}, {"file", "t.txt"}, {"rows", "random"}}},
+                       {"mosaic_spread", 0.2}}},
+                     {"correlated",
+                      {{{"parameters", {"beam_center[0]", "beam_center[1]"}},
+                        {"mean", {50, 50}},
+                        {"sd", {1, 1}},
+                        {"correlation", {{1, 0.5}, {0.5, 1}}}},
+                       {{"parameters", {"two_theta"}}, {"covariance", {{1}}}}}},
+                     {"spectra",
+                      {{"file", "s.h5"},
+                       {"scale", "absolute"},
+                       {"channels", 10},
+                       {"unit", "eV"},
+                       {"rows", "random"}}},
+                     {"output",
+                      {{"folder", "out"},
+                       {"shots_per_shard", 10},
+                       {"compression", "deflate"},
+                       {"reflections", true}}}};
+  EXPECT_EQ(test::fault_by_schema(all, schema), "");
+  all["base"] = flags;
+  all["output"] = "out";
+  all["spectra"] = "s.h5";
+  EXPECT_EQ(test::fault_by_schema(all, schema), "");
+  for (const auto& [key, wrong] : std::vector<std::pair<std::string, nlohmann::json>>{
+           {"ensemble", 2}, {"shots", 0}, {"seed", "one"}, {"orientation", "up"}, {"more", 1}}) {
+    nlohmann::json other = all;
+    other[key] = wrong;
+    EXPECT_NE(test::fault_by_schema(other, schema), "") << key;
+  }
+  all["vary"]["distance"] = {{"gauss", {1, 2}}};
+  EXPECT_NE(test::fault_by_schema(all, schema), "");
+}
+
+// ---- Shots --------------------------------------------------------------------------------------
+
+TEST_F(Ensembles, GiveEachShotItsNumbersAndLeaveTheRest) {
+  const Ensemble e = with(
+      "vary:\n  distance: {uniform: [79, 81]}\n  cell[1]: {normal: [60, 0.1]}\n"
+      "  cells: {choice: [[5, 6, 7]]}\ncorrelated:\n  - parameters: ['beam_center[0]', "
+      "'beam_center[1]']\n    mean: [24, 25]\n    covariance: [[1, 1], [1, 1]]\n",
+      50);
+  double least = 100, most = 0;
+  for (int i = 0; i < 50; ++i) {
+    const Experiment x = e.shot(i).experiment;
+    least = std::min(least, x.detector.distance_mm);
+    most = std::max(most, x.detector.distance_mm);
+    EXPECT_EQ(x.crystal.cell->a_A, 50);
+    EXPECT_NE(x.crystal.cell->b_A, 60);
+    EXPECT_EQ(x.crystal.cells.z, 7);
+    EXPECT_NEAR(*x.detector.beam_y_mm - *x.detector.beam_x_mm, 1, 1e-9) << "fully correlated";
+    EXPECT_EQ(x.crystal.misset_deg.x, 0);
+  }
+  EXPECT_GT(least, 79);
+  EXPECT_LT(most, 81);
+  EXPECT_GT(most - least, 1.5);
+}
+
+TEST_F(Ensembles, HaveWholeCells) {
+  const Ensemble e = with("vary:\n  cells[0]: {uniform: [0.2, 3.4]}\n", 200);
+  std::vector<int> counts(4);
+  for (int i = 0; i < 200; ++i) {
+    const Shot shot = e.shot(i);
+    const double cells = shot.experiment.crystal.cells.x;
+    ASSERT_EQ(cells, std::round(cells));
+    ASSERT_EQ(shot.values[0][0], cells) << "the label is what was computed";
+    ASSERT_GE(cells, 1);
+    ++counts[static_cast<std::size_t>(cells)];
+  }
+  for (int cells = 1; cells <= 3; ++cells) EXPECT_GT(counts[static_cast<std::size_t>(cells)], 20);
+}
+
+TEST_F(Ensembles, DrawAParameterAlikeWhateverElseVaries) {
+  const Ensemble one = with("vary:\n  distance: {uniform: [79, 81]}\n");
+  const Ensemble more = with(
+      "orientation: random\nhit_rate: 0.5\nvary:\n  fluence: {log_normal: [1e24, 1]}\n"
+      "  distance: {uniform: [79, 81]}\n",
+      9);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(one.shot(i).experiment.detector.distance_mm,
+              more.shot(i).experiment.detector.distance_mm);
+}
+
+TEST_F(Ensembles, TurnAndCountAsASeriesOfTheSameSeed) {
+  const Ensemble e = with("seed: 6\norientation: random\n");
+  const std::vector<Vec3d> missets = random_missets_deg(5, 6);
+  for (int i = 0; i < 5; ++i) {
+    const Shot shot = e.shot(i);
+    EXPECT_EQ(shot.experiment.crystal.misset_deg.y, missets[static_cast<std::size_t>(i)].y);
+    EXPECT_EQ(shot.seed, seed_of_image(6, i));
+  }
+}
+
+TEST_F(Ensembles, MissTheCrystalAsOftenAsTheirHitRateSays) {
+  const Ensemble e = with("hit_rate: 0.3\n", 2000);
+  int hits = 0;
+  for (int i = 0; i < 2000; ++i) hits += e.shot(i).hit;
+  EXPECT_NEAR(hits, 600, 5 * std::sqrt(2000 * 0.3 * 0.7));
+}
+
+TEST_F(Ensembles, NameTheFirstShotThatIsNoExperiment) {
+  const Ensemble e = with("vary:\n  mosaic_spread: {normal: [0.3, 0.2]}\n", 200);
+  int first = 0;
+  while (e.shot(first).values[0][0] >= 0) ++first;
+  const std::string problem = test::message_of<UsageError>([&] { e.check_all_shots(); });
+  EXPECT_THAT(problem,
+              AllOf(HasSubstr("shot " + std::to_string(first) + ": "), HasSubstr("within")));
+  EXPECT_THAT(test::message_of<UsageError>([&] { static_cast<void>(e.shot(200)); }),
+              HasSubstr("there is no shot 200"));
+}
+
+// ---- Images -------------------------------------------------------------------------------------
+
+/// Shots made one after the other by what keeps the loaded plan, against each planned anew.
+void expect_images_of_single_simulations(const Ensemble& e) {
+  ShotImages images(e, {});
+  bool differ = false;
+  std::vector<float> before;
+  for (int i = 0; i < e.shots(); ++i) {
+    const Shot shot = e.shot(i);
+    const Simulation made = images.simulation(shot);
+    EXPECT_EQ(made.image.pixels, simulate(shot.experiment).image.pixels) << i;
+    differ = differ || (!before.empty() && before != made.image.pixels);
+    before = made.image.pixels;
+  }
+  EXPECT_TRUE(differ) << "nothing varied";
+}
+
+TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsWhateverVaries) {
+  for (const char* vary :
+       {"cell[0]: {normal: [50, 0.2]}", "cells: {choice: [[6, 6, 6], [9, 8, 7]]}",
+        "misset[1]: {uniform: [0, 5]}", "mosaic_spread: {uniform: [0.1, 0.5]}",
+        "fudge: {uniform: [0.8, 1.2]}", "default_F: {uniform: [50, 100]}",
+        "fluence: {log_normal: [1e24, 1]}", "wavelength: {normal: [1, 0.01]}",
+        "polarization: {uniform: [-1, 1]}", "water: {uniform: [0, 1]}",
+        "distance: {uniform: [79, 81]}", "beam_center[0]: {uniform: [23, 25]}",
+        "pixel_size: {uniform: [0.7, 0.8]}", "two_theta: {uniform: [0, 10]}",
+        "detector_rotation[0]: {uniform: [0, 3]}", "phi: {uniform: [0, 10]}",
+        "beam_direction[1]: {uniform: [0, 0.01]}", "polarization_axis[1]: {uniform: [0, 1]}"}) {
+    SCOPED_TRACE(vary);
+    expect_images_of_single_simulations(with(std::string("vary:\n  ") + vary + "\n", 4));
+  }
+}
+
+TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsInClosedFormToo) {
+  const std::string closed =
+      "-corrected -cell 50 60 70 90 90 90 -default_F 100 -N 8 -gauss_xtal -mosaic 0.3 "
+      "-mosaic_model "
+      "gaussian -lambda 1 -distance 80 -detpixels 48 -pixel 0.3 -fluence 1e24 -sensor Si 450 "
+      "-dispersion 0.5 -dispsteps 1 -spectrum_model gaussian ";
+  for (const char* vary :
+       {"cell[0]: {normal: [50, 0.2]}", "mosaic_spread: {uniform: [0.1, 0.5]}",
+        "wavelength: {normal: [1, 0.01]}", "dispersion: {uniform: [0.1, 0.5]}",
+        "sensor_thickness: {uniform: [300, 450]}", "fluence: {log_normal: [1e24, 1]}"}) {
+    SCOPED_TRACE(vary);
+    expect_images_of_single_simulations(made(
+        "ensemble: 1\nbase: " + closed +
+        "\nshots: 4\noutput: out\norientation: random\nhit_rate: 0.7\nvary:\n  " + vary + "\n"));
+  }
+}
+
+TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsWithDiffuseScattering) {
+  // Near the beam few halos are seen, and soon summed.
+  const std::string near = flags.substr(0, flags.find("-water")) +
+                           "-diffuse_sigma 0.3 0.3 0.3 -diffuse_gamma 20 20 20 -distance 900";
+  for (const char* vary : {"diffuse_sigma[0]: {uniform: [0.1, 0.5]}", "cell[0]: {normal: [50, 1]}"})
+    expect_images_of_single_simulations(made("ensemble: 1\nbase: " + near +
+                                             "\nshots: 3\noutput: out\nhit_rate: 0.7\nvary:\n  " +
+                                             vary + "\n"));
+}
+
+TEST_F(Ensembles, TakeTheLightOfEachShotFromAFileOfSpectra) {
+  const std::string file = folder / "spectra.h5";
+  {
+    const test::Hdf5File h(file);
+    h.numbers("weights", {1, 2, 0, 3, 1, 1, 0, 1, 5}, {3, 3});
+    h.numbers("energy_eV", {9490, 9500, 9510}, {3});
+  }
+  const std::string no_lambda = flags.substr(0, flags.find("-lambda")) +
+                                flags.substr(flags.find("-distance"));
+  const auto of = [&](const std::string& more, int shots) {
+    return made("ensemble: 1\nbase: " + no_lambda + "\nshots: " + std::to_string(shots) +
+                "\noutput: out\norientation: random\nspectra: {file: " + file +
+                ", scale: absolute" + more + "}\n");
+  };
+  const Ensemble e = of("", 3);
+  EXPECT_EQ(e.shot(1).experiment.beam.sources.size(), 3U);
+  EXPECT_NEAR(e.shot(2).relative_light, 6 / (14 / 3.0), 1e-12);
+  expect_images_of_single_simulations(e);
+  EXPECT_THAT(test::message_of<InputError>([&] { of("", 4); }),
+              HasSubstr("rows: random takes any of them"));
+  const Ensemble again = of(", rows: random", 60);
+  std::vector<int> rows(3);
+  for (int i = 0; i < 60; ++i) ++rows[again.shot(i).spectrum];
+  EXPECT_THAT(rows, testing::Each(testing::Gt(8)));
+}
+
+}  // namespace
+}  // namespace nablabragg::ensemble

@@ -39,6 +39,8 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
     fcalc_command(rest, out, err);
   else if (arguments[0] == "detectors")
     detectors_command(rest, out, err);
+  else if (arguments[0] == "show")
+    show_command(rest, out, err);
   else if (arguments[0] == "help")
     help_command(rest, out);
   else if (arguments[0] == "docs")
@@ -46,10 +48,11 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0].starts_with('-'))
     simulate_command(arguments, out, err);
   else
-    throw UsageError("'" + arguments[0] +
-                     "' is no subcommand; there are fcalc, detectors, refine, compare, bench, docs "
-                     "and help, and flags "
-                     "begin with - (nablabragg -help)");
+    throw UsageError(
+        "'" + arguments[0] +
+        "' is no subcommand; there are show, fcalc, detectors, refine, compare, bench, docs "
+        "and help, and flags "
+        "begin with - (nablabragg -help)");
   return done;
 }
 

@@ -92,9 +92,8 @@ class Picture {
 
   int width() const;
   int height() const;
-  int channels() const {
-    return style_.is_grey() ? 1 : 3;
-  }  ///< of a point: grey, or red green blue
+  /// Of a point: 1, grey, or 3, red green blue.
+  int channels() const { return style_.is_grey() ? 1 : 3; }
   double white_photons() const { return white_; }
   /// Those of which no point is on a panel.
   const std::vector<double>& unseen_rings_A() const;
@@ -111,8 +110,8 @@ class Picture {
 
   std::span<const float> shown_;
   PictureStyle style_;
+  double white_;
   std::vector<float> reduced_;  ///< point by point; empty: a point shows one pixel
-  double white_ = 1;
   std::unique_ptr<const Drawing> drawing_;
 };
 

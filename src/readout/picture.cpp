@@ -135,7 +135,9 @@ Picture::Picture(const Geometry& geometry, std::span<const float> shown, const P
     : Picture(DetectorView(geometry), shown, style) {}
 
 Picture::Picture(const DetectorView& view, std::span<const float> shown, const PictureStyle& style)
-    : shown_(shown), style_(style) {
+    : shown_(shown),
+      style_(style),
+      white_(style.white_photons > 0 ? style.white_photons : white_photons_of(shown)) {
   const readout::View& seen = *view.view_;
   if (!seen.placed && seen.panels.size() > 1)
     throw UsageError("there are several panels, and nothing says where they are");
@@ -148,8 +150,6 @@ Picture::Picture(const DetectorView& view, std::span<const float> shown, const P
   }
   readout::PanelCanvas canvas(seen);
   if (style.reduced > 1) reduce(canvas);
-  white_ = style.white_photons > 0 ? style.white_photons
-                                   : white_photons_of(style.reduced > 1 ? reduced_ : shown);
   readout::PixelArea area;
   const int longest = std::max(canvas.width, canvas.height);
   if (style.reduced > 1) {

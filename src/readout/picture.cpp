@@ -24,7 +24,7 @@ double white_photons_of(std::span<const float> photons) {
   const auto count = [&](auto&& half_of) {
     std::fill(counts.begin(), counts.end(), 0);
     for (const float value : photons)
-      if (value > 0)
+      if (value > 0 && std::isfinite(value))
         if (const auto half = half_of(std::bit_cast<std::uint32_t>(value))) ++counts[*half];
   };
   /// Which half holds the value of this rank; `rank` becomes the one within it.
@@ -138,6 +138,7 @@ Picture::Picture(const DetectorView& view, std::span<const float> shown, const P
     : shown_(shown),
       style_(style),
       white_(style.white_photons > 0 ? style.white_photons : white_photons_of(shown)) {
+  if (!std::isfinite(white_)) throw UsageError("white needs a finite number of photons");
   const readout::View& seen = *view.view_;
   if (!seen.placed && seen.panels.size() > 1)
     throw UsageError("there are several panels, and nothing says where they are");

@@ -242,6 +242,7 @@ TEST_F(Show, SaysInASentenceWhatItCannotDraw) {
   EXPECT_THAT(refusal("a.img --rings 0.1"), HasSubstr("beyond half the wavelength"));
   EXPECT_THAT(refusal("a.img --rings -2"), HasSubstr("--rings"));
   EXPECT_THAT(refusal("a.img -o a.jpg"), HasSubstr("a name that ends with .png"));
+  EXPECT_THAT(refusal("a.img -o a.png --white inf"), HasSubstr("white"));
   EXPECT_THAT(refusal("a.img --bare"), HasSubstr("--bare is of a PNG picture"));
   EXPECT_THAT(refusal("a.img --shrink 2"), HasSubstr("-o FILE.png names one"));
   EXPECT_THAT(refusal("a.img -pngaxes"), HasSubstr("-pngaxes"));

@@ -106,6 +106,25 @@ TEST(Pictures, HaveTheSameGreysForTheSameNumbersFromVersionToVersion) {
   EXPECT_THAT(greys(PictureScale::sqrt, 8, true), ElementsAre(255, 230, 204, 128, 0, 0, 255, 255));
 }
 
+TEST(Pictures, AreAsBrightAsTheirFinitePixelsSay) {
+  constexpr float infinite = std::numeric_limits<float>::infinity();
+  const std::vector<float> shown{25, infinite, 100, none};
+  for (const bool axes : {false, true}) {
+    PictureStyle style;
+    style.axes = axes;
+    EXPECT_EQ(Picture(bare_panel(4, 1), shown, style).white_photons(), 25);
+  }
+  EXPECT_THAT(Samples(Picture(bare_panel(4, 1), shown)).values, ElementsAre(255, 255, 255, 0));
+}
+
+TEST(Pictures, AreRefusedWhereNoNumberOfPhotonsIsWhite) {
+  const std::vector<float> shown{1, 2};
+  PictureStyle style;
+  style.white_photons = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(message_of<UsageError>([&] { Picture(bare_panel(2, 1), shown, style); }),
+              HasSubstr("white needs a finite number"));
+}
+
 TEST(Pictures, AreTheRootOfThePhotonsInGreyWithoutAFrameWhereNothingIsSaid) {
   EXPECT_EQ(PictureStyle().scale, PictureScale::sqrt);
   const std::vector<float> shown(12, 1);

@@ -27,6 +27,5 @@ image = nb.simulate(experiment)  # photons, (slow, fast)
 print(f"{image.shape[0]} x {image.shape[1]} {image.dtype}, {image.sum():.3g} photons")
 
 counts = np.random.default_rng(1).poisson(image)
-white = np.percentile(counts, 99.9)
-greys = 255 * (1 - np.clip(counts / white, 0, 1) ** 0.5)
-nb.write_png(sys.argv[1] if len(sys.argv) > 1 else "first_image.png", greys.astype(np.uint8))
+name = sys.argv[1] if len(sys.argv) > 1 else "first_image.png"
+nb.write_picture(name, experiment, counts, inverted=True, axes=True, rings=(2, 3, 5, 10))

@@ -17,4 +17,4 @@ mkdir -p "${1:-.}" && cd "${1:-.}"
   -lambda 1 -distance 100 -detpixels 1024 -pixel 0.1 -oversample 1 \
   -fluence 1e26 -water 0.25 -seed 1 \
   -floatfile ubiquitin.f32 -noisefile ubiquitin.img \
-  -pngfile ubiquitin.png -pngnoise -pngscale sqrt -pngwhite 60 -pnginvert
+  -pngfile ubiquitin.png -pngnoise -pngwhite 60 -pnginvert -pngaxes -pngrings 2,3,5,10

@@ -117,10 +117,10 @@ struct FileFormat {
                            const std::string& image_path) = nullptr;
   void (*write_true_spots)(const std::string& path, std::span<const PredictedSpot> spots,
                            const ImageSeries& series) = nullptr;
-  /// Greys, as write_png() has them.
+  /// As write_png() has them.
   void (*write_picture)(const std::string& path, int fast_pixels, int slow_pixels, int bits,
-                        const FillRow<std::uint16_t>& fill,
-                        std::span<const PngText> texts) = nullptr;
+                        const FillRow<std::uint16_t>& fill, std::span<const PngText> texts,
+                        int channels) = nullptr;
 
   /// Why it cannot hold the series, as a sentence that names a format that can; empty: it can.
   std::string (*why_not)(const ImageSeries& series) = [](const ImageSeries&) {

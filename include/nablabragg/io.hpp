@@ -142,9 +142,11 @@ struct PngText {
   std::string keyword, text;
 };
 
-/// Grey picture of `bits` 8 or 16; rows hold 0..255 or 0..65535 and are asked for in turn.
+/// Picture of `bits` 8 or 16: grey, or with 3 channels red, green and blue of each point in turn.
+/// Rows hold 0..255 or 0..65535 and are asked for in turn.
 void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
-               const FillRow<std::uint16_t>& fill, std::span<const PngText> texts = {});
+               const FillRow<std::uint16_t>& fill, std::span<const PngText> texts = {},
+               int channels = 1);
 
 /// HDF5: /photons, /parts/..., /hkl and /has_hkl, [panels,] slow, fast (docs/truth.md).  Throws
 /// OutputError, also for panels of different sizes.

@@ -40,7 +40,7 @@ from nablabragg._core import (
 )
 from nablabragg._background import compton_of, gas_in_beam, ice_rings, read_background
 from nablabragg._command_line import parse
-from nablabragg._compute import jvp, simulate, sweep, value_and_gradient, vjp, write_png
+from nablabragg._compute import jvp, simulate, sweep, value_and_gradient, vjp, write_picture, write_png
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._files import ImageWriter, count_photons, read_image, write_image
 from nablabragg._jacobian import Jacobian, jacobian
@@ -117,5 +117,6 @@ __all__ = [
     "vjp",
     "with_spectrum",
     "write_image",
+    "write_picture",
     "write_png",
 ]

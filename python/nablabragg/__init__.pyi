@@ -706,6 +706,20 @@ def read_spectra(
     scale: Literal["relative", "absolute"] = ...,
 ) -> Spectra: ...
 def random_orientations(images: int, seed: int) -> NDArray[np.float64]: ...
+def write_picture(
+    path: str | PathLike[str],
+    experiment: Experiment,
+    image: ArrayLike,
+    *,
+    scale: Literal["sqrt", "linear", "log"] = ...,
+    white: float | None = ...,
+    bits: Literal[8, 16] = ...,
+    inverted: bool = ...,
+    colors: Literal["grey", "heat"] = ...,
+    axes: bool = ...,
+    rings: Sequence[float] = ...,
+    shrink: int = ...,
+) -> None: ...
 def write_png(path: str | PathLike[str], greys: NDArray[Any]) -> None: ...
 
 Gradient = dict[str, Any]

@@ -181,11 +181,68 @@ def jvp(
 
 
 def write_png(path, greys):
-    """Writes a grey picture, slow axis downwards.
+    """Writes an array as a PNG picture, slow axis downwards.
 
-    greys : uint8 or uint16 array (slow, fast)
+    greys : uint8 or uint16 array (slow, fast), or (slow, fast, 3) of red, green and blue
         0 is black
 
     Raises OutputError for a file that cannot be written, UsageError for another array.
     """
     _core.write_png(path, greys)
+
+
+def write_picture(
+    path,
+    experiment,
+    image,
+    *,
+    scale="sqrt",
+    white=None,
+    bits=8,
+    inverted=False,
+    colors="grey",
+    axes=False,
+    rings=(),
+    shrink=1,
+):
+    """Draws an image as a PNG picture, as the program's -pngfile does; several panels in their places.
+
+    image : array of the experiment's shape
+        photons, or counts
+    scale : 'sqrt', 'linear' or 'log'
+        how photons become grey
+    white : float, optional
+        photons of a white pixel; None: what 99.9 % of the lit pixels stay below
+    bits : 8 or 16
+        of a grey, or of each of three colours
+    inverted : bool
+        dark spots on white, as on film
+    colors : 'grey' or 'heat'
+        heat: black, violet, red, orange, white, in steps that look equally large
+    axes : bool
+        a frame with axes in pixels and mm, a cross where the direct beam meets the panel, outlines of
+        several panels and a bar with the photons of the colours; without it and without rings the
+        picture has one point for each pixel
+    rings : sequence of float
+        d-spacings of resolution rings [Angstrom]
+    shrink : int
+        as many pixels along each edge become one point, the largest of them
+
+    Raises UsageError for an image of another shape and for rings that no light reaches or that a curved
+    panel has, OutputError for a file that cannot be written.
+    """
+    _core.write_picture(
+        path,
+        experiment,
+        image,
+        {
+            "scale": scale,
+            "white": white,
+            "bits": bits,
+            "inverted": inverted,
+            "colors": colors,
+            "axes": axes,
+            "rings": rings,
+            "shrink": shrink,
+        },
+    )

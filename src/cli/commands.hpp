@@ -21,6 +21,9 @@ void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
 void detectors_command(const std::vector<std::string>& arguments, std::ostream& out,
                        std::ostream& err);
 
+/// `nablabragg show FILE [-o FILE.png]`: an image in the terminal, or as a picture.
+void show_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+
 /// The text of docs/detectors.md.
 void write_detectors_page(std::ostream& out);
 

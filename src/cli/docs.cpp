@@ -297,6 +297,8 @@ void print_usage(std::ostream& out) {
   out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n"
          "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
          "atomic model\n"
+         "       nablabragg show FILE [-o FILE.png]                an image in the terminal, or "
+         "as a picture\n"
          "       nablabragg detectors [NAME]                       detectors that have names\n"
          "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
          "image\n"

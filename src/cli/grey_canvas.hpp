@@ -4,12 +4,13 @@
 #include <string>
 #include <string_view>
 #include <vector>
+#include "readout/letters.hpp"
 
 namespace nablabragg::cli {
 
 class GreyCanvas {
  public:
-  static constexpr int letter_width = 6, letter_height = 7;  ///< with the space behind a letter
+  static constexpr int letter_width = readout::letter_width, letter_height = readout::letter_height;
 
   GreyCanvas(int width, int height)
       : width_(width),
@@ -21,10 +22,10 @@ class GreyCanvas {
 
   /// What lies outside is left out.
   void fill(int x, int y, int width, int height, std::uint16_t grey);
-  /// In black, `zoom` pixels for each of a letter's; small letters, digits, '+', '-', '.' and '='.
+  /// In black, `zoom` pixels for each of a letter's.
   void write(int x, int y, std::string_view text, int zoom = 1);
   static int width_of(std::string_view text, int zoom = 1) {
-    return static_cast<int>(text.size()) * letter_width * zoom;
+    return readout::width_of(text) * zoom;
   }
 
   void write_png(const std::string& path) const;

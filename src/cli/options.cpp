@@ -14,8 +14,8 @@ namespace {
 void refuse_single_dashes(const CLI::App& app, const std::vector<std::string>& arguments) {
   for (const std::string& word : arguments) {
     const std::string name = word.substr(0, word.find('='));
-    if (!word.starts_with('-') || word == "-h" || flags::is_number(word) ||
-        (name.starts_with("--") && app.get_option_no_throw(name)))
+    if (!word.starts_with('-') || word == "-h" || word == "-" || flags::is_number(word) ||
+        app.get_option_no_throw(name))
       continue;
     if (!name.starts_with("--") && app.get_option_no_throw('-' + name))
       throw UsageError(name + " takes two dashes in " + app.get_name() + ": -" + name);

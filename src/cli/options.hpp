@@ -1,4 +1,4 @@
-// Long options of the subcommands that measure; nanoBragg's flags are read elsewhere (flags.hpp).
+// Long options of the subcommands; nanoBragg's flags are read elsewhere (flags.hpp).
 #pragma once
 #include <ostream>
 #include <string>

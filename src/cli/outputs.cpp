@@ -129,13 +129,19 @@ void write_picture(std::ostream& out, const flags::Request& request, const Resol
   std::vector<float> drawn;
   if (request.png_of_noise) drawn = drawn_photons(request, resolved, image);
   PictureStyle style = request.picture;
-  if (style.white_photons == 0) style.white_photons = white_photons_of(image.pixels);
-  const Picture picture(resolved, image, request.png_of_noise ? drawn : image.pixels, style);
+  if (request.png_of_noise) {
+    if (style.white_photons == 0) style.white_photons = white_photons_of(image.pixels);
+    style.unit = "counted photons";
+  }
+  const Picture picture(resolved, request.png_of_noise ? drawn : image.pixels, style);
   write(
       io::writable_name(name), picture.width(), picture.height(), style.bits,
-      [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); }, texts_of(made));
-  fmt::print(out, "writing {} as {}-bit grey, white at {:g} photons\n", io::printable(name),
-             style.bits, picture.white_photons());
+      [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); }, texts_of(made),
+      picture.channels());
+  fmt::print(out, "writing {} as {}-bit {}, white at {:g} photons\n", io::printable(name),
+             style.bits, style.is_grey() ? "grey" : "colours", picture.white_photons());
+  for (const double d_A : picture.unseen_rings_A())
+    fmt::print(out, "no part of the ring of {:g} Angstrom is on the detector\n", d_A);
 }
 
 void write_truth(std::ostream& out, std::vector<std::string>& notices,
@@ -166,6 +172,7 @@ ComputeOptions compute_options(const flags::Request& request) {
 
 void check_outputs(const flags::Request& request) {
   check_image_outputs(request);
+  check_picture(request.experiment, request.picture);
   if (!request.experiment.more_panels.empty())
     for (const flags::OutputName* file :
          {&request.int_file, &request.pgm_file, &request.noise_file})

@@ -42,6 +42,8 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
     fcalc_command(rest, out, err);
   else if (arguments[0] == "detectors")
     detectors_command(rest, out, err);
+  else if (arguments[0] == "show")
+    show_command(rest, out, err);
 #ifdef NABLA_ENSEMBLE
   else if (arguments[0] == "ensemble")
     ensemble_command(rest, out, err);
@@ -55,8 +57,8 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else
     throw UsageError(
         "'" + arguments[0] +
-        "' is no subcommand; there are fcalc, detectors, ensemble, refine, compare, bench, "
-        "docs and help, and flags "
+        "' is no subcommand; there are show, fcalc, detectors, ensemble, refine, compare, bench, docs "
+        "and help, and flags "
         "begin with - (nablabragg -help)");
   return done;
 }

@@ -227,8 +227,9 @@ class SeriesRunner {
   }
   std::string picture_text() const {
     const PictureStyle& p = request_.picture;
-    return fmt::format("{} {} {} {}", static_cast<int>(p.scale), p.bits, p.white_photons,
-                       p.inverted);
+    return fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(p.scale), p.bits,
+                       p.white_photons, p.inverted, static_cast<int>(p.colors), p.axes,
+                       fmt::join(p.rings_A, ","), p.reduced);
   }
 
   // ---- What an earlier run left -----------------------------------------------------------------

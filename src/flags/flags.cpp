@@ -297,6 +297,21 @@ void set_bits(Request& r, const Values& v) {
   if (*r.response.bits < 1 || *r.response.bits > 31) v.fail("needs a number of bits from 1 to 31");
 }
 
+/// "2,3.5,5"
+void set_rings(Request& r, const Values& v) {
+  r.picture.rings_A.clear();
+  const std::string& list = v.text(0);
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t end = std::min(list.find(',', at), list.size());
+    double d_A = 0;
+    const auto [stop, error] = std::from_chars(list.data() + at, list.data() + end, d_A);
+    if (error != std::errc{} || stop != list.data() + end || !(d_A > 0) || !std::isfinite(d_A))
+      v.fail("needs d-spacings in Angstrom with commas between them, such as 2,3,5");
+    r.picture.rings_A.push_back(d_A);
+    at = end + 1;
+  }
+}
+
 /// `names` are those that the flag takes; of GPUs also with a number.
 void choose_engine_of(Request& request, const Values& v, const std::string& names) {
   ComputeOptions chosen;
@@ -682,9 +697,9 @@ std::vector<Flag> make_table() {
        NABLA_SET(r.adc = in_counts(r, v, 65535))},
       {"Output", {"-truth"}, own, "FILE", 1, 1, "", "HDF5 of what the light of each pixel is made of: lattice, water and materials apart, and whose reflection it is (docs/truth.md; with -corrected)",
        NABLA_SET(r.truth_file = v.text(0))},
-      {"Output", {"-pngfile"}, own, "FILE", 1, 1, "", "grey PNG picture",
+      {"Output", {"-pngfile"}, own, "FILE", 1, 1, "", "PNG picture, a point for each pixel unless -pngaxes puts a frame around it (docs/pictures.md)",
        NABLA_SET(r.png_file = v.text(0))},
-      {"Output", {"-pngscale"}, own, "linear|log|sqrt", 1, 1, "linear", "how photons become grey",
+      {"Output", {"-pngscale"}, own, "linear|log|sqrt", 1, 1, "sqrt", "how photons become grey",
        NABLA_SET((r.picture.scale = choose<PictureScale>(v, {{"linear", PictureScale::linear}, {"log", PictureScale::log}, {"sqrt", PictureScale::sqrt}})))},
       {"Output", {"-pngwhite"}, own, "photons", 1, 1, "99.9th percentile", "photons of a white pixel",
        NABLA_SET(r.picture.white_photons = v.real(0); if (!(r.picture.white_photons > 0)) v.fail("needs a positive number of photons"))},
@@ -694,6 +709,14 @@ std::vector<Flag> make_table() {
        NABLA_SET(r.png_of_noise = true)},
       {"Output", {"-pnginvert"}, own, "", 0, 0, "", "dark spots on white, as on film",
        NABLA_SET(r.picture.inverted = true)},
+      {"Output", {"-pngcolors"}, own, "grey|heat", 1, 1, "grey", "colours of the picture; heat: black, violet, red, orange, white, in steps that look equally large",
+       NABLA_SET((r.picture.colors = choose<PictureColors>(v, {{"grey", PictureColors::grey}, {"heat", PictureColors::heat}})))},
+      {"Output", {"-pngaxes"}, own, "", 0, 0, "", "axes in pixels and mm around the picture, a cross where the direct beam meets the panel, outlines of several panels, a bar with the photons of the colours",
+       NABLA_SET(r.picture.axes = true)},
+      {"Output", {"-pngrings"}, own, "d,d,...", 1, 1, "none", "resolution rings of these d-spacings [Angstrom]: 2,3,5",
+       set_rings},
+      {"Output", {"-pngshrink"}, own, "n", 1, 1, "1", "n x n pixels become one point of the picture, the largest of them",
+       NABLA_SET(r.picture.reduced = v.whole(0); if (r.picture.reduced < 1) v.fail("needs a number of pixels, 1 or more"))},
 
       // ---- Detector response
       {"Detector response", {"-response"}, own, "counting | integrating", 1, 1, "", "the counts of -noisefile and -o are what such a detector records, step by step (with -corrected; docs/detector-response.md)",

@@ -1,4 +1,4 @@
-// Grey PNG pictures through libspng, row by row so that no second image is held.
+// PNG pictures through libspng, row by row so that no second image is held.
 #include "io/png.hpp"
 
 #include <spng.h>
@@ -46,7 +46,7 @@ void check(const Sink& sink, int result) {
 }  // namespace
 
 void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bits,
-               const FillRow<std::uint16_t>& fill, std::span<const PngText> texts) {
+               const FillRow<std::uint16_t>& fill, std::span<const PngText> texts, int channels) {
   Sink sink{AtomicFile(path), nullptr};
   const std::unique_ptr<spng_ctx, Free> context(spng_ctx_new(SPNG_CTX_ENCODER));
   if (!context) check(sink, SPNG_EMEM);
@@ -55,7 +55,7 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
   header.width = static_cast<std::uint32_t>(fast_pixels);
   header.height = static_cast<std::uint32_t>(slow_pixels);
   header.bit_depth = static_cast<std::uint8_t>(bits);
-  header.color_type = SPNG_COLOR_TYPE_GRAYSCALE;
+  header.color_type = channels == 3 ? SPNG_COLOR_TYPE_TRUECOLOR : SPNG_COLOR_TYPE_GRAYSCALE;
   check(sink, spng_set_ihdr(context.get(), &header));
   std::vector<spng_text> chunks(texts.size());  // which point to `texts`
   for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -73,7 +73,8 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
   // SPNG_FMT_PNG takes 16-bit samples in the machine's byte order.
   check(sink, spng_encode_image(context.get(), nullptr, 0, SPNG_FMT_PNG,
                                 SPNG_ENCODE_PROGRESSIVE | SPNG_ENCODE_FINALIZE));
-  std::vector<std::uint16_t> row(static_cast<std::size_t>(fast_pixels));
+  std::vector<std::uint16_t> row(static_cast<std::size_t>(fast_pixels) *
+                                 static_cast<std::size_t>(channels));
   std::vector<std::uint8_t> narrow(bits == 8 ? row.size() : 0);
   for (int slow = 0; slow < slow_pixels; ++slow) {
     fill(slow, row);
@@ -92,7 +93,7 @@ void write_png(const std::string& path, int fast_pixels, int slow_pixels, int bi
 FileFormat png_format() {
   return {.name = "PNG",
           .endings = {".png"},
-          .written = "a grey picture, as `-pngfile` makes it",
+          .written = "a picture, as `-pngfile` makes it",
           .geometry = "all panels in their places",
           .write_picture = write_png};
 }

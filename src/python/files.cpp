@@ -177,10 +177,11 @@ class Writer {
       format_.write_true_spots(name_, truth_->spots(), series_);
     } else {
       const PictureStyle style;
-      const Picture picture(resolved_, image_, image_.pixels, style);
-      format_.write_picture(name_, picture.width(), picture.height(), style.bits,
-                            [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); },
-                            {});
+      const Picture picture(resolved_, image_.pixels, style);
+      format_.write_picture(
+          name_, picture.width(), picture.height(), style.bits,
+          [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); }, {},
+          picture.channels());
     }
   }
 

@@ -3,6 +3,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/picture.hpp"
 #include "nablabragg/simulate.hpp"
 #include "nablabragg/sweep.hpp"
 #include "python/arrays.hpp"
@@ -184,16 +185,71 @@ void write_png(const py::object& path, const py::object& picture) {
   if (!py::isinstance<py::array>(picture)) fail("greys needs", "an array (slow, fast)", picture);
   const auto greys = py::reinterpret_borrow<py::array>(picture);
   const bool is_byte = greys.dtype().is(py::dtype::of<std::uint8_t>());
-  if (greys.ndim() != 2 || (!is_byte && !greys.dtype().is(py::dtype::of<std::uint16_t>())))
-    throw UsageError("a picture is an array (slow, fast) of uint8 or uint16");
-  const auto values = py::array_t<std::uint16_t, py::array::forcecast>(greys);
-  const auto at = values.unchecked<2>();
+  const bool in_colors = greys.ndim() == 3 && greys.shape(2) == 3;
+  if ((greys.ndim() != 2 && !in_colors) ||
+      (!is_byte && !greys.dtype().is(py::dtype::of<std::uint16_t>())))
+    throw UsageError("a picture is an array (slow, fast) or (slow, fast, 3) of uint8 or uint16");
+  const py::array_t<std::uint16_t, py::array::c_style | py::array::forcecast> values(greys);
   const auto fill = [&](int slow, std::span<std::uint16_t> row) {
-    for (std::size_t fast = 0; fast < row.size(); ++fast)
-      row[fast] = at(slow, static_cast<py::ssize_t>(fast));
+    std::copy_n(values.data() + static_cast<std::ptrdiff_t>(row.size()) * slow, row.size(),
+                row.begin());
   };
-  io::write_png(name, static_cast<int>(at.shape(1)), static_cast<int>(at.shape(0)),
-                is_byte ? 8 : 16, fill);
+  io::write_png(name, static_cast<int>(values.shape(1)), static_cast<int>(values.shape(0)),
+                is_byte ? 8 : 16, fill, {}, in_colors ? 3 : 1);
+}
+
+PictureStyle style_of(const py::dict& asked) {
+  const auto choice = [&]<class T>(const char* name,
+                                   std::initializer_list<std::pair<const char*, T>> choices) {
+    const std::string given = Convert<std::string>::from(asked[name], name);
+    std::string names;
+    for (const auto& [known, value] : choices) {
+      if (given == known) return value;
+      names += (names.empty() ? "'" : ", '") + std::string(known) + "'";
+    }
+    throw UsageError(std::string(name) + " is one of " + names + ", not '" + given + "'");
+  };
+  PictureStyle style;
+  style.scale = choice.operator()<PictureScale>(
+      "scale",
+      {{"linear", PictureScale::linear}, {"log", PictureScale::log}, {"sqrt", PictureScale::sqrt}});
+  style.colors = choice.operator()<PictureColors>(
+      "colors", {{"grey", PictureColors::grey}, {"heat", PictureColors::heat}});
+  if (const py::object white = asked["white"]; !white.is_none()) {
+    style.white_photons = Convert<double>::from(white, "white");
+    if (!(style.white_photons > 0)) throw UsageError("white needs a positive number of photons");
+  }
+  style.bits = Convert<int>::from(asked["bits"], "bits");
+  if (style.bits != 8 && style.bits != 16) throw UsageError("bits is 8 or 16");
+  style.reduced = Convert<int>::from(asked["shrink"], "shrink");
+  if (style.reduced < 1) throw UsageError("shrink needs a number of pixels, 1 or more");
+  style.inverted = Convert<bool>::from(asked["inverted"], "inverted");
+  style.axes = Convert<bool>::from(asked["axes"], "axes");
+  style.rings_A = Convert<std::vector<double>>::from(asked["rings"], "rings");
+  for (const double d_A : style.rings_A)
+    if (!(d_A > 0)) throw UsageError("rings are d-spacings above 0 Angstrom");
+  return style;
+}
+
+void write_picture(const py::object& path, const py::object& experiment, const py::object& photons,
+                   const py::dict& asked) {
+  const std::string name = path_of(path);
+  const Experiment& e = experiment_of(experiment);
+  const PictureStyle style = style_of(asked);
+  check_picture(e, style);
+  const Resolved resolved = resolve(e);
+  array_of(photons, "image needs", "photons");
+  const py::array_t<float, py::array::c_style | py::array::forcecast> values(photons);
+  const py::object expected = py::tuple(py::cast(image_shape(resolved)));
+  if (!py::tuple(values.attr("shape")).equal(expected))
+    throw UsageError("image needs the shape of the experiment's, " +
+                     std::string(py::str(expected)) + ", not " +
+                     std::string(py::str(values.attr("shape"))));
+  const Picture picture(resolved, {values.data(), static_cast<std::size_t>(values.size())}, style);
+  io::write_png(
+      name, picture.width(), picture.height(), style.bits,
+      [&](int y, std::span<std::uint16_t> row) { picture.fill_row(y, row); }, {},
+      picture.channels());
 }
 
 }  // namespace
@@ -213,6 +269,7 @@ void bind_images(py::module_& module) {
       .def("image", &SweepOfImages::image)
       .def("lit_pixels", &SweepOfImages::lit_pixels);
   module.def("write_png", &write_png);
+  module.def("write_picture", &write_picture);
 }
 
 }  // namespace nablabragg::python

@@ -199,7 +199,11 @@ std::string state_of(const flags::Request& r) {
       r.picture.bits,
       r.picture.white_photons,
       r.png_of_noise,
-      r.picture.inverted};
+      r.picture.inverted,
+      static_cast<int>(r.picture.colors),
+      r.picture.axes,
+      r.picture.rings_A,
+      r.picture.reduced};
   nlohmann::json running = {r.random_misset,
                             text_of(r.panel),
                             text_of(r.seed),
@@ -297,6 +301,8 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"K", "0.9"},
       {"file | cli", "cli"},
       {"linear|log|sqrt", "log"},
+      {"grey|heat", "heat"},
+      {"d,d,...", "2,3.5"},
       {"8|16", "16"},
       {"table|json", "json"},
       {"reference | cpu | cuda", "reference"},
@@ -622,6 +628,14 @@ TEST(Numbers, NamedChoicesMustBeAmongThoseOffered) {
   EXPECT_EQ(complaint_about("-pngscale cubic"),
             "-pngscale needs one of: linear, log, sqrt, not 'cubic'");
   EXPECT_EQ(complaint_about("-pngbits 12"), "-pngbits needs one of: 8, 16, not '12'");
+  EXPECT_EQ(complaint_about("-pngshrink 0"),
+            "-pngshrink needs a number of pixels, 1 or more, not '0'");
+  for (const char* rings : {"two", "2,", "2,0", "-3", "2,,3", "inf", "2;3"})
+    EXPECT_EQ(
+        complaint_about(std::string("-pngrings ") + rings),
+        std::string("-pngrings needs d-spacings in Angstrom with commas between them, such as "
+                    "2,3,5, not '") +
+            rings + "'");
   EXPECT_EQ(complaint_about("-trace_format xml"),
             "-trace_format needs one of: table, json, not 'xml'");
   EXPECT_EQ(complaint_about("-source_lambda both"),

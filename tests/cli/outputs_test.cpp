@@ -285,7 +285,7 @@ Picture decode_png(const std::string& bytes) {
 }
 
 TEST_F(Outputs, OfPicturesAreGreyPngOfEightOrSixteenBits) {
-  const std::string line = cubic + "-detpixels_f 20 -detpixels_s 12 -pngwhite 50 ";
+  const std::string line = cubic + "-detpixels_f 20 -detpixels_s 12 -pngwhite 50 -pngscale linear ";
   for (const int bits : {8, 16}) {
     const Outcome outcome = good_run(line + "-pngfile a.png -pngbits " + std::to_string(bits));
     EXPECT_THAT(outcome.out, HasSubstr("writing a.png as " + std::to_string(bits) +
@@ -307,7 +307,7 @@ TEST_F(Outputs, OfPicturesFollowTheirScaleAndInversion) {
   const std::string line = cubic + "-pngwhite 50 -pngbits 16 -pngfile ";
   good_run(line + "root.png -pngscale sqrt");
   good_run(line + "log.png -pngscale log");
-  good_run(line + "inverted.png -pnginvert");
+  good_run(line + "inverted.png -pnginvert -pngscale linear");
   good_run(line + "linear.png -pngscale linear");
   const auto pixels = [&](const char* name) { return decode_png(folder.content(name)).pixels; };
   const std::vector<int> root = pixels("root.png"), log = pixels("log.png"),
@@ -319,6 +319,44 @@ TEST_F(Outputs, OfPicturesFollowTheirScaleAndInversion) {
     EXPECT_NEAR(log[i], 65535 * std::log1p(1000 * share) / std::log1p(1000.0), 0.51);
     EXPECT_NEAR(inverted[i] + linear[i], 65535, 1);
   }
+}
+
+TEST_F(Outputs, OfPicturesAreTheRootOfThePhotonsUnlessTheirScaleIsNamed) {
+  good_run(cubic + "-pngwhite 50 -pngfile unnamed.png");
+  good_run(cubic + "-pngwhite 50 -pngfile named.png -pngscale sqrt");
+  EXPECT_EQ(folder.content("unnamed.png"), folder.content("named.png"));
+  const std::vector<int> pixels = decode_png(folder.content("unnamed.png")).pixels;
+  const std::vector<float> image = floats("floatimage.bin");
+  for (std::size_t i = 0; i < image.size(); ++i)
+    EXPECT_EQ(pixels[i], std::lround(255 * std::sqrt(std::min(1.0, double(image[i]) / 50)))) << i;
+}
+
+TEST_F(Outputs, OfPicturesWithAxesRingsOrColorsHaveThreeChannels) {
+  for (const char* more : {"-pngaxes", "-pngrings 20,40", "-pngcolors heat"})
+    for (const int bits : {8, 16}) {
+      const Outcome outcome = good_run(cubic + "-pngfile a.png " + more + " -pngbits " +
+                                       std::to_string(bits));
+      EXPECT_THAT(outcome.out,
+                  HasSubstr("writing a.png as " + std::to_string(bits) + "-bit colours, white"));
+      const std::string png = folder.content("a.png");
+      EXPECT_EQ(int{png[24]}, bits) << more;
+      EXPECT_EQ(int{png[25]}, 2) << more;
+    }
+}
+
+TEST_F(Outputs, OfPicturesRefuseRingsThatNoLightReachesBeforeTheImageIsMade) {
+  const Outcome beyond = run(cubic + "-pngfile a.png -pngrings 0.1");
+  EXPECT_EQ(beyond.exit_code, 2);
+  EXPECT_THAT(beyond.err, HasSubstr("a ring of 0.1 Angstrom is beyond half the wavelength"));
+  const Outcome curved = run(cubic + "-pngfile a.png -pngrings 20 -curved_det");
+  EXPECT_EQ(curved.exit_code, 2);
+  EXPECT_THAT(curved.err, HasSubstr("flat panels"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.png"));
+}
+
+TEST_F(Outputs, OfPicturesNameTheRingsThatMissTheDetector) {
+  EXPECT_THAT(good_run(cubic + "-pngfile a.png -pngrings 0.6").out,
+              HasSubstr("no part of the ring of 0.6 Angstrom is on the detector\n"));
 }
 
 TEST_F(Outputs, OfPicturesAreWhiteWhereAThousandthOfTheLitPixelsIsBrighter) {
@@ -334,7 +372,7 @@ TEST_F(Outputs, OfPicturesAreWhiteWhereAThousandthOfTheLitPixelsIsBrighter) {
 }
 
 TEST_F(Outputs, OfPicturesOfNoiseShowTheCountsOfTheNoiseImage) {
-  good_run(cubic + "-adc 0 -pngnoise -pngwhite 100 -pngbits 16 -pngfile n.png");
+  good_run(cubic + "-adc 0 -pngnoise -pngwhite 100 -pngbits 16 -pngscale linear -pngfile n.png");
   const std::vector<int> picture = decode_png(folder.content("n.png")).pixels;
   const std::vector<std::uint16_t> noise = counts("noiseimage.img");
   for (std::size_t i = 0; i < noise.size(); ++i)

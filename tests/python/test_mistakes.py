@@ -288,6 +288,8 @@ def test_finite_images_are_made_without_a_word(small):
         (lambda e: nb.calculate_structure_factors("x.pdb", "fine"), "dmin needs a number, not 'fine'"),
         (lambda e: nb.Experiment.from_json(3), "text needs a str, not 3"),
         (lambda e: nb.write_png("x.png", 3), "greys needs an array (slow, fast), not 3"),
+        (lambda e: nb.write_picture("x.png", e, "light"), "image needs photons, not 'light'"),
+        (lambda e: nb.write_picture("x.png", e, np.zeros(e.shape), rings="two"), "rings needs"),
         (lambda e: nb.from_dict(3), "from_dict() needs a dict, not a int"),
     ],
 )

@@ -1,8 +1,10 @@
 """Images."""
 
 import multiprocessing
+import re
 import threading
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -164,6 +166,79 @@ def test_a_picture_is_a_png_of_8_or_16_bits(small, tmp_path):
         nb.write_png(tmp_path / "no.png", image)
     with pytest.raises(nb.OutputError):
         nb.write_png(tmp_path / "no" / "folder.png", np.zeros((2, 2), np.uint8))
+
+
+def _pixels_of(path):
+    """(channels, bits, array) of a PNG without filters, as the module writes them."""
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"IHDR":
+            width, height = (int.from_bytes(data[at + i : at + i + 4], "big") for i in (8, 12))
+            bits, channels = data[at + 16], {0: 1, 2: 3}[data[at + 17]]
+        if kind == b"IDAT":
+            packed += data[at + 8 : at + 8 + length]
+        at += 12 + length
+    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
+    assert not rows[:, 0].any()
+    values = np.ascontiguousarray(rows[:, 1:]).view(">u2" if bits == 16 else np.uint8)
+    return channels, bits, values.reshape(height, width, channels)
+
+
+def test_a_picture_of_an_image_is_the_root_of_its_photons_pixel_by_pixel(small, tmp_path):
+    image, path = nb.simulate(small), tmp_path / "bare.png"
+    nb.write_picture(path, small, image, white=50)
+    channels, bits, greys = _pixels_of(path)
+    assert (channels, bits) == (1, 8)
+    expected = 255 * np.sqrt(np.clip(image.astype(float) / 50, 0, 1))
+    assert np.abs(greys[:, :, 0] - expected).max() <= 0.501
+    nb.write_picture(path, small, image, white=50, bits=16, scale="linear", inverted=True)
+    channels, bits, greys = _pixels_of(path)
+    assert (channels, bits) == (1, 16)
+    assert np.abs(65535 - greys[:, :, 0] - 65535 * np.clip(image.astype(float) / 50, 0, 1)).max() <= 0.501
+    nb.write_image(tmp_path / "written.png", small, image)
+    nb.write_picture(path, small, image)
+    assert np.array_equal(_pixels_of(path)[2], _pixels_of(tmp_path / "written.png")[2])
+
+
+def test_a_picture_takes_colors_axes_rings_and_fewer_points(small, tmp_path):
+    image, path = nb.simulate(small), tmp_path / "a.png"
+    nb.write_picture(path, small, image, colors="heat")
+    channels, _, values = _pixels_of(path)
+    assert channels == 3 and values.shape == (*image.shape, 3)
+    again = tmp_path / "again.png"
+    nb.write_png(again, values.astype(np.uint8))
+    assert np.array_equal(_pixels_of(again)[2], values)
+    nb.write_picture(path, small, image, axes=True)
+    assert _pixels_of(path)[2].shape[0] > 400
+    nb.write_picture(path, small, image, rings=[20])
+    marked = _pixels_of(path)[2].astype(int)
+    assert (marked[:, :, 2] > marked[:, :, 0]).sum() > 10
+    nb.write_picture(path, small, image, shrink=8)
+    assert _pixels_of(path)[2].shape[:2] == (-(-image.shape[0] // 8), -(-image.shape[1] // 8))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"scale": "cubic"}, "scale is one of 'linear', 'log', 'sqrt', not 'cubic'"),
+        ({"colors": "red"}, "colors is one of 'grey', 'heat', not 'red'"),
+        ({"white": 0}, "white needs a positive number of photons"),
+        ({"bits": 12}, "bits is 8 or 16"),
+        ({"shrink": 0}, "shrink needs a number of pixels, 1 or more"),
+        ({"rings": [0.01]}, "beyond half the wavelength"),
+        ({"rings": [2, -1]}, "rings are d-spacings above 0 Angstrom"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_refused_in_a_sentence(small, tmp_path, asked, words):
+    with pytest.raises(nb.UsageError, match=re.escape(words)):
+        nb.write_picture(tmp_path / "a.png", small, np.zeros(small.shape), **asked)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_picture_needs_the_image_of_its_experiment(small, tmp_path):
+    with pytest.raises(nb.UsageError, match="image needs the shape of the experiment's"):
+        nb.write_picture(tmp_path / "a.png", small, np.zeros((2, 2)))
 
 
 def test_images_are_made_in_forked_processes_as_data_loaders_do(small):

@@ -43,8 +43,8 @@ bool is_of_lattice(std::string_view name) {
   return std::ranges::find(all, name) != std::end(all);
 }
 
-/// Parameters of the light and of what it passes.
-bool is_of_light(std::string_view name) {
+/// Parameters that the files state of each shot, or of none.
+bool is_of_no_geometry(std::string_view name) {
   constexpr std::string_view all[] = {"wavelength",
                                       "dispersion",
                                       "horizontal_divergence",
@@ -52,15 +52,15 @@ bool is_of_light(std::string_view name) {
                                       "source_directions",
                                       "source_weights",
                                       "source_wavelengths",
-                                      "beam_direction",
-                                      "polarization",
-                                      "polarization_axis",
                                       "fluence",
                                       "flux",
                                       "exposure",
                                       "beam_size",
-                                      "water"};
-  return std::ranges::find(all, name) != std::end(all) || name.starts_with("material[");
+                                      "water",
+                                      "phi",
+                                      "spindle_axis"};
+  return is_of_lattice(name) || std::ranges::find(all, name) != std::end(all) ||
+         name.starts_with("material[");
 }
 
 /// What a description says in its own words.
@@ -285,7 +285,7 @@ bool Ensemble::light_varies() const {
 std::vector<std::string> Ensemble::moving_parameters() const {
   std::vector<std::string> names;
   for (const Parameter& p : varied_)
-    if (!is_of_lattice(p.name) && !is_of_light(p.name)) names.push_back(p.name);
+    if (!is_of_no_geometry(p.name)) names.push_back(p.name);
   return names;
 }
 

@@ -42,7 +42,7 @@ class Ensemble {
   const std::vector<Parameter>& varied() const { return varied_; }
   /// Whether more than the lattice differs from shot to shot.
   bool light_varies() const;
-  /// What moves the panels: NXmx has one geometry for all shots.
+  /// What moves panels or beam: NXmx has one geometry for all shots.
   std::vector<std::string> moving_parameters() const;
   bool wavelengths_vary() const;
 

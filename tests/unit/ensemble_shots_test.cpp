@@ -301,6 +301,19 @@ TEST_F(Ensembles, NameTheFirstShotThatIsNoExperiment) {
               HasSubstr("there is no shot 200"));
 }
 
+TEST_F(Ensembles, KnowWhatTheirFilesDoNotStateOfEachShot) {
+  const Ensemble e = with(
+      "orientation: random\nvary:\n  distance: 80\n  cell[0]: 50\n  fluence: 1e24\n  water: 1\n"
+      "  polarization: 0.3\n  wavelength: 1\n  beam_direction[1]: 0\n  phi: 3\n");
+  EXPECT_THAT(e.moving_parameters(), ElementsAre("distance", "polarization", "beam_direction"));
+  EXPECT_TRUE(e.light_varies());
+  EXPECT_TRUE(e.wavelengths_vary());
+  const Ensemble turned = with("orientation: random\nvary:\n  cell[0]: 50\n");
+  EXPECT_THAT(turned.moving_parameters(), testing::IsEmpty());
+  EXPECT_FALSE(turned.light_varies());
+  EXPECT_FALSE(turned.wavelengths_vary());
+}
+
 // ---- Images -------------------------------------------------------------------------------------
 
 /// Shots made one after the other by what keeps the loaded plan, against each planned anew.

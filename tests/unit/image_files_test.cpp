@@ -142,6 +142,25 @@ TEST(WritePng, WritesEightBitGrey) {
   EXPECT_EQ(picture.bytes, (std::vector<unsigned char>{0, 7, 255, 255}));
 }
 
+TEST(WritePng, WritesRedGreenAndBlueOfEachPoint) {
+  const TempDir dir;
+  for (const int bits : {8, 16}) {
+    write_png(
+        dir / "a.png", 2, 2, bits,
+        [](int slow, std::span<std::uint16_t> row) {
+          for (std::size_t i = 0; i < row.size(); ++i)
+            row[i] = static_cast<std::uint16_t>(10 * slow + static_cast<int>(i));
+        },
+        {}, 3);
+    const Picture picture = decoded(dir.content("a.png"));
+    EXPECT_EQ(picture.header.color_type, SPNG_COLOR_TYPE_TRUECOLOR);
+    EXPECT_EQ(int{picture.header.bit_depth}, bits);
+    ASSERT_EQ(picture.bytes.size(), static_cast<std::size_t>(2 * 2 * 3 * bits / 8));
+    for (std::size_t i = 0; i < 12; ++i)
+      EXPECT_EQ(picture.bytes[bits == 8 ? i : 2 * i + 1], 10 * (i / 6) + i % 6) << i;
+  }
+}
+
 TEST(WritePng, IsAnOutputErrorForSizesThatNoPngCanHave) {
   const TempDir dir;
   const auto fill = [](int, std::span<std::uint16_t>) {};

@@ -54,10 +54,10 @@ void for_each_row(const Plan& plan, std::span<const PanelRegion> regions, Work&&
 struct Sweep::State {
   Series series;
   Resolved resolved = {};  ///< of the first image
-  std::unique_ptr<engine::Loaded> loaded;
+  std::unique_ptr<engine::Loaded> loaded = nullptr;
   int shown = 0;  ///< the image whose lattice and light are loaded
-  Canvas<float> floats;
-  Canvas<double> doubles;
+  Canvas<float> floats = {};
+  Canvas<double> doubles = {};
 
   template <class Number>
   Canvas<Number>& canvas() {

@@ -9,25 +9,18 @@
 
 namespace nablabragg::cli {
 
-Thumbnail thumbnail_of(const Resolved& resolved, const Image& image, std::span<const float> shown,
+Thumbnail thumbnail_of(const Resolved& resolved, std::span<const float> shown,
                        const std::string& words) {
   PictureStyle style;
-  style.scale = PictureScale::sqrt;
   style.inverted = true;
-  const Picture picture(resolved, image, shown, style);
-  const int longest = std::max(picture.width(), picture.height());
-  const int block = (longest - 1) / Thumbnail::most_edge + 1;
-  Thumbnail t;
-  t.width = (picture.width() - 1) / block + 1;
-  t.height = (picture.height() - 1) / block + 1;
-  t.words = words;
-  t.greys.assign(static_cast<std::size_t>(t.width) * static_cast<std::size_t>(t.height), 255);
-  std::vector<std::uint16_t> row(static_cast<std::size_t>(picture.width()));
-  for (int y = 0; y < picture.height(); ++y) {
+  const Picture whole(resolved, shown, style);
+  style.reduced = (std::max(whole.width(), whole.height()) - 1) / Thumbnail::most_edge + 1;
+  const Picture picture(resolved, shown, style);
+  Thumbnail t{picture.width(), picture.height(), {}, words};
+  std::vector<std::uint16_t> row(static_cast<std::size_t>(t.width));
+  for (int y = 0; y < t.height; ++y) {
     picture.fill_row(y, row);
-    auto* const greys = t.greys.data() + static_cast<std::ptrdiff_t>(y / block) * t.width;
-    for (int x = 0; x < picture.width(); ++x)
-      greys[x / block] = std::min(greys[x / block], row[static_cast<std::size_t>(x)]);
+    t.greys.insert(t.greys.end(), row.begin(), row.end());
   }
   return t;
 }

@@ -18,7 +18,7 @@ struct Thumbnail {
 
 /// `shown` are the numbers to be seen, one for each pixel of the image.  Images that are larger
 /// than a thumbnail are made smaller, block by block, by whole factors.
-Thumbnail thumbnail_of(const Resolved& resolved, const Image& image, std::span<const float> shown,
+Thumbnail thumbnail_of(const Resolved& resolved, std::span<const float> shown,
                        const std::string& words);
 
 /// As many in a row as there are rows, or one more.

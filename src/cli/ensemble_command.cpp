@@ -231,7 +231,7 @@ void preview(const ensemble::Ensemble& e, const EnsembleRequest& request, std::o
       [&](const ensemble::Shot& shot, Simulation& simulation) {
         const std::string text = fmt::format("shot {}{}", shot.index, shot.hit ? "" : " blank");
         if (!e.description().counts)
-          return thumbnail_of(simulation.resolved, simulation.image, simulation.image.pixels, text);
+          return thumbnail_of(simulation.resolved, simulation.image.pixels, text);
         const CountedImage counted = ensemble::counts_of(e, shot, simulation.image);
         std::vector<float> shown(counted.counts.begin(), counted.counts.end());
         // Where nothing is counted, and what an integrating detector adds
@@ -240,7 +240,7 @@ void preview(const ensemble::Ensemble& e, const EnsembleRequest& request, std::o
                 ? e.request().response.offset
                 : 0);
         for (float& value : shown) value = std::max(0.0F, value - offset);
-        return thumbnail_of(simulation.resolved, simulation.image, shown, text);
+        return thumbnail_of(simulation.resolved, shown, text);
       },
       [&](Thumbnail made) { all.push_back(std::move(made)); });
   write_contact_sheet(path, all);

@@ -377,8 +377,8 @@ void print_result(std::ostream& out, const Refinement& r) {
                r.found_spots->slow_rms_px);
 }
 
-constexpr std::array result_files{"refined.json", "experiment.json", "refined.expt",
-                                  "refined.mat",  "refined.png",     "refined.hkl",
+constexpr std::array result_files{"refined.json",        "experiment.json", "refined.expt",
+                                  "refined.mat",         "refined.png",     "refined.hkl",
                                   "refined.orientations"};
 
 /// Whether a refinement writes such a name, of one image or of several.
@@ -417,8 +417,7 @@ void check_refinement_files(const RefineRequest& request, const flags::Request& 
   if (!request.resume.empty()) inputs.push_back({"--resume", request.resume});
   if (!request.spots_file.empty()) inputs.push_back({"--spots-of", request.spots_file});
   const fs::path folder = request.outdir;
-  for (const char* name : result_files)
-    outputs.push_back({"--outdir", (folder / name).string()});
+  for (const char* name : result_files) outputs.push_back({"--outdir", (folder / name).string()});
   for (const char* name : {"experiment.json", "refined.expt"})
     for (std::size_t i = 0; i < images.size() && images.size() > 1; ++i)
       outputs.push_back(

@@ -55,11 +55,11 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0].starts_with('-'))
     simulate_command(arguments, out, err);
   else
-    throw UsageError(
-        "'" + arguments[0] +
-        "' is no subcommand; there are show, fcalc, detectors, ensemble, refine, compare, bench, docs "
-        "and help, and flags "
-        "begin with - (nablabragg -help)");
+    throw UsageError("'" + arguments[0] +
+                     "' is no subcommand; there are show, fcalc, detectors, ensemble, refine, "
+                     "compare, bench, docs "
+                     "and help, and flags "
+                     "begin with - (nablabragg -help)");
   return done;
 }
 

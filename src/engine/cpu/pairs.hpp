@@ -183,9 +183,9 @@ HWY_NOINLINE Singles<K> several_F2(const CpuPlan& p, const Vec3<Singles<K>>& cel
   const auto terms = static_cast<size_t>(p.terms);
   Singles<K> F2(0.0f);
   for (size_t k = 0; k < terms; ++k)
-    F2 = F2 +
-         by_part<K>([&](int i) { return p.of_rays[beams[static_cast<size_t>(i)] * terms + k]; }) *
-             value_at(p.of_reflections.data() + k, at, at == at);
+    F2 = F2 + by_part<K>([&](int i) {
+                return p.of_rays[beams[static_cast<size_t>(i)] * terms + k];
+              }) * value_at(p.of_reflections.data() + k, at, at == at);
   return F2;
 }
 

@@ -213,6 +213,10 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options,
 std::unique_ptr<Loaded> load_with(const Engine& engine, const Plan& plan,
                                   const ComputeOptions& options);
 
+/// Whether what is loaded of one plan may be given light and lattice of the other: whether load()
+/// goes the same way for both.  Their panels and rules are taken for the same.
+bool may_follow(const Plan& a, const Plan& b);
+
 /// What a build without NABLA_GRADIENTS answers.
 [[noreturn]] void throw_no_gradients();
 

@@ -134,6 +134,12 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options, Us
   return load_with(engine, plan, options);
 }
 
+bool may_follow(const Plan& a, const Plan& b) {
+  return a.more_lattices.empty() == b.more_lattices.empty() &&
+         (a.lattice.by_energy == nullptr) == (b.lattice.by_energy == nullptr) &&
+         a.spread.closed == b.spread.closed && a.lattice.tricubic == b.lattice.tricubic;
+}
+
 std::unique_ptr<Loaded> load_with(const Engine& engine, const Plan& plan,
                                   const ComputeOptions& options) {
   if (!plan.more_lattices.empty()) return load_lattices(engine, plan, options);

@@ -39,8 +39,8 @@ bool is_of_lattice(std::string_view name) {
                                       "mosaic_spread", "mosaic_spread_axes",
                                       "cell_spread",   "cell_angle_spread",
                                       "diffuse_sigma", "diffuse_gamma",
-                                      "default_F"};
-  return std::ranges::find(all, name) != std::end(all);
+                                      "default_F",     "block_size_spread"};
+  return std::ranges::find(all, name) != std::end(all) || name.starts_with("crystal[");
 }
 
 /// Parameters that the files state of each shot, or of none.

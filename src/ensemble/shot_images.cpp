@@ -57,7 +57,7 @@ Simulation ShotImages::simulation(const Shot& shot, Image used) {
     Resolved resolved = resolve(e);
     const Plan plan = make_plan(e, resolved);
     std::unique_ptr<engine::Loaded>& loaded = shot.hit ? hits_ : blanks_;
-    if (loaded && same_panels(plan, loaded->plan())) {
+    if (loaded && same_panels(plan, loaded->plan()) && engine::may_follow(plan, loaded->plan())) {
       if (light_varies_) loaded->set_light(plan);
       loaded->set_lattice(plan);
     } else {

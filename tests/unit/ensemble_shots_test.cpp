@@ -364,6 +364,27 @@ TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsInClosedFormToo) {
   }
 }
 
+TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsWhereShotsAreSummedInOtherWays) {
+  // Closed form or one orientation, interpolated F or the nearest, one lattice or many
+  const std::string crystal =
+      "-corrected -cell 50 60 70 90 90 90 -default_F 100 -gauss_xtal -lambda 1 -distance 80 "
+      "-detpixels 32 -pixel 0.5 -fluence 1e24 -sensor Si 450 -oversample 1 ";
+  for (const auto& [base, vary] : {
+           std::pair("-N 8 -mosaic 0.3 -mosaic_model gaussian",
+                     "mosaic_spread: {choice: [0, 0.3]}"),
+           std::pair("-N 8", "cells: {choice: [[2, 2, 2], [9, 8, 7]]}"),
+           std::pair("-N 8 -block_size_spread 0.1", "block_size_spread: {choice: [0, 0.1, 0.2]}"),
+           std::pair("-N 8 -more_crystal 10 20 30 0.5", "crystal[1].weight: {uniform: [0, 1]}"),
+           std::pair("-N 8 -more_crystal 10 20 30 0.5", "crystal[1].misset[0]: {normal: [0, 9]}"),
+       }) {
+    SCOPED_TRACE(vary);
+    for (const char* seed : {"1", "2", "3", "4"})  // others begin
+      expect_images_of_single_simulations(
+          made("ensemble: 1\nseed: " + std::string(seed) + "\nbase: " + crystal + base +
+               "\nshots: 6\noutput: out\nhit_rate: 0.7\nvary:\n  " + vary + "\n"));
+  }
+}
+
 TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsWithDiffuseScattering) {
   // Near the beam few halos are seen, and soon summed.
   const std::string near = flags.substr(0, flags.find("-water")) +

@@ -40,7 +40,9 @@ class SeriesProgress {
   bool ask() {
     double done = done_;
     for (const auto& [worker, share] : shares_) done += share;
-    stopped_ = stopped_ || (progress_ && !progress_(std::min(1.0, done / images_)));
+    told_ = std::max(told_, std::min(1.0, done / images_));  // shares of several workers are
+                                                             // rounded
+    stopped_ = stopped_ || (progress_ && !progress_(told_));
     return !stopped_;
   }
 
@@ -48,7 +50,7 @@ class SeriesProgress {
   const double images_;
   std::mutex mutex_;  ///< guards what follows
   std::map<int, double> shares_;
-  double done_ = 0;
+  double done_ = 0, told_ = 0;
   bool stopped_ = false;
 };
 

@@ -7,9 +7,7 @@
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <sstream>
-#include <system_error>
 
 #include "nablabragg/error.hpp"
 
@@ -22,17 +20,13 @@ using nlohmann::json;
 constexpr const char* mark = "nablabragg ensemble";
 constexpr int version = 1;
 
-[[noreturn]] void cannot_write(const std::string& path, int error) {
-  throw OutputError("cannot write " + path + ": " + std::generic_category().message(error));
-}
-
 }  // namespace
 
 ShardJournal::ShardJournal(const std::string& folder, const std::string& checksum,
                            const std::string& date)
     : path_(folder + "/" + name), checksum_(checksum), date_(date) {
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) cannot_write(path_, errno);
+  if (descriptor_ < 0) io::cannot_write(path_, errno);
   try {
     if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0)
       throw UsageError("another run is at work in " + folder + "; wait for it, or stop it");
@@ -80,32 +74,24 @@ void ShardJournal::read() {
   const std::string begin = R"({"checksum":")";
   if (number == 0 && !line.starts_with(begin) && !begin.starts_with(line))
     throw InputError(path_, 1, "is no journal of an ensemble");
-  if (ftruncate(descriptor_, whole) != 0) cannot_write(path_, errno);
+  if (ftruncate(descriptor_, whole) != 0) io::cannot_write(path_, errno);
   if (number == 0)
-    write(json{{"format", mark}, {"version", version}, {"checksum", checksum_}, {"date", date_}}
-              .dump());
+    io::write_line(
+        descriptor_, path_,
+        json{{"format", mark}, {"version", version}, {"checksum", checksum_}, {"date", date_}}
+            .dump());
 }
 
 void ShardJournal::add(const DoneShard& shard) {
   shards_[shard.number] = shard;
-  write(json{{"shard", shard.number},
-             {"shots", shard.shots},
-             {"reflections", shard.reflections},
-             {"file", shard.file.path},
-             {"bytes", shard.file.part.bytes},
-             {"sha256", shard.file.sha256}}
-            .dump(-1, ' ', true, json::error_handler_t::replace));
-}
-
-void ShardJournal::write(std::string line) {
-  line += '\n';
-  for (std::span<const char> left(line); !left.empty();) {
-    const ssize_t written = ::write(descriptor_, left.data(), left.size());
-    if (written >= 0)
-      left = left.subspan(static_cast<std::size_t>(written));
-    else if (errno != EINTR)
-      cannot_write(path_, errno);
-  }
+  io::write_line(descriptor_, path_,
+                 json{{"shard", shard.number},
+                      {"shots", shard.shots},
+                      {"reflections", shard.reflections},
+                      {"file", shard.file.path},
+                      {"bytes", shard.file.part.bytes},
+                      {"sha256", shard.file.sha256}}
+                     .dump(-1, ' ', true, json::error_handler_t::replace));
 }
 
 }  // namespace nablabragg::ensemble

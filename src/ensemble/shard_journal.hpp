@@ -36,7 +36,6 @@ class ShardJournal {
 
  private:
   void read();
-  void write(std::string line);
 
   std::string path_, checksum_, date_;
   std::map<int, DoneShard> shards_;

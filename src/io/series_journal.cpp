@@ -24,10 +24,6 @@ using nlohmann::json;
 constexpr const char* mark = "nablabragg series";
 constexpr int version = 1;
 
-[[noreturn]] void cannot_write(const std::string& path, int error) {
-  throw OutputError("cannot write " + path + ": " + std::generic_category().message(error));
-}
-
 class Sha256 {
  public:
   Sha256() { sha256_init(&context_); }
@@ -159,14 +155,15 @@ SeriesJournal::SeriesJournal(const std::string& path, const SeriesRun& run) : pa
     if (descriptor_ < 0) cannot_write(aside, errno);
     aside_ = TemporaryName(aside, held);
   }
-  write(json{{"format", mark},
-             {"version", version},
-             {"checksum", run.checksum},
-             {"seed", run.seed},
-             {"date", run.date},
-             {"images", run.images},
-             {"unfinished", run.unfinished}}
-            .dump(-1, ' ', true, json::error_handler_t::replace));
+  write_line(descriptor_, path_,
+             json{{"format", mark},
+                  {"version", version},
+                  {"checksum", run.checksum},
+                  {"seed", run.seed},
+                  {"date", run.date},
+                  {"images", run.images},
+                  {"unfinished", run.unfinished}}
+                 .dump(-1, ' ', true, json::error_handler_t::replace));
 }
 
 SeriesJournal::~SeriesJournal() {
@@ -174,7 +171,8 @@ SeriesJournal::~SeriesJournal() {
 }
 
 void SeriesJournal::add(const DoneImage& image) {
-  write(json_of(image).dump(-1, ' ', true, json::error_handler_t::replace));
+  write_line(descriptor_, path_,
+             json_of(image).dump(-1, ' ', true, json::error_handler_t::replace));
 }
 
 void SeriesJournal::publish() {
@@ -183,14 +181,18 @@ void SeriesJournal::publish() {
   aside_.forget(held);
 }
 
-void SeriesJournal::write(std::string line) {
+void cannot_write(const std::string& path, int error) {
+  throw OutputError("cannot write " + path + ": " + std::generic_category().message(error));
+}
+
+void write_line(int descriptor, const std::string& path, std::string line) {
   line += '\n';
   for (std::span<const char> left(line); !left.empty();) {
-    const ssize_t written = ::write(descriptor_, left.data(), left.size());
+    const ssize_t written = ::write(descriptor, left.data(), left.size());
     if (written >= 0)
       left = left.subspan(static_cast<std::size_t>(written));
     else if (errno != EINTR)
-      cannot_write(path_, errno);
+      cannot_write(path, errno);
   }
 }
 

@@ -22,6 +22,11 @@ std::string sha256_of(const std::string& path, const FilePart& part);
 /// A part of a file.  Throws InputError where there is none.
 std::vector<std::byte> bytes_of(const std::string& path, const FilePart& part);
 
+/// Throws OutputError "cannot write PATH: ..." for an errno.
+[[noreturn]] void cannot_write(const std::string& path, int error);
+/// Writes a line, whole, behind what was written to the descriptor.  Throws OutputError.
+void write_line(int descriptor, const std::string& path, std::string line);
+
 /// What decides whether two runs make the same images.
 struct SeriesRun {
   std::string checksum;   ///< of the experiment and of all else that the images depend on
@@ -71,8 +76,6 @@ class SeriesJournal {
   void publish();
 
  private:
-  void write(std::string line);
-
   std::string path_;
   TemporaryName aside_;
   int descriptor_ = -1;

@@ -50,10 +50,6 @@ void check_map(const PixelFactors& map, const Experiment& experiment, const std:
                      std::to_string(count) + (count == 1 ? " pixel" : " pixels"));
 }
 
-readout::PixelGrid grid_of(const Panel& panel) {
-  return {panel.fast_pixels, panel.slow_pixels, 1e6 * panel.pixel, 1e6 * panel.slow_pixel};
-}
-
 /// Where nothing is counted.
 void mark(const RegionOfInterest& roi, const Mask* mask, const readout::PixelGrid& panel,
           std::span<std::int32_t> counts) {
@@ -212,7 +208,7 @@ std::vector<readout::RecordedPanel> recorded_panels(const Experiment& experiment
   std::vector<readout::RecordedPanel> panels;
   std::size_t first = 0;
   for (std::size_t i = 0; i <= resolved.more_panels.size(); ++i) {
-    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
+    const readout::PixelGrid grid = readout::grid_of(panel_of(resolved, i));
     const std::size_t pixels = PanelExtent{grid.fast_pixels, grid.slow_pixels}.pixels();
     const Detector& detector = detector_of(experiment, i);
     panels.push_back({.number = i,
@@ -356,7 +352,7 @@ std::vector<double> spread_light(const Experiment& experiment, const PointSpread
   std::vector<double> result(pixels);
   std::size_t first = 0;
   for (std::size_t i = 0; i < panels; ++i) {
-    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
+    const readout::PixelGrid grid = readout::grid_of(panel_of(resolved, i));
     const std::size_t size = PanelExtent{grid.fast_pixels, grid.slow_pixels}.pixels();
     readout::spread_panel(point_spread, grid, light.subspan(first, size),
                           std::span(result).subspan(first, size));

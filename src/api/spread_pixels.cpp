@@ -12,10 +12,6 @@ namespace nablabragg {
 
 namespace {
 
-readout::PixelGrid grid_of(const Panel& panel) {
-  return {panel.fast_pixels, panel.slow_pixels, 1e6 * panel.pixel, 1e6 * panel.slow_pixel};
-}
-
 /// Beyond which a source leaves little enough.
 int reach_of(const PointSpread& spread, readout::PixelGrid grid) {
   constexpr int most = 12;
@@ -41,9 +37,9 @@ SpreadPixels::SpreadPixels(const Experiment& experiment,
   const Resolved resolved = resolve(experiment);
   const std::size_t panels = 1 + resolved.more_panels.size();
   for (std::size_t i = 0; i < panels; ++i)
-    reach_ = std::max(reach_, reach_of(*point_spread, grid_of(panel_of(resolved, i))));
+    reach_ = std::max(reach_, reach_of(*point_spread, readout::grid_of(panel_of(resolved, i))));
   for (std::size_t i = 0; i < panels; ++i) {
-    const readout::PixelGrid grid = grid_of(panel_of(resolved, i));
+    const readout::PixelGrid grid = readout::grid_of(panel_of(resolved, i));
     PanelMap& panel = panels_.emplace_back();
     panel.fast_pixels = grid.fast_pixels;
     panel.slow_pixels = grid.slow_pixels;

@@ -5,6 +5,7 @@
 #pragma once
 #include <span>
 #include "nablabragg/detector_response.hpp"  // for PointSpread
+#include "nablabragg/resolved.hpp"           // for Panel
 
 namespace nablabragg::readout {
 
@@ -13,6 +14,10 @@ struct PixelGrid {
   int fast_pixels = 0, slow_pixels = 0;
   double fast_um = 1, slow_um = 1;  ///< edges of a pixel
 };
+
+inline PixelGrid grid_of(const Panel& panel) {
+  return {panel.fast_pixels, panel.slow_pixels, 1e6 * panel.pixel, 1e6 * panel.slow_pixel};
+}
 
 /// Of the light in the middle of a pixel, the share that the pixel so many away gets.
 double share_of_pixel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow);

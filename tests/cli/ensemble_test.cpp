@@ -4,8 +4,10 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>  // for strerror
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -370,7 +372,7 @@ TEST_F(EnsembleRuns, StopWhereTheDiskIsFullAndGoOnWhereItIsNot) {
   const fs::path disk = folder / "disk";
   fs::create_directories(disk);
   if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=300k") != 0)
-    GTEST_SKIP() << "only root mounts a small file system";
+    GTEST_SKIP() << "no small disk can be mounted here: " << std::strerror(errno);
   describe("e.yaml", 60, varied, "{folder: disk/out, shots_per_shard: 5}");
   const Outcome full = run("ensemble e.yaml");
   const bool grown = mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=30m") == 0;

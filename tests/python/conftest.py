@@ -25,7 +25,7 @@ def ctrl_c():
         timer.cancel()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program():
     """The command-line program of the same build."""
     path = os.environ.get("NABLA_PROGRAM", "")

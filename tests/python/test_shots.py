@@ -1,6 +1,5 @@
 """The shots of an ensemble as arrays, and as a dataset for torch."""
 
-import os
 import pickle
 import subprocess
 
@@ -8,8 +7,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("h5py", reason="h5py is not installed (Debian: python3-h5py)")
-PROGRAM = os.environ.get("NABLA_PROGRAM")
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="NABLA_PROGRAM does not name the program")
 
 DESCRIPTION = """
 ensemble: 1
@@ -25,10 +22,10 @@ output: {folder: shots, shots_per_shard: 4, reflections: true}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(program, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ensemble")
     (folder / "e.yaml").write_text(DESCRIPTION)
-    subprocess.run([PROGRAM, "ensemble", "e.yaml"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([program, "ensemble", "e.yaml"], cwd=folder, check=True, capture_output=True)
     return folder / "shots"
 
 

@@ -27,6 +27,11 @@ struct PixelTruth {
   std::vector<std::uint8_t> has_hkl;
 };
 
+/// The photons of the lattice alone in each pixel: without water, other materials and what lies
+/// between reflections because atoms move.  Throws as simulate() does.
+std::vector<double> photons_of_spots(const Experiment& experiment,
+                                     const ComputeOptions& options = {});
+
 /// Takes the time of some thirty images: the lattice's light is rendered once for each binary digit
 /// of the reflections' numbers, with the reflections alone that have it.  What holds for an image,
 /// however it is summed, holds for its truth.  Throws UsageError as simulate() does, and for an

@@ -1,9 +1,10 @@
-"""The shots of an ensemble (nablabragg ensemble), as arrays and as a dataset for torch.
+"""The shots of an ensemble (nablabragg ensemble), as arrays: read from its folder, or made when asked for.
 
     shots = nablabragg.shots.Shots("folder")
+    shots = nablabragg.shots.Ensemble("ensemble.yaml")
     shots[17].counts, shots[17].labels["orientation"], shots[17].reflections["hkl"]
 
-It reads HDF5 by h5py (Debian: python3-h5py), which nothing else here needs.
+Shots reads HDF5 by h5py (Debian: python3-h5py), which nothing else here needs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nablabragg import _core
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -22,6 +25,7 @@ class Shot:
     counts: np.ndarray  #: int32 (slow, fast), panels below each other; float32 where the readout is photons
     labels: dict[str, np.ndarray]  #: of docs/ensembles.md, by name
     reflections: dict[str, np.ndarray]  #: a row each; empty where the description asks for none
+    spot_mask: np.ndarray | None = None  #: uint8, as counts; None where the description asks for none
 
 
 class Shots:
@@ -42,7 +46,9 @@ class Shots:
         for path in self._paths:
             with h5py.File(path) as file:
                 ends.append((ends[-1] if ends else 0) + len(file["shots/index"]))
-                self._names = [name for name, item in file["shots"].items() if isinstance(item, h5py.Dataset)]
+                names = [name for name, item in file["shots"].items() if isinstance(item, h5py.Dataset)]
+                self._names = [name for name in names if name != "spot_mask"]
+                self._has_masks = "spot_mask" in names
                 self._has_reflections = "reflections" in file["shots"]
         self._ends = ends
         self._open: tuple[int, object] | None = None  # the last shard that was read
@@ -67,9 +73,20 @@ class Shots:
             of_shot = table["reflections/shot"]
             begin, end = np.searchsorted(of_shot, [labels["index"], labels["index"] + 1])
             reflections = {
-                name: table["reflections/" + name][begin:end] for name in ("hkl", "panel", "centroid", "photons")
+                name.removeprefix("reflections/"): table[name][begin:end]
+                for name in table
+                if name.startswith("reflections/") and name != "reflections/shot"
             }
-        return Shot(int(labels["index"]), file["entry/data/data"][row], labels, reflections)
+        mask = file["shots/spot_mask"][row] if self._has_masks else None
+        return Shot(int(labels["index"]), file["entry/data/data"][row], labels, reflections, mask)
+
+    def label_names(self) -> list[str]:
+        """Of a shot, "spot_mask" among them where it has one."""
+        return self._names + ["spot_mask"] * self._has_masks
+
+    def in_turn(self, numbers, *, threads: int = 0):
+        """Shots in this order, one at a time."""
+        return (self[int(number)] for number in numbers)
 
     def labels(self, name: str) -> np.ndarray:
         """One label of all shots.  Raises KeyError where there is none of this name."""
@@ -89,6 +106,49 @@ class Shots:
                 names += [f"reflections/{name}" for name in file["shots/reflections"]]
             self._tables[number] = {name: file["shots"][name][...] for name in names}
         return file, self._tables[number]
+
+
+class Ensemble:
+    """The shots of a description (docs/ensembles.md), each made when it is asked for.
+
+    A shot has the bits that `nablabragg ensemble` writes, whatever is made with it.  Names of files
+    in the description are from the current folder.  It may be copied to other processes, which read
+    the description anew.  Raises InputError, by line and key, for what is no description; where a
+    shot is no experiment, making it raises UsageError.
+    """
+
+    _at_a_time = 64  # so many images are in memory together
+
+    def __init__(self, description: str | os.PathLike):
+        self.description = Path(description).absolute()
+        self._maker = _core.ShotMaker(str(self.description))
+
+    def __len__(self) -> int:
+        return len(self._maker)
+
+    def __getstate__(self):
+        return self.description
+
+    def __setstate__(self, description):
+        self.__init__(description)
+
+    def __getitem__(self, number: int) -> Shot:
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there are {len(self)} shots, and {number} is none of them")
+        return self.made([number % len(self)])[0]
+
+    def made(self, numbers, *, threads: int = 0) -> list[Shot]:
+        """Several shots, in this order; small images are made side by side by all threads (0: of the machine)."""
+        return [Shot(*parts) for parts in self._maker.make([int(n) for n in numbers], threads)]
+
+    def in_turn(self, numbers, *, threads: int = 0):
+        """Shots in this order, made some at a time."""
+        for first in range(0, len(numbers), self._at_a_time):
+            yield from self.made(numbers[first : first + self._at_a_time], threads=threads)
+
+    def label_names(self) -> list[str]:
+        """Of a shot, "spot_mask" among them where it has one."""
+        return self._maker.labels()
 
 
 def share_of(numbers: np.ndarray, seed: int | None, epoch: int, part: int, parts: int) -> np.ndarray:

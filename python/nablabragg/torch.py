@@ -11,6 +11,7 @@ tensors.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -204,23 +205,28 @@ class ExperimentModel(torch.nn.Module):
 class ShotDataset(torch.utils.data.IterableDataset):
     """The shots of an ensemble, each once, as (image, labels): what torch.utils.data.DataLoader takes.
 
-    `image` is float32 (slow, fast), `labels` a dictionary of the labels that are asked for (all of
-    docs/ensembles.md), as float64 or int64 tensors.  The workers of a loader and the ranks of a
-    run (`rank` of `ranks`) share the shots by their numbers.  With a `seed` their order is
-    shuffled, each epoch (set_epoch()) in its own way; it depends on seed and epoch alone.  Reading
-    takes h5py.
+    source : the folder of an ensemble, whose complete shards are read (by h5py), or the file that
+        describes one: then each shot is made when its turn comes, and nothing is written
+    labels : names of docs/ensembles.md, "spot_mask" among them; None: all
+    seed : shuffles the shots, each epoch (set_epoch()) in its own way, by seed and epoch alone
+    rank, ranks : of a run; they share the shots by their numbers, as the workers of a loader do
+
+    `image` is float32 (slow, fast), `labels` a dictionary of float64 or int64 tensors, "spot_mask" of
+    uint8.  A shot has the same bits whether it is read or made, on any number of workers and ranks.
     """
 
-    def __init__(self, folder, *, labels=None, seed=None, rank=0, ranks=1):
-        from nablabragg.shots import Shots
+    def __init__(self, source, *, labels=None, seed=None, rank=0, ranks=1):
+        from nablabragg.shots import Ensemble, Shots
 
         super().__init__()
         if not 0 <= rank < ranks:
             raise ValueError(f"rank {rank} is none of {ranks} ranks, which count from 0")
-        self._shots = Shots(folder)
-        self._names = labels
+        self._shots = Ensemble(source) if os.path.isfile(source) else Shots(source)
+        known = self._shots.label_names()
         for name in labels or ():
-            self._shots.labels(name)  # says which there are
+            if name not in known:
+                raise KeyError(f"the shots have no label {name}; they have {', '.join(known)}")
+        self._names = list(known if labels is None else labels)
         self._seed, self._epoch, self._rank, self._ranks = seed, 0, rank, ranks
 
     def set_epoch(self, epoch: int) -> None:
@@ -237,15 +243,16 @@ class ShotDataset(torch.utils.data.IterableDataset):
         worker = torch.utils.data.get_worker_info()
         if worker is not None:
             numbers = numbers[worker.id :: worker.num_workers]
-        for number in numbers:
-            shot = self._shots[int(number)]
-            labels = {name: shot.labels[name] for name in self._names or shot.labels}
+        # A worker is one of several processes that share the machine's threads.
+        for shot in self._shots.in_turn(numbers, threads=0 if worker is None else 1):
             yield (
                 torch.from_numpy(shot.counts.astype(np.float32)),
-                {name: torch.as_tensor(self._number(value)) for name, value in labels.items()},
+                {name: self._tensor(shot, name) for name in self._names},
             )
 
     @staticmethod
-    def _number(value):
-        kind = np.int64 if np.asarray(value).dtype.kind in "iu" else np.float64
-        return np.asarray(value, kind)
+    def _tensor(shot, name):
+        if name == "spot_mask":
+            return torch.from_numpy(shot.spot_mask)
+        value = np.asarray(shot.labels[name])
+        return torch.as_tensor(value.astype(np.int64 if value.dtype.kind in "iu" else np.float64))

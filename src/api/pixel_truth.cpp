@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "api/cost.hpp"
 #include "engine/diffuse.hpp"
 #include "engine/engine.hpp"
+#include "engine/lattices.hpp"
 #include "model/resolution.hpp"
 #include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
@@ -28,11 +30,6 @@ std::vector<double> light_of(const Plan& plan, const ComputeOptions& options) {
 }
 
 Plan plan_of(const Experiment& e) { return make_plan(e, resolve(e)); }
-
-/// Of the reflections, which displacements of the atoms may weaken, without what lies between them.
-std::vector<double> light_of_spots(const Experiment& e, const ComputeOptions& options) {
-  return light_of(engine::SplitPlan(plan_of(e)).spots, options);
-}
 
 /// The crystal scatters nothing.
 Experiment without_lattice(Experiment e) {
@@ -134,7 +131,7 @@ void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
   for (int digit = 0; digit < words.length(); ++digit) {
     some.structure_factors.grid = some_of(
         *factors, [&](std::size_t place) { return ((words.of(place) >> digit) & 1U) != 0; });
-    const std::vector<double> light = light_of_spots(some, options);
+    const std::vector<double> light = photons_of_spots(some, options);
     for (std::size_t i = 0; i < light.size(); ++i)
       if (2 * light[i] > lattice[i]) found[i] |= std::uint64_t{1} << digit;
   }
@@ -149,6 +146,17 @@ void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
 }
 
 }  // namespace
+
+std::vector<double> photons_of_spots(const Experiment& experiment, const ComputeOptions& options) {
+  const Plan plan = plan_of(without_background(experiment));
+  std::vector<double> photons(plan.pixels());
+  for (std::size_t lattice = 0; lattice <= plan.more_lattices.size(); ++lattice) {
+    const engine::SplitPlan split(engine::plan_of_lattice(plan, lattice));
+    const std::vector<double> own = light_of(split.spots, options);
+    std::ranges::transform(photons, own, photons.begin(), std::plus());
+  }
+  return photons;
+}
 
 PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& options) {
   if (!(experiment.quirks == Quirks::corrected()))
@@ -169,7 +177,7 @@ PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& optio
   Experiment lattice_alone = without_background(settled);
   lattice_alone.structure_factors.interpolation = resolved.tricubic ? Interpolation::tricubic
                                                                     : Interpolation::nearest;
-  truth.parts.push_back({"lattice", light_of_spots(lattice_alone, options)});
+  truth.parts.push_back({"lattice", photons_of_spots(lattice_alone, options)});
   if (plan.diffuse.present) {
     std::vector<double> diffuse = light_of(plan_of(lattice_alone), options);
     for (std::size_t i = 0; i < diffuse.size(); ++i) diffuse[i] -= truth.parts[0].photons[i];

@@ -22,8 +22,10 @@
 #include "cli/set_up.hpp"
 #include "cli/stopping.hpp"
 #include "ensemble/ensemble.hpp"
+#include "ensemble/labelled_shot.hpp"
 #include "ensemble/make_shots.hpp"
 #include "ensemble/run.hpp"
+#include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
 #include "io/atomic_file.hpp"
 #include "io/named_files.hpp"
@@ -170,6 +172,7 @@ void print_flags(const ensemble::Ensemble& e, const ensemble::Shot& shot, std::o
     const Experiment& base = e.base().experiment();
     experiment.structure_factors = base.structure_factors;
     experiment.crystal.diffuse_sigma_A = base.crystal.diffuse_sigma_A;
+    experiment.crystal.diffuse_gamma_A = base.crystal.diffuse_gamma_A;
     say(err,
         fmt::format("in shot {} the crystal is not in the beam, which no flag says", shot.index));
   }

@@ -10,6 +10,7 @@
 
 #include "cli/files.hpp"
 #include "cli/outputs.hpp"
+#include "flags/command_line.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"

@@ -13,6 +13,7 @@
 #include "cli/files.hpp"
 #include "cli/image_outputs.hpp"
 #include "cli/stopping.hpp"
+#include "flags/command_line.hpp"
 #include "io/atomic_file.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
@@ -159,16 +160,6 @@ void write_truth(std::ostream& out, std::vector<std::string>& notices,
 }
 
 }  // namespace
-
-ComputeOptions compute_options(const flags::Request& request) {
-  ComputeOptions options;
-  options.threads = request.threads;
-  options.engine = request.engine;
-  options.device = request.device;
-  options.precision = request.precision.value_or(options.precision);
-  options.skip_below = request.skip_below;
-  return options;
-}
 
 void check_outputs(const flags::Request& request) {
   check_image_outputs(request);

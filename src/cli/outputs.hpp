@@ -10,9 +10,6 @@
 
 namespace nablabragg::cli {
 
-/// How a run computes.
-ComputeOptions compute_options(const flags::Request& request);
-
 /// Throws OutputError before any work is done when one of the files could not be written.
 void check_outputs(const flags::Request& request);
 

@@ -24,6 +24,7 @@
 #include "cli/set_up.hpp"
 #include "cli/stopping.hpp"
 #include "description/doubts.hpp"
+#include "flags/command_line.hpp"
 #include "flags/inputs.hpp"
 #include "io/named_files.hpp"
 #include "io/quotes.hpp"

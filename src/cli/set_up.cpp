@@ -9,6 +9,7 @@
 #include "cli/say.hpp"
 #include "cli/summary.hpp"
 #include "cli/trace.hpp"
+#include "flags/command_line.hpp"
 #include "flags/notices.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/version.hpp"

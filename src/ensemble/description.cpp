@@ -270,13 +270,18 @@ void read_output(const YamlField& field, Description& d) {
     d.folder = field.text();
     return;
   }
-  static const Words keys{"folder", "shots_per_shard", "compression", "reflections"};
+  static const Words keys{"folder", "shots_per_shard", "compression", "reflections", "spot_mask"};
   for (const auto& [key, value] : field.members(keys)) {
     if (key == "folder") d.folder = value.text();
     if (key == "shots_per_shard")
       d.shots_per_shard = static_cast<int>(value.whole_number(1, 1000000));
     if (key == "compression") d.compression = value.text();
     if (key == "reflections") d.reflections = value.truth();
+    if (key == "spot_mask") {
+      d.spot_mask_photons = value.number();
+      if (!(*d.spot_mask_photons > 0))
+        value.fail("is how many photons a pixel of a spot has at least, and positive");
+    }
   }
   if (d.folder.empty()) field.fail("names no folder");
 }

@@ -56,6 +56,8 @@ struct Description {
   int shots_per_shard = 1000;
   std::string compression;   ///< as -compression; empty: the format's own
   bool reflections = false;  ///< whether labels list them
+  /// Pixels of spots are those with at least so many photons of the lattice; empty: no masks.
+  std::optional<double> spot_mask_photons;
   Place output;
 
   /// Throws InputError: "FILE:LINE: PATH: problem".

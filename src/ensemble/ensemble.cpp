@@ -345,7 +345,7 @@ Shot Ensemble::shot(int i) const {
     e.structure_factors.grid.reset();
     e.structure_factors.default_F = 0;
     e.structure_factors.interpolation = Interpolation::nearest;
-    e.crystal.diffuse_sigma_A = {};
+    e.crystal.diffuse_sigma_A = e.crystal.diffuse_gamma_A = {};
   }
   return shot;
 }
@@ -402,9 +402,9 @@ std::string Ensemble::checksum() const {
   const Description& d = description_;
   std::ostringstream text;
   text << version() << '\n' << to_json(base_.experiment()) << '\n';
-  text << fmt::format("{} {} {} {} {} {} {} {}\n", d.shots, d.seed, int{d.random_orientation},
+  text << fmt::format("{} {} {} {} {} {} {} {} {}\n", d.shots, d.seed, int{d.random_orientation},
                       d.hit_rate, int{d.counts}, d.shots_per_shard, d.compression,
-                      int{d.reflections});
+                      int{d.reflections}, d.spot_mask_photons.value_or(0));
   text << fmt::format("{} {} {}\n", static_cast<int>(request_.engine),
                       static_cast<int>(request_.precision.value_or(Precision::float32)),
                       request_.skip_below.value_or(-1));

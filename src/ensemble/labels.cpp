@@ -48,21 +48,27 @@ ShotColumn parameter_column(const Parameter& parameter, std::size_t which,
 io::ShotTable reflections_table(const std::vector<ShotLabels>& shots) {
   std::vector<std::int64_t> of_shot;
   std::vector<std::int32_t> hkl, panel;
-  std::vector<double> centroid, photons;
-  for (const ShotLabels& shot : shots)
+  std::vector<double> centroid, photons, d_A;
+  for (const ShotLabels& shot : shots) {
+    const auto& [a, b, c] = shot.axes_A;
+    const double volume = dot(a, cross(b, c));
     for (const PredictedSpot& spot : shot.reflections) {
       of_shot.push_back(shot.index);
       hkl.insert(hkl.end(), spot.hkl.begin(), spot.hkl.end());
       panel.push_back(spot.panel);
       centroid.insert(centroid.end(), {spot.fast_px, spot.slow_px});
       photons.push_back(spot.photons);
+      const auto& [h, k, l] = spot.hkl;
+      d_A.push_back(volume / length(h * cross(b, c) + k * cross(c, a) + l * cross(a, b)));
     }
+  }
   return {"shots/reflections",
           {{"shot", {}, "", std::move(of_shot)},
            {"hkl", {3}, "", std::move(hkl)},
            {"panel", {}, "", std::move(panel)},
            {"centroid", {2}, "pixel", std::move(centroid)},
-           {"photons", {}, "", std::move(photons)}}};
+           {"photons", {}, "", std::move(photons)},
+           {"resolution", {}, "angstrom", std::move(d_A)}}};
 }
 
 }  // namespace
@@ -90,6 +96,9 @@ std::vector<io::ShotTable> tables_of(const Ensemble& ensemble,
       column<double>("brightest", "", shots, [](const auto& s) { return s.brightest; }));
   columns.push_back(
       column<std::int64_t>("saturated", "pixel", shots, [](const auto& s) { return s.saturated; }));
+  if (ensemble.description().spot_mask_photons)
+    columns.push_back(column<double>("resolution", "angstrom", shots,
+                                     [](const auto& s) { return s.resolution_A; }));
   std::vector<double> misset, orientation, axes;
   for (const ShotLabels& shot : shots) {
     append(misset, shot.misset_deg);

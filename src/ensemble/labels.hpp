@@ -22,6 +22,7 @@ struct ShotLabels {
   Mat3d axes_A;  ///< rows a, b, c in imgCIF's frame
   std::vector<std::vector<double>> values;
   std::vector<PredictedSpot> reflections;
+  double resolution_A = 0;  ///< smallest d of the pixels of spots; infinite without any
 };
 
 /// The tables of some shots; those of the ensemble without any have its columns alone.

@@ -15,14 +15,11 @@
 #include <system_error>
 #include <utility>
 
-#include "ensemble/labels.hpp"
+#include "ensemble/labelled_shot.hpp"
 #include "ensemble/make_shots.hpp"
 #include "ensemble/shard_journal.hpp"
 #include "io/nxmx_shards.hpp"
-#include "nablabragg/detector_response.hpp"
 #include "nablabragg/error.hpp"
-#include "nablabragg/units.hpp"
-#include "physics/rotation.hpp"
 
 namespace nablabragg::ensemble {
 
@@ -64,20 +61,13 @@ class Deal {
   int in_shard_ = 0;
 };
 
-/// What turns the laboratory frame of the base experiment into imgCIF's: the images of its axes.
-Mat3d axes_in_imgcif_frame(const Ensemble& ensemble) {
-  Geometry geometry = geometry_of(ensemble.base());
-  geometry.crystals = {{Mat3d::identity(), ""}};
-  return in_imgcif_frame(geometry).crystals[0].real_axes_A;
-}
-
 class Run {
  public:
   Run(const Ensemble& ensemble, const RunSettings& settings)
       : ensemble_(ensemble),
         settings_(settings),
         folder_(ensemble.description().folder),
-        frame_(axes_in_imgcif_frame(ensemble)) {}
+        label_(ensemble, settings.compute) {}
 
   RunResult run() {
     const Description& d = ensemble_.description();
@@ -116,7 +106,7 @@ class Run {
  private:
   struct Made {
     ShotLabels labels;
-    std::vector<std::byte> packed;
+    std::vector<std::byte> packed, packed_mask;
     bool dark = false;
   };
   /// A shard that is being made.
@@ -126,6 +116,10 @@ class Run {
   };
 
   std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
+  /// The data set of masks; empty: there are none.
+  std::string masks() const {
+    return ensemble_.description().spot_mask_photons ? "shots/spot_mask" : "";
+  }
 
   /// Those that are not noted, or not what was noted.
   std::vector<int> missing_shards(int shards) const {
@@ -154,7 +148,7 @@ class Run {
     std::vector<double> weights;
     for (int i = 0; i < count && ensemble_.wavelengths_vary(); ++i) {
       const Shot shot = ensemble_.shot(first + i);
-      series.images[static_cast<std::size_t>(i)].wavelength_A = wavelength_A(shot);
+      series.images[static_cast<std::size_t>(i)].wavelength_A = wavelength_A(ensemble_, shot);
       if (!spectra || !with_spectra) continue;
       const std::size_t channels = spectra->wavelength_A().size();
       const auto row = spectra->weights().subspan(shot.spectrum * channels, channels);
@@ -169,12 +163,6 @@ class Run {
     return series;
   }
 
-  double wavelength_A(const Shot& shot) const {
-    const auto& spectra = ensemble_.request().spectra;
-    return spectra ? mean_wavelength_A(spectra->shot(static_cast<int>(shot.spectrum)))
-                   : shot.experiment.beam.wavelength_A;
-  }
-
   Open& shard_of(int shot) {
     const int shard = deal_->shard_of(shot);
     const std::lock_guard lock(mutex_);
@@ -184,7 +172,7 @@ class Run {
       tbb::this_task_arena::isolate([&] {
         open.writer = io::open_nxmx_shard(
             path_of(name_of_shard(shard)),
-            series_of(deal_->first_of(shard), deal_->count_of(shard), true));
+            series_of(deal_->first_of(shard), deal_->count_of(shard), true), masks());
       });
     return open;
   }
@@ -194,47 +182,13 @@ class Run {
     Made made;
     made.dark = shot.hit && !simulation.dark.empty();
     const io::ShardWriter& writer = *shard_of(shot.index).writer;
-    ShotLabels& labels = made.labels;
-    if (settings_.series.counts) {
-      const CountedImage counted = counts_of(ensemble_, shot, simulation.image);
-      labels.saturated = counted.saturated;
-      made.packed = writer.pack(std::span<const std::int32_t>(counted.counts));
-    } else {
-      made.packed = writer.pack(std::span<const float>(simulation.image.pixels));
-    }
-    labels.index = shot.index;
-    labels.seed = shot.seed;
-    labels.hit = shot.hit;
-    labels.spectrum = static_cast<std::int64_t>(shot.spectrum);
-    labels.relative_light = shot.relative_light;
-    labels.wavelength_A = wavelength_A(shot);
-    labels.photons = simulation.statistics.sum;
-    labels.brightest = simulation.statistics.max;
-    labels.misset_deg = shot.experiment.crystal.misset_deg;
-    labels.axes_A = axes_of(simulation.resolved);
-    labels.values = shot.values;
-    if (ensemble_.description().reflections && shot.hit)
-      labels.reflections = reflections_of(shot, simulation.image);
+    LabelledShot labelled = label_(shot, simulation);
+    made.packed = settings_.series.counts
+                      ? writer.pack(std::span<const std::int32_t>(labelled.counts))
+                      : writer.pack(std::span<const float>(simulation.image.pixels));
+    if (!labelled.spot_mask.empty()) made.packed_mask = writer.pack_mask(labelled.spot_mask);
+    made.labels = std::move(labelled.labels);
     return made;
-  }
-
-  Mat3d axes_of(const Resolved& resolved) const {
-    const Mat3d rows = physics::rotate_about(resolved.axes.real_A, resolved.panel.spindle,
-                                             resolved.phi.front());
-    const auto turned = [&](const Vec3d& v) {
-      return v.x * frame_.a + v.y * frame_.b + v.z * frame_.c;
-    };
-    return {turned(rows.a), turned(rows.b), turned(rows.c)};
-  }
-
-  /// Of the lattice's light alone.
-  std::vector<PredictedSpot> reflections_of(const Shot& shot, const Image& image) const {
-    const Experiment& e = shot.experiment;
-    if (!has_background(e)) return true_spots(e, image);
-    const Experiment dry = without_background(e);
-    ComputeOptions options = settings_.compute;
-    options.progress = {};
-    return true_spots(dry, simulate(dry, options).image);
   }
 
   // ---- One shard after the other ----------------------------------------------------------------
@@ -242,6 +196,7 @@ class Run {
   void take(Made made) {
     const int shot = made.labels.index, shard = deal_->shard_of(shot);
     Open& open = shard_of(shot);
+    if (!made.packed_mask.empty()) open.writer->put_mask(made.packed_mask);
     open.writer->put(std::move(made.packed));
     result_.saturated += made.labels.saturated > 0;
     result_.dark += made.dark;
@@ -281,13 +236,13 @@ class Run {
     const std::vector<double> axis = one_axis ? spectra->wavelength_A() : std::vector<double>();
     result_.master = path_of(name_of_all);
     io::write_nxmx_of_shards(result_.master, series_of(0, ensemble_.shots(), false), all, tables,
-                             axis);
+                             axis, masks());
   }
 
   const Ensemble& ensemble_;
   const RunSettings& settings_;
   std::string folder_;
-  Mat3d frame_;
+  ShotLabeller label_;
   ShardJournal* journal_ = nullptr;
   Deal* deal_ = nullptr;
   std::mutex mutex_;  ///< guards what follows
@@ -298,12 +253,6 @@ class Run {
 }  // namespace
 
 std::string name_of_shard(int shard) { return fmt::format("shard_{:05}.nxs", shard); }
-
-CountedImage counts_of(const Ensemble& ensemble, const Shot& shot, const Image& image) {
-  const flags::Request& r = ensemble.request();
-  return r.responds ? record_photons(shot.experiment, image, r.response, shot.seed)
-                    : count_photons(shot.experiment, image, shot.seed);
-}
 
 RunResult run_ensemble(const Ensemble& ensemble, const RunSettings& settings) {
   return Run(ensemble, settings).run();

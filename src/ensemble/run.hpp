@@ -36,7 +36,4 @@ std::string name_of_shard(int shard);
 /// OutputError, which leaves complete shards and nothing else, and Cancelled.
 RunResult run_ensemble(const Ensemble& ensemble, const RunSettings& settings);
 
-/// The counts that the detector records of a shot.
-CountedImage counts_of(const Ensemble& ensemble, const Shot& shot, const Image& image);
-
 }  // namespace nablabragg::ensemble

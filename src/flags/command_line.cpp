@@ -375,4 +375,14 @@ Request parse_command_line(std::span<const std::string> arguments) {
   return request;
 }
 
+ComputeOptions compute_options(const Request& request) {
+  ComputeOptions options;
+  options.threads = request.threads;
+  options.engine = request.engine;
+  options.device = request.device;
+  options.precision = request.precision.value_or(options.precision);
+  options.skip_below = request.skip_below;
+  return options;
+}
+
 }  // namespace nablabragg::flags

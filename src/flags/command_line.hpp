@@ -10,6 +10,9 @@ namespace nablabragg::flags {
 /// InputError.
 Request parse_command_line(std::span<const std::string> arguments);
 
+/// How a run computes.
+ComputeOptions compute_options(const Request& request);
+
 /// Throws UsageError for the flags of a series and of a detector's response, which `what` ("bench")
 /// does not make.
 void check_is_of_one_image(const Request& request, const char* what);

@@ -32,11 +32,16 @@ class ShardWriter : public SeriesWriter {
  public:
   /// Once, before close().  A table that lies in the group of another one stands behind it.
   virtual void put_tables(std::span<const ShotTable> tables) = 0;
+  /// A byte for each pixel of the panels, as put_mask() takes it; by several threads at a time.
+  virtual std::vector<std::byte> pack_mask(std::span<const std::uint8_t> mask) const = 0;
+  /// That of the next image, before put().
+  virtual void put_mask(std::span<const std::byte> packed) = 0;
 };
 
 /// As open_nxmx(); the file gets its name at close(), and where the program ends before nothing of
-/// it stays.
-std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series);
+/// it stays.  `masks`: the path of the data set of masks, in a group of the root; empty: none.
+std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series,
+                                             const std::string& masks = {});
 
 /// A complete shard, of which the file of all shows `images` and so many rows of each table.
 struct Shard {
@@ -48,9 +53,10 @@ struct Shard {
 /// NXmx of all images, whose pixels and columns are virtual data sets: those of the shards, one
 /// after the other.  The columns' values do not matter.  `series.spectra` is null; where
 /// `spectrum_wavelengths_A` are given the shards have spectra on this one axis, and they are shown
-/// as well.
+/// as well, as are `masks`.
 void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
                           std::span<const Shard> shards, std::span<const ShotTable> tables,
-                          const std::vector<double>& spectrum_wavelengths_A);
+                          const std::vector<double>& spectrum_wavelengths_A,
+                          const std::string& masks = {});
 
 }  // namespace nablabragg::io

@@ -18,6 +18,7 @@
 #include "io/nxmx_shards.hpp"
 #include "io/quotes.hpp"
 #include "io/shuffled_deflate.hpp"
+#include "io/tall_image.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::io {
@@ -148,43 +149,6 @@ std::string why_not(const ImageSeries& series) {
              "differ; write CBF, an image a file";
   }
   return {};
-}
-
-// ---- Layout of the image -----------------------------------------------------------------------
-
-/// Panels below each other; those that are narrower than the widest are filled up with gap.
-struct TallImage {
-  int fast = 0, slow = 0;
-  bool equal_widths = true;
-
-  explicit TallImage(const std::vector<GeometryPanel>& panels) {
-    for (const GeometryPanel& panel : panels) {
-      fast = std::max(fast, panel.fast_pixels);
-      slow += panel.slow_pixels;
-    }
-    for (const GeometryPanel& panel : panels) equal_widths &= panel.fast_pixels == fast;
-  }
-  std::size_t pixels() const {
-    return static_cast<std::size_t>(fast) * static_cast<std::size_t>(slow);
-  }
-};
-
-/// Calls visit(row of the tall image, first pixel, pixels) for every row of the masked rectangles.
-template <class Visit>
-void for_each_masked_row(const std::vector<GeometryPanel>& panels, Visit&& visit) {
-  int first_row = 0;
-  for (const GeometryPanel& panel : panels) {
-    for (const PixelRectangle& block : panel.masked) {
-      const int begin = std::clamp(block.fast_begin, 0, panel.fast_pixels);
-      const int end = std::clamp(block.fast_end, begin, panel.fast_pixels);
-      const int slow_begin = std::clamp(block.slow_begin, 0, panel.slow_pixels);
-      const int slow_end = std::clamp(block.slow_end, slow_begin, panel.slow_pixels);
-      for (int slow = slow_begin; slow < slow_end; ++slow)
-        visit(static_cast<std::size_t>(first_row + slow), static_cast<std::size_t>(begin),
-              static_cast<std::size_t>(end - begin));
-    }
-    first_row += panel.slow_pixels;
-  }
 }
 
 // ---- Where things are --------------------------------------------------------------------------
@@ -598,6 +562,11 @@ hid_t type_of_images(const ImageSeries& series) {
 
 /// A group by its path, made where it is not there; that in which it lies is.
 hdf5::Object group_of_table(const hdf5::Tree& tree, const std::string& path) {
+  if (H5Lexists(tree.root().get(), path.c_str(), H5P_DEFAULT) > 0) {
+    hdf5::Object there(H5Gopen2(tree.root().get(), path.c_str(), H5P_DEFAULT));
+    tree.check(there.get());
+    return there;
+  }
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return tree.group(tree.root(), path, "NXcollection");
   const hdf5::Object above(H5Gopen2(tree.root().get(), path.substr(0, slash).c_str(), H5P_DEFAULT));
@@ -682,9 +651,17 @@ void put_virtual_spectra(const hdf5::Tree& tree, const std::vector<double>& wave
                {wavelengths_A.size()}, shards, images);
 }
 
+/// "shots/spot_mask", taken apart.
+struct PathOfMasks {
+  std::string group, name;
+
+  explicit PathOfMasks(const std::string& path)
+      : group(path.substr(0, path.rfind('/'))), name(path.substr(path.rfind('/') + 1)) {}
+};
+
 class NxmxWriter final : public ShardWriter {
  public:
-  NxmxWriter(FileAside aside, const ImageSeries& series)
+  NxmxWriter(FileAside aside, const ImageSeries& series, const std::string& masks = {})
       : tree_(std::move(aside)),
         image_(series.geometry.panels),
         panels_(series.geometry.panels),
@@ -698,6 +675,11 @@ class NxmxWriter final : public ShardWriter {
                                            static_cast<hsize_t>(image_.fast), bitshuffled_);
     put_link_to_images(tree_, data, images);
     data_ = std::move(images);
+    if (masks.empty()) return;
+    const PathOfMasks path(masks);
+    masks_ = tree_.image_data(group_of_table(tree_, path.group), path.name.c_str(), H5T_STD_U8LE,
+                              images_, static_cast<hsize_t>(image_.slow),
+                              static_cast<hsize_t>(image_.fast), false);
   }
 
   void put_tables(std::span<const ShotTable> tables) override {
@@ -712,6 +694,7 @@ class NxmxWriter final : public ShardWriter {
     if (deflated_.valid()) deflated_.wait();
     const hdf5::Session session;
     data_.reset();
+    masks_.reset();
   }
 
   void add(std::span<const std::int32_t> counts) override { add_pixels(counts, true); }
@@ -729,15 +712,25 @@ class NxmxWriter final : public ShardWriter {
     if (bitshuffled_)
       write_pixels(packed);
     else
-      write_chunk(packed);
+      write_chunk(data_, packed);
     ++added_;
     return last_part();
+  }
+  std::vector<std::byte> pack_mask(std::span<const std::uint8_t> mask) const override {
+    check_pixels(mask.size());
+    std::vector<std::byte> bytes(image_.pixels());
+    lay_out(panels_, mask, std::uint8_t{0}, reinterpret_cast<std::uint8_t*>(bytes.data()));
+    return shuffle_and_deflate(std::move(bytes), 1, hdf5::deflate_level);
+  }
+  void put_mask(std::span<const std::byte> packed) override {
+    if (!masks_) throw UsageError(tree_.path() + " was opened without masks");
+    write_chunk(masks_, packed);
   }
   bool stores_as_packed() const override { return !bitshuffled_; }
   FilePart put_stored(std::span<const std::byte> bytes) override {
     write_deflated();
     check_room();
-    write_chunk(bytes);
+    write_chunk(data_, bytes);
     ++added_;
     return last_part();
   }
@@ -749,6 +742,7 @@ class NxmxWriter final : public ShardWriter {
                         " of its " + std::to_string(images_) + " images were made");
     const hdf5::Session session;
     data_.reset();
+    masks_.reset();
     tree_.commit();
   }
 
@@ -759,6 +753,13 @@ class NxmxWriter final : public ShardWriter {
       count += static_cast<std::size_t>(panel.fast_pixels) *
                static_cast<std::size_t>(panel.slow_pixels);
     return count;
+  }
+
+  void check_pixels(std::size_t count) const {
+    if (count != pixels_of_panels())
+      throw UsageError("an image of " + tree_.path() + " has " +
+                       std::to_string(pixels_of_panels()) + " pixels, not " +
+                       std::to_string(count));
   }
 
   void check_room() const {
@@ -773,11 +774,10 @@ class NxmxWriter final : public ShardWriter {
     if (counts != counts_)
       throw UsageError(tree_.path() + " was opened for " +
                        (counts_ ? "counts, not photons" : "photons, not counts"));
-    if (pixels.size() != pixels_of_panels())
-      throw UsageError("an image of " + tree_.path() + " has " +
-                       std::to_string(pixels_of_panels()) + " pixels, not " +
-                       std::to_string(pixels.size()));
-    return laid_out(pixels);
+    check_pixels(pixels.size());
+    std::vector<std::byte> bytes(image_.pixels() * sizeof(Pixel));
+    lay_out_marked(panels_, pixels, reinterpret_cast<Pixel*>(bytes.data()));
+    return bytes;
   }
 
   /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
@@ -815,11 +815,11 @@ class NxmxWriter final : public ShardWriter {
   }
 
   /// Past them.
-  void write_chunk(std::span<const std::byte> chunk) {
+  void write_chunk(const hdf5::Object& data, std::span<const std::byte> chunk) {
     const hdf5::Session session;
     const std::array<hsize_t, 3> begin = {added_, 0, 0};
     tree_.check(
-        H5Dwrite_chunk(data_.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
+        H5Dwrite_chunk(data.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
   }
 
   FilePart last_part() const {
@@ -833,42 +833,10 @@ class NxmxWriter final : public ShardWriter {
     return {at, bytes};
   }
 
-  /// The tall image, with marks where nothing was measured.
-  template <class Pixel>
-  std::vector<std::byte> laid_out(std::span<const Pixel> pixels) const {
-    std::vector<std::byte> bytes(image_.pixels() * sizeof(Pixel));
-    Pixel* const image = reinterpret_cast<Pixel*>(bytes.data());
-    const auto fast = static_cast<std::size_t>(image_.fast);
-    if (image_.equal_widths) {
-      std::copy(pixels.begin(), pixels.end(), image);
-    } else {
-      const Pixel* from = pixels.data();
-      Pixel* row = image;
-      for (const GeometryPanel& panel : panels_)
-        for (int slow = 0; slow < panel.slow_pixels; ++slow, row += fast) {
-          const auto own = static_cast<std::size_t>(panel.fast_pixels);
-          std::copy_n(from, own, row);
-          std::fill(row + own, row + fast, static_cast<Pixel>(gap_pixel));
-          from += own;
-        }
-    }
-    for_each_masked_row(panels_, [&](std::size_t row, std::size_t first, std::size_t count) {
-      std::for_each_n(image + row * fast + first, count, [](Pixel& pixel) {
-        if (pixel >= 0) pixel = static_cast<Pixel>(masked_pixel);
-      });
-    });
-    // DIALS loses all spots beyond a pixel that is no number.
-    if constexpr (std::is_floating_point_v<Pixel>)
-      std::replace_if(
-          image, image + image_.pixels(), [](Pixel p) { return !std::isfinite(p); },
-          static_cast<Pixel>(masked_pixel));
-    return bytes;
-  }
-
   /// Waits for the image that is being compressed, if there is one.
   void write_deflated() {
     if (!deflated_.valid()) return;
-    write_chunk(deflated_.get());
+    write_chunk(data_, deflated_.get());
     ++added_;
   }
 
@@ -879,6 +847,7 @@ class NxmxWriter final : public ShardWriter {
   bool counts_;
   bool bitshuffled_;
   hdf5::Object data_;
+  hdf5::Object masks_;  ///< null: the file has none
   std::future<std::vector<std::byte>> deflated_;
 };
 
@@ -895,14 +864,16 @@ std::unique_ptr<SeriesWriter> open_nxmx_series(const std::string& path, const Im
   return std::make_unique<NxmxWriter>(FileAside(path, unfinished), series);
 }
 
-std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series) {
+std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series,
+                                             const std::string& masks) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
-  return std::make_unique<NxmxWriter>(FileAside(path), series);
+  return std::make_unique<NxmxWriter>(FileAside(path), series, masks);
 }
 
 void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
                           std::span<const Shard> shards, std::span<const ShotTable> tables,
-                          const std::vector<double>& spectrum_wavelengths_A) {
+                          const std::vector<double>& spectrum_wavelengths_A,
+                          const std::string& masks) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
   hdf5::Tree tree{FileAside(path)};
   const TallImage image(series.geometry.panels);
@@ -923,6 +894,12 @@ void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
       for (const Shard& shard : shards) rows.push_back(shard.rows[t]);
       for (const ShotColumn& column : tables[t].columns)
         put_virtual_column(tree, group, tables[t].group, column, shards, rows);
+    }
+    if (!masks.empty()) {
+      const PathOfMasks where(masks);
+      virtual_data(tree, group_of_table(tree, where.group), where.name, H5T_STD_U8LE, "/" + masks,
+                   {static_cast<hsize_t>(image.slow), static_cast<hsize_t>(image.fast)}, shards,
+                   images);
     }
   }
   tree.commit();

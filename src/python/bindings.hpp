@@ -37,6 +37,8 @@ void bind_files(py::module_& module);
 void bind_response(py::module_& module);
 /// Parameters by name, value_and_gradient(), jacobian(), jvp().
 void bind_gradients(py::module_& module);
+/// ShotMaker, in builds that have ensembles.
+void bind_ensembles(py::module_& module);
 /// refine(), in builds that have it.
 void bind_refinement(py::module_& module);
 

@@ -13,6 +13,9 @@ PYBIND11_MODULE(_core, module) {
   python::bind_files(module);
   python::bind_response(module);
   python::bind_gradients(module);
+#if NABLA_ENSEMBLE
+  python::bind_ensembles(module);
+#endif
 #if NABLA_REFINE
   python::bind_refinement(module);
 #endif

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>  // for strerror
 #include <filesystem>
@@ -183,6 +184,24 @@ TEST_F(EnsembleRuns, HoldPhotonsWhereThatIsAskedFor) {
     for (std::size_t i = 0; i < 64 * 64; ++i) sum += data.numbers[shot * 64 * 64 + i];
     EXPECT_NEAR(sum, sums.numbers[shot], 1e-5 * sum);
   }
+}
+
+TEST_F(EnsembleRuns, MarkThePixelsOfSpots) {
+  describe("e.yaml", 7, varied + "readout: photons\n",
+           "{folder: out, shots_per_shard: 3, spot_mask: 0.5}");
+  good_run("ensemble e.yaml");
+  const auto all = all_of("out", {"/shots/spot_mask", "/shots/resolution"});
+  const Data &photons = all.at("/entry/data/data"), &mask = all.at("/shots/spot_mask");
+  EXPECT_EQ(mask.shape, photons.shape);
+  for (std::size_t i = 0; i < mask.numbers.size(); ++i)
+    ASSERT_EQ(mask.numbers[i], photons.numbers[i] >= 0.5 ? 1 : 0) << i;
+  EXPECT_THAT(mask.numbers, AllOf(testing::Contains(0), testing::Contains(1)));
+  const auto &hit = all.at("/shots/hit").numbers, &d_A = all.at("/shots/resolution").numbers;
+  EXPECT_THAT(hit, AllOf(testing::Contains(0), testing::Contains(1)));
+  for (std::size_t i = 0; i < hit.size(); ++i) EXPECT_EQ(std::isfinite(d_A[i]), hit[i] == 1) << i;
+  describe("wrong.yaml", 7, "", "{folder: out2, spot_mask: 0}");
+  expect_error("ensemble wrong.yaml", input_file,
+               {"output.spot_mask: is how many photons a pixel of a spot has at least"});
 }
 
 TEST_F(EnsembleRuns, HaveTheMaskOfADetectorWithGaps) {

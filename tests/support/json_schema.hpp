@@ -36,6 +36,7 @@ inline std::string fault_by_schema(const nlohmann::json& value, const nlohmann::
                                            "const",
                                            "enum",
                                            "minimum",
+                                           "exclusiveMinimum",
                                            "maximum"};
   for (const auto& [keyword, _] : schema.items())
     if (!known.contains(keyword)) return path + ": the schema's keyword " + keyword;
@@ -66,6 +67,8 @@ inline std::string fault_by_schema(const nlohmann::json& value, const nlohmann::
   }
   if (value.is_number()) {
     if (schema.contains("minimum") && value < schema["minimum"]) return path + " is too small";
+    if (schema.contains("exclusiveMinimum") && value <= schema["exclusiveMinimum"])
+      return path + " is too small";
     if (schema.contains("maximum") && value > schema["maximum"]) return path + " is too large";
   }
   if (value.is_object()) {

@@ -208,7 +208,8 @@ TEST_F(Ensembles, FollowTheSchema) {
                       {{"folder", "out"},
                        {"shots_per_shard", 10},
                        {"compression", "deflate"},
-                       {"reflections", true}}}};
+                       {"reflections", true},
+                       {"spot_mask", 0.5}}}};
   EXPECT_EQ(test::fault_by_schema(all, schema), "");
   all["base"] = flags;
   all["output"] = "out";
@@ -220,6 +221,9 @@ TEST_F(Ensembles, FollowTheSchema) {
     other[key] = wrong;
     EXPECT_NE(test::fault_by_schema(other, schema), "") << key;
   }
+  nlohmann::json no_photon = all;
+  no_photon["output"] = {{"folder", "out"}, {"spot_mask", 0}};
+  EXPECT_NE(test::fault_by_schema(no_photon, schema), "");
   all["vary"]["distance"] = {{"gauss", {1, 2}}};
   EXPECT_NE(test::fault_by_schema(all, schema), "");
 }
@@ -391,7 +395,7 @@ TEST_F(Ensembles, HaveTheImagesOfSingleSimulationsWithDiffuseScattering) {
                            "-diffuse_sigma 0.3 0.3 0.3 -diffuse_gamma 20 20 20 -distance 900";
   for (const char* vary : {"diffuse_sigma[0]: {uniform: [0.1, 0.5]}", "cell[0]: {normal: [50, 1]}"})
     expect_images_of_single_simulations(made("ensemble: 1\nbase: " + near +
-                                             "\nshots: 3\noutput: out\nhit_rate: 0.7\nvary:\n  " +
+                                             "\nshots: 6\noutput: out\nhit_rate: 0.7\nvary:\n  " +
                                              vary + "\n"));
 }
 

@@ -135,6 +135,20 @@ TEST(PixelTruth, HasPartsThatAddUpToTheImageAndAreWhatEachWouldBeAlone) {
   }
 }
 
+TEST(PhotonsOfSpots, AreThoseOfAllCrystalsWithoutWaterMaterialsAndDiffuseLight) {
+  const std::string one = crystal + "-N 6 -oversample 1 ", two = one + "-more_crystal 40 5 80 0.3 ";
+  const std::string more = "-water 200 -air -10 20 -diffuse_sigma 0.4 -diffuse_gamma 20 ";
+  const auto photons = [](const std::string& flags) {
+    return photons_of_spots(test::experiment_of(flags));
+  };
+  const std::vector<double> weakened = photons(one + more);
+  EXPECT_EQ(weakened, pixel_truth(test::experiment_of(one + more)).parts[0].photons);
+  const std::vector<double> both = photons(two + "-water 200 -air -10 20 ");
+  const Image image = simulate(test::experiment_of(two)).image;
+  for (std::size_t i = 0; i < both.size(); ++i)
+    ASSERT_NEAR(both[i], double(image.pixels[i]), 1e-6 * both[i]);
+}
+
 TEST(PixelTruth, KnowsTheReflectionsOfADefaultF) {
   const Experiment e = test::experiment_of(crystal + "-N 6 -oversample 1");
   const PixelTruth truth = pixel_truth(e);

@@ -682,40 +682,19 @@ void put_virtual_spectra(const hdf5::Tree& tree, const std::vector<double>& wave
                {wavelengths_A.size()}, shards, images);
 }
 
-class NxmxWriter final : public ShardWriter {
+/// What becomes of an image before it is in a file.
+class NxmxPacker final : public ImagePacker {
  public:
-  NxmxWriter(FileAside aside, const ImageSeries& series)
-      : tree_(std::move(aside)),
+  NxmxPacker(std::string path, const ImageSeries& series)
+      : path_(std::move(path)),
         image_(series.geometry.panels),
         panels_(series.geometry.panels),
-        images_(series.images.size()),
         counts_(series.counts),
-        bitshuffled_(series.compression == nxmx_bitshuffle) {
-    const hdf5::Session session;
-    const hdf5::Object data = put_all_but_images(tree_, series, image_);
-    hdf5::Object images = tree_.image_data(data, "data", type_of_images(series), images_,
-                                           static_cast<hsize_t>(image_.slow),
-                                           static_cast<hsize_t>(image_.fast), bitshuffled_);
-    put_link_to_images(tree_, data, images);
-    data_ = std::move(images);
-  }
+        bitshuffled_(series.compression == nxmx_bitshuffle) {}
 
-  void put_tables(std::span<const ShotTable> tables) override {
-    const hdf5::Session session;
-    for (const ShotTable& table : tables) {
-      const hdf5::Object group = group_of_table(tree_, table.group);
-      for (const ShotColumn& column : table.columns) put_column(tree_, group, column);
-    }
-  }
-
-  ~NxmxWriter() override {
-    if (deflated_.valid()) deflated_.wait();
-    const hdf5::Session session;
-    data_.reset();
-  }
-
-  void add(std::span<const std::int32_t> counts) override { add_pixels(counts, true); }
-  void add(std::span<const float> photons) override { add_pixels(photons, false); }
+  const TallImage& image() const { return image_; }
+  bool counts() const { return counts_; }
+  bool bitshuffled() const { return bitshuffled_; }
 
   std::vector<std::byte> pack(std::span<const std::int32_t> counts) const override {
     return packed(checked_image(counts, true), sizeof(std::int32_t));
@@ -723,33 +702,22 @@ class NxmxWriter final : public ShardWriter {
   std::vector<std::byte> pack(std::span<const float> photons) const override {
     return packed(checked_image(photons, false), sizeof(float));
   }
-  FilePart put(std::vector<std::byte> packed) override {
-    write_deflated();
-    check_room();
-    if (bitshuffled_)
-      write_pixels(packed);
-    else
-      write_chunk(packed);
-    ++added_;
-    return last_part();
-  }
-  bool stores_as_packed() const override { return !bitshuffled_; }
-  FilePart put_stored(std::span<const std::byte> bytes) override {
-    write_deflated();
-    check_room();
-    write_chunk(bytes);
-    ++added_;
-    return last_part();
-  }
 
-  void close() override {
-    write_deflated();
-    if (added_ != images_)
-      throw OutputError("cannot write " + tree_.path() + ": " + std::to_string(added_) +
-                        " of its " + std::to_string(images_) + " images were made");
-    const hdf5::Session session;
-    data_.reset();
-    tree_.commit();
+  /// Laid out, where it is an image of this file.
+  template <class Pixel>
+  std::vector<std::byte> checked_image(std::span<const Pixel> pixels, bool counts) const {
+    if (counts != counts_)
+      throw UsageError(path_ + " was opened for " +
+                       (counts_ ? "counts, not photons" : "photons, not counts"));
+    if (pixels.size() != pixels_of_panels())
+      throw UsageError("an image of " + path_ + " has " + std::to_string(pixels_of_panels()) +
+                       " pixels, not " + std::to_string(pixels.size()));
+    return laid_out(pixels);
+  }
+  /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
+  std::vector<std::byte> packed(std::vector<std::byte> image, std::size_t width) const {
+    return bitshuffled_ ? std::move(image)
+                        : shuffle_and_deflate(std::move(image), width, hdf5::deflate_level);
   }
 
  private:
@@ -759,78 +727,6 @@ class NxmxWriter final : public ShardWriter {
       count += static_cast<std::size_t>(panel.fast_pixels) *
                static_cast<std::size_t>(panel.slow_pixels);
     return count;
-  }
-
-  void check_room() const {
-    if (added_ == images_)
-      throw UsageError(tree_.path() + " was opened for " + std::to_string(images_) +
-                       " images, and this is one more");
-  }
-
-  /// Laid out, where it is an image of this file.
-  template <class Pixel>
-  std::vector<std::byte> checked_image(std::span<const Pixel> pixels, bool counts) const {
-    if (counts != counts_)
-      throw UsageError(tree_.path() + " was opened for " +
-                       (counts_ ? "counts, not photons" : "photons, not counts"));
-    if (pixels.size() != pixels_of_panels())
-      throw UsageError("an image of " + tree_.path() + " has " +
-                       std::to_string(pixels_of_panels()) + " pixels, not " +
-                       std::to_string(pixels.size()));
-    return laid_out(pixels);
-  }
-
-  /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
-  std::vector<std::byte> packed(std::vector<std::byte> image, std::size_t width) const {
-    return bitshuffled_ ? std::move(image)
-                        : shuffle_and_deflate(std::move(image), width, hdf5::deflate_level);
-  }
-
-  template <class Pixel>
-  void add_pixels(std::span<const Pixel> pixels, bool counts) {
-    write_deflated();  // of the image before
-    check_room();
-    std::vector<std::byte> image = checked_image(pixels, counts);
-    if (bitshuffled_) {
-      put(std::move(image));
-    } else {
-      deflated_ = std::async(std::launch::async, [this, image = std::move(image)]() mutable {
-        return packed(std::move(image), sizeof(Pixel));
-      });
-    }
-  }
-
-  /// Through HDF5's filters.
-  void write_pixels(std::span<const std::byte> image) {
-    const hdf5::Session session;
-    const std::array<hsize_t, 3> begin = {added_, 0, 0};
-    const std::array<hsize_t, 3> one = {1, static_cast<hsize_t>(image_.slow),
-                                        static_cast<hsize_t>(image_.fast)};
-    const hdf5::Space memory(H5Screate_simple(3, one.data(), nullptr));
-    const hdf5::Space file(H5Dget_space(data_.get()));
-    tree_.check(H5Sselect_hyperslab(file.get(), H5S_SELECT_SET, begin.data(), nullptr, one.data(),
-                                    nullptr));
-    tree_.check(H5Dwrite(data_.get(), counts_ ? H5T_NATIVE_INT32 : H5T_NATIVE_FLOAT, memory.get(),
-                         file.get(), H5P_DEFAULT, image.data()));
-  }
-
-  /// Past them.
-  void write_chunk(std::span<const std::byte> chunk) {
-    const hdf5::Session session;
-    const std::array<hsize_t, 3> begin = {added_, 0, 0};
-    tree_.check(
-        H5Dwrite_chunk(data_.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
-  }
-
-  FilePart last_part() const {
-    const hdf5::Session session;
-    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
-    unsigned filters_left_out = 0;
-    haddr_t at = 0;
-    hsize_t bytes = 0;
-    tree_.check(
-        H5Dget_chunk_info_by_coord(data_.get(), begin.data(), &filters_left_out, &at, &bytes));
-    return {at, bytes};
   }
 
   /// The tall image, with marks where nothing was measured.
@@ -865,6 +761,133 @@ class NxmxWriter final : public ShardWriter {
     return bytes;
   }
 
+  std::string path_;
+  TallImage image_;
+  std::vector<GeometryPanel> panels_;
+  bool counts_;
+  bool bitshuffled_;
+};
+
+class NxmxWriter final : public ShardWriter {
+ public:
+  NxmxWriter(FileAside aside, const ImageSeries& series)
+      : tree_(std::move(aside)), packer_(tree_.path(), series), images_(series.images.size()) {
+    const hdf5::Session session;
+    const TallImage& image = packer_.image();
+    const hdf5::Object data = put_all_but_images(tree_, series, image);
+    hdf5::Object images = tree_.image_data(data, "data", type_of_images(series), images_,
+                                           static_cast<hsize_t>(image.slow),
+                                           static_cast<hsize_t>(image.fast), packer_.bitshuffled());
+    put_link_to_images(tree_, data, images);
+    data_ = std::move(images);
+  }
+
+  void put_tables(std::span<const ShotTable> tables) override {
+    const hdf5::Session session;
+    for (const ShotTable& table : tables) {
+      const hdf5::Object group = group_of_table(tree_, table.group);
+      for (const ShotColumn& column : table.columns) put_column(tree_, group, column);
+    }
+  }
+
+  ~NxmxWriter() override {
+    if (deflated_.valid()) deflated_.wait();
+    const hdf5::Session session;
+    data_.reset();
+  }
+
+  void add(std::span<const std::int32_t> counts) override { add_pixels(counts, true); }
+  void add(std::span<const float> photons) override { add_pixels(photons, false); }
+
+  std::vector<std::byte> pack(std::span<const std::int32_t> counts) const override {
+    return packer_.pack(counts);
+  }
+  std::vector<std::byte> pack(std::span<const float> photons) const override {
+    return packer_.pack(photons);
+  }
+  FilePart put(std::vector<std::byte> packed) override {
+    write_deflated();
+    check_room();
+    if (packer_.bitshuffled())
+      write_pixels(packed);
+    else
+      write_chunk(packed);
+    ++added_;
+    return last_part();
+  }
+  bool stores_as_packed() const override { return !packer_.bitshuffled(); }
+  FilePart put_stored(std::span<const std::byte> bytes) override {
+    write_deflated();
+    check_room();
+    write_chunk(bytes);
+    ++added_;
+    return last_part();
+  }
+
+  void close() override {
+    write_deflated();
+    if (added_ != images_)
+      throw OutputError("cannot write " + tree_.path() + ": " + std::to_string(added_) +
+                        " of its " + std::to_string(images_) + " images were made");
+    const hdf5::Session session;
+    data_.reset();
+    tree_.commit();
+  }
+
+ private:
+  void check_room() const {
+    if (added_ == images_)
+      throw UsageError(tree_.path() + " was opened for " + std::to_string(images_) +
+                       " images, and this is one more");
+  }
+
+  template <class Pixel>
+  void add_pixels(std::span<const Pixel> pixels, bool counts) {
+    write_deflated();  // of the image before
+    check_room();
+    std::vector<std::byte> image = packer_.checked_image(pixels, counts);
+    if (packer_.bitshuffled()) {
+      put(std::move(image));
+    } else {
+      deflated_ = std::async(std::launch::async, [this, image = std::move(image)]() mutable {
+        return packer_.packed(std::move(image), sizeof(Pixel));
+      });
+    }
+  }
+
+  /// Through HDF5's filters.
+  void write_pixels(std::span<const std::byte> image) {
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_, 0, 0};
+    const std::array<hsize_t, 3> one = {1, static_cast<hsize_t>(packer_.image().slow),
+                                        static_cast<hsize_t>(packer_.image().fast)};
+    const hdf5::Space memory(H5Screate_simple(3, one.data(), nullptr));
+    const hdf5::Space file(H5Dget_space(data_.get()));
+    tree_.check(H5Sselect_hyperslab(file.get(), H5S_SELECT_SET, begin.data(), nullptr, one.data(),
+                                    nullptr));
+    tree_.check(H5Dwrite(data_.get(), packer_.counts() ? H5T_NATIVE_INT32 : H5T_NATIVE_FLOAT,
+                         memory.get(), file.get(), H5P_DEFAULT, image.data()));
+  }
+
+  /// Past them.
+  void write_chunk(std::span<const std::byte> chunk) {
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_, 0, 0};
+    tree_.check(
+        H5Dwrite_chunk(data_.get(), H5P_DEFAULT, 0, begin.data(), chunk.size(), chunk.data()));
+  }
+
+  FilePart last_part() const {
+    const hdf5::Session session;
+    const std::array<hsize_t, 3> begin = {added_ - 1, 0, 0};
+    unsigned filters_left_out = 0;
+    haddr_t at = 0;
+    hsize_t bytes = 0;
+    tree_.check(
+        H5Dget_chunk_info_by_coord(data_.get(), begin.data(), &filters_left_out, &at, &bytes));
+    return {at, bytes};
+  }
+
   /// Waits for the image that is being compressed, if there is one.
   void write_deflated() {
     if (!deflated_.valid()) return;
@@ -873,11 +896,8 @@ class NxmxWriter final : public ShardWriter {
   }
 
   hdf5::Tree tree_;
-  TallImage image_;
-  std::vector<GeometryPanel> panels_;
+  NxmxPacker packer_;
   std::size_t images_, added_ = 0;
-  bool counts_;
-  bool bitshuffled_;
   hdf5::Object data_;
   std::future<std::vector<std::byte>> deflated_;
 };
@@ -893,6 +913,10 @@ std::unique_ptr<SeriesWriter> open_nxmx_series(const std::string& path, const Im
                                                const std::string& unfinished) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
   return std::make_unique<NxmxWriter>(FileAside(path, unfinished), series);
+}
+
+std::unique_ptr<ImagePacker> nxmx_packer(const std::string& path, const ImageSeries& series) {
+  return std::make_unique<NxmxPacker>(path, series);
 }
 
 std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series) {

@@ -3,10 +3,13 @@
 #include <fmt/ostream.h>
 #include <malloc.h>  // for mallopt
 #include <sys/resource.h>
+#include <unistd.h>  // for isatty
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -21,6 +24,7 @@
 #include "cli/say.hpp"
 #include "cli/set_up.hpp"
 #include "cli/stopping.hpp"
+#include "engine/cuda/open_device.hpp"
 #include "ensemble/ensemble.hpp"
 #include "ensemble/labelled_shot.hpp"
 #include "ensemble/make_shots.hpp"
@@ -32,6 +36,8 @@
 #include "io/quotes.hpp"
 #include "io/smv_header.hpp"  // for command_line_text
 #include "io/temporary_files.hpp"
+#include "mpi/open_ranks.hpp"
+#include "mpi/together.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/image_files.hpp"
@@ -86,9 +92,15 @@ bool parse(const std::vector<std::string>& arguments, std::ostream& out, Ensembl
   return true;
 }
 
-ComputeOptions options_of(const ensemble::Ensemble& e, const EnsembleRequest& request) {
-  ComputeOptions options = compute_options(e.request());
+/// Of a rank among others those that are its share of the machine, where nothing else is said.
+ComputeOptions options_of(const flags::Request& base, const EnsembleRequest& request,
+                          const mpi::Ranks& ranks) {
+  ComputeOptions options = compute_options(base);
   if (request.threads > 0) options.threads = request.threads;
+  if (options.threads == 0) options.threads = ranks.threads();
+  const bool may_take_gpu = options.engine == Engine::cuda || options.engine == Engine::automatic;
+  if (ranks.size_on_node() > 1 && may_take_gpu && options.device == 0)
+    options.device = ranks.rank_on_node() % std::max(1, engine::cuda::device_count());
   return options;
 }
 
@@ -125,30 +137,61 @@ void say_what_differs(std::ostream& err, const ensemble::Ensemble& e) {
 
 // ---- All shots ----------------------------------------------------------------------------------
 
+/// Of several ranks, whose standard error is no terminal: a line after ten seconds and then every
+/// minute.
+class ProgressLines {
+ public:
+  ProgressLines(std::ostream& err, int shots) : err_(err), shots_(shots) {}
+  void show(double share) {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    if (seconds < next_s_ || share <= 0) return;
+    next_s_ = seconds < 60 ? 60 : seconds + 60;
+    say(err_, fmt::format("{:.0f} % done, {:.3g} shots/s, {:.0f} s left", 100 * share,
+                          share * shots_ / seconds, seconds * (1 - share) / share));
+    err_.flush();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::ostream& err_;
+  int shots_;
+  double next_s_ = 10;
+  Clock::time_point start_ = Clock::now();
+};
+
 void run_all(const ensemble::Ensemble& e, const EnsembleRequest& request,
-             const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+             const std::vector<std::string>& words, const ComputeOptions& options,
+             mpi::Ranks& ranks, std::ostream& out, std::ostream& err) {
   ensemble::RunSettings settings;
-  settings.series = series_of_base(e, words);
-  settings.compute = options_of(e, request);
+  mpi::together(ranks, [&] { settings.series = series_of_base(e, words); });
+  settings.compute = options;
   const int shots = e.shots();
   const auto stop_sentence = [shots](int complete) {
-    return fmt::format("stopped: {} of {} shots are in complete shards; the same command goes on",
-                       complete, shots);
+    return fmt::format("stopped: {} of {} shots are complete; the same command goes on", complete,
+                       shots);
   };
   say_what_differs(err, e);
-  set_stop_sentence(stop_sentence(0));
-  settings.on_shard = [&](int complete) { set_stop_sentence(stop_sentence(complete)); };
+  settings.on_unfinished = [&](const std::string& sentence) { say(err, sentence); };
+  int to_make = shots;
+  if (ranks.rank() == 0) set_stop_sentence(stop_sentence(0));
+  settings.on_complete = [&](int complete) { set_stop_sentence(stop_sentence(complete)); };
+  settings.on_begin = [&](int missing) { to_make = missing; };
   std::optional<ProgressBar> bar;
+  std::optional<ProgressLines> lines;
   settings.compute.progress = [&](double share) {
-    if (!bar) bar.emplace(static_cast<double>(shots), !request.quiet, "shots");
+    if (ranks.rank() > 0) return !interrupted();
+    if (!bar) bar.emplace(static_cast<double>(to_make), !request.quiet, "shots");
     bar->show(share);
+    if (!lines) lines.emplace(err, to_make);
+    if (ranks.size() > 1 && !request.quiet && isatty(STDERR_FILENO) == 0) lines->show(share);
     return !interrupted();
   };
-  const ensemble::RunResult result = ensemble::run_ensemble(e, settings);
+  const ensemble::RunResult result = ensemble::run_ensemble(e, settings, ranks);
   bar.reset();
+  if (ranks.rank() > 0) return;
   set_stop_sentence("stopped after all files were written");
   if (result.kept > 0)
-    say(err, fmt::format("{} of {} shots were in complete shards already", result.kept, shots));
+    say(err, fmt::format("{} of {} shots were complete already", result.kept, shots));
   if (result.dark > 0)
     say(err, fmt::format("{} of the {} shots made are 0 everywhere", result.dark, result.made));
   if (result.saturated > 0)
@@ -157,8 +200,11 @@ void run_all(const ensemble::Ensemble& e, const EnsembleRequest& request,
                          result.saturated, result.made));
   if (request.quiet) return;
   if (result.made > 0)
-    fmt::print(out, "made {} shots in {:.3g} s, {:.3g} shots/s\n", result.made, result.seconds,
-               result.made / result.seconds);
+    fmt::print(out, "made {} shots in {:.3g} s, {:.3g} shots/s{}\n", result.made, result.seconds,
+               result.made / result.seconds,
+               ranks.size() > 1 ? fmt::format(" on {} ranks of {} thread{}", ranks.size(),
+                                              options.threads, options.threads == 1 ? "" : "s")
+                                : std::string());
   fmt::print(out, "written: {} of {} shots, {:.3g} MB\n", io::printable(result.master), shots,
              static_cast<double>(result.shard_bytes) / 1e6);
 }
@@ -185,7 +231,8 @@ void print_flags(const ensemble::Ensemble& e, const ensemble::Shot& shot, std::o
 }
 
 void make_one(const ensemble::Ensemble& e, const EnsembleRequest& request,
-              const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+              const std::vector<std::string>& words, const ComputeOptions& options,
+              std::ostream& out, std::ostream& err) {
   const ensemble::Shot shot = e.shot(*request.shot);
   flags::Request r = e.request_of(shot);
   if (request.threads > 0) r.threads = request.threads;
@@ -196,7 +243,7 @@ void make_one(const ensemble::Ensemble& e, const EnsembleRequest& request,
   r.png_of_noise = r.noise_file.on;
   check_files({{"the description", e.description().file}}, outputs_of(r));
   check_outputs(r);
-  ensemble::ShotImages images(e, options_of(e, request));
+  ensemble::ShotImages images(e, options);
   const Simulation simulation = images.simulation(shot);
   std::vector<std::string> notices;
   std::ostream nowhere(nullptr);
@@ -212,7 +259,8 @@ void make_one(const ensemble::Ensemble& e, const EnsembleRequest& request,
 
 // ---- Looking ahead ------------------------------------------------------------------------------
 
-void preview(const ensemble::Ensemble& e, const EnsembleRequest& request, std::ostream& out) {
+void preview(const ensemble::Ensemble& e, const EnsembleRequest& request, ComputeOptions options,
+             std::ostream& out) {
   const int shots = std::min(*request.preview, e.shots());
   std::string path = request.outputs.empty() ? e.description().folder + "/preview.png"
                                              : request.outputs[0];
@@ -226,7 +274,6 @@ void preview(const ensemble::Ensemble& e, const EnsembleRequest& request, std::o
   io::check_writable(path);
   std::vector<Thumbnail> all;
   int next = 0;
-  ComputeOptions options = options_of(e, request);
   options.progress = [](double) { return !interrupted(); };
   ensemble::make_shots(
       e, static_cast<std::size_t>(shots), options,
@@ -263,14 +310,14 @@ std::string bytes_text(double bytes) {
 }
 
 /// Runs some of the shots in a folder that goes again.
-void dry_run(const ensemble::Ensemble& e, const EnsembleRequest& request,
-             const std::vector<std::string>& words, std::ostream& out, std::ostream& err) {
+void dry_run(const ensemble::Ensemble& e, const std::vector<std::string>& words,
+             const ComputeOptions& options, std::ostream& out, std::ostream& err) {
   std::string name = (fs::temp_directory_path() / "nablabragg-XXXXXX").string();
   if (!mkdtemp(name.data())) throw OutputError("cannot make a folder in " + name);
   const io::TemporaryName folder(name);
   ensemble::RunSettings settings;
   settings.series = series_of_base(e, words);
-  settings.compute = options_of(e, request);
+  settings.compute = options;
   settings.compute.progress = [](double) { return !interrupted(); };
   say_what_differs(err, e);
   e.check_all_shots();
@@ -282,7 +329,8 @@ void dry_run(const ensemble::Ensemble& e, const EnsembleRequest& request,
     ensemble::Description few = e.description();
     few.shots = shots;
     few.folder = fmt::format("{}/{}", name, trial);
-    result = ensemble::run_ensemble(ensemble::Ensemble(std::move(few), e.request()), settings);
+    result = ensemble::run_ensemble(ensemble::Ensemble(std::move(few), e.request()), settings,
+                                    *mpi::one_rank());
     if (result.seconds > long_enough_s || shots == e.shots()) break;
     shots = static_cast<int>(std::min<double>(
         e.shots(), shots * std::clamp(2 * long_enough_s / result.seconds, 2.0, 100.0)));
@@ -317,31 +365,51 @@ void dry_run(const ensemble::Ensemble& e, const EnsembleRequest& request,
     say(err, "the shots do not fit on the disk of " + e.description().folder);
 }
 
-}  // namespace
-
-void ensemble_command(const std::vector<std::string>& arguments, std::ostream& out,
-                      std::ostream& err) {
-  EnsembleRequest request;
-  if (!parse(arguments, out, request)) return;
-  std::vector<std::string> words{"ensemble"};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  set_stop_sentence("stopped before the first shot; nothing was written");
-  ensemble::Description description = ensemble::read_description(request.description);
-  flags::Request base = ensemble::Ensemble::base_of(description);
-  start_device(compute_options(base));
-  say(err, base.warnings);
-  const ensemble::Ensemble e(std::move(description), std::move(base));
-  const SetUp made = set_up(e.request(), nullptr);
-  say(err, made.resolved.warnings);
+/// On one of the ranks, to whose `out` and `err` rank 0 alone writes.
+void work(const EnsembleRequest& request, const std::vector<std::string>& words, mpi::Ranks& ranks,
+          std::ostream& out, std::ostream& err) {
+  set_stop_sentence(ranks.rank() == 0 ? "stopped before the first shot; nothing was written" : "");
+  std::optional<ensemble::Ensemble> made;
+  ComputeOptions options;
+  mpi::together(ranks, [&] {
+    ensemble::Description description = ensemble::read_description(request.description);
+    flags::Request base = ensemble::Ensemble::base_of(description);
+    options = options_of(base, request, ranks);
+    start_device(options);
+    say(err, base.warnings);
+    made.emplace(std::move(description), std::move(base));
+    say(err, set_up(made->request(), nullptr).resolved.warnings);
+  });
+  const ensemble::Ensemble& e = *made;
 
   // As in a series: the memory of an image is kept for the next one.
   constexpr int kept_bytes = 1 << 30;
   mallopt(M_MMAP_THRESHOLD, kept_bytes);
   mallopt(M_TRIM_THRESHOLD, kept_bytes);
-  if (request.shot) return make_one(e, request, words, out, err);
-  if (request.preview) return preview(e, request, out);
-  if (request.dry_run) return dry_run(e, request, words, out, err);
-  run_all(e, request, words, out, err);
+  const bool all_shots = !request.shot && !request.preview && !request.dry_run;
+  if (all_shots) return run_all(e, request, words, options, ranks, out, err);
+  mpi::together(ranks, [&] {
+    if (ranks.rank() > 0) return;
+    if (request.shot) return make_one(e, request, words, options, out, err);
+    if (request.preview) return preview(e, request, options, out);
+    dry_run(e, words, options, out, err);
+  });
+}
+
+}  // namespace
+
+void ensemble_command(const std::vector<std::string>& arguments, std::ostream& out,
+                      std::ostream& err) {
+  const std::unique_ptr<mpi::Ranks> ranks = mpi::open_ranks();
+  std::ostream nowhere(nullptr);
+  const bool speaks = ranks->rank() == 0;
+  EnsembleRequest request;
+  bool goes_on = false;
+  mpi::together(*ranks, [&] { goes_on = parse(arguments, speaks ? out : nowhere, request); });
+  if (!goes_on) return;
+  std::vector<std::string> words{"ensemble"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  work(request, words, *ranks, speaks ? out : nowhere, speaks ? err : nowhere);
 }
 
 }  // namespace nablabragg::cli

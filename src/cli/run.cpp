@@ -1,6 +1,7 @@
 #include "cli/commands.hpp"
 #include "cli/say.hpp"
 #include "cli/stopping.hpp"
+#include "mpi/together.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::cli {
@@ -15,6 +16,24 @@ UsageError left_out(const std::string& command, const std::string& option) {
                     "; ./dev build builds all of it (cmake -DNABLA_GRADIENTS=ON -D" + option + ")");
 }
 #endif
+
+int exit_code_of(mpi::Failure failure) {
+  switch (failure) {
+    case mpi::Failure::none:
+      return done;
+    case mpi::Failure::usage:
+      return usage_error;
+    case mpi::Failure::input:
+      return input_error;
+    case mpi::Failure::output:
+      return output_error;
+    case mpi::Failure::stopped:
+      return stop_exit_code();
+    case mpi::Failure::other:
+      return internal_error;
+  }
+  return internal_error;
+}
 
 int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
   if (arguments.empty()) {
@@ -77,6 +96,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     out.flush();
     if (!out) throw OutputError("standard output could not be written");
     return code;
+  } catch (const mpi::FailedElsewhere& error) {
+    return exit_code_of(error.failure());
   } catch (const UsageError& error) {
     return fail(usage_error, error.what());
   } catch (const InputError& error) {

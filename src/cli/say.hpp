@@ -8,7 +8,8 @@
 namespace nablabragg::cli {
 
 inline void say(std::ostream& err, const std::string& sentence) {
-  err << "nablabragg: " << io::printable(sentence) << '\n';
+  // At once: other processes may write to the same terminal.
+  err << ("nablabragg: " + io::printable(sentence) + '\n');
 }
 
 inline void say(std::ostream& err, const std::vector<std::string>& sentences) {

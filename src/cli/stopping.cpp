@@ -19,7 +19,7 @@ std::string& sentence() {
 }
 
 [[noreturn]] void end_process(int) {
-  if (!reader_is_gone()) {
+  if (!reader_is_gone() && !stop_sentence().empty()) {
     std::string text = isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "";
     text += "nablabragg: error: " + stop_sentence() + '\n';
     static_cast<void>(!write(STDERR_FILENO, text.data(), text.size()));

@@ -10,7 +10,8 @@ void watch_for_signals();
 /// Whether one has come; what takes long looks and throws Cancelled.
 bool interrupted();
 
-/// What is said when one ends the run: that of a simulation, until a command sets its own.
+/// What is said when one ends the run: that of a simulation, until a command sets its own; empty:
+/// nothing.
 void set_stop_sentence(const std::string& sentence);
 std::string stop_sentence();
 

@@ -6,19 +6,26 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>  // for std::llround
+#include <deque>
 #include <filesystem>
-#include <map>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
+#include "engine/threads.hpp"
+#include "ensemble/deal.hpp"
 #include "ensemble/labelled_shot.hpp"
 #include "ensemble/make_shots.hpp"
+#include "ensemble/part_files.hpp"
 #include "ensemble/shard_journal.hpp"
 #include "io/nxmx_shards.hpp"
+#include "mpi/together.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg::ensemble {
@@ -29,111 +36,249 @@ namespace fs = std::filesystem;
 
 constexpr const char* name_of_all = "all.nxs";
 
-/// Which shots this process makes, and in which order: whole shards, each by one process.  The one
-/// place that would share them among several.
-class Deal {
+/// What all ranks have done, told to the caller: numbers that they share from time to time.
+class RunProgress {
  public:
-  Deal(const Description& d, std::vector<int> shards)
-      : shards_(std::move(shards)), shots_(d.shots), of_a_shard_(d.shots_per_shard) {}
+  RunProgress(mpi::Ranks& ranks, const RunSettings& settings, int missing, int kept)
+      : ranks_(ranks),
+        settings_(settings),
+        missing_(missing),
+        kept_(kept),
+        // Seldom enough for ten thousand of them to ask one
+        interval_(ranks.size() == 1 ? 0 : 500 + ranks.size()) {}
 
-  int first_of(int shard) const { return shard * of_a_shard_; }
-  int count_of(int shard) const { return std::min(of_a_shard_, shots_ - first_of(shard)); }
-  int shard_of(int shot) const { return shot / of_a_shard_; }
-  std::size_t shots() const {
-    std::size_t sum = 0;
-    for (const int shard : shards_) sum += static_cast<std::size_t>(count_of(shard));
-    return sum;
+  /// This rank has made `share` of all that were missing; false: stop.
+  bool operator()(double share) {
+    own_ = share * missing_;
+    return tell();
   }
-  std::optional<int> next() {
-    if (at_ == shards_.size()) return std::nullopt;
-    const int shard = shards_[at_], shot = first_of(shard) + in_shard_;
-    if (++in_shard_ == count_of(shard)) {
-      ++at_;
-      in_shard_ = 0;
+  bool tell() {
+    const auto now = Clock::now();
+    if (now - last_ >= interval_) {
+      last_ = now;
+      const auto more = std::llround(shares_of_a_shot * own_) - told_;
+      told_ += more;
+      const double before = static_cast<double>(ranks_.fetch_add(mpi::Shared::done, more) + more);
+      others_ = (before - static_cast<double>(told_)) / shares_of_a_shot;
+      stopped_ = ranks_.fetch_add(mpi::Shared::stop, 0) > 0;
+      tell_complete();
     }
-    return shot;
+    const double share = missing_ > 0 ? (own_ + others_) / missing_ : 1;
+    highest_ = std::max(highest_, std::min(1.0, share));
+    const bool goes_on = !settings_.compute.progress || settings_.compute.progress(highest_);
+    return goes_on && !stopped_;
+  }
+  void tell_complete() {
+    if (ranks_.rank() == 0)
+      settings_.on_complete(kept_ + static_cast<int>(ranks_.fetch_add(mpi::Shared::complete, 0)));
   }
 
  private:
-  std::vector<int> shards_;
-  int shots_, of_a_shard_;
-  std::size_t at_ = 0;
-  int in_shard_ = 0;
+  using Clock = std::chrono::steady_clock;
+  static constexpr double shares_of_a_shot = 1000;
+
+  mpi::Ranks& ranks_;
+  const RunSettings& settings_;
+  int missing_, kept_;
+  std::chrono::milliseconds interval_;
+  Clock::time_point last_{};
+  long long told_ = 0;
+  double own_ = 0, others_ = 0, highest_ = 0;
+  bool stopped_ = false;
 };
+
+/// What ranks had begun when they were ended.
+std::string unfinished_sentence(const std::vector<Unfinished>& all, const Shards& shards) {
+  constexpr std::size_t most = 4;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(all.size(), most); ++i) {
+    const auto& [rank, ranks, block] = all[i];
+    text += fmt::format("{}{}shots {} to {} (shard {})", i == 0 ? "" : ", ",
+                        ranks > 1 ? fmt::format("rank {} ", rank) : std::string(), block.first,
+                        block.first + block.count - 1, shards.of(block.first));
+  }
+  if (all.size() > most) text += fmt::format(" and {} more", all.size() - most);
+  return "the run before was ended with unfinished work, which is begun anew: " + text;
+}
 
 class Run {
  public:
-  Run(const Ensemble& ensemble, const RunSettings& settings)
+  Run(const Ensemble& ensemble, const RunSettings& settings, mpi::Ranks& ranks)
       : ensemble_(ensemble),
         settings_(settings),
-        folder_(ensemble.description().folder),
+        ranks_(ranks),
+        shards_{ensemble.shots(), ensemble.description().shots_per_shard},
+        run_{ensemble.description().folder, ensemble.checksum(), settings.series.provenance.date},
         label_(ensemble, settings.compute) {}
 
   RunResult run() {
-    const Description& d = ensemble_.description();
-    std::error_code error;
-    fs::create_directories(folder_, error);
-    if (!fs::is_directory(folder_))
-      throw OutputError("cannot write " + folder_ + ": " +
-                        (error ? error.message() : "it is no folder"));
-    for (const std::string& name : {name_of_shard(0), std::string(name_of_all)})
-      if (!fs::exists(path_of(ShardJournal::name)) && fs::exists(path_of(name)))
-        throw InputError(path_of(name), 0,
-                         "would be written, and is there without the journal of its ensemble; take "
-                         "another folder, or move it away");
-    ShardJournal journal(folder_, ensemble_.checksum(), settings_.series.provenance.date);
-    journal_ = &journal;
-    const int shards = (d.shots - 1) / d.shots_per_shard + 1;
-    const std::vector<int> missing = missing_shards(shards);
-    Deal deal(d, missing);
-    deal_ = &deal;
-    result_.kept = d.shots - static_cast<int>(deal.shots());
-    if (!missing.empty()) {
-      ensemble_.check_all_shots();
-      const auto begin = std::chrono::steady_clock::now();
-      make_shots(
-          ensemble_, deal.shots(), settings_.compute, [&] { return deal.next(); },
-          [&](const Shot& shot, Simulation& simulation) { return made_of(shot, simulation); },
-          [&](Made made) { take(std::move(made)); });
-      result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
-                            .count();
-    }
-    write_master(shards);
-    for (const auto& [_, shard] : journal.shards()) result_.shard_bytes += shard.file.part.bytes;
+    open_folder();
+    const std::vector<Block> missing = missing_blocks();
+    const auto begin = std::chrono::steady_clock::now();
+    if (!missing.empty()) make(missing);
+    put_together();
+    result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+                          .count();
+    mpi::together(ranks_, [&] {
+      if (!folder_journal_) return;
+      folder_journal_->finish();
+      write_master();
+    });
+    for (const auto& [_, shard] : done_.shards) result_.shard_bytes += shard.file.part.bytes;
     return result_;
   }
 
  private:
   struct Made {
-    ShotLabels labels;
-    std::vector<std::byte> packed, packed_mask;
+    PackedShot shot;
     bool dark = false;
   };
-  /// A shard that is being made.
-  struct Open {
-    std::unique_ptr<io::ShardWriter> writer;
-    std::vector<ShotLabels> labels;
-  };
 
-  std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
+  std::string path_of(const std::string& name) const { return run_.folder + "/" + name; }
   /// The data set of masks; empty: there are none.
   std::string masks() const {
     return ensemble_.description().spot_mask_photons ? "shots/spot_mask" : "";
   }
+  static void no_idle() {}
 
-  /// Those that are not noted, or not what was noted.
-  std::vector<int> missing_shards(int shards) const {
-    std::vector<char> complete(static_cast<std::size_t>(shards), 0);
-    tbb::parallel_for(0, shards, [&](int i) {
-      const auto noted = journal_->shards().find(i);
-      if (noted != journal_->shards().end() &&
-          io::is_still(noted->second.file, path_of(noted->second.file.path)))
-        complete[static_cast<std::size_t>(i)] = 1;
+  // ---- What is there ----------------------------------------------------------------------------
+
+  /// By rank 0; all learn what was noted.
+  void open_folder() {
+    mpi::together(ranks_, [&] {
+      if (ranks_.rank() != 0) return;
+      std::error_code error;
+      fs::create_directories(run_.folder, error);
+      if (!fs::is_directory(run_.folder))
+        throw OutputError("cannot write " + run_.folder + ": " +
+                          (error ? error.message() : "it is no folder"));
+      for (const std::string& name : {name_of_shard(0), std::string(name_of_all)})
+        if (!fs::exists(path_of(name_of_journal)) && fs::exists(path_of(name)))
+          throw InputError(path_of(name), 0,
+                           "would be written, and is there without the journal of its ensemble; "
+                           "take another folder, or move it away");
+      folder_journal_.emplace(run_);
+      if (!folder_journal_->unfinished().empty())
+        settings_.on_unfinished(unfinished_sentence(folder_journal_->unfinished(), shards_));
     });
-    std::vector<int> missing;
-    for (int i = 0; i < shards; ++i)
-      if (complete[static_cast<std::size_t>(i)] == 0) missing.push_back(i);
+    run_.date = ranks_.broadcast(folder_journal_ ? folder_journal_->date() : "", no_idle);
+    done_ = done_shots(
+        ranks_.broadcast(folder_journal_ ? folder_journal_->done().text() : "", no_idle));
+  }
+
+  /// Of each of `count` things whether `is_there` finds it; each rank looks at its share of them.
+  std::vector<char> which_are_there(std::size_t count,
+                                    const std::function<bool(std::size_t)>& is_there) {
+    const auto size = static_cast<std::size_t>(ranks_.size()),
+               rank = static_cast<std::size_t>(ranks_.rank());
+    std::string mine(count > rank ? (count - rank - 1) / size + 1 : 0, '0');
+    engine::with_threads(settings_.compute.threads, [&] {
+      tbb::parallel_for(std::size_t{0}, mine.size(), [&](std::size_t i) {
+        if (is_there(rank + i * size)) mine[i] = '1';
+      });
+    });
+    std::string all(count, '0');
+    const std::vector<std::string> found = ranks_.gather(mine, no_idle);
+    for (std::size_t r = 0; r < found.size(); ++r)
+      for (std::size_t i = 0; i < found[r].size(); ++i) all[r + i * size] = found[r][i];
+    all = ranks_.broadcast(all, no_idle);
+    std::vector<char> there;
+    for (const char c : all) there.push_back(c == '1');
+    return there;
+  }
+
+  /// Keeps of what was noted what is still so, and names the shots that are not in it.
+  std::vector<Block> missing_blocks() {
+    std::vector<DoneShard> shards;
+    for (const auto& [_, shard] : done_.shards) shards.push_back(shard);
+    const std::vector<char> good_shards = which_are_there(shards.size(), [&](std::size_t i) {
+      return io::is_still(shards[i].file, path_of(shards[i].file.path));
+    });
+    for (std::size_t i = 0; i < shards.size(); ++i)
+      if (!good_shards[i]) done_.shards.erase(shards[i].number);
+
+    std::vector<DonePart> parts;
+    for (const auto& [_, part] : std::exchange(done_.parts, {}))
+      if (!done_.shards.contains(shards_.of(part.block.first)) &&
+          (parts.empty() || part.block.first >= parts.back().block.end()))
+        parts.push_back(part);
+    const std::vector<char> good_parts = which_are_there(parts.size(), [&](std::size_t i) {
+      const io::DoneFile& file = parts[i].file;
+      return io::sha256_of(path_of(file.path), file.part) == file.sha256;
+    });
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      if (good_parts[i]) done_.parts[parts[i].block.first] = parts[i];
+
+    std::vector<Block> missing;
+    for (int shard = 0; shard < shards_.count(); ++shard) {
+      if (done_.shards.contains(shard)) continue;
+      const Block whole = shards_.block_of(shard);
+      int at = whole.first;
+      const auto up_to = [&](int end) {
+        if (at < end) missing.push_back({at, end - at});
+      };
+      for_each_part(shard, [&](const DonePart& part) {
+        up_to(part.block.first);
+        at = part.block.end();
+      });
+      up_to(whole.end());
+    }
+    result_.kept = ensemble_.shots();
+    for (const Block& block : missing) result_.kept -= block.count;
     return missing;
+  }
+
+  template <class Visit>
+  void for_each_part(int shard, Visit&& visit) const {
+    const Block whole = shards_.block_of(shard);
+    for (auto part = done_.parts.lower_bound(whole.first);
+         part != done_.parts.end() && part->first < whole.end(); ++part)
+      visit(part->second);
+  }
+
+  // ---- All shots --------------------------------------------------------------------------------
+
+  void make(const std::vector<Block>& missing) {
+    const int shots = ensemble_.shots() - result_.kept;
+    settings_.on_begin(shots);
+    RunProgress progress(ranks_, settings_, shots, result_.kept);
+    progress_ = &progress;
+    blocks_ = dealt(missing, ranks_.size());
+    try {
+      mpi::together(
+          ranks_,
+          [&] {
+            ensemble_.check_all_shots();
+            packer_ = io::nxmx_packer(path_of(name_of_shard(0)), settings_.series);
+            journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(),
+                             ranks_.size());
+            ComputeOptions options = settings_.compute;
+            options.progress = std::ref(progress);
+            make_shots(
+                ensemble_, static_cast<std::size_t>(shots), options, [&] { return next(); },
+                [&](const Shot& shot, Simulation& simulation) { return made_of(shot, simulation); },
+                [&](Made made) { take(std::move(made)); });
+          },
+          [&] { progress.tell(); });
+    } catch (...) {
+      progress.tell_complete();
+      throw;
+    }
+  }
+
+  /// What this rank makes next.
+  std::optional<int> next() {
+    if (in_block_ == block_.count) {
+      if (ranks_.fetch_add(mpi::Shared::stop, 0) > 0) return std::nullopt;
+      const auto number = static_cast<std::size_t>(ranks_.fetch_add(mpi::Shared::next, 1));
+      if (number >= blocks_.size()) return std::nullopt;
+      block_ = blocks_[number];
+      in_block_ = 0;
+      journal_->begin(block_);
+      const std::lock_guard lock(mutex_);
+      begun_.push_back(block_);
+    }
+    return block_.first + in_block_++;
   }
 
   // ---- One shot ---------------------------------------------------------------------------------
@@ -141,7 +286,7 @@ class Run {
   /// The series of some shots, as their file has it.
   io::ImageSeries series_of(int first, int count, bool with_spectra) const {
     io::ImageSeries series = settings_.series;
-    series.provenance.date = journal_->date();
+    series.provenance.date = run_.date;
     series.provenance.seed = ensemble_.description().seed;
     series.images.assign(static_cast<std::size_t>(count), {});
     const auto& spectra = ensemble_.request().spectra;
@@ -163,69 +308,157 @@ class Run {
     return series;
   }
 
-  Open& shard_of(int shot) {
-    const int shard = deal_->shard_of(shot);
-    const std::lock_guard lock(mutex_);
-    Open& open = open_[shard];
-    // A thread that waits in there for others must not begin another shot, which would come here.
-    if (!open.writer)
-      tbb::this_task_arena::isolate([&] {
-        open.writer = io::open_nxmx_shard(
-            path_of(name_of_shard(shard)),
-            series_of(deal_->first_of(shard), deal_->count_of(shard), true), masks());
-      });
-    return open;
-  }
-
   /// On any thread: what belongs to this shot alone.
   Made made_of(const Shot& shot, Simulation& simulation) {
     Made made;
     made.dark = shot.hit && !simulation.dark.empty();
-    const io::ShardWriter& writer = *shard_of(shot.index).writer;
     LabelledShot labelled = label_(shot, simulation);
-    made.packed = settings_.series.counts
-                      ? writer.pack(std::span<const std::int32_t>(labelled.counts))
-                      : writer.pack(std::span<const float>(simulation.image.pixels));
-    if (!labelled.spot_mask.empty()) made.packed_mask = writer.pack_mask(labelled.spot_mask);
-    made.labels = std::move(labelled.labels);
+    made.shot.image = settings_.series.counts
+                          ? packer_->pack(std::span<const std::int32_t>(labelled.counts))
+                          : packer_->pack(std::span<const float>(simulation.image.pixels));
+    if (!labelled.spot_mask.empty()) made.shot.mask = packer_->pack_mask(labelled.spot_mask);
+    made.shot.labels = std::move(labelled.labels);
     return made;
   }
 
-  // ---- One shard after the other ----------------------------------------------------------------
+  // ---- One block after the other ----------------------------------------------------------------
+
+  /// A shard that gets its shots in their order.
+  class OpenShard {
+   public:
+    OpenShard(const Run& run, int number) : run_(run), number_(number) {
+      const Block block = run.shards_.block_of(number);
+      // A thread that waits in there for others must not begin another shot.
+      tbb::this_task_arena::isolate([&] {
+        writer_ = io::open_nxmx_shard(run.path_of(name_of_shard(number)),
+                                      run.series_of(block.first, block.count, true), run.masks());
+      });
+    }
+    void put(PackedShot shot) {
+      if (!shot.mask.empty()) writer_->put_mask(shot.mask);
+      writer_->put(std::move(shot.image));
+      labels_.push_back(std::move(shot.labels));
+    }
+    DoneShard close() {
+      const std::vector<io::ShotTable> tables = tables_of(run_.ensemble_, labels_);
+      writer_->put_tables(tables);
+      writer_->close();
+      const std::string name = name_of_shard(number_);
+      DoneShard done{number_, static_cast<int>(labels_.size()), 0,
+                     io::done_file(run_.path_of(name))};
+      done.file.path = name;
+      for (const ShotLabels& labels : labels_)
+        done.reflections += static_cast<std::int64_t>(labels.reflections.size());
+      return done;
+    }
+
+   private:
+    const Run& run_;
+    int number_;
+    std::unique_ptr<io::ShardWriter> writer_;
+    std::vector<ShotLabels> labels_;
+  };
 
   void take(Made made) {
-    const int shot = made.labels.index, shard = deal_->shard_of(shot);
-    Open& open = shard_of(shot);
-    if (!made.packed_mask.empty()) open.writer->put_mask(made.packed_mask);
-    open.writer->put(std::move(made.packed));
-    result_.saturated += made.labels.saturated > 0;
+    const int shot = made.shot.labels.index;
+    result_.saturated += made.shot.labels.saturated > 0;
     result_.dark += made.dark;
     ++result_.made;
-    open.labels.push_back(std::move(made.labels));
-    if (static_cast<int>(open.labels.size()) < deal_->count_of(shard)) return;
-
-    const std::vector<io::ShotTable> tables = tables_of(ensemble_, open.labels);
-    open.writer->put_tables(tables);
-    open.writer->close();
-    const std::string name = name_of_shard(shard);
-    DoneShard done{shard, deal_->count_of(shard), 0, io::done_file(path_of(name))};
-    done.file.path = name;
-    for (const ShotLabels& labels : open.labels)
-      done.reflections += static_cast<std::int64_t>(labels.reflections.size());
-    journal_->add(done);
-    {
+    if (!shard_ && !part_) {
       const std::lock_guard lock(mutex_);
-      open_.erase(shard);
+      taken_ = begun_.front();
+      begun_.pop_front();
+      if (shards_.is_whole(taken_))
+        shard_.emplace(*this, shards_.of(taken_.first));
+      else
+        part_.emplace(path_of(name_of_parts(ranks_.rank())));
     }
-    settings_.on_shard(result_.kept + result_.made);
+    if (shard_)
+      shard_->put(std::move(made.shot));
+    else
+      part_->put(made.shot);
+    if (shot + 1 < taken_.end()) return;
+
+    if (shard_) {
+      journal_->add(shard_->close(), taken_);
+      shard_.reset();
+    } else {
+      DonePart done{taken_, part_->close()};
+      done.file.path = name_of_parts(ranks_.rank());
+      journal_->add(done);
+      part_.reset();
+    }
+    ranks_.fetch_add(mpi::Shared::complete, taken_.count);
+    progress_->tell_complete();
+  }
+
+  // ---- Shards of parts, and the file of all -----------------------------------------------------
+
+  /// What this rank has noted goes to all.
+  void share_notes() {
+    const std::vector<std::string> texts = ranks_.gather(
+        journal_ ? journal_->done().text() : std::string(), no_idle);
+    std::string all;
+    for (const std::string& text : texts) all += text;
+    all = ranks_.broadcast(all, no_idle);
+    const DoneShots more = done_shots(all);
+    done_.shards.insert(more.shards.begin(), more.shards.end());
+    done_.parts.insert(more.parts.begin(), more.parts.end());
+  }
+
+  void put_together() {
+    share_notes();
+    std::vector<int> shards;
+    for (int shard = 0; shard < shards_.count(); ++shard)
+      if (!done_.shards.contains(shard)) shards.push_back(shard);
+    if (!shards.empty()) {
+      mpi::together(ranks_, [&] {
+        if (!journal_)
+          journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(), ranks_.size());
+        for (;;) {
+          const auto number = static_cast<std::size_t>(
+              ranks_.fetch_add(mpi::Shared::next_shard, 1));
+          if (number >= shards.size() || ranks_.fetch_add(mpi::Shared::stop, 0) > 0) return;
+          OpenShard open(*this, shards[number]);
+          for_each_part(shards[number], [&](const DonePart& part) {
+            read_part(part.file, path_of(part.file.path), [&](PackedShot shot) {
+              if (settings_.compute.progress && !settings_.compute.progress(1)) throw Cancelled();
+              open.put(std::move(shot));
+            });
+          });
+          journal_->add(open.close(), shards_.block_of(shards[number]));
+        }
+      });
+      share_notes();
+    }
+    const std::vector<std::string> counts = ranks_.gather(
+        fmt::format("{} {} {}", result_.made, result_.dark, result_.saturated), no_idle);
+    if (!folder_journal_) return;
+    result_.made = result_.dark = result_.saturated = 0;
+    for (const std::string& text : counts) {
+      std::istringstream numbers(text);
+      int made = 0, dark = 0, saturated = 0;
+      numbers >> made >> dark >> saturated;
+      result_.made += made;
+      result_.dark += dark;
+      result_.saturated += saturated;
+    }
+    DoneShots more;
+    for (const auto& [number, shard] : done_.shards) {
+      const auto noted = folder_journal_->done().shards.find(number);
+      if (noted == folder_journal_->done().shards.end() ||
+          noted->second.file.sha256 != shard.file.sha256)
+        more.shards[number] = shard;
+    }
+    folder_journal_->add(more);
   }
 
   /// Its parts are looked for beside it.
-  void write_master(int shards) {
+  void write_master() {
     std::vector<io::Shard> all;
     std::vector<io::ShotTable> tables = tables_of(ensemble_, {});
-    for (int i = 0; i < shards; ++i) {
-      const DoneShard& done = journal_->shards().at(i);
+    for (int i = 0; i < shards_.count(); ++i) {
+      const DoneShard& done = done_.shards.at(i);
       const auto shots = static_cast<std::size_t>(done.shots);
       all.push_back({done.file.path, shots, {shots}});
       if (tables.size() > 1) all.back().rows.push_back(static_cast<std::size_t>(done.reflections));
@@ -241,21 +474,34 @@ class Run {
 
   const Ensemble& ensemble_;
   const RunSettings& settings_;
-  std::string folder_;
+  mpi::Ranks& ranks_;
+  Shards shards_;
+  EnsembleRun run_;
   ShotLabeller label_;
-  ShardJournal* journal_ = nullptr;
-  Deal* deal_ = nullptr;
-  std::mutex mutex_;  ///< guards what follows
-  std::map<int, Open> open_;
-  RunResult result_;  ///< of the thread that takes
+  std::optional<FolderJournal> folder_journal_;  ///< on rank 0
+  DoneShots done_;                               ///< of all ranks
+  std::optional<JournalFile> journal_;           ///< of this rank
+  std::vector<Block> blocks_;
+  std::unique_ptr<io::ImagePacker> packer_;
+  RunProgress* progress_ = nullptr;
+
+  Block block_;  ///< whose shots this rank begins
+  int in_block_ = 0;
+  std::mutex mutex_;
+  std::deque<Block> begun_;  ///< and of which none was taken; guarded
+
+  Block taken_;  ///< whose shots are being written
+  std::optional<OpenShard> shard_;
+  std::optional<PartWriter> part_;
+  RunResult result_;  ///< while shots are made of this rank
 };
 
 }  // namespace
 
 std::string name_of_shard(int shard) { return fmt::format("shard_{:05}.nxs", shard); }
 
-RunResult run_ensemble(const Ensemble& ensemble, const RunSettings& settings) {
-  return Run(ensemble, settings).run();
+RunResult run_ensemble(const Ensemble& ensemble, const RunSettings& settings, mpi::Ranks& ranks) {
+  return Run(ensemble, settings, ranks).run();
 }
 
 }  // namespace nablabragg::ensemble

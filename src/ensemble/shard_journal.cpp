@@ -4,10 +4,14 @@
 #include <sys/file.h>  // for flock
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 
 #include "nablabragg/error.hpp"
 
@@ -15,31 +19,108 @@ namespace nablabragg::ensemble {
 
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* mark = "nablabragg ensemble";
 constexpr int version = 1;
 
+std::string line_of(const json& content) {
+  return content.dump(-1, ' ', true, json::error_handler_t::replace);
+}
+
+json json_of(const DoneShard& shard) {
+  return {{"shard", shard.number},
+          {"shots", shard.shots},
+          {"reflections", shard.reflections},
+          {"file", shard.file.path},
+          {"bytes", shard.file.part.bytes},
+          {"sha256", shard.file.sha256}};
+}
+
+json json_of(const DonePart& part) {
+  return {{"part", part.block.first},      {"shots", part.block.count},
+          {"file", part.file.path},        {"at", part.file.part.at},
+          {"bytes", part.file.part.bytes}, {"sha256", part.file.sha256}};
+}
+
+/// False: it is about something else.
+bool take_done(DoneShots& done, const json& line) {
+  const auto bytes = [&] { return line.at("bytes").get<std::uint64_t>(); };
+  const auto text = [&](const char* key) { return line.at(key).get<std::string>(); };
+  if (line.contains("shard")) {
+    const int number = line.at("shard").get<int>();
+    done.shards[number] = {number,
+                           line.at("shots").get<int>(),
+                           line.at("reflections").get<std::int64_t>(),
+                           {text("file"), {0, bytes()}, text("sha256")}};
+    return true;
+  }
+  if (line.contains("part")) {
+    const int first = line.at("part").get<int>();
+    done.parts[first] = {
+        {first, line.at("shots").get<int>()},
+        {text("file"), {line.at("at").get<std::uint64_t>(), bytes()}, text("sha256")}};
+    return true;
+  }
+  return false;
+}
+
+/// Files of all ranks in the folder: BEGIN, a number, END.
+std::map<int, fs::path> files_of_ranks(const std::string& folder, const std::string& begin,
+                                       const std::string& end) {
+  std::map<int, fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(begin) || !name.ends_with(end) ||
+        name.size() <= begin.size() + end.size())
+      continue;
+    int rank = 0;
+    const char* const last = name.data() + name.size() - end.size();
+    const auto [stop, error] = std::from_chars(name.data() + begin.size(), last, rank);
+    if (error == std::errc{} && stop == last) files[rank] = entry.path();
+  }
+  return files;
+}
+
 }  // namespace
 
-ShardJournal::ShardJournal(const std::string& folder, const std::string& checksum,
-                           const std::string& date)
-    : path_(folder + "/" + name), checksum_(checksum), date_(date) {
+std::string name_of_rank_journal(int rank) { return "journal." + std::to_string(rank) + ".jsonl"; }
+std::string name_of_parts(int rank) { return "parts." + std::to_string(rank); }
+
+std::string DoneShots::text() const {
+  std::string text;
+  for (const auto& [_, shard] : shards) text += line_of(json_of(shard)) + '\n';
+  for (const auto& [_, part] : parts) text += line_of(json_of(part)) + '\n';
+  return text;
+}
+
+DoneShots done_shots(const std::string& text) {
+  DoneShots done;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) take_done(done, json::parse(line));
+  return done;
+}
+
+// ---- JournalFile --------------------------------------------------------------------------------
+
+JournalFile::JournalFile(const EnsembleRun& run, const std::string& name, int rank, int ranks)
+    : path_(run.folder + "/" + name), date_(run.date), ranks_(ranks) {
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) io::cannot_write(path_, errno);
   try {
     if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0)
-      throw UsageError("another run is at work in " + folder + "; wait for it, or stop it");
-    read();
+      throw UsageError("another run is at work in " + run.folder + "; wait for it, or stop it");
+    read(run, rank, ranks);
   } catch (...) {
     close(descriptor_);
     throw;
   }
 }
 
-ShardJournal::~ShardJournal() { close(descriptor_); }
+JournalFile::~JournalFile() { close(descriptor_); }
 
-void ShardJournal::read() {
+void JournalFile::read(const EnsembleRun& run, int rank, int ranks) {
   std::ifstream file(path_, std::ios::binary);
   std::string line;
   int number = 0;
@@ -49,24 +130,19 @@ void ShardJournal::read() {
     ++number;
     whole += static_cast<off_t>(line.size()) + 1;
     try {
-      const json content = json::parse(line);
-      if (number == 1) {
-        if (content.at("format") != mark || content.at("version") != version)
-          throw InputError(path_, number, "is no journal of an ensemble that this program reads");
-        if (content.at("checksum") != checksum_)
-          throw InputError(path_, 0,
-                           "is of another ensemble: going on needs the same description, the same "
-                           "files and the same program; another ensemble needs another folder");
-        date_ = content.at("date").get<std::string>();
+      if (number > 1) {
+        take(line);
         continue;
       }
-      DoneShard shard{content.at("shard").get<int>(),
-                      content.at("shots").get<int>(),
-                      content.at("reflections").get<std::int64_t>(),
-                      {content.at("file").get<std::string>(),
-                       {0, content.at("bytes").get<std::uint64_t>()},
-                       content.at("sha256").get<std::string>()}};
-      shards_[shard.number] = std::move(shard);
+      const json content = json::parse(line);
+      if (content.at("format") != mark || content.at("version") != version)
+        throw InputError(path_, number, "is no journal of an ensemble that this program reads");
+      if (content.at("checksum") != run.checksum)
+        throw InputError(path_, 0,
+                         "is of another ensemble: going on needs the same description, the same "
+                         "files and the same program; another ensemble needs another folder");
+      date_ = content.at("date").get<std::string>();
+      ranks_ = content.value("ranks", 1);
     } catch (const json::exception&) {
       throw InputError(path_, number, "is no journal of an ensemble");
     }
@@ -75,23 +151,69 @@ void ShardJournal::read() {
   if (number == 0 && !line.starts_with(begin) && !begin.starts_with(line))
     throw InputError(path_, 1, "is no journal of an ensemble");
   if (ftruncate(descriptor_, whole) != 0) io::cannot_write(path_, errno);
-  if (number == 0)
-    io::write_line(
-        descriptor_, path_,
-        json{{"format", mark}, {"version", version}, {"checksum", checksum_}, {"date", date_}}
-            .dump());
+  if (number > 0) return;
+  json first{{"format", mark}, {"version", version}, {"checksum", run.checksum}, {"date", date_}};
+  if (ranks > 1) first.update({{"rank", rank}, {"ranks", ranks}});
+  write(line_of(first));
 }
 
-void ShardJournal::add(const DoneShard& shard) {
-  shards_[shard.number] = shard;
-  io::write_line(descriptor_, path_,
-                 json{{"shard", shard.number},
-                      {"shots", shard.shots},
-                      {"reflections", shard.reflections},
-                      {"file", shard.file.path},
-                      {"bytes", shard.file.part.bytes},
-                      {"sha256", shard.file.sha256}}
-                     .dump(-1, ' ', true, json::error_handler_t::replace));
+void JournalFile::take(const std::string& line) {
+  const json content = json::parse(line);
+  if (content.contains("begin")) {
+    const int first = content.at("begin").get<int>();
+    begun_[first] = {first, content.at("shots").get<int>()};
+  } else {
+    take_done(done_, content);
+    begun_.erase(content.value("first", content.value("part", -1)));
+  }
+}
+
+void JournalFile::write(const std::string& line) { io::write_line(descriptor_, path_, line); }
+
+void JournalFile::begin(const Block& block) {
+  write(line_of({{"begin", block.first}, {"shots", block.count}}));
+}
+
+void JournalFile::add(const DoneShard& shard, const Block& block) {
+  json line = json_of(shard);
+  line["first"] = block.first;
+  write(line_of(line));
+  done_.shards[shard.number] = shard;
+}
+
+void JournalFile::add(const DonePart& part) {
+  write(line_of(json_of(part)));
+  done_.parts[part.block.first] = part;
+}
+
+void JournalFile::add(const DoneShots& more) {
+  if (std::string lines = more.text(); !lines.empty()) {
+    lines.pop_back();  // the last end of line
+    write(lines);
+  }
+  for (const auto& [number, shard] : more.shards) done_.shards[number] = shard;
+  for (const auto& [first, part] : more.parts) done_.parts[first] = part;
+}
+
+// ---- FolderJournal ------------------------------------------------------------------------------
+
+FolderJournal::FolderJournal(const EnsembleRun& run)
+    : folder_(run.folder), file_(run, name_of_journal, 0, 1) {
+  for (const auto& [rank, path] : files_of_ranks(folder_, "journal.", ".jsonl")) {
+    const JournalFile of_rank(run, path.filename().string(), 0, 1);
+    file_.add(of_rank.done());
+    for (const auto& [_, block] : of_rank.unfinished())
+      unfinished_.push_back({rank, of_rank.ranks(), block});
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+}
+
+void FolderJournal::finish() {
+  std::error_code ignored;
+  for (const auto& [_, path] : files_of_ranks(folder_, "journal.", ".jsonl"))
+    fs::remove(path, ignored);
+  for (const auto& [_, path] : files_of_ranks(folder_, "parts.", "")) fs::remove(path, ignored);
 }
 
 }  // namespace nablabragg::ensemble

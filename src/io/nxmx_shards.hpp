@@ -28,12 +28,23 @@ struct ShotTable {
   std::vector<ShotColumn> columns;
 };
 
+/// Packs images as SeriesWriter does, without a file; by several threads at a time.
+class ImagePacker {
+ public:
+  virtual ~ImagePacker() = default;
+  virtual std::vector<std::byte> pack(std::span<const std::int32_t> counts) const = 0;
+  virtual std::vector<std::byte> pack(std::span<const float> photons) const = 0;
+  /// A byte for each pixel of the panels, as ShardWriter::put_mask() takes it.
+  virtual std::vector<std::byte> pack_mask(std::span<const std::uint8_t> mask) const = 0;
+};
+
+/// What it packs, writers of shards of that series put(); errors name `path`.
+std::unique_ptr<ImagePacker> nxmx_packer(const std::string& path, const ImageSeries& series);
+
 class ShardWriter : public SeriesWriter {
  public:
   /// Once, before close().  A table that lies in the group of another one stands behind it.
   virtual void put_tables(std::span<const ShotTable> tables) = 0;
-  /// A byte for each pixel of the panels, as put_mask() takes it; by several threads at a time.
-  virtual std::vector<std::byte> pack_mask(std::span<const std::uint8_t> mask) const = 0;
   /// That of the next image, before put().
   virtual void put_mask(std::span<const std::byte> packed) = 0;
 };

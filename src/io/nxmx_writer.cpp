@@ -651,6 +651,71 @@ void put_virtual_spectra(const hdf5::Tree& tree, const std::vector<double>& wave
                {wavelengths_A.size()}, shards, images);
 }
 
+/// What becomes of an image before it is in a file.
+class NxmxPacker final : public ImagePacker {
+ public:
+  NxmxPacker(std::string path, const ImageSeries& series)
+      : path_(std::move(path)),
+        image_(series.geometry.panels),
+        panels_(series.geometry.panels),
+        counts_(series.counts),
+        bitshuffled_(series.compression == nxmx_bitshuffle) {}
+
+  const TallImage& image() const { return image_; }
+  bool counts() const { return counts_; }
+  bool bitshuffled() const { return bitshuffled_; }
+
+  std::vector<std::byte> pack(std::span<const std::int32_t> counts) const override {
+    return packed(checked_image(counts, true), sizeof(std::int32_t));
+  }
+  std::vector<std::byte> pack(std::span<const float> photons) const override {
+    return packed(checked_image(photons, false), sizeof(float));
+  }
+  std::vector<std::byte> pack_mask(std::span<const std::uint8_t> mask) const override {
+    check_pixels(mask.size());
+    std::vector<std::byte> bytes(image_.pixels());
+    lay_out(panels_, mask, std::uint8_t{0}, reinterpret_cast<std::uint8_t*>(bytes.data()));
+    return shuffle_and_deflate(std::move(bytes), 1, hdf5::deflate_level);
+  }
+
+  /// Laid out, where it is an image of this file.
+  template <class Pixel>
+  std::vector<std::byte> checked_image(std::span<const Pixel> pixels, bool counts) const {
+    if (counts != counts_)
+      throw UsageError(path_ + " was opened for " +
+                       (counts_ ? "counts, not photons" : "photons, not counts"));
+    check_pixels(pixels.size());
+    std::vector<std::byte> bytes(image_.pixels() * sizeof(Pixel));
+    lay_out_marked(panels_, pixels, reinterpret_cast<Pixel*>(bytes.data()));
+    return bytes;
+  }
+  /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
+  std::vector<std::byte> packed(std::vector<std::byte> image, std::size_t width) const {
+    return bitshuffled_ ? std::move(image)
+                        : shuffle_and_deflate(std::move(image), width, hdf5::deflate_level);
+  }
+
+ private:
+  std::size_t pixels_of_panels() const {
+    std::size_t count = 0;
+    for (const GeometryPanel& panel : panels_)
+      count += static_cast<std::size_t>(panel.fast_pixels) *
+               static_cast<std::size_t>(panel.slow_pixels);
+    return count;
+  }
+  void check_pixels(std::size_t count) const {
+    if (count != pixels_of_panels())
+      throw UsageError("an image of " + path_ + " has " + std::to_string(pixels_of_panels()) +
+                       " pixels, not " + std::to_string(count));
+  }
+
+  std::string path_;
+  TallImage image_;
+  std::vector<GeometryPanel> panels_;
+  bool counts_;
+  bool bitshuffled_;
+};
+
 /// "shots/spot_mask", taken apart.
 struct PathOfMasks {
   std::string group, name;
@@ -662,24 +727,20 @@ struct PathOfMasks {
 class NxmxWriter final : public ShardWriter {
  public:
   NxmxWriter(FileAside aside, const ImageSeries& series, const std::string& masks = {})
-      : tree_(std::move(aside)),
-        image_(series.geometry.panels),
-        panels_(series.geometry.panels),
-        images_(series.images.size()),
-        counts_(series.counts),
-        bitshuffled_(series.compression == nxmx_bitshuffle) {
+      : tree_(std::move(aside)), packer_(tree_.path(), series), images_(series.images.size()) {
     const hdf5::Session session;
-    const hdf5::Object data = put_all_but_images(tree_, series, image_);
+    const TallImage& image = packer_.image();
+    const hdf5::Object data = put_all_but_images(tree_, series, image);
     hdf5::Object images = tree_.image_data(data, "data", type_of_images(series), images_,
-                                           static_cast<hsize_t>(image_.slow),
-                                           static_cast<hsize_t>(image_.fast), bitshuffled_);
+                                           static_cast<hsize_t>(image.slow),
+                                           static_cast<hsize_t>(image.fast), packer_.bitshuffled());
     put_link_to_images(tree_, data, images);
     data_ = std::move(images);
     if (masks.empty()) return;
     const PathOfMasks path(masks);
     masks_ = tree_.image_data(group_of_table(tree_, path.group), path.name.c_str(), H5T_STD_U8LE,
-                              images_, static_cast<hsize_t>(image_.slow),
-                              static_cast<hsize_t>(image_.fast), false);
+                              images_, static_cast<hsize_t>(image.slow),
+                              static_cast<hsize_t>(image.fast), false);
   }
 
   void put_tables(std::span<const ShotTable> tables) override {
@@ -701,32 +762,26 @@ class NxmxWriter final : public ShardWriter {
   void add(std::span<const float> photons) override { add_pixels(photons, false); }
 
   std::vector<std::byte> pack(std::span<const std::int32_t> counts) const override {
-    return packed(checked_image(counts, true), sizeof(std::int32_t));
+    return packer_.pack(counts);
   }
   std::vector<std::byte> pack(std::span<const float> photons) const override {
-    return packed(checked_image(photons, false), sizeof(float));
+    return packer_.pack(photons);
   }
   FilePart put(std::vector<std::byte> packed) override {
     write_deflated();
     check_room();
-    if (bitshuffled_)
+    if (packer_.bitshuffled())
       write_pixels(packed);
     else
       write_chunk(data_, packed);
     ++added_;
     return last_part();
   }
-  std::vector<std::byte> pack_mask(std::span<const std::uint8_t> mask) const override {
-    check_pixels(mask.size());
-    std::vector<std::byte> bytes(image_.pixels());
-    lay_out(panels_, mask, std::uint8_t{0}, reinterpret_cast<std::uint8_t*>(bytes.data()));
-    return shuffle_and_deflate(std::move(bytes), 1, hdf5::deflate_level);
-  }
   void put_mask(std::span<const std::byte> packed) override {
     if (!masks_) throw UsageError(tree_.path() + " was opened without masks");
     write_chunk(masks_, packed);
   }
-  bool stores_as_packed() const override { return !bitshuffled_; }
+  bool stores_as_packed() const override { return !packer_.bitshuffled(); }
   FilePart put_stored(std::span<const std::byte> bytes) override {
     write_deflated();
     check_room();
@@ -747,55 +802,22 @@ class NxmxWriter final : public ShardWriter {
   }
 
  private:
-  std::size_t pixels_of_panels() const {
-    std::size_t count = 0;
-    for (const GeometryPanel& panel : panels_)
-      count += static_cast<std::size_t>(panel.fast_pixels) *
-               static_cast<std::size_t>(panel.slow_pixels);
-    return count;
-  }
-
-  void check_pixels(std::size_t count) const {
-    if (count != pixels_of_panels())
-      throw UsageError("an image of " + tree_.path() + " has " +
-                       std::to_string(pixels_of_panels()) + " pixels, not " +
-                       std::to_string(count));
-  }
-
   void check_room() const {
     if (added_ == images_)
       throw UsageError(tree_.path() + " was opened for " + std::to_string(images_) +
                        " images, and this is one more");
   }
 
-  /// Laid out, where it is an image of this file.
-  template <class Pixel>
-  std::vector<std::byte> checked_image(std::span<const Pixel> pixels, bool counts) const {
-    if (counts != counts_)
-      throw UsageError(tree_.path() + " was opened for " +
-                       (counts_ ? "counts, not photons" : "photons, not counts"));
-    check_pixels(pixels.size());
-    std::vector<std::byte> bytes(image_.pixels() * sizeof(Pixel));
-    lay_out_marked(panels_, pixels, reinterpret_cast<Pixel*>(bytes.data()));
-    return bytes;
-  }
-
-  /// Deflated here, as HDF5 would do it by one thread; bitshuffled by HDF5's filter.
-  std::vector<std::byte> packed(std::vector<std::byte> image, std::size_t width) const {
-    return bitshuffled_ ? std::move(image)
-                        : shuffle_and_deflate(std::move(image), width, hdf5::deflate_level);
-  }
-
   template <class Pixel>
   void add_pixels(std::span<const Pixel> pixels, bool counts) {
     write_deflated();  // of the image before
     check_room();
-    std::vector<std::byte> image = checked_image(pixels, counts);
-    if (bitshuffled_) {
+    std::vector<std::byte> image = packer_.checked_image(pixels, counts);
+    if (packer_.bitshuffled()) {
       put(std::move(image));
     } else {
       deflated_ = std::async(std::launch::async, [this, image = std::move(image)]() mutable {
-        return packed(std::move(image), sizeof(Pixel));
+        return packer_.packed(std::move(image), sizeof(Pixel));
       });
     }
   }
@@ -804,14 +826,14 @@ class NxmxWriter final : public ShardWriter {
   void write_pixels(std::span<const std::byte> image) {
     const hdf5::Session session;
     const std::array<hsize_t, 3> begin = {added_, 0, 0};
-    const std::array<hsize_t, 3> one = {1, static_cast<hsize_t>(image_.slow),
-                                        static_cast<hsize_t>(image_.fast)};
+    const std::array<hsize_t, 3> one = {1, static_cast<hsize_t>(packer_.image().slow),
+                                        static_cast<hsize_t>(packer_.image().fast)};
     const hdf5::Space memory(H5Screate_simple(3, one.data(), nullptr));
     const hdf5::Space file(H5Dget_space(data_.get()));
     tree_.check(H5Sselect_hyperslab(file.get(), H5S_SELECT_SET, begin.data(), nullptr, one.data(),
                                     nullptr));
-    tree_.check(H5Dwrite(data_.get(), counts_ ? H5T_NATIVE_INT32 : H5T_NATIVE_FLOAT, memory.get(),
-                         file.get(), H5P_DEFAULT, image.data()));
+    tree_.check(H5Dwrite(data_.get(), packer_.counts() ? H5T_NATIVE_INT32 : H5T_NATIVE_FLOAT,
+                         memory.get(), file.get(), H5P_DEFAULT, image.data()));
   }
 
   /// Past them.
@@ -841,11 +863,8 @@ class NxmxWriter final : public ShardWriter {
   }
 
   hdf5::Tree tree_;
-  TallImage image_;
-  std::vector<GeometryPanel> panels_;
+  NxmxPacker packer_;
   std::size_t images_, added_ = 0;
-  bool counts_;
-  bool bitshuffled_;
   hdf5::Object data_;
   hdf5::Object masks_;  ///< null: the file has none
   std::future<std::vector<std::byte>> deflated_;
@@ -862,6 +881,10 @@ std::unique_ptr<SeriesWriter> open_nxmx_series(const std::string& path, const Im
                                                const std::string& unfinished) {
   if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
   return std::make_unique<NxmxWriter>(FileAside(path, unfinished), series);
+}
+
+std::unique_ptr<ImagePacker> nxmx_packer(const std::string& path, const ImageSeries& series) {
+  return std::make_unique<NxmxPacker>(path, series);
 }
 
 std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series,

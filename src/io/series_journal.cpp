@@ -24,25 +24,6 @@ using nlohmann::json;
 constexpr const char* mark = "nablabragg series";
 constexpr int version = 1;
 
-class Sha256 {
- public:
-  Sha256() { sha256_init(&context_); }
-  void add(std::span<const std::byte> bytes) {
-    sha256_update(&context_, bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()));
-  }
-  std::string text() {
-    std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
-    sha256_digest(&context_, digest.size(), digest.data());
-    std::string digits;
-    for (const std::uint8_t byte : digest)
-      for (const int half : {byte >> 4, byte & 15}) digits += "0123456789abcdef"[half];
-    return digits;
-  }
-
- private:
-  sha256_ctx context_;
-};
-
 json json_of(const DoneImage& image) {
   json files = json::array();
   for (const DoneFile& file : image.files)
@@ -68,6 +49,27 @@ DoneImage done_image(const json& line) {
 }
 
 }  // namespace
+
+struct Sha256::Context {
+  sha256_ctx state;
+};
+
+Sha256::Sha256() : context_(std::make_unique<Context>()) { sha256_init(&context_->state); }
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::span<const std::byte> bytes) {
+  sha256_update(&context_->state, bytes.size(),
+                reinterpret_cast<const std::uint8_t*>(bytes.data()));
+}
+
+std::string Sha256::text() {
+  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
+  sha256_digest(&context_->state, digest.size(), digest.data());
+  std::string digits;
+  for (const std::uint8_t byte : digest)
+    for (const int half : {byte >> 4, byte & 15}) digits += "0123456789abcdef"[half];
+  return digits;
+}
 
 std::string sha256_of(std::span<const std::byte> bytes) {
   Sha256 sum;
@@ -185,15 +187,19 @@ void cannot_write(const std::string& path, int error) {
   throw OutputError("cannot write " + path + ": " + std::generic_category().message(error));
 }
 
-void write_line(int descriptor, const std::string& path, std::string line) {
-  line += '\n';
-  for (std::span<const char> left(line); !left.empty();) {
+void write_bytes(int descriptor, const std::string& path, std::span<const std::byte> bytes) {
+  for (std::span<const std::byte> left = bytes; !left.empty();) {
     const ssize_t written = ::write(descriptor, left.data(), left.size());
     if (written >= 0)
       left = left.subspan(static_cast<std::size_t>(written));
     else if (errno != EINTR)
       cannot_write(path, errno);
   }
+}
+
+void write_line(int descriptor, const std::string& path, std::string line) {
+  line += '\n';
+  write_bytes(descriptor, path, std::as_bytes(std::span(line)));
 }
 
 }  // namespace nablabragg::io

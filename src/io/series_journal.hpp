@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,20 @@
 #include "nablabragg/series_truth.hpp"  // for SpotLight
 
 namespace nablabragg::io {
+
+/// SHA-256 of bytes as they come.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  void add(std::span<const std::byte> bytes);
+  /// Of what was added since the last time, as 64 hexadecimal digits.
+  std::string text();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
 
 /// 64 hexadecimal digits.
 std::string sha256_of(std::span<const std::byte> bytes);
@@ -24,6 +39,8 @@ std::vector<std::byte> bytes_of(const std::string& path, const FilePart& part);
 
 /// Throws OutputError "cannot write PATH: ..." for an errno.
 [[noreturn]] void cannot_write(const std::string& path, int error);
+/// Behind what was written to the descriptor.  Throws OutputError.
+void write_bytes(int descriptor, const std::string& path, std::span<const std::byte> bytes);
 /// Writes a line, whole, behind what was written to the descriptor.  Throws OutputError.
 void write_line(int descriptor, const std::string& path, std::string line);
 

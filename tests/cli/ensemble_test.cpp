@@ -18,13 +18,18 @@
 #include "io/hdf5_handles.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
-#include "support/program_test.hpp"
+#include "support/ensemble_runs.hpp"
 
 namespace nablabragg {
 namespace {
 
 namespace fs = std::filesystem;
+using test::base;
+using test::Data;
+using test::EnsembleRuns;
 using test::Outcome;
+using test::read_data;
+using test::varied;
 using testing::AllOf;
 using testing::Each;
 using testing::HasSubstr;
@@ -32,38 +37,6 @@ using testing::IsEmpty;
 using testing::Not;
 
 constexpr int usage = 2, input_file = 3, output_file = 4, interrupted = 130;
-
-const std::string base =
-    "-corrected -cell 50 60 70 90 90 90 -default_F 100 -N 8 -gauss_xtal -mosaic 0.3 "
-    "-mosaic_domains "
-    "3 -lambda 1 -distance 80 -detpixels 64 -pixel 0.8 -fluence 1e25 -oversample 1 -sensor Si 450";
-const std::string varied =
-    "orientation: random\nhit_rate: 0.8\nvary:\n  distance: {uniform: [79, 81]}\n"
-    "  cell[0]: {normal: [50, 0.1]}\n  fluence: {log_normal: [1e25, 0.3]}\n";
-
-/// All numbers of an HDF5 data set, as doubles, and its shape.
-struct Data {
-  std::vector<hsize_t> shape;
-  std::vector<double> numbers;
-  friend bool operator==(const Data&, const Data&) = default;
-};
-
-Data read_data(const fs::path& file, const std::string& name) {
-  namespace hdf5 = io::hdf5;
-  const hdf5::Session session;
-  const hdf5::File opened(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
-  const hdf5::Object data(H5Dopen2(opened.get(), name.c_str(), H5P_DEFAULT));
-  if (!data) throw std::runtime_error("no " + name + " in " + file.string());
-  const hdf5::Space space(H5Dget_space(data.get()));
-  Data read;
-  read.shape.resize(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space.get())));
-  H5Sget_simple_extent_dims(space.get(), read.shape.data(), nullptr);
-  read.numbers.resize(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())), -7e77);
-  if (H5Dread(data.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, read.numbers.data()) <
-      0)
-    throw std::runtime_error("cannot read " + name);
-  return read;
-}
 
 /// A text of fixed length.
 std::string read_text(const fs::path& file, const std::string& name) {
@@ -76,44 +49,6 @@ std::string read_text(const fs::path& file, const std::string& name) {
   H5Dread(data.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data());
   return text.c_str();
 }
-
-class EnsembleRuns : public test::ProgramTest {
- protected:
-  void describe(const std::string& name, int shots, const std::string& more,
-                const std::string& output) const {
-    test::write_file(folder / name, "ensemble: 1\nbase: " + base +
-                                        "\nshots: " + std::to_string(shots) +
-                                        "\nseed: 5\noutput: " + output + "\n" + more);
-  }
-  void expect_error(const std::string& line, int code,
-                    const std::vector<std::string>& texts) const {
-    const Outcome outcome = run(line);
-    EXPECT_EQ(outcome.exit_code, code) << line << outcome.err;
-    for (const std::string& text : texts) EXPECT_THAT(outcome.err, HasSubstr(text)) << line;
-    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
-  }
-  /// Every number that the file of all shows.
-  std::map<std::string, Data> all_of(const std::string& of,
-                                     const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> names{"/entry/data/data", "/shots/index",     "/shots/seed",
-                                   "/shots/hit",       "/shots/photons",   "/shots/brightest",
-                                   "/shots/misset",    "/shots/saturated", "/shots/orientation",
-                                   "/shots/real_axes", "/shots/distance",  "/shots/cell",
-                                   "/shots/fluence"};
-    names.insert(names.end(), more.begin(), more.end());
-    std::map<std::string, Data> all;
-    for (const std::string& name : names)
-      all[name] = read_data(folder.path() / of / "all.nxs", name);
-    return all;
-  }
-  std::vector<std::string> names_in(const std::string& of) const {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder / of))
-      names.push_back(entry.path().filename().string());
-    std::ranges::sort(names);
-    return names;
-  }
-};
 
 // ---- What a run leaves --------------------------------------------------------------------------
 
@@ -327,9 +262,9 @@ TEST_F(EnsembleRuns, StopWithASentenceAndGoOn) {
       folder.path(), "ensemble e.yaml",
       [&](const fs::path&) { return fs::exists(folder / "out/shard_00001.nxs"); });
   EXPECT_EQ(outcome.exit_code, interrupted);
-  EXPECT_THAT(outcome.err, testing::ContainsRegex(
-                               "stopped: [0-9]+ of 3000 shots are in complete shards; the same "
-                               "command goes on"));
+  EXPECT_THAT(outcome.err,
+              testing::ContainsRegex(
+                  "stopped: [0-9]+ of 3000 shots are complete; the same command goes on"));
   EXPECT_FALSE(fs::exists(folder / "out/all.nxs"));
 }
 
@@ -338,12 +273,12 @@ TEST_F(EnsembleRuns, KeepCompleteShardsAndMendOthers) {
   good_run("ensemble e.yaml");
   const auto whole = all_of("out");
   const auto kept = fs::last_write_time(folder / "out/shard_00000.nxs");
-  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("9 of 9 shots were in complete shards"));
+  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("9 of 9 shots were complete"));
   std::string bytes = test::read_file(folder / "out/shard_00001.nxs");
   bytes[bytes.size() / 2] ^= 1;
   test::write_file(folder / "out/shard_00001.nxs", bytes);
   fs::remove(folder / "out/shard_00002.nxs");
-  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("3 of 9 shots were in complete shards"));
+  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("3 of 9 shots were complete"));
   EXPECT_EQ(all_of("out"), whole);
   EXPECT_EQ(fs::last_write_time(folder / "out/shard_00000.nxs"), kept);
 }
@@ -403,7 +338,7 @@ TEST_F(EnsembleRuns, StopWhereTheDiskIsFullAndGoOnWhereItIsNot) {
   EXPECT_THAT(full.err, AllOf(HasSubstr("cannot write disk/out/"), HasSubstr("No space left")));
   ASSERT_TRUE(grown);
   EXPECT_EQ(more.exit_code, 0) << more.err;
-  EXPECT_THAT(more.err, HasSubstr("of 60 shots were in complete shards"));
+  EXPECT_THAT(more.err, HasSubstr("of 60 shots were complete"));
   describe("f.yaml", 60, varied, "{folder: out, shots_per_shard: 5}");
   good_run("ensemble f.yaml");
   EXPECT_EQ(on_disk, all_of("out"));

@@ -78,8 +78,10 @@ struct Running {
   std::filesystem::path out, err;
 };
 
+/// Another program is looked for as the shell does.
 inline Running start_program(const std::filesystem::path& folder,
-                             const std::vector<std::string>& arguments, const Environment& more) {
+                             const std::vector<std::string>& arguments, const Environment& more,
+                             std::string program = NABLA_PROGRAM) {
   const Running running{fork(), folder / ".stdout", folder / ".stderr"};
   if (running.process < 0) throw std::runtime_error("cannot start a process");
   if (running.process > 0) return running;
@@ -88,12 +90,11 @@ inline Running start_program(const std::filesystem::path& folder,
     _exit(126);
   for (const auto& [name, value] : more) setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> argv;
-  std::string program = NABLA_PROGRAM;
   argv.push_back(program.data());
   std::vector<std::string> copies = arguments;
   for (std::string& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  execv(program.c_str(), argv.data());
+  execvp(program.c_str(), argv.data());
   _exit(127);
 }
 

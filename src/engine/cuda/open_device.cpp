@@ -1,40 +1,15 @@
 #include "engine/cuda/open_device.hpp"
 
-#include <dlfcn.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <future>
 #include <map>
 #include <mutex>
-#include <vector>
 
 #include "nablabragg/error.hpp"
+#include "plugins/open_plugin.hpp"
 
 namespace nablabragg::engine::cuda {
 
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr const char *file_name = "libnablabragg_cuda.so", *variable = "NABLABRAGG_CUDA_PLUGIN";
-
-/// Beside the program or the Python module, or where packages have what a program opens.
-std::vector<fs::path> places() {
-  std::vector<fs::path> folders;
-  std::error_code ignored;
-  Dl_info self;
-  if (dladdr(reinterpret_cast<const void*>(&places), &self) != 0)
-    folders.push_back(fs::canonical(self.dli_fname, ignored).parent_path());
-  folders.push_back(fs::read_symlink("/proc/self/exe", ignored).parent_path());
-  std::vector<fs::path> files;
-  for (const fs::path& folder : folders) {
-    if (folder.empty()) continue;
-    files.push_back(folder / file_name);
-    files.push_back(folder.parent_path() / "lib" / "nablabragg" / file_name);
-  }
-  return files;
-}
 
 struct OpenPlugin {
   const Plugin* plugin = nullptr;
@@ -42,28 +17,16 @@ struct OpenPlugin {
 };
 
 OpenPlugin open_plugin() {
-  fs::path path;
-  if (const char* named = std::getenv(variable)) {
-    path = named;
-  } else {
-    std::error_code ignored;
-    for (const fs::path& place : places())
-      if (path.empty() && fs::exists(place, ignored)) path = place;
-    if (path.empty())
-      return {nullptr, std::string("this program was installed without ") + file_name +
-                           ", which drives GPUs (build it where nvcc is found, docs/gpu.md); "
-                           "-device cpu does without it"};
-  }
-  // Never closed: what was allocated by it may outlive everything else.
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library)
-    return {nullptr, "the plugin for GPUs could not be opened: " + std::string(dlerror())};
-  void* entry = dlsym(library, plugin_entry);
-  if (!entry) return {nullptr, path.string() + " is no plugin of this program"};
-  const Plugin* plugin = reinterpret_cast<const Plugin* (*)()>(entry)();
-  if (plugin->version != plugin_version)
-    return {nullptr,
-            path.string() + " belongs to another version of this program; build both anew"};
+  constexpr plugins::PluginFile file{"libnablabragg_cuda.so", "NABLABRAGG_CUDA_PLUGIN",
+                                     plugin_entry, "GPUs"};
+  const plugins::OpenedPlugin opened = plugins::open_plugin(file);
+  if (opened.path.empty())
+    return {nullptr, std::string("this program was installed without ") + file.name +
+                         ", which drives GPUs (build it where nvcc is found, docs/gpu.md); "
+                         "-device cpu does without it"};
+  if (!opened.entry) return {nullptr, opened.why_none};
+  const Plugin* plugin = reinterpret_cast<const Plugin* (*)()>(opened.entry)();
+  if (plugin->version != plugin_version) return {nullptr, plugins::of_another_version(opened.path)};
   return {plugin, {}};
 }
 
@@ -91,6 +54,11 @@ Opening opening_of(int index) {
 }
 
 }  // namespace
+
+int device_count() {
+  std::string ignored;
+  return the_plugin().plugin ? the_plugin().plugin->count(ignored) : 0;
+}
 
 std::string why_no_device(int index) {
   const OpenPlugin& opened = the_plugin();

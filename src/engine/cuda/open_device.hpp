@@ -14,6 +14,9 @@ struct OpenDevice {
   std::mutex turn;
 };
 
+/// 0 where there is no plugin for them.
+int device_count();
+
 /// Why there is no GPU of this number, as a sentence; empty: there is one.  Starts no context.
 std::string why_no_device(int index);
 

@@ -1,0 +1,150 @@
+#include "ensemble/part_files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "nablabragg/error.hpp"
+
+namespace nablabragg::ensemble {
+
+namespace {
+
+using nlohmann::json;
+
+json json_of(const Vec3d& v) { return {v.x, v.y, v.z}; }
+Vec3d vector_of(const json& j) { return {j.at(0), j.at(1), j.at(2)}; }
+
+json json_of(const PredictedSpot& s) {
+  return {s.hkl,   s.experiment, s.panel,      s.fast_px,      s.slow_px,
+          s.frame, s.photons,    s.partiality, s.wavelength_A, s.phi_deg};
+}
+
+PredictedSpot spot_of(const json& j) {
+  PredictedSpot s;
+  s.hkl = j.at(0).get<MillerIndex>();
+  s.experiment = j.at(1);
+  s.panel = j.at(2);
+  s.fast_px = j.at(3);
+  s.slow_px = j.at(4);
+  s.frame = j.at(5);
+  s.photons = j.at(6);
+  s.partiality = j.at(7);
+  s.wavelength_A = j.at(8);
+  s.phi_deg = j.at(9);
+  return s;
+}
+
+json json_of(const ShotLabels& l) {
+  json spots = json::array();
+  for (const PredictedSpot& spot : l.reflections) spots.push_back(json_of(spot));
+  return {{"index", l.index},
+          {"seed", l.seed},
+          {"hit", l.hit},
+          {"spectrum", l.spectrum},
+          {"relative_light", l.relative_light},
+          {"wavelength", l.wavelength_A},
+          {"photons", l.photons},
+          {"brightest", l.brightest},
+          {"saturated", l.saturated},
+          {"misset", json_of(l.misset_deg)},
+          {"axes", {json_of(l.axes_A.a), json_of(l.axes_A.b), json_of(l.axes_A.c)}},
+          {"values", l.values},
+          {"resolution", l.resolution_A},
+          {"reflections", std::move(spots)}};
+}
+
+ShotLabels labels_of(const json& j) {
+  ShotLabels l;
+  l.index = j.at("index");
+  l.seed = j.at("seed");
+  l.hit = j.at("hit");
+  l.spectrum = j.at("spectrum");
+  l.relative_light = j.at("relative_light");
+  l.wavelength_A = j.at("wavelength");
+  l.photons = j.at("photons");
+  l.brightest = j.at("brightest");
+  l.saturated = j.at("saturated");
+  l.misset_deg = vector_of(j.at("misset"));
+  l.resolution_A = j.at("resolution");
+  const json& axes = j.at("axes");
+  l.axes_A = {vector_of(axes.at(0)), vector_of(axes.at(1)), vector_of(axes.at(2))};
+  l.values = j.at("values").get<std::vector<std::vector<double>>>();
+  for (const json& spot : j.at("reflections")) l.reflections.push_back(spot_of(spot));
+  return l;
+}
+
+}  // namespace
+
+PartWriter::PartWriter(std::string path) : path_(std::move(path)) {
+  descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) io::cannot_write(path_, errno);
+  const off_t end = lseek(descriptor_, 0, SEEK_END);
+  if (end < 0) {
+    const int error = errno;
+    close_descriptor();
+    io::cannot_write(path_, error);
+  }
+  done_.path = path_;
+  done_.part.at = static_cast<std::uint64_t>(end);
+}
+
+PartWriter::~PartWriter() { close_descriptor(); }
+
+void PartWriter::close_descriptor() {
+  if (const int descriptor = std::exchange(descriptor_, -1); descriptor >= 0) ::close(descriptor);
+}
+
+/// Three lengths, the labels, the image, its mask.
+void PartWriter::put(const PackedShot& shot) {
+  const std::vector<std::uint8_t> labels = json::to_cbor(json_of(shot.labels));
+  const std::array<std::uint64_t, 3> lengths{labels.size(), shot.image.size(), shot.mask.size()};
+  const std::array<std::span<const std::byte>, 4> pieces{
+      std::as_bytes(std::span(lengths)), std::as_bytes(std::span(labels)), shot.image, shot.mask};
+  for (const std::span<const std::byte> bytes : pieces) {
+    sum_.add(bytes);
+    io::write_bytes(descriptor_, path_, bytes);
+    done_.part.bytes += bytes.size();
+  }
+}
+
+io::DoneFile PartWriter::close() {
+  // Network file systems report a full disk here.
+  if (::close(std::exchange(descriptor_, -1)) != 0) io::cannot_write(path_, errno);
+  done_.sha256 = sum_.text();
+  return done_;
+}
+
+void read_part(const io::DoneFile& part, const std::string& path,
+               const std::function<void(PackedShot)>& take) {
+  const InputError changed(path, 0, "changed after it was written");
+  if (io::sha256_of(path, part.part) != part.sha256) throw changed;
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(part.part.at));
+  const auto read = [&](auto* to, std::size_t bytes) {
+    if (!file.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(bytes))) throw changed;
+  };
+  std::array<std::uint64_t, 3> lengths{};
+  for (std::uint64_t at = 0; at < part.part.bytes;
+       at += sizeof lengths + lengths[0] + lengths[1] + lengths[2]) {
+    read(lengths.data(), sizeof lengths);
+    std::vector<std::uint8_t> labels(lengths[0]);
+    PackedShot shot;
+    shot.image.resize(lengths[1]);
+    shot.mask.resize(lengths[2]);
+    read(labels.data(), labels.size());
+    read(shot.image.data(), shot.image.size());
+    read(shot.mask.data(), shot.mask.size());
+    shot.labels = labels_of(json::from_cbor(labels));
+    take(std::move(shot));
+  }
+}
+
+}  // namespace nablabragg::ensemble

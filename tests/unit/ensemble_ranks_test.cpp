@@ -1,0 +1,248 @@
+// How ranks are found, how shots are dealt to them, and how the failure of one is that of all.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <barrier>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <random>
+#include <thread>
+
+#include "ensemble/deal.hpp"
+#include "mpi/open_ranks.hpp"
+#include "mpi/together.hpp"
+
+namespace nablabragg {
+namespace {
+
+using ensemble::Block;
+using ensemble::dealt;
+using ensemble::Shards;
+
+// ---- Whether there are several ------------------------------------------------------------------
+
+mpi::Launch launch_in(const std::map<std::string, std::string>& environment) {
+  return mpi::launch_of([&](const char* name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? nullptr : found->second.c_str();
+  });
+}
+
+TEST(Launch, OfMpirunHasItsSizeAndRank) {
+  const mpi::Launch launch = launch_in(
+      {{"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_RANK", "3"}, {"SLURM_NTASKS", "16"}});
+  EXPECT_EQ(launch.by, "mpirun");
+  EXPECT_EQ(launch.tasks, 8);
+  EXPECT_EQ(launch.rank, 3);
+  EXPECT_EQ(launch_in({{"PMI_SIZE", "4"}, {"PMI_RANK", "1"}}).tasks, 4);
+}
+
+TEST(Launch, OfSrunIsAStepAndOfABatchShellIsNone) {
+  const std::map<std::string, std::string> batch{
+      {"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "4"}, {"SLURM_PROCID", "0"}, {"SLURM_NPROCS", "4"}};
+  EXPECT_EQ(launch_in(batch).by, "");
+  EXPECT_EQ(launch_in(batch).tasks, 1);
+  auto step = batch;
+  step["SLURM_STEP_NUM_TASKS"] = "4";
+  step["SLURM_PROCID"] = "2";
+  EXPECT_EQ(launch_in(step).by, "srun");
+  EXPECT_EQ(launch_in(step).tasks, 4);
+  EXPECT_EQ(launch_in(step).rank, 2);
+}
+
+TEST(Launch, OfMpirunInsideASlurmJobIsMpiruns) {
+  // Its helper was started by srun, one a node.
+  const mpi::Launch launch = launch_in({{"SLURM_STEP_NUM_TASKS", "2"},
+                                        {"SLURM_PROCID", "1"},
+                                        {"OMPI_COMM_WORLD_SIZE", "16"},
+                                        {"OMPI_COMM_WORLD_RANK", "9"}});
+  EXPECT_EQ(launch.by, "mpirun");
+  EXPECT_EQ(launch.tasks, 16);
+}
+
+// ---- Ranks as threads ---------------------------------------------------------------------------
+
+/// What the ranks of a test share.
+struct World {
+  explicit World(int ranks) : size(ranks), texts(static_cast<std::size_t>(ranks)), meeting(ranks) {}
+  int size;
+  std::vector<std::string> texts;
+  std::barrier<> meeting;
+  std::array<std::atomic<std::int64_t>, mpi::shared_numbers> numbers{};
+};
+
+class ThreadRank final : public mpi::Ranks {
+ public:
+  ThreadRank(World& world, int rank) : world_(world), rank_(rank) {}
+  int rank() const override { return rank_; }
+  int size() const override { return world_.size; }
+  int rank_on_node() const override { return rank_; }
+  int size_on_node() const override { return world_.size; }
+  int threads() const override { return 1; }
+  std::int64_t fetch_add(mpi::Shared number, std::int64_t more) override {
+    return world_.numbers[static_cast<std::size_t>(number)].fetch_add(more);
+  }
+  std::vector<std::string> gather(const std::string& mine, const mpi::Idle&) override {
+    world_.texts[static_cast<std::size_t>(rank_)] = mine;
+    world_.meeting.arrive_and_wait();
+    std::vector<std::string> all = rank_ == 0 ? world_.texts : std::vector<std::string>();
+    world_.meeting.arrive_and_wait();
+    return all;
+  }
+  std::string broadcast(const std::string& of_rank_0, const mpi::Idle&) override {
+    if (rank_ == 0) world_.texts[0] = of_rank_0;
+    world_.meeting.arrive_and_wait();
+    std::string text = world_.texts[0];
+    world_.meeting.arrive_and_wait();
+    return text;
+  }
+
+ private:
+  World& world_;
+  int rank_;
+};
+
+/// What together() threw on each of four ranks, where `work(rank)` is what they do.
+std::vector<std::string> thrown(const std::function<void(int)>& work) {
+  World world(4);
+  std::vector<std::string> all(4, "nothing");
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 4; ++rank)
+    threads.emplace_back([&, rank] {
+      ThreadRank self(world, rank);
+      std::string& text = all[static_cast<std::size_t>(rank)];
+      try {
+        mpi::together(self, [&] { work(rank); });
+      } catch (const mpi::FailedElsewhere& error) {
+        text = "elsewhere " + std::to_string(static_cast<int>(error.failure()));
+      } catch (const UsageError& error) {
+        text = std::string("usage: ") + error.what();
+      } catch (const InputError& error) {
+        text = std::string("input: ") + error.what();
+      } catch (const OutputError& error) {
+        text = std::string("output: ") + error.what();
+      } catch (const Cancelled&) {
+        text = "cancelled";
+      } catch (const std::exception& error) {
+        text = std::string("other: ") + error.what();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  return all;
+}
+
+TEST(Together, GoesOnWhereNoRankFails) {
+  EXPECT_THAT(thrown([](int) {}), testing::Each("nothing"));
+}
+
+TEST(Together, FailsOnAllRanksWithTheKindOfErrorAndTheRank) {
+  EXPECT_THAT(thrown([](int rank) {
+                if (rank == 2) throw OutputError("cannot write x");
+              }),
+              testing::ElementsAre("output: rank 2: cannot write x", "elsewhere 3", "elsewhere 3",
+                                   "elsewhere 3"));
+  EXPECT_EQ(thrown([](int rank) {
+              if (rank == 1) throw std::bad_alloc();
+            })[0]
+                .substr(0, 29),
+            "other: rank 1: out of memory;");
+}
+
+TEST(Together, NamesNoRankWhereAllSayTheSame) {
+  EXPECT_EQ(thrown([](int) { throw InputError("e.yaml", 7, "is wrong"); })[0],
+            "input: e.yaml:7: is wrong");
+}
+
+TEST(Together, PrefersAnErrorToAStop) {
+  EXPECT_EQ(thrown([](int rank) {
+              if (rank < 3) throw Cancelled();
+              throw UsageError("no such shot");
+            })[0],
+            "usage: rank 3: no such shot");
+  EXPECT_EQ(thrown([](int rank) {
+              if (rank == 1) throw Cancelled();
+            })[0],
+            "cancelled");
+}
+
+// ---- The deal -----------------------------------------------------------------------------------
+
+std::vector<Block> all_shards(int shots, int shots_per_shard) {
+  const Shards shards{shots, shots_per_shard};
+  std::vector<Block> all;
+  for (int i = 0; i < shards.count(); ++i) all.push_back(shards.block_of(i));
+  return all;
+}
+
+TEST(Deal, GivesOneRankWholeShards) {
+  EXPECT_EQ(dealt(all_shards(25, 10), 1), (std::vector<Block>{{0, 10}, {10, 10}, {20, 5}}));
+}
+
+TEST(Deal, GivesEveryMissingShotOnceAndNoBlockOfTwoShards) {
+  std::mt19937 random(1);
+  for (int trial = 0; trial < 200; ++trial) {
+    const int shots = 1 + static_cast<int>(random() % 3000),
+              per_shard = 1 + static_cast<int>(random() % 200),
+              ranks = 1 + static_cast<int>(random() % 40);
+    std::vector<Block> missing;
+    for (const Block& shard : all_shards(shots, per_shard))
+      if (random() % 3 > 0) missing.push_back(shard);
+    std::vector<int> expected, given;
+    for (const Block& block : missing)
+      for (int i = block.first; i < block.end(); ++i) expected.push_back(i);
+    for (const Block& block : dealt(missing, ranks)) {
+      ASSERT_GT(block.count, 0);
+      EXPECT_EQ(block.first / per_shard, (block.end() - 1) / per_shard);
+      for (int i = block.first; i < block.end(); ++i) given.push_back(i);
+    }
+    EXPECT_EQ(given, expected);
+  }
+}
+
+TEST(Deal, OfManyShotsBeginsWithWholeShardsAndEndsWithSingleShots) {
+  const std::vector<Block> blocks = dealt(all_shards(100000, 100), 10);
+  const Shards shards{100000, 100};
+  EXPECT_TRUE(shards.is_whole(blocks.front()));
+  EXPECT_EQ(blocks.back().count, 1);
+  std::int64_t whole = 0;
+  for (const Block& block : blocks) whole += shards.is_whole(block) ? block.count : 0;
+  EXPECT_GT(whole, 97000) << "only the last 2 x 10 x 100 shots are in parts of shards";
+}
+
+/// The share of all ranks' time in which they wait for the last one, where each shot takes
+/// `seconds(shot)` and each asks for a block when it has done the one before.
+double idle_share(const std::vector<Block>& blocks, int ranks,
+                  const std::function<double(int)>& seconds) {
+  std::vector<double> free_at(static_cast<std::size_t>(ranks), 0);  // a heap, the earliest in front
+  double work = 0, end = 0;
+  for (const Block& block : blocks) {
+    std::pop_heap(free_at.begin(), free_at.end(), std::greater<>());
+    double& time = free_at.back();
+    for (int shot = block.first; shot < block.end(); ++shot) {
+      time += seconds(shot);
+      work += seconds(shot);
+    }
+    end = std::max(end, time);
+    std::push_heap(free_at.begin(), free_at.end(), std::greater<>());
+  }
+  return 1 - work / (ranks * end);
+}
+
+TEST(Deal, LeavesRanksIdleForLessThanAFiftiethFromAHundredShotsEachOn) {
+  constexpr int ranks = 1000;
+  std::vector<double> seconds;
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> exponent(0, 1);
+  for (int i = 0; i < 200 * ranks; ++i) seconds.push_back(std::pow(10, exponent(random)));
+  const auto of = [&](int shot) { return seconds[static_cast<std::size_t>(shot)]; };
+  for (const int per_rank : {100, 200})
+    EXPECT_LT(idle_share(dealt(all_shards(per_rank * ranks, 1000), ranks), ranks, of), 0.02)
+        << per_rank;
+}
+
+}  // namespace
+}  // namespace nablabragg

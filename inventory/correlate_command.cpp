@@ -16,6 +16,7 @@
 #include "inventory/text.hpp"
 #include "io/named_files.hpp"
 #include "nablabragg/error.hpp"
+#include "options/man_page.hpp"
 
 namespace nablabragg::inventory {
 
@@ -27,7 +28,7 @@ struct Request {
   std::string inventory, profile, outdir, program, tests;
   std::vector<std::string> within;
   double least_percent = 1;
-  bool help = false;
+  bool help = false, man = false;
 };
 
 Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
@@ -36,6 +37,7 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
                "nablabragg-inventory correlate"};
   app.set_help_flag();
   app.add_flag("-h,--help", r.help, "this text");
+  app.add_flag("--man", r.man, "the man page of this command");
   app.add_option("--inventory", r.inventory, "loop_inventory.json");
   app.add_option("--profile", r.profile,
                  "output of valgrind --tool=callgrind --dump-instr=yes, of perf script after perf "
@@ -56,11 +58,12 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
       "For perf, whose chains otherwise end in functions without frame pointers or with large "
       "frames:\n"
       "  perf record --call-graph dwarf,65528 build/profile/nablabragg ...; perf script > FILE");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(std::string(error.what()) +
-                     " (nablabragg-inventory correlate --help shows how)");
+  options::parse(app, arguments);
+  if (r.man) {
+    options::write_man_page(out, options::described(app), "which loops a run spent its time in", {},
+                            {{"SEE ALSO", "nablabragg-inventory(1)\n"}});
+    r.help = true;
+    return r;
   }
   if (r.help) {
     out << app.help();

@@ -30,6 +30,7 @@
 #include "inventory/verdicts.hpp"
 #include "io/named_files.hpp"
 #include "nablabragg/error.hpp"
+#include "options/man_page.hpp"
 
 namespace nablabragg::inventory {
 
@@ -45,7 +46,7 @@ struct Request {
   std::vector<std::string> fail_on;
   std::string compare, hot;
   unsigned jobs = 0;
-  bool help = false;
+  bool help = false, man = false;
 };
 
 Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
@@ -54,6 +55,7 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
                "nablabragg-inventory"};
   app.set_help_flag();
   app.add_flag("-h,--help", r.help, "this text");
+  app.add_flag("--man", r.man, "the man page of this command");
   app.add_option("--package", r.packages,
                  "folder whose loops are listed, below the current one (src); may be given again");
   app.add_option("--build", r.build, "build folder, with compile_commands.json (build/release)");
@@ -75,11 +77,14 @@ Request parse(const std::vector<std::string>& arguments, std::ostream& out) {
          "loop that is vectorised in --compare's inventory and no longer; may be given again")
       ->check(CLI::IsMember({"todo", "lost"}));
   app.add_option("--jobs", r.jobs, "sources read at a time (one per processor)");
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(std::string(error.what()) + " (nablabragg-inventory --help shows how)");
+  options::parse(app, arguments);
+  if (r.man) {
+    options::Command command = options::described(app);
+    command.synopsis += "\ncorrelate [OPTIONS]";
+    options::write_man_page(out, command, "which loops of C++ code became vector instructions", {},
+                            {{"SEE ALSO", "nablabragg-inventory-correlate(1)\n"}});
+    r.help = true;
+    return r;
   }
   if (r.help) {
     out << app.help() << "\nnablabragg-inventory correlate --help: the same with a profile.\n";

@@ -43,6 +43,7 @@ from nablabragg._command_line import parse
 from nablabragg._compute import jvp, simulate, sweep, value_and_gradient, vjp, write_picture, write_png
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._files import ImageWriter, count_photons, read_image, write_image
+from nablabragg import _methods  # gives methods of the compiled classes their signatures
 from nablabragg._jacobian import Jacobian, jacobian
 from nablabragg._model import ExperimentModel
 from nablabragg._refinement import FoundSpots, RefinedFactors, RefinedNumber, Refinement, RefineProgress, RefineStage, refine

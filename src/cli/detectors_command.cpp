@@ -9,25 +9,40 @@
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/stopping.hpp"
+#include "cli/subcommands.hpp"
 #include "io/named_files.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/detector_presets.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/materials.hpp"
+#include "options/command.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
 
-constexpr const char* usage =
-    "usage: nablabragg detectors [NAME [--picture FILE.png]]\n"
-    "  NAME            a detector by any beginning of its name that only one has, and its sensor:\n"
-    "                  EIGER2-16M, \"PILATUS3 6M Si 1000\", eiger2_4m_cdte; without NAME: all of "
-    "them\n"
-    "  --picture FILE  its panels in their places, seen along the beam; a dark corner is that of "
-    "the\n"
-    "                  first pixel, the cross the beam\n";
+const options::Command& detectors() {
+  static const options::Command command{
+      "nablabragg detectors",
+      "[NAME [--picture FILE.png]]",
+      "Lists the detectors that have names, or tells what is known of one and draws it.",
+      {{{},
+        "NAME",
+        "a detector by any beginning of its name that only one has, and its sensor: EIGER2-16M, "
+        "\"PILATUS3 6M Si 1000\", eiger2_4m_cdte; without NAME: all of them",
+        "",
+        detector_words()},
+       {{"--picture"},
+        "FILE",
+        "its panels in their places, seen along the beam; a dark corner is that of the first "
+        "pixel, the cross the beam",
+        "",
+        {},
+        true},
+       {{"-h", "--help"}, "", "this text"}}};
+  return command;
+}
 
 std::string pixels_of(const DetectorPreset& preset) {
   std::string text = fmt::format("{} x {}", preset.fast_pixels, preset.slow_pixels);
@@ -206,18 +221,19 @@ std::string file_name_of(const DetectorPreset& preset) {
 
 void detectors_command(const std::vector<std::string>& arguments, std::ostream& out,
                        std::ostream& err) {
+  if (describe_if_asked(arguments, detectors(), out)) return;
   std::string name, picture;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     if (word == "-h" || word == "-help" || word == "--help") {
-      out << usage;
+      options::write_usage(out, detectors());
       return;
     }
     if (word == "-picture" || word == "--picture") {
       if (i + 1 == arguments.size()) throw UsageError(word + " needs a file, and nothing follows");
       picture = arguments[++i];
     } else if (word.starts_with('-') && word.size() > 1) {
-      throw UsageError("detectors has no flag " + word + "; it has --picture");
+      throw UsageError("detectors has no flag " + word + options::suggestion(detectors(), word));
     } else {
       name += (name.empty() ? "" : " ") + word;
     }

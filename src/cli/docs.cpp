@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <iterator>
 #include <sstream>
 
 #include "api/cost.hpp"
 #include "cli/commands.hpp"
+#include "cli/manual.hpp"
+#include "cli/subcommands.hpp"
 #include "description/ranges.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags.hpp"
@@ -19,6 +22,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/quirks.hpp"
+#include "options/command.hpp"
 
 namespace nablabragg::cli {
 
@@ -294,21 +298,13 @@ void write_checks(std::ostream& out) {
 namespace {
 
 void print_usage(std::ostream& out) {
-  out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n"
-         "       nablabragg fcalc MODEL -dmin 2.0 -o out.hkl       structure factors from an "
-         "atomic model\n"
-         "       nablabragg show FILE [-o FILE.png]                an image in the terminal, or "
-         "as a picture\n"
-         "       nablabragg detectors [NAME]                       detectors that have names\n"
-         "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
-         "image\n"
-         "       nablabragg ensemble ensemble.yaml                 many shots from one "
-         "description\n"
-         "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"
-         "       nablabragg bench                                  how fast it is\n"
-         "       nablabragg help FLAG                              what a flag does\n"
-         "       nablabragg --version\n\n"
-         "An image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n";
+  constexpr const char* line = "       nablabragg {:<37}  {}\n";
+  out << "usage: nablabragg -mat auto.mat -hkl Fs.hkl [flags]      simulate a diffraction image\n";
+  for (const Subcommand& each : subcommands())
+    if (each.name != "docs")
+      fmt::print(out, line, fmt::format("{} {}", each.name, each.takes), each.does);
+  fmt::print(out, line, "--version", "which version this is");
+  out << "\nAn image needs a cell (-mat or -cell) and structure factors (-hkl or -default_F).\n";
 }
 
 void write_formats(std::ostream& out) {
@@ -357,6 +353,12 @@ void print_short_help(std::ostream& out) {
 }
 
 void help_command(const std::vector<std::string>& arguments, std::ostream& out) {
+  options::Command about{"nablabragg help", "", "Says what a flag does.", {}};
+  options::Option flag_names{{}, "FLAG", "a flag of the simulator, with its dash or without"};
+  for (const flags::Flag& flag : flags::flag_table())
+    flag_names.words.emplace_back(flag.spellings[0].substr(1));
+  about.options.push_back(std::move(flag_names));
+  if (describe_if_asked(arguments, about, out)) return;
   if (arguments.empty()) return print_short_help(out);
   for (const std::string& argument : arguments) {
     const std::string word = argument.starts_with('-') ? argument : '-' + argument;
@@ -369,12 +371,45 @@ void help_command(const std::vector<std::string>& arguments, std::ostream& out) 
 }
 
 void docs_command(const std::vector<std::string>& arguments, std::ostream& out) {
-  if (arguments.size() == 1 && arguments[0] == "flags") return write_flags(out);
-  if (arguments.size() == 1 && arguments[0] == "differences") return write_differences(out);
-  if (arguments.size() == 1 && arguments[0] == "checks") return write_checks(out);
-  if (arguments.size() == 1 && arguments[0] == "detectors") return write_detectors_page(out);
-  if (arguments.size() == 1 && arguments[0] == "formats") return write_formats(out);
-  throw UsageError("docs needs one of: flags, differences, checks, detectors, formats");
+  using Writer = void (*)(std::ostream&, const std::vector<std::string>&);
+  struct Topic {
+    std::string_view name, takes;
+    std::size_t most;  ///< words that follow it
+    Writer write;
+  };
+  static constexpr std::array topics{
+      Topic{"flags", "", 0, [](std::ostream& o, const auto&) { write_flags(o); }},
+      Topic{"differences", "", 0, [](std::ostream& o, const auto&) { write_differences(o); }},
+      Topic{"checks", "", 0, [](std::ostream& o, const auto&) { write_checks(o); }},
+      Topic{"detectors", "", 0, [](std::ostream& o, const auto&) { write_detectors_page(o); }},
+      Topic{"formats", "", 0, [](std::ostream& o, const auto&) { write_formats(o); }},
+      Topic{"man", "[SUBCOMMAND]", 1,
+            [](std::ostream& o, const auto& words) {
+              write_manual(o, words.empty() ? "" : words[0]);
+            }},
+      Topic{"completion", "bash|zsh|fish", 1,
+            [](std::ostream& o, const auto& words) {
+              write_completion(o, words.empty() ? "" : words[0]);
+            }},
+      Topic{"pages", "FOLDER", 1, [](std::ostream& o, const auto& words) {
+              write_pages(o, words.empty() ? "" : words[0]);
+            }}};
+  options::Command about{
+      "nablabragg docs", "", "Prints what is made from the program's own tables.", {}};
+  options::Option topic_names{
+      {},
+      "TOPIC",
+      "flags, differences, checks, detectors, formats: the text of that page of the documents; man "
+      "[SUBCOMMAND]: a man page; completion bash|zsh|fish: what completes command lines in that "
+      "shell; pages FOLDER: all man pages and completions, in FOLDER/man, FOLDER/bash-completion "
+      "and so on"};
+  for (const Topic& topic : topics) topic_names.words.emplace_back(topic.name);
+  about.options.push_back(topic_names);
+  if (describe_if_asked(arguments, about, out)) return;
+  for (const Topic& topic : topics)
+    if (!arguments.empty() && arguments[0] == topic.name && arguments.size() <= topic.most + 1)
+      return topic.write(out, {arguments.begin() + 1, arguments.end()});
+  throw UsageError(fmt::format("docs needs one of: {}", fmt::join(topic_names.words, ", ")));
 }
 
 }  // namespace nablabragg::cli

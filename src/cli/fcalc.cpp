@@ -15,6 +15,7 @@
 #include "cli/progress_bar.hpp"
 #include "cli/say.hpp"
 #include "cli/stopping.hpp"
+#include "cli/subcommands.hpp"
 #include "flags/flags.hpp"
 #include "io/atomic_file.hpp"
 #include "io/named_files.hpp"
@@ -23,23 +24,47 @@
 #include "nablabragg/io.hpp"
 #include "nablabragg/units.hpp"
 #include "nablabragg/version.hpp"
+#include "options/command.hpp"
 
 namespace nablabragg::cli {
 
 namespace {
 
-constexpr const char* usage =
-    "usage: nablabragg fcalc MODEL -dmin d -o FILE [-ksol k] [-bsol B]\n"
-    "                  [-energy E [-anomalous EL FILE]...]\n"
-    "  MODEL      PDB, mmCIF or core CIF (small molecules) file, also gzipped\n"
-    "  -dmin d    resolution limit [Angstrom]\n"
-    "  -o FILE    h k l F text, electrons, every reflection of the P1 sphere;\n"
-    "             FILE.mtz: an MTZ file with FC and PHIC of the asymmetric unit\n"
-    "  -ksol k    electron density of the bulk solvent [e/A^3] (0.35; 0: none)\n"
-    "  -bsol B    its temperature factor [A^2] (46)\n"
-    "  -energy E  with f' and f'' of the elements heavier than neon at E [eV]: mates differ;\n"
-    "             FILE.mtz: F(+) and F(-) of the asymmetric unit\n"
-    "  -anomalous EL FILE  f' and f'' of an element from a table of energy [eV], f', f''\n";
+const options::Command& fcalc() {
+  static const options::Command command{
+      "nablabragg fcalc",
+      "MODEL -dmin d -o FILE [-ksol k] [-bsol B] [-energy E [-anomalous EL FILE]...]",
+      "Calculates the structure factors of an atomic model.",
+      {{{}, "MODEL", "PDB, mmCIF or core CIF (small molecules) file, also gzipped", "", {}, true},
+       {{"-dmin"}, "d", "resolution limit [Angstrom]"},
+       {{"-o"},
+        "FILE",
+        "h k l F text, electrons, every reflection of the P1 sphere; FILE.mtz: an MTZ file with FC "
+        "and PHIC of the asymmetric unit",
+        "",
+        {},
+        true},
+       {{"-ksol"}, "k", "electron density of the bulk solvent [e/A^3]; 0: none", "0.35"},
+       {{"-bsol"}, "B", "its temperature factor [A^2]", "46"},
+       {{"-energy"},
+        "E",
+        "with f' and f'' of the elements heavier than neon at E [eV]: mates differ; FILE.mtz: F(+) "
+        "and F(-) of the asymmetric unit"},
+       {{"-anomalous"},
+        "EL FILE",
+        "f' and f'' of an element from a table of energy [eV], f', f''; may be given again",
+        "",
+        {},
+        true},
+       {{"-h", "-help"}, "", "this text"}}};
+  return command;
+}
+
+bool is_flag(const std::string& word) {
+  return std::ranges::any_of(fcalc().options, [&](const options::Option& option) {
+    return std::ranges::find(option.names, word) != option.names.end();
+  });
+}
 
 struct FcalcRequest {
   std::string model, output;
@@ -92,9 +117,8 @@ FcalcRequest parse(const std::vector<std::string>& arguments) {
       i += 2;
       continue;
     }
-    if (flag != "-dmin" && flag != "-o" && flag != "-ksol" && flag != "-bsol" && flag != "-energy")
-      throw UsageError("fcalc has no flag " + flag +
-                       "; it has -dmin, -o, -ksol, -bsol, -energy and -anomalous");
+    if (!is_flag(flag))
+      throw UsageError("fcalc has no flag " + flag + options::suggestion(fcalc(), flag));
     if (equals == std::string::npos && i + 1 == arguments.size())
       throw UsageError(flag + " needs a value, and nothing follows");
     const std::string value = equals == std::string::npos ? arguments[++i]
@@ -183,10 +207,11 @@ void take_energy(const FcalcRequest& request, std::span<const DispersionCurve> m
 
 void fcalc_command(const std::vector<std::string>& arguments, std::ostream& out,
                    std::ostream& err) {
+  if (describe_if_asked(arguments, fcalc(), out)) return;
   if (std::any_of(arguments.begin(), arguments.end(), [](const std::string& w) {
         return w == "-h" || w == "-help" || w == "--help";
       })) {
-    out << usage;
+    options::write_usage(out, fcalc());
     return;
   }
   const FcalcRequest request = parse(arguments);

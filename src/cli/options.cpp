@@ -3,8 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "cli/subcommands.hpp"
 #include "flags/flags.hpp"
 #include "nablabragg/error.hpp"
+#include "options/command.hpp"
 
 namespace nablabragg::cli {
 
@@ -13,6 +15,7 @@ namespace {
 /// CLI11 would read -hkl as -h -k -l, which is a question for help.
 void refuse_single_dashes(const CLI::App& app, const std::vector<std::string>& arguments) {
   for (const std::string& word : arguments) {
+    if (word == "--") return;
     const std::string name = word.substr(0, word.find('='));
     if (!word.starts_with('-') || word == "-h" || word == "-" || flags::is_number(word) ||
         app.get_option_no_throw(name))
@@ -23,8 +26,8 @@ void refuse_single_dashes(const CLI::App& app, const std::vector<std::string>& a
       throw UsageError(word + " is a flag of the simulator; such flags stand behind --: " +
                        app.get_name() + " [options] -- " + word + " ...");
     if (!name.starts_with("--"))
-      throw UsageError(app.get_name() + " has no option " + name + " (" + app.get_name() +
-                       " --help shows those it has)");
+      throw UsageError(app.get_name() + " has no option " + name +
+                       options::suggestion(options::described(app), name));
   }
 }
 
@@ -32,6 +35,7 @@ void refuse_single_dashes(const CLI::App& app, const std::vector<std::string>& a
 
 bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std::ostream& out) {
   app.set_help_flag("-h,--help", "this text");
+  if (describe_if_asked(arguments, options::described(app), out)) return false;
   // -help is a flag of the simulator, and would be read as -h -e -l -p
   if (std::find(arguments.begin(), arguments.end(), "-help") != arguments.end()) {
     out << app.help();
@@ -39,12 +43,10 @@ bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std
   }
   refuse_single_dashes(app, arguments);
   try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    options::parse(app, arguments);
   } catch (const CLI::CallForHelp&) {
     out << app.help();
     return false;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(std::string(error.what()) + " (" + app.get_name() + " --help shows how)");
   }
   return true;
 }

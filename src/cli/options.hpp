@@ -10,8 +10,8 @@ class App;
 
 namespace nablabragg::cli {
 
-/// False when help was asked for, and printed.  Throws UsageError, also for a flag of the
-/// simulator, whose place is behind --.
+/// False when help was asked for, and printed, or what the command takes as JSON.  Throws
+/// UsageError, also for a flag of the simulator, whose place is behind --.
 bool parse_options(CLI::App& app, const std::vector<std::string>& arguments, std::ostream& out);
 
 }  // namespace nablabragg::cli

@@ -1,6 +1,10 @@
+#include <fmt/format.h>
+
 #include "cli/commands.hpp"
 #include "cli/say.hpp"
 #include "cli/stopping.hpp"
+#include "cli/subcommands.hpp"
+#include "description/edit_distance.hpp"
 #include "mpi/together.hpp"
 #include "nablabragg/error.hpp"
 
@@ -9,13 +13,6 @@ namespace nablabragg::cli {
 namespace {
 
 enum ExitCode { done = 0, internal_error = 1, usage_error = 2, input_error = 3, output_error = 4 };
-
-#if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE) || !defined(NABLA_ENSEMBLE)
-UsageError left_out(const std::string& command, const std::string& option) {
-  return UsageError("this program was built without " + command +
-                    "; ./dev build builds all of it (cmake -DNABLA_GRADIENTS=ON -D" + option + ")");
-}
-#endif
 
 int exit_code_of(mpi::Failure failure) {
   switch (failure) {
@@ -40,46 +37,26 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
     print_short_help(out);
     throw UsageError(std::string("no flags were given; a first image: ") + first_image);
   }
-  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-#ifdef NABLA_INSTRUMENTS
-  if (arguments[0] == "compare") return compare_command(rest, out, err);
-  if (arguments[0] == "bench") return bench_command(rest, out);
-#else
-  if (arguments[0] == "compare" || arguments[0] == "bench")
-    throw left_out(arguments[0], "NABLA_INSTRUMENTS=ON");
-#endif
-#ifdef NABLA_REFINE
-  if (arguments[0] == "refine") return refine_command(rest, out, err);
-#else
-  if (arguments[0] == "refine") throw left_out(arguments[0], "NABLA_REFINE=ON");
-#endif
-#ifndef NABLA_ENSEMBLE
-  if (arguments[0] == "ensemble")
-    throw left_out(arguments[0], "NABLA_ENSEMBLE=ON, with Debian's libyaml-cpp-dev");
-#endif
-  if (arguments[0] == "fcalc")
-    fcalc_command(rest, out, err);
-  else if (arguments[0] == "detectors")
-    detectors_command(rest, out, err);
-  else if (arguments[0] == "show")
-    show_command(rest, out, err);
-#ifdef NABLA_ENSEMBLE
-  else if (arguments[0] == "ensemble")
-    ensemble_command(rest, out, err);
-#endif
-  else if (arguments[0] == "help")
-    help_command(rest, out);
-  else if (arguments[0] == "docs")
-    docs_command(rest, out);
-  else if (arguments[0].starts_with('-'))
+  const std::string& word = arguments[0];
+  if (word.starts_with('-')) {
     simulate_command(arguments, out, err);
-  else
-    throw UsageError("'" + arguments[0] +
-                     "' is no subcommand; there are show, fcalc, detectors, ensemble, refine, "
-                     "compare, bench, docs "
-                     "and help, and flags "
-                     "begin with - (nablabragg -help)");
-  return done;
+    return done;
+  }
+  const Subcommand* const command = find_subcommand(word);
+  if (!command) {
+    std::vector<std::string_view> names;
+    for (const Subcommand& each : subcommands()) names.push_back(each.name);
+    const std::string_view near = description::nearest_word(word, names);
+    throw UsageError(fmt::format(
+        "'{}' is no subcommand; {}there are {}, and flags begin with - (nablabragg -help)", word,
+        near.empty() ? "" : fmt::format("did you mean {}? ", near), fmt::join(names, ", ")));
+  }
+  if (!command->run)
+    throw UsageError(
+        fmt::format("this program was built without {}; ./dev build builds all of it (cmake "
+                    "-DNABLA_GRADIENTS=ON -D{})",
+                    word, command->left_out));
+  return command->run({arguments.begin() + 1, arguments.end()}, out, err);
 }
 
 }  // namespace

@@ -320,6 +320,29 @@ def test_signatures_can_be_looked_at(name):
     assert thing.__doc__
 
 
+METHODS = [
+    (name, method)
+    for name in nb.__all__
+    if isinstance(getattr(nb, name), type)
+    for method in vars(getattr(nb, name))
+    if not method.startswith("_") and callable(getattr(getattr(nb, name), method))
+]
+
+
+@pytest.mark.parametrize("name, method", METHODS)
+def test_signatures_of_methods_can_be_looked_at(name, method):
+    inspect.signature(getattr(getattr(nb, name), method))
+
+
+def test_replace_shows_the_fields_and_keeps_those_that_are_left_out():
+    parameters = inspect.signature(nb.Crystal.replace).parameters
+    assert tuple(parameters) == ("self", *nb.Crystal.fields)
+    changed = nb.Crystal(cell=(1, 2, 3, 90, 90, 90), fudge=2).replace(fudge=3)
+    assert changed.fudge == 3 and changed.cell[2] == 3
+    with pytest.raises(TypeError, match="no field .fuge."):
+        changed.replace(fuge=3)
+
+
 def test_signatures_have_the_defaults():
     assert inspect.signature(nb.Crystal).parameters["fudge"].default == 1
     assert inspect.signature(nb.simulate).parameters["dtype"].default == "float32"

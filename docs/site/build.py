@@ -144,7 +144,7 @@ def stage_pages(stage, program, entries):
     own = docs / "site"
     headers = {header.name: header for header in sorted((REPOSITORY / "include/nablabragg").glob("*.hpp"))}
     write(stage / "cpp-reference.md", cpp_page((own / "cpp-reference.md").read_text(), headers, entries))
-    python = (own / "python-reference.md").read_text()
+    python = site_text((own / "python-reference.md").read_text(), docs, stage)
     write(stage / "python-reference.md", python_page(python, public_names(program / "python")))
     index = (own / "index.md").read_text()
     forgotten = sorted(name for name in pages if not re.search(rf"^{name.removesuffix('.md')}$", index, flags=re.M))

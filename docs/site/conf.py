@@ -84,8 +84,9 @@ def docstring_as_rst(app, what, name, obj, options, lines):
             line = re.sub(r"(\w)_(?!\w)", r"\1\\_", line)
             line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
         out.append(line)
-        # A definition list ends where the next line is a paragraph: RST wants a blank line there.
-        if not code and line.startswith(" ") and i + 1 < len(lines) and TERM.match(lines[i + 1]):
+        # RST wants a blank line where a definition ends, and behind a term that has none.
+        ends = line.startswith(" ") or re.match(r"[\w, ]+ : ", line)
+        if not code and ends and i + 1 < len(lines) and TERM.match(lines[i + 1]):
             out.append("")
     lines[:] = out
 

@@ -61,7 +61,7 @@ struct BasicCrystal {
   /// crystal (size_mm) that is in the beam.
   Real block_size_mm{0};
   /// Standard deviation of ln(u), where the blocks have u times `cells` along each axis, in whole
-  /// cells, and ln(u) is normal with <u> = 1; 0: all blocks are alike.
+  /// cells, and ln(u) is normal, u 1 on the mean; 0: all blocks are alike.
   Real block_size_spread{0};
   BlockSizeFixed block_size_fixed = BlockSizeFixed::edge;
   CrystalShape shape = CrystalShape::square;

@@ -235,3 +235,9 @@ def broken_links(page, text, repository):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
     here = (repository / page).parent
     return [link for link in links if "://" not in link and not (here / link).exists()]
+
+
+def pictures_of(text):
+    """The pictures that a page shows and its own commands draw: path to the name of the file that they write."""
+    shown = re.findall(r"!\[[^\]]*\]\((pictures/(?:recipe-)?([\w-]+\.png))\)", text)
+    return {path: name for path, name in shown}

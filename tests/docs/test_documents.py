@@ -25,12 +25,13 @@ BUILD_FIRST = ("README.md",)
 
 # The blocks that do not run in this test.  One more is a decision: it is counted here.
 MARKED = {
-    "README.md": {"needs nanoBragg": 1, "slow": 2},
+    "README.md": {"needs nanoBragg": 1, "slow": 1},
     "CONTRIBUTING.md": {"usage": 1},
     "docs/acceptance.md": {"slow": 1},
     "docs/anomalous.md": {"excerpt": 1},
     "docs/architecture.md": {"excerpt": 1},
     "docs/background.md": {"excerpt": 1},
+    "docs/beamline.md": {"excerpt": 1},
     "docs/closed-form.md": {"excerpt": 1},
     "docs/crystals.md": {"excerpt": 2},
     "docs/detector-response.md": {"excerpt": 1, "slow": 1},
@@ -47,6 +48,7 @@ MARKED = {
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},
     "docs/refinement.md": {"slow": 4, "usage": 2},
     "docs/series.md": {"slow": 2},
+    "docs/start.md": {"slow": 1},
     "docs/vectorization.md": {"excerpt": 1, "slow": 2},
 }
 

@@ -302,6 +302,8 @@ void print_usage(std::ostream& out) {
          "       nablabragg detectors [NAME]                       detectors that have names\n"
          "       nablabragg refine --image FILE --parameters LIST -- FLAGS    the model behind an "
          "image\n"
+         "       nablabragg view [IMAGE] FLAGS                     a page in which the crystal is "
+         "turned\n"
          "       nablabragg ensemble ensemble.yaml                 many shots from one "
          "description\n"
          "       nablabragg compare --reference PROGRAM -- ARGS    two programs, one image\n"

@@ -9,7 +9,8 @@ namespace {
 
 enum ExitCode { done = 0, internal_error = 1, usage_error = 2, input_error = 3, output_error = 4 };
 
-#if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE) || !defined(NABLA_ENSEMBLE)
+#if !defined(NABLA_INSTRUMENTS) || !defined(NABLA_REFINE) || !defined(NABLA_ENSEMBLE) || \
+    !defined(NABLA_VIEW)
 UsageError left_out(const std::string& command, const std::string& option) {
   return UsageError("this program was built without " + command +
                     "; ./dev build builds all of it (cmake -DNABLA_GRADIENTS=ON -D" + option + ")");
@@ -38,6 +39,10 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   if (arguments[0] == "ensemble")
     throw left_out(arguments[0], "NABLA_ENSEMBLE=ON, with Debian's libyaml-cpp-dev");
 #endif
+#ifndef NABLA_VIEW
+  if (arguments[0] == "view")
+    throw left_out(arguments[0], "NABLA_VIEW=ON, with Debian's libcpp-httplib-dev");
+#endif
   if (arguments[0] == "fcalc")
     fcalc_command(rest, out, err);
   else if (arguments[0] == "detectors")
@@ -48,6 +53,10 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0] == "ensemble")
     ensemble_command(rest, out, err);
 #endif
+#ifdef NABLA_VIEW
+  else if (arguments[0] == "view")
+    view_command(rest, out, err);
+#endif
   else if (arguments[0] == "help")
     help_command(rest, out);
   else if (arguments[0] == "docs")
@@ -55,11 +64,12 @@ int dispatch(const std::vector<std::string>& arguments, std::ostream& out, std::
   else if (arguments[0].starts_with('-'))
     simulate_command(arguments, out, err);
   else
-    throw UsageError("'" + arguments[0] +
-                     "' is no subcommand; there are show, fcalc, detectors, ensemble, refine, "
-                     "compare, bench, docs "
-                     "and help, and flags "
-                     "begin with - (nablabragg -help)");
+    throw UsageError(
+        "'" + arguments[0] +
+        "' is no subcommand; there are show, view, fcalc, detectors, ensemble, refine, "
+        "compare, bench, docs "
+        "and help, and flags "
+        "begin with - (nablabragg -help)");
   return done;
 }
 

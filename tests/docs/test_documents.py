@@ -25,7 +25,7 @@ BUILD_FIRST = ("README.md",)
 
 # The blocks that do not run in this test.  One more is a decision: it is counted here.
 MARKED = {
-    "README.md": {"needs nanoBragg": 1, "slow": 2},
+    "README.md": {"needs a browser": 1, "needs nanoBragg": 1, "slow": 2},
     "CONTRIBUTING.md": {"usage": 1},
     "docs/acceptance.md": {"slow": 1},
     "docs/anomalous.md": {"excerpt": 1},
@@ -48,6 +48,7 @@ MARKED = {
     "docs/refinement.md": {"slow": 4, "usage": 2},
     "docs/series.md": {"slow": 2},
     "docs/vectorization.md": {"excerpt": 1, "slow": 2},
+    "docs/view.md": {"needs a browser": 2, "slow": 2},
 }
 
 

@@ -122,7 +122,7 @@ def grey(driver, canvas="image", width=PIXELS, height=PIXELS):
 
 def load_pixel_by_pixel(driver, address, **state):
     """Grey, linear, a point for each pixel, from the canvas' corner on."""
-    load(driver, address)
+    load(driver, address, **state)
     width, height = driver.execute_script("const c = document.getElementById('image'); return [c.width, c.height]")
     assert width >= PIXELS and height >= PIXELS
     load(driver, address, colors="grey", scale="linear", white=WHITE,
@@ -136,9 +136,9 @@ def image_of(folder, command_line):
     return np.fromfile(pathlib.Path(folder) / "image.bin", dtype=np.float32).reshape(PIXELS, PIXELS)
 
 
-def expect_canvas_shows(driver, photons):
+def expect_canvas_shows(driver, photons, canvas="image"):
     """But for the cross of the beam, drawn over it, and one step of 255, the table's."""
-    shown, wanted = grey(driver), np.clip(photons / WHITE, 0, 1) * 255
+    shown, wanted = grey(driver, canvas), np.clip(photons / WHITE, 0, 1) * 255
     differs = np.abs(shown - wanted) > 1.6
     places = np.argwhere(differs)
     assert len(places) <= 80, f"{len(places)} points differ"
@@ -264,6 +264,14 @@ def test_the_derivative_is_red_and_blue(driver, tmp_path):
         red, blue = driver.execute_script(script)
         assert red > 100 and blue > 100
         assert "misset[1]" in element(driver, "other-caption").text
+
+
+def test_a_measured_image_has_the_colours_of_the_image(driver, tmp_path):
+    subprocess.run([PROGRAM, *shlex.split(MODEL), "-seed", "1", "-noisefile", "seen.img", "-quiet"], cwd=tmp_path, check=True)
+    seen = np.fromfile(tmp_path / "seen.img", dtype=np.uint16)[-PIXELS * PIXELS:].reshape(PIXELS, PIXELS) - 40.0
+    with served(driver, tmp_path, "seen.img " + MODEL) as (address, _):
+        load_pixel_by_pixel(driver, address, beside="measured")
+        expect_canvas_shows(driver, seen, "other")
 
 
 def test_refining_finds_the_measured_image(driver, tmp_path):

@@ -134,7 +134,7 @@ async function showBeside(coarse, mine) {
   if (mine !== serial) return;
   answer.shows = state.beside;
   otherWhite = answer.shows === 'measured' ? answer.white : usualSize(answer.values);
-  other.show(answer, otherTable());
+  other.show(answer, otherTable(answer.shows));
   $('other-caption').textContent =
       state.beside === 'slopes' ? `derivative with ${chosen.label}, red above zero, blue below; full colour at ${Number(otherWhite.toPrecision(3))} photons${chosen.unit ? '/' + chosen.unit : ''}` :
       state.beside === 'difference' ? `measured less model, red above zero, blue below; full colour at ${Number(otherWhite.toPrecision(3))} photons` :
@@ -153,13 +153,13 @@ function usualSize(values) {
 }
 
 const imageTable = () => colorTable({scale: state.scale, colors: state.colors, white: state.white ?? white, signed: false});
-const otherTable = () => other.frame?.shows === 'measured' ?
-    colorTable({scale: state.scale, colors: state.colors, white: state.white ?? white, signed: false}) :
+const otherTable = (shows) => shows === 'measured' ?
+    colorTable({scale: state.scale, colors: state.colors, white: state.white ?? otherWhite, signed: false}) :
     colorTable({scale: state.scale, colors: state.colors, white: otherWhite, signed: true});
 
 function recolor() {
   image.recolor(imageTable());
-  if (state.beside) other.recolor(otherTable());
+  if (other.frame) other.recolor(otherTable(other.frame.shows));
   keepInAddress();
 }
 

@@ -45,6 +45,9 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
 void ensemble_command(const std::vector<std::string>& arguments, std::ostream& out,
                       std::ostream& err);
 
+/// `nablabragg view [FILE] FLAGS`: serves a page until it is stopped.
+void view_command(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+
 inline constexpr const char*
     first_image = "nablabragg -cell 100 100 100 90 90 90 -default_F 100 -N 5 -pngfile image.png";
 

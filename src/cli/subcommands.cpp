@@ -52,6 +52,12 @@ constexpr auto* ensemble = done<ensemble_command>;
 constexpr int (*ensemble)(const Arguments&, std::ostream&, std::ostream&) = nullptr;
 #endif
 
+#ifdef NABLA_VIEW
+constexpr auto* view = done<view_command>;
+#else
+constexpr int (*view)(const Arguments&, std::ostream&, std::ostream&) = nullptr;
+#endif
+
 constexpr std::array table{
     Subcommand{"fcalc", "MODEL -dmin 2.0 -o out.hkl", "structure factors from an atomic model",
                done<fcalc_command>},
@@ -62,6 +68,8 @@ constexpr std::array table{
                refine, "NABLA_REFINE=ON"},
     Subcommand{"ensemble", "ensemble.yaml", "many shots from one description", ensemble,
                "NABLA_ENSEMBLE=ON, with Debian's libyaml-cpp-dev"},
+    Subcommand{"view", "[IMAGE] FLAGS", "a page in which the crystal is turned", view,
+               "NABLA_VIEW=ON, with Debian's libcpp-httplib-dev"},
     Subcommand{"compare", "--reference PROGRAM -- ARGS", "two programs, one image", compare,
                instruments},
     Subcommand{"bench", "", "how fast it is", bench, instruments},

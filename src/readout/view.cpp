@@ -52,19 +52,22 @@ std::optional<PanelPoint> View::beam_on(std::size_t panel) const {
                     (s - fs * f) / determinant / p.slow_pixel};
 }
 
-}  // namespace readout
-
-DetectorView::DetectorView(const Resolved& resolved) {
-  readout::View view;
-  view.panels.push_back(readout::viewed(resolved.panel));
+View view_of(const Resolved& resolved) {
+  View view;
+  view.panels.push_back(viewed(resolved.panel));
   for (const ResolvedPanel& further : resolved.more_panels)
-    view.panels.push_back(readout::viewed(further.panel));
-  readout::number_pixels(view);
+    view.panels.push_back(viewed(further.panel));
+  number_pixels(view);
   view.placed = true;
   view.beam = resolved.panel.beam;
   view.wavelength = resolved.wavelength;
-  view_ = std::make_shared<const readout::View>(std::move(view));
+  return view;
 }
+
+}  // namespace readout
+
+DetectorView::DetectorView(const Resolved& resolved)
+    : view_(std::make_shared<const readout::View>(readout::view_of(resolved))) {}
 
 DetectorView::DetectorView(const Geometry& geometry) {
   readout::View view;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 #include "nablabragg/picture.hpp"
+#include "nablabragg/resolved.hpp"
 #include "nablabragg/vec3.hpp"
 
 namespace nablabragg::readout {
@@ -37,5 +38,7 @@ struct View {
   }
   std::optional<PanelPoint> beam_on(std::size_t panel) const;
 };
+
+View view_of(const Resolved& resolved);
 
 }  // namespace nablabragg::readout

@@ -25,6 +25,7 @@ MARKERS = {
     "needs nanoBragg": "which is not part of the repository",
     "needs the measured image": "which is not part of the repository",
     "needs the port": "the PyTorch port of nanoBragg, which is not part of the repository",
+    "needs a browser": "and is served until it is stopped",
     "needs perf": "and a processor whose counters it may read",
     "needs torch": "runs where Python has it",
     "needs h5py": "and torch: runs where Python has both",

@@ -50,6 +50,7 @@ MARKED = {
     "docs/series.md": {"slow": 2},
     "docs/start.md": {"slow": 1},
     "docs/vectorization.md": {"excerpt": 1, "slow": 2},
+    "docs/view.md": {"needs a browser": 2, "slow": 2},
 }
 
 

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
+#include <cstdint>
 #include <limits>
-#include <numeric>
 
 namespace nablabragg::engine {
 
@@ -90,16 +91,26 @@ void fill_tile(const PlanPanel& panel, int tile_fast, int tile_slow, Tile& tile)
 }
 
 std::vector<std::size_t> order_of_tiles(std::span<const PixelIndex> list) {
-  std::vector<std::size_t> order(list.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto place = [&](std::size_t i) {
-    const auto [fast, slow, panel] = list[i];
-    return std::array{
-        panel, slow / tile_side, fast / tile_side, slow / block_side, fast / block_side, slow,
-        fast};
+  struct Place {
+    std::uint64_t tile, pixel;
+    std::size_t number;
+    auto operator<=>(const Place&) const = default;
   };
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t i, std::size_t j) { return place(i) < place(j); });
+  std::vector<Place> places;
+  places.reserve(list.size());
+  for (const auto& [fast, slow, panel] : list) {
+    // Less than 2^24 pixels along an edge
+    const auto f = static_cast<std::uint64_t>(fast), s = static_cast<std::uint64_t>(slow);
+    places.push_back(
+        {static_cast<std::uint64_t>(panel) << 40 | s / tile_side << 20 | f / tile_side,
+         s / block_side << 40 | f / block_side << 16 | s % block_side << 8 | f % block_side,
+         places.size()});
+  }
+  // Long lists are often in this order
+  if (!std::ranges::is_sorted(places)) std::ranges::sort(places);
+  std::vector<std::size_t> order;
+  order.reserve(places.size());
+  for (const Place& place : places) order.push_back(place.number);
   return order;
 }
 

@@ -1,0 +1,18 @@
+# Files of a page -> C++ that holds them.  cmake -DFOLDER=... -DOUTPUT=... -P EmbedPage.cmake
+set(text "#include \"view/page_files.hpp\"\n\nnamespace nablabragg::view {\n
+std::map<std::string, Page, std::less<>> page_files() {\n  return {\n")
+foreach(file index.html style.css main.js image.js server.js controls.js)
+  file(READ "${FOLDER}/${file}" content)
+  get_filename_component(ending ${file} LAST_EXT)
+  if(ending STREQUAL ".html")
+    set(type "text/html; charset=utf-8")
+  elseif(ending STREQUAL ".css")
+    set(type "text/css; charset=utf-8")
+  else()
+    set(type "text/javascript; charset=utf-8")
+  endif()
+  string(REPLACE "index.html" "" name "${file}")
+  string(APPEND text "      {\"${name}\", {\"${type}\", R\"page(${content})page\"}},\n")
+endforeach()
+string(APPEND text "  };\n}\n\n}  // namespace nablabragg::view\n")
+file(WRITE "${OUTPUT}" "${text}")

@@ -21,7 +21,10 @@ struct BasicSource {
 template <class Real>
 struct BasicBeam {
   Real wavelength_A{1};
-  std::optional<Vec3<Real>> direction;          ///< of propagation; empty: the convention's
+  std::optional<Vec3<Real>> direction;  ///< of propagation; empty: the convention's
+  /// By which the light comes in beside this direction: up about the E vector, then sideways about
+  /// the vertical, as a ray of a divergent beam.  The detector stays where it is.
+  Real tilt_horizontal_mrad{0}, tilt_vertical_mrad{0};
   bool polarization_correction = true;          ///< false: every polarization factor is 1
   Real polarization_fraction{0};                ///< Kahn factor: 0 unpolarized, 1 fully polarized
   std::optional<Vec3<Real>> polarization_axis;  ///< direction of the E vector; empty: the

@@ -7,6 +7,7 @@
 #include <vector>
 #include "nablabragg/background.hpp"
 #include "nablabragg/beam.hpp"
+#include "nablabragg/beamstop.hpp"
 #include "nablabragg/crystal.hpp"
 #include "nablabragg/detector.hpp"
 #include "nablabragg/quirks.hpp"
@@ -42,18 +43,22 @@ struct BasicExperiment {
   StructureFactors structure_factors;
   Real water_um{0};                            ///< edge of the cube of water around the crystal
   std::vector<BasicMaterial<Real>> materials;  ///< what else is in the beam
+  BasicBeamstop<Real> beamstop;
   Quirks quirks = Quirks::corrected();
 };
 
 using Experiment = BasicExperiment<double>;
 
 /// Whether light falls on pixels that the crystal leaves dark.
-inline bool has_background(const Experiment& e) { return e.water_um != 0 || !e.materials.empty(); }
+inline bool has_background(const Experiment& e) {
+  return e.water_um != 0 || !e.materials.empty() || e.beamstop.ring_share != 0;
+}
 
-/// The crystal alone in the beam.
+/// The crystal alone in the beam, in the shadow of the same beamstop.
 inline Experiment without_background(Experiment e) {
   e.water_um = 0;
   e.materials.clear();
+  e.beamstop.ring_share = 0;
   return e;
 }
 

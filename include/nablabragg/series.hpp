@@ -29,12 +29,19 @@ class Series {
   /// check_takes_spectrum().
   Series in_light_of(std::shared_ptr<const Spectra> spectra) const;
 
+  /// The same images, in each of which the beam comes in from its own direction: Beam::tilt of
+  /// image i is that of the experiment plus normal deviates of this standard deviation, along both
+  /// axes, which follow from seed_of_image(seed, i) alone.  Throws UsageError for a negative one.
+  Series jittered(double deviation_mrad, std::int64_t seed) const;
+
   int images() const { return images_; }
   bool is_scan() const { return is_scan_; }
   /// Null where all images have one light.
   const std::shared_ptr<const Spectra>& spectra() const { return spectra_; }
   /// Whether the crystal lies otherwise from image to image.
   bool turns() const { return step_deg_ != 0 || !missets_deg_.empty(); }
+  /// Whether the light differs from image to image.
+  bool light_varies() const { return spectra_ != nullptr || jitter_mrad_ != 0; }
   /// Throws UsageError for an image that there is not.
   Experiment experiment(int i) const;
   /// That of the first image in the light of all of them together.
@@ -48,6 +55,8 @@ class Series {
   std::vector<Vec3d> missets_deg_;  ///< of stills; empty: that of the experiment
   std::shared_ptr<const Spectra> spectra_;
   Vec3d towards_source_;  ///< of their light
+  double jitter_mrad_ = 0;
+  std::int64_t jitter_seed_ = 0;
 };
 
 /// The seed of the noise of image i, as -seed takes it: of the first image `seed` itself, of others

@@ -16,6 +16,7 @@ description is an nb.UsageError (a ValueError), what is wrong with a file an nb.
 
 from nablabragg._core import (
     Beam,
+    Beamstop,
     Cancelled,
     Crystal,
     Detector,
@@ -58,6 +59,7 @@ no_pixels = (1, 0, 1, 0)
 
 __all__ = [
     "Beam",
+    "Beamstop",
     "Cancelled",
     "Crystal",
     "Detector",

@@ -164,6 +164,7 @@ class Beam:
         *,
         wavelength: float = 1.0,
         direction: Vector | float | None = None,
+        tilt: tuple[float, float] | float = ...,
         polarization_correction: bool = True,
         polarization: float = 0.0,
         polarization_axis: Vector | float | None = None,
@@ -183,6 +184,8 @@ class Beam:
     def wavelength(self) -> float: ...
     @property
     def direction(self) -> Triple | None: ...
+    @property
+    def tilt(self) -> tuple[float, float]: ...
     @property
     def polarization_correction(self) -> bool: ...
     @property
@@ -395,6 +398,41 @@ class Material:
     def molar_mass(self) -> float: ...
     def replace(self, **fields: Any) -> Material: ...
 
+class Beamstop:
+    fields: tuple[str, ...]
+    def __init__(
+        self,
+        *,
+        distance: float = 0.0,
+        radius: float = 0.0,
+        offset: tuple[float, float] | float = ...,
+        transmission: float = 0.0,
+        arm_width: float = 0.0,
+        arm_angle: float = 0.0,
+        ring_share: float = 0.0,
+        ring_angle: float = 0.0,
+        ring_width: float = 0.0,
+    ) -> None: ...
+    @property
+    def distance(self) -> float: ...
+    @property
+    def radius(self) -> float: ...
+    @property
+    def offset(self) -> tuple[float, float]: ...
+    @property
+    def transmission(self) -> float: ...
+    @property
+    def arm_width(self) -> float: ...
+    @property
+    def arm_angle(self) -> float: ...
+    @property
+    def ring_share(self) -> float: ...
+    @property
+    def ring_angle(self) -> float: ...
+    @property
+    def ring_width(self) -> float: ...
+    def replace(self, **fields: Any) -> Beamstop: ...
+
 class Scan:
     fields: tuple[str, ...]
     def __init__(
@@ -533,6 +571,7 @@ class Experiment:
         structure_factors: StructureFactors | float = ...,
         water: float = 0.0,
         materials: Sequence[Material] = ...,
+        beamstop: Beamstop = ...,
         mode: Mode = "corrected",
     ) -> None: ...
     @property
@@ -557,6 +596,8 @@ class Experiment:
     def water(self) -> float: ...
     @property
     def materials(self) -> tuple[Material, ...]: ...
+    @property
+    def beamstop(self) -> Beamstop: ...
     @property
     def mode(self) -> Literal["corrected", "compat"] | tuple[str, ...]: ...
     def __getitem__(self, name: str) -> Any: ...
@@ -637,6 +678,7 @@ def series(
     *,
     orientations: ArrayLike | None = ...,
     spectra: Spectra | None = ...,
+    beam_jitter: tuple[float, int] | None = ...,
     seed: int | None = ...,
     response: DetectorResponse | None = ...,
     ahead: int = ...,

@@ -101,7 +101,7 @@ def sweep(
     Raises UsageError as simulate() does, for no images, and for several without an oscillation.  NaN
     and infinity are not looked for.
     """
-    turning = _core.SweepOfImages(experiment, images, None, None, options_of(locals()))
+    turning = _core.SweepOfImages(experiment, images, None, None, None, options_of(locals()))
     if lit:
         return (turning.lit_pixels(i) for i in range(turning.images))
     return (turning.image(i, bool(reuse)) for i in range(turning.images))

@@ -18,6 +18,7 @@ _PARTS = {
     "scan": _core.Scan,
     "sampling": _core.Sampling,
     "structure_factors": _core.StructureFactors,
+    "beamstop": _core.Beamstop,
 }
 _LISTS = {
     "more_crystals": _core.FurtherCrystal,

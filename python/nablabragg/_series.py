@@ -73,6 +73,7 @@ def series(
     *,
     orientations=None,
     spectra=None,
+    beam_jitter=None,
     seed=None,
     response=None,
     ahead=2,
@@ -99,6 +100,9 @@ def series(
         as Spectra() and read_spectra() make them, a shot for each image; without orientations and
         oscillation stills that differ in their light alone.  The wavelength of all experiments, which
         sub-pixels, sensors and an A matrix go by, is the mean of all shots; a matrix keeps its lattice
+    beam_jitter : (float, int), optional
+        standard deviation of beam.tilt from image to image [mrad], along both axes, and the seed that it
+        follows from
     seed : int
         images are counts with noise, int32, as count_photons() draws them with series.seed(i); None:
         photons
@@ -117,7 +121,9 @@ def series(
         raise _core.UsageError(f"ahead needs a whole number of images, 1 or more, not {ahead!r}")
     if response is not None and seed is None:
         raise _core.UsageError("a response makes counts of photons, which needs a seed")
-    sweep = _core.SweepOfImages(experiment, images, orientations, spectra, options_of(locals()))
+    sweep = _core.SweepOfImages(
+        experiment, images, orientations, spectra, beam_jitter, options_of(locals())
+    )
     return Series(sweep, seed, ahead, response)
 
 

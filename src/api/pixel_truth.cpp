@@ -187,12 +187,19 @@ PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& optio
   if (dark.water_um != 0) {
     Experiment water = dark;
     water.materials.clear();
+    water.beamstop.ring_share = 0;
     truth.parts.push_back({"water", light_of(plan_of(water), options)});
   }
   for (const Material& material : dark.materials) {
     Experiment alone = without_background(dark);
     alone.materials = {material};
     truth.parts.push_back({material.name, light_of(plan_of(alone), options)});
+  }
+  if (dark.beamstop.ring_share != 0) {
+    Experiment ring = dark;
+    ring.water_um = 0;
+    ring.materials.clear();
+    truth.parts.push_back({beamstop_ring_name, light_of(plan_of(ring), options)});
   }
   if (!resolved.tricubic)
     find_reflections(lattice_alone, resolved, truth.parts.front().photons, options, truth);

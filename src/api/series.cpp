@@ -1,5 +1,6 @@
 #include "nablabragg/series.hpp"
 
+#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -18,6 +19,17 @@ namespace {
 std::uint64_t bits_of(std::int64_t seed, std::uint64_t number) {
   using readout::golden, readout::mixed;
   return mixed(mixed(static_cast<std::uint64_t>(seed) + golden) + number * golden);
+}
+
+/// Two that follow from a seed alone (Box and Muller), others than those of the noise.
+std::array<double, 2> normal_deviates(std::int64_t seed) {
+  constexpr std::uint64_t first = 0x6a09e667f3bcc908U;  // of a stream of its own
+  const auto uniform = [&](std::uint64_t number) {      // in (0, 1]
+    return (static_cast<double>(bits_of(seed, first + number) >> 11) + 1) * 0x1p-53;
+  };
+  constexpr double two_pi = 6.283185307179586;
+  const double radius = std::sqrt(-2 * std::log(uniform(0))), angle = two_pi * uniform(1);
+  return {radius * std::cos(angle), radius * std::sin(angle)};
 }
 
 }  // namespace
@@ -71,6 +83,15 @@ Series Series::in_light_of(std::shared_ptr<const Spectra> spectra) const {
   return lit;
 }
 
+Series Series::jittered(double deviation_mrad, std::int64_t seed) const {
+  if (!(deviation_mrad >= 0))
+    throw UsageError("the jitter of the beam (-beam_jitter) needs a standard deviation in mrad");
+  Series varied = *this;
+  varied.jitter_mrad_ = deviation_mrad;
+  varied.jitter_seed_ = seed;
+  return varied;
+}
+
 Experiment Series::experiment(int i) const {
   if (i < 0 || i >= images_)
     throw UsageError("there is no image " + std::to_string(i) + " in a series of " +
@@ -87,11 +108,18 @@ Experiment Series::experiment(int i) const {
     e.beam.fluence_per_m2 *= spectra_->relative_light(i);
     if (e.beam.flux_per_s) *e.beam.flux_per_s *= spectra_->relative_light(i);
   }
+  if (jitter_mrad_ != 0) {
+    const auto [horizontal, vertical] = normal_deviates(seed_of_image(jitter_seed_, i));
+    e.beam.tilt_horizontal_mrad += jitter_mrad_ * horizontal;
+    e.beam.tilt_vertical_mrad += jitter_mrad_ * vertical;
+  }
   return e;
 }
 
 Experiment Series::in_mean_light() const {
   Experiment e = experiment(0);
+  e.beam.tilt_horizontal_mrad = first_.beam.tilt_horizontal_mrad;
+  e.beam.tilt_vertical_mrad = first_.beam.tilt_vertical_mrad;
   if (!spectra_) return e;
   e.beam.sources = sources_of(spectra_->mean(), towards_source_);
   e.beam.fluence_per_m2 = first_.beam.fluence_per_m2;

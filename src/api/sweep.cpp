@@ -80,7 +80,7 @@ struct Sweep::State {
     if (i != shown) {
       const Plan plan = make_plan(e, r);
       if (series.turns()) loaded->set_lattice(plan);
-      if (series.spectra()) loaded->set_light(plan);
+      if (series.light_varies()) loaded->set_light(plan);
     }
     shown = i;
     return r;
@@ -116,7 +116,7 @@ Sweep::Sweep(const Series& series, const ComputeOptions& options)
 }
 
 Sweep::Sweep(const Sweep& beside, const ComputeOptions& options) : Sweep(beside.series(), options) {
-  if (!series().spectra()) state_->loaded->share_background(*beside.state_->loaded);
+  if (!series().light_varies()) state_->loaded->share_background(*beside.state_->loaded);
 }
 
 Sweep::~Sweep() = default;

@@ -246,6 +246,10 @@ void print_progress(std::ostream& err, const RefineProgress& p) {
 /// The experiments that the images are of.
 std::vector<Experiment> starts_of(const flags::Request& model) {
   if (!model.is_series()) return {model.experiment};
+  if (model.beam_jitter_mrad != 0)
+    throw UsageError(
+        "-beam_jitter draws a direction of the beam for each image, and refine takes the images "
+        "as they are; state their direction (-beam_tilt), or refine beam_tilt");
   const Series series = requested_series(model);
   std::vector<Experiment> all;
   for (int i = 0; i < series.images(); ++i) all.push_back(series.experiment(i));

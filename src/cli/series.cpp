@@ -219,6 +219,7 @@ class SeriesRunner {
                         request_.compression, static_cast<int>(request_.engine),
                         static_cast<int>(request_.precision.value_or(Precision::float32)),
                         request_.skip_below.value_or(-1), picture_text());
+    if (request_.beam_jitter_mrad != 0) text << '\n' << request_.beam_jitter_mrad;
     if (request_.responds) {
       text << '\n' << to_string(request_.response);
       for (const auto& map : {request_.response.calibration_map, request_.response.gain_map})
@@ -513,11 +514,16 @@ std::string journal_beside(const flags::Request& request) {
 
 Series requested_series(const flags::Request& request) {
   const Experiment& e = request.experiment;
-  if (request.spectra && request.missets_deg.empty() && e.scan.oscillation_deg.empty())
-    return {e, request.spectra};
-  const Series series = request.missets_deg.empty() ? Series(e, *request.images)
-                                                    : Series(e, request.missets_deg);
-  return request.spectra ? series.in_light_of(request.spectra) : series;
+  const auto in_steady_beam = [&]() -> Series {
+    if (request.spectra && request.missets_deg.empty() && e.scan.oscillation_deg.empty())
+      return {e, request.spectra};
+    const Series series = request.missets_deg.empty() ? Series(e, *request.images)
+                                                      : Series(e, request.missets_deg);
+    return request.spectra ? series.in_light_of(request.spectra) : series;
+  };
+  const Series steady = in_steady_beam();
+  return request.beam_jitter_mrad == 0 ? steady
+                                       : steady.jittered(request.beam_jitter_mrad, *request.seed);
 }
 
 void simulate_series(flags::Request request, const std::vector<std::string>& arguments,

@@ -122,6 +122,22 @@ void print_materials(std::ostream& out, const Experiment& e) {
   }
 }
 
+void print_beamstop(std::ostream& out, const Beamstop& b) {
+  if (b.radius_mm == 0) return;
+  fmt::print(out, "  beamstop: a disk of radius {:g} mm, {:g} mm behind the sample", b.radius_mm,
+             b.distance_mm);
+  if (b.offset_fast_mm != 0 || b.offset_slow_mm != 0)
+    fmt::print(out, ", {:g} {:g} mm (fast, slow) from the beam", b.offset_fast_mm,
+               b.offset_slow_mm);
+  if (b.transmission != 0) fmt::print(out, ", transmission {:g}", b.transmission);
+  if (b.arm_width_mm != 0)
+    fmt::print(out, ", an arm of {:g} mm at {:g} degree", b.arm_width_mm, b.arm_deg);
+  if (b.ring_share != 0)
+    fmt::print(out, ", {:g} of the beam in a ring at {:g} degree, {:g} wide", b.ring_share,
+               b.ring_deg, b.ring_width_deg);
+  fmt::print(out, "\n");
+}
+
 /// Displacements that scatter between the spots.
 void print_diffuse(std::ostream& out, const Crystal& c) {
   const Vec3d &sigma = c.diffuse_sigma_A, &gamma = c.diffuse_gamma_A;
@@ -270,6 +286,7 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   fmt::print(out, "\n  noise image parameters:\n  seed: {}\n  water droplet size: {:g} m\n",
              -*request.seed, e.water_um * 1e-6);
   print_materials(out, e);
+  print_beamstop(out, e.beamstop);
   print_diffuse(out, e.crystal);
   if (request.responds) fmt::print(out, "  detector response: {}\n", to_string(request.response));
 }

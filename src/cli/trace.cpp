@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/beamstop.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/diffuse.hpp"
 #include "engine/lattices.hpp"
@@ -71,11 +72,10 @@ std::vector<std::pair<std::string, double>> light_of_materials(const Plan& plan,
                                                                const Experiment& experiment,
                                                                const PixelIndex& pixel) {
   std::vector<std::pair<std::string, double>> all;
+  for (const Material& material : experiment.materials) all.emplace_back(material.name, 0);
+  if (experiment.beamstop.ring_share != 0) all.emplace_back(beamstop_ring_name, 0);
   for (std::size_t i = 0; i < plan.materials.size(); ++i)
-    all.emplace_back(
-        experiment.materials[i].name,
-        engine::material_photons(plan, panel_of(plan, pixel), view_of(plan.materials[i]),
-                                 double(pixel.fast), double(pixel.slow)));
+    all.at(plan.materials[i].number).second += engine::photons_of_material(plan, i, pixel);
   return all;
 }
 
@@ -160,6 +160,10 @@ void check_pixels(const flags::Request& request, const Plan& plan) {
     throw UsageError(
         "-printout prints a pixel as nanoBragg does, of one crystal with blocks of one size; "
         "-trace_pixel shows the steps of all (-more_crystal, -block_size_spread)");
+  if (request.printout && plan.beamstop.present)
+    throw UsageError(
+        "-printout prints a pixel as nanoBragg does, which has no beamstop; -trace_pixel shows "
+        "what the stop (-beamstop_radius) leaves of its light");
   if (request.trace_pixel) check_pixel(plan, "-trace_pixel", *request.trace_pixel);
   if (request.printout_pixel) check_pixel(plan, "-printout_pixel", *request.printout_pixel);
 }
@@ -169,21 +173,26 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& w
   const PixelIndex& at = *request.trace_pixel;
   const auto [fast, slow, panel] = at;
   std::vector<LatticeTrace> lattices;
+  const auto materials = light_of_materials(whole, request.experiment, at);
+  const double share = engine::share_behind_beamstop(whole, at);
   double photons = 0;
   for (std::size_t number = 0; number <= whole.more_lattices.size(); ++number) {
-    const engine::SplitPlan split(engine::plan_of_lattice(whole, number));
+    engine::SplitPlan split(engine::plan_of_lattice(whole, number));
+    split.spots.materials.clear();
     LatticeTrace& of = lattices.emplace_back();
     of.steps.limit = request.trace_steps > 0 ? static_cast<std::size_t>(request.trace_steps)
                                              : SIZE_MAX;
     of.cells = split.spots.lattice.cells;
     of.scale = split.spots.scale;
     of.pixel = traced(split.spots, engine::GridView(split.spots.lattice), at, miss, of.steps);
-    if (split.diffuse.present()) of.diffuse = split.diffuse.photons(split.spots, at);
+    of.pixel.photons *= share;
+    if (split.diffuse.present()) of.diffuse = share * split.diffuse.photons(split.spots, at);
+    for (const auto& [name, light] : materials)
+      if (number == 0) of.pixel.photons += light;
     photons += of.pixel.photons + of.diffuse.value_or(0);
   }
   const auto value = static_cast<float>(photons);
   const bool several = lattices.size() > 1;
-  const auto materials = light_of_materials(whole, request.experiment, at);
 
   if (request.trace_format == flags::TraceFormat::json) {
     nlohmann::ordered_json document = {{"pixel", {{"slow", slow}, {"fast", fast}}},
@@ -200,6 +209,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& w
     } else {
       document.update(as_json(lattices.front()));
     }
+    if (whole.beamstop.present) document["share_behind_beamstop"] = share;
     for (const auto& [name, light] : materials)
       document["materials"].push_back({{"name", name}, {"photons", light}});
     if (!several) add_steps(lattices.front(), document);
@@ -224,6 +234,8 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& w
   if (several) fmt::print(out, "\nall {} lattices: {:.9g} photons\n", lattices.size(), value);
   for (const auto& [name, light] : materials)
     fmt::print(out, "of which {:.9g} photons of {}\n", light, io::printable(name));
+  if (whole.beamstop.present)
+    fmt::print(out, "behind the beamstop: {:.9g} of the light of the sample is left\n", share);
 }
 
 void print_pixels(std::ostream& out, const flags::Request& request, const Plan& whole,

@@ -30,9 +30,14 @@ inline bool is_polarized(const Experiment& e) { return e.beam.polarization_corre
 inline bool flux_counts(const Experiment& e) {
   return e.beam.flux_per_s && *e.beam.flux_per_s != 0 && e.beam.exposure_s > 0;
 }
+inline bool is_beam_tilted(const Experiment& e) {
+  return e.beam.tilt_horizontal_mrad != 0 || e.beam.tilt_vertical_mrad != 0;
+}
 inline bool fluence_counts(const Experiment& e) { return !flux_counts(e); }
 /// Matter fills the beam, however the fluence is stated.
-inline bool beam_size_counts(const Experiment& e) { return flux_counts(e) || !e.materials.empty(); }
+inline bool beam_size_counts(const Experiment& e) {
+  return flux_counts(e) || !e.materials.empty() || e.beamstop.ring_share != 0;
+}
 inline bool origin_counts(const Experiment& e) {
   return e.detector.origin_m && !e.quirks.pix0_ignored;
 }
@@ -50,6 +55,14 @@ inline bool has_path(const Experiment& e) {
   return e.materials.front().start_mm != e.materials.front().end_mm;
 }
 inline bool has_no_path(const Experiment& e) { return !has_path(e); }
+
+inline bool has_beamstop(const Experiment& e) { return e.beamstop.radius_mm > 0; }
+inline bool has_beamstop_arm(const Experiment& e) {
+  return has_beamstop(e) && e.beamstop.arm_width_mm > 0;
+}
+inline bool has_beamstop_ring(const Experiment& e) {
+  return has_beamstop(e) && e.beamstop.ring_share > 0;
+}
 
 inline bool has_diffuse(const Experiment& e) { return e.crystal.diffuse_sigma_A != Vec3d{}; }
 inline bool has_correlation(const Experiment& e) {
@@ -312,6 +325,16 @@ struct Fields<BasicBeam<Real>> {
           .within(a_direction)
           .by({"-beam_vector"}, custom_frame)
           .differentiable_as("beam_direction"),
+      field("tilt", &P::tilt_horizontal_mrad, &P::tilt_vertical_mrad, "mrad",
+            "(horizontal, vertical): by which the light comes in beside the direction; the "
+            "detector stays where it is")
+          .within({.from = -1000, .to = 1000})
+          .usually({.from = -20,
+                    .to = 20,
+                    .below = "is it in microradians?",
+                    .above = "is it in microradians?"})
+          .by({"-beam_tilt"})
+          .differentiable_as("beam_tilt", is_beam_tilted),
       field("polarization_correction", &P::polarization_correction, "",
             "False: every polarization factor is 1")
           .by({"-nopolar", ""}),
@@ -644,6 +667,51 @@ struct Fields<BasicMaterial<Real>> {
 };
 
 template <class Real>
+struct Fields<BasicBeamstop<Real>> {
+  using P = BasicBeamstop<Real>;
+  static constexpr std::tuple rows{
+      field("distance", &P::distance_mm, "mm", "from the sample, along the beam")
+          .within({.from = 0, .to = plausible::farthest_mm, .above = in_micrometres})
+          .by({"-beamstop_distance"})
+          .differentiable_as("beamstop_distance", has_beamstop),
+      field("radius", &P::radius_mm, "mm", "of the disk; 0: there is no beamstop")
+          .within({.from = 0, .to = 1000, .above = in_micrometres})
+          .by({"-beamstop_radius"})
+          .differentiable_as("beamstop_radius", has_beamstop),
+      field("offset", &P::offset_fast_mm, &P::offset_slow_mm, "mm",
+            "from the beam to the middle of the disk, along the axes of the first panel")
+          .within({.from = -1000, .to = 1000, .below = in_micrometres, .above = in_micrometres})
+          .by({"-beamstop_offset"})
+          .differentiable_as("beamstop_offset", has_beamstop),
+      field("transmission", &P::transmission, "", "of light that meets it, and of the beam")
+          .within({.from = 0, .to = 1, .above = "is it in percent?"})
+          .by({"-beamstop_transmission"})
+          .differentiable_as("beamstop_transmission", has_beamstop),
+      field("arm_width", &P::arm_width_mm, "mm",
+            "of a bar from the beam outwards that holds it; 0: there is none")
+          .within({.from = 0, .to = 1000, .above = in_micrometres})
+          .by({"-beamstop_arm_width"})
+          .differentiable_as("beamstop_arm_width", has_beamstop_arm),
+      field("arm_angle", &P::arm_deg, "deg",
+            "direction of the bar, from the fast towards the slow axis of the first panel")
+          .within(turns)
+          .by({"-beamstop_arm_angle"})
+          .differentiable_as("beamstop_arm_angle", has_beamstop_arm),
+      field("ring_share", &P::ring_share, "",
+            "of the photons in the beam that its edge scatters into a ring; 0: there is none")
+          .within({.from = 0, .to = 1, .above = "is it in percent?"})
+          .by({"-beamstop_ring_share"})
+          .differentiable_as("beamstop_ring_share", has_beamstop_ring),
+      field("ring_angle", &P::ring_deg, "deg", "of the ring's maximum to the beam, from the stop")
+          .within({.from = 0, .to = 90})
+          .by({"-beamstop_ring_angle"}),
+      field("ring_width", &P::ring_width_deg, "deg",
+            "of the ring: standard deviation of a Gaussian")
+          .within({.from = 0, .to = 90})
+          .by({"-beamstop_ring_width"})};
+};
+
+template <class Real>
 struct Fields<BasicExperiment<Real>> {
   using P = BasicExperiment<Real>;
   static constexpr std::tuple rows{
@@ -664,6 +732,7 @@ struct Fields<BasicExperiment<Real>> {
           .by({"-water"})
           .differentiable(has_water),
       field("materials", &P::materials, "", "liquids, powders and gases in the beam"),
+      field("beamstop", &P::beamstop, "", "what stops the direct beam before the detector"),
       field("mode", &P::quirks, "",
             "right physics, or nanoBragg's image bug for bug (docs/differences.md)")};
 };
@@ -703,6 +772,7 @@ static_assert(has_a_row_for_each_member<Scan>());
 static_assert(has_a_row_for_each_member<Sampling>());
 static_assert(has_a_row_for_each_member<StructureFactors>());
 static_assert(has_a_row_for_each_member<Material>());
+static_assert(has_a_row_for_each_member<Beamstop>());
 static_assert(has_a_row_for_each_member<Experiment>());
 
 }  // namespace nablabragg::description

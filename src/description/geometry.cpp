@@ -8,6 +8,7 @@
 #include "description/sensors.hpp"
 #include "model/crystal_axes.hpp"
 #include "model/panel.hpp"
+#include "model/rays.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/units.hpp"
 
@@ -161,9 +162,9 @@ Geometry geometry_of(const SettledExperiment& experiment) {
 
   GeometryBeam beam;
   beam.wavelength_A = r.wavelength * 1e10;
-  beam.direction = r.panel.beam;
+  beam.direction = model::tilted(r.panel.beam, e.beam, r.panel);
   beam.polarization = e.beam.polarization_correction ? e.beam.polarization_fraction : 0;
-  beam.polarization_normal = unit(cross(r.panel.beam, r.panel.polarization_axis));
+  beam.polarization_normal = unit(cross(beam.direction, r.panel.polarization_axis));
   double light = 0, of_wavelengths = 0;
   for (const Source& source : e.beam.sources) {
     beam.spectrum_A.push_back(source.wavelength_A);

@@ -209,7 +209,7 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options,
                              Use use = Use::images);
 
 /// The same of an engine that can compute it: light of several lattices and rays of several F are
-/// put together from what it computes.
+/// put together from what it computes, and dimmed by a beamstop.
 std::unique_ptr<Loaded> load_with(const Engine& engine, const Plan& plan,
                                   const ComputeOptions& options);
 

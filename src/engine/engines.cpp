@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/beamstop.hpp"
 #include "engine/by_energy.hpp"
 #include "engine/engine.hpp"
 #include "engine/lattices.hpp"
@@ -43,6 +44,14 @@ bool is_finite(const Plan& tangent) {
   bool finite = true;
   for_each_number_of_plan([&](const double& x) { finite = finite && std::isfinite(x); }, tangent);
   return finite;
+}
+
+bool same_beamstop(const PlanBeamstop& a, const PlanBeamstop& b) {
+  bool same = a.present == b.present;
+  if (same && a.present)
+    for_each_number_of_beamstop([&](const double& x, const double& y) { same = same && x == y; }, a,
+                                b);
+  return same;
 }
 
 PlanGradient undefined_gradient(const Plan& plan) {
@@ -137,11 +146,13 @@ std::unique_ptr<Loaded> load(const Plan& plan, const ComputeOptions& options, Us
 bool may_follow(const Plan& a, const Plan& b) {
   return a.more_lattices.empty() == b.more_lattices.empty() &&
          (a.lattice.by_energy == nullptr) == (b.lattice.by_energy == nullptr) &&
-         a.spread.closed == b.spread.closed && a.lattice.tricubic == b.lattice.tricubic;
+         a.spread.closed == b.spread.closed && a.lattice.tricubic == b.lattice.tricubic &&
+         same_beamstop(a.beamstop, b.beamstop);
 }
 
 std::unique_ptr<Loaded> load_with(const Engine& engine, const Plan& plan,
                                   const ComputeOptions& options) {
+  if (plan.beamstop.present) return load_behind_beamstop(engine, plan, options);
   if (!plan.more_lattices.empty()) return load_lattices(engine, plan, options);
   return plan.lattice.by_energy ? load_by_energy(engine, plan, options)
                                 : engine.load(plan, options);

@@ -13,16 +13,16 @@ struct MaterialAdjoints {
   BasicMaterialNumbers<T> material;
 };
 
-/// Through one point of the path.  `weight`: of the photons in the loss, times the point's, over
-/// the number of samples.  Returns the light, times `weight`.
+/// Through one point of the path, `along` the beam [m].  `weight`: of the photons in the loss,
+/// times the point's, over the number of samples.  Returns the light, times `weight`.
 template <class AnyPlan, class Ray, class Material, class T>
 NABLA_INLINE T pull_back_matter(const AnyPlan& plan, const PanelNumbers& panel, const Ray& ray,
-                                const Material& material, const BasicSubPixel<T>& at, double share,
-                                const T& weight, MaterialAdjoints<T>& to) {
+                                const Material& material, const BasicSubPixel<T>& at,
+                                const T& along, const T& weight, T& along_adjoint,
+                                MaterialAdjoints<T>& to) {
   const auto as = [](const auto& x) { return physics::number<T>(x); };
   const Vec3<T> incident = vec3_as<T>(ray.incident), magnetic = vec3_as<T>(ray.magnetic),
                 normal = vec3_as<T>(panel.frame.normal);
-  const T along = as(material.start + share * (material.end - material.start));
   const SeenMatter<T> seen = see_matter(panel, at, incident, along);
   const physics::ScatteredRay<T> scattered = scattered_by(plan, ray, material, seen);
   const T per_F2 = weight * seen.solid_angle * seen.capture,
@@ -44,7 +44,7 @@ NABLA_INLINE T pull_back_matter(const AnyPlan& plan, const PanelNumbers& panel, 
   auto& frame = to.numbers.panel.frame;
   if (panel.sensor.absorbs()) pull_back_capture(panel, spot, light, direction, to.numbers);
   if (panel.frame.solid_angle != SolidAngle::per_area) add(frame.area, light);
-  T along_adjoint(0), log_distance = T(-2) * light;
+  T log_distance = T(-2) * light;
   if (panel.frame.solid_angle == SolidAngle::oblique) {
     log_distance = T(-3) * light;
     const T per_m = light / seen.close;
@@ -61,8 +61,6 @@ NABLA_INLINE T pull_back_matter(const AnyPlan& plan, const PanelNumbers& panel, 
   pull_back_position(panel, spot, position, to.numbers);
   add(along_adjoint, -dot(position, incident));
   add(to.ray.incident, (-along) * position);
-  add(to.material.start, as(1 - share) * along_adjoint);
-  add(to.material.end, as(share) * along_adjoint);
   return light;
 }
 
@@ -79,9 +77,16 @@ NABLA_HOST_DEVICE T pull_back_material(const AnyPlan& plan, const PanelNumbers& 
     for (at.sub_slow = 0; at.sub_slow < plan.oversample; ++at.sub_slow)
       for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
         place(panel, plan.oversample, fast, slow, at);
-        for (const PathPoint& point : material.points)
-          add(light, pull_back_matter(plan, panel, ray, material, at, point.along,
-                                      weight * physics::constant<T>(point.weight / samples), to));
+        for (const PathPoint& point : material.points) {
+          const auto as = [](double x) { return physics::constant<T>(x); };
+          T along(0);
+          add(light,
+              pull_back_matter(plan, panel, ray, material, at,
+                               as(material.start + point.along * (material.end - material.start)),
+                               weight * as(point.weight / samples), along, to));
+          add(to.material.start, as(1 - point.along) * along);
+          add(to.material.end, as(point.along) * along);
+        }
       }
   return light;
 }

@@ -92,6 +92,21 @@ NABLA_INLINE physics::ScatteredRay<T> scattered_by(const AnyPlan& plan, const Ra
                            F, slope);
 }
 
+/// Adds what a stretch of a material's path, from `from` on and so long [m], scatters of a ray:
+/// the mean of its points.
+template <class AnyPlan, class Real, class Ray, class Material, class T>
+NABLA_INLINE void add_stretch(const AnyPlan& plan, const BasicPanelNumbers<Real>& panel,
+                              const Ray& ray, const Material& material, const BasicSubPixel<T>& at,
+                              const T& from, const T& path, T& light) {
+  const auto as = [](const auto& x) { return physics::number<T>(x); };
+  for (const PathPoint& point : material.points) {
+    const auto seen = see_matter(panel, at, vec3_as<T>(ray.incident),
+                                 from + as(point.along) * path);
+    light = light + as(point.weight) * as(ray.weight) * seen.solid_angle * seen.capture *
+                        scattered_by(plan, ray, material, seen).value;
+  }
+}
+
 /// Photons of a material in pixels (fast, slow) of one panel.
 template <class AnyPlan, class Real, class Material, class T>
 NABLA_HOST_DEVICE T material_photons(const AnyPlan& plan, const BasicPanelNumbers<Real>& panel,
@@ -105,12 +120,7 @@ NABLA_HOST_DEVICE T material_photons(const AnyPlan& plan, const BasicPanelNumber
       for (at.sub_fast = 0; at.sub_fast < plan.oversample; ++at.sub_fast) {
         place(panel, plan.oversample, fast, slow, at);
         for (const auto& ray : plan.light.rays)
-          for (const PathPoint& point : material.points) {
-            const auto seen = see_matter(panel, at, vec3_as<T>(ray.incident),
-                                         start + as(point.along) * path);
-            light = light + as(point.weight) * as(ray.weight) * seen.solid_angle * seen.capture *
-                                scattered_by(plan, ray, material, seen).value;
-          }
+          add_stretch(plan, panel, ray, material, at, start, path, light);
       }
   return as(material.per_sr) * light /
          T(double(plan.light.rays.size()) * double(plan.oversample) * double(plan.oversample));

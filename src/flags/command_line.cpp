@@ -328,6 +328,10 @@ void settle(Request& request) {
         "-dtype out or take -engine cpu");
   if (!request.truth_file.empty() && keeps_nanobraggs_answer(e))
     throw UsageError("-truth needs -corrected: nanoBragg's pixels are no sums of parts");
+  if (request.beam_jitter_mrad != 0 && !request.is_series())
+    throw UsageError(
+        "-beam_jitter is of the images of a series; give -images, -orientations or -spectra, or "
+        "-beam_tilt for one image");
   settle_response(request);
 }
 

@@ -107,7 +107,8 @@ struct Request {
   std::string orientations;                ///< FILE or random:SEED; empty: a scan
   std::vector<Vec3d> missets_deg;          ///< that load_inputs() read there
   std::shared_ptr<const Spectra> spectra;  ///< likewise; null where all images have one light
-  bool goes_on = false;                    ///< with a series that was interrupted
+  double beam_jitter_mrad = 0;
+  bool goes_on = false;  ///< with a series that was interrupted
   bool is_series() const {
     return images || !orientations.empty() || !spectra_file.empty() || goes_on;
   }

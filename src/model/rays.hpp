@@ -102,6 +102,20 @@ std::vector<BasicRay<Real>> rays_of_grid(const std::vector<std::array<Real, 2>>&
   return rays;
 }
 
+/// The same rotations for a whole beam.
+template <class Real>
+Vec3<Real> tilted(const Vec3<Real>& direction, const BasicBeam<Real>& beam,
+                  const BasicPanel<Real>& panel) {
+  const auto radians = [](const Real& mrad) { return mrad / Real(1000); };
+  return physics::rotate_about(
+      physics::rotate_about(direction, panel.polarization_axis, radians(beam.tilt_vertical_mrad)),
+      panel.vertical, radians(beam.tilt_horizontal_mrad));
+}
+template <class Real>
+bool is_tilted(const BasicBeam<Real>& beam) {
+  return !(beam.tilt_horizontal_mrad == Real(0) && beam.tilt_vertical_mrad == Real(0));
+}
+
 /// A user's list.  Weights are relative: their mean becomes 1, unless they are ignored.
 template <class Real>
 std::vector<BasicRay<Real>> rays_of_list(const std::vector<BasicSource<Real>>& sources,

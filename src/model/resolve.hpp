@@ -87,6 +87,39 @@ void check_materials(const BasicExperiment<Real>& e) {
   }
 }
 
+/// Throws UsageError for a beamstop that does not stop the beam, and for parts of none.
+template <class Real>
+void check_beamstop(const BasicExperiment<Real>& e) {
+  const BasicBeamstop<Real>& b = e.beamstop;
+  const Real none(0);
+  if (b.radius_mm == none) {
+    if (!(b.distance_mm == none && b.offset_fast_mm == none && b.offset_slow_mm == none &&
+          b.transmission == none && b.arm_width_mm == none && b.ring_share == none))
+      throw UsageError(
+          "parts of a beamstop (-beamstop_...) are stated and no beamstop; give -beamstop_radius "
+          "in mm");
+    return;
+  }
+  if (!(e.quirks == Quirks::corrected()))
+    throw UsageError("a beamstop (-beamstop_radius) is not nanoBragg's; give -corrected");
+  if (!(b.distance_mm > none))
+    throw UsageError(
+        "a beamstop (-beamstop_radius) needs a place between sample and detector; give "
+        "-beamstop_distance in mm");
+  if (!(b.offset_fast_mm * b.offset_fast_mm + b.offset_slow_mm * b.offset_slow_mm <
+        b.radius_mm * b.radius_mm))
+    throw UsageError(
+        "the beam passes beside the beamstop: its offset (-beamstop_offset) is to be smaller than "
+        "its radius (-beamstop_radius)");
+  if (b.ring_share > none && !(b.ring_width_deg > 0))
+    throw UsageError(
+        "the ring about the beamstop (-beamstop_ring) needs a positive width, in degrees");
+  if (b.ring_share > none && e.beam.size_mm && !(*e.beam.size_mm > none))
+    throw UsageError(
+        "the ring about the beamstop (-beamstop_ring) needs the beam's size; give -beamsize in "
+        "mm");
+}
+
 /// Throws UsageError for displacements that make no sense.
 template <class Real>
 void check_diffuse(const BasicExperiment<Real>& e) {
@@ -178,7 +211,11 @@ void check(const BasicExperiment<Real>& e) {
   for (const auto& source : e.beam.sources)
     if (!(source.wavelength_A > Real(0)) || !(length(source.position) > Real(0)))
       throw UsageError("every source needs a direction and a positive wavelength");
+  if (is_tilted(e.beam) && !(e.quirks == Quirks::corrected()))
+    throw UsageError(
+        "a tilted beam (-beam_tilt, -beam_jitter) is not nanoBragg's; give -corrected");
   check_materials(e);
+  check_beamstop(e);
   check_diffuse(e);
   check_more_crystals(e);
   if (e.beam.flux_per_s && e.beam.size_mm && *e.beam.size_mm == Real(0))
@@ -608,6 +645,8 @@ BasicResolved<Real> resolve(const BasicExperiment<Real>& e) {
   } else {
     r.rays = rays_of_list(e.beam.sources, quirks.source_weights_ignored);
   }
+  if (is_tilted(e.beam))
+    for (auto& ray : r.rays) ray.towards_source = tilted(ray.towards_source, e.beam, r.panel);
 
   if (r.closed) {
     if (e.beam.spectrum_model == Distribution::gaussian) r.spread.bandwidth = r.dispersion.step;

@@ -5,7 +5,9 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <span>
+#include <utility>
 #include "model/crystal_axes.hpp"
 #include "model/gaussian_spread.hpp"
 #include "model/resolve.hpp"  // for alone
@@ -232,23 +234,105 @@ std::vector<PlanPanel> places_of(const std::vector<BasicPlanPanel<Real>>& panels
 }
 
 template <class Real>
+BasicPlanBeamstop<Real> plan_beamstop(const BasicExperiment<Real>& e,
+                                      const BasicResolved<Real>& r) {
+  using std::cos, std::sin;
+  BasicPlanBeamstop<Real> stop;
+  const BasicBeamstop<Real>& b = e.beamstop;
+  stop.present = b.radius_mm > Real(0);
+  if (!stop.present) return stop;
+  const Vec3<Real>& beam = r.panel.beam;
+  const auto across = [&](const Vec3<Real>& v) { return v - dot(v, beam) * beam; };
+  const auto along = [](const Vec3<Real>& v, const Vec3<Real>& axis) {
+    return dot(v, axis) < Real(0) ? -v : v;
+  };
+  // Of a panel that is seen from the side one axis lies along the beam, and says nothing.
+  Vec3<Real> fast = across(r.panel.fast), slow = across(r.panel.slow);
+  if (dot(fast, fast) < dot(slow, slow)) {
+    slow = unit(slow);
+    fast = along(cross(beam, slow), r.panel.fast);
+  } else {
+    fast = unit(fast);
+    slow = along(cross(beam, fast), r.panel.slow);
+  }
+  stop.beam = beam;
+  stop.distance = units::metres_from_mm(b.distance_mm);
+  stop.radius = units::metres_from_mm(b.radius_mm);
+  stop.offset = units::metres_from_mm(b.offset_fast_mm) * fast +
+                units::metres_from_mm(b.offset_slow_mm) * slow;
+  stop.half_width = Real(0.5) * units::metres_from_mm(b.arm_width_mm);
+  const Real angle = units::radians_from_degrees(b.arm_deg);
+  stop.arm = cos(angle) * fast + sin(angle) * slow;
+  stop.transmission = b.transmission;
+  return stop;
+}
+
+/// Throws UsageError for a beamstop that stands behind all panels.
+void check_is_before(double stop_m, std::span<const PlanPanel> panels, const Vec3d& beam);
+
+/// Light from the edge of a beamstop as that of matter there: F^2 is a Gaussian of the angle to the
+/// beam.
+struct BeamstopRing {
+  std::shared_ptr<const ScatteringCurve> curve;
+  double per_share;  ///< photons/sr of F = 1 for each photon in the ring
+};
+BeamstopRing beamstop_ring(double angle_deg, double width_deg, double wavelength_m);
+
+template <class Real>
 std::vector<BasicPlanMaterial<Real>> plan_materials(const BasicExperiment<Real>& e,
                                                     const BasicResolved<Real>& r,
                                                     const std::vector<BasicPlanPanel<Real>>& panels,
-                                                    const BasicPlanLight<Real>& light) {
+                                                    const BasicPlanLight<Real>& light,
+                                                    const BasicPlanBeamstop<Real>& stop) {
   using model::value_of;
   std::vector<BasicPlanMaterial<Real>> materials;
-  for (const BasicMaterial<Real>& b : e.materials) {
+  const auto value = [](const Vec3<Real>& v) {
+    return Vec3d{double(value_of(v.x)), double(value_of(v.y)), double(value_of(v.z))};
+  };
+  const auto places = places_of(panels);
+  const Vec3d beam = value(light.rays.front().incident);
+  const auto sample_path = [&](BasicPlanMaterial<Real>& m, const std::string& name) {
+    m.points = points_of_path(name, double(value_of(m.start)), double(value_of(m.end)), places,
+                              beam);
+  };
+  const Real size_mm = e.beam.size_mm.value_or(Real(0.1));
+  for (std::size_t number = 0; number < e.materials.size(); ++number) {
+    const BasicMaterial<Real>& b = e.materials[number];
     BasicPlanMaterial<Real>& m = materials.emplace_back();
-    m.per_sr = material_photons_per_sr(b, e.beam.size_mm.value_or(Real(0.1)), r.fluence);
+    m.number = number;
+    m.per_sr = material_photons_per_sr(b, size_mm, r.fluence);
     m.start = units::metres_from_mm(b.start_mm);
     m.end = units::metres_from_mm(b.end_mm);
     m.compton = b.process == MaterialProcess::compton;
     m.curve = std::make_shared<const ScatteringCurve>(b.stol_per_A, b.F, b.interpolation);
-    const auto& i = light.rays.front().incident;
-    m.points = points_of_path(
-        b.name, double(value_of(m.start)), double(value_of(m.end)), places_of(panels),
-        {double(value_of(i.x)), double(value_of(i.y)), double(value_of(i.z))});
+    if (stop.present && stop.distance < m.end) {
+      // Behind the stop the beam is what it lets through.
+      BasicPlanMaterial<Real> behind = m;
+      behind.per_sr = stop.transmission * m.per_sr;
+      if (m.start < stop.distance) {
+        const Real share = (stop.distance - m.start) / (m.end - m.start);
+        m.per_sr = share * m.per_sr;
+        m.end = behind.start = stop.distance;
+        behind.per_sr = (Real(1) - share) * behind.per_sr;
+        sample_path(behind, b.name);
+        sample_path(m, b.name);
+        materials.push_back(std::move(behind));
+        continue;
+      }
+      m = std::move(behind);
+    }
+    sample_path(m, b.name);
+  }
+  if (stop.present && !(e.beamstop.ring_share == Real(0))) {
+    const BeamstopRing ring = beamstop_ring(e.beamstop.ring_deg, e.beamstop.ring_width_deg,
+                                            double(value_of(r.wavelength)));
+    BasicPlanMaterial<Real>& m = materials.emplace_back();
+    m.number = e.materials.size();
+    const Real size = units::metres_from_mm(size_mm);
+    m.per_sr = Real(ring.per_share) * e.beamstop.ring_share * r.fluence * size * size;
+    m.start = m.end = stop.distance;
+    m.curve = ring.curve;
+    sample_path(m, "ring");
   }
   return materials;
 }
@@ -439,7 +523,11 @@ BasicPlan<Real> make_plan(const BasicExperiment<Real>& e, const BasicResolved<Re
   plan.more_lattices.assign(lattices.begin() + 1, lattices.end());
   if constexpr (std::is_same_v<Real, double>)
     if (plan.lattice.grid && plan.lattice.grid->anomalous()) plan_detail::follow_energy(e, plan);
-  plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light);
+  plan.beamstop = plan_detail::plan_beamstop(e, r);
+  if constexpr (std::is_same_v<Real, double>)
+    if (plan.beamstop.present)
+      plan_detail::check_is_before(plan.beamstop.distance, plan.panels, plan.beamstop.beam);
+  plan.materials = plan_detail::plan_materials(e, r, plan.panels, plan.light, plan.beamstop);
   plan.diffuse = plan_detail::plan_diffuse(e, r, plan.panels, plan.light);
   if (plan.diffuse.present && e.structure_factors.grid && e.structure_factors.grid->anomalous())
     throw UsageError(

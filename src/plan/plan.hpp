@@ -194,9 +194,26 @@ struct BasicMaterialNumbers {
 /// its own, whatever the rules say of those of the lattice.
 template <class Real>
 struct BasicPlanMaterial : BasicMaterialNumbers<Real> {
+  /// Which of Experiment::materials it is of, which has two where a beamstop is in its way; as many
+  /// as there are: of none, but of the stop's ring.
+  std::size_t number = 0;
   bool compton = false;
   std::shared_ptr<const ScatteringCurve> curve;
   std::vector<PathPoint> points;  ///< at which the path is sampled
+};
+
+/// What is in the way of the light behind the sample: a disk and a bar from the beam outwards, both
+/// in a plane across the beam (engine/beamstop_shadow.hpp).
+template <class Real>
+struct BasicPlanBeamstop {
+  bool present = false;
+  Vec3<Real> beam;     ///< unit vector along propagation
+  Real distance{0};    ///< from the sample to the plane [m]
+  Real radius{0};      ///< of the disk [m]
+  Vec3<Real> offset;   ///< from the beam to its middle [m]
+  Real half_width{0};  ///< of the bar [m]; 0: there is none
+  Vec3<Real> arm;      ///< unit vector along it
+  Real transmission{0};
 };
 
 /// What of diffuse scattering is plain numbers; the forms are of Miller indices.
@@ -269,6 +286,7 @@ struct BasicPlan : BasicPlanNumbers<Real> {
   BasicPlanLattice<Real> lattice;
   std::vector<BasicPlanMaterial<Real>> materials;
   BasicPlanDiffuse<Real> diffuse;
+  BasicPlanBeamstop<Real> beamstop;
   BasicPlanSpread<Real> spread;
   std::vector<BasicFurtherLattice<Real>> more_lattices;
 
@@ -307,6 +325,7 @@ using PlanBackground = BasicPlanBackground<double>;
 using MaterialNumbers = BasicMaterialNumbers<double>;
 using PlanMaterial = BasicPlanMaterial<double>;
 using PlanDiffuse = BasicPlanDiffuse<double>;
+using PlanBeamstop = BasicPlanBeamstop<double>;
 using PlanNumbers = BasicPlanNumbers<double>;
 using PixelNumbers = BasicPixelNumbers<double>;
 using Plan = BasicPlan<double>;

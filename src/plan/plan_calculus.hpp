@@ -95,6 +95,17 @@ NABLA_INLINE void for_each_number_of_diffuse(F&& f, Diffuse&... d) {
   f(d.peak...);
 }
 
+template <class F, class... Stops>
+NABLA_INLINE void for_each_number_of_beamstop(F&& f, Stops&... s) {
+  for_each_component(f, s.beam...);
+  f(s.distance...);
+  f(s.radius...);
+  for_each_component(f, s.offset...);
+  f(s.half_width...);
+  for_each_component(f, s.arm...);
+  f(s.transmission...);
+}
+
 template <class F, class... Matrices>
 NABLA_INLINE void for_each_number_of_axes(F&& f, Matrices&... m) {
   for_each_component(f, m.a...);
@@ -139,6 +150,7 @@ void for_each_number_besides_panels(F&& f, Plans&... plans) {
     for_each_number_of_diffuse(f, plans.diffuse...);
     for (std::size_t i = 0; i < first.diffuse.outside.size(); ++i) f(plans.diffuse.outside[i]...);
   }
+  if (first.beamstop.present) for_each_number_of_beamstop(f, plans.beamstop...);
   for_each_number_of_spread(f, plans.spread...);
   for (std::size_t i = 0; i < first.more_lattices.size(); ++i)
     for_each_number_of_further_lattice(f, plans.more_lattices[i]...);
@@ -171,6 +183,7 @@ Plan zero_plan(const AnyPlan& like) {
   zero.materials.resize(like.materials.size());
   zero.diffuse.present = like.diffuse.present;
   zero.diffuse.outside.resize(like.diffuse.outside.size());
+  zero.beamstop.present = like.beamstop.present;
   zero.spread.mosaic.resize(like.spread.mosaic.size());
   for (const auto& further : like.more_lattices) {
     auto& made = zero.more_lattices.emplace_back();

@@ -468,6 +468,9 @@ void bind_description(py::module_& module) {
   bind_part<Material>(module, "Material",
                       "Matter in the beam that is no crystal: what one molecule scatters, and "
                       "how much of it there is.");
+  bind_part<Beamstop>(module, "Beamstop",
+                      "What stops the direct beam: a disk and an arm across the beam, and a ring "
+                      "of light from its edge.");
   bind_part<Scan>(module, "Scan", "The rotation about the spindle during the exposure.");
   bind_part<Sampling>(module, "Sampling", "Which pixels are computed, and how finely.");
 

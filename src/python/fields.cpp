@@ -119,6 +119,7 @@ template const Fields<Detector>& fields_of();
 template const Fields<FurtherPanel>& fields_of();
 template const Fields<DetectorGroup>& fields_of();
 template const Fields<Material>& fields_of();
+template const Fields<Beamstop>& fields_of();
 template const Fields<Scan>& fields_of();
 template const Fields<Sampling>& fields_of();
 template const Fields<StructureFactors>& fields_of();

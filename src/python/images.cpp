@@ -1,4 +1,6 @@
 // simulate(), and pictures.
+#include <cmath>
+
 #include "description/doubts.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
@@ -104,7 +106,8 @@ py::array random_orientations(const py::object& images, const py::object& seed) 
 class SweepOfImages {
  public:
   SweepOfImages(const py::object& experiment, const py::object& images,
-                const py::object& orientations, const py::object& spectra, const py::dict& asked)
+                const py::object& orientations, const py::object& spectra,
+                const py::object& beam_jitter, const py::dict& asked)
       : options_(options_of(asked)) {
     if (const py::object progress = asked["progress"]; !progress.is_none())
       progress_ = py::cpp_function([this, progress](double share) {
@@ -113,7 +116,15 @@ class SweepOfImages {
         return answer;
       });
     const Experiment e = as_summed(experiment_of(experiment), asked);
-    const Series series = series_of(e, images, orientations, spectra_of(spectra));
+    Series series = series_of(e, images, orientations, spectra_of(spectra));
+    if (!beam_jitter.is_none()) {
+      const auto [mrad, seed] = Convert<std::pair<double, double>>::from(beam_jitter,
+                                                                         "beam_jitter");
+      if (std::nearbyint(seed) != seed)
+        throw UsageError(
+            "beam_jitter needs a standard deviation in mrad and a whole number, its seed");
+      series = series.jittered(mrad, static_cast<std::int64_t>(seed));
+    }
     ComputeOptions options = options_;
     options.progress = [this](double share) { return !go_on_ || go_on_(share); };
     sweep_ = result_apart(
@@ -263,7 +274,7 @@ void bind_images(py::module_& module) {
   });
   py::class_<SweepOfImages>(module, "SweepOfImages")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
-                    const py::dict&>())
+                    const py::object&, const py::dict&>())
       .def("experiment", &SweepOfImages::experiment)
       .def_property_readonly("images", &SweepOfImages::images)
       .def("image", &SweepOfImages::image)

@@ -115,6 +115,55 @@ TEST_F(BackgroundFlags, LeaveTheReflectionsAndTheirLightAlone) {
   EXPECT_EQ(columns("-background water.stol 1 1 18"), columns(""));
 }
 
+class BeamstopFlags : public BackgroundFlags {};
+
+TEST_F(BeamstopFlags, DimTheLightOfASampleAndOfAirAsTheTraceSays) {
+  const std::string matter = "-water 100 -background water.stol 1 1 18 -air -5 40 ";
+  // The pixel is 36 mm from the beam, whose shadow on the detector has a radius of 50
+  const std::string stop = "-beamstop_distance 30 -beamstop_radius 15 ";
+  const auto open = trace(matter), dark = trace(matter + stop),
+             dim = trace(matter + stop + "-beamstop_transmission 0.25");
+  EXPECT_EQ(dark["share_behind_beamstop"], 0);
+  EXPECT_EQ(dark["photons"], 0);
+  EXPECT_EQ(dim["share_behind_beamstop"], 0.25);
+  EXPECT_NEAR(dim["photons"].get<double>() / open["photons"].get<double>(), 0.25, 1e-6);
+  EXPECT_NEAR(dim["materials"][0]["photons"].get<double>(),
+              0.25 * open["materials"][0]["photons"].get<double>(), 1e-6);
+  EXPECT_FALSE(open.contains("share_behind_beamstop"));
+  // Beside the shadow of the sample, air before the stop is hidden from 7.1 mm on
+  const auto beside = trace(matter + "-beamstop_distance 30 -beamstop_radius 8.9 ");
+  EXPECT_EQ(beside["share_behind_beamstop"], 1);
+  EXPECT_EQ(beside["materials"][0], open["materials"][0]);
+  EXPECT_LT(beside["materials"][1]["photons"], 0.8 * open["materials"][1]["photons"].get<double>());
+  EXPECT_EQ(beside["materials"].size(), open["materials"].size());
+}
+
+TEST_F(BeamstopFlags, StandInTheSummary) {
+  const Outcome outcome = good_run(model +
+                                   "-beamstop_distance 30 -beamstop_radius 1.5 -beamstop_offset "
+                                   "0.2 -0.1 -beamstop_transmission 0.01 -beamstop_arm_width 0.7 "
+                                   "-beamstop_arm_angle 80 -beamstop_ring_share 1e-6 "
+                                   "-beamstop_ring_angle 3 -beamstop_ring_width 0.4");
+  EXPECT_THAT(outcome.out,
+              HasSubstr("beamstop: a disk of radius 1.5 mm, 30 mm behind the sample, 0.2 -0.1 mm "
+                        "(fast, slow) from the beam, transmission 0.01, an arm of 0.7 mm at 80 "
+                        "degree, 1e-06 of the beam in a ring at 3 degree, 0.4 wide"));
+}
+
+TEST_F(BeamstopFlags, AreRefusedWithASentenceWhereTheyMeanNothing) {
+  expect_refused("-beamstop_radius 2", "give -beamstop_distance in mm");
+  expect_refused("-beamstop_distance 20", "give -beamstop_radius in mm");
+  expect_refused("-beamstop_distance 200 -beamstop_radius 2", "the stop is to be before it");
+  expect_refused("-beamstop_distance 20 -beamstop_radius 2 -beamstop_offset 3 0",
+                 "the beam passes beside the beamstop");
+  expect_refused("-beamstop_distance 20 -beamstop_radius 2 -beamstop_transmission 2",
+                 "it must be between 0 and 1");
+  expect_refused("-beamstop_distance 20 -beamstop_radius 2 -printout", "-trace_pixel shows");
+  expect_refused("-compat -beamstop_distance 20 -beamstop_radius 2", "give -corrected");
+  expect_refused("-beam_jitter 0.1", "-beam_jitter is of the images of a series");
+  expect_refused("-compat -beam_tilt 0.1 0", "give -corrected");
+}
+
 TEST_F(BackgroundFlags, AreInEveryImageOfASeriesAsInOneAlone) {
   const std::string matter = "-background water.stol 1 1 18 -air -5 30 -osc 0.5 ";
   std::string image = model;

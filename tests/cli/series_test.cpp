@@ -55,6 +55,19 @@ class SeriesOfImages : public test::ProgramTest {
 
 // ---- Which images ------------------------------------------------------------------------------
 
+TEST_F(SeriesOfImages, OfABeamThatJittersFollowFromTheSeed) {
+  const std::string stills = corrected + "-orientations random:3 -images 2 -beam_jitter 2 ";
+  good_run(stills + "-seed 5 -floatfile a_#.bin");
+  good_run(stills + "-seed 5 -threads 1 -floatfile b_#.bin");
+  good_run(stills + "-seed 6 -floatfile c_#.bin");
+  good_run(corrected + "-orientations random:3 -images 2 -seed 5 -floatfile d_#.bin");
+  for (const std::string image : {"_1.bin", "_2.bin"}) {
+    EXPECT_TRUE(bytes("a" + image) == bytes("b" + image));
+    EXPECT_FALSE(bytes("a" + image) == bytes("c" + image));
+    EXPECT_FALSE(bytes("a" + image) == bytes("d" + image));
+  }
+}
+
 TEST_F(SeriesOfImages, OfAScanAreThoseOfSingleCommands) {
   for (const std::string& mode : {turning, crystal + "-misset 10 20 30 -phi 5 -osc 0.5 -seed 7 "}) {
     good_run(mode + "-images 3 -floatfile f_####.bin -intfile i_####.img");

@@ -44,7 +44,7 @@ MARKED = {
     "docs/measured-image.md": {"excerpt": 1, "needs the measured image": 1},
     "docs/performance-method.md": {"needs nanoBragg": 1, "needs perf": 1, "slow": 3},
     "docs/performance.md": {"needs nanoBragg": 2, "needs the port": 1, "slow": 1},
-    "docs/physics.md": {"excerpt": 7},
+    "docs/physics.md": {"excerpt": 8},
     "docs/python.md": {"changes the machine": 2, "needs torch": 1},
     "docs/refinement.md": {"slow": 4, "usage": 2},
     "docs/series.md": {"slow": 2},

@@ -257,6 +257,44 @@ RC_GTEST_PROP(Gradient, EqualsDifferencesForDiffuseScattering, ()) {
   expect_gradients_of(differentiable(e));
 }
 
+/// A stop, with and without an arm, whose edge lies on the image of some pixel of the panel.
+void draw_beamstop(Experiment& e) {
+  const Resolved r = resolve(e);
+  const Panel& panel = r.panel;
+  const double fast = *any_between(0.2, 0.8) * panel.fast_pixels * panel.pixel,
+               slow = *any_between(0.2, 0.8) * panel.slow_pixels * panel.slow_pixel;
+  const Vec3d at = panel.origin + fast * panel.fast + slow * panel.slow;
+  const double along = dot(at, panel.beam);
+  if (along < 0.1 * length(at)) return;  // beside the sample, or behind it
+  const double share = *any_between(0.2, 0.7);
+  Beamstop& stop = e.beamstop;
+  stop.distance_mm = 1e3 * share * along;
+  stop.radius_mm = 1e3 * share * length(at - along * panel.beam);
+  stop.offset_fast_mm = *any_between(-0.5, 0.5) * stop.radius_mm;
+  stop.offset_slow_mm = *any_between(-0.5, 0.5) * stop.radius_mm;
+  if (*any_choice()) stop.transmission = *any_between(0.1, 0.6);
+  if (*any_choice()) {
+    stop.arm_width_mm = *any_between(0.3, 1) * stop.radius_mm;
+    stop.arm_deg = *any_between(-180, 180);
+  }
+  if (*any_choice()) {
+    stop.ring_share = 1e-5 * *any_between(1, 5);
+    stop.ring_deg = *any_between(1, 20);
+    stop.ring_width_deg = *any_between(1, 5);
+  }
+}
+
+RC_GTEST_PROP(Gradient, EqualsDifferencesBehindABeamstop, ()) {
+  Experiment e = *any_experiment_of_any_panel();
+  e.materials = draw_materials();
+  e.quirks = Quirks::corrected();
+  e = differentiable(e);
+  draw_beamstop(e);
+  if (*any_choice())
+    e.beam.tilt_horizontal_mrad = *any_between(-5, 5), e.beam.tilt_vertical_mrad = 2;
+  expect_gradients_of(e);
+}
+
 RC_GTEST_PROP(Gradient, EqualsDifferencesForManyBlocks, ()) {
   Experiment e = differentiable(*any_experiment_of_either_mode());
   e.crystal.blocks = *any_between(2, 50);

@@ -11,7 +11,7 @@ import pytest
 
 import nablabragg as nb
 
-PARTS = [nb.SampledRange, nb.Crystal, nb.FurtherCrystal, nb.Beam, nb.Detector, nb.Scan, nb.Sampling, nb.StructureFactors]
+PARTS = [nb.SampledRange, nb.Crystal, nb.FurtherCrystal, nb.Beam, nb.Detector, nb.Beamstop, nb.Scan, nb.Sampling, nb.StructureFactors]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)

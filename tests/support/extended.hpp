@@ -6,6 +6,7 @@
 
 #include "description/lift.hpp"
 #include "description/parameter_table.hpp"
+#include "engine/beamstop_shadow.hpp"
 #include "engine/diffuse_sum.hpp"
 #include "engine/diffuse_tables.hpp"
 #include "engine/lattices.hpp"
@@ -140,9 +141,25 @@ inline long double photons_of_lattice(const ExtendedPlan& plan, int fast, int sl
          });
 }
 
-/// The same of all lattices.
+/// The same of all lattices, and of what a beamstop leaves of them and of matter along the beam.
 inline long double photons_of(const ExtendedPlan& plan, int fast, int slow) {
   long double sum = 0;
+  if (plan.beamstop.present) {
+    const auto& panel = plan.panels[0];
+    const Extended x = double(fast), y = double(slow);
+    ExtendedPlan at_sample = plan;
+    at_sample.beamstop.present = false;
+    at_sample.materials.clear();
+    for (const auto& material : plan.materials) {
+      if (material.start == Extended(0.0) && material.end == Extended(0.0))
+        at_sample.materials.push_back(material);
+      else
+        sum += engine::shadowed_photons(plan, panel, view_of(material), x, y).v;
+    }
+    const Extended hidden = engine::hidden_share(plan.beamstop, panel, plan.oversample, fast, slow);
+    const Extended left = Extended(1.0) - (Extended(1.0) - plan.beamstop.transmission) * hidden;
+    return sum + left.v * photons_of(at_sample, fast, slow);
+  }
   for (std::size_t number = 0; number <= plan.more_lattices.size(); ++number)
     sum += photons_of_lattice(engine::plan_of_lattice(plan, number), fast, slow);
   return sum;

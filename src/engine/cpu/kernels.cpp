@@ -1,5 +1,6 @@
 // The kernels of the cpu engine.  This file is compiled once for each instruction set, all of it in
 // the namespace of that set; scripts/check-kernels makes sure that nothing leaks out of it.
+#include "engine/beamstop_shadow.hpp"
 #include "engine/closed/closed_gradient.hpp"
 #include "engine/cpu/pairs.hpp"
 
@@ -511,6 +512,18 @@ void background(const Plan& plan, const Tile& tile, double* photons) {
   }
 }
 
+void shadowed(const Plan& plan, const Tile& tile, double* photons) {
+  const PanelNumbers& panel = plan.panels[static_cast<size_t>(tile.panel)];
+  const auto pixels = static_cast<size_t>(tile.blocks) * block_pixels;
+  for (size_t first = 0; first < pixels; first += lanes) {
+    const Double fast = widen(load<1>(tile.fast, first)), slow = widen(load<1>(tile.slow, first));
+    Double sum(0);
+    for (const PlanMaterial& material : plan.materials)
+      sum = sum + shadowed_photons(plan, panel, view_of(material), fast, slow);
+    sum.store(photons + first);
+  }
+}
+
 /// The lattice's light, with the phases that are accurate enough for the tile.
 template <class Shape, Lookup lookup>
 void render_mixed(const CpuPlan& p, const Tile& tile, TileSums& out) {
@@ -591,6 +604,10 @@ const KernelSet& kernel_set() {
                                     .single_gradient = single_gradient_kernel,
                                     .wide_gradient = wide_gradient_kernel,
                                     .material_gradient = material_gradient,
+#endif
+                                    .shadowed = shadowed,
+#ifdef NABLA_GRADIENTS
+                                    .shadowed_gradient = shadowed_gradient,
 #endif
                                     .diffuse = diffuse,
 #ifdef NABLA_GRADIENTS

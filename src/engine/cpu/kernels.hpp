@@ -67,6 +67,9 @@ struct KernelSet {
   GradientKernel (*single_gradient)(CrystalShape, Lookup) = nullptr;
   GradientKernel (*wide_gradient)(CrystalShape, Lookup) = nullptr;
   MaterialKernel material_gradient = nullptr;
+  // Of materials before a beamstop, all that the plan has
+  void (*shadowed)(const Plan&, const Tile&, double* photons);
+  MaterialKernel shadowed_gradient = nullptr;
   // Of light between the spots (diffuse_kernels.hpp)
   void (*diffuse)(const DiffuseLight&, const Tile&, double* photons);
   void (*diffuse_gradient)(const DiffuseLight&, const Tile&,
@@ -90,6 +93,8 @@ const KernelSet& kernels_of_this_machine();
   GradientKernel single_gradient_kernel(CrystalShape, Lookup lookup);                             \
   GradientKernel wide_gradient_kernel(CrystalShape, Lookup lookup);                               \
   void material_gradient(const Plan&, const Tile&, const std::array<double, tile_pixels>&,        \
+                         MaterialSink&);                                                          \
+  void shadowed_gradient(const Plan&, const Tile&, const std::array<double, tile_pixels>&,        \
                          MaterialSink&);                                                          \
   void diffuse(const DiffuseLight&, const Tile&, double* photons);                                \
   void diffuse_gradient(const DiffuseLight&, const Tile&, const std::array<double, tile_pixels>&, \

@@ -8,10 +8,11 @@
 
 namespace nablabragg::engine {
 
-void add_materials(const Plan& plan, const Pixels& pixels, std::span<const double> weights,
-                   const ComputeOptions& options, PlanGradient& to) {
+namespace {
+
+void add(MaterialKernel kernel, const Plan& plan, const Pixels& pixels,
+         std::span<const double> weights, const ComputeOptions& options, PlanGradient& to) {
   if (plan.materials.empty()) return;
-  const MaterialKernel kernel = kernels_of_this_machine().material_gradient;
   const Tiling tiling(plan, pixels);
   struct Part {
     std::shared_ptr<Plan> adjoint;
@@ -32,20 +33,19 @@ void add_materials(const Plan& plan, const Pixels& pixels, std::span<const doubl
     part.value = sink.value;
     return part;
   };
-  const auto add = [&](const Part& part) {
+  const auto add_part = [&](const Part& part) {
     to.value += part.value;
     for_each_number_of_plan([](double& x, const double& more) { x += more; }, to.adjoint,
                             *part.adjoint);
   };
   constexpr int tiles_per_batch = 16;
-  add_in_order(tiling.count(), tiles_per_batch, behind_the_spots(options), compute, add);
+  add_in_order(tiling.count(), tiles_per_batch, behind_the_spots(options), compute, add_part);
 }
 
-void add_materials(const Plan& plan, const Pixels& pixels, std::span<const Plan* const> tangents,
-                   const ComputeOptions& options, std::span<double> photons,
-                   std::span<double> slopes) {
+void add(MaterialKernel kernel, const Plan& plan, const Pixels& pixels,
+         std::span<const Plan* const> tangents, const ComputeOptions& options,
+         std::span<double> photons, std::span<double> slopes) {
   if (plan.materials.empty()) return;
-  const MaterialKernel kernel = kernels_of_this_machine().material_gradient;
   const Tiling tiling(plan, pixels);
   MaterialSink sink;
   sink.tangents = tangents;
@@ -53,6 +53,32 @@ void add_materials(const Plan& plan, const Pixels& pixels, std::span<const Plan*
       tiling, options, tangents.size(), sink,
       [&](const Tile& tile, const auto& ones, MaterialSink& to) { kernel(plan, tile, ones, to); },
       photons, slopes);
+}
+
+}  // namespace
+
+void add_materials(const Plan& plan, const Pixels& pixels, std::span<const double> weights,
+                   const ComputeOptions& options, PlanGradient& to) {
+  add(kernels_of_this_machine().material_gradient, plan, pixels, weights, options, to);
+}
+
+void add_materials(const Plan& plan, const Pixels& pixels, std::span<const Plan* const> tangents,
+                   const ComputeOptions& options, std::span<double> photons,
+                   std::span<double> slopes) {
+  add(kernels_of_this_machine().material_gradient, plan, pixels, tangents, options, photons,
+      slopes);
+}
+
+void add_shadowed_materials(const Plan& plan, const Pixels& pixels, std::span<const double> weights,
+                            const ComputeOptions& options, PlanGradient& to) {
+  add(kernels_of_this_machine().shadowed_gradient, plan, pixels, weights, options, to);
+}
+
+void add_shadowed_materials(const Plan& plan, const Pixels& pixels,
+                            std::span<const Plan* const> tangents, const ComputeOptions& options,
+                            std::span<double> photons, std::span<double> slopes) {
+  add(kernels_of_this_machine().shadowed_gradient, plan, pixels, tangents, options, photons,
+      slopes);
 }
 
 }  // namespace nablabragg::engine

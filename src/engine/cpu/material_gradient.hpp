@@ -15,4 +15,11 @@ void add_materials(const Plan& plan, const Pixels& pixels, std::span<const Plan*
                    const ComputeOptions& options, std::span<double> photons,
                    std::span<double> slopes);
 
+/// The same of plans whose materials are all before a beamstop.
+void add_shadowed_materials(const Plan& plan, const Pixels& pixels, std::span<const double> weights,
+                            const ComputeOptions& options, PlanGradient& to);
+void add_shadowed_materials(const Plan& plan, const Pixels& pixels,
+                            std::span<const Plan* const> tangents, const ComputeOptions& options,
+                            std::span<double> photons, std::span<double> slopes);
+
 }  // namespace nablabragg::engine

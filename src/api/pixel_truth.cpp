@@ -151,7 +151,8 @@ std::vector<double> photons_of_spots(const Experiment& experiment, const Compute
   const Plan plan = plan_of(without_background(experiment));
   std::vector<double> photons(plan.pixels());
   for (std::size_t lattice = 0; lattice <= plan.more_lattices.size(); ++lattice) {
-    const engine::SplitPlan split(engine::plan_of_lattice(plan, lattice));
+    engine::SplitPlan split(engine::plan_of_lattice(plan, lattice));
+    split.spots.beamstop = plan.beamstop;
     const std::vector<double> own = light_of(split.spots, options);
     std::ranges::transform(photons, own, photons.begin(), std::plus());
   }

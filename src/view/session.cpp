@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>  // for endian
 #include <chrono>
 #include <cmath>
 #include <cstdint>

@@ -41,9 +41,10 @@ const std::string expensive =
 /// A page that is served, and the one tab that looks on.
 class Served {
  public:
-  Served(const std::filesystem::path& folder, const std::string& arguments)
-      : running_(test::start_program(folder,
-                                     test::split_arguments("view --no-browser " + arguments), {})) {
+  Served(const std::filesystem::path& folder, const std::string& arguments,
+         const std::string& options = "--no-browser ", const test::Environment& more = {})
+      : running_(test::start_program(folder, test::split_arguments("view " + options + arguments),
+                                     more)) {
     const auto begin = Clock::now();
     while (address_.empty() && Clock::now() - begin < std::chrono::seconds(30)) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -257,6 +258,36 @@ TEST_F(View, WritesNothing) {
     page.stop();
   }
   EXPECT_THAT(folder.names(), testing::IsEmpty());
+}
+
+TEST_F(View, OpensABrowserThatIsNotToldTheTokenWhereOthersSeeIt) {
+  const std::string browser = folder.file("xdg-open",
+                                          "#!/bin/sh\nprintf '%s\\n' \"$*\" > told.tmp\n"
+                                          "cp -p \"$1\" shown\nmv told.tmp told\n");
+  std::filesystem::permissions(browser, std::filesystem::perms::owner_all);
+  Served page(folder.path(), crystal, "", {{"PATH", folder.path().string() + ":/usr/bin:/bin"}});
+  const auto begin = Clock::now();
+  while (!std::filesystem::exists(folder / "told") &&
+         Clock::now() - begin < std::chrono::seconds(20))
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::string told = folder.content("told");
+  told.pop_back();
+  EXPECT_THAT(told, testing::Not(HasSubstr(page.token())));
+  EXPECT_THAT(folder.content("shown"), HasSubstr("url=" + page.address()));
+  using std::filesystem::perms;
+  EXPECT_EQ(std::filesystem::status(folder / "shown").permissions(),
+            perms::owner_read | perms::owner_write);
+  EXPECT_EQ(std::filesystem::status(std::filesystem::path(told).parent_path()).permissions(),
+            perms::owner_all);
+  page.stop();
+  EXPECT_FALSE(std::filesystem::exists(told));
+}
+
+TEST_F(View, WithoutABrowserItSaysSo) {
+  Served page(folder.path(), crystal, "", {{"PATH", folder.path().string()}});
+  const Outcome outcome = page.stop();
+  EXPECT_EQ(outcome.out, page.address() + "\n");
+  EXPECT_THAT(outcome.err, HasSubstr("open the address above"));
 }
 
 // ---- What is answered -------------------------------------------------------------------------

@@ -320,7 +320,7 @@ void dry_run(const ensemble::Ensemble& e, const std::vector<std::string>& words,
   settings.compute = options;
   settings.compute.progress = [](double) { return !interrupted(); };
   say_what_differs(err, e);
-  e.check_all_shots();
+  e.check_shots();
   // A second or two tell what all of them take; the first shots also prepare what all share.
   constexpr double long_enough_s = 1;
   ensemble::RunResult result;

@@ -350,12 +350,14 @@ Shot Ensemble::shot(int i) const {
   return shot;
 }
 
-void Ensemble::check_all_shots() const {
+void Ensemble::check_shots(int begin, int step) const {
   std::mutex mutex;
   int first = shots();
   std::string problem;
-  tbb::parallel_for(tbb::blocked_range<int>(0, shots(), 64), [&](const auto& range) {
-    for (int i = range.begin(); i < range.end(); ++i) {
+  const int count = shots() > begin ? (shots() - begin - 1) / step + 1 : 0;
+  tbb::parallel_for(tbb::blocked_range<int>(0, count, 64), [&](const auto& range) {
+    for (int n = range.begin(); n < range.end(); ++n) {
+      const int i = begin + n * step;
       const std::vector<std::string> wrong = description::out_of_range(shot(i).experiment);
       if (wrong.empty()) continue;
       const std::lock_guard lock(mutex);

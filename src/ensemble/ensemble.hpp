@@ -48,9 +48,9 @@ class Ensemble {
 
   /// Throws UsageError for a shot that there is not.
   Shot shot(int i) const;
-  /// Numbers that no experiment has, of the first shot that has some, as "shot 17: ...".  Throws
-  /// UsageError.
-  void check_all_shots() const;
+  /// Numbers that no experiment has, of the first of every `step`-th shot that has some, as "shot
+  /// 17: ...".  Throws UsageError.
+  void check_shots(int begin = 0, int step = 1) const;
   /// Those that the shots' differ from: of the description, with what it leaves unsaid.
   std::vector<std::string> flags() const;
   /// The request of one shot, as the simulator takes it.

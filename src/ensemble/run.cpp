@@ -172,9 +172,11 @@ class Run {
     const auto size = static_cast<std::size_t>(ranks_.size()),
                rank = static_cast<std::size_t>(ranks_.rank());
     std::string mine(count > rank ? (count - rank - 1) / size + 1 : 0, '0');
-    engine::with_threads(settings_.compute.threads, [&] {
-      tbb::parallel_for(std::size_t{0}, mine.size(), [&](std::size_t i) {
-        if (is_there(rank + i * size)) mine[i] = '1';
+    mpi::together(ranks_, [&] {
+      engine::with_threads(settings_.compute.threads, [&] {
+        tbb::parallel_for(std::size_t{0}, mine.size(), [&](std::size_t i) {
+          if (is_there(rank + i * size)) mine[i] = '1';
+        });
       });
     });
     std::string all(count, '0');
@@ -248,7 +250,7 @@ class Run {
       mpi::together(
           ranks_,
           [&] {
-            ensemble_.check_all_shots();
+            ensemble_.check_shots(ranks_.rank(), ranks_.size());
             packer_ = io::nxmx_packer(path_of(name_of_shard(0)), settings_.series);
             journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(),
                              ranks_.size());

@@ -72,11 +72,13 @@ std::unique_ptr<Ranks> open_ranks() {
   if (launch.by.empty() || launch.tasks == 1) return one_rank();
   try {
     std::unique_ptr<Ranks> ranks = the_plugin(launch).open();
-    if (launch.tasks > 1 && ranks->size() != launch.tasks)
+    if (launch.tasks > 1 && ranks->size() != launch.tasks) {
+      ranks->all_fail();
       throw UsageError(launch.by + " started " + std::to_string(launch.tasks) +
                        " of this program, but the MPI that it was built with knows of " +
                        std::to_string(ranks->size()) +
                        "; start it by mpirun of that MPI, or by srun --mpi=pmix");
+    }
     return ranks;
   } catch (const UsageError&) {
     if (launch.rank == 0) throw;

@@ -39,13 +39,16 @@ class Ranks {
   virtual std::vector<std::string> gather(const std::string& mine, const Idle& idle) = 0;
   /// All get what rank 0 gave.
   virtual std::string broadcast(const std::string& of_rank_0, const Idle& idle) = 0;
+  /// All ranks are about to end with an exception.  One that does so alone ends the others, who
+  /// would wait for it.
+  virtual void all_fail() {}
 };
 
 /// A process by itself.
 std::unique_ptr<Ranks> one_rank();
 
 /// Two sides that do not belong together differ in it.
-inline constexpr std::size_t plugin_version = 1;
+inline constexpr std::size_t plugin_version = 2;
 
 struct Plugin {
   std::size_t version;

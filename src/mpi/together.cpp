@@ -79,6 +79,7 @@ void together(Ranks& ranks, const std::function<void()>& work, const Idle& idle)
   const Outcome outcome = outcome_of(
       ranks.broadcast(all.empty() ? std::string() : decided(all).text(), idle));
   if (outcome.failure == Failure::none) return;
+  ranks.all_fail();
   if (ranks.rank() == 0) fail(outcome);
   throw FailedElsewhere(outcome.failure);
 }

@@ -298,7 +298,7 @@ TEST_F(Ensembles, NameTheFirstShotThatIsNoExperiment) {
   const Ensemble e = with("vary:\n  mosaic_spread: {normal: [0.3, 0.2]}\n", 200);
   int first = 0;
   while (e.shot(first).values[0][0] >= 0) ++first;
-  const std::string problem = test::message_of<UsageError>([&] { e.check_all_shots(); });
+  const std::string problem = test::message_of<UsageError>([&] { e.check_shots(); });
   EXPECT_THAT(problem,
               AllOf(HasSubstr("shot " + std::to_string(first) + ": "), HasSubstr("within")));
   EXPECT_THAT(test::message_of<UsageError>([&] { static_cast<void>(e.shot(200)); }),

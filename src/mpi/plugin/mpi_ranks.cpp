@@ -3,9 +3,9 @@
 #include <sched.h>  // for sched_getaffinity
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
+#include <exception>  // for std::uncaught_exceptions
 #include <mutex>
 #include <numeric>  // for std::exclusive_scan
 #include <thread>
@@ -54,6 +54,7 @@ class MpiRanks final : public Ranks {
   }
 
   ~MpiRanks() override {
+    if (std::uncaught_exceptions() > 0 && !all_fail_) MPI_Abort(MPI_COMM_WORLD, 1);
     done_ = true;
     if (progress_.joinable()) progress_.join();
     MPI_Win_unlock_all(window_);
@@ -109,6 +110,8 @@ class MpiRanks final : public Ranks {
     return text;
   }
 
+  void all_fail() override { all_fail_ = true; }
+
  private:
   /// The cores that the ranks of a machine have together, shared; a rank that is bound to fewer has
   /// those.
@@ -156,7 +159,7 @@ class MpiRanks final : public Ranks {
   int rank_ = 0, size_ = 1, rank_on_node_ = 0, size_on_node_ = 1, threads_ = 1;
   MPI_Win window_ = MPI_WIN_NULL;
   std::mutex mutex_;
-  std::atomic<bool> done_ = false;
+  std::atomic<bool> done_ = false, all_fail_ = false;
   std::thread progress_;
 };
 

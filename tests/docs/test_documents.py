@@ -40,6 +40,7 @@ MARKED = {
     "docs/geometry.md": {"excerpt": 1},
     "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},
+    "docs/install.md": {"changes the machine": 2, "slow": 1},
     "docs/instruments.md": {"excerpt": 1, "usage": 5},
     "docs/measured-image.md": {"excerpt": 1, "needs the measured image": 1},
     "docs/performance-method.md": {"needs nanoBragg": 1, "needs perf": 1, "slow": 3},

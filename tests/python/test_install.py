@@ -21,7 +21,7 @@ assert "torch" not in sys.modules
 """
 
 
-def test_pip_installs_the_module_which_then_makes_an_image(tmp_path):
+def test_pip_installs_the_module_which_then_makes_an_image_and_the_program(tmp_path):
     if not os.environ.get("NABLABRAGG_BUILD_DIR"):
         pytest.skip("NABLABRAGG_BUILD_DIR names no build to install from; a new one takes minutes")
     environment = tmp_path / "environment"
@@ -36,3 +36,8 @@ def test_pip_installs_the_module_which_then_makes_an_image(tmp_path):
         check=True, env=clean,
     )  # fmt: skip
     subprocess.run([python, "-c", SCRIPT], check=True, env=clean, cwd=tmp_path)
+    for program in ([environment / "bin" / "nablabragg"], [python, "-m", "nablabragg"]):
+        said = subprocess.run(
+            [*program, "--version"], check=True, env=clean, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert said.stdout.startswith("nablabragg ")

@@ -165,8 +165,9 @@ std::string state_of(const flags::Request& r) {
                          text_of(r.spindle),   text_of(r.polarization_axis),
                          text_of(r.origin_m),  text_of(r.two_theta_axis)};
   nlohmann::json backgrounds = nlohmann::json::array();
-  for (const auto& b : r.backgrounds)
-    backgrounds.push_back({b.file, b.thickness_mm, b.density_g_cm3, b.molar_mass, b.compton});
+  for (const auto& given : r.backgrounds)
+    backgrounds.push_back(
+        {given.file, given.thickness_mm, given.density_g_cm3, given.molar_mass, given.compton});
   nlohmann::json files = {
       r.matrix_file,
       r.hkl_file,

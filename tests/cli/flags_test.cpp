@@ -356,6 +356,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
 
 /// The values after the flag; -img, -mask and -expt are read at once, so they need a file.
 std::string values_for(const flags::Flag& flag, const std::string& image) {
+  if (flag.spellings[0] == "-beam_jitter") return "0.3 -images 2";  // of a series alone
   if (flag.spellings[0] == "-expt") {
     const std::string file = image + ".expt";
     std::ofstream(file) << R"({"__id__": "ExperimentList",

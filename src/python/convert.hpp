@@ -245,6 +245,7 @@ inline const char* class_name(const Detector*) { return "Detector"; }
 inline const char* class_name(const FurtherPanel*) { return "FurtherPanel"; }
 inline const char* class_name(const DetectorGroup*) { return "DetectorGroup"; }
 inline const char* class_name(const Material*) { return "Material"; }
+inline const char* class_name(const Beamstop*) { return "Beamstop"; }
 inline const char* class_name(const Scan*) { return "Scan"; }
 inline const char* class_name(const Sampling*) { return "Sampling"; }
 

@@ -165,8 +165,9 @@ std::string state_of(const flags::Request& r) {
                          text_of(r.spindle),   text_of(r.polarization_axis),
                          text_of(r.origin_m),  text_of(r.two_theta_axis)};
   nlohmann::json backgrounds = nlohmann::json::array();
-  for (const auto& b : r.backgrounds)
-    backgrounds.push_back({b.file, b.thickness_mm, b.density_g_cm3, b.molar_mass, b.compton});
+  for (const auto& given : r.backgrounds)
+    backgrounds.push_back(
+        {given.file, given.thickness_mm, given.density_g_cm3, given.molar_mass, given.compton});
   nlohmann::json files = {
       r.matrix_file,
       r.hkl_file,
@@ -355,6 +356,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
 
 /// The values after the flag; -img, -mask and -expt are read at once, so they need a file.
 std::string values_for(const flags::Flag& flag, const std::string& image) {
+  if (flag.spellings[0] == "-beam_jitter") return "0.3 -images 2";  // of a series alone
   if (flag.spellings[0] == "-expt") {
     const std::string file = image + ".expt";
     std::ofstream(file) << R"({"__id__": "ExperimentList",

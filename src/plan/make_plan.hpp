@@ -247,7 +247,13 @@ BasicPlanBeamstop<Real> plan_beamstop(const BasicExperiment<Real>& e,
     return dot(v, axis) < Real(0) ? -v : v;
   };
   // Of a panel that is seen from the side one axis lies along the beam, and says nothing.
-  Vec3<Real> fast = across(r.panel.fast), slow = across(r.panel.slow);
+  // A panel that turns leaves the stop where it is: derivatives by panels know of panels alone.
+  const auto held = [](const Vec3<Real>& v) {
+    using model::value_of;
+    return Vec3<Real>{Real(double(value_of(v.x))), Real(double(value_of(v.y))),
+                      Real(double(value_of(v.z)))};
+  };
+  Vec3<Real> fast = across(held(r.panel.fast)), slow = across(held(r.panel.slow));
   if (dot(fast, fast) < dot(slow, slow)) {
     slow = unit(slow);
     fast = along(cross(beam, slow), r.panel.fast);

@@ -162,6 +162,22 @@ std::vector<Experiment> experiments_with_all_parameters() {
     x.beam.size_mm = 0.2;
   });
   add([](Experiment& x) {
+    x.beamstop = {.distance_mm = 30,
+                  .radius_mm = 2,
+                  .offset_fast_mm = 0.2,
+                  .offset_slow_mm = 0.1,
+                  .transmission = 0.1,
+                  .arm_width_mm = 1,
+                  .arm_deg = 40,
+                  .ring_share = 1e-6,
+                  .ring_deg = 4,
+                  .ring_width_deg = 0.3};
+  });
+  add([](Experiment& x) {
+    x.beam.tilt_horizontal_mrad = 1;
+    x.beam.tilt_vertical_mrad = -0.5;
+  });
+  add([](Experiment& x) {
     x.detector.close_distance_mm = 90;
     x.detector.close_x_mm = 15;
     x.detector.close_y_mm = 14;

@@ -68,9 +68,15 @@ LabelledShot ShotLabeller::operator()(const Shot& shot, const Simulation& simula
   labels.misset_deg = shot.experiment.crystal.misset_deg;
   labels.axes_A = axes_of(simulation.resolved);
   labels.values = shot.values;
-  if (ensemble_.description().reflections && shot.hit)
-    labels.reflections = reflections_of(shot, simulation.image);
-  if (ensemble_.description().spot_mask_photons) find_spots(shot, simulation.image, made);
+  const bool lists = ensemble_.description().reflections && shot.hit,
+             marks = ensemble_.description().spot_mask_photons.has_value();
+  if (!lists && !marks) return made;
+  const Experiment dry = without_background(shot.experiment);
+  Image dry_image;
+  if (shot.hit && has_background(shot.experiment)) dry_image = simulate(dry, options_).image;
+  const Image& lattice = dry_image.pixels.empty() ? simulation.image : dry_image;
+  if (lists) labels.reflections = true_spots(dry, lattice);
+  if (marks) find_spots(shot, lattice, made);
   return made;
 }
 
@@ -83,28 +89,19 @@ Mat3d ShotLabeller::axes_of(const Resolved& resolved) const {
   return {turned(rows.a), turned(rows.b), turned(rows.c)};
 }
 
-/// Of the lattice's light alone.
-std::vector<PredictedSpot> ShotLabeller::reflections_of(const Shot& shot,
-                                                        const Image& image) const {
-  const Experiment& e = shot.experiment;
-  if (!has_background(e)) return true_spots(e, image);
-  const Experiment dry = without_background(e);
-  return true_spots(dry, simulate(dry, options_).image);
-}
-
-void ShotLabeller::find_spots(const Shot& shot, const Image& image, LabelledShot& made) const {
+void ShotLabeller::find_spots(const Shot& shot, const Image& lattice, LabelledShot& made) const {
   const Experiment& e = shot.experiment;
   const double least = *ensemble_.description().spot_mask_photons;
-  made.spot_mask.assign(image.pixels.size(), 0);
+  made.spot_mask.assign(lattice.pixels.size(), 0);
   if (shot.hit) {
     const auto mark = [&](const auto& photons) {
       std::ranges::transform(photons, made.spot_mask.begin(),
                              [&](double light) { return std::uint8_t{light >= least}; });
     };
-    if (has_background(e) || !(e.crystal.diffuse_sigma_A == Vec3d{}))
-      mark(photons_of_spots(e, options_));
+    if (e.crystal.diffuse_sigma_A == Vec3d{})
+      mark(lattice.pixels);
     else
-      mark(image.pixels);
+      mark(photons_of_spots(e, options_));
   }
   const Geometry geometry = geometry_of(SettledExperiment(e));
   double& finest_A = made.labels.resolution_A;

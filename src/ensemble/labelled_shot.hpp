@@ -31,8 +31,7 @@ class ShotLabeller {
 
  private:
   Mat3d axes_of(const Resolved& resolved) const;
-  std::vector<PredictedSpot> reflections_of(const Shot& shot, const Image& image) const;
-  void find_spots(const Shot& shot, const Image& image, LabelledShot& made) const;
+  void find_spots(const Shot& shot, const Image& lattice, LabelledShot& made) const;
 
   const Ensemble& ensemble_;
   ComputeOptions options_;

@@ -6,17 +6,7 @@ import numpy as np
 import pytest
 
 import nablabragg as nb
-
-
-def model(**more):
-    return nb.Experiment(
-        crystal=nb.Crystal(cell=(60, 60, 60, 90, 90, 90), cells=10, misset=(10, 20, 30)),
-        beam=nb.Beam(wavelength=1, flux=1e12, size=0.1),
-        detector=nb.Detector(pixels=32, pixel_size=2, distance=60),
-        sampling=nb.Sampling(oversample=1),
-        structure_factors=100,
-        **more,
-    )
+from models import model
 
 
 STOP = nb.Beamstop(distance=25, radius=3, offset=(0.5, -0.3), arm_width=1, arm_angle=100, transmission=0.1)

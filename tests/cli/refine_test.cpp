@@ -627,7 +627,7 @@ TEST_F(RefineCounts, ThatContradictAStatedPedestalAreRefused) {
 
 TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRunToTheSameNumbers) {
   const std::string options = "--no-spot-stage --image still.img --parameters misset ";
-  const std::string model = start + "-mosaic_domains 400";
+  const std::string model = start + "-mosaic_domains 60";
   ASSERT_EQ(run(options, model).exit_code, 0);
   const nlohmann::json whole = result();
   fs::remove_all(folder / "r");

@@ -77,7 +77,7 @@ class RefineSeveralImages : public test::ProgramTest {
 };
 
 // Few boxes: what is asked here is not how well they are fitted
-const std::string asked = "--spots 60 --parameters misset,cell[0-2] --own fluence ";
+const std::string asked = "--spots 20 --parameters misset,cell[0-2] --own fluence ";
 
 TEST_F(RefineSeveralImages, ReadsAWedgeFromFilesAndFromOneFile) {
   good_run(wedge + cell + misset + "-seed 1 -noisefile wedge_####.img -o wedge_####.cbf -o w.nxs");
@@ -131,7 +131,7 @@ TEST_F(RefineSeveralImages, WritesThemAllAndWhatItsSchemaDescribes) {
   EXPECT_NEAR(length(g.crystals.at(0).real_axes_A.a), number("cell[0]")["value"], 1e-6);
 
   // Where each image has an orientation of its own, each has a file
-  outcome = refine("--image wedge_####.cbf --spots 60 --parameters cell[0-2] --own misset ", start);
+  outcome = refine("--image wedge_####.cbf --spots 20 --parameters cell[0-2] --own misset ", start);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("refined_####.expt"));
   const Geometry third = io::read_geometry(folder / "r/refined_0003.expt");
@@ -143,7 +143,7 @@ TEST_F(RefineSeveralImages, StatesTheRefinedWedgeInFlags) {
   good_run(wedge + cell + misset + "-seed 1 -o wedge_####.cbf");
   const std::string start = wedge + other_cell + other_misset;
   const Outcome outcome = refine(
-      "--image wedge_####.cbf --spots 60 --parameters misset,cell[0-2],fluence ", start);
+      "--image wedge_####.cbf --spots 20 --parameters misset,cell[0-2],fluence ", start);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, Not(HasSubstr("not in refined_flags")));
   good_run(start + refined_flags() + "-floatfile again_####.bin");
@@ -165,7 +165,7 @@ TEST_F(RefineSeveralImages, FindsHowEachStillLiesAndStatesItForSeries) {
   const std::string start = stills + other_cell + "-orientations start.txt ";
   for (const std::string spots : {"", "--spots-of true.refl "}) {
     const Outcome outcome = refine(
-        "--image still_####.cbf --spots 60 --parameters cell[0-2] --own misset,fluence " + spots,
+        "--image still_####.cbf --spots 20 --parameters cell[0-2] --own misset,fluence " + spots,
         start);
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
     expect_near("cell[0]", 40);
@@ -200,7 +200,7 @@ TEST_F(RefineSeveralImages, FindsTheCellOfAWedgeOfTenToFiveThousandthsOfAPercent
       "-cell 50.84 42.77 28.95 90 90 90 -misset 10 20 30 -mosaic 0.5 -distance 80 -Xbeam 51.15 "
       "-Ybeam 51.15 -fluence 2e26 -seed 1 -o wedge_####.cbf");
   const Outcome outcome = refine(
-      "--image wedge_####.cbf --spots 200 "
+      "--image wedge_####.cbf --spots 100 "
       "--parameters misset,cell[0-2],distance,beam_center,mosaic_spread --own fluence ",
       model +
           "-cell 51.09 42.56 29.09 90 90 90 -misset 10.3 19.7 30.3 -mosaic 0.35 -distance 80.5 "

@@ -564,10 +564,11 @@ TEST(Quirks, Q29FirstValuesStandForAllOnlyInCompat) {
       const double distance = step.at.distance;
       const Vec3d incident = each.plan.light.rays[std::size_t(step.ray)].incident;
       const double cosine = dot(incident, step.at.direction);
-      const double first = extra.find("thick") == std::string::npos
-                               ? 0
-                               : 400e-6 - 150e-6 / std::expm1(150.0 / 400);
-      const double close = 0.02 + first + each.plan.panels[0].sensor.layer_step * step.at.layer;
+      const double first_depth = extra.find("thick") == std::string::npos
+                                     ? 0
+                                     : 400e-6 - 150e-6 / std::expm1(150.0 / 400);
+      const double close = 0.02 + first_depth +
+                           each.plan.panels[0].sensor.layer_step * step.at.layer;
       const double omega = 0.5e-3 * 0.5e-3 * close / (distance * distance * distance);
       const double depth = extra.find("thick") == std::string::npos
                                ? 0

@@ -13,6 +13,9 @@
 namespace nablabragg {
 
 struct AnomalousFactors;  // anomalous.hpp
+namespace memory {
+class SharedTable;  // the library's own
+}
 
 /// Values on every (h,k,l) of the box min..max, both ends included, l fastest.
 class StructureFactorGrid {
@@ -34,8 +37,20 @@ class StructureFactorGrid {
   const MillerIndex& max() const { return max_; }
   /// Number of indices along an axis, max - min + 1.
   int extent(int axis) const { return extent_[static_cast<std::size_t>(axis)]; }
-  const std::vector<double>& values() const { return values_; }
-  std::vector<double>& values() { return values_; }
+  std::span<const double> values() const {
+    return shared_ ? shared_values_ : std::span<const double>(values_);
+  }
+  /// To be changed.
+  std::vector<double>& values() {
+    if (shared_) take_copy();
+    return values_;
+  }
+
+  /// The same table, with its values in that memory, which holds them: copies of it, too, have none
+  /// of their own until they are to be changed.
+  StructureFactorGrid in(std::shared_ptr<const memory::SharedTable> shared) const;
+  /// Null: the values are the table's own.
+  const std::shared_ptr<const memory::SharedTable>& shared() const { return shared_; }
 
   /// How the amplitudes follow the energy of the light; null: not at all.  The values are then
   /// those without anomalous scattering.
@@ -48,8 +63,8 @@ class StructureFactorGrid {
     return h >= min_[0] && h <= max_[0] && k >= min_[1] && k <= max_[1] && l >= min_[2] &&
            l <= max_[2];
   }
-  double& at(int h, int k, int l) { return values_[offset(h, k, l)]; }
-  double at(int h, int k, int l) const { return values_[offset(h, k, l)]; }
+  double& at(int h, int k, int l) { return values()[offset(h, k, l)]; }
+  double at(int h, int k, int l) const { return values()[offset(h, k, l)]; }
 
  private:
   std::size_t offset(int h, int k, int l) const {
@@ -60,8 +75,13 @@ class StructureFactorGrid {
            m;
   }
 
-  MillerIndex min_, max_, extent_{};
+  StructureFactorGrid() = default;
+  void take_copy();
+
+  MillerIndex min_{}, max_{}, extent_{};
   std::vector<double> values_;
+  std::shared_ptr<const memory::SharedTable> shared_;
+  std::span<const double> shared_values_;
   std::shared_ptr<const AnomalousFactors> anomalous_;
 };
 

@@ -1,7 +1,7 @@
 // nablabragg ensemble: many shots that a file describes.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
-#include <malloc.h>  // for mallopt
+#include <malloc.h>  // for mallopt, malloc_trim
 #include <sys/resource.h>
 #include <unistd.h>  // for isatty
 
@@ -29,6 +29,7 @@
 #include "ensemble/labelled_shot.hpp"
 #include "ensemble/make_shots.hpp"
 #include "ensemble/run.hpp"
+#include "ensemble/shared_factors.hpp"
 #include "flags/command_line.hpp"
 #include "flags/flags_of.hpp"
 #include "io/atomic_file.hpp"
@@ -365,18 +366,39 @@ void dry_run(const ensemble::Ensemble& e, const std::vector<std::string>& words,
     say(err, "the shots do not fit on the disk of " + e.description().folder);
 }
 
+/// Whether this rank's table is another one than that of others.
+bool share_factors(StructureFactors& factors, mpi::Ranks& ranks, std::ostream& err) {
+  ensemble::SharedFactors shared = ensemble::shared_factors(factors.grid, ranks);
+  factors.grid = std::move(shared.grid);
+  malloc_trim(0);  // what was read, and is in the common table
+  if (!shared.why_not.empty())
+    say(err,
+        fmt::format("each rank has a table of structure factors of its own, {:.3g} MB: {}",
+                    8e-6 * static_cast<double>(factors.grid->values().size()), shared.why_not));
+  return shared.differ;
+}
+
 /// On one of the ranks, to whose `out` and `err` rank 0 alone writes.
 void work(const EnsembleRequest& request, const std::vector<std::string>& words, mpi::Ranks& ranks,
           std::ostream& out, std::ostream& err) {
   set_stop_sentence(ranks.rank() == 0 ? "stopped before the first shot; nothing was written" : "");
+  ensemble::Description description;
+  flags::Request base;
+  mpi::together(ranks, [&] {
+    description = ensemble::read_description(request.description);
+    base = ensemble::Ensemble::base_of(description);
+    say(err, base.warnings);
+  });
+  const bool differs = share_factors(base.experiment.structure_factors, ranks, err);
   std::optional<ensemble::Ensemble> made;
   ComputeOptions options;
   mpi::together(ranks, [&] {
-    ensemble::Description description = ensemble::read_description(request.description);
-    flags::Request base = ensemble::Ensemble::base_of(description);
+    if (differs)
+      throw InputError(description.file, 0,
+                       "the structure factors that its base names are not the same for all ranks "
+                       "of a machine; were files changed as the run began?");
     options = options_of(base, request, ranks);
     start_device(options);
-    say(err, base.warnings);
     made.emplace(std::move(description), std::move(base));
     say(err, set_up(made->request(), nullptr).resolved.warnings);
   });

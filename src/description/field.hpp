@@ -1,6 +1,7 @@
 // What one row of the table of fields (fields.hpp) says, and the walks over values that all uses of
 // the table share.
 #pragma once
+#include <algorithm>  // for std::ranges::equal
 #include <array>
 #include <cstddef>
 #include <initializer_list>
@@ -286,7 +287,9 @@ bool same_value(const T& a, const T& b, const Same& same) {
     return true;
   } else if constexpr (std::is_same_v<T, std::shared_ptr<const StructureFactorGrid>>) {
     return a == b || (a && b && a->min() == b->min() && a->max() == b->max() &&
-                      same_value(a->values(), b->values(), same));
+                      std::ranges::equal(a->values(), b->values(), [&](double x, double y) {
+                        return same_value(x, y, same);
+                      }));
   } else if constexpr (std::is_same_v<T, std::shared_ptr<const Mask>>) {
     return a == b || (a && b && a->fast_pixels == b->fast_pixels &&
                       a->slow_pixels == b->slow_pixels && a->keep == b->keep);

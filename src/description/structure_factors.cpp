@@ -7,6 +7,7 @@
 #include <functional>  // for std::greater
 
 #include "memory/huge_pages.hpp"
+#include "memory/shared_table.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/reflection_table.hpp"
 
@@ -131,6 +132,24 @@ StructureFactorGrid::StructureFactorGrid(MillerIndex min, MillerIndex max, doubl
         mebibytes(static_cast<double>(max_bytes)) + " may be used; look for a stray index");
   memory::reserve_in_huge_pages(values_, static_cast<std::size_t>(cells));
   values_.assign(static_cast<std::size_t>(cells), fill);
+}
+
+StructureFactorGrid StructureFactorGrid::in(
+    std::shared_ptr<const memory::SharedTable> shared) const {
+  StructureFactorGrid grid;
+  grid.min_ = min_;
+  grid.max_ = max_;
+  grid.extent_ = extent_;
+  grid.anomalous_ = anomalous_;
+  grid.shared_values_ = shared->numbers();
+  grid.shared_ = std::move(shared);
+  return grid;
+}
+
+void StructureFactorGrid::take_copy() {
+  values_.assign(shared_values_.begin(), shared_values_.end());
+  shared_values_ = {};
+  shared_.reset();
 }
 
 StructureFactorGrid StructureFactorGrid::from_reflections(std::span<const Reflection> reflections,

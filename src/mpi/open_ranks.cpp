@@ -22,6 +22,7 @@ class OneRank final : public Ranks {
   int size() const override { return 1; }
   int rank_on_node() const override { return 0; }
   int size_on_node() const override { return 1; }
+  int first_on_node() const override { return 0; }
   int threads() const override { return 0; }
   std::int64_t fetch_add(Shared number, std::int64_t more) override {
     return numbers_[static_cast<std::size_t>(number)].fetch_add(more);

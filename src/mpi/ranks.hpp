@@ -30,6 +30,7 @@ class Ranks {
   virtual int size() const = 0;
   virtual int rank_on_node() const = 0;  ///< from 0, among those of the same machine
   virtual int size_on_node() const = 0;
+  virtual int first_on_node() const = 0;  ///< rank() of the first one of this machine
   /// How many threads this rank may run so that those of a machine share its cores.
   virtual int threads() const = 0;
 
@@ -48,7 +49,7 @@ class Ranks {
 std::unique_ptr<Ranks> one_rank();
 
 /// Two sides that do not belong together differ in it.
-inline constexpr std::size_t plugin_version = 2;
+inline constexpr std::size_t plugin_version = 3;
 
 struct Plugin {
   std::size_t version;

@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "support/ensemble_runs.hpp"
@@ -108,6 +110,62 @@ TEST_F(EnsembleRanks, DrawTheSameRowsOfATable) {
   for (const char* name : {"/entry/data/data", "/shots/fluence"})
     EXPECT_EQ(test::read_data(folder / "one/all.nxs", name),
               test::read_data(folder / "two/all.nxs", name));
+}
+
+TEST_F(EnsembleRanks, HaveOneTableOfStructureFactors) {
+  std::string table;
+  for (int h = -12; h <= 12; ++h)
+    for (int k = -12; k <= 12; ++k)
+      for (int l = -12; l <= 12; ++l)
+        table += std::to_string(h) + ' ' + std::to_string(k) + ' ' + std::to_string(l) + ' ' +
+                 std::to_string(1 + (7 * h + 3 * k + l + 400) % 100) + '\n';
+  test::write_file(folder / "table.hkl", table);
+  const auto describe_with = [&](const std::string& name, int shots, const std::string& more) {
+    test::write_file(folder / (name + ".yaml"),
+                     "ensemble: 1\nbase: " + test::base + " -hkl table.hkl " + more + "\nshots: " +
+                         std::to_string(shots) + "\nseed: 5\noutput: {folder: " + name +
+                         ", shots_per_shard: 7}\n" + varied);
+  };
+  for (const std::string more : {"", "-mosaic_model gaussian"}) {  // step by step, in closed form
+    describe_with("one", 30, more);
+    good_run("ensemble one.yaml --threads 1");
+    describe_with("three", 30, more);
+    const Outcome outcome = good_ranks(3, "ensemble three.yaml");
+    EXPECT_EQ(outcome.err.find("table of structure factors of its own"), std::string::npos);
+    EXPECT_EQ(all_of("three"), all_of("one"));
+    fs::remove_all(folder / "one");
+    fs::remove_all(folder / "three");
+  }
+  describe_with("e", 40000, "");
+  const test::Running running = start(folder.path(), 3, "ensemble e.yaml");
+  wait_for([&] {
+    for (const char* rank : {"0", "1", "2"}) {
+      const fs::path journal = folder / ("e/journal." + std::string(rank) + ".jsonl");
+      if (!fs::exists(journal) || test::read_file(journal).find("begin") == std::string::npos)
+        return false;
+    }
+    return true;
+  });
+  std::set<std::string> memory;  // by its number, on each line of a mapping
+  const std::vector<pid_t> children = children_of(running.process);
+  for (const pid_t child : children) {
+    std::ifstream mappings("/proc/" + std::to_string(child) + "/maps");
+    int found = 0;
+    for (std::string line; std::getline(mappings, line);) {
+      if (line.find("/memfd:nablabragg-table") == std::string::npos) continue;
+      ++found;
+      std::istringstream words(line);
+      std::string range, rights, offset, device, number;
+      words >> range >> rights >> offset >> device >> number;
+      memory.insert(number);
+    }
+    EXPECT_GT(found, 0) << child;
+  }
+  kill(running.process, SIGTERM);
+  test::outcome_of(running);
+  wait_for_end_of(children);
+  EXPECT_EQ(children.size(), 3U);
+  EXPECT_EQ(memory.size(), 1U);
 }
 
 TEST_F(EnsembleRanks, SayOnceWhatIsWrongForAllOfThem) {

@@ -110,8 +110,7 @@ Experiment reflection_at_the_corner(const Cell& c, CrystalShape shape) {
   const int h = int(hkl.x), k = int(hkl.y), l = int(hkl.z);
   auto table = std::make_shared<StructureFactorGrid>(MillerIndex{h - 8, k - 8, l - 8},
                                                      MillerIndex{h, k + 8, l + 8}, 0.0);
-  table->values() = table_of(11, 0, 16)->values();
-  table->values().resize(9 * 17 * 17);
+  std::ranges::copy(table_of(11, 0, 16)->values().first(9 * 17 * 17), table->values().begin());
   e.structure_factors.grid = std::move(table);
   return e;
 }

@@ -1,7 +1,10 @@
 // How ranks are found, how shots are dealt to them, and how the failure of one is that of all.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <barrier>
@@ -14,8 +17,11 @@
 #include <thread>
 
 #include "ensemble/deal.hpp"
+#include "ensemble/shared_factors.hpp"
+#include "memory/shared_table.hpp"
 #include "mpi/open_ranks.hpp"
 #include "mpi/together.hpp"
+#include "support/experiment.hpp"
 
 namespace nablabragg {
 namespace {
@@ -70,7 +76,7 @@ TEST(Launch, OfMpirunInsideASlurmJobIsMpiruns) {
 /// What the ranks of a test share.
 struct World {
   explicit World(int ranks) : size(ranks), texts(static_cast<std::size_t>(ranks)), meeting(ranks) {}
-  int size;
+  int size, ranks_of_machine = size;
   std::vector<std::string> texts;
   std::barrier<> meeting;
   std::array<std::atomic<std::int64_t>, mpi::shared_numbers> numbers{};
@@ -81,8 +87,9 @@ class ThreadRank final : public mpi::Ranks {
   ThreadRank(World& world, int rank) : world_(world), rank_(rank) {}
   int rank() const override { return rank_; }
   int size() const override { return world_.size; }
-  int rank_on_node() const override { return rank_; }
-  int size_on_node() const override { return world_.size; }
+  int rank_on_node() const override { return rank_ % world_.ranks_of_machine; }
+  int size_on_node() const override { return world_.ranks_of_machine; }
+  int first_on_node() const override { return rank_ - rank_on_node(); }
   int threads() const override { return 1; }
   std::int64_t fetch_add(mpi::Shared number, std::int64_t more) override {
     return world_.numbers[static_cast<std::size_t>(number)].fetch_add(more);
@@ -168,6 +175,76 @@ TEST(Together, PrefersAnErrorToAStop) {
               if (rank == 1) throw Cancelled();
             })[0],
             "cancelled");
+}
+
+// ---- Tables in common ---------------------------------------------------------------------------
+
+/// What four ranks of two machines, or of one, have of the tables that they have read.
+std::vector<ensemble::SharedFactors> shared_of(
+    int machines, const std::function<std::shared_ptr<const StructureFactorGrid>(int)>& read) {
+  World world(4);
+  world.ranks_of_machine = 4 / machines;
+  std::vector<ensemble::SharedFactors> all(4);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 4; ++rank)
+    threads.emplace_back([&, rank] {
+      ThreadRank self(world, rank);
+      all[static_cast<std::size_t>(rank)] = ensemble::shared_factors(read(rank), self);
+    });
+  for (std::thread& thread : threads) thread.join();
+  return all;
+}
+
+/// Of the memory itself: each rank has it at an address of its own.
+std::uint64_t number_of_memory(const ensemble::SharedFactors& factors) {
+  struct stat found {};
+  EXPECT_TRUE(factors.grid->shared());
+  EXPECT_EQ(fstat(factors.grid->shared()->address().file, &found), 0);
+  return found.st_ino;
+}
+
+TEST(SharedFactors, AreOneTableOnEachMachine) {
+  for (const int machines : {1, 2}) {
+    const auto all = shared_of(machines, [](int) { return test::cube_table(); });
+    for (const ensemble::SharedFactors& each : all) {
+      EXPECT_FALSE(each.differ);
+      EXPECT_EQ(each.why_not, "");
+      EXPECT_TRUE(std::ranges::equal(each.grid->values(), test::cube_table()->values()));
+    }
+    EXPECT_EQ(number_of_memory(all[0]), number_of_memory(all[1]));
+    EXPECT_EQ(number_of_memory(all[2]), number_of_memory(all[3]));
+    EXPECT_EQ(number_of_memory(all[0]) == number_of_memory(all[2]), machines == 1);
+  }
+}
+
+TEST(SharedFactors, OfARankThatHasReadOthersAreNot) {
+  const auto all = shared_of(1, [](int rank) {
+    auto grid = std::make_shared<StructureFactorGrid>(*test::cube_table());
+    if (rank == 2) grid->at(1, 1, 1) += 1;
+    return grid;
+  });
+  for (const int rank : {0, 1, 3}) EXPECT_FALSE(all[static_cast<std::size_t>(rank)].differ);
+  EXPECT_TRUE(all[2].differ);
+}
+
+TEST(SharedFactors, AreEachRanksOwnWhereThereIsNoMemoryInCommonAndRankZeroSaysWhy) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto all = shared_of(2, [](int) { return test::cube_table(); });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const ensemble::SharedFactors& each : all) {
+    EXPECT_FALSE(each.differ);
+    EXPECT_FALSE(each.grid->shared());
+    EXPECT_TRUE(std::ranges::equal(each.grid->values(), test::cube_table()->values()));
+  }
+  EXPECT_THAT(all[0].why_not, testing::HasSubstr("Too many open files"));
+  EXPECT_EQ(all[1].why_not, "");
+}
+
+TEST(SharedFactors, WithoutATableAreNone) {
+  for (const auto& each : shared_of(1, [](int) { return nullptr; })) EXPECT_FALSE(each.grid);
 }
 
 // ---- The deal -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "memory/shared_table.hpp"
 #include "physics/shapes.hpp"
 
 namespace nablabragg::engine {
@@ -257,9 +258,15 @@ SingleTable::SingleTable(const PlanLattice& lattice) {
     for (const double value : lattice.grid->values()) largest = std::max(largest, std::abs(value));
   if (largest == 0) largest = 1;
   if (!lattice.grid) return;
-  const std::vector<double>& values = lattice.grid->values();
-  F.resize(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) F[i] = static_cast<float>(values[i] / largest);
+  const std::span<const double> values = lattice.grid->values();
+  shared_ = lattice.grid->shared();
+  if (shared_) F = shared_->single(largest);
+  if (F.size() != values.size()) {
+    own_.resize(values.size());
+    std::ranges::transform(values, own_.begin(),
+                           [&](double x) { return memory::in_units(x, largest); });
+    F = own_;
+  }
   if (!lattice.by_energy || lattice.by_energy->groups() < 2) return;
   const LightTerms& light = lattice.by_energy->light_terms();
   for (const double term : light.of_reflections)

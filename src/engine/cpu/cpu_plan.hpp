@@ -1,12 +1,17 @@
 // A plan as the kernels of the cpu engine want it.
 #pragma once
 #include <array>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 #include "engine/beam.hpp"
 #include "engine/pixel_sum.hpp"  // for GridView
 #include "plan/plan.hpp"
+
+namespace nablabragg::memory {
+class SharedTable;
+}
 
 namespace nablabragg::engine {
 
@@ -22,13 +27,20 @@ struct Sample {
 /// Structure factors in single precision, in units of the largest, l fastest: what is kept while
 /// the light changes.  Without a table F is part of the unit.
 struct SingleTable {
-  std::vector<float> F;
+  std::span<const float> F;
   double largest = 1;  ///< [electrons], default_F included
   /// Where rays have several F: the first of the LightTerms of each reflection and of what the
   /// table does not hold, then all second ones, and so on.
   std::vector<float> terms;
 
   explicit SingleTable(const PlanLattice& lattice);
+  SingleTable(const SingleTable&) = delete;
+  SingleTable& operator=(const SingleTable&) = delete;
+
+ private:
+  // Where F lies
+  std::vector<float> own_;
+  std::shared_ptr<const memory::SharedTable> shared_;
 };
 
 /// A plan with what the kernels want to know beforehand about one of its panels.

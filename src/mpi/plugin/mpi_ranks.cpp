@@ -37,6 +37,8 @@ class MpiRanks final : public Ranks {
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node);
     MPI_Comm_rank(node, &rank_on_node_);
     MPI_Comm_size(node, &size_on_node_);
+    first_on_node_ = rank_;
+    MPI_Bcast(&first_on_node_, 1, MPI_INT, 0, node);
     threads_ = threads_of(node);
     MPI_Comm_free(&node);
 
@@ -66,6 +68,7 @@ class MpiRanks final : public Ranks {
   int size() const override { return size_; }
   int rank_on_node() const override { return rank_on_node_; }
   int size_on_node() const override { return size_on_node_; }
+  int first_on_node() const override { return first_on_node_; }
   int threads() const override { return threads_; }
 
   std::int64_t fetch_add(Shared number, std::int64_t more) override {
@@ -156,7 +159,8 @@ class MpiRanks final : public Ranks {
     }
   }
 
-  int rank_ = 0, size_ = 1, rank_on_node_ = 0, size_on_node_ = 1, threads_ = 1;
+  int rank_ = 0, size_ = 1, rank_on_node_ = 0, size_on_node_ = 1, first_on_node_ = 0,
+      threads_ = 1;
   MPI_Win window_ = MPI_WIN_NULL;
   std::mutex mutex_;
   std::atomic<bool> done_ = false, all_fail_ = false;

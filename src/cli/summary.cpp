@@ -265,6 +265,11 @@ void print_setup(std::ostream& out, const flags::Request& request, const Resolve
   fmt::print(out, "  {} divergence steps\n",
              !request.lists_sources() ? static_cast<std::int64_t>(r.divergence.size()) : -1);
   fmt::print(out, "  {} sources\n", r.rays.size());
+  if (e.beam.tilt_horizontal_mrad != 0 || e.beam.tilt_vertical_mrad != 0)
+    fmt::print(out, "  beam tilt: {:g} {:g} mrad (horizontal, vertical)\n",
+               e.beam.tilt_horizontal_mrad, e.beam.tilt_vertical_mrad);
+  if (request.beam_jitter_mrad != 0)
+    fmt::print(out, "  beam jitter: {:g} mrad from image to image\n", request.beam_jitter_mrad);
   if (!r.closed)
     fmt::print(out, "  {} mosaic domains over mosaic spread of {:g} degrees  (seed {})\n",
                r.domains.size(), units::degrees_from_radians(r.mosaic_spread),

@@ -84,6 +84,7 @@ struct FieldFacts {
   bool (*exists)(const Experiment& e) = nullptr;  ///< as a parameter; null: where it has a value
   Range range{};                                  ///< outside, no experiment
   Range usual{};                                  ///< outside, most likely a mistake of the unit
+  std::array<const char*, 2> of_both{};           ///< of two members, what each of them is
 };
 
 /// One field of a part.  Two members where users think of them as one.
@@ -150,9 +151,12 @@ constexpr Field<Part, Value, 1> field(const char* name, Value Part::*member, Uni
   return {{name, units, help}, {member}};
 }
 template <class Part, class Value>
-constexpr Field<Part, Value, 2> field(const char* name, Value Part::*first, Value Part::*second,
-                                      Units units, const char* help) {
-  return {{name, units, help}, {first, second}};
+constexpr Field<Part, Value, 2> field(const char* name, std::array<const char*, 2> of_both,
+                                      Value Part::*first, Value Part::*second, Units units,
+                                      const char* help) {
+  Field<Part, Value, 2> both{{name, units, help}, {first, second}};
+  both.of_both = of_both;
+  return both;
 }
 
 /// `rows`: the fields of a part, in fields.hpp.

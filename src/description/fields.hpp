@@ -124,6 +124,9 @@ inline constexpr Range divergences{.from = 0, .to = 6284};
 /// [mrad] Capillaries and multilayers end at 20.
 inline constexpr Range usual_divergences{.to = 100, .above = "is it in microradians?"};
 
+/// What the numbers of a pair are.
+inline constexpr std::array<const char*, 2> fast_and_slow{"fast", "slow"}, x_and_y{"x", "y"};
+
 /// [Angstrom]
 inline constexpr Range wavelengths{
     .from = plausible::shortest_wavelength_A,
@@ -325,9 +328,9 @@ struct Fields<BasicBeam<Real>> {
           .within(a_direction)
           .by({"-beam_vector"}, custom_frame)
           .differentiable_as("beam_direction"),
-      field("tilt", &P::tilt_horizontal_mrad, &P::tilt_vertical_mrad, "mrad",
-            "(horizontal, vertical): by which the light comes in beside the direction; the "
-            "detector stays where it is")
+      field("tilt", {"horizontal", "vertical"}, &P::tilt_horizontal_mrad, &P::tilt_vertical_mrad,
+            "mrad",
+            "by which the light comes in beside the direction; the detector stays where it is")
           .within({.from = -1000, .to = 1000})
           .usually({.from = -20,
                     .to = 20,
@@ -418,10 +421,11 @@ struct Fields<BasicDetector<Real>> {
       field("group", &P::group, "", "of detector_groups, with which it moves; empty: none"),
       field("convention", &P::convention, "", "whose frame and beam centre the numbers are in")
           .by({"-adxv", "-mosflm", "-denzo", "-xds", "-dials", "-spindle_axis 0 0 1"}),
-      field("pixels", &P::fast_pixels, &P::slow_pixels, "", "0: from the size")
+      field("pixels", fast_and_slow, &P::fast_pixels, &P::slow_pixels, "", "0: from the size")
           .within(not_negative)
           .by({"-detpixels_f", "-detpixels_s"}),
-      field("size", &P::fast_size_mm, &P::slow_size_mm, "mm", "used where pixels is 0")
+      field("size", fast_and_slow, &P::fast_size_mm, &P::slow_size_mm, "mm",
+            "used where pixels is 0")
           .within({.from = plausible::smallest_pixel_mm,
                    .to = plausible::farthest_mm,
                    .below = in_metres,
@@ -449,17 +453,18 @@ struct Fields<BasicDetector<Real>> {
           .usually(usual_distances)
           .by({"-close_distance"})
           .differentiable(centres_count),
-      field("beam_center", &P::beam_x_mm, &P::beam_y_mm, "mm",
+      field("beam_center", x_and_y, &P::beam_x_mm, &P::beam_y_mm, "mm",
             "direct-beam position in the convention's own meaning (Xbeam, Ybeam); None: the middle")
           .within(places)
           .by({"-Xbeam", "-Ybeam"})
           .differentiable(centres_count),
-      field("near_point", &P::close_x_mm, &P::close_y_mm, "mm",
+      field("near_point", x_and_y, &P::close_x_mm, &P::close_y_mm, "mm",
             "foot of the normal (Xclose, Yclose)")
           .within(places)
           .by({"-Xclose", "-Yclose"})
           .differentiable(centres_count),
-      field("org", &P::org_x_px, &P::org_y_px, "px", "the same as XDS counts pixels (ORGX, ORGY)")
+      field("org", x_and_y, &P::org_x_px, &P::org_y_px, "px",
+            "the same as XDS counts pixels (ORGX, ORGY)")
           .within({.from = -plausible::most_pixels, .to = plausible::most_pixels})
           .by({"-ORGX", "-ORGY"})
           .differentiable(centres_count),
@@ -529,7 +534,7 @@ struct Fields<BasicDetector<Real>> {
       field("sensor_layers", &P::sensor_layers, "", "layers of the sensor")
           .within({.from = 1, .to = 1e6})
           .by({"-detector_thicksteps"}),
-      field("trusted", &P::underload, &P::saturation, "counts",
+      field("trusted", {"underload", "saturation"}, &P::underload, &P::saturation, "counts",
             "smallest and largest count that can be trusted, for files")
           .within(counts),
       field("gain", &P::gain, "counts/photon", "of the detector, for files").within(gains),
@@ -678,7 +683,7 @@ struct Fields<BasicBeamstop<Real>> {
           .within({.from = 0, .to = 1000, .above = in_micrometres})
           .by({"-beamstop_radius"})
           .differentiable_as("beamstop_radius", has_beamstop),
-      field("offset", &P::offset_fast_mm, &P::offset_slow_mm, "mm",
+      field("offset", fast_and_slow, &P::offset_fast_mm, &P::offset_slow_mm, "mm",
             "from the beam to the middle of the disk, along the axes of the first panel")
           .within({.from = -1000, .to = 1000, .below = in_micrometres, .above = in_micrometres})
           .by({"-beamstop_offset"})

@@ -28,16 +28,6 @@ std::string kind_of(Type<std::vector<Source>>, const std::string& unit) {
   return "rows of 5 numbers: x, y, z, weight, wavelength" + unit;
 }
 std::string kind_of(Type<std::vector<double>>, const std::string& unit) { return "numbers" + unit; }
-std::string kind_of(Type<std::pair<int, int>>, const std::string&) {
-  return "(fast, slow), or one int for both";
-}
-std::string kind_of(Type<std::pair<double, double>>, const std::string& unit) {
-  return "(fast, slow)" + unit + ", or one number for both";
-}
-template <class T>
-std::string kind_of(Type<std::pair<std::optional<T>, std::optional<T>>>, const std::string& unit) {
-  return "(x, y)" + unit + " or None";
-}
 std::string kind_of(Type<Quirks>, const std::string&) { return description::mode_kind; }
 std::string kind_of(Type<StructureFactors>, const std::string&) {
   return "StructureFactors, or a number: default_F";
@@ -70,10 +60,31 @@ std::string in_brackets(const description::Units& units) {
   return text.empty() ? text : " [" + text + "]";
 }
 
+/// "(fast, slow) [mm], or one number for both"
+template <class Row>
+std::string kind_of_pair(const Row& row) {
+  using Value = typename Row::Member;
+  const std::string both = std::string("(") + row.of_both[0] + ", " + row.of_both[1] + ")";
+  if constexpr (description::is_optional<Value>)
+    return both + in_brackets(row.units) + " or None";
+  else if constexpr (std::is_same_v<Value, int>)
+    return both + ", or one int for both";
+  else
+    return both + in_brackets(row.units) + ", or one number for both";
+}
+
+template <class Row>
+std::string kind_of_row(const Row& row) {
+  if constexpr (Row::is_pair)
+    return kind_of_pair(row);
+  else
+    return kind_of(Type<typename Row::Type>(), in_brackets(row.units));
+}
+
 template <class Part, class Row>
 void add(const Row& row, Fields<Part>& fields) {
   using Value = typename Row::Type;
-  fields.push_back({row.name, kind_of(Type<Value>(), in_brackets(row.units)), row.help,
+  fields.push_back({row.name, kind_of_row(row), row.help,
                     [&row](const Part& part) { return Convert<Value>::to(row.get(part)); },
                     [&row](Part& part, py::handle value) {
                       row.set(part, Convert<Value>::from(value, row.name));

@@ -150,6 +150,16 @@ TEST_F(BeamstopFlags, StandInTheSummary) {
                         "degree, 1e-06 of the beam in a ring at 3 degree, 0.4 wide"));
 }
 
+TEST_F(BackgroundFlags, OfABeamThatIsTiltedOrJittersStandInTheSummary) {
+  EXPECT_THAT(good_run(model + "-beam_tilt 0.25 -0.5").out,
+              HasSubstr("  beam tilt: 0.25 -0.5 mrad (horizontal, vertical)\n"));
+  EXPECT_THAT(good_run(model).out, testing::Not(HasSubstr("beam tilt")));
+  std::string series = model;
+  series.replace(series.find("-floatfile a.bin"), 16, "-floatfile all_#.bin");
+  EXPECT_THAT(good_run(series + "-beam_jitter 0.2 -images 2 -osc 0.1").out,
+              HasSubstr("  beam jitter: 0.2 mrad from image to image\n"));
+}
+
 TEST_F(BeamstopFlags, AreRefusedWithASentenceWhereTheyMeanNothing) {
   expect_refused("-beamstop_radius 2", "give -beamstop_distance in mm");
   expect_refused("-beamstop_distance 20", "give -beamstop_radius in mm");

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import pickle
+import re
 import subprocess
 import warnings
 
@@ -175,6 +176,17 @@ def other(name, value):
     if isinstance(value, tuple):
         return tuple(item + index + 2 for index, item in enumerate(value))
     return 3 if value is None else value * 2 + 3
+
+
+def test_the_documentation_of_a_pair_says_what_its_two_numbers_are():
+    def kind(part, field):
+        return re.search(rf"^{field} : (.+)$", part.__doc__, re.MULTILINE)[1]
+
+    assert kind(nb.Beam, "tilt") == "(horizontal, vertical) [mrad], or one number for both"
+    assert kind(nb.Beamstop, "offset") == "(fast, slow) [mm], or one number for both"
+    assert kind(nb.Detector, "pixels") == "(fast, slow), or one int for both"
+    assert kind(nb.Detector, "trusted") == "(underload, saturation) [counts] or None"
+    assert kind(nb.Detector, "beam_center") == "(x, y) [mm] or None"
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)

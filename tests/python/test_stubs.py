@@ -34,6 +34,11 @@ KINDS = {
     "SampledRange": ("Range", "SampledRange"),
     "(fast, slow), or one int for both": ("tuple[int, int] | int", "tuple[int, int]"),
     "(fast, slow), or one number for both": ("tuple[float, float] | float", "tuple[float, float]"),
+    "(horizontal, vertical), or one number for both": ("tuple[float, float] | float", "tuple[float, float]"),
+    "(underload, saturation)": (
+        "Sequence[float | None] | NDArray[Any]",
+        "tuple[float | None, float | None]",
+    ),
     "(x, y)": ("Sequence[float | None] | NDArray[Any]", "tuple[float | None, float | None]"),
     "(fast_min, fast_max, slow_min, slow_max)": ("tuple[int, int, int, int]",) * 2,
     "rows of 5 numbers: x, y, z, weight, wavelength": (

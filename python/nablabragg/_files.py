@@ -59,6 +59,9 @@ class ImageWriter:
         as series() takes them, a shot for each image, with its mean as the wavelength
     compression : str, optional
         of NXmx: "deflate", which None is, or "bitshuffle_lz4", where HDF5 has its filter
+    response : DetectorResponse, optional
+        with which the counts were made: its offset is stated as their pedestal, and NXmx keeps it beside the
+        experiment
 
     Used in `with`, it is closed at the end, and no file is left when an error ends the block.  Nothing
     stands under its name before.  Raises UsageError for what the format cannot hold, with one that
@@ -77,9 +80,10 @@ class ImageWriter:
         compression=None,
         orientations=None,
         spectra=None,
+        response=None,
     ):
         self._writer = _core.ImageWriter(
-            path, experiment, images, counts, wavelengths, expt, compression, orientations, spectra
+            path, experiment, images, counts, wavelengths, expt, compression, orientations, spectra, response
         )
 
     def add(self, image):
@@ -100,17 +104,19 @@ class ImageWriter:
             self._writer.abandon()
 
 
-def write_image(path, experiment, image=None, *, counts=None, compression=None):
+def write_image(path, experiment, image=None, *, counts=None, compression=None, response=None):
     """One image with its geometry in a file, as ImageWriter writes it.
 
     image : array of the experiment's shape, optional
         None: for a file of the experiment alone
     counts : bool, optional
         None: whether the array holds whole numbers
+    response : DetectorResponse, optional
+        as ImageWriter takes it
     """
     if counts is None:
         counts = getattr(getattr(image, "dtype", None), "kind", "f") in "iu"
-    with ImageWriter(path, experiment, counts=counts, compression=compression) as file:
+    with ImageWriter(path, experiment, counts=counts, compression=compression, response=response) as file:
         if image is not None:
             file.add(image)
 

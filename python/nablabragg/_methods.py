@@ -25,6 +25,6 @@ for _part in vars(_core).copy().values():
         # A field that is left out keeps its value.
         _with_signature(_part, "replace", *(inspect.Parameter(name, _KEYWORD, default=...) for name in _part.fields))
 _with_signature(_core.Experiment, "replace", inspect.Parameter("changes", inspect.Parameter.VAR_KEYWORD))
-_with_signature(_core.Experiment, "to_json")
+_with_signature(_core.Experiment, "to_json", inspect.Parameter("response", _KEYWORD, default=None))
 _with_signature(_core.Spectra, "shot", inspect.Parameter("i", inspect.Parameter.POSITIONAL_OR_KEYWORD))
 _with_signature(_core.Spectra, "mean")

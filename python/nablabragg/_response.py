@@ -82,6 +82,18 @@ class DetectorResponse:
     offset: float = 40.0
     bits: Optional[int] = None
 
+    @staticmethod
+    def from_json(text, *, calibration_map=None, gain_map=None):
+        """The response in a text of Experiment.to_json(response=...); None where it has none.
+
+        calibration_map, gain_map : arrays, optional
+            of a response that has them: the text has their checksums
+
+        Raises InputError, which names the key, for text that is no experiment, for unknown keys and for other maps.
+        """
+        arguments = _core.response_from_json(text, calibration_map, gain_map)
+        return None if arguments is None else DetectorResponse(**arguments)
+
 
 def pixel_states(experiment, response):
     """Which pixels a response makes dead (1) or hot (2), and which are good (0): uint8 of the experiment's shape.

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "api/response_steps.hpp"
 #include "nablabragg/detector_response.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
@@ -247,15 +248,75 @@ void check_pixels(std::size_t given, std::size_t pixels, const char* what) {
                      " pixels, and the experiment has " + std::to_string(pixels));
 }
 
-}  // namespace
-
-CountedImage record_photons(const Experiment& experiment, const Image& image,
-                            const DetectorResponse& response, std::int64_t seed) {
+/// The experiment, once it is known that the response is one of it and the image, too.
+Resolved resolve_recorded(const Experiment& experiment, const Image& image,
+                          const DetectorResponse& response) {
   check_response(response, experiment);
-  const Resolved resolved = resolve(experiment);
+  Resolved resolved = resolve(experiment);
   if (!has_panels_of(image, resolved))
     throw UsageError("the image is none of this experiment: its panels have other sizes");
   check_light(std::span<const float>(image.pixels));
+  return resolved;
+}
+
+struct StageWords {
+  std::string_view name, unit;
+};
+/// In the order of readout::Stage.
+constexpr std::array words_of_stages{StageWords{"light", "photons"},
+                                     StageWords{"flicker", "photons"},
+                                     StageWords{"calibration", "photons"},
+                                     StageWords{"photon statistics", "photons"},
+                                     StageWords{"photon spread", "photons"},
+                                     StageWords{"point spread", "photons"},
+                                     StageWords{"dead time", "photons"},
+                                     StageWords{"dead pixel", "photons"},
+                                     StageWords{"dark charge", "photons"},
+                                     StageWords{"full well", "photons"},
+                                     StageWords{"gain", "counts"},
+                                     StageWords{"offset, readout noise", "counts"},
+                                     StageWords{"rounding, limit", "counts"},
+                                     StageWords{"hot pixel", "counts"}};
+static_assert(words_of_stages.size() == readout::stage_count);
+
+}  // namespace
+
+RecordedPixel record_pixel(const Experiment& experiment, const Image& image,
+                           const DetectorResponse& response, std::int64_t seed,
+                           const PixelIndex& pixel) {
+  const Resolved resolved = resolve_recorded(experiment, image, response);
+  const auto panels = recorded_panels(experiment, resolved, response);
+  const auto is_within = [](int x, auto size) { return x >= 0 && std::cmp_less(x, size); };
+  if (!is_within(pixel.panel, panels.size()))
+    throw UsageError("the detector has no panel " + std::to_string(pixel.panel));
+  const readout::RecordedPanel& panel = panels[static_cast<std::size_t>(pixel.panel)];
+  if (!is_within(pixel.fast, panel.grid.fast_pixels) ||
+      !is_within(pixel.slow, panel.grid.slow_pixels))
+    throw UsageError("pixel slow " + std::to_string(pixel.slow) + " fast " +
+                     std::to_string(pixel.fast) + " is not on its panel");
+  const auto at = static_cast<std::size_t>(pixel.slow) *
+                      static_cast<std::size_t>(panel.grid.fast_pixels) +
+                  static_cast<std::size_t>(pixel.fast);
+  const std::span<const float> arriving = image.panel(panel.number).pixels;
+  readout::PixelProbe drawn{at}, expected{at};
+  std::vector<std::int32_t> counts(arriving.size());
+  readout::record_panel(response, panel, seed, arriving, counts, &drawn);
+  mark_panel(experiment, resolved, panel, counts);
+  std::vector<double> means(arriving.size());
+  readout::MeanOfPanel(response, panel)
+      .counts(std::vector<double>(arriving.begin(), arriving.end()), means, &expected);
+  RecordedPixel recorded{{}, counts[at]};
+  for (const readout::Stage stage : readout::stages_of(response.kind))
+    if (const auto& value = drawn[stage]) {
+      const StageWords& words = words_of_stages[static_cast<std::size_t>(stage)];
+      recorded.steps.push_back({words.name, words.unit, expected[stage].value(), *value});
+    }
+  return recorded;
+}
+
+CountedImage record_photons(const Experiment& experiment, const Image& image,
+                            const DetectorResponse& response, std::int64_t seed) {
+  const Resolved resolved = resolve_recorded(experiment, image, response);
   CountedImage recorded;
   recorded.counts.resize(image.pixels.size());
   for (const readout::RecordedPanel& panel : recorded_panels(experiment, resolved, response)) {

@@ -116,8 +116,8 @@ io::ImageSeries series_of_base(const ensemble::Ensemble& e, const std::vector<st
   series.counts = r.noise_file.on;
   state_offset(series, r);
   const io::SmvProvenance how = provenance(r, words);
-  series.provenance = {how.program, how.command_line, how.seed, to_json(r.experiment),
-                       io::date_now()};
+  series.provenance = {how.program, how.command_line, how.seed,
+                       to_json(r.experiment, r.stated_response()), io::date_now()};
   series.compression = r.compression;
   const io::FileFormat& nxmx = io::format_to_write("all.nxs");
   if (const std::string why = nxmx.why_not(series); !why.empty())

@@ -11,6 +11,7 @@
 #include "cli/files.hpp"
 #include "cli/outputs.hpp"
 #include "flags/command_line.hpp"
+#include "io/image_series.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
@@ -31,8 +32,7 @@ io::ImageSeries series_of(const flags::Request& request) {
 }
 
 void state_offset(io::ImageSeries& series, const flags::Request& request) {
-  if (!request.responds || request.response.kind != DetectorResponse::Kind::integrating) return;
-  for (GeometryPanel& panel : series.geometry.panels) panel.pedestal = request.response.offset;
+  if (request.responds) io::state_offset(series, request.response);
 }
 
 namespace {
@@ -81,8 +81,8 @@ void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
                          const Simulation& simulation, Profile* profile) {
   if (request.output_files.empty()) return;
   io::ImageSeries series = series_of(request);
-  series.provenance = {made.program, made.command_line, made.seed, to_json(request.experiment),
-                       io::date_now()};
+  series.provenance = {made.program, made.command_line, made.seed,
+                       to_json(request.experiment, request.stated_response()), io::date_now()};
   std::optional<CountedImage> counted;
   for (const std::string& name : request.output_files) {
     const io::FileFormat& format = io::format_to_write(name);

@@ -174,7 +174,8 @@ class SeriesRunner {
     s.counts = request_.noise_file.on;
     state_offset(s, request_);
     const io::SmvProvenance how = provenance(request_, arguments_);
-    s.provenance = {how.program, how.command_line, how.seed, to_json(request_.experiment), date_};
+    s.provenance = {how.program, how.command_line, how.seed,
+                    to_json(request_.experiment, request_.stated_response()), date_};
     if (!outputs_.of_all.empty() && !io::format_to_write(outputs_.of_all).compressions.empty())
       s.compression = request_.compression;
     return s;
@@ -199,7 +200,7 @@ class SeriesRunner {
   /// Of all that decides what the images are.
   std::string checksum() const {
     std::ostringstream text;
-    text << version() << '\n' << to_json(request_.experiment) << '\n';
+    text << version() << '\n' << to_json(request_.experiment, request_.stated_response()) << '\n';
     for (int i = 0; i < series_.images() && !series_.is_scan(); ++i) {
       const Vec3d misset = series_.experiment(i).crystal.misset_deg;
       text << fmt::format("{} {} {}\n", misset.x, misset.y, misset.z);
@@ -220,11 +221,6 @@ class SeriesRunner {
                         static_cast<int>(request_.precision.value_or(Precision::float32)),
                         request_.skip_below.value_or(-1), picture_text());
     if (request_.beam_jitter_mrad != 0) text << '\n' << request_.beam_jitter_mrad;
-    if (request_.responds) {
-      text << '\n' << to_string(request_.response);
-      for (const auto& map : {request_.response.calibration_map, request_.response.gain_map})
-        if (map) text << '\n' << io::sha256_of(std::as_bytes(std::span(*map)));
-    }
     return io::sha256_of(std::string_view(text.view()));
   }
   std::string picture_text() const {

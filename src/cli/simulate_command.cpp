@@ -130,8 +130,12 @@ void simulate_command(const std::vector<std::string>& arguments, std::ostream& o
     say(err, format_notices(request.output_files, series_of(request)));
   if (request.trace_pixel) {
     const Stage stage(profile, "trace pixel");
+    std::optional<RecordedPixel> recorded;
+    if (request.responds)
+      recorded = record_pixel(request.experiment, simulation.image, request.response, *request.seed,
+                              *request.trace_pixel);
     print_trace(request.trace_format == flags::TraceFormat::json ? out : printout, request, plan,
-                simulation.table_miss);
+                simulation.table_miss, recorded);
   }
   if (profile) write_profile(summary, request.profile_file, *profile);
   for (const std::string& sentence : {not_finite, simulation.dark})

@@ -149,6 +149,43 @@ void print_table(std::ostream& out, const Recorder& trace) {
                trace.steps - static_cast<std::int64_t>(trace.records.size()));
 }
 
+const char* kind_of(const DetectorResponse& response) {
+  return response.kind == DetectorResponse::Kind::counting ? "counting" : "integrating";
+}
+
+nlohmann::ordered_json as_json(const RecordedPixel& recorded, const flags::Request& request) {
+  nlohmann::ordered_json object = {{"kind", kind_of(request.response)}, {"seed", *request.seed}};
+  for (const ResponseStep& step : recorded.steps)
+    object["steps"].push_back({{"step", step.name},
+                               {"unit", step.unit},
+                               {"expected", step.expected},
+                               {"drawn", step.drawn}});
+  if (recorded.count >= 0)
+    object["count"] = recorded.count;
+  else
+    object["count"] = nullptr;
+  return object;
+}
+
+void print_table(std::ostream& out, const RecordedPixel& recorded, const flags::Request& request) {
+  const DetectorResponse& response = request.response;
+  fmt::print(out, "\nthe {} detector, of the light on this pixel in the image, with -seed {}:\n",
+             kind_of(response), *request.seed);
+  fmt::print(out, "{:21} {:>15} {:>15}\n", "behind", "expected", "drawn");
+  for (const ResponseStep& step : recorded.steps)
+    fmt::print(out, "{:21} {:15.9g} {:15.9g} {}\n", step.name, step.expected, step.drawn,
+               step.unit);
+  if (recorded.count == masked_pixel)
+    fmt::print(out, "which is not recorded: the pixel is outside the region of interest\n");
+  else if (recorded.count == gap_pixel)
+    fmt::print(out, "which is not recorded: the mask leaves the pixel out\n");
+  else
+    fmt::print(out, "recorded: {} counts{}\n", recorded.count,
+               response.kind == DetectorResponse::Kind::counting && request.adc != 0
+                   ? fmt::format(" ({:g} more in -noisefile, by -adc)", request.adc)
+                   : "");
+}
+
 }  // namespace
 
 void check_pixels(const flags::Request& request, const Plan& plan) {
@@ -169,7 +206,8 @@ void check_pixels(const flags::Request& request, const Plan& plan) {
 }
 
 void print_trace(std::ostream& out, const flags::Request& request, const Plan& whole,
-                 const std::optional<TableMiss>& miss) {
+                 const std::optional<TableMiss>& miss,
+                 const std::optional<RecordedPixel>& recorded) {
   const PixelIndex& at = *request.trace_pixel;
   const auto [fast, slow, panel] = at;
   std::vector<LatticeTrace> lattices;
@@ -212,6 +250,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& w
     if (whole.beamstop.present) document["share_behind_beamstop"] = share;
     for (const auto& [name, light] : materials)
       document["materials"].push_back({{"name", name}, {"photons", light}});
+    if (recorded) document["response"] = as_json(*recorded, request);
     if (!several) add_steps(lattices.front(), document);
     out << document.dump(2) << '\n';
     return;
@@ -236,6 +275,7 @@ void print_trace(std::ostream& out, const flags::Request& request, const Plan& w
     fmt::print(out, "of which {:.9g} photons of {}\n", light, io::printable(name));
   if (whole.beamstop.present)
     fmt::print(out, "behind the beamstop: {:.9g} of the light of the sample is left\n", share);
+  if (recorded) print_table(out, *recorded, request);
 }
 
 void print_pixels(std::ostream& out, const flags::Request& request, const Plan& whole,

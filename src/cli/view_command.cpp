@@ -114,7 +114,7 @@ std::string trace_of(flags::Request request, const Experiment& experiment,
   const Plan plan = make_plan(experiment, resolve(experiment));
   check_pixels(request, plan);
   std::ostringstream out;
-  print_trace(out, request, plan, std::nullopt);
+  print_trace(out, request, plan, std::nullopt, std::nullopt);
   return out.str();
 }
 

@@ -2,10 +2,12 @@
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>  // for cmp_less_equal
 
 #include "description/experiment_json_words.hpp"
 #include "description/fields.hpp"
 #include "description/quirk_names.hpp"
+#include "description/response_fields.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 
@@ -15,10 +17,12 @@ namespace {
 
 using description::below;
 using description::checksum;
+using description::response_key;
 using description::schema;
 using description::schema_version;
 using Json = nlohmann::ordered_json;
 using Table = std::shared_ptr<const StructureFactorGrid>;
+using Map = std::shared_ptr<const PixelFactors>;
 
 [[noreturn]] void fail(const std::string& path, const std::string& problem) {
   throw InputError((path.empty() ? "the experiment" : path) + ' ' + problem);
@@ -39,9 +43,10 @@ template <class T>
 T whole_number(const Json& json, const std::string& path) {
   const bool fits = json.is_number_integer() &&
                     (json.is_number_unsigned()
-                         ? json.get<std::uint64_t>() <=
-                               static_cast<std::uint64_t>(std::numeric_limits<T>::max())
-                         : json.get<std::int64_t>() >= std::numeric_limits<T>::min());
+                         ? std::cmp_less_equal(json.get<std::uint64_t>(),
+                                               std::numeric_limits<T>::max())
+                         : std::cmp_greater_equal(json.get<std::int64_t>(),
+                                                  std::numeric_limits<T>::min()));
   if (!fits) fail_kind(path, "a whole number", json);
   return json.get<T>();
 }
@@ -125,9 +130,30 @@ Table table_from(const Json& json, const std::string& path, const Table& given) 
   return given;
 }
 
+/// The map that was given, if it is the one that the text states.
+Map map_from(const Json& json, const std::string& path, const Map& given) {
+  if (json.is_null()) {
+    if (given) fail(path, "is null: the response has no such map, and one is given");
+    return nullptr;
+  }
+  check_keys(json, {"pixels", "checksum"}, path);
+  const auto pixels = whole_number<std::size_t>(member_of(json, "pixels", path),
+                                                below(path, "pixels"));
+  if (!given)
+    fail(path, "is a map of " + std::to_string(pixels) +
+                   " pixels that is not stored here; give the detector's map");
+  if (given->size() != pixels)
+    fail(path, "is a map of " + std::to_string(pixels) + " pixels, and the one given has " +
+                   std::to_string(given->size()));
+  if (member_of(json, "checksum", path) != checksum(*given))
+    fail(path, "is a map with other factors than the one given");
+  return given;
+}
+
 /// Reads values into a description.
 struct Reader {
   Table table;
+  const ResponseMaps* maps = nullptr;  ///< null: a response is looked through, not wanted
 
   template <class T>
   void read(const Json& json, const std::string& path, T& value) const {
@@ -170,6 +196,9 @@ struct Reader {
       value = json.is_null() ? nullptr : mask_from(json, path);
     } else if constexpr (std::is_same_v<T, Table>) {
       value = table_from(json, path, table);
+    } else if constexpr (std::is_same_v<T, Map>) {
+      if (maps)
+        value = map_from(json, path, path.ends_with("gain_map") ? maps->gain : maps->calibration);
     } else if constexpr (description::is_vector<T>) {
       if (!json.is_array()) fail_kind(path, "a list", json);
       value.clear();
@@ -178,7 +207,7 @@ struct Reader {
     } else if constexpr (description::HasFields<T>) {
       std::vector<std::string> names;
       description::for_each_field<T>([&](const auto& row) { names.emplace_back(row.name); });
-      if (path.empty()) names.insert(names.end(), {"schema", "version"});
+      if (path.empty()) names.insert(names.end(), {response_key, "schema", "version"});
       check_keys(json, names, path);
       description::for_each_field<T>([&](const auto& row) {
         const auto found = json.find(row.name);
@@ -202,9 +231,8 @@ struct Reader {
   }
 };
 
-}  // namespace
-
-Experiment experiment_from_json(std::string_view text, Table table) {
+/// Of this schema and version.
+Json document_from(std::string_view text) {
   Json json;
   try {
     json = Json::parse(text);
@@ -219,6 +247,20 @@ Experiment experiment_from_json(std::string_view text, Table table) {
   if (number != schema_version)
     throw InputError("version is " + shown(number) + ", and this program reads version " +
                      std::to_string(schema_version) + " of " + schema);
+  return json;
+}
+
+std::optional<DetectorResponse> response_in(const Json& document, const ResponseMaps* maps) {
+  std::optional<DetectorResponse> response;
+  if (const auto found = document.find(response_key); found != document.end())
+    Reader{nullptr, maps}.read(*found, response_key, response);
+  return response;
+}
+
+}  // namespace
+
+Experiment experiment_from_json(std::string_view text, Table table) {
+  const Json json = document_from(text);
   Experiment experiment;
   const bool states_table = json.contains("structure_factors") &&
                             json["structure_factors"].is_object() &&
@@ -226,7 +268,32 @@ Experiment experiment_from_json(std::string_view text, Table table) {
   if (table && !states_table)
     fail("structure_factors.F", "is missing: the experiment has no table, and one is given");
   Reader{std::move(table)}.read(json, "", experiment);
+  response_in(json, nullptr);
   return experiment;
+}
+
+StructureFactors structure_factors_from_json(std::string_view text) {
+  constexpr const char* part = "structure_factors";
+  const Json json = document_from(text);
+  StructureFactors factors;
+  if (const auto found = json.find(part); found != json.end()) {
+    Json without_table = *found;
+    if (without_table.is_object()) without_table.erase("F");
+    Reader{}.read(without_table, part, factors);
+  }
+  return factors;
+}
+
+std::optional<DetectorResponse> response_from_json(std::string_view text,
+                                                   const ResponseMaps& maps) {
+  std::optional<DetectorResponse> response = response_in(document_from(text), &maps);
+  const auto check_stated = [&](const Map& given, Map DetectorResponse::*member, const char* name) {
+    if (given && !(response && (*response).*member))
+      fail(below(response_key, name), "is missing: the response has no such map, and one is given");
+  };
+  check_stated(maps.calibration, &DetectorResponse::calibration_map, "calibration_map");
+  check_stated(maps.gain, &DetectorResponse::gain_map, "gain_map");
+  return response;
 }
 
 }  // namespace nablabragg

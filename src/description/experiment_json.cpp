@@ -7,6 +7,7 @@
 #include "description/experiment_json_words.hpp"
 #include "description/fields.hpp"
 #include "description/quirk_names.hpp"
+#include "description/response_fields.hpp"
 #include "nablabragg/error.hpp"
 
 namespace nablabragg {
@@ -60,6 +61,9 @@ Json json_of(const T& value, const std::string& path) {
     if (!value) return nullptr;
     return {
         {"min", value->min()}, {"max", value->max()}, {"checksum", description::checksum(*value)}};
+  } else if constexpr (std::is_same_v<T, std::shared_ptr<const PixelFactors>>) {
+    if (!value) return nullptr;
+    return {{"pixels", value->size()}, {"checksum", description::checksum(*value)}};
   } else if constexpr (description::is_vector<T>) {
     Json list = Json::array();
     for (std::size_t i = 0; i < value.size(); ++i)
@@ -85,9 +89,10 @@ Json json_of(const T& value, const std::string& path) {
 
 }  // namespace
 
-std::string to_json(const Experiment& experiment) {
+std::string to_json(const Experiment& experiment, const std::optional<DetectorResponse>& response) {
   Json json{{"schema", description::schema}, {"version", description::schema_version}};
   json.update(json_of(experiment, ""));
+  if (response) json[description::response_key] = json_of(*response, description::response_key);
   return json.dump(1);
 }
 

@@ -4,20 +4,41 @@
 #include <cstdint>
 #include <string>
 #include "nablabragg/anomalous.hpp"
+#include "nablabragg/detector_response.hpp"  // for PixelFactors
 #include "nablabragg/structure_factors.hpp"
 
 namespace nablabragg::description {
 
 inline constexpr const char* schema = "nablabragg.experiment";
 inline constexpr int schema_version = 1;
+inline constexpr const char* response_key = "response";  ///< beside the parts of the experiment
 
-/// FNV-1a over the bits of the values: enough to tell one table from another.
+/// FNV-1a over the bits of numbers: enough to tell one table from another.
+class Checksum {
+ public:
+  void operator()(double value) {
+    hash_ ^= std::bit_cast<std::uint64_t>(value);
+    hash_ *= 0x100000001b3;
+  }
+  std::string digits() const {
+    std::string digits(16, '0');
+    std::uint64_t rest = hash_;
+    for (std::size_t i = digits.size(); i-- > 0; rest >>= 4)
+      digits[i] = "0123456789abcdef"[rest & 15];
+    return digits;
+  }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325;
+};
+
+inline std::string checksum(const PixelFactors& map) {
+  Checksum add;
+  for (const float factor : map) add(static_cast<double>(factor));
+  return add.digits();
+}
 inline std::string checksum(const StructureFactorGrid& table) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto add = [&](double value) {
-    hash ^= std::bit_cast<std::uint64_t>(value);
-    hash *= 0x100000001b3;
-  };
+  Checksum add;
   for (const double value : table.values()) add(value);
   if (const auto& factors = table.anomalous())
     for (const AnomalousSpecies& species : factors->species) {
@@ -31,10 +52,7 @@ inline std::string checksum(const StructureFactorGrid& table) {
         add(species.G[i].imag());
       }
     }
-  std::string digits(16, '0');
-  for (std::size_t i = digits.size(); i-- > 0; hash >>= 4)
-    digits[i] = "0123456789abcdef"[hash & 15];
-  return digits;
+  return add.digits();
 }
 
 /// The name of a part's value in errors: "beam.wavelength".

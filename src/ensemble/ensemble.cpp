@@ -16,6 +16,7 @@
 #include "ensemble/keyed_draws.hpp"
 #include "ensemble/yaml_field.hpp"  // for suggestion_among
 #include "flags/command_line.hpp"
+#include "flags/experiment_file.hpp"
 #include "flags/inputs.hpp"
 #include "io/quotes.hpp"
 #include "io/series_journal.hpp"  // for sha256_of
@@ -102,24 +103,6 @@ std::vector<std::string> arguments_of(const Description& d) {
   return arguments;
 }
 
-/// Structure factors aside.
-std::string what_is_stated(Experiment e) {
-  e.structure_factors = {};
-  e.crystal.cell.reset();  // a table's file may state it
-  return to_json(e);
-}
-
-/// The experiment of the file; the flags beside it give what it cannot hold.
-void take_experiment(const Description& d, flags::Request& request) {
-  flags::Request bare = flags::parse_command_line(std::vector<std::string>{"-corrected"});
-  if (what_is_stated(bare.experiment) != what_is_stated(request.experiment))
-    d.fail(d.base,
-           "states the experiment twice: beside the file, flags are of structure factors, of the "
-           "detector's response and of computing");
-  request.experiment = experiment_from_json(io::read_text(d.experiment_file),
-                                            request.experiment.structure_factors.grid);
-}
-
 }  // namespace
 
 flags::Request Ensemble::base_of(const Description& d) {
@@ -137,11 +120,10 @@ flags::Request Ensemble::base_of(const Description& d) {
   refuse_flags(d, request);
   request.seed = d.seed;
   try {
-    // That of the experiment's file takes its place.
-    if (!d.experiment_file.empty() && request.hkl_file.empty())
-      request.experiment.structure_factors.default_F = 1;
-    flags::load_inputs(request);
-    if (!d.experiment_file.empty()) take_experiment(d, request);
+    if (d.experiment_file.empty())
+      flags::load_inputs(request);
+    else
+      flags::load_inputs_beside(io::read_text(d.experiment_file), d.experiment_file, request);
   } catch (const UsageError& error) {
     d.fail(d.base, error.what());
   }
@@ -403,18 +385,13 @@ flags::Request Ensemble::request_of(const Shot& shot) const {
 std::string Ensemble::checksum() const {
   const Description& d = description_;
   std::ostringstream text;
-  text << version() << '\n' << to_json(base_.experiment()) << '\n';
+  text << version() << '\n' << to_json(base_.experiment(), request_.stated_response()) << '\n';
   text << fmt::format("{} {} {} {} {} {} {} {} {}\n", d.shots, d.seed, int{d.random_orientation},
                       d.hit_rate, int{d.counts}, d.shots_per_shard, d.compression,
                       int{d.reflections}, d.spot_mask_photons.value_or(0));
   text << fmt::format("{} {} {}\n", static_cast<int>(request_.engine),
                       static_cast<int>(request_.precision.value_or(Precision::float32)),
                       request_.skip_below.value_or(-1));
-  if (request_.responds) {
-    text << to_string(request_.response) << '\n';
-    for (const auto& map : {request_.response.calibration_map, request_.response.gain_map})
-      if (map) text << io::sha256_of(std::as_bytes(std::span(*map))) << '\n';
-  }
   if (const auto& spectra = request_.spectra) {
     text << fmt::format("{} {} {} {}\n", d.spectra->file, static_cast<int>(d.spectra->rows),
                         spectra->options().channels.value_or(0),

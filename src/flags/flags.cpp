@@ -809,7 +809,7 @@ std::vector<Flag> make_table() {
        set_printout, "plan"},
       {"Running", {"-printout_pixel"}, prefix, "fast slow", 2, 2, "", "the same for one pixel",
        set_printout_pixel},
-      {"Running", {"-trace_pixel", "-dump_pixel"}, own, "slow fast", 2, 2, "", "print every factor of this pixel, step by step",
+      {"Running", {"-trace_pixel", "-dump_pixel"}, own, "slow fast", 2, 2, "", "print every factor of this pixel, step by step; with -response also what it holds behind each step of the detector",
        set_trace_pixel},
       {"Running", {"-trace_format"}, own, "table|json", 1, 1, "table", "how -trace_pixel prints",
        NABLA_SET((r.trace_format = choose<TraceFormat>(v, {{"table", TraceFormat::table}, {"json", TraceFormat::json}})))},

@@ -411,16 +411,6 @@ std::shared_ptr<const PixelFactors> read_factors(const std::string& path, Reques
   return std::make_shared<const PixelFactors>(std::move(factors));
 }
 
-void load_detector_maps(Request& request) {
-  if (!request.responds) return;
-  DetectorResponse& response = request.response;
-  if (!request.calibration_map_file.empty())
-    response.calibration_map = read_factors(request.calibration_map_file, request);
-  if (!request.gain_map_file.empty())
-    response.gain_map = read_factors(request.gain_map_file, request);
-  check_response(response, request.experiment);
-}
-
 /// Of a run that names none: the time in seconds as in nanoBragg, or another one in every
 /// run, which a double and JSON hold to its last digit.
 std::int64_t seed_of_this_run(const Quirks& quirks) {
@@ -502,6 +492,16 @@ void write_cache(const Request& request, std::vector<std::string>& warnings) {
     if (request.cache_named) throw;
     warnings.push_back(std::string("the structure-factor cache was not written: ") + error.what());
   }
+}
+
+void load_detector_maps(Request& request) {
+  if (!request.responds) return;
+  DetectorResponse& response = request.response;
+  if (!request.calibration_map_file.empty())
+    response.calibration_map = read_factors(request.calibration_map_file, request);
+  if (!request.gain_map_file.empty())
+    response.gain_map = read_factors(request.gain_map_file, request);
+  check_response(response, request.experiment);
 }
 
 void load_inputs(Request& request) {

@@ -101,6 +101,10 @@ struct Request {
   std::optional<double> psf_fwhm_um;  ///< of -psf, whichever comes first
   std::string calibration_map_file, gain_map_file;
   std::string response_part;  ///< a flag that means something only with it
+  /// Empty: photons are counted as they are.
+  std::optional<DetectorResponse> stated_response() const {
+    return responds ? std::optional(response) : std::nullopt;
+  }
 
   // Several images
   std::optional<int> images;

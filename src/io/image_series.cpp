@@ -123,6 +123,11 @@ PlainPanel plain_panel(const Geometry& geometry) {
   return {-origin.z, -origin.x, origin.y};
 }
 
+void state_offset(ImageSeries& series, const DetectorResponse& response) {
+  if (response.kind != DetectorResponse::Kind::integrating) return;
+  for (GeometryPanel& panel : series.geometry.panels) panel.pedestal = response.offset;
+}
+
 OneImageAFile::OneImageAFile(const std::string& path, const ImageSeries& series)
     : series_(series), files_(files_of_series(path, series)) {
   if (files_.empty()) throw UsageError(path + " would hold no image: the series is empty");

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 #include "io/atomic_file.hpp"
+#include "nablabragg/detector_response.hpp"
 #include "nablabragg/image_files.hpp"
 
 namespace nablabragg::io {
@@ -53,6 +54,9 @@ struct PlainPanel {
                             ///< (0,0)
 };
 PlainPanel plain_panel(const Geometry& geometry);
+
+/// The offset of an integrating detector, which files state as their pedestal.
+void state_offset(ImageSeries& series, const DetectorResponse& response);
 
 /// One image a file, each written aside; they get their names at close().
 class OneImageAFile : public ImageWriter {

@@ -21,6 +21,7 @@
 #include "nablabragg/resolved.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
+#include "python/detector_response.hpp"
 #include "python/fields.hpp"
 #include "python/interruptible.hpp"
 
@@ -483,10 +484,16 @@ void bind_description(py::module_& module) {
   bind_part<Experiment>(module, "Experiment",
                         "Everything that makes an image.\n\nRaises UsageError for a description of "
                         "no experiment: no cell, no structure factors, impossible angles...")
-      .def("to_json", &to_json,
-           "The experiment as JSON text.  Numbers come back to the bit; mask and sources are "
-           "inside; of "
-           "a table of structure factors only the box and a checksum.  Raises UsageError for NaN.")
+      .def(
+          "to_json",
+          [](const Experiment& e, const py::object& response) {
+            return response.is_none() ? to_json(e) : to_json(e, response_of(response, e));
+          },
+          "The experiment as JSON text, with a DetectorResponse beside it where one is given.\n\n"
+          "Numbers come back to the bit; mask and sources are inside; of a table of structure\n"
+          "factors and of the maps of a response only the size and a checksum.  from_json() reads\n"
+          "the experiment, DetectorResponse.from_json() the response.  Raises UsageError for NaN.",
+          py::arg("response") = py::none())
       .def_property_readonly(
           "shape", [](const Experiment& e) { return py::tuple(py::cast(image_shape(resolve(e)))); },
           "of the image: (slow, fast) of one panel, (panels, slow, fast) of several of one size,\n"

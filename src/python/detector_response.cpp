@@ -3,7 +3,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include "description/response_fields.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/experiment_json.hpp"
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/convert.hpp"
@@ -11,11 +13,23 @@
 
 namespace nablabragg::python {
 
+namespace {
+
+template <class Enum>
+Enum choice_of(const py::object& given, const char* name) {
+  const std::string word = Convert<std::string>::from(given, name);
+  std::string names;
+  for (const auto& choice : description::Choices<Enum>::all) {
+    if (word == choice.name) return choice.value;
+    names.append(names.empty() ? "'" : " or '").append(choice.name).append("'");
+  }
+  throw UsageError(std::string(name) + " is " + names + ", not '" + word + "'");
+}
+
+}  // namespace
+
 PointSpread point_spread_of(const py::object& shape, const py::object& fwhm_um) {
-  const std::string name = Convert<std::string>::from(shape, "point_spread");
-  if (name != "gauss" && name != "fiber")
-    throw UsageError("point_spread is 'gauss' or 'fiber', not '" + name + "'");
-  return {name == "gauss" ? PointSpread::Shape::gauss : PointSpread::Shape::fiber,
+  return {choice_of<PointSpread::Shape>(shape, "point_spread"),
           Convert<double>::from(fwhm_um, "fwhm")};
 }
 
@@ -36,34 +50,25 @@ DetectorResponse response_of(const py::object& given, const Experiment& e) {
     return Convert<double>::from(given.attr(name), name);
   };
   DetectorResponse r;
-  const std::string kind = Convert<std::string>::from(given.attr("kind"), "kind");
-  if (kind != "counting" && kind != "integrating")
-    throw UsageError("kind is 'counting' or 'integrating', not '" + kind + "'");
-  r.kind = kind == "counting" ? DetectorResponse::Kind::counting
-                              : DetectorResponse::Kind::integrating;
-  if (const py::object shape = given.attr("point_spread"); !shape.is_none())
-    r.point_spread = point_spread_of(shape, given.attr("fwhm"));
-  r.flicker = number("flicker");
-  r.calibration = number("calibration");
-  r.calibration_seed = Convert<std::int64_t>::from(given.attr("calibration_seed"),
-                                                   "calibration_seed");
-  r.dead_time_ns = number("dead_time");
-  r.dead_time_model = Convert<bool>::from(given.attr("paralysable"), "paralysable")
-                          ? DetectorResponse::DeadTime::paralysable
-                          : DetectorResponse::DeadTime::nonparalysable;
-  r.photon_spread = number("photon_spread");
-  r.gain_spread = number("gain_spread");
-  r.readout_noise = number("readout_noise");
-  r.photon_charge_e = number("photon_charge");
-  r.dark_current_e_s = number("dark_current");
-  r.full_well_e = number("full_well");
-  r.dead_pixels = number("dead_pixels");
-  r.hot_pixels = number("hot_pixels");
-  r.calibration_map = factors_of_pixels(given.attr("calibration_map"), e, "calibration_map");
-  r.gain_map = factors_of_pixels(given.attr("gain_map"), e, "gain_map");
-  r.offset = number("offset");
-  if (const py::object bits = given.attr("bits"); !bits.is_none())
-    r.bits = Convert<int>::from(bits, "bits");
+  description::for_each_field<DetectorResponse>([&](const auto& row) {
+    using Value = typename std::remove_cvref_t<decltype(row)>::Member;
+    Value value{};
+    if constexpr (std::is_same_v<Value, std::optional<PointSpread>>) {
+      if (const py::object shape = given.attr(row.name); !shape.is_none())
+        value = point_spread_of(shape, given.attr("fwhm"));
+    } else if constexpr (std::is_same_v<Value, std::shared_ptr<const PixelFactors>>) {
+      value = factors_of_pixels(given.attr(row.name), e, row.name);
+    } else if constexpr (std::is_same_v<Value, DetectorResponse::DeadTime>) {
+      value = Convert<bool>::from(given.attr("paralysable"), "paralysable")
+                  ? DetectorResponse::DeadTime::paralysable
+                  : DetectorResponse::DeadTime::nonparalysable;
+    } else if constexpr (std::is_enum_v<Value>) {
+      value = choice_of<Value>(given.attr(row.name), row.name);
+    } else {
+      value = Convert<Value>::from(given.attr(row.name), row.name);
+    }
+    row.set(r, std::move(value));
+  });
   // Whoever states a step of no effect means something else
   const auto refuse = [](bool stated, const char* sentence) {
     if (stated) throw UsageError(sentence);
@@ -78,6 +83,39 @@ DetectorResponse response_of(const py::object& given, const Experiment& e) {
 }
 
 namespace {
+
+/// The factors of an array, in one row; null of None.
+std::shared_ptr<const PixelFactors> factors_in(const py::object& map, const char* name) {
+  if (map.is_none()) return nullptr;
+  array_of(map, needs(name), "factors");
+  return std::make_shared<const PixelFactors>(floats_of(Flat<float>(map)));
+}
+
+/// Arguments of the package's DetectorResponse; None where the text has no response.
+py::object response_in(const py::object& text, const py::object& calibration_map,
+                       const py::object& gain_map) {
+  const auto response = response_from_json(
+      Convert<std::string>::from(text, "text"),
+      {factors_in(calibration_map, "calibration_map"), factors_in(gain_map, "gain_map")});
+  if (!response) return py::none();
+  py::dict arguments;
+  description::for_each_field<DetectorResponse>([&](const auto& row) {
+    using Value = typename std::remove_cvref_t<decltype(row)>::Member;
+    const Value value = row.get(*response);
+    if constexpr (std::is_same_v<Value, std::optional<PointSpread>>) {
+      if (!value) return;
+      arguments[row.name] = Convert<PointSpread::Shape>::to(value->shape);
+      arguments["fwhm"] = value->fwhm_um;
+    } else if constexpr (std::is_same_v<Value, std::shared_ptr<const PixelFactors>>) {
+      arguments[row.name] = std::string_view(row.name) == "gain_map" ? gain_map : calibration_map;
+    } else if constexpr (std::is_same_v<Value, DetectorResponse::DeadTime>) {
+      arguments["paralysable"] = value == DetectorResponse::DeadTime::paralysable;
+    } else {
+      arguments[row.name] = Convert<Value>::to(value);
+    }
+  });
+  return arguments;
+}
 
 py::array states_of_pixels(const py::object& experiment, const py::object& response) {
   const Experiment& e = experiment_of(experiment);
@@ -137,6 +175,7 @@ void bind_response(py::module_& module) {
   module.def("spread_light", &spread_image);
   module.def("expected_counts", &mean_counts);
   module.def("pull_back_counts", &pull_back);
+  module.def("response_from_json", &response_in);
 }
 
 }  // namespace nablabragg::python

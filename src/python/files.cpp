@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/image_series.hpp"
 #include "nablabragg/detector_presets.hpp"
 #include "nablabragg/detector_response.hpp"
 #include "nablabragg/error.hpp"
@@ -92,7 +93,8 @@ class Writer {
  public:
   Writer(const py::object& path, const py::object& experiment, const py::object& images,
          const py::object& counts, const py::object& wavelengths, const py::object& expt,
-         const py::object& compression, const py::object& orientations, const py::object& spectra)
+         const py::object& compression, const py::object& orientations, const py::object& spectra,
+         const py::object& response)
       : name_(path_of(path)),
         format_(io::format_to_write(name_)),
         experiment_(experiment_of(experiment)) {
@@ -112,8 +114,19 @@ class Writer {
     if (series_.geometry.scan) series_.geometry.scan->images = static_cast<int>(number);
     set_series(static_cast<int>(number), orientations);
     series_.counts = Convert<bool>::from(counts, "counts");
-    series_.provenance = {
-        "nablaBragg " + std::string(version()), {}, 0, to_json(experiment_), io::date_now()};
+    std::optional<DetectorResponse> detector;
+    if (!response.is_none()) {
+      detector = response_of(response, experiment_);
+      check_response(*detector, experiment_);
+      if (format_.open && !series_.counts)
+        throw UsageError("a response is of counts, and counts=False of photons; leave one out");
+      io::state_offset(series_, *detector);
+    }
+    series_.provenance = {"nablaBragg " + std::string(version()),
+                          {},
+                          0,
+                          to_json(experiment_, detector),
+                          io::date_now()};
     if (!expt.is_none()) {
       if (!format_.open) throw UsageError(name_ + " holds no images that expt could list");
       expt_ = path_of(expt);
@@ -327,7 +340,7 @@ void bind_files(py::module_& module) {
   py::class_<Writer>(module, "ImageWriter")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&,
                     const py::object&, const py::object&, const py::object&, const py::object&,
-                    const py::object&>())
+                    const py::object&, const py::object&>())
       .def("add", &Writer::add)
       .def("close", &Writer::close)
       .def("abandon", &Writer::abandon);

@@ -72,9 +72,11 @@ void multiply(std::span<const float> map, std::size_t begin, std::size_t pixels,
 
 class PanelRecorder {
  public:
-  PanelRecorder(const DetectorResponse& response, const RecordedPanel& panel, std::int64_t seed)
+  PanelRecorder(const DetectorResponse& response, const RecordedPanel& panel, std::int64_t seed,
+                PixelProbe* probe)
       : response_(response),
         panel_(panel),
+        probe_(probe),
         kernels_(row_kernels()),
         photons_(static_cast<std::uint64_t>(seed)),
         dark_(key_of(seed, Step::dark, 0)),
@@ -87,6 +89,7 @@ class PanelRecorder {
 
   /// A counting detector: the mean is spread, then counted.
   std::int64_t count(std::span<const float> light, std::span<std::int32_t> counts) const {
+    note_light(light);
     const auto spread_light = spread(light);
     const std::span<const float> arrived = spread_light ? std::span<const float>(spread_light.get(),
                                                                                  light.size())
@@ -94,13 +97,16 @@ class PanelRecorder {
     return by_parts(light.size(), [&](std::size_t begin, std::size_t end) {
       Numbers means, drawn;
       count_photons(arrived, begin, end, means, drawn);
-      if (panel_.dead_time_share > 0)
+      if (panel_.dead_time_share > 0) {
         kernels_.lose_to_dead_time(
             key(Step::dead_time), begin, means.data(), whole(end - begin), panel_.dead_time_share,
             response_.dead_time_model == DetectorResponse::DeadTime::paralysable, drawn.data());
+        note(Stage::dead_time, begin, end, drawn);
+      }
       blind(drawn, begin, end);
       const std::int64_t above = kernels_.round_counts(drawn.data(), end - begin, panel_.limit,
                                                        counts.data() + begin);
+      note(Stage::count, begin, end, counts.subspan(begin));
       heat(counts, begin, end);
       return above;
     });
@@ -108,6 +114,7 @@ class PanelRecorder {
 
   /// An integrating one: photons are drawn, their signal is spread, then digitized.
   std::int64_t integrate(std::span<const float> light, std::span<std::int32_t> counts) const {
+    note_light(light);
     if (!response_.point_spread)
       return by_parts(light.size(), [&](std::size_t begin, std::size_t end) {
         Numbers signal;
@@ -126,12 +133,29 @@ class PanelRecorder {
     return by_parts(light.size(), [&](std::size_t begin, std::size_t end) {
       Numbers signal;
       std::copy(spread_signals.get() + begin, spread_signals.get() + end, signal.begin());
+      note(Stage::point_spread, begin, end, signal);
       return digitize(signal, begin, end, counts);
     });
   }
 
  private:
   std::uint64_t key(Step step) const { return keys_[static_cast<std::size_t>(step)]; }
+  bool counts_photons() const { return response_.kind == DetectorResponse::Kind::counting; }
+
+  /// For the probe, of the pixels from `begin` on.
+  bool looks_within(std::size_t begin, std::size_t end) const {
+    return probe_ && probe_->pixel >= begin && probe_->pixel < end;
+  }
+  template <class Values>
+  void note(Stage stage, std::size_t begin, std::size_t end, const Values& values) const {
+    if (looks_within(begin, end))
+      (*probe_)[stage] = static_cast<double>(values[probe_->pixel - begin]);
+  }
+  void note_light(std::span<const float> light) const {
+    note(Stage::light, 0, light.size(), light);
+    if (probe_ && response_.flicker > 0)
+      (*probe_)[Stage::flicker] = *(*probe_)[Stage::light] * flicker_;
+  }
 
   std::unique_ptr<float[]> spread(std::span<const float> light) const {
     if (!response_.point_spread) return nullptr;
@@ -150,13 +174,18 @@ class PanelRecorder {
   void blind(Numbers& signal, std::size_t begin, std::size_t end) const {
     if (response_.dead_pixels == 0) return;
     for (std::size_t i = begin; i < end; ++i)
-      if (pixel_state(response_, panel_.number, i) == PixelState::dead) signal[i - begin] = 0;
+      if (pixel_state(response_, panel_.number, i) == PixelState::dead) {
+        signal[i - begin] = 0;
+        note(Stage::dead_pixel, i, i + 1, signal.begin() + static_cast<std::ptrdiff_t>(i - begin));
+      }
   }
   void heat(std::span<std::int32_t> counts, std::size_t begin, std::size_t end) const {
     if (response_.hot_pixels == 0) return;
     for (std::size_t i = begin; i < end; ++i)
-      if (pixel_state(response_, panel_.number, i) == PixelState::hot)
+      if (pixel_state(response_, panel_.number, i) == PixelState::hot) {
         counts[i] = static_cast<std::int32_t>(panel_.limit);
+        note(Stage::hot_pixel, i, i + 1, counts.subspan(i));
+      }
   }
 
   void count_photons(std::span<const float> light, std::size_t begin, std::size_t end,
@@ -164,14 +193,18 @@ class PanelRecorder {
     const std::size_t pixels = end - begin;
     for (std::size_t i = 0; i < pixels; ++i)
       means[i] = static_cast<double>(light[begin + i]) * flicker_;
+    if (counts_photons() && response_.point_spread) note(Stage::point_spread, begin, end, means);
     std::fill(means.begin() + static_cast<std::ptrdiff_t>(pixels),
               means.begin() + static_cast<std::ptrdiff_t>(whole(pixels)), 0.0);
     multiply(panel_.calibration_map, begin, pixels, means);
     multiply_by_pattern(kernels_, key(Step::absorption), response_.calibration, begin, pixels,
                         means);
+    if (response_.calibration > 0 || !panel_.calibration_map.empty())
+      note(Stage::calibration, begin, end, means);
     const std::size_t all = whole(pixels);
     photons_(std::span<const double>(means.data(), all), panel_.first_pixel + begin,
              std::span(drawn.data(), all));
+    note(Stage::photons, begin, end, drawn);
   }
 
   void draw_signal(std::span<const float> light, std::size_t begin, std::size_t end,
@@ -183,6 +216,7 @@ class PanelRecorder {
     draw_normals(Step::signal, begin, end - begin, normals);
     kernels_.spread_signal(normals.data(), whole(end - begin), response_.photon_spread,
                            signal.data());
+    note(Stage::photon_spread, begin, end, signal);
   }
 
   /// The charge that nobody's photon set free, of whole electrons [photons].
@@ -194,6 +228,7 @@ class PanelRecorder {
     dark_(std::span<const double>(means.data(), all), panel_.first_pixel + begin,
           std::span(electrons.data(), all));
     for (std::size_t i = 0; i < pixels; ++i) signal[i] += electrons[i] / response_.photon_charge_e;
+    note(Stage::dark_charge, begin, begin + pixels, signal);
   }
 
   std::int64_t digitize(Numbers& signal, std::size_t begin, std::size_t end,
@@ -208,27 +243,32 @@ class PanelRecorder {
         is_full[i] = signal[i] > full_well;
         signal[i] = std::min(signal[i], full_well);
       }
+      note(Stage::full_well, begin, end, signal);
     }
     multiply(panel_.gain_map, begin, pixels, signal);
     multiply_by_pattern(kernels_, key(Step::gain), response_.gain_spread, begin, pixels, signal);
     const double gain = panel_.gain, offset = response_.offset, noise = response_.readout_noise;
+    if (looks_within(begin, end)) (*probe_)[Stage::gain] = signal[probe_->pixel - begin] * gain;
     for (std::size_t i = 0; i < pixels; ++i) signal[i] = signal[i] * gain + offset;
     if (noise > 0) {
       Numbers normals;
       draw_normals(Step::readout, begin, pixels, normals);
       for (std::size_t i = 0; i < pixels; ++i) signal[i] += noise * normals[i];
     }
+    note(Stage::readout, begin, end, signal);
     std::int64_t saturated = kernels_.round_counts(signal.data(), pixels, panel_.limit,
                                                    counts.data() + begin);
     if (response_.full_well_e > 0)
       for (std::size_t i = 0; i < pixels; ++i)
         saturated += is_full[i] && counts[begin + i] < panel_.limit;
+    note(Stage::count, begin, end, counts.subspan(begin));
     heat(counts, begin, end);
     return saturated;
   }
 
   const DetectorResponse& response_;
   const RecordedPanel& panel_;
+  PixelProbe* probe_;  ///< null: none
   RowKernels kernels_;
   KeyedPoisson photons_, dark_;
   double flicker_;
@@ -236,6 +276,17 @@ class PanelRecorder {
 };
 
 }  // namespace
+
+std::span<const Stage> stages_of(DetectorResponse::Kind kind) {
+  using enum Stage;
+  static constexpr std::array counting{light,     flicker,    point_spread, calibration, photons,
+                                       dead_time, dead_pixel, count,        hot_pixel};
+  static constexpr std::array integrating{
+      light,       flicker,   calibration, photons, photon_spread, point_spread, dead_pixel,
+      dark_charge, full_well, gain,        readout, count,         hot_pixel};
+  if (kind == DetectorResponse::Kind::counting) return counting;
+  return integrating;
+}
 
 LiveShare live_share(double mean, double dead_time_share, DetectorResponse::DeadTime model) {
   const double busy = mean * dead_time_share;
@@ -297,23 +348,56 @@ std::vector<double> MeanOfPanel::signal(std::span<const double> light) const {
   return spread(std::move(absorbed));
 }
 
-void MeanOfPanel::counts(std::span<const double> light, std::span<double> result) const {
-  const std::vector<double> arrived = signal(light);
-  const bool counting = response_.kind == DetectorResponse::Kind::counting;
-  const double dark = counting || panel_.dark_charge_e == 0
-                          ? 0
-                          : panel_.dark_charge_e / response_.photon_charge_e;
-  for (std::size_t i = 0; i < arrived.size(); ++i) {
-    const double seen = states_[i] == PixelState::dead ? 0 : arrived[i];
-    if (states_[i] == PixelState::hot) {
-      result[i] = panel_.limit;
-    } else if (counting) {
-      const double mean = behind_[i] * seen;
-      result[i] = mean * live_share(mean, panel_.dead_time_share, response_.dead_time_model).share;
-    } else {
-      result[i] = behind_[i] * (seen + dark) * panel_.gain + response_.offset;
-    }
+/// `light` falls on the pixel, `arrived` is what the point spread leaves of it and brings.
+template <class Note>
+double MeanOfPanel::count_of(std::size_t pixel, double light, double arrived,
+                             const Note& note) const {
+  const bool is_dead = states_[pixel] == PixelState::dead;
+  note(Stage::light, light);
+  note(Stage::flicker, light);
+  double count = 0;
+  if (response_.kind == DetectorResponse::Kind::counting) {
+    note(Stage::point_spread, arrived);
+    const double mean = behind_[pixel] * arrived;
+    note(Stage::calibration, mean);
+    note(Stage::photons, mean);
+    const double live = mean *
+                        live_share(mean, panel_.dead_time_share, response_.dead_time_model).share;
+    note(Stage::dead_time, live);
+    count = is_dead ? 0 : live;
+    note(Stage::dead_pixel, count);
+  } else {
+    const double absorbed = light * before_[pixel];
+    for (const Stage stage : {Stage::calibration, Stage::photons, Stage::photon_spread})
+      note(stage, absorbed);
+    note(Stage::point_spread, arrived);
+    const double seen = is_dead ? 0 : arrived;
+    note(Stage::dead_pixel, seen);
+    const double dark = panel_.dark_charge_e == 0
+                            ? 0
+                            : panel_.dark_charge_e / response_.photon_charge_e;
+    const double signal = seen + dark;
+    note(Stage::dark_charge, signal);
+    note(Stage::full_well, signal);
+    const double amplified = behind_[pixel] * signal * panel_.gain;
+    note(Stage::gain, amplified);
+    count = amplified + response_.offset;
+    note(Stage::readout, count);
   }
+  note(Stage::count, count);
+  if (states_[pixel] == PixelState::hot) count = panel_.limit;
+  note(Stage::hot_pixel, count);
+  return count;
+}
+
+void MeanOfPanel::counts(std::span<const double> light, std::span<double> result,
+                         PixelProbe* probe) const {
+  const std::vector<double> arrived = signal(light);
+  for (std::size_t i = 0; i < arrived.size(); ++i)
+    result[i] = count_of(i, light[i], arrived[i], [](Stage, double) {});
+  if (probe)
+    count_of(probe->pixel, light[probe->pixel], arrived[probe->pixel],
+             [&](Stage stage, double value) { (*probe)[stage] = value; });
 }
 
 MeanOfPanel::Slopes MeanOfPanel::pull_back(std::span<const double> light,
@@ -364,8 +448,8 @@ double flicker_factor(const DetectorResponse& response, std::int64_t seed) {
 
 std::int64_t record_panel(const DetectorResponse& response, const RecordedPanel& panel,
                           std::int64_t seed, std::span<const float> light,
-                          std::span<std::int32_t> counts) {
-  const PanelRecorder recorder(response, panel, seed);
+                          std::span<std::int32_t> counts, PixelProbe* probe) {
+  const PanelRecorder recorder(response, panel, seed, probe);
   return response.kind == DetectorResponse::Kind::counting ? recorder.count(light, counts)
                                                            : recorder.integrate(light, counts);
 }

@@ -1,7 +1,9 @@
 // Photons that reach a panel -> what it records, step by step in the order of their physics
 // (docs/detector-response.md).
 #pragma once
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 #include "nablabragg/detector_response.hpp"  // for DetectorResponse
@@ -20,6 +22,36 @@ struct RecordedPanel {
   double dark_charge_e = 0;                     ///< mean of a pixel [electrons]
   std::span<const float> calibration_map = {};  ///< of its pixels; empty: 1
   std::span<const float> gain_map = {};         ///< likewise
+};
+
+/// What a pixel holds behind it; in the order of an integrating detector.
+enum class Stage : std::size_t {
+  light,
+  flicker,
+  calibration,
+  photons,  ///< drawn
+  photon_spread,
+  point_spread,
+  dead_time,
+  dead_pixel,
+  dark_charge,
+  full_well,
+  gain,
+  readout,  ///< offset and noise
+  count,    ///< rounded and limited
+  hot_pixel
+};
+inline constexpr std::size_t stage_count = 14;
+
+/// The stages that a detector of this kind may have, in its order.
+std::span<const Stage> stages_of(DetectorResponse::Kind kind);
+
+/// Looks at one pixel of a panel while the panel is recorded.
+struct PixelProbe {
+  std::size_t pixel = 0;
+  std::array<std::optional<double>, stage_count> behind = {};  ///< empty: there is no such stage
+
+  std::optional<double>& operator[](Stage stage) { return behind[static_cast<std::size_t>(stage)]; }
 };
 
 /// Of the mean of the photons that arrive, the share that a counter records which is dead for this
@@ -42,7 +74,9 @@ class MeanOfPanel {
  public:
   MeanOfPanel(const DetectorResponse& response, const RecordedPanel& panel);
 
-  void counts(std::span<const double> light, std::span<double> result) const;
+  /// The probe sees every stage that a detector of this kind may have.
+  void counts(std::span<const double> light, std::span<double> result,
+              PixelProbe* probe = nullptr) const;
 
   struct Slopes {
     double gain = 0, offset = 0, dark_charge_e = 0;
@@ -54,6 +88,8 @@ class MeanOfPanel {
  private:
   std::vector<double> spread(std::vector<double> light) const;
   std::vector<double> signal(std::span<const double> light) const;
+  template <class Note>
+  double count_of(std::size_t pixel, double light, double arrived, const Note& note) const;
 
   const DetectorResponse& response_;
   const RecordedPanel& panel_;
@@ -62,11 +98,11 @@ class MeanOfPanel {
 };
 
 /// What the panel records of the light; how many pixels would be above the limit or their full
-/// well.  Random numbers
-/// are those of (seed, step, panel, pixel), of the panel's calibration those of (calibration seed,
-/// step, panel, pixel): the same in any order and for any number of threads.
+/// well.  Random numbers are those of (seed, step, panel, pixel), of the panel's calibration those
+/// of (calibration seed, step, panel, pixel): the same in any order and for any number of threads.
+/// The probe sees the stages that this detector has.
 std::int64_t record_panel(const DetectorResponse& response, const RecordedPanel& panel,
                           std::int64_t seed, std::span<const float> light,
-                          std::span<std::int32_t> counts);
+                          std::span<std::int32_t> counts, PixelProbe* probe = nullptr);
 
 }  // namespace nablabragg::readout

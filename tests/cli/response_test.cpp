@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nablabragg/image_files.hpp"
@@ -152,6 +155,42 @@ TEST_F(Response, HasTheDarkChargeTheFullWellAndTheBadPixelsOfItsDetector) {
   EXPECT_LT(hot, 180);
   for (const auto count : dark)
     EXPECT_TRUE(count == 65535 || (count > 900 && count < 1180)) << count;
+}
+
+TEST_F(Response, IsTracedThroughItsStepsToTheCountOfTheImage) {
+  const std::string ccd = cubic +
+                          "-response integrating -psf fiber -psf_fwhm 150 -gain 2 -readout_noise 3 "
+                          "-adc 60 -calibration 0.03 -photon_spread 0.4 -bits 16 ",
+                    files = "-floatfile light.bin -noisefile noise.img -o image.nxs ";
+  for (const auto& [slow, fast] : {std::pair(24, 24), std::pair(0, 47), std::pair(31, 5)}) {
+    const std::string pixel = "-trace_pixel " + std::to_string(slow) + ' ' + std::to_string(fast);
+    const auto trace = nlohmann::json::parse(
+        good_run(ccd + files + "-quiet -trace_format json " + pixel).out)["response"];
+    const auto at = static_cast<std::size_t>(slow * 48 + fast);
+    EXPECT_EQ(trace["count"], counts("noise.img")[at]);
+    EXPECT_EQ(trace["count"], pixels("image.nxs")[at]);
+    EXPECT_EQ(trace["kind"], "integrating");
+    EXPECT_EQ(trace["seed"], 3);
+    const auto& light = trace["steps"].front();
+    EXPECT_EQ(light["drawn"].get<float>(), test::read_floats(folder / "light.bin")[at]);
+    const auto& readout = trace["steps"][trace["steps"].size() - 2];
+    EXPECT_EQ(readout["step"], "offset, readout noise");
+    EXPECT_EQ(std::floor(readout["drawn"].get<double>() + 0.5), trace["count"].get<double>());
+    EXPECT_EQ(readout["unit"], "counts");
+  }
+  const std::string table = good_run(ccd + files + "-trace_pixel 24 24").out;
+  EXPECT_THAT(table, AllOf(HasSubstr("the integrating detector, of the light on this pixel in the "
+                                     "image, with -seed 3:"),
+                           HasSubstr("\npoint spread "), HasSubstr("\nrecorded: ")));
+  const auto counted = good_run(cubic + "-response counting -noisefile n.img -trace_pixel 24 24");
+  EXPECT_THAT(counted.out,
+              HasSubstr("recorded: " + std::to_string(counts("n.img")[24 * 48 + 24] - 40) +
+                        " counts (40 more in -noisefile, by -adc)"));
+  EXPECT_THAT(
+      good_run(cubic + "-response counting -noisefile n.img -roi 0 9 0 9 -trace_pixel 24 24").out,
+      HasSubstr("not recorded: the pixel is outside the region of interest"));
+  EXPECT_THAT(good_run(cubic + "-noisefile n.img -trace_pixel 24 24").out,
+              Not(HasSubstr("detector, of the light")));
 }
 
 TEST_F(Response, RefusesStepsOfNoDetectorAndOfTheOtherKind) {

@@ -152,6 +152,56 @@ def test_maps_and_bad_pixels_are_those_of_the_experiments_pixels(flat):
         nb.pixel_states(e, nb.DetectorResponse(full_well=1e5))
 
 
+def test_a_response_stands_beside_its_experiment_in_json(flat):
+    e, light = flat
+    gains, absorbed = np.full(e.shape, 0.5), np.linspace(0.5, 1, e.detector.pixels[0] ** 2).reshape(e.shape)
+    counter = nb.DetectorResponse(
+        "counting", point_spread="fiber", fwhm=75.5, flicker=0.01, calibration=0.02, calibration_seed=7,
+        dead_pixels=0.001, hot_pixels=0.002, dead_time=150, paralysable=True, bits=20,
+    )  # fmt: skip
+    ccd = nb.DetectorResponse(
+        "integrating", photon_spread=0.3, photon_charge=20, dark_current=5, full_well=1e5, gain_spread=0.03,
+        readout_noise=3, offset=60, calibration_map=absorbed, gain_map=gains,
+    )  # fmt: skip
+    default = nb.DetectorResponse()
+    for field in dataclasses.fields(nb.DetectorResponse):
+        told = [r for r in (counter, ccd) if getattr(r, field.name) is not getattr(default, field.name)]
+        assert told, f"{field.name} is in neither of these two"
+    maps = {"calibration_map": absorbed, "gain_map": gains}
+    one = e.replace(detector=e.detector.replace(gain=1))
+    for response, given in ((counter, {}), (ccd, maps)):
+        text = e.to_json(response=response)
+        again = nb.DetectorResponse.from_json(text, **given)
+        assert vars(again) == vars(response)
+        assert nb.Experiment.from_json(text) == e
+        same = [nb.count_photons(one, light, seed=1, response=r) for r in (response, again)]
+        assert (same[0] == same[1]).all()
+    assert nb.DetectorResponse.from_json(e.to_json()) is None
+    text = e.to_json(response=ccd)
+    with pytest.raises(nb.InputError, match="response.calibration_map is a map of 262144 pixels that is not stored"):
+        nb.DetectorResponse.from_json(text, gain_map=gains)
+    with pytest.raises(nb.InputError, match="other factors"):
+        nb.DetectorResponse.from_json(text, calibration_map=absorbed, gain_map=gains + 0.1)
+    with pytest.raises(nb.InputError, match="response.wide is no key"):
+        nb.DetectorResponse.from_json(text.replace('"full_well"', '"wide"'), **maps)
+    with pytest.raises(nb.UsageError, match="kind is 'counting' or 'integrating', not 'ccd'"):
+        e.to_json(response=nb.DetectorResponse("ccd"))
+
+
+def test_a_file_keeps_the_response_of_its_counts(flat, tmp_path):
+    e, light = flat
+    ccd = nb.DetectorResponse("integrating", readout_noise=2, offset=70)
+    counts = nb.count_photons(e, light, seed=2, response=ccd)
+    nb.write_image(tmp_path / "ccd.expt", e, response=ccd)
+    assert '"pedestal": 70' in (tmp_path / "ccd.expt").read_text().replace("70.0", "70")
+    nb.write_image(tmp_path / "ccd.img", e, counts, response=ccd)
+    assert b"IMAGE_PEDESTAL=110;" in (tmp_path / "ccd.img").read_bytes()[:4096]
+    with pytest.raises(nb.UsageError, match="CBF states no pedestal"):
+        nb.write_image(tmp_path / "ccd.cbf", e, counts, response=ccd)
+    with pytest.raises(nb.UsageError, match="a response is of counts"):
+        nb.write_image(tmp_path / "ccd.img", e, light, response=ccd)
+
+
 def test_what_is_no_detector_is_refused(flat):
     e, light = flat
 

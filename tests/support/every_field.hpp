@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 #include "description/fields.hpp"
+#include "description/response_fields.hpp"
 
 namespace nablabragg::test {
 
@@ -32,6 +33,8 @@ struct EveryField {
     } else if constexpr (std::is_same_v<T, std::shared_ptr<const StructureFactorGrid>>) {
       value = std::make_shared<StructureFactorGrid>(MillerIndex{-1, 0, 2}, MillerIndex{1, 1, 3},
                                                     next += 1.0 / 3);
+    } else if constexpr (std::is_same_v<T, std::shared_ptr<const PixelFactors>>) {
+      value = std::make_shared<PixelFactors>(3, static_cast<float>(next += 1.0 / 3));
     } else if constexpr (description::is_vector<T>) {
       value.resize(2);
       for (auto& item : value) change(item);
@@ -49,6 +52,12 @@ inline Experiment experiment_with_every_field() {
   Experiment e;
   EveryField().change(e);
   return e;
+}
+
+inline DetectorResponse response_with_every_field() {
+  DetectorResponse r;
+  EveryField().change(r);
+  return r;
 }
 
 /// Calls visit(path, row) for each field of a part and of the parts in it.

@@ -172,7 +172,25 @@ TEST_F(Ensembles, MayHaveAnExperimentsFileForTheirBase) {
   EXPECT_EQ(to_json(taken.shot(3).experiment), to_json(stated.shot(3).experiment));
   EXPECT_THAT(
       complaint("ensemble: 1\nbase: {experiment: " + file + ", flags: -distance 90}" + rest),
-      HasSubstr("states the experiment twice"));
+      HasSubstr("the flags state the experiment twice"));
+}
+
+TEST_F(Ensembles, TakeTheDetectorsResponseOfAnExperimentsFileUnlessFlagsStateOne) {
+  const Ensemble stated = with("");
+  DetectorResponse ccd;
+  ccd.kind = DetectorResponse::Kind::integrating;
+  ccd.readout_noise = 2.5;
+  const std::string file = folder / "recorded.json";
+  test::write_file(file, to_json(stated.request().experiment, ccd));
+  const std::string rest = "\nshots: 5\noutput: out\n";
+  const auto base = [&](const std::string& words) {
+    return made("ensemble: 1\nbase: {experiment: " + file + words + "}" + rest).request();
+  };
+  ASSERT_TRUE(base("").responds);
+  EXPECT_EQ(to_json({}, base("").response), to_json({}, ccd));
+  EXPECT_EQ(base(", flags: -response counting -psf gauss").response.kind,
+            DetectorResponse::Kind::counting);
+  EXPECT_FALSE(stated.request().responds);
 }
 
 TEST_F(Ensembles, FollowTheSchema) {

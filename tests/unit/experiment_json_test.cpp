@@ -103,5 +103,84 @@ TEST(Json, WantsTheTableOfStructureFactorsThatItNames) {
               HasSubstr("has no table, and one is given"));
 }
 
+TEST(Json, TellsItsStructureFactorsWithoutTheirTable) {
+  Experiment e;
+  e.structure_factors.default_F = 12.5;
+  e.structure_factors.grid = std::make_shared<StructureFactorGrid>(MillerIndex{}, MillerIndex{},
+                                                                   1.0);
+  const StructureFactors told = structure_factors_from_json(to_json(e));
+  EXPECT_EQ(told.default_F, 12.5);
+  EXPECT_EQ(told.grid, nullptr);
+  EXPECT_EQ(structure_factors_from_json(with("")).default_F, StructureFactors().default_F);
+  EXPECT_THAT(message_of<InputError>([&] {
+                structure_factors_from_json(with(R"("structure_factors": {"default": 1})"));
+              }),
+              HasSubstr("structure_factors.default is no key"));
+}
+
+ResponseMaps maps_of(const DetectorResponse& r) { return {r.calibration_map, r.gain_map}; }
+
+std::string refusal_of_response(const std::string& response, const ResponseMaps& maps = {}) {
+  return message_of<InputError>(
+      [&] { response_from_json(with("\"response\": " + response), maps); });
+}
+
+TEST(Json, BringsEveryFieldOfADetectorsResponseBackBesideItsExperiment) {
+  const Experiment every = experiment_with_every_field();
+  const DetectorResponse response = response_with_every_field();
+  const std::string text = to_json(every, response);
+  const auto again = response_from_json(text, maps_of(response));
+  ASSERT_TRUE(again);
+  description::for_each_field<DetectorResponse>([&](const auto& row) {
+    EXPECT_TRUE(same_value(row.get(*again), row.get(response))) << row.name;
+    EXPECT_FALSE(same_value(row.get(*again), row.get(DetectorResponse()))) << row.name;
+  });
+  EXPECT_TRUE(same_value(experiment_from_json(text, every.structure_factors.grid), every));
+}
+
+TEST(Json, WithoutAResponseHasNone) {
+  EXPECT_FALSE(response_from_json(to_json(Experiment())));
+  EXPECT_FALSE(response_from_json(with(R"("response": null)")));
+  const auto counting = response_from_json(with(R"("response": {})"));
+  ASSERT_TRUE(counting);
+  EXPECT_EQ(counting->kind, DetectorResponse::Kind::counting);
+  EXPECT_EQ(counting->offset, DetectorResponse().offset);
+}
+
+TEST(Json, RefusesAResponseByTheKeyThatIsWrong) {
+  EXPECT_THAT(
+      refusal_of_response(R"({"gain": 2})"),
+      HasSubstr("response.gain is no key of an experiment; response has kind, point_spread"));
+  EXPECT_THAT(refusal_of_response("[]"), HasSubstr("response needs an object, not []"));
+  EXPECT_THAT(refusal_of_response(R"({"kind": "ccd"})"),
+              HasSubstr(R"(response.kind needs one of "counting", "integrating", not "ccd")"));
+  EXPECT_THAT(refusal_of_response(R"({"point_spread": {"fwhm": "wide"}})"),
+              HasSubstr(R"(response.point_spread.fwhm needs a number, not "wide")"));
+  EXPECT_THAT(refusal_of(with(R"("response": {"offsets": 1})")),
+              HasSubstr("response.offsets is no key"));
+}
+
+TEST(Json, WantsTheMapsThatAResponseNames) {
+  DetectorResponse response;
+  response.kind = DetectorResponse::Kind::integrating;
+  response.gain_map = std::make_shared<PixelFactors>(PixelFactors{1, 0.5, 2});
+  const std::string text = to_json(Experiment(), response);
+  const auto refused = [&](const ResponseMaps& maps) {
+    return message_of<InputError>([&] { response_from_json(text, maps); });
+  };
+  const auto map = [](PixelFactors factors) {
+    return std::make_shared<const PixelFactors>(std::move(factors));
+  };
+  EXPECT_THAT(refused({}), HasSubstr("response.gain_map is a map of 3 pixels that is not stored "
+                                     "here; give the detector's map"));
+  EXPECT_THAT(refused({nullptr, map({1, 2})}), HasSubstr("and the one given has 2"));
+  EXPECT_THAT(refused({nullptr, map({1, 0.5, 3})}), HasSubstr("other factors"));
+  EXPECT_THAT(refused({map({1, 2, 3}), response.gain_map}),
+              HasSubstr("response.calibration_map is null"));
+  EXPECT_THAT(refusal_of_response("{}", {nullptr, map({1})}),
+              HasSubstr("response.gain_map is missing"));
+  experiment_from_json(text);  // the experiment needs none of them
+}
+
 }  // namespace
 }  // namespace nablabragg::test

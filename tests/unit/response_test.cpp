@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "api/response_steps.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/parameters.hpp"
@@ -663,6 +664,102 @@ TEST(ExpectedCounts, AreTheMeanOfManyRecordedImages) {
     // Neighbours of the integrating one go together, so that some 100 of its pixels are independent
     EXPECT_NEAR(chi2 / pixels, 1, counting ? 0.15 : 0.5);
   }
+}
+
+PixelIndex pixel_number(std::size_t i) {
+  const auto at = static_cast<int>(i % (32 * 32)), panel = static_cast<int>(i / (32 * 32));
+  return {at % 32, at / 32, panel};
+}
+
+TEST(StepsOfAPixel, EndAtTheCountOfTheImageAndAtItsMean) {
+  for (const bool counting : {true, false}) {
+    SCOPED_TRACE(counting ? "counting" : "integrating");
+    Lit lit;
+    const DetectorResponse r = counting ? counter() : integrator();
+    const Image image = image_of(resolve(lit.e), {lit.light.begin(), lit.light.end()});
+    const auto counts = record_photons(lit.e, image, r, 7).counts;
+    const std::vector<double> light(image.pixels.begin(), image.pixels.end()),
+        expected = expected_counts(lit.e, r, light);
+    const auto states = pixel_states(lit.e, r);
+    std::array<int, 3> seen{};
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      int& of_state = seen[static_cast<std::size_t>(states[i])];
+      if (of_state == 8) continue;
+      ++of_state;
+      const RecordedPixel pixel = record_pixel(lit.e, image, r, 7, pixel_number(i));
+      EXPECT_EQ(pixel.count, counts[i]);
+      EXPECT_EQ(pixel.steps.front().drawn, light[i]);
+      EXPECT_EQ(pixel.steps.front().expected, light[i]);
+      EXPECT_EQ(pixel.steps.back().drawn, counts[i]);
+      EXPECT_EQ(pixel.steps.back().expected, expected[i]);
+    }
+    EXPECT_EQ(seen, (std::array{8, 8, 8}));
+  }
+}
+
+TEST(StepsOfAPixel, AreThoseOfTheDetectorInTheirOrder) {
+  const Lit lit;
+  const Image image = image_of(resolve(lit.e), {lit.light.begin(), lit.light.end()});
+  const auto names = [&](const DetectorResponse& r) {
+    std::vector<std::string> all;
+    for (const ResponseStep& step : record_pixel(lit.e, image, r, 1, {3, 4, 1}).steps)
+      all.emplace_back(step.name);
+    return all;
+  };
+  EXPECT_THAT(names({}), testing::ElementsAre("light", "photon statistics", "rounding, limit"));
+  DetectorResponse r = counter();
+  r.flicker = 0.1;
+  r.dead_pixels = 1, r.hot_pixels = 0;
+  EXPECT_THAT(names(r), testing::ElementsAre("light", "flicker", "point spread", "calibration",
+                                             "photon statistics", "dead time", "dead pixel",
+                                             "rounding, limit"));
+  r = integrator();
+  r.full_well_e = 1e5;
+  r.dead_pixels = 0, r.hot_pixels = 1;
+  EXPECT_THAT(names(r),
+              testing::ElementsAre("light", "calibration", "photon statistics", "photon spread",
+                                   "point spread", "dark charge", "full well", "gain",
+                                   "offset, readout noise", "rounding, limit", "hot pixel"));
+}
+
+TEST(StepsOfAPixel, AreDrawnAboutWhatIsExpected) {
+  constexpr int images = 400;
+  for (const bool counting : {true, false}) {
+    SCOPED_TRACE(counting ? "counting" : "integrating");
+    Lit lit;
+    DetectorResponse r = counting ? counter() : integrator();
+    r.flicker = 0.05;
+    r.dead_pixels = r.hot_pixels = 0;
+    if (!counting) lit.e.more_panels[0].detector.gain = 3, r.full_well_e = 1e7;
+    const Image image = image_of(resolve(lit.e), {lit.light.begin(), lit.light.end()});
+    std::vector<std::vector<double>> drawn;
+    std::vector<ResponseStep> steps;
+    for (int seed = 0; seed < images; ++seed) {
+      steps = record_pixel(lit.e, image, r, seed, {11, 17, 1}).steps;
+      drawn.resize(steps.size());
+      for (std::size_t i = 0; i < steps.size(); ++i) drawn[i].push_back(steps[i].drawn);
+    }
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const Moments m = moments_of(drawn[i]);
+      EXPECT_NEAR(m.mean, steps[i].expected, 5 * m.error_of_mean()) << steps[i].name;
+      EXPECT_EQ(m.variance > 0, i > 0) << steps[i].name;
+    }
+  }
+}
+
+TEST(StepsOfAPixel, SayThatAPixelIsNotRecorded) {
+  Lit lit;
+  lit.e.sampling.roi = {{0, 15, 0, 31}};
+  Image image = image_of(resolve(lit.e), {lit.light.begin(), lit.light.end()});
+  EXPECT_EQ(record_pixel(lit.e, image, {}, 1, {16, 3, 0}).count, masked_pixel);
+  EXPECT_THAT(message_of<UsageError>([&] {
+                record_pixel(lit.e, image, {}, 1, {32, 3, 0});
+              }),
+              testing::HasSubstr("slow 3 fast 32"));
+  EXPECT_THAT(message_of<UsageError>([&] {
+                record_pixel(lit.e, image, {}, 1, {3, 3, 2});
+              }),
+              testing::HasSubstr("no panel 2"));
 }
 
 TEST(ExpectedCounts, HaveTheDerivativesOfTheirDifferences) {

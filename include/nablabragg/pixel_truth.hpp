@@ -25,6 +25,9 @@ struct PixelTruth {
   /// empty where F is interpolated between reflections.
   std::vector<MillerIndex> hkl;
   std::vector<std::uint8_t> has_hkl;
+  /// Of several crystals in the beam that whose reflection it is; 0: Experiment::crystal, i:
+  /// Experiment::more_crystals[i - 1].  Empty of one crystal.
+  std::vector<std::int32_t> crystal;
 };
 
 /// The photons of the lattice alone in each pixel: without water, other materials and what lies
@@ -32,10 +35,11 @@ struct PixelTruth {
 std::vector<double> photons_of_spots(const Experiment& experiment,
                                      const ComputeOptions& options = {});
 
-/// Takes the time of some thirty images: the lattice's light is rendered once for each binary digit
-/// of the reflections' numbers, with the reflections alone that have it.  What holds for an image,
-/// however it is summed, holds for its truth.  Throws UsageError as simulate() does, and for an
-/// experiment that keeps nanoBragg's answer.
+/// The lattice is that of all crystals in the beam.  Takes the time of some thirty images: the
+/// lattice's light is rendered once for each binary digit of the reflections' numbers, with the
+/// reflections alone that have it.  What holds for an image, however it is summed, holds for its
+/// truth.  Throws UsageError as simulate() does, and for an experiment that keeps nanoBragg's
+/// answer.
 PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& options = {});
 
 }  // namespace nablabragg

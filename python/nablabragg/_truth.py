@@ -21,12 +21,16 @@ class PixelTruth:
         has so much it may be there, too, the strongest or one about as strong
     has_hkl : bool, optional
         both are None where F is interpolated between reflections
+    crystal : int32, optional
+        of several crystals in the beam that whose reflection it is, where has_hkl: 0 is experiment.crystal, i
+        experiment.more_crystals[i - 1]; None of one crystal
     """
 
     photons: np.ndarray
     parts: dict
     hkl: Optional[np.ndarray]
     has_hkl: Optional[np.ndarray]
+    crystal: Optional[np.ndarray] = None
 
 
 def pixel_truth(experiment, *, threads=None):
@@ -37,10 +41,14 @@ def pixel_truth(experiment, *, threads=None):
 
     Ctrl-C stops it.  Raises UsageError for an experiment in compat mode.
     """
-    parts, hkl, has_hkl = _core.pixel_truth(experiment, threads)
+    parts, hkl, has_hkl, crystal = _core.pixel_truth(experiment, threads)
     named = {}
     for name, photons in parts:
         named[name] = named[name] + photons if name in named else photons
     return PixelTruth(
-        photons=sum(named.values()), parts=named, hkl=hkl, has_hkl=None if has_hkl is None else has_hkl.astype(bool)
+        photons=sum(named.values()),
+        parts=named,
+        hkl=hkl,
+        has_hkl=None if has_hkl is None else has_hkl.astype(bool),
+        crystal=crystal,
     )

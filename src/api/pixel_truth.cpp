@@ -14,6 +14,7 @@
 #include "engine/engine.hpp"
 #include "engine/lattices.hpp"
 #include "model/resolution.hpp"
+#include "model/resolve.hpp"  // for alone
 #include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
@@ -118,30 +119,55 @@ MillerIndex index_at(const StructureFactorGrid& grid, std::size_t place) {
           grid.min()[2] + static_cast<int>(place % along_l)};
 }
 
-/// `lattice`: the light of all reflections.
+/// A crystal without the others in the beam.
+struct LoneCrystal {
+  Experiment experiment;
+  double weight = 1;  ///< a factor on its photons
+};
+
+std::vector<LoneCrystal> lone_crystals(const Experiment& e, const Resolved& resolved) {
+  std::vector<LoneCrystal> all{{e}};
+  all[0].experiment.more_crystals.clear();
+  all[0].experiment.sampling.summation = resolved.closed ? Summation::closed : Summation::sampled;
+  for (const FurtherCrystal& further : e.more_crystals)
+    all.push_back({model::alone(e, resolved, further), further.weight});
+  return all;
+}
+
+/// `lattice`: the light of all reflections.  Those of the second crystal are numbered behind those
+/// of the first, and so on.
 void find_reflections(const Experiment& lattice_alone, const Resolved& resolved,
                       std::span<const double> lattice, const ComputeOptions& options,
                       PixelTruth& truth) {
   const auto factors = all_factors(lattice_alone, resolved);
   const std::size_t places = factors->values().size();
-  const Words words(places);
+  std::vector<LoneCrystal> crystals = lone_crystals(lattice_alone, resolved);
+  const std::size_t reflections = crystals.size() * places;
+  const Words words(reflections);
   std::vector<std::uint64_t> found(lattice.size());
-  Experiment some = lattice_alone;
-  some.structure_factors.default_F = 0;
   for (int digit = 0; digit < words.length(); ++digit) {
-    some.structure_factors.grid = some_of(
-        *factors, [&](std::size_t place) { return ((words.of(place) >> digit) & 1U) != 0; });
-    const std::vector<double> light = photons_of_spots(some, options);
+    std::vector<double> light(lattice.size());
+    for (std::size_t crystal = 0; crystal < crystals.size(); ++crystal) {
+      auto& [experiment, weight] = crystals[crystal];
+      experiment.structure_factors.default_F = 0;
+      experiment.structure_factors.grid = some_of(*factors, [&, crystal](std::size_t place) {
+        return ((words.of(crystal * places + place) >> digit) & 1U) != 0;
+      });
+      const std::vector<double> own = photons_of_spots(experiment, options);
+      for (std::size_t i = 0; i < light.size(); ++i) light[i] += weight * own[i];
+    }
     for (std::size_t i = 0; i < light.size(); ++i)
       if (2 * light[i] > lattice[i]) found[i] |= std::uint64_t{1} << digit;
   }
   truth.hkl.resize(lattice.size());
   truth.has_hkl.resize(lattice.size());
+  if (crystals.size() > 1) truth.crystal.resize(lattice.size());
   for (std::size_t i = 0; i < lattice.size(); ++i) {
     std::size_t place = 0;
-    if (!(lattice[i] > 0) || !words.decode(found[i], places, place)) continue;
-    truth.hkl[i] = index_at(*factors, place);
+    if (!(lattice[i] > 0) || !words.decode(found[i], reflections, place)) continue;
+    truth.hkl[i] = index_at(*factors, place % places);
     truth.has_hkl[i] = 1;
+    if (crystals.size() > 1) truth.crystal[i] = static_cast<std::int32_t>(place / places);
   }
 }
 
@@ -162,10 +188,6 @@ std::vector<double> photons_of_spots(const Experiment& experiment, const Compute
 PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& options) {
   if (!(experiment.quirks == Quirks::corrected()))
     throw UsageError("what the light of a pixel is made of is told with -corrected alone");
-  if (!experiment.more_crystals.empty())
-    throw UsageError("what the light of a pixel is made of is told of one crystal, and there are " +
-                     std::to_string(1 + experiment.more_crystals.size()) +
-                     " (-more_crystal); ask for each of them alone");
   const Resolved resolved = resolve(experiment);
   const Plan plan = make_plan(experiment, resolved);
   check_cost(experiment, resolved, plan, {}, options);

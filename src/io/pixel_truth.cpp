@@ -58,6 +58,7 @@ void write_pixel_truth(const std::string& path, const PixelTruth& truth) {
     of_three.push_back(3);
     tree.packed<std::int32_t>(root, "hkl", indices, of_three);
     tree.packed<std::uint8_t>(root, "has_hkl", truth.has_hkl, shape);
+    if (!truth.crystal.empty()) tree.packed<std::int32_t>(root, "crystal", truth.crystal, shape);
   }
   tree.commit();
 }

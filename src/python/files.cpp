@@ -48,7 +48,7 @@ py::array count_image(const py::object& experiment, const py::object& photons,
   return array_from(std::move(counted.counts), shape);
 }
 
-/// (parts by name, in order; hkl or None; has_hkl or None)
+/// (parts by name, in order; hkl or None; has_hkl or None; crystal or None)
 py::tuple truth_of_pixels(const py::object& experiment, const py::object& threads) {
   const Experiment& e = experiment_of(experiment);
   const auto shape = image_shape(resolve(e));
@@ -62,14 +62,16 @@ py::tuple truth_of_pixels(const py::object& experiment, const py::object& thread
   py::list parts;
   for (PartOfLight& part : truth.parts)
     parts.append(py::make_tuple(part.name, array_from(std::move(part.photons), shape)));
-  if (truth.hkl.empty()) return py::make_tuple(parts, py::none(), py::none());
+  if (truth.hkl.empty()) return py::make_tuple(parts, py::none(), py::none(), py::none());
+  const py::object crystal = truth.crystal.empty() ? py::object(py::none())
+                                                   : array_from(std::move(truth.crystal), shape);
   std::vector<std::int32_t> indices;
   indices.reserve(3 * truth.hkl.size());
   for (const MillerIndex& hkl : truth.hkl) indices.insert(indices.end(), hkl.begin(), hkl.end());
   auto of_three = shape;
   of_three.push_back(3);
   return py::make_tuple(parts, array_from(std::move(indices), of_three),
-                        array_from(std::move(truth.has_hkl), shape));
+                        array_from(std::move(truth.has_hkl), shape), crystal);
 }
 
 /// Where each image of a file begins: as wide a step behind the one before as the scan has.

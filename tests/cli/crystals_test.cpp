@@ -83,7 +83,6 @@ TEST_F(CrystalFlags, AreRefusedWhereTheyHaveNoMeaning) {
       "-corrected -cell 70 80 90 90 90 90 -default_F 100 -N 5 -detpixels 24 -more_crystal "
       "1 2 3 -images 2 -orientations random:3 -o a_##.cbf",
       "is that of one crystal");
-  expect_refused(model + "-more_crystal 1 2 3 -truth t.h5", "is told of one crystal");
 }
 
 TEST_F(CrystalFlags, WriteAnExperimentForEachCrystalAndTheirTrueReflections) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/hdf5_reader.hpp"
+#include "nablabragg/error.hpp"
 #include "support/program_test.hpp"
 
 namespace nablabragg {
@@ -50,6 +51,21 @@ TEST_F(Truth, HoldsTheImageItsPartsAndItsReflections) {
   EXPECT_EQ(hkl.shape, (io::hdf5::Shape{24, 24, 3}));
   EXPECT_EQ(has_hkl.shape, (io::hdf5::Shape{24, 24}));
   EXPECT_THAT(has_hkl.values, testing::Contains(1.0));
+}
+
+TEST_F(Truth, OfSeveralCrystalsTellsWhoseReflectionItIs) {
+  const std::string two = cubic + "-more_crystal 40 5 80 0.5 ";
+  good_run(two + "-floatfile image.bin -truth two.h5");
+  const Data photons = read("two.h5", "photons"), crystal = read("two.h5", "crystal"),
+             has_hkl = read("two.h5", "has_hkl");
+  const std::vector<float> image = test::read_floats(folder / "image.bin");
+  for (std::size_t i = 0; i < image.size(); ++i)
+    EXPECT_NEAR(photons.values[i], double(image[i]), 1e-6 * photons.values[i]);
+  EXPECT_EQ(crystal.shape, (io::hdf5::Shape{24, 24}));
+  EXPECT_THAT(crystal.values, testing::Each(testing::AnyOf(0.0, 1.0)));
+  EXPECT_THAT(crystal.values, testing::Contains(1.0));
+  good_run(cubic + "-truth one.h5");
+  EXPECT_THROW(read("one.h5", "crystal"), InputError);
 }
 
 TEST_F(Truth, OfAnImageOfASeriesIsThatOfTheSingleCommand) {

@@ -5,11 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "engine/lattices.hpp"
 #include "engine/pixel_sum.hpp"
 #include "nablabragg/background.hpp"
 #include "nablabragg/error.hpp"
@@ -35,18 +38,25 @@ struct ByReflection {
   }
 };
 
+/// A crystal and its reflection.
+using Origin = std::pair<std::int32_t, MillerIndex>;
+
 /// The light of each reflection in a pixel, term by term.
-std::map<MillerIndex, double> light_of_reflections(const Plan& plan, int fast, int slow) {
-  std::map<MillerIndex, double> light;
-  const engine::GridView grid(plan.lattice);
-  engine::sum_pixel(plan, plan.panels[0], grid, fast, slow, 0, ByReflection{light});
-  return light;
+std::map<Origin, double> light_of_reflections(const Plan& whole, int fast, int slow) {
+  std::map<Origin, double> all;
+  for (std::size_t lattice = 0; lattice <= whole.more_lattices.size(); ++lattice) {
+    const Plan plan = engine::plan_of_lattice(whole, lattice);
+    std::map<MillerIndex, double> light;
+    const engine::GridView grid(plan.lattice);
+    engine::sum_pixel(plan, plan.panels[0], grid, fast, slow, 0, ByReflection{light});
+    for (const auto& [hkl, photons] : light)
+      all[{static_cast<std::int32_t>(lattice), hkl}] = plan.scale * photons;
+  }
+  return all;
 }
 
-TEST(PixelTruth, TellsWhoseReflectionMostOfTheLatticesLightIsStepByStep) {
-  // Domains so wide, cells so few that reflections overlap; F that differ by much
-  Experiment e = test::experiment_of(
-      crystal + "-N 6 -oversample 2 -mosaic 4 -mosaic_domains 6 -dispersion 3 -dispsteps 3");
+/// F that differ by much, so that one of several reflections in a pixel is the strongest.
+std::shared_ptr<StructureFactorGrid> uneven_factors() {
   auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-40, -40, -40},
                                                     MillerIndex{40, 40, 40}, 0.0);
   std::uint64_t state = 1;
@@ -54,43 +64,91 @@ TEST(PixelTruth, TellsWhoseReflectionMostOfTheLatticesLightIsStepByStep) {
     state = state * 6364136223846793005U + 1;
     F = 1 + 100 * double(state >> 40U) / 16777216.0;
   }
-  e.structure_factors.grid = grid;
-  e.structure_factors.default_F = 0;
+  return grid;
+}
+
+/// Of an experiment of 60 x 60 pixels in which reflections overlap.
+void expect_strongest_told(const Experiment& e) {
   const PixelTruth truth = pixel_truth(e);
   const Plan plan = make_plan(e, resolve(e));
   ASSERT_EQ(truth.hkl.size(), 3600U);
+  ASSERT_EQ(truth.crystal.size(), e.more_crystals.empty() ? 0U : 3600U);
   int told = 0, mixed = 0, told_of_mixed = 0, strongest_of_mixed = 0;
+  std::vector<int> of_crystal(1 + e.more_crystals.size());
   for (int slow = 0; slow < 60; ++slow)
     for (int fast = 0; fast < 60; ++fast) {
       const auto pixel = static_cast<std::size_t>(slow * 60 + fast);
       const auto light = light_of_reflections(plan, fast, slow);
       double all = 0;
-      MillerIndex strongest{};
+      Origin strongest{};
       double most = 0;
-      for (const auto& [hkl, photons] : light) {
+      for (const auto& [origin, photons] : light) {
         all += photons;
-        if (photons > most) most = photons, strongest = hkl;
+        if (photons > most) most = photons, strongest = origin;
       }
       const double share = most / all;
       if (std::abs(share - 0.5) < 1e-3) continue;  // single precision may see it on either side
-      const MillerIndex hkl = truth.hkl[pixel];
+      const Origin origin{truth.crystal.empty() ? 0 : truth.crystal[pixel], truth.hkl[pixel]};
       if (share > 0.5) {
         ++told;
+        ++of_crystal[static_cast<std::size_t>(strongest.first)];
         EXPECT_TRUE(truth.has_hkl[pixel]) << slow << ' ' << fast << ' ' << share;
-        EXPECT_EQ(hkl, strongest) << slow << ' ' << fast;
+        EXPECT_EQ(origin, strongest) << slow << ' ' << fast;
         continue;
       }
       ++mixed;
       if (!truth.has_hkl[pixel]) continue;
       ++told_of_mixed;
-      strongest_of_mixed += hkl == strongest;
-      ASSERT_TRUE(light.contains(hkl)) << slow << ' ' << fast;
-      EXPECT_GT(light.at(hkl), most / 2) << slow << ' ' << fast;
+      strongest_of_mixed += origin == strongest;
+      ASSERT_TRUE(light.contains(origin)) << slow << ' ' << fast;
+      EXPECT_GT(light.at(origin), most / 2) << slow << ' ' << fast;
     }
   EXPECT_GT(told, 1000);
+  EXPECT_THAT(of_crystal, testing::Each(testing::Gt(50)));
   EXPECT_GT(mixed, 100);
   EXPECT_LT(told_of_mixed, mixed / 2);
   EXPECT_GT(strongest_of_mixed, told_of_mixed * 3 / 4);
+}
+
+TEST(PixelTruth, TellsWhoseReflectionMostOfTheLatticesLightIsStepByStep) {
+  // Domains so wide, cells so few that reflections overlap
+  Experiment e = test::experiment_of(
+      crystal + "-N 6 -oversample 2 -mosaic 4 -mosaic_domains 6 -dispersion 3 -dispsteps 3");
+  e.structure_factors.grid = uneven_factors();
+  e.structure_factors.default_F = 0;
+  expect_strongest_told(e);
+}
+
+TEST(PixelTruth, TellsWhichOfSeveralCrystalsMostOfTheLatticesLightIsOf) {
+  Experiment e = test::experiment_of(crystal +
+                                     "-N 6 -oversample 2 -mosaic 2 -mosaic_domains 3 -more_crystal "
+                                     "40 5 80 0.6 7 6 8 1");
+  e.structure_factors.grid = uneven_factors();
+  e.structure_factors.default_F = 0;
+  expect_strongest_told(e);
+}
+
+TEST(PixelTruth, OfSeveralCrystalsInClosedFormIsThatOfEachWhereTheyDoNotOverlap) {
+  const std::string narrow = crystal +
+                             "-detpixels 80 -pixel 0.2 -N 12 -gauss_xtal -mosaic 0.4 "
+                             "-mosaic_model gaussian -osc 0.5 -fluence 1e28 ";
+  const PixelTruth both = pixel_truth(test::experiment_of(narrow + "-more_crystal 40 5 80 0.3")),
+                   first = pixel_truth(test::experiment_of(narrow)),
+                   second = pixel_truth(test::experiment_of(narrow + "-misset 40 5 80"));
+  const auto &light = first.parts[0].photons, &other = second.parts[0].photons;
+  const double least = 0.01 * *std::ranges::max_element(both.parts[0].photons);
+  std::array<int, 2> compared{};
+  for (std::size_t i = 0; i < light.size(); ++i) {
+    const double mine = light[i], its = 0.3 * other[i];
+    EXPECT_NEAR(both.parts[0].photons[i], mine + its, 1e-5 * least);
+    const bool is_first = mine > 100 * its && mine > least,
+               is_second = its > 100 * mine && its > least;
+    if (!is_first && !is_second) continue;
+    ++compared[is_second];
+    EXPECT_EQ(both.hkl[i], (is_second ? second : first).hkl[i]);
+    EXPECT_EQ(both.crystal[i], is_second);
+  }
+  EXPECT_THAT(compared, testing::Each(testing::Gt(50)));
 }
 
 TEST(PixelTruth, TellsTheReflectionsOfAnImageInClosedForm) {
@@ -158,7 +216,7 @@ TEST(PixelTruth, KnowsTheReflectionsOfADefaultF) {
     const auto light = light_of_reflections(plan, place % 60, place / 60);
     ASSERT_EQ(light.size(), 1U);
     EXPECT_TRUE(truth.has_hkl[static_cast<std::size_t>(place)]);
-    EXPECT_EQ(truth.hkl[static_cast<std::size_t>(place)], light.begin()->first);
+    EXPECT_EQ(truth.hkl[static_cast<std::size_t>(place)], light.begin()->first.second);
   }
 }
 

@@ -22,6 +22,7 @@
 #include "cli/say.hpp"
 #include "cli/stopping.hpp"
 #include "cli/terminal_picture.hpp"
+#include "io/input_bytes.hpp"
 #include "io/input_file.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
@@ -131,6 +132,10 @@ io::ImageFile read(const ShowRequest& r) {
   const bool known = io::is_known_format(r.file);
   if (known && !r.size.empty())
     throw UsageError("--size is of raw float32 images, and " + r.file + " states its own");
+  if (!known && r.size.empty() && io::begins_as_json(io::Input(r.file).head()))
+    throw InputError(
+        r.file, 0,
+        "is JSON and no image; nablabragg view shows the image of an experiment in JSON");
   if (!known && r.size.empty())
     throw InputError(r.file, 0,
                      "is no CBF, NXmx (HDF5), SMV or TIFF image; of a raw float32 one, --size FAST "

@@ -68,7 +68,7 @@ constexpr std::array table{
                refine, "NABLA_REFINE=ON"},
     Subcommand{"ensemble", "ensemble.yaml", "many shots from one description", ensemble,
                "NABLA_ENSEMBLE=ON, with Debian's libyaml-cpp-dev"},
-    Subcommand{"view", "[IMAGE] FLAGS", "a page in which the crystal is turned", view,
+    Subcommand{"view", "[FILE] FLAGS", "a page in which the crystal is turned", view,
                "NABLA_VIEW=ON, with Debian's libcpp-httplib-dev"},
     Subcommand{"compare", "--reference PROGRAM -- ARGS", "two programs, one image", compare,
                instruments},

@@ -1,5 +1,6 @@
 // nablabragg view: a page that shows an experiment's image while its parameters change.
 #include <fcntl.h>  // for open
+#include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,12 +23,20 @@
 #include "cli/trace.hpp"
 #include "engine/threads.hpp"
 #include "flags/command_line.hpp"
+#include "flags/experiment_file.hpp"
 #include "flags/inputs.hpp"
 #include "flags/notices.hpp"
+#include "io/expt.hpp"
+#include "io/input_bytes.hpp"
+#include "io/nxmx.hpp"
+#include "io/quotes.hpp"
 #include "io/temporary_files.hpp"
+#include "io/text_lines.hpp"
 #include "measured/counts.hpp"
 #include "measured/measured_image.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/parameters.hpp"
+#include "nablabragg/settled.hpp"
 #include "plan/make_plan.hpp"
 #include "view/server.hpp"
 #include "view/session.hpp"
@@ -45,9 +54,10 @@ struct ViewRequest {
   std::string listen = "127.0.0.1";
   int port = 0;
   bool no_browser = false;
-  std::string file;                ///< measured image
-  measured::MeasuredImage image;   ///< how it is read
-  std::vector<std::string> model;  ///< flags
+  std::vector<std::string> files;
+  std::string measured_file, experiment_file;  ///< of those, by what they hold
+  measured::MeasuredImage image;               ///< how the measured one is read
+  std::vector<std::string> model;              ///< flags
 };
 
 /// The words before the first flag of the simulator, which begins with one dash, are options.
@@ -58,6 +68,36 @@ std::vector<std::string>::const_iterator first_flag(const std::vector<std::strin
   });
 }
 
+/// How a file begins; of a pipe nothing, which looking would use up.
+std::string head_of(const std::string& path) {
+  const bool is_pipe = fs::exists(path) && !fs::is_regular_file(path);
+  return is_pipe ? std::string() : std::string(io::Input(path).head());
+}
+
+/// Sorts the files by what they hold.
+void tell_files_apart(ViewRequest& r) {
+  const auto take = [](std::string& place, const std::string& path, const char* what) {
+    if (!place.empty())
+      throw UsageError(io::quoted_name(place) + " and " + io::quoted_name(path) + " both hold " +
+                       what + ", and view takes one");
+    place = path;
+  };
+  std::string geometry;
+  for (const std::string& path : r.files) {
+    const std::string head = head_of(path);
+    if (io::begins_as_expt(head))
+      take(geometry, path, "a dxtbx experiment list");
+    else if (io::begins_as_json(head))
+      take(r.experiment_file, path, "an experiment");
+    else
+      take(r.measured_file, path, "an image");
+  }
+  if (!geometry.empty()) r.model.insert(r.model.begin(), {"-expt", geometry});
+  if (r.measured_file.empty() && (r.image.number || r.image.gain || r.image.offset))
+    throw UsageError(
+        "--image-number, --gain and --offset are of a measured image, which is missing");
+}
+
 /// Empty: help was asked for, and printed.
 std::optional<ViewRequest> parse(const std::vector<std::string>& arguments, std::ostream& out) {
   ViewRequest r;
@@ -65,8 +105,10 @@ std::optional<ViewRequest> parse(const std::vector<std::string>& arguments, std:
       "Serves a page on this machine, in which a crystal is turned and parameters are changed "
       "while one looks at the image.",
       "nablabragg view");
-  app.add_option("FILE", r.file,
-                 "measured image to be shown beside it: CBF, NXmx (HDF5), SMV, TIFF");
+  app.add_option("FILE", r.files,
+                 "a measured image to be shown beside it (CBF, NXmx, SMV, TIFF), an experiment in "
+                 "JSON, or a dxtbx .expt, as -expt reads it; an NXmx file that nablabragg has "
+                 "written has its experiment inside, which is taken where no flags state one");
   app.add_option("--image-number", r.image.number, "which image of a file of several, from 1 (1)")
       ->check(CLI::Range(1, 1000000000));
   app.add_option("--gain", r.image.gain, "its counts per photon (what the image states, or 1)")
@@ -82,26 +124,100 @@ std::optional<ViewRequest> parse(const std::vector<std::string>& arguments, std:
                  "know the token");
   app.footer(
       "Behind the options follow the flags of the experiment: nablabragg view still.cbf "
-      "-corrected -hkl ubiquitin.hkl -mat ubiquitin.mat ...");
+      "-corrected -hkl ubiquitin.hkl -mat ubiquitin.mat ...  Beside an experiment in a file they "
+      "are of its structure factors and of computing: nablabragg view experiment.json -hkl "
+      "ubiquitin.hkl");
   const auto flags = first_flag(arguments);
   if (!parse_options(app, {arguments.begin(), flags}, out)) return std::nullopt;
   r.model.assign(flags != arguments.end() && *flags == "--" ? flags + 1 : flags, arguments.end());
-  if (r.model.empty())
-    throw UsageError(
-        "view needs the flags of an experiment, for example nablabragg view -cell 100 100 100 90 "
-        "90 90 -default_F 100 -N 5");
+  tell_files_apart(r);
   return r;
+}
+
+/// The experiment in the measured image, where the flags state none.
+std::optional<io::NxmxExperiment> experiment_within(const ViewRequest& r) {
+  if (r.measured_file.empty() || !io::is_nxmx(head_of(r.measured_file))) return std::nullopt;
+  std::optional<io::NxmxExperiment> within = io::read_nxmx_experiment(r.measured_file);
+  std::vector<std::string> words = r.model;
+  words.insert(words.begin(), "-corrected");
+  if (!within || !flags::states_no_experiment(flags::parse_command_line(words)))
+    return std::nullopt;
+  if (within->images > 1)
+    throw UsageError(fmt::format(
+        "{} holds {} images, and the experiment in it is that of their series; give the flags of "
+        "one image's experiment",
+        io::quoted_name(r.measured_file), within->images));
+  return within;
+}
+
+/// As much of an experiment as makes one, in flags.
+std::vector<std::string> flags_to_begin_with(const Experiment& e) {
+  std::vector<std::string> words{e.quirks == Quirks::compat() ? "-compat" : "-corrected", "-cell"};
+  const SettledExperiment settled(e);
+  for (const double number : parameter(settled, "cell").values)
+    words.push_back(fmt::format("{}", number));
+  if (!e.structure_factors.grid)
+    words.insert(words.end(), {"-default_F", fmt::format("{}", e.structure_factors.default_F)});
+  return words;
+}
+
+/// What the page begins with: the experiment that the flags state, or one of the files.
+struct Model {
+  flags::Request request;
+  std::vector<std::string> arguments;
+  Experiment files;  ///< as flags_of() takes it
+};
+
+Model read_model(const ViewRequest& r) {
+  std::string json, name;
+  if (!r.experiment_file.empty()) {
+    name = r.experiment_file;
+    json = io::read_text(name);
+  } else if (auto within = experiment_within(r)) {
+    name = r.measured_file + ": the experiment in it";
+    json = std::move(within->json);
+  } else if (r.model.empty()) {
+    throw UsageError(
+        "view needs an experiment, as flags or as a file: nablabragg view -cell 100 100 100 90 90 "
+        "90 -default_F 100 -N 5, or nablabragg view experiment.json");
+  }
+  Model model{{}, r.model, {}};
+  flags::Request& request = model.request;
+  if (json.empty()) {
+    request = flags::parse_command_line(r.model);
+  } else {
+    model.arguments.insert(model.arguments.begin(), "-corrected");
+    request = flags::parse_command_line(model.arguments);
+  }
+  flags::check_is_of_one_image(request, "view");
+  engine::check_threads(request.threads);
+  if (json.empty()) {
+    flags::load_inputs(request);
+    model.files = request.experiment;
+    return model;
+  }
+  flags::load_inputs_beside(json, name, request);
+  model.files.structure_factors = request.experiment.structure_factors;
+  model.arguments = flags_to_begin_with(request.experiment);
+  model.arguments.insert(model.arguments.end(), r.model.begin(), r.model.end());
+  if (request.responds) {
+    request.responds = false;
+    request.warnings.push_back(name +
+                               ": the response of its detector is left out; the page shows the "
+                               "photons that reach it");
+  }
+  return model;
 }
 
 /// What the file says, and what was settled where it says nothing.
 Measurement read_measured(const ViewRequest& r, const Experiment& model,
                           std::vector<std::string>& notices) {
   measured::MeasuredImage how = r.image;
-  how.path = r.file;
+  how.path = r.measured_file;
   const SettledExperiment settled(model);
   measured::Reading reading = measured::read_measurement(how, settled);
   notices.insert(notices.end(), reading.notices.begin(), reading.notices.end());
-  const std::vector<std::string> found = measured::settle_counts(reading, r.file, settled);
+  const std::vector<std::string> found = measured::settle_counts(reading, r.measured_file, settled);
   notices.insert(notices.end(), found.begin(), found.end());
   return std::move(reading.measurement);
 }
@@ -166,23 +282,21 @@ void view_command(const std::vector<std::string>& arguments, std::ostream& out, 
   const std::optional<ViewRequest> asked = parse(arguments, out);
   if (!asked) return;
   set_stop_sentence("stopped before the page was there");
-  flags::Request request = flags::parse_command_line(asked->model);
-  flags::check_is_of_one_image(request, "view");
-  engine::check_threads(request.threads);
-  std::vector<io::NamedFile> inputs = inputs_of(request);
-  flags::load_inputs(request);
+  Model model = read_model(*asked);
+  const flags::Request& request = model.request;
   const SetUp made = set_up(request, nullptr);
 
   view::Start start;
   start.experiment = request.experiment;
-  start.arguments = asked->model;
+  start.arguments = std::move(model.arguments);
+  start.files = std::move(model.files);
   start.compute = compute_options(request);
   start.notices = request.warnings;
   for (const auto& some : {made.resolved.warnings, flags::quirk_notices(request, made.resolved)})
     start.notices.insert(start.notices.end(), some.begin(), some.end());
-  if (!asked->file.empty()) {
+  if (!asked->measured_file.empty()) {
     start.measured = read_measured(*asked, request.experiment, start.notices);
-    start.measured_name = fs::path(asked->file).filename().string();
+    start.measured_name = fs::path(asked->measured_file).filename().string();
   }
   say(err, start.notices);
   start.trace = [&request](const Experiment& e, const PixelIndex& pixel) {

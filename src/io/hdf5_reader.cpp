@@ -13,7 +13,6 @@ namespace nablabragg::io::hdf5 {
 namespace {
 
 constexpr hsize_t most_numbers = hsize_t{1} << 22;
-constexpr std::size_t most_text = std::size_t{1} << 16;
 
 }  // namespace
 
@@ -99,14 +98,16 @@ std::optional<std::string> Reader::text_attribute(const Node& of, const char* na
   const Attribute attribute(H5Aopen(of.id(), name, H5P_DEFAULT));
   if (!attribute) fail(of.path + "@" + name, "cannot be read");
   return text_of(of.path + "@" + name, H5Aget_type(attribute.get()), H5Aget_space(attribute.get()),
+                 usual_text,
                  [&](hid_t type, void* to) { return H5Aread(attribute.get(), type, to); });
 }
 
-std::optional<std::string> Reader::text(const Node& in, const std::string& name) const {
+std::optional<std::string> Reader::text(const Node& in, const std::string& name,
+                                        std::size_t most) const {
   const Node data = find(in, name);
   if (!data) return std::nullopt;
   need_data(data);
-  return text_of(data.path, H5Dget_type(data.id()), H5Dget_space(data.id()),
+  return text_of(data.path, H5Dget_type(data.id()), H5Dget_space(data.id()), most,
                  [&](hid_t type, void* to) {
                    return H5Dread(data.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, to);
                  });
@@ -235,7 +236,7 @@ std::string Reader::where_it_leads(const Node& in, const std::string& name) cons
   H5L_info_t about{};
   if (H5Lget_info(in.id(), name.c_str(), &about, H5P_DEFAULT) >= 0 &&
       (about.type == H5L_TYPE_EXTERNAL || about.type == H5L_TYPE_SOFT) && about.u.val_size > 0 &&
-      about.u.val_size < most_text) {
+      about.u.val_size < usual_text) {
     std::string value(about.u.val_size, '\0');
     if (H5Lget_val(in.id(), name.c_str(), value.data(), value.size(), H5P_DEFAULT) >= 0) {
       const char *file = nullptr, *object = value.c_str();
@@ -251,7 +252,7 @@ std::string Reader::where_it_leads(const Node& in, const std::string& name) cons
 
 template <class Read>
 std::string Reader::text_of(const std::string& path, hid_t type_id, hid_t space_id,
-                            Read&& read) const {
+                            std::size_t most, Read&& read) const {
   const Type type(type_id);
   const Space space(space_id);
   const std::optional<Shape> shape = shape_of(space.get());
@@ -264,11 +265,11 @@ std::string Reader::text_of(const std::string& path, hid_t type_id, hid_t space_
     H5Tset_cset(memory.get(), H5Tget_cset(type.get()));
     char* chars = nullptr;
     if (read(memory.get(), &chars) < 0) fail(path, "cannot be read");
-    if (chars) value.assign(chars, strnlen(chars, most_text));
+    if (chars) value.assign(chars, strnlen(chars, most));
     H5free_memory(chars);
   } else {
     const std::size_t size = H5Tget_size(type.get());
-    if (size == 0 || size > most_text) fail(path, "is too long");
+    if (size == 0 || size > most) fail(path, "is too long");
     value.resize(size);
     if (read(type.get(), value.data()) < 0) fail(path, "cannot be read");
     value.resize(std::min(value.size(), value.find('\0')));

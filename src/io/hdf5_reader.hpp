@@ -14,6 +14,9 @@ using Shape = std::vector<hsize_t>;
 inline constexpr hsize_t most_elements = hsize_t{1} << 28;
 hsize_t product(const Shape& shape);
 
+/// Names, units and dates are shorter.
+inline constexpr std::size_t usual_text = std::size_t{1} << 16;
+
 /// A group or data set, and the path that messages name it by.
 struct Node {
   Object object;
@@ -51,7 +54,9 @@ class Reader {
   // -- Values
 
   std::optional<std::string> text_attribute(const Node& of, const char* name) const;
-  std::optional<std::string> text(const Node& in, const std::string& name) const;
+  /// No more than `most` characters of it.
+  std::optional<std::string> text(const Node& in, const std::string& name,
+                                  std::size_t most = usual_text) const;
   std::optional<Vec3d> vector_attribute(const Node& of, const char* name) const;
 
   Shape shape(const Node& data) const;
@@ -74,7 +79,8 @@ class Reader {
   static bool is_link(const Node& in, const std::string& name);
   std::string where_it_leads(const Node& in, const std::string& name) const;
   template <class Read>
-  std::string text_of(const std::string& path, hid_t type_id, hid_t space_id, Read&& read) const;
+  std::string text_of(const std::string& path, hid_t type_id, hid_t space_id, std::size_t most,
+                      Read&& read) const;
 
   std::string path_;
   File file_;

@@ -225,6 +225,12 @@ bool begins_as_smv(std::string_view head) {
   return head.starts_with("{\nHEADER_BYT") || head.starts_with("{\r\nHEADER_BYT");
 }
 
+bool begins_as_json(std::string_view head) {
+  head = without_byte_order_mark(head);
+  const std::size_t first = head.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && head[first] == '{' && !begins_as_smv(head);
+}
+
 bool begins_as_shelx(std::string_view head) {
   constexpr std::array<std::string_view, 8> records = {"TITL", "CELL", "ZERR", "LATT",
                                                        "SYMM", "SFAC", "UNIT", "REM"};

@@ -84,6 +84,9 @@ bool begins_as_mtz(std::string_view head);
 /// An SMV image: "{" and HEADER_BYTES, on lines of their own.
 bool begins_as_smv(std::string_view head);
 
+/// An object in JSON: "{", in no SMV image.
+bool begins_as_json(std::string_view head);
+
 /// Instructions and model of SHELX (.ins, .res): CELL with the wavelength and six numbers among the
 /// lines of TITL, ZERR, LATT, SYMM, SFAC, UNIT that begin one.
 bool begins_as_shelx(std::string_view head);

@@ -4,6 +4,8 @@
 // Written is the layout that all versions of dxtbx from 3.11 on read alike: the panels below each
 // other in one image, the place of each in its module_offset, behind one axis that all share.
 #pragma once
+#include <optional>
+#include <string>
 #include <string_view>
 #include "nablabragg/image_files.hpp"
 
@@ -30,5 +32,13 @@ ImageFile read_nxmx(const std::string& path, int image = 0);
 
 /// Without the pixels; the scan is that of all images, the wavelength that of the first.
 Geometry read_nxmx_geometry(const std::string& path);
+
+/// What nablaBragg writes of how it made the images.
+struct NxmxExperiment {
+  std::string json;  ///< of the experiment (experiment_json.hpp)
+  int images = 0;    ///< that the file holds
+};
+/// Empty: the file has none.
+std::optional<NxmxExperiment> read_nxmx_experiment(const std::string& path);
 
 }  // namespace nablabragg::io

@@ -1057,4 +1057,21 @@ Geometry read_nxmx_geometry(const std::string& path) {
   return read_contents(reader, std::nullopt).geometry;
 }
 
+std::optional<NxmxExperiment> read_nxmx_experiment(const std::string& path) {
+  constexpr std::size_t most = std::size_t{1} << 28;  // with the runs of a mask
+  const hdf5::Session session;
+  const Reader reader(path);
+  for (const Node& entry : reader.groups_of_class(reader.root(), "NXentry")) {
+    const Node process = reader.find(entry, "process");
+    const Node note = process ? reader.find(process, "experiment") : Node{};
+    if (!note || !note.is_group()) continue;
+    std::optional<std::string> json = reader.text(note, "data", most);
+    if (!json) continue;
+    if (json->size() == most) reader.fail(note.path, "is too long");
+    const int images = static_cast<int>(images_in(read_contents(reader, std::nullopt).stacks));
+    return NxmxExperiment{std::move(*json), images};
+  }
+  return std::nullopt;
+}
+
 }  // namespace nablabragg::io

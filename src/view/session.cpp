@@ -310,7 +310,7 @@ Reply Session::state(const Question& q) {
   std::vector<std::string> words{"nablabragg"};
   words.insert(words.end(), start_.arguments.begin(), start_.arguments.end());
   try {
-    const flags::FlagsOf flags = flags::flags_of(e, start_.arguments, start_.experiment);
+    const flags::FlagsOf flags = flags::flags_of(e, start_.arguments, start_.files);
     words.insert(words.end(), flags.flags.begin(), flags.flags.end());
     document["not_in_flags"] = flags.not_in_flags;
   } catch (const Error& error) {

@@ -22,7 +22,9 @@ namespace nablabragg::view {
 
 struct Start {
   Experiment experiment;
-  std::vector<std::string> arguments;  ///< the flags that state it
+  /// Flags that state it, or as much of an experiment that a file states as makes one.
+  std::vector<std::string> arguments;
+  Experiment files;  ///< has read the files that they name, as flags_of() takes it
   ComputeOptions compute;
   std::vector<std::string> notices;  ///< what was decided for the user, one sentence each
   std::optional<Measurement> measured;

@@ -11,9 +11,11 @@
 #include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "flags/command_line.hpp"
+#include "flags/inputs.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/simulate.hpp"
@@ -306,6 +308,114 @@ TEST_F(View, ShowsTheImageOfTheFlagsThatItStates) {
   // The same by JSON
   const Experiment e = experiment_from_json(state.at("experiment").get<std::string>());
   EXPECT_EQ(simulate(e).image.pixels, shown);
+}
+
+/// What flags state, as JSON.
+std::string json_of(const std::string& flags,
+                    const std::optional<DetectorResponse>& response = std::nullopt) {
+  return to_json(flags::parse_command_line(test::split_arguments(flags)).experiment, response);
+}
+
+TEST_F(View, TakesAnExperimentInJson) {
+  folder.file("experiment.json", json_of(crystal));
+  elsewhere.file("experiment.json", json_of(crystal));
+  Served page(folder.path(), "experiment.json");
+  const json changes = with({{"misset", {11.5, 19, 33}}}), state = page.ask("state", changes);
+  EXPECT_THAT(state.at("not_in_flags"), testing::IsEmpty());
+  const std::vector<float> shown = page.frame(changes);
+  EXPECT_EQ(shown, image_of(state.at("command_line")));
+  EXPECT_EQ(
+      page.frame(no_changes),
+      simulate(flags::parse_command_line(test::split_arguments(crystal)).experiment).image.pixels);
+  const Experiment e = experiment_from_json(state.at("experiment").get<std::string>());
+  EXPECT_EQ(simulate(e).image.pixels, shown);
+}
+
+TEST_F(View, TakesTheStructureFactorsOfAnExperimentInJsonFromItsFlags) {
+  const std::string list = folder.file("some.hkl", "1 0 0 50\n0 1 2 300\n3 -2 1 70\n");
+  flags::Request request = flags::parse_command_line(
+      test::split_arguments(crystal + "-hkl " + list));
+  flags::load_inputs(request);
+  folder.file("e.json", to_json(request.experiment));
+  Served page(folder.path(), "e.json -hkl some.hkl -threads 1");
+  EXPECT_EQ(page.frame(no_changes), simulate(request.experiment).image.pixels);
+  page.stop();
+  folder.file("other.hkl", "1 0 0 50\n0 1 2 301\n3 -2 1 70\n");
+  EXPECT_THAT(run("view --no-browser e.json -hkl other.hkl").err,
+              HasSubstr("e.json: structure_factors.F is a table with other values"));
+  EXPECT_THAT(run("view --no-browser e.json").err,
+              HasSubstr("e.json: structure_factors.F is a table that is not stored here"));
+}
+
+TEST_F(View, OfAnExperimentThatIsRecordedShowsThePhotons) {
+  DetectorResponse counter;
+  counter.dead_time_ns = 100;
+  folder.file("e.json", json_of(crystal, counter));
+  Served page(folder.path(), "e.json");
+  EXPECT_THAT(page.ask("session", {}).at("notices").dump(),
+              HasSubstr("e.json: the response of its detector is left out"));
+  EXPECT_EQ(
+      page.frame(no_changes),
+      simulate(flags::parse_command_line(test::split_arguments(crystal)).experiment).image.pixels);
+}
+
+TEST_F(View, TakesTheExperimentWithinAnNxmxFileWhereNoFlagsStateOne) {
+  good_run(crystal + "-sensor Si 450 -nonoise -o still.nxs");
+  Served page(folder.path(), "still.nxs");
+  const std::vector<float> model = page.frame(no_changes);
+  EXPECT_EQ(page.frame({{"changes", json::array()}, {"show", "measured"}}), model);
+  EXPECT_EQ(page.ask("session", {}).at("measured"), "still.nxs");
+  elsewhere.file("still.nxs", folder.content("still.nxs"));
+  Served other(elsewhere.path(), "still.nxs " + crystal + "-sensor Si 450 -misset 1 2 3");
+  EXPECT_NE(other.frame(no_changes), model);
+  EXPECT_EQ(other.frame({{"changes", json::array()}, {"show", "measured"}}), model);
+  page.stop();
+  good_run(crystal + "-sensor Si 450 -osc 1 -images 2 -nonoise -o scan.nxs");
+  EXPECT_THAT(run("view --no-browser scan.nxs").err,
+              HasSubstr("\"scan.nxs\" holds 2 images, and the experiment in it is that of their "
+                        "series"));
+}
+
+TEST_F(View, TakesGeometryAndCrystalOfADxtbxExperimentList) {
+  good_run(crystal + "-sensor Si 450 -nonoise -o still.expt");
+  Served page(folder.path(),
+              "still.expt -corrected -default_F 100 -N 5 -oversample 1 -sensor Si 450");
+  const std::vector<float> shown = page.frame(no_changes);
+  const json state = page.ask("state", no_changes);
+  EXPECT_EQ(shown.size(), 31U * 24U);
+  elsewhere.file("still.expt", folder.content("still.expt"));
+  EXPECT_EQ(shown, image_of(state.at("command_line")));
+  const auto mine = simulate(
+                        flags::parse_command_line(test::split_arguments(crystal + "-sensor Si 450"))
+                            .experiment)
+                        .image.pixels;
+  double off = 0, all = 0;
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    off += std::abs(static_cast<double>(shown[i] - mine[i]));
+    all += static_cast<double>(mine[i]);
+  }
+  EXPECT_LT(off, 1e-4 * all);
+}
+
+TEST_F(View, SaysWhichFileIsNoneOfThese) {
+  folder.file("e.json", json_of(crystal));
+  folder.file("list.json", R"({"schema": "other", "version": 1})");
+  const auto complaint = [&](const std::string& words) {
+    const Outcome outcome = run("view --no-browser " + words);
+    EXPECT_NE(outcome.exit_code, 0) << words;
+    return outcome.err;
+  };
+  EXPECT_THAT(complaint("e.json -distance 90"), HasSubstr("the flags state the experiment twice"));
+  EXPECT_THAT(complaint("e.json e.json"),
+              HasSubstr("\"e.json\" and \"e.json\" both hold an experiment"));
+  EXPECT_THAT(complaint("--gain 2 e.json"),
+              HasSubstr("--gain and --offset are of a measured image"));
+  EXPECT_THAT(complaint("list.json"),
+              HasSubstr(R"(list.json: schema needs "nablabragg.experiment", not "other")"));
+  EXPECT_THAT(complaint("none.json"), HasSubstr("none.json"));
+  EXPECT_THAT(complaint(""), HasSubstr("view needs an experiment, as flags or as a file"));
+  EXPECT_THAT(run("show e.json").err, HasSubstr("e.json: is JSON and no image; nablabragg view "
+                                                "shows the image of an experiment in JSON"));
 }
 
 TEST_F(View, ShowsTheImageOfItsFlagsInClosedForm) {

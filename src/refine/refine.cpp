@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "description/digits.hpp"
+#include "nablabragg/beamstop_shadow.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
@@ -63,10 +64,19 @@ void check_panels(const Resolved& resolved, const Image& counts, const std::stri
   }
 }
 
-/// Photons of the usable pixels: of the region of interest, not masked.  Counts are whole numbers:
+/// The background of a spot's box ends at the shadow of a beamstop, which tells nothing of any
+/// number but those of the stop.
+bool leaves_out_shadow(const Experiment& e, const RefineOptions& options) {
+  const auto is_of_stop = [](const std::string& name) { return name.starts_with("beamstop"); };
+  return e.beamstop.radius_mm > 0 && std::ranges::none_of(options.parameters, is_of_stop) &&
+         std::ranges::none_of(options.own, is_of_stop);
+}
+
+/// Photons of the usable pixels: of the region of interest, not masked, and beside the shadow of a
+/// beamstop where that is left out.  Counts are whole numbers:
 /// from half a count below the overload on all are possible where a detector ended.
-PhotonImages photon_images(const Experiment& start, const Measurement& m, Saturated saturated,
-                           const std::string& of) {
+PhotonImages photon_images(const Experiment& start, const Measurement& m,
+                           const RefineOptions& options, const std::string& of) {
   check_panels(resolve(start), m.counts, of);
   if (!m.at_least.empty() && m.at_least.size() != m.counts.pixels.size())
     throw UsageError("at_least must have a number for each pixel of the counts");
@@ -96,8 +106,14 @@ PhotonImages photon_images(const Experiment& start, const Measurement& m, Satura
     PhotonImage& image = images.panels[static_cast<std::size_t>(p.panel)];
     const std::size_t i = image.at(p.fast, p.slow);
     image.usable[i] = std::isfinite(image.photons[i]) &&
-                      !(image.at_least[i] && saturated == Saturated::left_out);
+                      !(image.at_least[i] && options.saturated == Saturated::left_out);
   }
+  if (!leaves_out_shadow(start, options)) return images;
+  const std::vector<double> shares = shares_past_beamstop(start);
+  auto share = shares.begin();
+  for (PhotonImage& image : images.panels)
+    for (auto& usable : image.usable)
+      if (*share++ < 1) usable = false;
   return images;
 }
 
@@ -198,7 +214,7 @@ class Run {
       const RefineOptions& options)
       : options_(options),
         free_(settled(starts), options),
-        images_(photons_of(starts, measurements, options.saturated)),
+        images_(photons_of(starts, measurements, options)),
         data_{free_, images_, options, missed_} {
     const std::uint64_t of = digest(starts, images_, options);
     if (options.resume) {
@@ -251,10 +267,10 @@ class Run {
   }
   static std::vector<PhotonImages> photons_of(std::span<const Experiment> starts,
                                               std::span<const Measurement> measurements,
-                                              Saturated saturated) {
+                                              const RefineOptions& options) {
     std::vector<PhotonImages> all;
     for (std::size_t image = 0; image < starts.size(); ++image)
-      all.push_back(photon_images(starts[image], measurements[image], saturated,
+      all.push_back(photon_images(starts[image], measurements[image], options,
                                   image_in_words(image, starts.size())));
     return all;
   }

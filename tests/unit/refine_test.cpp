@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -723,6 +724,89 @@ TEST(Refine, ConvergesWhereMostPixelsAreDark) {
   for (const StageReport& s : r.stages) EXPECT_TRUE(s.converged) << name_of(s.stage);
   EXPECT_LT(r.stages.back().iterations, 15);
   EXPECT_THAT(r.warnings, SizeIs(0));
+}
+
+// ---- Behind a beamstop --------------------------------------------------------------------------
+
+/// A disk and an arm that hide a dozen spots and cut others.
+Beamstop wide_stop() {
+  Beamstop stop;
+  stop.distance_mm = 30;
+  stop.radius_mm = 4;
+  stop.offset_fast_mm = 0.3;
+  stop.arm_width_mm = 1.5;
+  stop.arm_deg = 70;
+  return stop;
+}
+
+Case stopped_case(unsigned seed) {
+  Case c = small_case(seed);
+  c.truth.beamstop = c.start.beamstop = wide_stop();
+  c.measurement = counted(c.truth, seed);
+  return c;
+}
+
+/// Whether a pixel has none of the light that it would have without the stop.
+std::vector<bool> hidden_pixels(const Experiment& e) {
+  Experiment open = e;
+  open.beamstop = {};
+  open.water_um = 1e-9;
+  Experiment stopped = open;
+  stopped.beamstop = e.beamstop;
+  const auto dark = simulate(stopped).image.pixels, lit = simulate(open).image.pixels;
+  std::vector<bool> hidden(lit.size());
+  for (std::size_t i = 0; i < lit.size(); ++i) hidden[i] = dark[i] == 0 && lit[i] > 0;
+  return hidden;
+}
+
+TEST(Refine, FindsACrystalAgainBehindABeamstopThatHidesAndCutsSpots) {
+  const Case c = stopped_case(11);
+  const auto hidden = std::ranges::count(hidden_pixels(c.truth), true);
+  EXPECT_GT(hidden, 2000);
+  const Refinement r = refine(c.start, c.measurement, small_options());
+  expect_found(c, r, 4.5);
+  EXPECT_THAT(r.warnings, SizeIs(0));
+  // The stop is a part of the model: without it the spots that it hides pull
+  Experiment open = c.start;
+  open.beamstop = {};
+  EXPECT_GT(refine(open, c.measurement, small_options()).stages.back().residual,
+            1.2 * r.stages.back().residual);
+}
+
+TEST(Refine, IsNotSpoiltByWhatIsCountedBehindTheBeamstop) {
+  Case c = stopped_case(12);
+  const Refinement clean = refine(c.start, c.measurement, small_options());
+  // Light that the stop itself gives off, where the start, too, has its shadow
+  const std::vector<bool> hidden = hidden_pixels(c.truth), expected = hidden_pixels(c.start);
+  std::mt19937_64 random(12);
+  for (std::size_t i = 0; i < hidden.size(); ++i)
+    if (hidden[i] && expected[i])
+      c.measurement.counts.pixels[i] = static_cast<float>(
+          std::poisson_distribution<long>(200)(random));
+  const Refinement r = refine(c.start, c.measurement, small_options());
+  expect_found(c, r, 4.5);
+  for (std::size_t i = 0; i < r.numbers.size(); ++i)
+    EXPECT_EQ(r.numbers[i].value, clean.numbers[i].value) << r.numbers[i].name;
+}
+
+TEST(Refine, FindsTheBeamstopFromTheShadowThatItThrowsOnWater) {
+  Case c;
+  c.truth = test::experiment_of(small_crystal + "-water 0.03");
+  c.truth.beamstop = wide_stop();
+  c.measurement.counts = simulate(c.truth).image;
+  std::mt19937_64 random(13);
+  for (float& p : c.measurement.counts.pixels)
+    p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p))(random));
+  c.start = c.truth;
+  c.start.beamstop.radius_mm = 3.9;
+  c.start.beamstop.offset_slow_mm = 0.1;
+  RefineOptions o = options_for({"beamstop_radius", "beamstop_offset", "fluence"});
+  o.all_pixels = true;
+  o.background = Background::none;
+  o.spot_stage = false;
+  const Refinement r = refine(c.start, c.measurement, o);
+  expect_found(c, r, 4.5);
+  EXPECT_LT(r.numbers[0].deviation, 0.01);
 }
 
 TEST(Refine, SaysThatCountsVaryLessThanPhotonsDo) {

@@ -95,7 +95,9 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
                   std::span<const PixelIndex> pixels, const ComputeOptions& options = {});
 
 /// The change of the pixels along one direction in the space of the parameters: Jacobian x
-/// direction. `structure_factors`, where given, is a direction for F(h,k,l) on the table's box.
+/// direction. `structure_factors`, where given, is a direction for F(h,k,l) on the table's box;
+/// where F follows the energy of the light, "f_prime[Fe]" and "f_double_prime[Fe]" are names of
+/// directions, too, with a number for each row of the element's DispersionCurve.
 /// Along a direction that holds NaN or infinity every change is NaN.
 std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& direction,
                         std::span<const PixelIndex> pixels, const ComputeOptions& options = {},

@@ -176,7 +176,8 @@ def jvp(
     Along a direction that holds NaN or infinity every change is NaN.
 
     direction : dict of name to number or array
-        of some of experiment.parameters, in their shapes and units; F on the table's box"""
+        of some of experiment.parameters, in their shapes and units; F on the table's box; where F follows the
+        energy, "f_prime[Fe]" and "f_double_prime[Fe]" in the rows of the curves, as gradients name them"""
     return _core.jvp(experiment, direction, options_of(locals()))
 
 

@@ -261,23 +261,64 @@ NamedValues gradient_of_parameters(const Experiment& settled, const Plan& adjoin
   return out;
 }
 
-/// From the derivative with respect to the moments of the light to that with respect to f', f''.
-std::vector<DispersionSlopes> dispersion_slopes(const EnergyTerms& terms,
-                                                std::span<const double> adjoints) {
+/// A number for f' and f'' in each row of each curve; all zero.
+std::vector<DispersionSlopes> zero_slopes(const EnergyTerms& terms) {
   std::vector<DispersionSlopes> slopes;
-  std::vector<const DispersionCurve*> curves;
   for (const AnomalousSpecies& species : terms.of->anomalous()->species) {
     const std::vector<double> none(species.curve.energy_eV.size());
     slopes.push_back({species.curve.element, none, none});
-    curves.push_back(&species.curve);
   }
-  for (std::size_t g = 0; g < terms.groups(); ++g)
-    for (const MomentSlope& s : moment_slopes(curves, terms.channels[g])) {
-      const double adjoint = adjoints[g * terms.moments_of_group() + s.moment];
-      slopes[s.species].f_prime[s.row] += adjoint * s.f_prime;
-      slopes[s.species].f_double_prime[s.row] += adjoint * s.f_double_prime;
-    }
   return slopes;
+}
+
+/// Calls work(number of a moment of the light, its slope by f' and f'' in a row).
+template <class Work>
+void for_each_moment_slope(const EnergyTerms& terms, Work&& work) {
+  std::vector<const DispersionCurve*> curves;
+  for (const AnomalousSpecies& species : terms.of->anomalous()->species)
+    curves.push_back(&species.curve);
+  for (std::size_t g = 0; g < terms.groups(); ++g)
+    for (const MomentSlope& s : moment_slopes(curves, terms.channels[g]))
+      work(g * terms.moments_of_group() + s.moment, s);
+}
+
+/// From the derivative with respect to the moments of the light to that with respect to f', f''.
+std::vector<DispersionSlopes> dispersion_slopes(const EnergyTerms& terms,
+                                                std::span<const double> adjoints) {
+  std::vector<DispersionSlopes> slopes = zero_slopes(terms);
+  for_each_moment_slope(terms, [&](std::size_t moment, const MomentSlope& s) {
+    slopes[s.species].f_prime[s.row] += adjoints[moment] * s.f_prime;
+    slopes[s.species].f_double_prime[s.row] += adjoints[moment] * s.f_double_prime;
+  });
+  return slopes;
+}
+
+/// The way forwards: what a tangent of the plan has for its moments.
+std::shared_ptr<const EnergyTerms> moments_along(const Plan& plan,
+                                                 std::span<const DispersionSlopes> direction) {
+  const EnergyTerms& terms = *plan.lattice.by_energy;
+  std::vector<double> wavenumbers, weights;
+  for (const PlanRay& ray : plan.light.rays) {
+    wavenumbers.push_back(ray.wavenumber);
+    weights.push_back(ray.weight);
+  }
+  auto change = std::make_shared<EnergyTerms>(terms.of, plan.lattice.default_F, wavenumbers,
+                                              weights);
+  std::ranges::fill(change->moments, 0.0);
+  for_each_moment_slope(terms, [&](std::size_t moment, const MomentSlope& s) {
+    change->moments[moment] += s.f_prime * direction[s.species].f_prime[s.row] +
+                               s.f_double_prime * direction[s.species].f_double_prime[s.row];
+  });
+  return change;
+}
+
+/// The numbers that "f_prime[Fe]" or "f_double_prime[Fe]" names; null: none of these.
+std::vector<double>* numbers_named(std::string_view name, std::span<DispersionSlopes> of) {
+  for (DispersionSlopes& slopes : of) {
+    if (name == "f_prime[" + slopes.element + "]") return &slopes.f_prime;
+    if (name == "f_double_prime[" + slopes.element + "]") return &slopes.f_double_prime;
+  }
+  return nullptr;
 }
 
 ValueAndGradient finished(const Prepared& prepared, engine::PlanGradient&& of_plan) {
@@ -447,12 +488,19 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
   const Prepared prepared(experiment, engine::Pixels(pixels), options);
   const std::vector<Place> places = places_of(prepared.experiment);
   std::vector<Change> changes;
+  const auto& terms = prepared.plan.lattice.by_energy;
+  std::vector<DispersionSlopes> dispersion;
+  if (terms) dispersion = zero_slopes(*terms);
+  bool along_dispersion = false;
   for (const auto& [name, values] : direction) {
-    const Places some = places_named(experiment, places, name);
-    const std::size_t wanted = std::max<std::size_t>(some.size(), 1);
+    std::vector<double>* const of_curve = numbers_named(name, dispersion);
+    const Places some = of_curve ? Places() : places_named(experiment, places, name);
+    const std::size_t wanted = of_curve ? of_curve->size() : std::max<std::size_t>(some.size(), 1);
     if (wanted != values.size())
       throw UsageError("the direction of '" + name + "' has " + std::to_string(values.size()) +
                        " numbers; the parameter has " + std::to_string(wanted));
+    if (of_curve) *of_curve = values;
+    along_dispersion |= of_curve != nullptr;
     for (std::size_t i = 0; i < some.size(); ++i) changes.push_back({some[i], 0, values[i]});
   }
   const auto& grid = prepared.plan.lattice.grid;
@@ -463,6 +511,7 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
   Plan tangent = tangent_of(prepared.plan, plan, 0);
   if (const auto found = direction.find(default_F_name); found != direction.end())
     tangent.lattice.default_F = found->second[0];
+  if (along_dispersion) tangent.lattice.by_energy = moments_along(prepared.plan, dispersion);
   // Also where the image does not depend on the parameter: 0 x NaN is NaN.
   for (const auto& [name, values] : direction)
     for (const double x : values)

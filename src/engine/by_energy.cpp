@@ -1,6 +1,7 @@
 #include "engine/by_energy.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <optional>
 
@@ -215,6 +216,10 @@ class ByEnergy final : public Loaded {
         energies[group] += eV_m * tangent->light.rays[ray].wavenumber / rays[group];
       }
       moments.push_back(terms().moments_along(energies));
+      // What a tangent has for its moments is their change by f' and f''
+      if (const auto& change = tangent->lattice.by_energy)
+        std::transform(moments.back().begin(), moments.back().end(), change->moments.begin(),
+                       moments.back().begin(), std::plus<>());
     }
     for_each_part([&](const Plan& part, const Group* group) {
       const std::unique_ptr<Loaded> part_loaded = load_part(part, group);

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "description/parameter_table.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/parameters.hpp"
 #include "python/arrays.hpp"
@@ -71,6 +72,21 @@ void check_F_is_free(const Experiment& e) {
   if (table_of(e).anomalous())
     throw UsageError(
         "F follows the energy of the light, by f' and f''; it cannot be set or varied");
+}
+
+/// f' or f'' of an element, a number for each row of its curve, as gradients name them; empty: it
+/// is neither.
+std::optional<Parameter> curve_named(const Experiment& e, const std::string& name) {
+  const auto& grid = e.structure_factors.grid;
+  if (!grid || !grid->anomalous()) return std::nullopt;
+  for (const AnomalousSpecies& species : grid->anomalous()->species) {
+    const DispersionCurve& curve = species.curve;
+    for (const auto& [numbers, begin] : {std::pair(&curve.f_prime, "f_prime["),
+                                         std::pair(&curve.f_double_prime, "f_double_prime[")})
+      if (name == begin + curve.element + "]")
+        return Parameter{name, {"electrons"}, {numbers->size()}, *numbers};
+  }
+  return std::nullopt;
 }
 
 /// Other values on the table's box.
@@ -347,7 +363,8 @@ py::array py_jvp(const py::object& experiment, const py::object& direction, cons
       check_F_is_free(e.experiment());
       table = table_like(table_of(e.experiment()), value);
     } else {
-      named[name] = values_for(parameter(e, name), value);
+      const std::optional<Parameter> curve = curve_named(e.experiment(), name);
+      named[name] = values_for(curve ? *curve : parameter(e, name), value);
     }
   }
   const std::vector<PixelIndex> list = call.listed_or_visited();

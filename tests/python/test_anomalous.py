@@ -70,5 +70,11 @@ def test_gradients_have_f_prime_and_f_double_prime_in_each_row(model, iron):
         assert gradient[name].shape == (4,)
         assert (gradient[name][1:3] != 0).all() and (gradient[name][[0, 3]] == 0).all()
     assert gradient["f_prime[Fe]"][1] == pytest.approx(gradient["f_prime[Fe]"][2])
+    # Forwards along the same names
+    along = {"f_prime[Fe]": np.array([0, 0.3, -1, 0]), "f_double_prime[Fe]": np.array([0, 2, 0.5, 0]), "misset": (0.1, 0, 0)}
+    backwards = sum((np.asarray(direction) * gradient[name]).sum() for name, direction in along.items())
+    assert (weights * nb.jvp(e, along, dtype="float64")).sum() == pytest.approx(backwards, rel=1e-4)
+    with pytest.raises((TypeError, nb.UsageError), match=r"f_prime\[Fe\]"):
+        nb.jvp(e, {"f_prime[Fe]": (1, 2)})
     with pytest.raises(nb.UsageError, match="cannot be set or varied"):
         e.replace(F=1)

@@ -487,6 +487,43 @@ Experiment with_iron(const Experiment& e, const std::function<void(DispersionCur
   return changed;
 }
 
+TEST(GradientsByEnergy, GoForwardsThroughAllCrystalsAndPastABeamstop) {
+  Experiment e = with_iron(
+      crystal("-gauss_xtal -detpixels 24 -pixel 2.4 -more_crystal 40 5 80 0.6 "
+              "-beamstop_distance 20 -beamstop_radius 3 -beamstop_transmission 0.2 ",
+              channels(3, 3.1)),
+      [](DispersionCurve& curve) {
+        curve = {"Fe", {7090, 7108, 7115, 7140}, {-7, -8, -7.5, -6}, {0.6, 0.9, 3.5, 4}};
+      });
+  const ComputeOptions options = test::cpu_engine(Precision::float64);
+  const SettledExperiment settled(e);
+  const auto shifted = [&](double shift) {
+    return photons(SettledExperiment(with_iron(
+                       e, [&](DispersionCurve& curve) { curve.f_double_prime[2] += shift; })),
+                   options);
+  };
+  const double step = 1e-3;
+  const auto more = shifted(step), less = shifted(-step);
+  const auto slopes = jvp(settled, {{"f_double_prime[Fe]", {0, 0, 1, 0}}}, visited_pixels(settled),
+                          options);
+  ASSERT_EQ(slopes.size(), more.size());
+  double largest = 0;
+  for (const double x : slopes) largest = std::max(largest, std::abs(x));
+  EXPECT_GT(largest, 0);
+  // |F|^2 is quadratic in f'', so that this difference is exact
+  for (std::size_t i = 0; i < slopes.size(); ++i)
+    EXPECT_NEAR(slopes[i], (more[i] - less[i]) / (2 * step), 1e-7 * largest) << i;
+  EXPECT_THAT(
+      message_of<UsageError>([&] {
+        jvp(settled, {{"f_prime[Fe]", {1}}}, visited_pixels(settled), options);
+      }),
+      testing::HasSubstr("the direction of 'f_prime[Fe]' has 1 numbers; the parameter has 4"));
+  EXPECT_THAT(message_of<UsageError>([&] {
+                jvp(settled, {{"f_prime[Xe]", {1}}}, visited_pixels(settled), options);
+              }),
+              testing::HasSubstr("f_prime[Xe]"));
+}
+
 TEST(GradientsByEnergy, AreThoseOfDifferences) {
   for (const auto& energies : {std::vector<double>{7120}, channels(6, 3.1)}) {
     Experiment e = with_iron(
@@ -523,6 +560,24 @@ TEST(GradientsByEnergy, AreThoseOfDifferences) {
                     1e-7 * scale)
             << energies.size() << " energies, row " << row;
       }
+    // Forwards along f' and f'' of one element and f' of the other, and a parameter
+    const std::vector<double> along{0.3, -1, 0.7, 0.2}, along_too{-0.4, 0.1, 2, -1};
+    std::vector<double> along_other(got.gradient.dispersion[0].f_prime.size(), 0.5);
+    const std::string other = "f_prime[" + got.gradient.dispersion[0].element + "]";
+    const auto change = jvp(settled,
+                            {{"f_prime[Fe]", along},
+                             {"f_double_prime[Fe]", along_too},
+                             {other, along_other},
+                             {"distance", {0.01}}},
+                            visited_pixels(settled), options);
+    const auto product = [](const std::vector<double>& a, const std::vector<double>& b) {
+      return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+    };
+    const double backwards = product(along, Fe.f_prime) + product(along_too, Fe.f_double_prime) +
+                             product(along_other, got.gradient.dispersion[0].f_prime) +
+                             0.01 * got.gradient.parameters.at("distance")[0];
+    EXPECT_NEAR(product(change, weights), backwards, 1e-9 * scale);
+    EXPECT_GT(std::abs(product(along_other, got.gradient.dispersion[0].f_prime)), 1e-6 * scale);
     // The energies move F, too.
     const auto& slopes = got.gradient.parameters.at("source_wavelengths");
     double largest = 0;

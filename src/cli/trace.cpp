@@ -186,10 +186,31 @@ void print_table(std::ostream& out, const RecordedPixel& recorded, const flags::
                    : "");
 }
 
+/// Of a sum in closed form.
+void print_response(std::ostream& out, const flags::Request& request, const Plan& plan,
+                    const RecordedPixel& recorded) {
+  const auto [fast, slow, panel] = *request.trace_pixel;
+  if (request.trace_format == flags::TraceFormat::json) {
+    nlohmann::ordered_json document = {{"pixel", {{"slow", slow}, {"fast", fast}}},
+                                       {"photons", recorded.steps.front().drawn}};
+    if (plan.panels.size() > 1) document["pixel"]["panel"] = panel;
+    document["response"] = as_json(recorded, request);
+    out << document.dump(2) << '\n';
+    return;
+  }
+  fmt::print(out,
+             "\ntrace of pixel slow {} fast {}{}: its light is summed in closed form, which has no "
+             "steps (-summation sampled)\n",
+             slow, fast, of_panel(plan, panel));
+  print_table(out, recorded, request);
+}
+
 }  // namespace
 
 void check_pixels(const flags::Request& request, const Plan& plan) {
-  if (plan.spread.closed && (request.trace_pixel || request.printout))
+  // Its detector has steps, too
+  const bool traces_response = request.responds && !request.printout;
+  if (plan.spread.closed && (request.trace_pixel || request.printout) && !traces_response)
     throw UsageError(
         "-trace_pixel and -printout print the steps of a sum, and a closed form has none; give "
         "-summation sampled");
@@ -208,6 +229,7 @@ void check_pixels(const flags::Request& request, const Plan& plan) {
 void print_trace(std::ostream& out, const flags::Request& request, const Plan& whole,
                  const std::optional<TableMiss>& miss,
                  const std::optional<RecordedPixel>& recorded) {
+  if (whole.spread.closed) return print_response(out, request, whole, recorded.value());
   const PixelIndex& at = *request.trace_pixel;
   const auto [fast, slow, panel] = at;
   std::vector<LatticeTrace> lattices;

@@ -189,6 +189,16 @@ TEST_F(Response, IsTracedThroughItsStepsToTheCountOfTheImage) {
   EXPECT_THAT(
       good_run(cubic + "-response counting -noisefile n.img -roi 0 9 0 9 -trace_pixel 24 24").out,
       HasSubstr("not recorded: the pixel is outside the region of interest"));
+  const std::string closed = cubic +
+                             "-gauss_xtal -mosaic 0.3 -mosaic_model gaussian -osc 0.5 "
+                             "-response counting -psf gauss -noisefile n.img ";
+  const auto trace = nlohmann::json::parse(
+      good_run(closed + "-quiet -trace_pixel 24 24 -trace_format json").out);
+  EXPECT_EQ(trace["response"]["count"], counts("n.img")[24 * 48 + 24] - 40);
+  EXPECT_EQ(trace["photons"], trace["response"]["steps"][0]["drawn"]);
+  EXPECT_THAT(good_run(closed + "-trace_pixel 24 24").out,
+              AllOf(HasSubstr("summed in closed form, which has no steps"),
+                    HasSubstr("\npoint spread "), HasSubstr("\nrecorded: ")));
   EXPECT_THAT(good_run(cubic + "-noisefile n.img -trace_pixel 24 24").out,
               Not(HasSubstr("detector, of the light")));
 }

@@ -59,8 +59,7 @@ std::shared_ptr<const StructureFactorGrid> some_of(const StructureFactorGrid& al
 /// F of every reflection that the detector may see; where F follows the energy, of the table alone.
 std::shared_ptr<const StructureFactorGrid> all_factors(const Experiment& e, const Resolved& r) {
   const auto& given = e.structure_factors.grid;
-  if (given && (e.structure_factors.default_F == 0 || given->anomalous()))
-    return given;
+  if (given && (e.structure_factors.default_F == 0 || given->anomalous())) return given;
   // Domains that are turned, or have cells of their own, see a bit more
   constexpr int more = 3;
   const double q_per_A = 1e-10 * model::largest_q(r);

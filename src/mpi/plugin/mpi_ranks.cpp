@@ -159,8 +159,7 @@ class MpiRanks final : public Ranks {
     }
   }
 
-  int rank_ = 0, size_ = 1, rank_on_node_ = 0, size_on_node_ = 1, first_on_node_ = 0,
-      threads_ = 1;
+  int rank_ = 0, size_ = 1, rank_on_node_ = 0, size_on_node_ = 1, first_on_node_ = 0, threads_ = 1;
   MPI_Win window_ = MPI_WIN_NULL;
   std::mutex mutex_;
   std::atomic<bool> done_ = false, all_fail_ = false;

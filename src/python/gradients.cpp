@@ -336,8 +336,9 @@ py::tuple py_jacobian(const py::object& experiment, const py::object& names,
       wanted.push_back(Convert<std::string>::from(name, "the name of a parameter"));
   const std::vector<PixelIndex> list = call.listed_or_visited();
   Jacobian result;
-  run_interruptible(options, progress,
-                    [&](const ComputeOptions& all) { result = jacobian(e, wanted, list, all); });
+  run_interruptible(options, progress, [&](const ComputeOptions& all) {
+    result = jacobian(call.e, wanted, list, all);
+  });
   const auto rows = static_cast<py::ssize_t>(list.size());
   const auto columns = static_cast<py::ssize_t>(result.columns.size());
   py::array_t<py::ssize_t> indices({rows, py::ssize_t{2}});
@@ -370,7 +371,7 @@ py::array py_jvp(const py::object& experiment, const py::object& direction, cons
   const std::vector<PixelIndex> list = call.listed_or_visited();
   std::vector<double> change;
   run_interruptible(options, progress, [&](const ComputeOptions& all) {
-    change = jvp(e, named, list, all, table.get());
+    change = jvp(call.e, named, list, all, table.get());
   });
   if (!pixels.is_none())
     return array_from(std::move(change), {static_cast<py::ssize_t>(list.size())});

@@ -115,7 +115,7 @@ TEST(NormalDeviates, OfTwoPixelsHaveNothingToDoWithEachOther) {
   constexpr std::size_t pixels = std::size_t{1} << 20;
   std::vector<double> z(pixels);
   readout::row_kernels().draw_normals(99, 0, pixels, z.data());
-  for (const std::size_t apart : {1, 2, 7, 8, 9, 16, 256}) {
+  for (const std::size_t apart : {1u, 2u, 7u, 8u, 9u, 16u, 256u}) {
     double product = 0, of_squares = 0;
     for (std::size_t i = 0; i + apart < pixels; ++i) {
       product += z[i] * z[i + apart];

@@ -1,5 +1,9 @@
 #include "io/hdf5_handles.hpp"
 
+#include "io/hdf5_exit.hpp"
+
+void nablabragg::io::leave_hdf5_at_exit() { H5dont_atexit(); }
+
 namespace nablabragg::io::hdf5 {
 
 namespace {

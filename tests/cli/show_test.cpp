@@ -9,7 +9,9 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <set>
+#include <sstream>
 
 #include "support/program_test.hpp"
 
@@ -249,6 +251,34 @@ TEST_F(Show, SaysInASentenceWhatItCannotDraw) {
   folder.file("same.png", test::read_file(folder / "a.img"));
   EXPECT_THAT(refusal("same.png -o same.png"), HasSubstr("same"));
   EXPECT_THAT(refusal("a.img -o none/a.png", 4), HasSubstr("none"));
+}
+
+TEST_F(Show, SaysOneSentenceOfADamagedFileAndTheLibrariesBehindItSayNothing) {
+  good_run(tilted + "-sensor Si 450 -o whole.nxs");
+  const std::string whole = folder.content("whole.nxs");
+  std::mt19937 random(20261130);
+  const auto below = [&](std::size_t end) {
+    return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
+  };
+  int refused = 0;
+  for (int i = 0; i < 100; ++i) {
+    std::string damaged = whole;
+    for (int changes = 0; changes < 20; ++changes)
+      damaged[below(damaged.size())] = static_cast<char>(below(256));
+    folder.file("damaged.nxs", damaged);
+    const Outcome outcome = run("show damaged.nxs -o picture.png");
+    SCOPED_TRACE(testing::Message() << "file " << i << ": " << outcome.err);
+    refused += outcome.exit_code != 0;
+    EXPECT_THAT(outcome.exit_code, testing::AnyOf(0, 3));
+    std::istringstream lines(outcome.err);
+    int errors = 0;
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_THAT(line, StartsWith("nablabragg: "));
+      errors += line.starts_with("nablabragg: error: ");
+    }
+    EXPECT_EQ(errors, outcome.exit_code == 0 ? 0 : 1);
+  }
+  EXPECT_GT(refused, 10);
 }
 
 TEST_F(Show, HasHelp) {

@@ -257,7 +257,7 @@ TEST_F(PanelsOfAFile, AreComputedWhereTheyHaveARegionOfInterest) {
 
 TEST_F(PanelsOfAFile, NeedTheirNumberOrNameBesideAFlagOfOne) {
   for (const std::string flag : {"-roi 0 9 0 9 ", "-trace_pixel 5 5 ", "-printout_pixel 5 5 "})
-    for (const std::string order : {flag, flag + "-panel 1 "}) {
+    for (const std::string& order : {flag, flag + "-panel 1 "}) {
       const Outcome outcome = run(line + "-floatfile a.bin " + order);
       EXPECT_EQ(outcome.exit_code, 2);
       EXPECT_THAT(

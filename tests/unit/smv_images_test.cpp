@@ -193,7 +193,7 @@ TEST(SmvFormat, ClipsAndCountsWhatSixteenBitsDoNotHold) {
   EXPECT_EQ(file.pixels, (std::vector<float>{40, 65535, 65535, 65535, 0, 0}));
   EXPECT_EQ(file.header.size() % 512, 0);
   EXPECT_EQ(file.text("DATE"), "Thu Jan 01 00:00:00 1970");
-  EXPECT_EQ(file.text("COMMAND_LINE"), "nablabragg -o 'a?b???' ?EADER_BYTES?9");
+  EXPECT_EQ(file.text("COMMAND_LINE"), "nablabragg -o 'a?b??\?' ?EADER_BYTES?9");
   EXPECT_EQ(file.header.find("BEAMLINE"), std::string::npos);
   const ImageFile image = read_smv_image(dir / "a.img");
   EXPECT_EQ(image.pixels[0], 40);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct Layout {
   std::uint16_t compression = COMPRESSION_NONE, samples = 1, format = SAMPLEFORMAT_UINT;
   bool tiled = false;
   const char* mode = "w";
-  std::string description;
+  std::string description = {};
 };
 
 /// 20 x 18 pixels that count up from `first`.
@@ -97,7 +98,8 @@ TEST(Tiff, HoldsNumbersOfAllKindsInStripsAndTilesOfEitherByteOrder) {
   for (const char* const mode : {"w", "wb", "w8"})
     for (const bool tiled : {false, true})
       for (const std::uint16_t packed :
-           {COMPRESSION_NONE, COMPRESSION_LZW, COMPRESSION_ADOBE_DEFLATE, COMPRESSION_PACKBITS}) {
+           std::initializer_list<std::uint16_t>{COMPRESSION_NONE, COMPRESSION_LZW,
+                                                COMPRESSION_ADOBE_DEFLATE, COMPRESSION_PACKBITS}) {
         SCOPED_TRACE(std::string(mode) + (tiled ? " tiles " : " strips ") + std::to_string(packed));
         expect_counting<std::uint8_t>({packed, 1, SAMPLEFORMAT_UINT, tiled, mode, ""});
         expect_counting<std::uint16_t>({packed, 1, SAMPLEFORMAT_UINT, tiled, mode, ""});

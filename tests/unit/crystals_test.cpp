@@ -13,7 +13,6 @@
 #include "nablabragg/gradient.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/parameters.hpp"
-#include "nablabragg/pixel_truth.hpp"
 #include "nablabragg/refine.hpp"
 #include "nablabragg/series.hpp"
 #include "nablabragg/sweep.hpp"
@@ -572,7 +571,6 @@ TEST(Crystals, AreRefusedWhereTheyMakeNoSense) {
                 Series(e, std::vector<Vec3d>{{1, 2, 3}});
               }),
               HasSubstr("(-orientations) is that of one crystal, and there are 2"));
-  EXPECT_THAT(message_of<UsageError>([&] { pixel_truth(e); }), HasSubstr("of one crystal"));
   const std::vector<Measurement> none(1);
   EXPECT_THAT(message_of<UsageError>([&] { refine(std::span(&e, 1), none, {}); }),
               HasSubstr("refine fits one crystal, and the model has 2"));

@@ -420,8 +420,12 @@ BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicR
                widest = std::max({value_of(sigma.x), value_of(sigma.y), value_of(sigma.z)}),
                largest_W = std::pow(two_pi * widest * q_per_A, 2);
   check_orders(largest_W);
+  // The mean over a shell is that of all its lattice points, whatever light asks for it: those of
+  // the next shell, too, between which and the last one the mean at q lies.
+  const double shell_per_A = thickness_of_shells(value_of(r.axes.volume_A3));
+  d.shell = 1e10 * shell_per_A;
   const auto reach = [&](const Vec3<Real>& axis) {
-    return std::ceil(q_per_A * value_of(length(axis)));
+    return std::ceil((q_per_A + 2 * shell_per_A) * value_of(length(axis)));
   };
   const auto& axes = r.axes.real_A;
   d.reach = {reach(axes.a), reach(axes.b), reach(axes.c)};
@@ -429,7 +433,6 @@ BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicR
     return 1e10 * Vec3d{value_of(v.x), value_of(v.y), value_of(v.z)};
   };
   d.reciprocal = {per_m(reciprocal.a), per_m(reciprocal.b), per_m(reciprocal.c)};
-  d.shell = 1e10 * thickness_of_shells(value_of(r.axes.volume_A3));
 
   const auto orders = physics::orders_for(largest_W);
   d.outside.assign(orders, Real(1));

@@ -291,6 +291,25 @@ TEST(DiffuseScattering, WeakensTheSpotsUnlessFContainsTheMotion) {
   for (std::size_t i = 0; i < one.size(); i += 97) EXPECT_NEAR(other[i] / one[i], 1, 1e-6);
 }
 
+TEST(DiffuseScattering, OfSeveralWavelengthsIsTheMeanOfThatOfEach) {
+  // A short wavelength's shells of |q| go further out than a long one's, and are the same where
+  // both have them.
+  Experiment e = two_atoms();
+  e.crystal.cell = UnitCell{20, 20, 52, 81, 88, 70};
+  e.crystal.cells = {1, 1, 1};
+  e.crystal.diffuse_stencil = 0;
+  const Vec3d direction = -1.0 * resolve(e).panel.beam;
+  const Source near{direction, 0.1, 1}, far{direction, 0.3, 1.04};
+  const auto image_of = [&](std::vector<Source> sources) {
+    e.beam.sources = std::move(sources);
+    return photons(e, test::fast_engine(Precision::float64));
+  };
+  const std::vector<double> both = image_of({near, far}), one = image_of({near}),
+                            other = image_of({far});
+  for (std::size_t i = 0; i < both.size(); ++i)
+    EXPECT_NEAR(both[i], 0.25 * one[i] + 0.75 * other[i], 1e-7 * both[i]) << "pixel " << i;
+}
+
 TEST(DiffuseScattering, IsTheSameOnEveryEngineAndInEveryPrecision) {
   Experiment e = two_atoms();
   e.crystal.misset_deg = {10, 20, 30};

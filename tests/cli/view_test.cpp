@@ -614,7 +614,8 @@ TEST_F(View, APortThatIsTakenIsASentence) {
 TEST_F(View, WithoutFlagsItShowsHow) {
   const Outcome outcome = run("view");
   EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("for example nablabragg view -cell"));
+  EXPECT_THAT(outcome.err, HasSubstr("nablabragg view -cell 100 100 100 90 90 90 -default_F 100 -N "
+                                     "5, or nablabragg view experiment.json"));
   EXPECT_THAT(good_run("view --help").out, HasSubstr("--no-browser"));
 }
 

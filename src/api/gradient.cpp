@@ -294,8 +294,8 @@ std::vector<DispersionSlopes> dispersion_slopes(const EnergyTerms& terms,
 }
 
 /// The way forwards: what a tangent of the plan has for its moments.
-std::shared_ptr<const EnergyTerms> moments_along(const Plan& plan,
-                                                 std::span<const DispersionSlopes> direction) {
+std::shared_ptr<const EnergyTerms> change_of_moments(const Plan& plan,
+                                                     std::span<const DispersionSlopes> direction) {
   const EnergyTerms& terms = *plan.lattice.by_energy;
   std::vector<double> wavenumbers, weights;
   for (const PlanRay& ray : plan.light.rays) {
@@ -511,7 +511,7 @@ std::vector<double> jvp(const SettledExperiment& experiment, const NamedValues& 
   Plan tangent = tangent_of(prepared.plan, plan, 0);
   if (const auto found = direction.find(default_F_name); found != direction.end())
     tangent.lattice.default_F = found->second[0];
-  if (along_dispersion) tangent.lattice.by_energy = moments_along(prepared.plan, dispersion);
+  if (along_dispersion) tangent.lattice.by_energy = change_of_moments(prepared.plan, dispersion);
   // Also where the image does not depend on the parameter: 0 x NaN is NaN.
   for (const auto& [name, values] : direction)
     for (const double x : values)

@@ -198,7 +198,8 @@ struct Reader {
       value = table_from(json, path, table);
     } else if constexpr (std::is_same_v<T, Map>) {
       if (maps)
-        value = map_from(json, path, path.ends_with("gain_map") ? maps->gain : maps->calibration);
+        value = map_from(json, path,
+                         path == below(response_key, "gain_map") ? maps->gain : maps->calibration);
     } else if constexpr (description::is_vector<T>) {
       if (!json.is_array()) fail_kind(path, "a list", json);
       value.clear();

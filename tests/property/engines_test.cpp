@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support/engines.hpp"
+#include "support/experiment.hpp"
 #include "support/random_experiment.hpp"
 
 namespace nablabragg::test {
@@ -27,6 +28,8 @@ Experiment draw_for_engines() {
     e.sampling.dmin_A = 0;
     e.detector.curved = false;
   }
+  // Where there is no reflection, whole blocks of pixels are dark.
+  if (e.structure_factors.grid && *any_choice()) e.structure_factors.default_F = 0;
   if (*any_count(0, 3) == 0) {
     e.sampling.roi = RegionOfInterest{*any_count(0, 3), *any_count(4, 7), *any_count(0, 3),
                                       *any_count(4, 7)};
@@ -54,6 +57,31 @@ RC_GTEST_PROP(Engines, MixedPrecisionKeepsItsBoundsOnEveryTarget, ()) {
   const Simulation got = simulate(e, alone(fast_engine(Precision::float32)));
   RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
   RC_ASSERT(agreement(got.image.pixels, reference.pixels).broken_bounds() == "");
+}
+
+/// Far from the beam a flat panel would see light from 45 degrees, where no reflection is.
+TEST(Engines, ACurvedPanelIsLitWhereAFlatOneWouldSeeNoReflection) {
+  for (const std::string convention : {"", "-corrected "}) {
+    Experiment e = experiment_of(
+        convention +
+        "-cell 20 20 20 90 90 90 -N 3 -default_F 1 -nointerpolate -lambda 1 "
+        "-distance 60 -pixel 0.2 -detpixels 64 -Xbeam 60 -Ybeam 6 "
+        "-curved_det -oversample 1");
+    e.structure_factors.default_F = 0;
+    const auto outer = std::make_shared<StructureFactorGrid>(*table_of(1, -20, 20));
+    for (int h = -15; h <= 15; ++h)
+      for (int k = -15; k <= 15; ++k)
+        for (int l = -15; l <= 15; ++l) outer->at(h, k, l) = 0;
+    e.structure_factors.grid = outer;
+    for (const std::string& name : tested_targets()) {
+      const ForcedTarget target(name);
+      const Image reference = simulate(e, alone(reference_engine())).image;
+      const Simulation got = simulate(e, alone(fast_engine(Precision::float32)));
+      ASSERT_GT(largest(reference), 0);
+      EXPECT_EQ(agreement(got.image.pixels, reference.pixels).broken_bounds(), "")
+          << convention << name;
+    }
+  }
 }
 
 /// Fine pixels, whose phases single precision takes from the middle of a block, and a table so

@@ -78,10 +78,10 @@ Vec3d extents(const physics::SpotMetric<double>& m, double radius2) {
 void add_reach(const Plan& plan, double skip_below, CpuPlan& p) {
   constexpr double everywhere = 2;
   p.reach = {everywhere, everywhere, everywhere};
-  if (!(skip_below > 0)) return;
-  p.skips = true;
   const PlanFrame& frame = p.panel->frame;
-  if (frame.curvature != Curvature::flat) return;  // the anchors are those of a flat panel
+  // The anchors, by which a block is found dark, are those of a flat panel.
+  if (!(skip_below > 0) || frame.curvature != Curvature::flat) return;
+  p.skips = true;
   // Behind the sample the capture has no bound.
   if (p.panel->sensor.absorbs() && dot(frame.origin, frame.normal) <= 0) return;
   constexpr double rounding = 1.00001;

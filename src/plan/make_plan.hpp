@@ -408,7 +408,7 @@ BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicR
   if (!d.present) return d;
   d.motion = c.diffuse_motion;
   d.in_F = c.diffuse_in_F;
-  d.isotropic = sigma.x == sigma.y && sigma.y == sigma.z;
+  d.isotropic = sigma.x == sigma.y && sigma.y == sigma.z && !model::has_cell_spread(c);
   d.stencil = c.diffuse_stencil;
   const Mat3<Real> frame = model::crystal_frame(r.axes.real_A);
   const Mat3<Real>& reciprocal = r.axes.reciprocal_per_A;

@@ -3,12 +3,27 @@
 // a minute; ./dev soak as long as wanted.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/engines.hpp"
 #include "support/experiment.hpp"
 #include "support/random_experiment.hpp"
 
 namespace nablabragg::test {
 namespace {
+
+/// Domains of different cells, blocks of several sizes, several crystals.
+void draw_lattices(Experiment& e) {
+  if (e.crystal.mosaic_domains && *any_count(0, 3) == 0)
+    e.crystal.cell_spread_A = Vec3d{*any_between(0, 1), *any_between(0, 1), *any_between(0, 1)};
+  const Vec3d& n = e.crystal.cells;
+  if (std::max({n.x, n.y, n.z}) < 10 && *any_count(0, 7) == 0)  // at most 256 sizes
+    e.crystal.block_size_spread = *any_between(0.05, 0.3);
+  if (*any_count(0, 7) != 0) return;
+  FurtherCrystal& other = e.more_crystals.emplace_back();
+  other.misset_deg = {*any_between(-180, 180), *any_between(-90, 90), *any_between(-180, 180)};
+  other.weight = *any_between(0.1, 2);
+}
 
 /// Larger crystals and finer pixels than the properties of the physics need.
 Experiment draw_for_engines() {
@@ -28,6 +43,7 @@ Experiment draw_for_engines() {
     e.sampling.dmin_A = 0;
     e.detector.curved = false;
   }
+  if (e.quirks == Quirks::corrected()) draw_lattices(e);
   // Where there is no reflection, whole blocks of pixels are dark.
   if (e.structure_factors.grid && *any_choice()) e.structure_factors.default_F = 0;
   if (*any_count(0, 3) == 0) {

@@ -97,7 +97,6 @@ FLAGS = [
     ("-vdivsteps", 0.1, whole(1, 4)),
     ("-hdivstep", 0.05, uniform(3, 9)),
     ("-vdivstep", 0.05, uniform(3, 9)),
-    ("-square_div", 0.1, nothing),
     ("-polar", 0.2, uniform(-1, 1)),
     ("-nopolar", 0.1, nothing),
     ("-osc", 0.2, uniform(0, 3)),
@@ -178,6 +177,8 @@ def command_line(rng, folder):
     if "-detector_thick" in words and "-detector_abs" in words and rng.random() < 0.3:
         words.append("-oversample_thick")
     words += ["-phi", f"{rng.choice((-1, 1)) * rng.uniform(1, 180):.4g}"]
+    if {"-hdivsteps", "-vdivsteps", "-hdivstep", "-vdivstep"} & set(words):
+        words.append("-square_div")  # an ellipse may hold no point of the grid: nanoBragg's image is NaN then
     if "-round_xtal" in words:
         for name in ("-Xbeam", "-Ybeam", "-Xclose", "-Yclose", "-ORGX", "-ORGY"):
             words += [name, f"{rng.uniform(0, 9):.5g}"]

@@ -21,6 +21,7 @@ import cpp
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # Pages of the repository that the site has under other names.
 RENAMED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+LONG_NAME = re.compile(r"(?<![`\w])(?:[A-Z][a-z]+){5,}\w*")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 
 
@@ -51,7 +52,16 @@ def site_text(text, folder, stage):
 
     # What stands between ``` is no link.
     parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
-    return "".join(part if part.startswith("```") else LINK.sub(changed, part) for part in parts)
+    return "".join(part if part.startswith("```") else names_in_pieces(LINK.sub(changed, part)) for part in parts)
+
+
+def names_in_pieces(text):
+    """Names of tests in tables may go on in the next line."""
+
+    def pieces(row):
+        return LONG_NAME.sub(lambda name: re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", name[0]), row[0])
+
+    return re.sub(r"^\|.*$", pieces, text, flags=re.M)
 
 
 def title_of(page):
@@ -179,15 +189,36 @@ def main():
     built = subprocess.run([*command, "-d", work / "doctrees", stage, arguments.out.resolve()], env=environment)
     if built.returncode:
         return built.returncode
+    mend_theme(arguments.out.resolve() / "_static")
     outside = external_addresses(arguments.out.resolve())
     for place in outside:
-        print(f"docs: {place} loads from the network", file=sys.stderr)
+        print(f"docs: {place} loads what the site does not have", file=sys.stderr)
     return 1 if outside else 0
+
+
+NORMALIZE = "/javascript/normalize.css/normalize.css"
+IMPORT = 'import Gumshoe from "./gumshoe-patched.js";\n'
+
+
+def mend_theme(static):
+    """Debian's furo (2022.12.07+dfsg-1) loads a script that is a module as one that is none, so that the switch between
+    light and dark is dead, and asks a web server for normalize.css.  Both become files of the site."""
+    script = static / "scripts/furo.js"
+    text = script.read_text()
+    if text.startswith(IMPORT):
+        script.write_text((static / "scripts/gumshoe-patched.js").read_text() + text.removeprefix(IMPORT))
+    style = static / "styles/furo.css"
+    text = style.read_text()
+    if f"url({NORMALIZE})" in text:
+        shutil.copyfile(f"/usr/share{NORMALIZE}", static / "styles/normalize.css")
+        style.write_text(text.replace(f"url({NORMALIZE})", "url(normalize.css)"))
 
 
 def external_addresses(out):
     """What a browser would fetch from elsewhere: scripts, styles, fonts, pictures.  Links do not count."""
-    loads = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*(?:src|href)=\"https?://|@import\s+[^;]*https?:|url\(['\"]?https?:")
+    loads = re.compile(
+        r"<(?:script|img|link|iframe|source)\b[^>]*(?:src|href)=\"(?:https?:/)?/|@import\s+[^;]*https?:|url\(['\"]?(?:https?:/)?/"
+    )
     files = [file for file in out.rglob("*") if file.suffix in (".html", ".css")]
     return [str(file.relative_to(out)) for file in sorted(files) if loads.search(file.read_text())]
 

@@ -74,6 +74,28 @@ def test_pages_that_load_from_the_network_are_found(tmp_path):
     assert build.external_addresses(tmp_path) == ["bad.css", "bad.html"]
 
 
+def test_pages_that_load_from_the_root_of_a_web_server_are_found(tmp_path):
+    (tmp_path / "bad.css").write_text("@import url(/javascript/normalize.css/normalize.css);")
+    assert build.external_addresses(tmp_path) == ["bad.css"]
+
+
+def test_the_script_of_the_theme_is_one_file(tmp_path):
+    for name in ("scripts", "styles"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "scripts/gumshoe-patched.js").write_text("Gumshoe = 1;\n")
+    (tmp_path / "scripts/furo.js").write_text(build.IMPORT + "new Gumshoe();\n")
+    (tmp_path / "styles/furo.css").write_text("body {}\n")
+    for _ in range(2):
+        build.mend_theme(tmp_path)
+        assert (tmp_path / "scripts/furo.js").read_text() == "Gumshoe = 1;\nnew Gumshoe();\n"
+
+
+def test_long_names_in_tables_may_be_broken():
+    row, line = "| ConventionsForceTheirPivotInCompatMode |", "ConventionsForceTheirPivotInCompatMode"
+    assert build.site_text(row, DOCS, DOCS).count("<wbr>") == 6
+    assert build.site_text(line, DOCS, DOCS) == line
+
+
 def test_words_of_a_header_keep_their_code():
     import xml.etree.ElementTree as xml
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -155,6 +156,82 @@ TEST_F(RefineSeveralImages, StatesTheRefinedWedgeInFlags) {
                             image.pixels.size() * sizeof(float));
     EXPECT_EQ(folder.content("again_000" + digit + ".bin"), bytes);
   }
+}
+
+// Two panels one above the other, the lower one tilted
+const std::string two_panels =
+    "photon_energy = 12398.42 eV\nclen = 60 mm\nres = 5000\nadu_per_photon = 1\n"
+    "upper/min_fs = 0\nupper/max_fs = 255\nupper/min_ss = 0\nupper/max_ss = 127\n"
+    "upper/corner_x = -127.3\nupper/corner_y = 2\nupper/fs = x\nupper/ss = y\n"
+    "lower/min_fs = 0\nlower/max_fs = 255\nlower/min_ss = 128\nlower/max_ss = 255\n"
+    "lower/corner_x = 128.5\nlower/corner_y = -2\nlower/fs = -x\nlower/ss = -0.96y + 0.28z\n";
+const std::string on_two_panels =
+    "-corrected -noprogress -N 15 -gauss_xtal -mosaic 0.3 -mosaic_model gaussian -default_F 100 "
+    "-water 0.07 -sensor Si 45 -fluence 3e27 ";
+
+TEST_F(RefineSeveralImages, FindsTheCrystalOfAWedgeOnSeveralPanels) {
+  folder.file("two.geom", two_panels);
+  const std::string panels = on_two_panels + "-detector two.geom -phi 10 -osc 0.5 -images 3 ";
+  good_run(panels + cell + misset + "-seed 1 -o wedge_####.cbf -o w.nxs -o moved.expt");
+  const std::string start = panels + other_cell + other_misset;
+  expect_wedge_found(refine("--image w.nxs " + asked, start));
+  const json of_file = result();
+  expect_wedge_found(refine("--image wedge_####.cbf " + asked, start));
+  EXPECT_EQ(result()["numbers"], of_file["numbers"]);
+  // Boxes on both panels in each image
+  std::set<std::pair<int, int>> seen;
+  for (const json& box : of_file["shoeboxes"]) seen.emplace(box["image"], box["panel"]);
+  EXPECT_EQ(seen.size(), 6u);
+
+  // A panel that stands elsewhere in all of them
+  json moved = json::parse(folder.content("moved.expt"));
+  json& panel = moved["detector"][0]["panels"][1];
+  ASSERT_EQ(panel["name"], "lower");
+  for (std::size_t i = 0; i < 3; ++i)
+    panel["origin"][i] = panel["origin"][i].get<double>() +
+                         0.15 * panel["fast_axis"][i].get<double>();
+  std::ofstream(folder / "moved.expt") << moved;
+  const Outcome outcome = refine(
+      "--image w.nxs --spots 20 --parameters misset,panel[1].shift[0-1] --own fluence",
+      on_two_panels + "-expt moved.expt -images 3 -misset 0.2 -0.2 0.2");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  expect_near("panel[1].shift[0]", -0.15);
+  expect_near("panel[1].shift[1]", 0);
+  for (const char* name : {"misset[0]", "misset[1]", "misset[2]"}) expect_near(name, 0);
+  EXPECT_LT(number("panel[1].shift[0]")["deviation"], 0.01);
+}
+
+TEST_F(RefineSeveralImages, TakesTheScanOfAnExptWithTheSpotsOfItsRefl) {
+  good_run(wedge + cell + misset + "-seed 1 -o wedge_####.cbf -o wedge.expt -o wedge.refl");
+  const std::string model =
+      "-corrected -noprogress -N 15 -gauss_xtal -mosaic 0.3 -mosaic_model gaussian -default_F 100 "
+      "-water 0.07 -fluence 3e27 -expt wedge.expt ";
+  // So far away that the nearest lattice points are others
+  const std::string far = "-misset 4 -3 4 ";
+  const std::string line = "--spots 20 --parameters misset,cell[0-2] --own fluence --spots-of ";
+  const auto expect_found = [&](const Outcome& outcome) {
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_NEAR(result()["residual"], 1, 0.1);
+    for (const char* name : {"misset[0]", "misset[1]", "misset[2]"}) expect_near(name, 0);
+    expect_near("cell[0]", 40);
+    expect_near("cell[2]", 50);
+  };
+  expect_found(refine("--image wedge_####.cbf " + line + "wedge.refl", model + far + "-images 3"));
+  EXPECT_EQ(result()["images"].size(), 3u);
+  expect_near("image[2].fluence", 3e27);
+  // The last two, whose spots are those of the images 2 and 3 of the scan
+  expect_found(refine("--image wedge_####.cbf --image-number 2 " + line + "wedge.refl",
+                      model + far + "-phi 10.5 -images 2"));
+  EXPECT_EQ(result()["images"][1]["path"], "wedge_0003.cbf");
+  fs::remove_all(folder / "r");
+  expect_refused(refine("--image wedge_####.cbf " + line +
+                            "wedge.refl --no-spot-stage "
+                            "--image-number 3",
+                        model + "-phi 11 -images 2"),
+                 3, "wedge_0004.cbf");
+  expect_refused(refine("--image wedge_####.cbf --spots 20 --parameters misset --own fluence ",
+                        model + far + "-images 3"),
+                 3, "fit the starting lattice, which are too few");
 }
 
 TEST_F(RefineSeveralImages, FindsHowEachStillLiesAndStatesItForSeries) {

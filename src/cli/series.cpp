@@ -248,6 +248,8 @@ class SeriesRunner {
       run_.unfinished = unfinished_name(taken ? ".part2" : ".part");
     }
     if (!record_) return;
+    if (const int damaged = record_->damaged; damaged > 0)
+      say(err_, io::damaged_lines(journal_name_, damaged, "image"));
     old_part_ = record_->run.unfinished;
     if (std::error_code error; !std::filesystem::exists(old_part_, error))
       old_part_ = outputs_.of_all;

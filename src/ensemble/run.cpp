@@ -158,6 +158,8 @@ class Run {
                            "would be written, and is there without the journal of its ensemble; "
                            "take another folder, or move it away");
       folder_journal_.emplace(run_);
+      if (const int damaged = folder_journal_->damaged(); damaged > 0)
+        settings_.on_unfinished(io::damaged_lines(path_of(name_of_journal), damaged, "shard"));
       if (!folder_journal_->unfinished().empty())
         settings_.on_unfinished(unfinished_sentence(folder_journal_->unfinished(), shards_));
     });

@@ -22,7 +22,7 @@ struct RunSettings {
   std::function<void(int missing)> on_begin = [](int) {};
   /// On rank 0, with the shots that are in complete shards and parts of shards by now.
   std::function<void(int shots)> on_complete = [](int) {};
-  /// On rank 0, what a run before this one left unfinished, as a sentence.
+  /// On rank 0, what a run before this one left unfinished, or what damage there is, as a sentence.
   std::function<void(const std::string& sentence)> on_unfinished = [](const std::string&) {};
 };
 

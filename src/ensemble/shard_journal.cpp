@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* mark = "nablabragg ensemble";
-constexpr int version = 1;
+constexpr int version = 2;
 
 std::string line_of(const json& content) {
   return content.dump(-1, ' ', true, json::error_handler_t::replace);
@@ -129,14 +129,22 @@ void JournalFile::read(const EnsembleRun& run, int rank, int ranks) {
   while (std::getline(file, line) && !file.eof()) {
     ++number;
     whole += static_cast<off_t>(line.size()) + 1;
+    const auto object = io::object_of_line(line);
+    if (!object && number > 1) {
+      ++damaged_;
+      continue;
+    }
     try {
       if (number > 1) {
-        take(line);
+        take(*object);
         continue;
       }
-      const json content = json::parse(line);
+      const json content = json::parse(object.value_or(line));
       if (content.at("format") != mark || content.at("version") != version)
         throw InputError(path_, number, "is no journal of an ensemble that this program reads");
+      if (!object)
+        throw InputError(path_, number,
+                         "is damaged; take another folder, or remove this one to begin anew");
       if (content.at("checksum") != run.checksum)
         throw InputError(path_, 0,
                          "is of another ensemble: going on needs the same description, the same "
@@ -147,9 +155,10 @@ void JournalFile::read(const EnsembleRun& run, int rank, int ranks) {
       throw InputError(path_, number, "is no journal of an ensemble");
     }
   }
-  const std::string begin = R"({"checksum":")";
+  const std::string begin = R"({"check":")";
   if (number == 0 && !line.starts_with(begin) && !begin.starts_with(line))
     throw InputError(path_, 1, "is no journal of an ensemble");
+  if (number == 0 && !line.empty()) ++damaged_;
   if (ftruncate(descriptor_, whole) != 0) io::cannot_write(path_, errno);
   if (number > 0) return;
   json first{{"format", mark}, {"version", version}, {"checksum", run.checksum}, {"date", date_}};
@@ -157,8 +166,8 @@ void JournalFile::read(const EnsembleRun& run, int rank, int ranks) {
   write(line_of(first));
 }
 
-void JournalFile::take(const std::string& line) {
-  const json content = json::parse(line);
+void JournalFile::take(const std::string& object) {
+  const json content = json::parse(object);
   if (content.contains("begin")) {
     const int first = content.at("begin").get<int>();
     begun_[first] = {first, content.at("shots").get<int>()};
@@ -168,7 +177,9 @@ void JournalFile::take(const std::string& line) {
   }
 }
 
-void JournalFile::write(const std::string& line) { io::write_line(descriptor_, path_, line); }
+void JournalFile::write(const std::string& object) {
+  io::write_line(descriptor_, path_, io::checked_line(object));
+}
 
 void JournalFile::begin(const Block& block) {
   write(line_of({{"begin", block.first}, {"shots", block.count}}));
@@ -187,10 +198,8 @@ void JournalFile::add(const DonePart& part) {
 }
 
 void JournalFile::add(const DoneShots& more) {
-  if (std::string lines = more.text(); !lines.empty()) {
-    lines.pop_back();  // the last end of line
-    write(lines);
-  }
+  std::istringstream objects(more.text());
+  for (std::string object; std::getline(objects, object);) write(object);
   for (const auto& [number, shard] : more.shards) done_.shards[number] = shard;
   for (const auto& [first, part] : more.parts) done_.parts[first] = part;
 }
@@ -198,10 +207,11 @@ void JournalFile::add(const DoneShots& more) {
 // ---- FolderJournal ------------------------------------------------------------------------------
 
 FolderJournal::FolderJournal(const EnsembleRun& run)
-    : folder_(run.folder), file_(run, name_of_journal, 0, 1) {
+    : folder_(run.folder), file_(run, name_of_journal, 0, 1), damaged_(file_.damaged()) {
   for (const auto& [rank, path] : files_of_ranks(folder_, "journal.", ".jsonl")) {
     const JournalFile of_rank(run, path.filename().string(), 0, 1);
     file_.add(of_rank.done());
+    damaged_ += of_rank.damaged();
     for (const auto& [_, block] : of_rank.unfinished())
       unfinished_.push_back({rank, of_rank.ranks(), block});
     std::error_code ignored;

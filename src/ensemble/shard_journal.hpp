@@ -46,8 +46,8 @@ struct EnsembleRun {
 /// process has it.
 class JournalFile {
  public:
-  /// Throws InputError where it is of another ensemble, or no journal, UsageError where another
-  /// process has it, and OutputError.
+  /// Throws InputError where it is of another ensemble, no journal, or damaged where it says of
+  /// which ensemble it is, UsageError where another process has it, and OutputError.
   JournalFile(const EnsembleRun& run, const std::string& name, int rank, int ranks);
   JournalFile(const JournalFile&) = delete;
   JournalFile& operator=(const JournalFile&) = delete;
@@ -58,6 +58,8 @@ class JournalFile {
   /// Begun and not done.
   const std::map<int, Block>& unfinished() const { return begun_; }
   int ranks() const { return ranks_; }
+  /// Lines that say nothing any more.
+  int damaged() const { return damaged_; }
 
   void begin(const Block& block);
   void add(const DoneShard& shard, const Block& block);
@@ -66,13 +68,13 @@ class JournalFile {
 
  private:
   void read(const EnsembleRun& run, int rank, int ranks);
-  void take(const std::string& line);
-  void write(const std::string& line);
+  void take(const std::string& object);
+  void write(const std::string& object);
 
   std::string path_, date_;
   DoneShots done_;
   std::map<int, Block> begun_;  ///< by first shot
-  int ranks_ = 1;
+  int ranks_ = 1, damaged_ = 0;
   int descriptor_ = -1;
 };
 
@@ -98,6 +100,8 @@ class FolderJournal {
   /// As they were noted; whether their files are still there, nobody has looked.
   const DoneShots& done() const { return file_.done(); }
   const std::vector<Unfinished>& unfinished() const { return unfinished_; }
+  /// Lines that say nothing any more.
+  int damaged() const { return damaged_; }
   void add(const DoneShots& more) { file_.add(more); }
   /// Removes the journals and the parts of all ranks, whose shots are in shards.
   void finish();
@@ -105,6 +109,7 @@ class FolderJournal {
  private:
   std::string folder_;
   JournalFile file_;
+  int damaged_ = 0;
   std::vector<Unfinished> unfinished_;
 };
 

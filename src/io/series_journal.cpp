@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* mark = "nablabragg series";
-constexpr int version = 1;
+constexpr int version = 2;
 
 json json_of(const DoneImage& image) {
   json files = json::array();
@@ -48,7 +48,29 @@ DoneImage done_image(const json& line) {
   return image;
 }
 
+std::string line_of(const json& content) {
+  return checked_line(content.dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
 }  // namespace
+
+std::string checked_line(const std::string& object) {
+  constexpr std::size_t digits = 16;
+  return "{\"check\":\"" + sha256_of(object).substr(0, digits) + "\"," + object.substr(1);
+}
+
+std::optional<std::string> object_of_line(const std::string& line) {
+  const std::size_t head = checked_line("{").size();
+  if (line.size() <= head) return std::nullopt;
+  std::string object = '{' + line.substr(head);
+  if (checked_line(object) != line) return std::nullopt;
+  return object;
+}
+
+std::string damaged_lines(const std::string& path, int lines, const std::string& of) {
+  return path + ": " + (lines == 1 ? "a line is" : std::to_string(lines) + " lines are") +
+         " damaged; each " + of + " that no other line has is made again";
+}
 
 struct Sha256::Context {
   sha256_ctx state;
@@ -130,14 +152,21 @@ std::optional<SeriesRecord> read_journal(const std::string& path) {
   // A run that was killed may have left a line without its end.
   while (std::getline(file, line) && !file.eof()) {
     ++number;
+    const auto object = object_of_line(line);
+    if (!object && number > 1) {
+      ++record.damaged;
+      continue;
+    }
     try {
-      const json content = json::parse(line);
+      const json content = json::parse(object.value_or(line));
       if (number > 1) {
         record.images.push_back(done_image(content));
         continue;
       }
       if (content.at("format") != mark || content.at("version") != version)
         throw InputError(path, number, "is no journal of a series that this program reads");
+      if (!object)
+        throw InputError(path, number, "is damaged; without -continue the series begins anew");
       record.run = {content.at("checksum").get<std::string>(),
                     content.at("seed").get<std::int64_t>(), content.at("date").get<std::string>(),
                     content.at("images").get<int>(), content.at("unfinished").get<std::string>()};
@@ -158,14 +187,13 @@ SeriesJournal::SeriesJournal(const std::string& path, const SeriesRun& run) : pa
     aside_ = TemporaryName(aside, held);
   }
   write_line(descriptor_, path_,
-             json{{"format", mark},
-                  {"version", version},
-                  {"checksum", run.checksum},
-                  {"seed", run.seed},
-                  {"date", run.date},
-                  {"images", run.images},
-                  {"unfinished", run.unfinished}}
-                 .dump(-1, ' ', true, json::error_handler_t::replace));
+             line_of({{"format", mark},
+                      {"version", version},
+                      {"checksum", run.checksum},
+                      {"seed", run.seed},
+                      {"date", run.date},
+                      {"images", run.images},
+                      {"unfinished", run.unfinished}}));
 }
 
 SeriesJournal::~SeriesJournal() {
@@ -173,8 +201,7 @@ SeriesJournal::~SeriesJournal() {
 }
 
 void SeriesJournal::add(const DoneImage& image) {
-  write_line(descriptor_, path_,
-             json_of(image).dump(-1, ' ', true, json::error_handler_t::replace));
+  write_line(descriptor_, path_, line_of(json_of(image)));
 }
 
 void SeriesJournal::publish() {

@@ -44,6 +44,13 @@ void write_bytes(int descriptor, const std::string& path, std::span<const std::b
 /// Writes a line, whole, behind what was written to the descriptor.  Throws OutputError.
 void write_line(int descriptor, const std::string& path, std::string line);
 
+/// A line of a journal: a JSON object with a check of its text before all else.
+std::string checked_line(const std::string& object);
+/// The object; empty where a byte of the line is another one than checked_line() wrote.
+std::optional<std::string> object_of_line(const std::string& line);
+/// "a.journal: 2 lines are damaged; each image that no other line has is made again"
+std::string damaged_lines(const std::string& path, int lines, const std::string& of);
+
 /// What decides whether two runs make the same images.
 struct SeriesRun {
   std::string checksum;   ///< of the experiment and of all else that the images depend on
@@ -74,10 +81,11 @@ struct DoneImage {
 struct SeriesRecord {
   SeriesRun run;
   std::vector<DoneImage> images;
+  int damaged = 0;  ///< lines, of images of which nothing is known then
 };
 
 /// Of a run that may have been ended at any moment; empty: there is no such file.  Throws
-/// InputError for what is no journal.
+/// InputError for what is no journal, or is damaged where it says of what it is.
 std::optional<SeriesRecord> read_journal(const std::string& path);
 
 /// The journal of a run.  It takes its name, and the place of an older one, at publish(); from then

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -18,6 +17,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/gradient.hpp"
+#include "refine/digest.hpp"
 #include "refine/factor_fit.hpp"
 #include "refine/free_intensities.hpp"
 #include "refine/free_parameters.hpp"
@@ -150,24 +150,6 @@ std::string combination(const std::vector<double>& shares, const FreeParameters&
       text.append(text.empty() ? "" : ", ").append(free.numbers()[i].name);
   return text;
 }
-
-/// FNV-1a: tells inputs apart, and no more.
-class Digest {
- public:
-  void add(std::string_view bytes) {
-    for (const char c : bytes)
-      value_ = (value_ ^ static_cast<unsigned char>(c)) * std::uint64_t{1099511628211U};
-  }
-  template <class Number>
-  void add_number(Number x) {
-    const auto bytes = std::bit_cast<std::array<char, sizeof(Number)>>(x);
-    add({bytes.data(), bytes.size()});
-  }
-  std::uint64_t value() const { return value_; }
-
- private:
-  std::uint64_t value_ = 14695981039346656037U;
-};
 
 /// Of all that decides where a refinement ends but how long it may take.
 std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonImages> images,

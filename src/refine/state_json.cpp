@@ -4,6 +4,7 @@
 
 #include "nablabragg/error.hpp"
 #include "nablabragg/refine.hpp"
+#include "refine/digest.hpp"
 
 namespace nablabragg {
 
@@ -12,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Of the form of this text; another one is refused.
-constexpr int form = 3;
+constexpr int form = 4;
 
 constexpr RefineStage stages[]{RefineStage::spot_positions, RefineStage::measured_spots,
                                RefineStage::predicted_spots, RefineStage::structure_factors};
@@ -58,6 +59,23 @@ StageReport stage_of(const Json& json) {
   return s;
 }
 
+/// An object with a check of the rest of its text before all else.
+std::string checked(const std::string& object) {
+  refinement::Digest digest;
+  digest.add(object);
+  const std::string digits = std::to_string(digest.value());
+  constexpr std::size_t most_digits = 20;
+  return "{\n \"check\": \"" + std::string(most_digits - digits.size(), '0') + digits + "\"," +
+         object.substr(1);
+}
+
+/// Whether no byte is another one than checked() wrote.
+bool is_as_written(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();  // of a file's last line
+  const std::size_t head = checked("{").size();
+  return text.size() > head && checked('{' + text.substr(head)) == text;
+}
+
 }  // namespace
 
 std::string to_json(const RefineState& state) {
@@ -77,13 +95,14 @@ std::string to_json(const RefineState& state) {
                   {"round_values", state.round_values},
                   {"round_own_of_boxes", state.round_own_of_boxes},
                   {"factors", factors}};
-  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return checked(json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 RefineState refine_state_from_json(const std::string& text) {
   try {
     const Json json = Json::parse(text);
     if (json.at("form") != form) throw UsageError("is of another version of this program");
+    if (!is_as_written(text)) throw UsageError("is damaged; begin again");
     RefineState state;
     json.at("of").get_to(state.of);
     for (const Json& s : json.at("stages")) state.stages.push_back(stage_of(s));

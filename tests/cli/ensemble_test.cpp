@@ -18,6 +18,7 @@
 #include "io/hdf5_handles.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "support/damage.hpp"
 #include "support/ensemble_runs.hpp"
 
 namespace nablabragg {
@@ -281,6 +282,54 @@ TEST_F(EnsembleRuns, KeepCompleteShardsAndMendOthers) {
   EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("3 of 9 shots were complete"));
   EXPECT_EQ(all_of("out"), whole);
   EXPECT_EQ(fs::last_write_time(folder / "out/shard_00000.nxs"), kept);
+}
+
+TEST_F(EnsembleRuns, OfADamagedJournalAreRefusedOrMadeAsTheyWere) {
+  describe("e.yaml", 9, varied, "{folder: out, shots_per_shard: 3, reflections: true}");
+  good_run("ensemble e.yaml");
+  const std::vector<std::string> lists{"/shots/reflections/hkl", "/shots/reflections/photons"};
+  const auto whole = all_of("out", lists);
+  const fs::path journal = folder / "out/journal.jsonl";
+  const std::string text = test::read_file(journal);
+  // As many reflections in a shard as there are not
+  const std::string key = R"("reflections":)";
+  std::string other = text;
+  const std::size_t digit = text.find(key) + key.size();
+  other[digit] = other[digit] == '1' ? '2' : '1';
+  test::write_file(journal, other);
+  EXPECT_THAT(good_run("ensemble e.yaml").err,
+              AllOf(HasSubstr("out/journal.jsonl: a line is damaged; each shard that no other line "
+                              "has is made again"),
+                    HasSubstr("6 of 9 shots were complete")));
+  EXPECT_EQ(all_of("out", lists), whole);
+
+  // What it says of which ensemble it is
+  other = text;
+  other[text.find("\"date\":\"") + 8] ^= 1;
+  test::write_file(journal, other);
+  const Outcome of_another = run("ensemble e.yaml");
+  EXPECT_EQ(of_another.exit_code, input_file);
+  EXPECT_THAT(of_another.err,
+              HasSubstr("error: out/journal.jsonl:1: is damaged; take another folder, or remove "
+                        "this one to begin anew\n"));
+
+  std::mt19937 random(20261130);
+  int made = 0;
+  for (int i = 0; i < 40; ++i) {
+    SCOPED_TRACE(i);
+    const std::string damaged = test::damaged(text, random);
+    test::write_file(journal, damaged);
+    const Outcome outcome = run("ensemble e.yaml");
+    if (outcome.exit_code == 0) {
+      ++made;
+    } else {
+      EXPECT_EQ(outcome.exit_code, input_file) << outcome.err;
+      EXPECT_THAT(outcome.err, HasSubstr("error: out/journal.jsonl:"));
+      EXPECT_EQ(test::read_file(journal), damaged) << "a file that is not ours is left alone";
+    }
+    EXPECT_EQ(all_of("out", lists), whole);
+  }
+  EXPECT_GT(made, 20);
 }
 
 TEST_F(EnsembleRuns, LeaveTheFolderOfAnotherOneAlone) {

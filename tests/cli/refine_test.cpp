@@ -8,6 +8,7 @@
 #include <cstdio>  // for sscanf
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "nablabragg/io.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/simulate.hpp"
+#include "support/damage.hpp"
 #include "support/json_schema.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
@@ -649,6 +651,15 @@ TEST_F(Refine, GoesOnFromTheFileOfAnInterruptedRunToTheSameNumbers) {
       "resume with the same parameters");
   expect_sentence(run(options + "--shoebox 11 --resume kept.json", model), 2,
                   "the interrupted refinement was of another image, model or options");
+  // A file that an accident has changed
+  const std::string kept = folder.content("kept.json");
+  std::mt19937 random(20261130);
+  for (int i = 0; i < 15; ++i) {
+    const std::string text = test::damaged(kept, random);
+    if (text == kept || text + '\n' == kept) continue;
+    folder.file("damaged.json", text);
+    expect_sentence(run(options + "--resume damaged.json", model), 3, "error: damaged.json:");
+  }
 }
 
 }  // namespace

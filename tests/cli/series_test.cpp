@@ -16,6 +16,7 @@
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/series.hpp"
+#include "support/damage.hpp"
 #include "support/program_test.hpp"
 
 namespace nablabragg {
@@ -317,6 +318,53 @@ TEST_F(SeriesOfImages, OfOtherFlagsAreNotGoneOnWith) {
                  {"all.nxs.journal", "is of another series", "begins anew"});
   folder.file("all.nxs.journal", "something else\n");
   expect_error(with_all + "-o all.nxs -continue", input_file, {"is no journal of a series"});
+}
+
+TEST_F(SeriesOfImages, OfADamagedJournalAreRefusedOrMadeAsTheyWere) {
+  const std::string series = turning + "-sensor Si 450 -images 6 -o all.nxs -o true.refl ";
+  dated_run(series);
+  const std::string journal = bytes("all.nxs.journal"), all = bytes("all.nxs"),
+                    truth = bytes("true.refl");
+  // A number of a true reflection is another one: the line is not taken
+  const std::size_t light = journal.find("light"), digit = journal.find_first_of("12345678", light);
+  ASSERT_NE(digit, std::string::npos);
+  std::string other = journal;
+  other[digit] = '9';
+  folder.file("all.nxs.journal", other);
+  EXPECT_THAT(dated_run(series + "-continue").err,
+              AllOf(HasSubstr("all.nxs.journal: a line is damaged; each image that no other line "
+                              "has is made again"),
+                    HasSubstr("5 of 6 images are complete")));
+  EXPECT_TRUE(bytes("true.refl") == truth);
+
+  // The seed in the first line is another one
+  other = journal;
+  const std::size_t seed = journal.find("\"seed\":7");
+  ASSERT_NE(seed, std::string::npos);
+  other[seed + 7] = '8';
+  folder.file("all.nxs.journal", other);
+  expect_error(series + "-continue", input_file,
+               {"all.nxs.journal:1: is damaged; without -continue the series begins anew"});
+
+  std::mt19937 random(20261130);
+  int made = 0;
+  for (int i = 0; i < 40; ++i) {
+    SCOPED_TRACE(i);
+    folder.file("all.nxs.journal", test::damaged(journal, random));
+    folder.file("true.refl", "old");
+    const Outcome outcome = test::run_program(folder.path(), series + "-continue", fixed_date);
+    EXPECT_TRUE(bytes("all.nxs") == all);
+    if (outcome.exit_code == 0) {
+      ++made;
+      EXPECT_TRUE(bytes("true.refl") == truth);
+    } else {
+      EXPECT_EQ(outcome.exit_code, input_file) << outcome.err;
+      EXPECT_THAT(outcome.err, HasSubstr("error: all.nxs.journal:"));
+      EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+      EXPECT_EQ(bytes("true.refl"), "old");
+    }
+  }
+  EXPECT_GT(made, 20);
 }
 
 TEST_F(SeriesOfImages, GoOnWithTheSeedThatTheyBeganWith) {

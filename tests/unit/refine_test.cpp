@@ -22,6 +22,7 @@
 #include "refine/spot_positions.hpp"
 #include "refine/spots.hpp"
 #include "refine/uncertainty.hpp"
+#include "support/damage.hpp"
 #include "support/experiment.hpp"
 #include "support/message_of.hpp"
 
@@ -644,6 +645,27 @@ TEST(Refine, RefusesADamagedState) {
       damaged);
   EXPECT_THAT(complaint([](RefineState& s) { s.own_of_boxes.pop_back(); }),
               HasSubstr("other shoeboxes; begin again"));
+}
+
+TEST(Refine, TakesNoTextOfAStateThatIsNotAsItWasWritten) {
+  const Case c = small_case(4);
+  RefineOptions o = small_options();
+  o.progress = [](const RefineProgress& p) { return p.stage == RefineStage::spot_positions; };
+  const std::string text = to_json(refine(c.start, c.measurement, o).state);
+  EXPECT_EQ(to_json(refine_state_from_json(text)), text);
+  EXPECT_EQ(to_json(refine_state_from_json(text + '\n')), text);
+  // A digit of a place, which no range of numbers tells
+  std::string other = text;
+  char& digit = other[other.find('.', other.find("places")) + 1];
+  digit = digit == '5' ? '6' : '5';
+  EXPECT_EQ(test::message_of<UsageError>([&] { refine_state_from_json(other); }),
+            "is damaged; begin again");
+  std::mt19937 random(20261130);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string damaged = test::damaged(text, random);
+    if (damaged == text) continue;
+    EXPECT_THROW(refine_state_from_json(damaged), UsageError) << i;
+  }
 }
 
 TEST(Refine, StaysWithinBoundsAndSaysWhereItTouchesOne) {

@@ -200,8 +200,17 @@ std::vector<std::string> settle_counts(Reading& reading, const std::string& name
   if (!reading.known.offset) {
     // Two photons more or less under each pixel are as many as there often are
     constexpr double coarse_photons = 2;
+    constexpr double deviations = 3;
     const auto estimate = reading.known.gain ? estimate_offset(m, model) : std::nullopt;
-    if (!estimate || estimate->deviation > coarse_photons * m.counts_per_photon)
+    const double coarse = coarse_photons * m.counts_per_photon;
+    if (estimate && estimate->counts < -std::max(deviations * estimate->deviation, coarse))
+      throw InputError(
+          name, 0,
+          fmt::format("does not say what a dark pixel counts, and counts vary more than photons do "
+                      "at {:g} counts per photon, by which it would count {:.3g} +- {:.2g}; give "
+                      "--offset, or the --gain that is right",
+                      m.counts_per_photon, estimate->counts, estimate->deviation));
+    if (!estimate || estimate->deviation > coarse)
       throw InputError(
           name, 0,
           reading.known.gain
@@ -211,7 +220,6 @@ std::vector<std::string> settle_counts(Reading& reading, const std::string& name
                 "detector that counts photons, 40 for images of nanoBragg), or --gain, by which "
                 "the offset is estimated");
     // Detectors that count photons have none
-    constexpr double deviations = 3;
     const bool none = std::abs(estimate->counts) <= deviations * estimate->deviation;
     m.offset = none ? 0 : estimate->counts;
     lines.push_back(fmt::format(

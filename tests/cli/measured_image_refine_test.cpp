@@ -224,6 +224,15 @@ TEST_F(RefineImages, HaveTheGainAndThePedestalThatTheyState) {
   expect_comes_back("--image gain.img");
   write_tiff("gain.tif", pixels);
   expect_comes_back("--image gain.tif --gain 3 --offset 25");
+  // Of one that states its gain alone, or of which the gain is given, the offset is estimated
+  write_smv("gain_alone.img", pixels, "GAIN=3;\n");
+  for (const char* image : {"gain_alone.img", "gain.tif --gain 3"}) {
+    expect_comes_back(std::string("--image ") + image);
+    EXPECT_NEAR(result()["images"][0]["offset"], 25, 3) << image;
+    EXPECT_THAT(result()["images"][0]["findings"].dump(),
+                HasSubstr("does not say what a dark pixel counts; by how counts vary it is "))
+        << image;
+  }
 }
 
 TEST_F(RefineImages, ThatContradictTheModelSaySo) {

@@ -475,6 +475,17 @@ class RefineCounts : public Refine {
     EXPECT_NEAR(r["residual"], 1, 0.1);
     return outcome;
   }
+
+  /// Of the offset, and its deviation, as they were said.
+  static std::pair<double, double> estimate_in(const Outcome& outcome) {
+    const std::string
+        begin = "spoilt.img: does not say what a dark pixel counts; by how counts vary it is ";
+    const std::size_t at = outcome.err.find(begin);
+    double estimate = std::nan(""), deviation = estimate;
+    if (at != std::string::npos)
+      std::sscanf(outcome.err.c_str() + at + begin.size(), "%lf +- %lf", &estimate, &deviation);
+    return {estimate, deviation};
+  }
 };
 
 TEST_F(RefineCounts, AtWhichADetectorSaturatesAreLowerLimits) {
@@ -594,15 +605,7 @@ TEST_F(RefineCounts, OnAnUnknownOffsetTellItByHowTheyVary) {
     SCOPED_TRACE(pedestal);
     spoil([&](std::size_t, int n) { return n - 40 + pedestal; }, {"IMAGE_PEDESTAL"});
     const Outcome outcome = found_in_spoilt();
-    const std::string begin =
-        "spoilt.img: does not say what a dark pixel counts; by how counts "
-        "vary it is ";
-    const std::size_t at = outcome.err.find(begin);
-    ASSERT_NE(at, std::string::npos) << outcome.err;
-    double estimate = 0, deviation = 0;
-    ASSERT_EQ(
-        std::sscanf(outcome.err.c_str() + at + begin.size(), "%lf +- %lf", &estimate, &deviation),
-        2);
+    const auto [estimate, deviation] = estimate_in(outcome);
     EXPECT_NEAR(estimate, pedestal, 4.5 * deviation + 0.005 * pedestal);
     EXPECT_LT(deviation, 0.5);
     EXPECT_THAT(outcome.err, HasSubstr("at 1 counts per photon"));
@@ -619,6 +622,35 @@ TEST_F(RefineCounts, OnAnUnknownOffsetAndGainAskForOne) {
                   "detector that counts photons, 40 for images of nanoBragg), or --gain");
   EXPECT_EQ(run("--image spoilt.img --parameters misset --gain 1").exit_code, 0);
   found_in_spoilt("--offset 0");
+}
+
+TEST_F(RefineCounts, OfAnyGainThatIsKnownTellTheirOffset) {
+  spoil([](std::size_t, int n) { return 3 * (n - 40) + 50; }, {"IMAGE_PEDESTAL", "GAIN"});
+  const Outcome outcome = found_in_spoilt("--gain 3");
+  const auto [estimate, deviation] = estimate_in(outcome);
+  EXPECT_NEAR(estimate, 50, 4.5 * deviation);
+  EXPECT_LT(deviation, 3 * 0.5);
+  EXPECT_NEAR(result()["images"][0]["offset"], estimate, 0.05);
+  EXPECT_THAT(outcome.err, HasSubstr(" at 3 counts per photon, "));
+  EXPECT_EQ(result()["images"][0]["counts_per_photon"], 3);
+}
+
+TEST_F(RefineCounts, ThatVaryMoreThanTheGainAllowsTellNoOffset) {
+  spoil([](std::size_t, int n) { return 3 * (n - 40); }, {"IMAGE_PEDESTAL", "GAIN"});
+  expect_sentence(run("--image spoilt.img --parameters misset --gain 1"), 3,
+                  "spoilt.img: does not say what a dark pixel counts, and counts vary more than "
+                  "photons do at 1 counts per photon, by which it would count -");
+  found_in_spoilt("--gain 3");
+  EXPECT_EQ(result()["images"][0]["offset"], 0);
+}
+
+TEST_F(RefineCounts, OfAFewPixelsTellNoOffset) {
+  spoil([](std::size_t, int n) { return n - 40; }, {"IMAGE_PEDESTAL"});
+  const std::string line = "--image spoilt.img --parameters misset --all-pixels --no-spot-stage ";
+  expect_sentence(run(line, truth + "-roi 0 39 0 39 "), 3,
+                  "spoilt.img: does not say what a dark pixel counts, and has too few flat and dim "
+                  "places to estimate it; give --offset");
+  EXPECT_EQ(run(line + "--offset 0 --iterations 1", truth + "-roi 0 39 0 39 ").exit_code, 0);
 }
 
 TEST_F(RefineCounts, ThatContradictAStatedPedestalAreRefused) {

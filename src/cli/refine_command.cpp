@@ -32,6 +32,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"  // for file_of_image
 #include "nablabragg/io.hpp"
+#include "nablabragg/panel_arrays.hpp"
 #include "nablabragg/parameters.hpp"
 #include "nablabragg/refine.hpp"
 #include "plan/make_plan.hpp"
@@ -453,10 +454,11 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
   const std::string resume_file = (folder / "resume.json").string();
   flags::load_inputs(model);
   const std::vector<Experiment> starts = starts_of(model);
+  const SettledExperiment settled(starts[0]);
+  request.image.panels_in_array = io::panels_in_array(model.geometry_file, settled);
   const std::vector<measured::MeasuredImage> files_to_read = measured::files_of_images(
       request.images, request.image, starts.size());
   check_refinement_files(request, model, files_to_read, resume_file);
-  const SettledExperiment settled(starts[0]);
   const Resolved& resolved = settled.resolved();
   say(err, model.warnings);
   say(err, flags::quirk_notices(model, resolved));

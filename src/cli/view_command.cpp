@@ -35,6 +35,7 @@
 #include "measured/counts.hpp"
 #include "measured/measured_image.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/panel_arrays.hpp"
 #include "nablabragg/parameters.hpp"
 #include "nablabragg/settled.hpp"
 #include "plan/make_plan.hpp"
@@ -210,11 +211,12 @@ Model read_model(const ViewRequest& r) {
 }
 
 /// What the file says, and what was settled where it says nothing.
-Measurement read_measured(const ViewRequest& r, const Experiment& model,
+Measurement read_measured(const ViewRequest& r, const flags::Request& model,
                           std::vector<std::string>& notices) {
   measured::MeasuredImage how = r.image;
   how.path = r.measured_file;
-  const SettledExperiment settled(model);
+  const SettledExperiment settled(model.experiment);
+  how.panels_in_array = io::panels_in_array(model.geometry_file, settled);
   measured::Reading reading = measured::read_measurement(how, settled);
   notices.insert(notices.end(), reading.notices.begin(), reading.notices.end());
   const std::vector<std::string> found = measured::settle_counts(reading, r.measured_file, settled);
@@ -295,7 +297,7 @@ void view_command(const std::vector<std::string>& arguments, std::ostream& out, 
   for (const auto& some : {made.resolved.warnings, flags::quirk_notices(request, made.resolved)})
     start.notices.insert(start.notices.end(), some.begin(), some.end());
   if (!asked->measured_file.empty()) {
-    start.measured = read_measured(*asked, request.experiment, start.notices);
+    start.measured = read_measured(*asked, request, start.notices);
     start.measured_name = fs::path(asked->measured_file).filename().string();
   }
   say(err, start.notices);

@@ -14,6 +14,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/materials.hpp"
+#include "nablabragg/panel_arrays.hpp"
 #include "nablabragg/plausible.hpp"
 
 namespace nablabragg::flags {
@@ -184,8 +185,9 @@ void StatedGeometry::apply_mask(Request& request) const {
                        "; a CBF or NXmx file masks all of them");
     return;
   }
-  const io::ImageFile file = io::read_image(path);
+  io::ImageFile file = io::read_image(path);
   Experiment& e = request.experiment;
+  if (placed_) io::cut_into_panels(file, path, io::panels_in_array(name_, *placed_));
   const auto& panels = file.geometry.panels;
   if (panels.size() != 1 + e.more_panels.size())
     throw InputError(path, 0,

@@ -21,6 +21,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/panel_arrays.hpp"
 #include "nablabragg/plausible.hpp"
 #include "nablabragg/reflection_table.hpp"
 #include "nablabragg/series.hpp"
@@ -380,8 +381,10 @@ void load_materials(Request& request) {
 
 /// A factor for each pixel; what holds no number in the file has 0.
 std::shared_ptr<const PixelFactors> read_factors(const std::string& path, Request& request) {
-  const io::ImageFile file = io::read_image(path);
-  const Resolved resolved = resolve(request.experiment);
+  io::ImageFile file = io::read_image(path);
+  const SettledExperiment settled(request.experiment);
+  const Resolved& resolved = settled.resolved();
+  io::cut_into_panels(file, path, io::panels_in_array(request.geometry_file, settled));
   const auto& panels = file.geometry.panels;
   const auto size_of = [](int fast, int slow) {
     return std::to_string(fast) + " x " + std::to_string(slow) + " pixels";

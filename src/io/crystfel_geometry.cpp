@@ -90,12 +90,7 @@ class Reader {
   Reader(const std::string& path, const CrystfelValues& given) : path_(path), given_(given) {}
 
   Geometry read() {
-    const std::string text = read_text(path_);
-    Lines lines(text);
-    while (lines.next()) read_line(lines.line(), lines.number());
-    if (panels_.empty())
-      throw InputError(path_, 0,
-                       "describes no panel (name/corner_x = ...): not a CrystFEL geometry");
+    read_lines();
     geometry_.beam = beam();
     geometry_.beam_direction = {0, 0, 1};
     const auto shift_x = shift("detector_shift_x"), shift_y = shift("detector_shift_y");
@@ -114,7 +109,23 @@ class Reader {
     return std::move(geometry_);
   }
 
+  std::vector<PixelRectangle> read_places() {
+    read_lines();
+    std::vector<PixelRectangle> places;
+    for (const PanelLines& lines : panels_) places.push_back(place_of(lines));
+    return places;
+  }
+
  private:
+  void read_lines() {
+    const std::string text = read_text(path_);
+    Lines lines(text);
+    while (lines.next()) read_line(lines.line(), lines.number());
+    if (panels_.empty())
+      throw InputError(path_, 0,
+                       "describes no panel (name/corner_x = ...): not a CrystFEL geometry");
+  }
+
   [[noreturn]] void refuse(long line, const std::string& problem) const {
     throw InputError(path_, line, problem);
   }
@@ -353,20 +364,26 @@ class Reader {
     return static_cast<int>(*stated.number);
   }
 
-  void add_panel(const PanelLines& lines, double shift_x_mm, double shift_y_mm) {
-    GeometryPanel panel;
-    panel.name = lines.name;
+  /// In the array that holds it.
+  PixelRectangle place_of(const PanelLines& lines) const {
     const int min_fs = pixel_index(lines, "min_fs"), max_fs = pixel_index(lines, "max_fs"),
               min_ss = pixel_index(lines, "min_ss"), max_ss = pixel_index(lines, "max_ss");
     if (max_fs < min_fs || max_ss < min_ss)
       refuse(lines.line, "panel " + in_quotes(lines.name) + " ends before its first pixel");
+    return {min_fs, max_fs + 1, min_ss, max_ss + 1};
+  }
+
+  void add_panel(const PanelLines& lines, double shift_x_mm, double shift_y_mm) {
+    GeometryPanel panel;
+    panel.name = lines.name;
+    const PixelRectangle place = place_of(lines);
     constexpr int most_pixels = 1 << 20;
-    panel.fast_pixels = max_fs - min_fs + 1;
-    panel.slow_pixels = max_ss - min_ss + 1;
+    panel.fast_pixels = place.fast_end - place.fast_begin;
+    panel.slow_pixels = place.slow_end - place.slow_begin;
     if (panel.fast_pixels > most_pixels || panel.slow_pixels > most_pixels)
       refuse(lines.line, "panel " + in_quotes(lines.name) + " has more than " +
                              std::to_string(most_pixels) + " pixels in a row");
-    corners_.push_back({min_fs, min_ss});
+    corners_.push_back({place.fast_begin, place.slow_begin});
     const Quantity& resolution = needed(lines, "res");
     if (!(*resolution.number > 0)) refuse(resolution.line, "'res' must be positive");
     const double pitch_mm = mm_per_m / *resolution.number;
@@ -640,6 +657,10 @@ bool begins_as_crystfel_geometry(std::string_view head) {
 
 Geometry read_crystfel_geometry(const std::string& path, const CrystfelValues& given) {
   return Reader(path, given).read();
+}
+
+std::vector<PixelRectangle> read_crystfel_places(const std::string& path) {
+  return Reader(path, {}).read_places();
 }
 
 FileFormat geom_format() {

@@ -24,4 +24,8 @@ bool begins_as_crystfel_geometry(std::string_view head);
 /// the image files and none is given.
 Geometry read_crystfel_geometry(const std::string& path, const CrystfelValues& given = {});
 
+/// Which pixels its panels are of the arrays in the image files (min_fs to max_ss).  Throws
+/// InputError.
+std::vector<PixelRectangle> read_crystfel_places(const std::string& path);
+
 }  // namespace nablabragg::io

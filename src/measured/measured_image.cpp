@@ -16,6 +16,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/panel_arrays.hpp"
 
 namespace nablabragg::measured {
 
@@ -158,9 +159,13 @@ void join_panels(const MeasuredImage& image, const std::vector<GeometryPanel>& p
 }
 
 Reading read_panels(const MeasuredImage& image, const SettledExperiment& settled) {
-  const io::ImageFile file = io::read_image(image.path, image.number.value_or(1) - 1);
+  io::ImageFile file = io::read_image(image.path, image.number.value_or(1) - 1);
   check_number(image, file.images);
   Reading r;
+  if (io::cut_into_panels(file, image.path, image.panels_in_array))
+    r.notices.push_back(
+        fmt::format("{}: is one array, which is cut into the {} panels of the model", image.path,
+                    image.panels_in_array.size()));
   if (file.images > 1 && !image.number)
     r.notices.push_back(fmt::format(
         "{}: holds {} images, of which the first is taken; --image-number takes another",

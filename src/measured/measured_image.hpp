@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <vector>
+#include "nablabragg/geometry.hpp"  // for PixelRectangle
 #include "nablabragg/refine.hpp"
 #include "nablabragg/settled.hpp"
 
@@ -16,6 +17,8 @@ struct MeasuredImage {
   std::optional<double> gain, offset, overload;
   double readout_noise = 0;                 ///< [counts]
   std::optional<PointSpread> point_spread;  ///< of the detector
+  /// Of the model's detector, in a file that is one array; empty: such a file is of one panel.
+  std::vector<PixelRectangle> panels_in_array = {};
 };
 
 /// Where each of `count` images is: names of one file each, one name with # for their number

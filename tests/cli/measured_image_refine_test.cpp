@@ -235,6 +235,53 @@ TEST_F(RefineImages, HaveTheGainAndThePedestalThatTheyState) {
   }
 }
 
+TEST_F(RefineImages, ThatAreOneArrayAreCutIntoThePanelsOfAGeom) {
+  folder.file(
+      "two.geom",
+      "photon_energy = 12398.42 eV\nclen = 60 mm\nres = 5000\nadu_per_photon = 1\n"
+      "upper/min_fs = 0\nupper/max_fs = 255\nupper/min_ss = 128\nupper/max_ss = 255\n"
+      "upper/corner_x = -127.3\nupper/corner_y = 2\nupper/fs = x\nupper/ss = y\n"
+      "lower/min_fs = 0\nlower/max_fs = 255\nlower/min_ss = 0\nlower/max_ss = 127\n"
+      "lower/corner_x = 128.5\nlower/corner_y = -2\nlower/fs = -x\nlower/ss = -0.96y + 0.28z\n");
+  const std::string model =
+      "-corrected -noprogress -N 15 -gauss_xtal -mosaic_domains 20 -oversample 1 -default_F 100 "
+      "-water 0.07 -sensor Si 45 -cell 40 45 50 90 90 90 -fluence 3e27 -detector two.geom ";
+  good_run(model + right + "-seed 1 -o two.nxs");
+  // In the array the second panel comes first
+  const io::ImageFile image = io::read_image(folder / "two.nxs");
+  std::vector<std::int32_t> array(image.pixels.begin(), image.pixels.end());
+  std::rotate(array.begin(), array.begin() + 128 * 256, array.end());
+  write_tiff("array.tif", array);
+  const std::string asked = "--parameters misset,mosaic_spread,fluence ";
+  ASSERT_EQ(refine(asked + "--image two.nxs", model + off).exit_code, 0);
+  const json of_panels = result();
+  EXPECT_NEAR(of_panels["residual"], 1, 0.05);
+  const Outcome outcome = refine(asked + "--image array.tif --offset 0", model + off);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("array.tif: is one array, which is cut into the 2 panels of the model"));
+  EXPECT_EQ(result()["numbers"], of_panels["numbers"]);
+
+  // A mask likewise: without the first ten rows of the upper panel
+  std::fill_n(array.begin() + 128 * 256, 10 * 256, 0);
+  std::replace_if(
+      array.begin(), array.begin() + 128 * 256, [](int n) { return n == 0; }, 1);
+  std::replace_if(
+      array.begin() + 138 * 256, array.end(), [](int n) { return n == 0; }, 1);
+  write_tiff("mask.tif", array);
+  EXPECT_EQ(pixels_used("--image array.tif --offset 0", model + off + "-mask mask.tif"),
+            246U * 256);
+
+  // An array of other panels is no image of these
+  fs::remove_all(folder / "r");
+  std::string other = folder.content("two.geom");
+  folder.file("other.geom", other.replace(other.find("max_ss = 255"), 12, "max_ss = 265"));
+  expect_refused(
+      refine(asked + "--image array.tif --offset 0", model + off + "-detector other.geom"), 3,
+      "array.tif: is one array of 256 x 256 pixels, and the 2 panels of the detector "
+      "make up 256 x 266");
+}
+
 TEST_F(RefineImages, ThatContradictTheModelSaySo) {
   good_run(truth + "-seed 1 -o still.cbf -o still.nxs");
   for (const std::string name : {"still.cbf", "still.nxs"}) {

@@ -67,6 +67,12 @@ TEST_F(CrystfelGeometry, GivesPanelsAndBeam) {
   EXPECT_THAT(g.notices, IsEmpty());
 }
 
+TEST_F(CrystfelGeometry, SaysWhichPixelsAPanelIsOfTheArrayOfAll) {
+  const std::string path = folder.file("a.geom", "clen = /LCLS/EncoderValue\n" + two_panels);
+  EXPECT_THAT(read_crystfel_places(path),
+              ElementsAre(PixelRectangle{0, 20, 10, 20}, PixelRectangle{0, 20, 0, 10}));
+}
+
 TEST_F(CrystfelGeometry, TakesUnitsOfLengthAndEnergy) {
   const auto distance = [&](const std::string& clen) {
     return read("photon_energy = 10 keV\nclen = " + clen + "\n" + two_panels).panels[0].origin_mm.z;

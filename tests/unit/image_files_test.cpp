@@ -18,6 +18,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/panel_arrays.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
 
@@ -636,6 +638,62 @@ TEST(CheckWritable, DoesNotWaitForTheReaderOfAPipe) {
   ASSERT_EQ(mkfifo((dir / "fifo").c_str(), 0600), 0);
   EXPECT_NO_THROW(check_writable(dir / "fifo"));
   EXPECT_NO_THROW(check_writable("/dev/null"));
+}
+
+ImageFile array_of(int fast, int slow) {
+  ImageFile image;
+  image.geometry.panels.resize(1);
+  image.geometry.panels[0].fast_pixels = fast;
+  image.geometry.panels[0].slow_pixels = slow;
+  image.pixels.resize(static_cast<std::size_t>(fast) * static_cast<std::size_t>(slow));
+  std::iota(image.pixels.begin(), image.pixels.end(), 0);
+  return image;
+}
+
+TEST(AnArrayOfSeveralPanels, IsCutWhereTheDetectorSaysThatTheyLie) {
+  ImageFile image = array_of(4, 3);
+  // The right half, then the left one without its first row, which is of no panel
+  ASSERT_TRUE(
+      cut_into_panels(image, "a.tif", std::vector<PixelRectangle>{{2, 4, 0, 3}, {0, 2, 1, 3}}));
+  EXPECT_THAT(image.pixels, testing::ElementsAre(2, 3, 6, 7, 10, 11, 4, 5, 8, 9));
+  ASSERT_EQ(image.geometry.panels.size(), 2u);
+  EXPECT_EQ(image.geometry.panels[0].slow_pixels, 3);
+  EXPECT_EQ(image.geometry.panels[1].fast_pixels, 2);
+  EXPECT_EQ(image.geometry.panels[1].slow_pixels, 2);
+}
+
+TEST(AnArrayOfSeveralPanels, HasThemBelowEachOtherWhereTheDetectorDoesNotSay) {
+  Geometry detector;
+  detector.panels.resize(2);
+  detector.panels[0].fast_pixels = detector.panels[1].fast_pixels = 4;
+  detector.panels[0].slow_pixels = 1;
+  detector.panels[1].slow_pixels = 2;
+  ImageFile image = array_of(4, 3);
+  const std::vector<double> pixels = image.pixels;
+  ASSERT_TRUE(cut_into_panels(image, "a.tif", panels_in_array("", detector)));
+  EXPECT_EQ(image.pixels, pixels);
+  EXPECT_EQ(image.geometry.panels[1].slow_pixels, 2);
+  detector.panels.pop_back();
+  EXPECT_TRUE(panels_in_array("", detector).empty());
+}
+
+TEST(AnArrayOfSeveralPanels, IsNotCutByGuess) {
+  const auto problem = [](std::vector<PixelRectangle> panels) {
+    ImageFile image = array_of(4, 3);
+    return message_of<InputError>([&] { cut_into_panels(image, "a.tif", panels); });
+  };
+  EXPECT_EQ(problem({{0, 4, 0, 1}, {0, 4, 1, 4}}),
+            "a.tif: is one array of 4 x 3 pixels, and the 2 panels of the detector make up 4 x 4");
+  EXPECT_EQ(problem({{0, 4, 0, 3}, {0, 4, 0, 3}}),
+            "a.tif: is one array of 4 x 3 pixels, and the 2 panels of the detector share pixels of "
+            "one array, as those of several arrays do");
+  // What has a place is one panel, and so is what belongs to a detector of one
+  ImageFile image = array_of(4, 3);
+  EXPECT_FALSE(cut_into_panels(image, "a.tif", {}));
+  image.geometry.panels[0].fast_axis = {1, 0, 0};
+  EXPECT_FALSE(
+      cut_into_panels(image, "a.tif", std::vector<PixelRectangle>{{0, 4, 0, 1}, {0, 4, 1, 3}}));
+  EXPECT_EQ(image.geometry.panels.size(), 1u);
 }
 
 }  // namespace

@@ -165,9 +165,10 @@ def test_reflections_of_a_cspad_still_have_maxima_where_they_were_integrated():
                       for panel, position in zip(listed["panel"], listed[kind])]
     assert len(off["xyzcal.px"]) == 502
     for found in off.values():
-        assert np.mean(np.array(found) < 1.5) >= 0.9
-    assert np.median(off["xyzcal.px"]) < 0.2
-    # DIALS's own predictions are about half a pixel from what it observed.
+        assert np.mean(np.array(found) < 1.5) >= 0.95
+    assert np.median(off["xyzcal.px"]) < 0.06
+    # DIALS' own predictions are half a pixel from what it observed, and no model of them is nearer (docs/peers.md).
     observed, predicted = (np.array(table[kind])[:, :2] for kind in off)
     theirs = np.median(np.linalg.norm(observed - predicted, axis=1))
-    assert np.median(off["xyzobs.px.value"]) < theirs + 0.05
+    assert theirs == pytest.approx(0.488, abs=0.001)
+    assert np.median(off["xyzobs.px.value"]) < theirs + 0.03

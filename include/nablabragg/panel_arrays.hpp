@@ -1,5 +1,5 @@
-// Files that hold the panels of a detector as one array and do not say so: TIFF images, masks and
-// maps, HDF5 and CBF without a geometry.
+// Files that hold the panels of a detector as one array and do not say so: images, masks and maps
+// in TIFF, and in CBF without a geometry.
 #pragma once
 #include <span>
 #include <string>

@@ -164,6 +164,7 @@ struct ObservedSpot {
   double photons = 1;              ///< how much it weighs beside others of its reflection
   std::optional<MillerIndex> hkl;  ///< empty: that of the nearest lattice point
   int image = 0;
+  int crystal = 0;  ///< whose reflection hkl is: 0 Experiment::crystal, i more_crystals[i - 1]
 };
 
 struct RefineOptions {
@@ -226,6 +227,7 @@ struct Shoebox {
   /// Where intensities are free, whose spot it is; in the end the refined model's reflection there,
   /// where its lattice points are told apart.
   std::optional<MillerIndex> hkl;
+  int crystal = 0;       ///< whose reflection that is, as ObservedSpot has it
   double intensity = 1;  ///< by what the model's photons are multiplied; free ones
   /// Of each pixel, in addition to that of counting, with Variances::fitted [photons^2].
   std::vector<double> misfit_variance;

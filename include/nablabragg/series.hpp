@@ -16,7 +16,9 @@ class Series {
   /// images, and for several without an oscillation.
   Series(const Experiment& experiment, int images);
   /// Stills: the crystal of image i is turned by its rotations about laboratory x, then y, then z
-  /// [degree], in place of misset.  Throws UsageError for no images and for an oscillation.
+  /// [degree], in place of misset.  Crystals beside it (more_crystals) turn with it, so that all
+  /// lie to one another as in the experiment.  Throws UsageError for no images and for an
+  /// oscillation.
   Series(const Experiment& experiment, std::vector<Vec3d> missets_deg);
   /// Stills in one orientation, one for each shot of spectra, whose light alone differs.  Throws
   /// UsageError for an oscillation, and as in_light_of().
@@ -52,7 +54,8 @@ class Series {
   int images_;
   bool is_scan_ = true;
   double step_deg_ = 0;
-  std::vector<Vec3d> missets_deg_;  ///< of stills; empty: that of the experiment
+  std::vector<Vec3d> missets_deg_;   ///< of stills; empty: that of the experiment
+  std::vector<Mat3d> beside_first_;  ///< of stills: how further crystals are turned from the first
   std::shared_ptr<const Spectra> spectra_;
   Vec3d towards_source_;  ///< of their light
   double jitter_mrad_ = 0;

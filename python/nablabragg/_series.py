@@ -95,7 +95,8 @@ def series(
         how many; of stills None is all of them
     orientations : array (n, 3) of angles [degree], or (n, 3, 3) of rotation matrices
         of stills: rotations about laboratory x, then y, then z, in place of crystal.misset; None: a
-        scan.  random_orientations() draws them
+        scan.  random_orientations() draws them.  more_crystals turn with the crystal, so that all lie
+        to one another as in the experiment
     spectra : Spectra, optional
         as Spectra() and read_spectra() make them, a shot for each image; without orientations and
         oscillation stills that differ in their light alone.  The wavelength of all experiments, which

@@ -9,6 +9,8 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/resolved.hpp"
 #include "nablabragg/units.hpp"
+#include "physics/matrix.hpp"
+#include "physics/rotation.hpp"
 #include "readout/keyed_bits.hpp"
 
 namespace nablabragg {
@@ -32,6 +34,23 @@ std::array<double, 2> normal_deviates(std::int64_t seed) {
   return {radius * std::cos(angle), radius * std::sin(angle)};
 }
 
+/// The matrix whose misset_deg_of() these angles are.
+Mat3d rotation_of(const Vec3d& misset_deg) {
+  const Vec3d misset{units::radians_from_degrees(misset_deg.x),
+                     units::radians_from_degrees(misset_deg.y),
+                     units::radians_from_degrees(misset_deg.z)};
+  return transposed(Mat3d{physics::rotate(Vec3d{1, 0, 0}, misset),
+                          physics::rotate(Vec3d{0, 1, 0}, misset),
+                          physics::rotate(Vec3d{0, 0, 1}, misset)});
+}
+
+Vec3d misset_of_first_deg(const Experiment& e) {
+  if (!e.crystal.random_misset_seed) return e.crystal.misset_deg;
+  const Vec3d drawn = resolve(e).misset;
+  return {units::degrees_from_radians(drawn.x), units::degrees_from_radians(drawn.y),
+          units::degrees_from_radians(drawn.z)};
+}
+
 }  // namespace
 
 Series::Series(const Experiment& experiment, int images) : first_(experiment), images_(images) {
@@ -51,15 +70,15 @@ Series::Series(const Experiment& experiment, std::vector<Vec3d> missets_deg)
       is_scan_(false),
       missets_deg_(std::move(missets_deg)) {
   if (images_ < 1) throw UsageError("a series has at least one image");
-  if (!experiment.more_crystals.empty())
-    throw UsageError(
-        "an orientation for each image (-orientations) is that of one crystal, and there are " +
-        std::to_string(1 + experiment.more_crystals.size()) + " in the beam (-more_crystal)");
   if (!experiment.scan.oscillation_deg.empty())
     throw UsageError(
         "stills do not turn: an orientation for each image (-orientations) and an oscillation "
         "(-osc) "
         "exclude each other");
+  if (experiment.more_crystals.empty()) return;
+  const Vec3d first = misset_of_first_deg(experiment);
+  for (const FurtherCrystal& further : experiment.more_crystals)
+    beside_first_.push_back(transposed(rotation_of(first)) * rotation_of(further.misset_deg));
 }
 
 Series::Series(const Experiment& experiment, std::shared_ptr<const Spectra> spectra)
@@ -100,6 +119,9 @@ Experiment Series::experiment(int i) const {
   if (!missets_deg_.empty()) {
     e.crystal.random_misset_seed.reset();
     e.crystal.misset_deg = missets_deg_[static_cast<std::size_t>(i)];
+    for (std::size_t k = 0; k < beside_first_.size(); ++k)
+      e.more_crystals[k].misset_deg = misset_deg_of(rotation_of(e.crystal.misset_deg) *
+                                                    beside_first_[k]);
   } else {
     e.scan.phi_deg += i * step_deg_;
   }

@@ -310,8 +310,12 @@ flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request&
   std::vector<std::string> arguments = request.model, files;
   Experiment held = model.experiment, shared = refinement.experiments[0];
   if (!request.options.own.empty()) shared = without_own(request, start, std::move(shared));
-  // Those of stills are in a file of their own
-  if (!model.missets_deg.empty()) shared.crystal.misset_deg = held.crystal.misset_deg;
+  // Those of stills are in a file of their own, which turns all crystals with the first
+  if (!model.missets_deg.empty()) {
+    shared.crystal.misset_deg = held.crystal.misset_deg;
+    for (std::size_t i = 0; i < shared.more_crystals.size(); ++i)
+      shared.more_crystals[i].misset_deg = held.more_crystals[i].misset_deg;
+  }
   if (has_other_matrix(model.experiment, refinement)) {
     files.insert(files.end(), {"-mat", names.matrix});
     held.crystal.mosflm_matrix = shared.crystal.mosflm_matrix;
@@ -333,8 +337,18 @@ flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request&
     if (!own.empty())
       refined.not_in_flags.push_back("what each image has for itself (" + own +
                                      "); experiment_####.json state it");
-    const bool moved = std::ranges::any_of(refinement.numbers, [](const RefinedNumber& n) {
-      return n.name.starts_with("panel[") || n.name.starts_with("group[");
+    const auto any_number = [&](const auto& is_one) {
+      return std::ranges::any_of(refinement.numbers,
+                                 [&](const RefinedNumber& n) { return is_one(n.name); });
+    };
+    if (!model.missets_deg.empty() && !shared.more_crystals.empty() &&
+        any_number(
+            [](const std::string& name) { return name.find("misset[") != std::string::npos; }))
+      refined.not_in_flags.emplace_back(
+          "how the crystals beside the first lie in each still, as -orientations turns them with "
+          "the first; experiment_####.json state it");
+    const bool moved = any_number([](const std::string& name) {
+      return name.starts_with("panel[") || name.starts_with("group[");
     });
     if (!moved) return refined;
     // One sentence for what is said of the lists and of the first panel's own shift

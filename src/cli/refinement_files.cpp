@@ -76,6 +76,7 @@ Json shoeboxes_json(const Refinement& r) {
                    {"fast", b.fast},
                    {"slow", b.slow},
                    {"hkl", b.hkl ? Json(*b.hkl) : Json(nullptr)},
+                   {"crystal", b.crystal},
                    {"pixels", b.pixels.size()},
                    {"background", b.background},
                    {"residual", finite_or_null(b.residual)}});
@@ -197,7 +198,8 @@ bool share_geometry(const Experiment& a, const Experiment& b, bool and_crystal) 
                      same_value(a.detector_groups, b.detector_groups) &&
                      same_value(a.beam.wavelength_A, b.beam.wavelength_A) &&
                      same_value(a.beam.direction, b.beam.direction);
-  return share && (!and_crystal || same_value(a.crystal, b.crystal));
+  return share && (!and_crystal || (same_value(a.crystal, b.crystal) &&
+                                    same_value(a.more_crystals, b.more_crystals)));
 }
 
 io::ImageSeries series_of(const Experiment& e) {

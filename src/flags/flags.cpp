@@ -393,6 +393,8 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.crystal.block_size_fixed = choose<BlockSizeFixed>(v, {{"edge", BlockSizeFixed::edge}, {"cells", BlockSizeFixed::cells}}))},
       {"Crystal", {"-more_crystal"}, own, "x y z [weight [Na Nb Nc [degree]]]", 3, 8, "", "another crystal of the same kind in the beam: its missetting in place of -misset, a factor on its photons, its unit cells along a, b, c and its mosaic spread, 1 and those of the first where not given; may be given again (docs/crystals.md; with -corrected)",
        NABLA_SET(add_crystal(r, v))},
+      {"Crystal", {"-one_crystal"}, own, "", 0, 0, "", "forgets the crystals of -more_crystal before it",
+       NABLA_SET(e.more_crystals.clear())},
       {"Crystal", {"-fudge"}, prefix, "x", 1, 1, "1", "scales the squared radius of round, gauss and top-hat spots",
        NABLA_SET(e.crystal.fudge = v.real(0))},
       {"Crystal", {"-spot_metric"}, own, "cell | reciprocal | round", 1, 1, "cell", "what gauss and top-hat spots are round in: indices times cells, 1/Angstrom times Na Nb Nc (nanoBragg's), or 1/Angstrom with the volume of the block (docs/physics.md; with -corrected)",

@@ -91,6 +91,29 @@ bool are_whole(const Vec3d& v) {
   return whole(v.x) && whole(v.y) && whole(v.z);
 }
 
+/// -more_crystal takes cells that are whole, and a mosaic spread behind them.
+bool can_be_given(const FurtherCrystal& crystal) {
+  return crystal.cells ? are_whole(*crystal.cells) : !crystal.mosaic_spread_deg;
+}
+
+/// What puts these crystals in the place of those that are there.
+std::vector<std::string> arguments_of(const std::vector<FurtherCrystal>& crystals,
+                                      bool there_are_some) {
+  std::vector<std::string> arguments;
+  if (there_are_some) arguments.emplace_back("-one_crystal");
+  for (const FurtherCrystal& crystal : crystals) {
+    std::vector<std::optional<std::string>> numbers;
+    append_numbers(numbers, crystal.misset_deg);
+    append_numbers(numbers, crystal.weight);
+    if (crystal.cells) append_numbers(numbers, *crystal.cells);
+    if (crystal.cells) append_numbers(numbers, crystal.mosaic_spread_deg);
+    arguments.emplace_back("-more_crystal");
+    for (const auto& number : numbers)
+      if (number) arguments.push_back(*number);
+  }
+  return arguments;
+}
+
 /// Whether the flags can be given at all.
 template <class T>
 bool can_be_given(const FieldFlags& flags, const T& value, const Experiment& target) {
@@ -118,7 +141,7 @@ std::string why_not_in_flags(const std::string& name, const FieldFlags& flags,
   for (std::size_t i = 0; i < flags.count; ++i)
     if (!flags.list[i].empty()) all.append(all.empty() ? "" : ", ").append(flags.list[i]);
   if (name == "more_crystals")
-    return name + ": -more_crystal would add one to those that there are";
+    return name + ": -more_crystal takes whole numbers of cells, and a mosaic spread behind them";
   if (flags.count == 0) return name + " has no flag";
   if (fills_table(name, target))
     return name + ": " + all + " would fill the gaps of the table, too";
@@ -161,7 +184,6 @@ Experiment stated(std::span<const std::string> arguments, const Experiment& file
   e.structure_factors.stated_wavelength_A = files.structure_factors.stated_wavelength_A;
   e.beam.sources = files.beam.sources;
   e.materials = files.materials;
-  e.more_crystals = files.more_crystals;
   return e;
 }
 
@@ -212,6 +234,12 @@ FlagsOf flags_of(const SettledExperiment& experiment, std::span<const std::strin
       }
     };
     for_each_pair(target, now, "", append_flags);
+    if (!description::same_value(target.more_crystals, now.more_crystals) &&
+        std::ranges::all_of(target.more_crystals,
+                            [](const FurtherCrystal& c) { return can_be_given(c); })) {
+      append(arguments_of(target.more_crystals, !now.more_crystals.empty()));
+      changed = true;
+    }
     // A normal that follows from the axes
     if (!target.detector.normal && now.detector.normal) {
       Panel panel;

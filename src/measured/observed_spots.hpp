@@ -8,8 +8,9 @@
 namespace nablabragg::measured {
 
 /// Of each image the spots that are of it in a .refl.  Images of a scan are those from `number` on,
-/// from 1, of one experiment (id); stills are an experiment each, from `experiment` on.  Spots of
-/// no reflection are those of every experiment.  Throws InputError for a file that has none of an
+/// from 1, of one experiment (id); stills are an experiment each, from `experiment` on.  Several
+/// crystals in the beam are an experiment each, one after the other.  Spots of no reflection are
+/// those of every experiment.  Throws InputError for a file that has none of an
 /// image, or no positions.
 std::vector<ObservedSpot> read_observed_spots(const std::string& path, int experiment, int number,
                                               std::span<const Experiment> images);

@@ -76,7 +76,7 @@ std::vector<Spot> FreeIntensities::expected_spots(const SpotGeometry& geometry,
       for (int l = first[2]; l <= last[2]; ++l) {
         if (!exists({h, k, l})) continue;
         for (std::size_t panel = 0; panel < image.panels.size(); ++panel) {
-          const auto e = geometry.expected({h, k, l}, static_cast<int>(panel));
+          const auto e = geometry.expected(MillerIndex{h, k, l}, static_cast<int>(panel));
           if (!e || std::abs(e->missed_by_rad) > most_missed_rad) continue;
           const PhotonImage& on = image.panels[panel];
           if (!(e->fast > -0.5 && e->fast < on.fast_pixels - 0.5 && e->slow > -0.5 &&

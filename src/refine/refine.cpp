@@ -181,7 +181,8 @@ std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonI
   for (const ObservedSpot& s : o.observed_spots) {
     for (const double x : {s.fast, s.slow, s.photons}) d.add_number(x);
     const MillerIndex hkl = s.hkl.value_or(MillerIndex{});
-    for (const int x : {s.panel, int{s.hkl.has_value()}, hkl[0], hkl[1], hkl[2], s.image})
+    for (const int x :
+         {s.panel, int{s.hkl.has_value()}, hkl[0], hkl[1], hkl[2], s.crystal, s.image})
       d.add_number(x);
   }
   d.add_number(o.structure_factor_deviation.value_or(0));
@@ -331,7 +332,8 @@ class Run {
         look_at_sphere(found);
         std::vector<std::set<MillerIndex>> seen(images());
         for (std::size_t image = 0; image < images(); ++image)
-          for (const IndexedSpot& s : indexed(image, found[image])) seen[image].insert(s.index);
+          for (const IndexedSpot& s : indexed(image, found[image]))
+            seen[image].insert(s.point.index);
         begin_reflections(
             RefineStage::measured_spots,
             [&](std::size_t image, const MillerIndex& hkl) { return seen[image].contains(hkl); });
@@ -401,13 +403,17 @@ class Run {
   std::vector<Spot> observed(std::size_t image) const {
     const std::vector<ObservedSpot>& all = options_.observed_spots;
     const bool indexed = std::ranges::any_of(all, [](const auto& s) { return s.hkl.has_value(); });
+    const std::size_t crystals = 1 + experiment(image).more_crystals.size();
     std::vector<Spot> spots;
     for (const ObservedSpot& s : all) {
       if ((indexed && !s.hkl) || s.image != static_cast<int>(image)) continue;
       if (s.panel < 0 || static_cast<std::size_t>(s.panel) >= images_[image].panels.size())
         throw InputError("an observed spot is on panel " + std::to_string(s.panel) +
                          ", and the model has " + std::to_string(images_[image].panels.size()));
-      spots.push_back({s.fast, s.slow, std::max(s.photons, 1.0), 0, s.panel, s.hkl});
+      if (s.crystal < 0 || static_cast<std::size_t>(s.crystal) >= crystals)
+        throw InputError("an observed spot is of crystal " + std::to_string(s.crystal) +
+                         ", and the model has " + std::to_string(crystals));
+      spots.push_back({s.fast, s.slow, std::max(s.photons, 1.0), 0, s.panel, s.hkl, s.crystal});
     }
     std::ranges::stable_sort(spots, std::greater(), &Spot::photons);
     return spots;
@@ -438,7 +444,7 @@ class Run {
     const SpotGeometry here = geometry(image);
     std::vector<IndexedSpot> spots = index_spots(here, found, any_resolution, which_exist());
     std::erase_if(spots, [&](const IndexedSpot& s) {
-      const auto e = here.expected(s.index, s.spot.panel);
+      const auto e = here.expected(s.point, s.spot.panel);
       return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) > most_px ||
              std::abs(e->missed_by_rad) > most_missed_rad;
     });
@@ -653,7 +659,9 @@ class Run {
       spot.slow = box.slow;
       spot.panel = box.panel;
       const std::vector<IndexedSpot> found = index_spots(*geometry, {&spot, 1}, 1e9);
-      if (!found.empty()) box.hkl = found[0].index;
+      if (found.empty()) continue;
+      box.hkl = found[0].point.index;
+      box.crystal = found[0].point.crystal;
     }
   }
 
@@ -839,12 +847,12 @@ Refinement refine(std::span<const Experiment> starts, std::span<const Measuremen
       throw UsageError("an observed spot is on image " + std::to_string(s.image) +
                        ", and there are " + std::to_string(starts.size()));
   for (const Experiment& e : starts)
-    if (!e.more_crystals.empty())
+    if (options.intensities == Intensities::free && !e.more_crystals.empty())
       throw UsageError(
-          "refine fits one crystal, and the model has " +
+          "free intensities are those of one crystal, as an index does not say whose spot it is, "
+          "and the model has " +
           std::to_string(1 + e.more_crystals.size()) +
-          " in the beam (-more_crystal); value_and_gradient() and jacobian() have the derivatives "
-          "by each of them");
+          " in the beam (-more_crystal); refine them with the intensities of the model");
   const StructureFactors& first = starts.front().structure_factors;
   const bool changes_factors = options.structure_factor_deviation ||
                                options.intensities == Intensities::free;

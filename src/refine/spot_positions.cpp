@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <numbers>
+#include <tuple>
 #include <utility>
 
 #include "nablabragg/error.hpp"
@@ -15,10 +16,14 @@
 
 namespace nablabragg::refinement {
 
-SpotGeometry::SpotGeometry(const Resolved& resolved)
-    : real_A_(resolved.axes.real_A),
-      reciprocal_per_A_(resolved.axes.reciprocal_per_A),
-      wavelength_A_(resolved.wavelength * 1e10) {
+namespace {
+
+/// By how much each of h, k and l of a spot may differ from those of its lattice point.
+constexpr double index_tolerance = 0.3;
+
+}  // namespace
+
+SpotGeometry::SpotGeometry(const Resolved& resolved) : wavelength_A_(resolved.wavelength * 1e10) {
   const auto add = [&](Panel panel, const Sensor& sensor) {
     panel.origin = panel.origin + sensor.mean_depth * panel.normal;
     panels_.push_back(panel);
@@ -30,8 +35,12 @@ SpotGeometry::SpotGeometry(const Resolved& resolved)
   if (resolved.closed || resolved.phi.size() > 1)
     half_turn_rad_ = (std::abs(last - first) + std::abs(resolved.scan.step)) / 2;
   const double middle = (first + last) / 2;
-  real_A_ = physics::rotate_about(real_A_, spindle_, middle);
-  reciprocal_per_A_ = physics::rotate_about(reciprocal_per_A_, spindle_, middle);
+  const auto add_lattice = [&](const Resolved& crystal) {
+    lattices_.push_back({physics::rotate_about(crystal.axes.real_A, spindle_, middle),
+                         physics::rotate_about(crystal.axes.reciprocal_per_A, spindle_, middle)});
+  };
+  add_lattice(resolved);
+  for (const Resolved& further : resolved.more_crystals) add_lattice(further);
 }
 
 Vec3d SpotGeometry::scattering_vector(const Spot& spot) const {
@@ -41,32 +50,34 @@ Vec3d SpotGeometry::scattering_vector(const Spot& spot) const {
   return (unit(place) - panel.beam) / wavelength_A_;
 }
 
-Vec3d SpotGeometry::index_at(const Vec3d& q, double turn_rad) const {
-  return real_A_ * physics::rotate_about(q, spindle_, -turn_rad);
+Vec3d SpotGeometry::index_at(const Lattice& lattice, const Vec3d& q, double turn_rad) const {
+  return lattice.real_A * physics::rotate_about(q, spindle_, -turn_rad);
 }
 
-std::optional<MillerIndex> SpotGeometry::nearest_index(const Spot& spot,
-                                                       const ReflectionExists& exists) const {
-  constexpr double tolerance = 0.3;
+std::optional<LatticePoint> SpotGeometry::nearest_point(const Spot& spot,
+                                                        const ReflectionExists& exists) const {
   const Vec3d q = scattering_vector(spot);
-  // Over so few degrees the index goes along a straight line
-  const Vec3d begin = index_at(q, -half_turn_rad_), way = index_at(q, half_turn_rad_) - begin;
-  const int steps = 1 + static_cast<int>(length(way) / 0.1);
-  std::optional<MillerIndex> nearest;
+  std::optional<LatticePoint> nearest;
   double nearest2 = std::numeric_limits<double>::infinity();
-  for (int i = 0; i <= steps; ++i) {
-    const Vec3d h = begin + (double(i) / steps) * way;
-    const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)};
-    const double along = dot(way, way) > 0
-                             ? std::clamp(dot(whole - begin, way) / dot(way, way), 0.0, 1.0)
-                             : 0;
-    const Vec3d off = begin + along * way - whole;
-    if (std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > tolerance) continue;
-    const MillerIndex index{static_cast<int>(whole.x), static_cast<int>(whole.y),
-                            static_cast<int>(whole.z)};
-    if (dot(off, off) >= nearest2 || !exists(index)) continue;
-    nearest = index;
-    nearest2 = dot(off, off);
+  for (std::size_t crystal = 0; crystal < lattices_.size(); ++crystal) {
+    // Over so few degrees the index goes along a straight line
+    const Vec3d begin = index_at(lattices_[crystal], q, -half_turn_rad_),
+                way = index_at(lattices_[crystal], q, half_turn_rad_) - begin;
+    const int steps = 1 + static_cast<int>(length(way) / 0.1);
+    for (int i = 0; i <= steps; ++i) {
+      const Vec3d h = begin + (double(i) / steps) * way;
+      const Vec3d whole{std::round(h.x), std::round(h.y), std::round(h.z)};
+      const double along = dot(way, way) > 0
+                               ? std::clamp(dot(whole - begin, way) / dot(way, way), 0.0, 1.0)
+                               : 0;
+      const Vec3d off = begin + along * way - whole;
+      if (std::max({std::abs(off.x), std::abs(off.y), std::abs(off.z)}) > index_tolerance) continue;
+      const MillerIndex index{static_cast<int>(whole.x), static_cast<int>(whole.y),
+                              static_cast<int>(whole.z)};
+      if (dot(off, off) >= nearest2 || !exists(index)) continue;
+      nearest = LatticePoint{index, static_cast<int>(crystal)};
+      nearest2 = dot(off, off);
+    }
   }
   return nearest;
 }
@@ -87,13 +98,14 @@ double SpotGeometry::turn_onto_sphere(const Vec3d& q) const {
                     half_turn_rad_);
 }
 
-std::optional<ExpectedSpot> SpotGeometry::expected(const MillerIndex& index,
+std::optional<ExpectedSpot> SpotGeometry::expected(const LatticePoint& point,
                                                    int panel_index) const {
   const Panel& panel = panels_[static_cast<std::size_t>(panel_index)];
   const Vec3d normal = cross(panel.fast, panel.slow);
-  const auto& [h, k, l] = index;
-  const Vec3d in_the_middle = double(h) * reciprocal_per_A_.a + double(k) * reciprocal_per_A_.b +
-                              double(l) * reciprocal_per_A_.c;
+  const auto& [h, k, l] = point.index;
+  const Mat3d& reciprocal = lattices_[static_cast<std::size_t>(point.crystal)].reciprocal_per_A;
+  const Vec3d in_the_middle = double(h) * reciprocal.a + double(k) * reciprocal.b +
+                              double(l) * reciprocal.c;
   const double turn = turn_onto_sphere(in_the_middle);
   const Vec3d q = physics::rotate_about(in_the_middle, spindle_, turn);
   const double length2 = dot(q, q), along = dot(q, panel.beam);
@@ -145,14 +157,15 @@ std::optional<std::string> why_no_spot_stage(const Resolved& resolved) {
 
 std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<const Spot> spots,
                                      double most_reciprocal_per_A, const ReflectionExists& exists) {
-  std::map<std::pair<MillerIndex, int>, Spot> found;  // a spot may lie on two panels
+  // By crystal, index and panel, as a spot may lie on two of them
+  std::map<std::tuple<int, MillerIndex, int>, Spot> found;
   for (const Spot& spot : spots) {
-    const std::optional<MillerIndex> index = spot.hkl ? spot.hkl
-                                                      : geometry.nearest_index(spot, exists);
-    if (!index) continue;
-    const auto expected = geometry.expected(*index, spot.panel);
+    const std::optional<LatticePoint> point = spot.hkl ? LatticePoint{*spot.hkl, spot.crystal}
+                                                       : geometry.nearest_point(spot, exists);
+    if (!point) continue;
+    const auto expected = geometry.expected(*point, spot.panel);
     if (!expected || expected->reciprocal_per_A > most_reciprocal_per_A) continue;
-    Spot& all = found[{*index, spot.panel}];
+    Spot& all = found[{point->crystal, point->index, spot.panel}];
     all.panel = spot.panel;
     const double photons = all.photons + spot.photons, share = spot.photons / photons;
     all.fast += share * (spot.fast - all.fast);
@@ -162,7 +175,8 @@ std::vector<IndexedSpot> index_spots(const SpotGeometry& geometry, std::span<con
   }
   std::vector<IndexedSpot> indexed;
   indexed.reserve(found.size());
-  for (const auto& [place, spot] : found) indexed.push_back({place.first, spot});
+  for (const auto& [place, spot] : found)
+    indexed.push_back({{std::get<MillerIndex>(place), std::get<0>(place)}, spot});
   return indexed;
 }
 
@@ -203,7 +217,7 @@ class SpotResiduals {
     const SpotGeometry geometry(resolve(free_.experiment(values, image)));
     const std::vector<IndexedSpot>& spots = spots_[image];
     for (std::size_t i = 0; i < spots.size(); ++i) {
-      const auto expected = geometry.expected(spots[i].index, spots[i].spot.panel);
+      const auto expected = geometry.expected(spots[i].point, spots[i].spot.panel);
       if (!expected) return false;
       residuals[3 * i] = (expected->fast - spots[i].spot.fast) / widths_.place_px;
       residuals[3 * i + 1] = (expected->slow - spots[i].spot.slow) / widths_.place_px;
@@ -342,6 +356,15 @@ double robust_deviation(std::vector<double> numbers) {
 
 constexpr double least_angle_rad = 1e-4;
 
+/// Of the spots, how many fit the lattices at least if those are the right ones: random places are
+/// near some point of one lattice in 0.6^3 = 0.22 of all cases, of several in more.
+double least_share(std::size_t crystals) {
+  constexpr double least_of_the_rest = 0.235;
+  const double far_from_one = 1 - std::pow(2 * index_tolerance, 3),
+               far_from_all = std::pow(far_from_one, static_cast<double>(crystals));
+  return 1 - far_from_all * (1 - least_of_the_rest);
+}
+
 }  // namespace
 
 MissedSphere::MissedSphere(const FreeParameters& free, std::size_t image,
@@ -351,7 +374,7 @@ MissedSphere::MissedSphere(const FreeParameters& free, std::size_t image,
   std::vector<double> missed;
   double sum = 0;
   for (const IndexedSpot& s : spots_)
-    if (const auto e = geometry.expected(s.index, s.spot.panel); e && e->missed_by_rad != 0) {
+    if (const auto e = geometry.expected(s.point, s.spot.panel); e && e->missed_by_rad != 0) {
       missed.push_back(e->missed_by_rad);
       sum += e->missed_by_rad * e->missed_by_rad;
     }
@@ -363,7 +386,7 @@ MissedSphere::MissedSphere(const FreeParameters& free, std::size_t image,
 bool MissedSphere::residuals(std::span<const double> values, std::span<double> out) const {
   const SpotGeometry geometry(resolve(free_.experiment(values, image_)));
   for (std::size_t i = 0; i < spots_.size(); ++i) {
-    const auto expected = geometry.expected(spots_[i].index, spots_[i].spot.panel);
+    const auto expected = geometry.expected(spots_[i].point, spots_[i].spot.panel);
     if (!expected) return false;
     // As for a Cauchy distribution: what is far off is no spot of this lattice point
     const double off = expected->missed_by_rad / usual_rad_;
@@ -403,7 +426,7 @@ bool MissedSphere::slopes(std::span<const double> values, std::span<double> out)
 SpotDistances spot_distances(const SpotGeometry& geometry, std::span<const IndexedSpot> spots) {
   SpotDistances d;
   for (const IndexedSpot& s : spots) {
-    const auto e = geometry.expected(s.index, s.spot.panel);
+    const auto e = geometry.expected(s.point, s.spot.panel);
     if (!e) continue;
     ++d.spots;
     d.fast_rms += (e->fast - s.spot.fast) * (e->fast - s.spot.fast);
@@ -420,8 +443,6 @@ StageReport fit_spot_positions(
     const ReflectionExists& exists, const RefineOptions& options, std::vector<double>& values,
     const std::function<bool(std::span<const double>, double residual, double change)>& iterated) {
   constexpr std::size_t least_spots = 8;
-  // Random places are near some lattice point in 0.6^3 = 0.22 of all cases
-  constexpr double least_share = 0.4;
   constexpr double least_place_px = 0.1;
   // Shares of the highest resolution, and from how many widths on a spot is left out.
   struct Round {
@@ -440,7 +461,7 @@ StageReport fit_spot_positions(
   for (std::size_t image = 0; image < spots.size(); ++image) {
     const SpotGeometry geometry = geometry_of(image);
     for (const IndexedSpot& s : index_spots(geometry, spots[image], 1e9, exists))
-      highest = std::max(highest, geometry.expected(s.index, s.spot.panel)->reciprocal_per_A);
+      highest = std::max(highest, geometry.expected(s.point, s.spot.panel)->reciprocal_per_A);
   }
   for (const Round& round : rounds) {
     std::vector<std::vector<IndexedSpot>> indexed(spots.size());
@@ -449,7 +470,7 @@ StageReport fit_spot_positions(
       const SpotGeometry geometry = geometry_of(image);
       indexed[image] = index_spots(geometry, spots[image], round.share * highest, exists);
       std::erase_if(indexed[image], [&](const IndexedSpot& s) {
-        const auto e = geometry.expected(s.index, s.spot.panel);
+        const auto e = geometry.expected(s.point, s.spot.panel);
         return std::hypot(e->fast - s.spot.fast, e->slow - s.spot.slow) >
                    round.outlier * widths.place_px ||
                std::abs(e->missed_by_rad) > round.outlier * widths.angle_rad;
@@ -459,11 +480,15 @@ StageReport fit_spot_positions(
     if (round.share < 1 && all < least_spots) continue;
     for (std::size_t image = 0; image < spots.size(); ++image) {
       const std::size_t found = spots[image].size(), fit = indexed[image].size();
-      const bool too_few = static_cast<double>(fit) < least_share * static_cast<double>(found);
+      const bool too_few = static_cast<double>(fit) <
+                           least_share(geometry_of(image).crystals()) * static_cast<double>(found);
       if (all >= least_spots && !(round.share == 1 && too_few)) continue;
       throw InputError(std::to_string(found) + " spots were found in " +
                        image_in_words(image, spots.size()) + " and " + std::to_string(fit) +
-                       " of them fit the starting lattice, which are too few; check "
+                       " of them fit " +
+                       (geometry_of(image).crystals() > 1 ? "the lattices of the starting crystals"
+                                                          : "the starting lattice") +
+                       ", which are too few; check "
                        "wavelength, cell, orientation and beam centre, or begin with the pixels");
     }
 
@@ -499,7 +524,7 @@ StageReport fit_spot_positions(
     for (std::size_t image = 0; image < spots.size(); ++image) {
       const SpotGeometry after = geometry_of(image);
       for (const IndexedSpot& s : indexed[image]) {
-        const auto e = after.expected(s.index, s.spot.panel);
+        const auto e = after.expected(s.point, s.spot.panel);
         places.push_back(e->fast - s.spot.fast);
         places.push_back(e->slow - s.spot.slow);
         // Of those that cross the sphere nothing is known but that

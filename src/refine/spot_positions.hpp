@@ -27,27 +27,42 @@ struct ExpectedSpot {
   double reciprocal_per_A = 0;  ///< 1/d
 };
 
-/// Lattice and flat panels, of a still or of a crystal that turns by a few degrees.
+/// A lattice point of one of the crystals in the beam: 0 is Experiment::crystal, i is
+/// Experiment::more_crystals[i - 1].
+struct LatticePoint {
+  MillerIndex index{};
+  int crystal = 0;
+};
+
+/// Lattices and flat panels, of a still or of crystals that turn by a few degrees.
 class SpotGeometry {
  public:
   explicit SpotGeometry(const Resolved& resolved);
 
   bool turns() const { return half_turn_rad_ > 0; }
-  /// The lattice point that is nearest to a spot at some angle of the turn, if within 0.3 along
-  /// each axis and if there is such a reflection.
-  std::optional<MillerIndex> nearest_index(const Spot& spot, const ReflectionExists& exists) const;
+  std::size_t crystals() const { return lattices_.size(); }
+  /// The lattice point, of any crystal, that is nearest to a spot at some angle of the turn, if
+  /// within 0.3 along each axis and if there is such a reflection.
+  std::optional<LatticePoint> nearest_point(const Spot& spot, const ReflectionExists& exists) const;
   /// The spot of a lattice point: where it crosses the Ewald sphere, or at the end of the turn that
   /// is nearest to that, turned onto the sphere with its length kept.  Empty for 000, for what is
   /// out of reach of the wavelength and for what does not hit the plane of the panel.
-  std::optional<ExpectedSpot> expected(const MillerIndex& index, int panel_index = 0) const;
+  std::optional<ExpectedSpot> expected(const LatticePoint& point, int panel_index = 0) const;
+  /// Of the first crystal.
+  std::optional<ExpectedSpot> expected(const MillerIndex& index, int panel_index = 0) const {
+    return expected(LatticePoint{index, 0}, panel_index);
+  }
 
  private:
+  struct Lattice {
+    Mat3d real_A, reciprocal_per_A;  ///< in the middle of the turn
+  };
   Vec3d scattering_vector(const Spot& spot) const;
   /// h, k and l, not whole, of what scatters by q at an angle from the middle of the turn.
-  Vec3d index_at(const Vec3d& q, double turn_rad) const;
+  Vec3d index_at(const Lattice& lattice, const Vec3d& q, double turn_rad) const;
   double turn_onto_sphere(const Vec3d& q) const;
 
-  Mat3d real_A_, reciprocal_per_A_;  ///< in the middle of the turn
+  std::vector<Lattice> lattices_;  ///< of the crystals
   Vec3d spindle_;
   double half_turn_rad_ = 0;
   std::vector<Panel> panels_;  ///< moved back to where photons are captured on the mean
@@ -58,7 +73,7 @@ class SpotGeometry {
 std::optional<std::string> why_no_spot_stage(const Resolved& resolved);
 
 struct IndexedSpot {
-  MillerIndex index;
+  LatticePoint point;
   Spot spot;
 };
 

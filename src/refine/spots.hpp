@@ -42,6 +42,7 @@ struct Spot {
   int pixels = 0;
   int panel = 0;
   std::optional<MillerIndex> hkl = {};  ///< of whose spot it is, where that is known
+  int crystal = 0;                      ///< whose reflection that is
 };
 
 /// Groups of neighbouring pixels that stand out of their surroundings by six standard deviations,

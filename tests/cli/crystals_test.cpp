@@ -2,17 +2,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>  // for memcpy
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
+#include "io/refl.hpp"
 #include "support/program_test.hpp"
 
 namespace nablabragg {
 namespace {
 
 using test::Outcome;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 const std::string model =
     "-corrected -noprogress -cell 70 80 90 85 95 105 -default_F 100 -N 5 -misset 10 20 30 "
@@ -79,10 +84,39 @@ TEST_F(CrystalFlags, AreRefusedWhereTheyHaveNoMeaning) {
   expect_refused(compat + "-block_size_spread 0.1", "-block_size_spread needs -corrected");
   expect_refused(model + "-more_crystal 1 2 3 0.5 4", "needs three angles in degrees");
   expect_refused(model + "-more_crystal 1 2 3 -printout", "-trace_pixel shows the steps of all");
-  expect_refused(
-      "-corrected -cell 70 80 90 90 90 90 -default_F 100 -N 5 -detpixels 24 -more_crystal "
-      "1 2 3 -images 2 -orientations random:3 -o a_##.cbf",
-      "is that of one crystal");
+}
+
+TEST_F(CrystalFlags, OfStillsTurnWithTheFirstAndAreAnExperimentEachInEveryStill) {
+  const std::string still =
+      "-corrected -quiet -cell 70 80 90 90 90 90 -default_F 100 -N 8 -gauss_xtal -mosaic 0.5 "
+      "-mosaic_domains 5 -detpixels 64 -pixel 1 -oversample 2 -more_crystal -40 15 70 0.5 ";
+  folder.file("turns.txt", "0 0 0\n20 -30 80\n");
+  good_run(still + "-orientations turns.txt -floatfile s_#.bin -o s.expt -o s.refl");
+  good_run(still + "-floatfile alone.bin");
+  const auto first = test::read_floats(folder / "s_1.bin"),
+             alone = test::read_floats(folder / "alone.bin");
+  EXPECT_NE(test::read_floats(folder / "s_2.bin"), first);
+  double most = 0;
+  for (const float x : alone) most = std::max(most, double(x));
+  for (std::size_t i = 0; i < alone.size(); ++i)
+    ASSERT_NEAR(double(first[i]), double(alone[i]), 1e-5 * most) << i;
+  const auto expt = nlohmann::json::parse(folder.content("s.expt"));
+  EXPECT_EQ(expt["crystal"].size(), 4U);
+  EXPECT_EQ(expt["experiment"].size(), 4U);
+  std::set<int> experiments;
+  for (const io::MeasuredSpot& spot : io::read_refl(folder / "s.refl"))
+    experiments.insert(spot.experiment);
+  EXPECT_EQ(experiments, (std::set{0, 1, 2, 3}));
+}
+
+TEST_F(CrystalFlags, AreForgottenBehindOneCrystal) {
+  good_run(model + "-more_crystal -40 15 70 0.4 -one_crystal");
+  const double forgotten = pixel();
+  good_run(model);
+  EXPECT_EQ(forgotten, pixel());
+  EXPECT_THAT(
+      good_run(model + "-more_crystal 1 2 3 -one_crystal -more_crystal 4 5 6").out,
+      AllOf(HasSubstr("crystal 1: 5x5x5 cells, misset 4 5 6"), Not(HasSubstr("crystal 2"))));
 }
 
 TEST_F(CrystalFlags, WriteAnExperimentForEachCrystalAndTheirTrueReflections) {

@@ -23,7 +23,6 @@ Experiment stated(const Arguments& arguments, const Experiment& files) {
   e.structure_factors.grid = files.structure_factors.grid;
   e.beam.sources = files.beam.sources;
   e.materials = files.materials;
-  e.more_crystals = files.more_crystals;
   return e;
 }
 
@@ -63,10 +62,14 @@ bool is_of_a_list(const std::string& name) {
   return name.starts_with("material[") || name.starts_with("crystal[");
 }
 
+/// Numbers of cells, which flags take whole.
+bool are_cells(const std::string& name) { return name == "cells" || name.ends_with("].cells"); }
+
 /// Whether there are flags for another value of a parameter.
 bool can_be_said(const std::string& name, const Experiment& e) {
   const bool custom = e.detector.convention == Convention::custom;
-  if (name == "a_matrix" || name.starts_with("source_") || name == "cells" || is_of_a_list(name))
+  if (name == "a_matrix" || name.starts_with("source_") || are_cells(name) ||
+      name.starts_with("material["))
     return false;
   if (name == "default_F") return !e.structure_factors.grid;
   if (name == "wavelength") return !e.crystal.mosflm_matrix;
@@ -100,7 +103,7 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
       const std::string about = p.name.starts_with("source_")     ? "beam.sources"
                                 : p.name.starts_with("material[") ? "materials has no flag"
                                 : p.name.starts_with("crystal[")
-                                    ? "more_crystals: -more_crystal would add one"
+                                    ? "more_crystals: -more_crystal takes whole numbers of cells"
                                 : p.name == "wavelength" ? "a_matrix"
                                                          : p.name;
       if (out.not_in_flags.empty() || !out.not_in_flags[0].starts_with(about))
@@ -238,6 +241,37 @@ TEST(FlagsOf, AnExperimentWithWholeNumbersOfCellsSayThem) {
   EXPECT_THAT(out.flags,
               testing::ElementsAre("-xtal_size", "0", "-Na", "3", "-Nb", "4", "-Nc", "5"));
   EXPECT_THAT(out.not_in_flags, testing::IsEmpty());
+}
+
+TEST(FlagsOf, CrystalsBesideTheFirstTakeThePlaceOfThoseThatThereAre) {
+  const Arguments model = {"-corrected",
+                           "-cell",
+                           "50",
+                           "50",
+                           "50",
+                           "90",
+                           "90",
+                           "90",
+                           "-default_F",
+                           "1",
+                           "-N",
+                           "5",
+                           "-more_crystal",
+                           "10",
+                           "20",
+                           "30",
+                           "-oversample",
+                           "1"};
+  const Experiment start = stated(model, {});
+  Experiment changed = start;
+  changed.more_crystals = {{{1.25, 2, 3}, 0.5, {}, {}}, {{4, 5, 6}, 2, Vec3d{7, 8, 9}, 0.1}};
+  const flags::FlagsOf out = flags::flags_of(changed, model, start);
+  EXPECT_THAT(out.flags,
+              testing::ElementsAre("-one_crystal", "-more_crystal", "1.25", "2", "3", "0.5",
+                                   "-more_crystal", "4", "5", "6", "2", "7", "8", "9", "0.1"));
+  EXPECT_THAT(out.not_in_flags, testing::IsEmpty());
+  changed.more_crystals.clear();
+  EXPECT_THAT(flags::flags_of(changed, model, start).flags, testing::ElementsAre("-one_crystal"));
 }
 
 TEST(FlagsOf, BlocksThatCameFromTheirSizeAreSaidByTheirNumber) {

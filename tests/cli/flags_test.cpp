@@ -418,7 +418,7 @@ TEST_F(EveryFlag, ChangesSomethingUnlessItIsDeadOrStandsForTheDefault) {
       // Dead in nanoBragg too
       "-density", "-MW", "-molec", "-coherent", "-stolout",
       // The default
-      "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress", "-device"};
+      "-square_xtal", "-mosflm", "-round_div", "-compat", "-progress", "-device", "-one_crystal"};
   const std::string standard = state_of("");
   for (const flags::Flag& flag : flags::flag_table()) {
     const std::string line = std::string(flag.spellings[0]) + ' ' + values_for(flag, image);

@@ -129,6 +129,41 @@ TEST_F(Refine, SaysTheRefinedModelInFlagsThatMakeItsImage) {
   EXPECT_LT(off, 0.02 * all);
 }
 
+TEST_F(Refine, FindsTwoCrystalsAndSaysBothInFlagsThatMakeTheirImage) {
+  const std::string second = "-more_crystal -40 15 70 0.4 ";
+  ASSERT_EQ(
+      test::run_program(folder.path(), truth + second + "-noisefile two.img -seed 3").exit_code, 0);
+  ASSERT_EQ(test::run_program(folder.path(), truth + second + "-o two.refl").exit_code, 0);
+  const std::string begin = start + "-more_crystal -40.3 15.3 69.8 0.6 ";
+  for (const std::string spots : {"", " --spots-of two.refl"}) {
+    SCOPED_TRACE(spots);
+    const Outcome outcome = run(
+        "--image two.img --parameters " + numbers + ",crystal[1].misset,crystal[1].weight" + spots,
+        begin);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    const nlohmann::json r = result();
+    const std::vector<double> expected{12,   -7,  33,   40,  45, 50, 25.5,
+                                       25.7, 0.6, 3e27, -40, 15, 70, 0.4};
+    ASSERT_EQ(r["numbers"].size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      SCOPED_TRACE(r["numbers"][i].dump());
+      EXPECT_NEAR(r["numbers"][i]["value"], expected[i],
+                  4.5 * r["numbers"][i]["deviation"].get<double>());
+    }
+    EXPECT_NEAR(r["residual"], 1, 0.1);
+    std::ifstream in(NABLA_SOURCE_DIR "/docs/refinement.schema.json");
+    EXPECT_EQ(test::fault_by_schema(r, nlohmann::json::parse(in)), "");
+    std::vector<int> of_crystal(2);
+    for (const nlohmann::json& box : r["shoeboxes"])
+      if (box["hkl"].is_array()) ++of_crystal.at(box["crystal"].get<std::size_t>());
+    EXPECT_GT(of_crystal[0], 30);
+    EXPECT_GT(of_crystal[1], 30);
+    expect_flags_make_the_refined_image(begin);
+    EXPECT_EQ(nlohmann::json::parse(folder.content("r/refined.expt"))["crystal"].size(), 2U);
+  }
+}
+
 TEST_F(Refine, SaysEveryRefinedParameterInFlagsOrInASentence) {
   const Outcome outcome = run(
       "--image still.img --parameters two_theta,detector_rotation,cells,beam_direction "

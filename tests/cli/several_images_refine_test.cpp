@@ -266,6 +266,41 @@ TEST_F(RefineSeveralImages, FindsHowEachStillLiesAndStatesItForSeries) {
   EXPECT_EQ(folder.content("again_0002.bin"), bytes);
 }
 
+TEST_F(RefineSeveralImages, FindsHowTwoCrystalsLieInEachStill) {
+  const std::string stills = crystal + "-fluence 3e27 -more_crystal -40 15 70 0.5 ";
+  folder.file("truth.txt", "12 -7 33\n100 20 5\n");
+  good_run(stills + cell + "-orientations truth.txt -seed 1 -o still_####.cbf -o true.refl");
+  const std::string start = stills + other_cell + "-orientations truth.txt ";
+  // What all have in common is stated by flags that make their images
+  Outcome outcome = refine(
+      "--image still_####.cbf --spots 30 --parameters cell[0-2],crystal[1].weight "
+      "--spots-of true.refl ",
+      start);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, Not(HasSubstr("not in refined_flags")));
+  expect_near("cell[0]", 40);
+  expect_near("crystal[1].weight", 0.5);
+  good_run(start + refined_flags() + "-floatfile again_####.bin");
+  for (const std::string digit : {"1", "2"}) {
+    const Image image = simulate(experiment_from_json(
+                                     folder.content("r/experiment_000" + digit + ".json")))
+                            .image;
+    const std::string bytes(reinterpret_cast<const char*>(image.pixels.data()),
+                            image.pixels.size() * sizeof(float));
+    EXPECT_EQ(folder.content("again_000" + digit + ".bin"), bytes);
+  }
+  // Each for itself, which a list of orientations of the first does not state
+  outcome = refine(
+      "--image still_####.cbf --spots 60 --parameters cell[0-2] --own misset,crystal[1].misset ",
+      start);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  expect_near("cell[1]", 45);
+  expect_near("image[0].misset[2]", 33);
+  EXPECT_THAT(outcome.err, HasSubstr("how the crystals beside the first lie in each still"));
+  const json expt = json::parse(folder.content("r/refined.expt"));
+  EXPECT_EQ(expt["crystal"].size(), 4U);
+}
+
 TEST_F(RefineSeveralImages, FindsTheCellOfAWedgeOfTenToFiveThousandthsOfAPercent) {
   fs::copy_file(NABLA_SOURCE_DIR "/examples/ubiquitin/1ubq.pdb", folder / "1ubq.pdb");
   good_run("fcalc 1ubq.pdb -dmin 1.5 -o ubiquitin.hkl");

@@ -48,8 +48,6 @@ def test_a_wrong_one_is_refused(two):
         two.replace(more_crystals=[nb.FurtherCrystal(weight=-1)])
     with pytest.raises(nb.UsageError, match="needs -corrected"):
         two.replace(mode="compat")
-    with pytest.raises(nb.UsageError, match="is that of one crystal"):
-        nb.series(two, orientations=[(1, 2, 3)])
 
 
 def test_blocks_of_many_sizes_make_brighter_peaks(small):

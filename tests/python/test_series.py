@@ -46,6 +46,18 @@ def test_a_scan_has_the_images_of_its_experiments(turning):
             assert series.experiment(i).scan.phi == 10 + i * 0.2
 
 
+def test_crystals_beside_the_first_turn_with_it(still):
+    two = still.replace(more_crystals=[nb.FurtherCrystal(misset=(-40, 15, 70), weight=0.5)])
+    stills = nb.series(two, orientations=[(0, 0, 0), (0, 0, 90)])
+    turned = [stills.experiment(i).more_crystals[0].misset for i in range(2)]
+    # The experiment has the first crystal in another orientation, and the second as far from it
+    together = nb.series(two, orientations=[two.crystal.misset]).experiment(0)
+    assert np.allclose(together.more_crystals[0].misset, (-40, 15, 70), atol=1e-12)
+    # About z comes last
+    assert np.allclose(np.subtract(turned[1], turned[0]) % 360, (0, 0, 90), atol=1e-9)
+    assert np.array_equal(list(stills)[1], nb.simulate(stills.experiment(1)))
+
+
 def test_stills_have_the_orientations_that_are_stated(still):
     turns = np.array([[[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.eye(3)])
     images = list(nb.series(still, orientations=turns))

@@ -251,7 +251,7 @@ void expect_spots_in_place(const std::string& sensor) {
   ASSERT_GT(indexed.size(), 30u);
   double off2 = 0, missed2 = 0;
   for (const IndexedSpot& i : indexed) {
-    const auto expected = geometry.expected(i.index);
+    const auto expected = geometry.expected(i.point);
     off2 += std::pow(expected->fast - i.spot.fast, 2) + std::pow(expected->slow - i.spot.slow, 2);
     missed2 += expected->missed_by_rad * expected->missed_by_rad;
   }
@@ -717,7 +717,7 @@ TEST(Refine, TakesIndexedSpotsFromFurtherAwayThanItsOwn) {
   for (std::size_t i = 0; i < image.photons.size(); ++i)
     image.photons[i] = static_cast<double>(c.measurement.counts.pixels[i]);
   for (const IndexedSpot& s : index_spots(geometry, find_spots(image, 200), 1e9))
-    o.observed_spots.push_back({s.spot.fast, s.spot.slow, 0, s.spot.photons, s.index});
+    o.observed_spots.push_back({s.spot.fast, s.spot.slow, 0, s.spot.photons, s.point.index});
   o.observed_spots.push_back({10, 10, 0, 5000, std::nullopt});
   ASSERT_GT(o.observed_spots.size(), 30u);
   const Refinement r = refine(c.start, c.measurement, o);

@@ -76,7 +76,8 @@ TEST(SpotGeometryOfAScan, GivesEachSpotTheIndexItHas) {
     Spot spot;
     spot.fast = p.fast_px - 0.5;
     spot.slow = p.slow_px - 0.5;
-    const auto index = geometry.nearest_index(spot, of_i);
+    const auto point = geometry.nearest_point(spot, of_i);
+    const std::optional<MillerIndex> index = point ? std::optional(point->index) : std::nullopt;
     if (!of_i(p.hkl)) {
       EXPECT_NE(index, p.hkl);
       continue;

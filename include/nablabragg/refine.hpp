@@ -8,6 +8,7 @@
 // start within a spot's width.  Of several images of a crystal, or of several crystals, some
 // numbers are shared and others are each image's own; all are fitted together.
 #pragma once
+#include <cstddef>  // for std::size_t
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -249,6 +250,8 @@ struct Refinement {
   /// In the experiments' table; where intensities are free it holds nothing else.
   std::vector<RefinedFactor> factors;
   std::vector<StageReport> stages;
+  /// Of each image, how many pixels were left out because they lie in the shadow of its beamstop.
+  std::vector<std::size_t> pixels_in_shadow;
   std::vector<Shoebox> shoeboxes;         ///< of the last stage, image by image
   std::optional<FoundSpots> found_spots;  ///< with free intensities
   std::vector<std::string> warnings;      ///< what the numbers do not say, one sentence each

@@ -927,6 +927,7 @@ class Refinement(NamedTuple):
     correlations: NDArray[np.float64]
     structure_factors: RefinedFactors
     stages: tuple[RefineStage, ...]
+    pixels_in_shadow: tuple[int, ...]
     found_spots: FoundSpots | None
     warnings: tuple[str, ...]
     stopped: bool

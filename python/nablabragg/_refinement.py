@@ -87,6 +87,8 @@ class Refinement(NamedTuple):
     structure_factors: RefinedFactors
     stages: tuple
     """RefineStage"""
+    pixels_in_shadow: tuple
+    """of each image, how many were left out because its beamstop hides them"""
     found_spots: FoundSpots | None
     """with intensities='free'"""
     warnings: tuple
@@ -232,7 +234,7 @@ def refine(
         del asked[name]
     if not hasattr(_core, "refine"):
         raise _core.Error("this build has no refine: it was configured with -DNABLA_REFINE=OFF")
-    refined, numbers, correlations, factors, stages, found, warnings, stopped, state = _core.refine(
+    refined, numbers, correlations, factors, stages, hidden, found, warnings, stopped, state = _core.refine(
         experiment, image, asked
     )
     return Refinement(
@@ -241,6 +243,7 @@ def refine(
         correlations,
         RefinedFactors(*factors),
         tuple(RefineStage(*stage) for stage in stages),
+        hidden,
         found and FoundSpots(*found),
         tuple(warnings),
         stopped,

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "api/cost.hpp"
 #include "cli/commands.hpp"
@@ -388,6 +389,12 @@ void print_result(std::ostream& out, const Refinement& r) {
                s.misfit_share > 0 ? fmt::format(", misfit {:.1f} %", 100 * s.misfit_share) : "",
                s.spots, s.pixels > 0 ? fmt::format(", {} pixels", s.pixels) : "", s.iterations,
                s.seconds);
+  if (const std::size_t hidden = std::accumulate(r.pixels_in_shadow.begin(),
+                                                 r.pixels_in_shadow.end(), std::size_t{0});
+      hidden > 0)
+    fmt::print(out, "left out: {} {} in the shadow of the beamstop{}\n", hidden,
+               hidden == 1 ? "pixel" : "pixels",
+               r.pixels_in_shadow.size() > 1 ? ", in all images together" : "");
   if (r.found_spots)
     fmt::print(out,
                "{} of {} found spots lie within two pixels of where the refined model has them: "

@@ -256,13 +256,15 @@ void write_refinement_json(const std::string& path, const Refinement& r,
   // docs/refinement.schema.json describes it; another form needs another number
   constexpr int schema = 2;
   Json read = Json::array();
-  for (const ReadImage& image : images) {
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const ReadImage& image = images[i];
     read.push_back({{"path", image.path},
                     {"number", image.number},
                     {"counts_per_photon", image.measurement.counts_per_photon},
                     {"offset", image.measurement.offset},
                     {"readout_noise", image.measurement.readout_noise},
                     {"overload", finite_or_null(image.measurement.overload)},
+                    {"pixels_in_shadow", r.pixels_in_shadow[i]},
                     {"findings", image.findings}});
     if (const auto& spread = image.measurement.point_spread)
       read.back()["point_spread"] = {{"shape", name_of(spread->shape)},

@@ -264,10 +264,10 @@ py::tuple result_of(Refinement&& r) {
     value.mutable_at(i) = f.value;
     deviation.mutable_at(i) = f.deviation;
   }
-  return py::make_tuple(std::move(r.experiments), numbers,
-                        array_from(std::move(r.correlations), {count, count}),
-                        py::make_tuple(hkl, start, value, deviation), stages, found_spots_of(r),
-                        warnings, r.stopped, to_json(r.state));
+  return py::make_tuple(
+      std::move(r.experiments), numbers, array_from(std::move(r.correlations), {count, count}),
+      py::make_tuple(hkl, start, value, deviation), stages, py::tuple(py::cast(r.pixels_in_shadow)),
+      found_spots_of(r), warnings, r.stopped, to_json(r.state));
 }
 
 bool is_list(const py::object& given) {

@@ -113,7 +113,10 @@ PhotonImages photon_images(const Experiment& start, const Measurement& m,
   auto share = shares.begin();
   for (PhotonImage& image : images.panels)
     for (auto& usable : image.usable)
-      if (*share++ < 1) usable = false;
+      if (*share++ < 1 && usable) {
+        usable = false;
+        ++images.in_shadow;
+      }
   return images;
 }
 
@@ -231,6 +234,7 @@ class Run {
       const StructureFactors alone = factors_alone(r.factors);
       for (Experiment& e : r.experiments) e.structure_factors = alone;
     }
+    for (const PhotonImages& image : images_) r.pixels_in_shadow.push_back(image.in_shadow);
     r.found_spots = found_spots_;
     r.stages = state_.stages;
     r.warnings = state_.warnings;

@@ -1,5 +1,6 @@
 // Bright spots of an image: where they are and how many photons they hold.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -28,6 +29,7 @@ struct PhotonImages {
   std::vector<PhotonImage> panels;
   double readout_variance = 0;  ///< [photons^2]
   std::optional<PointSpread> point_spread = {};
+  std::size_t in_shadow = 0;  ///< pixels that are not usable because a beamstop hides them
 
   Seen seen(const PixelIndex& pixel) const {
     const PhotonImage& panel = panels[static_cast<std::size_t>(pixel.panel)];

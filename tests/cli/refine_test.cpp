@@ -410,6 +410,30 @@ TEST_F(Refine, RefusesAnOffsetAboveHalfThePixels) {
   EXPECT_EQ(run(line + "--offset 41").exit_code, 0);
 }
 
+TEST_F(Refine, SaysHowManyPixelsLieInTheShadowOfTheBeamstop) {
+  const std::string stop = "-beamstop_distance 30 -beamstop_radius 4 ";
+  ASSERT_EQ(
+      test::run_program(folder.path(), truth + stop + "-noisefile stop.img -seed 4").exit_code, 0);
+  const Outcome outcome = run("--image stop.img --parameters " + numbers, start + stop);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json r = result();
+  const int hidden = r["images"][0]["pixels_in_shadow"];
+  // A disk of 8 mm about the beam on the detector, in pixels of 0.2 mm, and those that its edge
+  // cuts
+  const double area = 3.14159 * 40 * 40, edge = 2 * 3.14159 * 40;
+  EXPECT_GT(hidden, area);
+  EXPECT_LT(hidden, area + 1.5 * edge);
+  EXPECT_THAT(outcome.out, HasSubstr("left out: " + std::to_string(hidden) +
+                                     " pixels in the shadow of the beamstop\n"));
+  // Only those that would be used
+  const Outcome upper = run("--image stop.img --parameters fluence",
+                            truth + stop + "-roi 0 255 0 127 ");
+  ASSERT_EQ(upper.exit_code, 0) << upper.err;
+  EXPECT_NEAR(result()["images"][0]["pixels_in_shadow"], hidden / 2.0, 0.1 * hidden);
+  ASSERT_EQ(run("--image still.img --parameters fluence", truth).exit_code, 0);
+  EXPECT_EQ(result()["images"][0]["pixels_in_shadow"], 0);
+}
+
 TEST_F(Refine, WritesWhatItsSchemaDescribes) {
   std::ifstream in(NABLA_SOURCE_DIR "/docs/refinement.schema.json");
   const nlohmann::json schema = nlohmann::json::parse(in);

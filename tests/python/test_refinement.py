@@ -62,6 +62,29 @@ def test_it_goes_through_a_point_spread(truth):
         nb.refine(truth, counts, point_spread="lorentz", parameters=["misset"])
 
 
+def test_it_says_how_many_pixels_the_beamstop_hides(truth):
+    behind = truth.replace(beamstop=nb.Beamstop(distance=30, radius=4))
+    counts = nb.count_photons(behind, nb.simulate(behind), seed=5)
+    r = nb.refine([behind, behind], [counts, counts], parameters=["fluence"])
+    hidden = r.pixels_in_shadow[0]
+    assert r.pixels_in_shadow == (hidden, hidden)
+    # A disk of 8 mm about the beam in pixels of 0.2 mm, and those that its edge cuts
+    assert math.pi * 40**2 < hidden < math.pi * 40**2 + 3 * math.pi * 40
+    assert nb.refine(behind, counts, parameters=["fluence", "beamstop_radius"]).pixels_in_shadow == (0,)
+
+
+def test_it_finds_several_crystals(truth):
+    two = truth.replace(more_crystals=[nb.FurtherCrystal(misset=(-40, 15, 70), weight=0.4)])
+    counts = nb.count_photons(two, nb.simulate(two), seed=6)
+    start = two.replace(more_crystals=[nb.FurtherCrystal(misset=(-40.2, 15.2, 69.8), weight=0.6)])
+    r = nb.refine(start, counts, parameters=["misset", "crystal[1].misset", "crystal[1].weight"])
+    for number, expected in zip(r.numbers, [12, -7, 33, -40, 15, 70, 0.4]):
+        assert abs(number.value - expected) < 4.5 * number.deviation, number
+    assert r.experiment.more_crystals[0].weight == r.number("crystal[1].weight").value
+    with pytest.raises(nb.UsageError, match="free intensities are those of one crystal"):
+        nb.refine(start, counts, parameters=["misset"], intensities="free")
+
+
 def test_it_finds_the_model_of_a_counted_image(start, counts):
     r = nb.refine(start, counts, parameters=PARAMETERS)
     assert [n.name for n in r.numbers][:4] == ["misset[0]", "misset[1]", "misset[2]", "cell[0]"]
@@ -78,6 +101,7 @@ def test_it_finds_the_model_of_a_counted_image(start, counts):
     assert np.allclose(np.diag(r.correlations), 1)
     assert [stage.name for stage in r.stages] == ["spot positions", "measured spots", "predicted spots"]
     assert r.stages[-1].converged
+    assert r.pixels_in_shadow == (0,)
     assert abs(r.stages[-1].residual - 1) < 0.1
     assert r.warnings == ()
     assert not r.stopped

@@ -11,6 +11,7 @@
 #include <optional>
 #include <random>
 
+#include "nablabragg/beamstop_shadow.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/geometry.hpp"
@@ -788,11 +789,18 @@ TEST(Refine, FindsACrystalAgainBehindABeamstopThatHidesAndCutsSpots) {
   const Refinement r = refine(c.start, c.measurement, small_options());
   expect_found(c, r, 4.5);
   EXPECT_THAT(r.warnings, SizeIs(0));
+  // Those that are hidden whole, and those at the edge of the shadow
+  ASSERT_THAT(r.pixels_in_shadow, SizeIs(1));
+  const auto shares = shares_past_beamstop(SettledExperiment(c.start));
+  const auto in_shadow = std::ranges::count_if(shares, [](double share) { return share < 1; });
+  EXPECT_EQ(r.pixels_in_shadow[0], static_cast<std::size_t>(in_shadow));
+  EXPECT_GT(in_shadow, hidden);
   // The stop is a part of the model: without it the spots that it hides pull
   Experiment open = c.start;
   open.beamstop = {};
-  EXPECT_GT(refine(open, c.measurement, small_options()).stages.back().residual,
-            1.2 * r.stages.back().residual);
+  const Refinement without = refine(open, c.measurement, small_options());
+  EXPECT_THAT(without.pixels_in_shadow, ElementsAre(0u));
+  EXPECT_GT(without.stages.back().residual, 1.2 * r.stages.back().residual);
 }
 
 TEST(Refine, IsNotSpoiltByWhatIsCountedBehindTheBeamstop) {
@@ -829,6 +837,7 @@ TEST(Refine, FindsTheBeamstopFromTheShadowThatItThrowsOnWater) {
   const Refinement r = refine(c.start, c.measurement, o);
   expect_found(c, r, 4.5);
   EXPECT_LT(r.numbers[0].deviation, 0.01);
+  EXPECT_THAT(r.pixels_in_shadow, ElementsAre(0u));  // which say where it stands
 }
 
 TEST(Refine, SaysThatCountsVaryLessThanPhotonsDo) {

@@ -95,6 +95,7 @@ std::vector<double> expected_counts(const Experiment& experiment, const Detector
 /// Of a function of the expected counts.
 struct ExpectedCountsSlopes {
   std::vector<double> light;  ///< by the photons that arrive in each pixel
+  double fwhm_um = 0;         ///< by the width of the point spread [um]; 0 where there is none
   // Of integrating detectors
   std::vector<double> gain;     ///< by the gain of each panel [counts/photon]
   double offset = 0;            ///< by that of all pixels [counts]

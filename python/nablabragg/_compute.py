@@ -134,7 +134,7 @@ def value_and_gradient(
     response : DetectorResponse, optional
         the image is then expected_counts() of the photons; the gradient also has, of an integrating
         detector, response.gain [1/(counts/photon)], one of each panel, response.offset [1/count] and
-        response.dark_current [s/electron]"""
+        response.dark_current [s/electron], and where there is a point spread response.fwhm [1/um]"""
     return _core.value_and_gradient(experiment, loss, response, options_of(locals()))
 
 

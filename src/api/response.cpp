@@ -367,6 +367,7 @@ ExpectedCountsSlopes pull_back_counts(const Experiment& experiment,
                                      std::span(all.light).subspan(panel.first_pixel, pixels));
     all.gain.push_back(sums.gain);
     all.offset += sums.offset;
+    all.fwhm_um += sums.fwhm_um;
     all.dark_current_e_s += sums.dark_charge_e * experiment.beam.exposure_s;
   }
   return all;

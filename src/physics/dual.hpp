@@ -58,6 +58,10 @@ struct Dual {
   friend Dual erf(const Dual& a) {
     return of(std::erf(a.value), 1.1283791670955126 * std::exp(-a.value * a.value), a);
   }
+  friend Dual erfc(const Dual& a) {
+    return of(std::erfc(a.value), -1.1283791670955126 * std::exp(-a.value * a.value), a);
+  }
+  friend Dual atan(const Dual& a) { return of(std::atan(a.value), 1 / (1 + a.value * a.value), a); }
   friend Dual expm1(const Dual& a) {
     const double less_one = std::expm1(a.value);
     return of(less_one, less_one + 1, a);

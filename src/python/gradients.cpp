@@ -284,7 +284,7 @@ py::tuple through_response(const Call& call, const DetectorResponse& response,
   } else {
     constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
     by_response.gain.assign(e.experiment().more_panels.size() + 1, undefined);
-    by_response.offset = by_response.dark_current_e_s = undefined;
+    by_response.offset = by_response.dark_current_e_s = by_response.fwhm_um = undefined;
     named = dict_of(e, undefined_gradient(e));
   }
   if (response.kind == DetectorResponse::Kind::integrating) {
@@ -292,6 +292,7 @@ py::tuple through_response(const Call& call, const DetectorResponse& response,
     named["response.offset"] = by_response.offset;
     named["response.dark_current"] = by_response.dark_current_e_s;
   }
+  if (response.point_spread) named["response.fwhm"] = by_response.fwhm_um;
   return py::make_tuple(answer.value, named);
 }
 

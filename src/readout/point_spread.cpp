@@ -9,12 +9,14 @@
 #include <cmath>
 #include <complex>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <numbers>
 #include <vector>
 
+#include "physics/dual.hpp"
 #include "readout/row_kernels.hpp"
 
 // Parts of the transforms are shared among our threads.
@@ -26,17 +28,22 @@ namespace nablabragg::readout {
 namespace {
 
 // ---- The kernels --------------------------------------------------------------------------------
+// Of a width that is a number, or a dual number for what they change by with it.
 
 /// The share of a Gaussian of this width that lies between two distances from its middle, the same
 /// on both sides of it or both positive.
-double share_between(double fwhm_um, double from_um, double to_um) {
-  const double a = 2 * std::sqrt(std::numbers::ln2) / fwhm_um;
+template <class T>
+T share_between(const T& fwhm_um, double from_um, double to_um) {
+  using std::erf;
+  using std::erfc;
+  const T a = 2 * std::sqrt(std::numbers::ln2) / fwhm_um;
   // Differences of what is left beyond: those of erf cancel far out.
-  if (from_um > 0) return (std::erfc(a * from_um) - std::erfc(a * to_um)) / 2;
-  return (std::erf(a * to_um) - std::erf(a * from_um)) / 2;
+  if (from_um > 0) return (erfc(a * from_um) - erfc(a * to_um)) / 2;
+  return (erf(a * to_um) - erf(a * from_um)) / 2;
 }
 
-double gauss_share(double fwhm_um, double pixel_um, int pixels) {
+template <class T>
+T gauss_share(const T& fwhm_um, double pixel_um, int pixels) {
   const double x = std::abs(pixels) * pixel_um;
   return share_between(fwhm_um, x - pixel_um / 2, x + pixel_um / 2);
 }
@@ -45,11 +52,16 @@ double gauss_share(double fwhm_um, double pixel_um, int pixels) {
 const double fiber_g_of_fwhm = 1 / (2 * std::sqrt(std::cbrt(4.0) - 1));
 
 /// The share of the fibre's light between the middle and the corner (x, y).
-double fiber_corner(double x, double y, double g) {
-  return std::atan(x * y / (g * std::sqrt(g * g + x * x + y * y))) / (2 * std::numbers::pi);
+template <class T>
+T fiber_corner(double x, double y, const T& g) {
+  using std::atan;
+  using std::sqrt;
+  return atan(x * y / (g * sqrt(g * g + x * x + y * y))) / (2 * std::numbers::pi);
 }
 
-double fiber_share(double g, double fast_um, double slow_um, int fast, int slow) {
+template <class T>
+T fiber_share(const T& g, double fast_um, double slow_um, int fast, int slow) {
+  using std::sqrt;
   const double x = fast * fast_um, y = slow * slow_um, r2 = x * x + y * y;
   const double far = 100 * std::max(fast_um, slow_um);
   if (r2 < far * far) {
@@ -60,20 +72,29 @@ double fiber_share(double g, double fast_um, double slow_um, int fast, int slow)
   }
   // The corners' difference cancels: the density in the middle of the pixel and its curvature, to
   // 1e-8 of the share
-  const double q = g * g + r2;
-  const double bend = (fast_um * fast_um * (15 * x * x / q - 3) +
-                       slow_um * slow_um * (15 * y * y / q - 3)) /
-                      (24 * q);
-  return fast_um * slow_um * g / (2 * std::numbers::pi) / (q * std::sqrt(q)) * (1 + bend);
+  const T q = g * g + r2;
+  const T bend = (fast_um * fast_um * (15 * x * x / q - 3) +
+                  slow_um * slow_um * (15 * y * y / q - 3)) /
+                 (24 * q);
+  return fast_um * slow_um * g / (2 * std::numbers::pi) / (q * sqrt(q)) * (1 + bend);
+}
+
+using Slope = physics::Dual<1>;
+
+Slope varied(double x) {
+  Slope s = x;
+  s.slopes[0] = 1;
+  return s;
 }
 
 // ---- Gauss: along rows, then along columns ------------------------------------------------------
 
 /// The shares of the pixels 0, 1, 2... away, as many as make a difference in double precision.
-std::vector<double> gauss_weights(double fwhm_um, double pixel_um, int pixels) {
-  std::vector<double> weights;
+template <class T>
+std::vector<T> gauss_weights(const T& fwhm_um, double pixel_um, int pixels) {
+  std::vector<T> weights;
   for (int i = 0; i < pixels; ++i) {
-    const double share = gauss_share(fwhm_um, pixel_um, i);
+    const T share = gauss_share(fwhm_um, pixel_um, i);
     if (i > 0 && share < 1e-20) break;
     weights.push_back(share);
   }
@@ -86,11 +107,10 @@ struct Strip {
   std::vector<const double*> taps;
 };
 
+/// The weights are those of the pixels 0, 1, 2... away.
 template <class Real>
-void spread_gauss(double fwhm_um, const PixelGrid& grid, std::span<const Real> light,
-                  std::span<Real> result) {
-  const auto along_fast = gauss_weights(fwhm_um, grid.fast_um, grid.fast_pixels);
-  const auto along_slow = gauss_weights(fwhm_um, grid.slow_um, grid.slow_pixels);
+void convolve(std::span<const double> along_fast, std::span<const double> along_slow,
+              const PixelGrid& grid, std::span<const Real> light, std::span<Real> result) {
   const std::size_t width = static_cast<std::size_t>(grid.fast_pixels);
   const std::size_t fast_reach = along_fast.size() - 1;
   const int slow_reach = static_cast<int>(along_slow.size()) - 1;
@@ -138,6 +158,36 @@ void spread_gauss(double fwhm_um, const PixelGrid& grid, std::span<const Real> l
       });
 }
 
+template <class Real>
+void spread_gauss(double fwhm_um, const PixelGrid& grid, std::span<const Real> light,
+                  std::span<Real> result) {
+  const auto along_fast = gauss_weights(fwhm_um, grid.fast_um, grid.fast_pixels);
+  const auto along_slow = gauss_weights(fwhm_um, grid.slow_um, grid.slow_pixels);
+  convolve<Real>(along_fast, along_slow, grid, light, result);
+}
+
+/// Of a product of two: the slope of each with the other as it is.
+void spread_gauss_slope(double fwhm_um, const PixelGrid& grid, std::span<const double> light,
+                        std::span<double> result) {
+  struct Weights {
+    std::vector<double> values, slopes;
+  };
+  const auto weights_along = [&](double pixel_um, int pixels) {
+    Weights w;
+    for (const Slope& share : gauss_weights(varied(fwhm_um), pixel_um, pixels)) {
+      w.values.push_back(share.value);
+      w.slopes.push_back(share.slopes[0]);
+    }
+    return w;
+  };
+  const Weights fast = weights_along(grid.fast_um, grid.fast_pixels),
+                slow = weights_along(grid.slow_um, grid.slow_pixels);
+  convolve<double>(fast.slopes, slow.values, grid, light, result);
+  std::vector<double> of_slow(result.size());
+  convolve<double>(fast.values, slow.slopes, grid, light, of_slow);
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] += of_slow[i];
+}
+
 // ---- Fibre: in Fourier space --------------------------------------------------------------------
 
 template <class Real>
@@ -163,10 +213,20 @@ void in_parts(std::size_t size, std::size_t together, Work work) {
                     });
 }
 
+/// What light is convolved with: the fibre's shares, or what they change by with g.
+enum class Kernel : std::uint8_t { shares, slopes };
+
+double fiber_kernel(Kernel kernel, double g, const PixelGrid& grid, int fast, int slow) {
+  if (kernel == Kernel::slopes)
+    return fiber_share(varied(g), grid.fast_um, grid.slow_um, fast, slow).slopes[0];
+  return fiber_share(g, grid.fast_um, grid.slow_um, fast, slow);
+}
+
 /// The transform of a fibre's kernel on a padded panel, real as the kernel is even, and divided by
 /// the number of padded pixels.
 template <class Real>
 struct FiberTransform {
+  Kernel of;
   double g;
   PixelGrid grid;
   std::size_t fast, slow;    ///< padded pixels
@@ -175,8 +235,12 @@ struct FiberTransform {
   std::size_t fast_values() const { return fast / 2 + 1; }
   std::size_t slow_values() const { return slow / 2 + 1; }
 
-  FiberTransform(double g_um, const PixelGrid& pixels)
-      : g(g_um), grid(pixels), fast(padded(pixels.fast_pixels)), slow(padded(pixels.slow_pixels)) {
+  FiberTransform(Kernel what, double g_um, const PixelGrid& pixels)
+      : of(what),
+        g(g_um),
+        grid(pixels),
+        fast(padded(pixels.fast_pixels)),
+        slow(padded(pixels.slow_pixels)) {
     // A transform of an even sequence is a cosine transform of half of it.
     const std::size_t width = fast_values(), height = slow_values();
     std::vector<double> kernel(width * height);
@@ -184,8 +248,8 @@ struct FiberTransform {
       const auto rows = std::min(end, static_cast<std::size_t>(grid.slow_pixels));
       for (std::size_t y = begin; y < rows; ++y)
         for (int x = 0; x < grid.fast_pixels; ++x)
-          kernel[y * width + static_cast<std::size_t>(x)] = fiber_share(
-              g, grid.fast_um, grid.slow_um, x, static_cast<int>(y));
+          kernel[y * width + static_cast<std::size_t>(x)] = fiber_kernel(of, g, grid, x,
+                                                                         static_cast<int>(y));
       double* const first = kernel.data() + begin * width;
       const pocketfft::stride_t strides{bytes(sizeof(double), width), sizeof(double)};
       pocketfft::dct(pocketfft::shape_t{end - begin, width}, strides, strides, {1}, 1, first, first,
@@ -207,20 +271,22 @@ struct FiberTransform {
     });
   }
 
-  bool is_of(double g_um, const PixelGrid& p) const {
-    return g == g_um && grid.fast_pixels == p.fast_pixels && grid.slow_pixels == p.slow_pixels &&
-           grid.fast_um == p.fast_um && grid.slow_um == p.slow_um;
+  bool is_of(Kernel what, double g_um, const PixelGrid& p) const {
+    return of == what && g == g_um && grid.fast_pixels == p.fast_pixels &&
+           grid.slow_pixels == p.slow_pixels && grid.fast_um == p.fast_um &&
+           grid.slow_um == p.slow_um;
   }
 };
 
 /// Panels of a detector are alike, and images of a series have the same: the latest are kept.
 template <class Real>
-std::shared_ptr<const FiberTransform<Real>> fiber_transform(double g, const PixelGrid& grid) {
+std::shared_ptr<const FiberTransform<Real>> fiber_transform(Kernel of, double g,
+                                                            const PixelGrid& grid) {
   constexpr std::size_t kept = 2;
   static std::mutex mutex;
   static std::deque<std::shared_ptr<const FiberTransform<Real>>> latest;
   const auto found = [&] {
-    return std::ranges::find_if(latest, [&](const auto& t) { return t->is_of(g, grid); });
+    return std::ranges::find_if(latest, [&](const auto& t) { return t->is_of(of, g, grid); });
   };
   {
     const std::scoped_lock lock(mutex);
@@ -228,7 +294,7 @@ std::shared_ptr<const FiberTransform<Real>> fiber_transform(double g, const Pixe
   }
   // Not under the lock, under which a thread that waits for its part of the work might take another
   // image's
-  auto made = std::make_shared<const FiberTransform<Real>>(g, grid);
+  auto made = std::make_shared<const FiberTransform<Real>>(of, g, grid);
   const std::scoped_lock lock(mutex);
   if (const auto place = found(); place != latest.end()) return *place;
   latest.push_front(made);
@@ -237,9 +303,9 @@ std::shared_ptr<const FiberTransform<Real>> fiber_transform(double g, const Pixe
 }
 
 template <class Real>
-void spread_fiber(double g, const PixelGrid& grid, std::span<const Real> light,
+void spread_fiber(Kernel of, double g, const PixelGrid& grid, std::span<const Real> light,
                   std::span<Real> result) {
-  const auto kernel = fiber_transform<Real>(g, grid);
+  const auto kernel = fiber_transform<Real>(of, g, grid);
   const auto width = static_cast<std::size_t>(grid.fast_pixels),
              height = static_cast<std::size_t>(grid.slow_pixels);
   const std::size_t fast = kernel->fast, slow = kernel->slow, frequencies = kernel->fast_values();
@@ -309,7 +375,15 @@ void spread_panel(const PointSpread& spread, const PixelGrid& grid, std::span<co
   if (spread.shape == PointSpread::Shape::gauss)
     spread_gauss(spread.fwhm_um, grid, light, result);
   else
-    spread_fiber(spread.fwhm_um * fiber_g_of_fwhm, grid, light, result);
+    spread_fiber(Kernel::shares, spread.fwhm_um * fiber_g_of_fwhm, grid, light, result);
+}
+
+void spread_panel_slope(const PointSpread& spread, const PixelGrid& grid,
+                        std::span<const double> light, std::span<double> result) {
+  if (spread.shape == PointSpread::Shape::gauss)
+    return spread_gauss_slope(spread.fwhm_um, grid, light, result);
+  spread_fiber(Kernel::slopes, spread.fwhm_um * fiber_g_of_fwhm, grid, light, result);
+  for (double& x : result) x *= fiber_g_of_fwhm;
 }
 
 template void spread_panel(const PointSpread&, const PixelGrid&, std::span<const float>,

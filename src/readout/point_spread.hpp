@@ -31,4 +31,8 @@ template <class Real>
 void spread_panel(const PointSpread& spread, const PixelGrid& grid, std::span<const Real> light,
                   std::span<Real> result);
 
+/// What of that changes with the full width at half maximum [1/um]; symmetric, too.
+void spread_panel_slope(const PointSpread& spread, const PixelGrid& grid,
+                        std::span<const double> light, std::span<double> result);
+
 }  // namespace nablabragg::readout

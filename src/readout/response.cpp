@@ -426,6 +426,13 @@ MeanOfPanel::Slopes MeanOfPanel::pull_back(std::span<const double> light,
     sums.offset += slopes[i];
     if (charge > 0) sums.dark_charge_e += by_charge / charge;
   }
+  if (response_.point_spread) {
+    std::vector<double> changed(by_signal.size());
+    spread_panel_slope(*response_.point_spread, panel_.grid, std::span<const double>(by_signal),
+                       std::span(changed));
+    for (std::size_t i = 0; i < changed.size(); ++i)
+      sums.fwhm_um += before_[i] * light[i] * changed[i];
+  }
   // The point spread is its own adjoint
   const std::vector<double> spread_back = spread(std::move(by_signal));
   for (std::size_t i = 0; i < by_light.size(); ++i) by_light[i] = before_[i] * spread_back[i];

@@ -79,9 +79,9 @@ class MeanOfPanel {
               PixelProbe* probe = nullptr) const;
 
   struct Slopes {
-    double gain = 0, offset = 0, dark_charge_e = 0;
+    double gain = 0, offset = 0, dark_charge_e = 0, fwhm_um = 0;
   };
-  /// From the derivative by the counts to that by the light, at this light, and by three numbers.
+  /// From the derivative by the counts to that by the light, at this light, and by four numbers.
   Slopes pull_back(std::span<const double> light, std::span<const double> slopes,
                    std::span<double> by_light) const;
 

@@ -98,6 +98,11 @@ def test_gradients_go_through_a_response():
     ]
     assert gradient["response.dark_current"] == pytest.approx((darker[1] - darker[0]) / 2, rel=1e-6)
     assert gradient["response.gain"].shape == (1,)
+    wide = [value(e, dataclasses.replace(response, fwhm=response.fwhm + s)) for s in (-2, -1, 1, 2)]
+    assert gradient["response.fwhm"] == pytest.approx((wide[0] - 8 * wide[1] + 8 * wide[2] - wide[3]) / 12, rel=1e-6)
+    counter = nb.DetectorResponse(point_spread="gauss", fwhm=300)
+    _, of_counter = nb.value_and_gradient(e.replace(detector=e.detector.replace(gain=1)), loss, response=counter)
+    assert [name for name in of_counter if name.startswith("response")] == ["response.fwhm"]
     # Weights are a function, too
     weights = 2 * (nb.expected_counts(e, nb.simulate(e, dtype="float64"), response) - target)
     _, same = nb.value_and_gradient(e, weights, response=response)

@@ -188,6 +188,34 @@ TEST(PointSpread, IsItsOwnAdjoint) {
   }
 }
 
+TEST(PointSpread, HasTheSlopeByItsWidthOfDifferencesOfFourthOrder) {
+  // Far enough along fast for both formulas of the fibre
+  const PixelGrid grid{220, 9, 1, 1.5};
+  constexpr double width = 2.3, step = 2e-3 * width;
+  std::vector<double> one_pixel(220 * 9);
+  one_pixel[3 * 220 + 5] = 1;
+  for (const auto& light : {random_light(220 * 9, 10), one_pixel})
+    for (const Shape shape : {Shape::gauss, Shape::fiber}) {
+      const auto at = [&](double steps) {
+        return spread({shape, width + steps * step}, grid, light);
+      };
+      const auto below2 = at(-2), below = at(-1), above = at(1), above2 = at(2);
+      std::vector<double> slope(light.size());
+      spread_panel_slope({shape, width}, grid, light, std::span(slope));
+      double largest = 0;
+      for (std::size_t i = 0; i < slope.size(); ++i) {
+        const double wanted = (below2[i] - 8 * below[i] + 8 * above[i] - above2[i]) / (12 * step);
+        largest = std::max(largest, std::abs(slope[i]));
+        ASSERT_NEAR(slope[i], wanted, 1e-9 + 1e-5 * std::abs(wanted)) << i;
+        // Light of one pixel is zero elsewhere, so that all digits are those of its tails
+        if (light[i] == 0 && std::abs(wanted) > 1e-8) {
+          ASSERT_NEAR(slope[i] / wanted, 1, 1e-4) << i;
+        }
+      }
+      EXPECT_GT(largest, 0.02);
+    }
+}
+
 TEST(PointSpread, HasTheSameBitsForAnyNumberOfThreads) {
   const PixelGrid grid{300, 270, 1, 1};
   const auto light = random_light(300 * 270, 9);

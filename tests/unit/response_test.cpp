@@ -786,6 +786,19 @@ TEST(ExpectedCounts, HaveTheDerivativesOfTheirDifferences) {
                                               slopes.light.begin(), 0.0);
       EXPECT_NEAR(along, (value(lit.e, r, 1e-3) - value(lit.e, r, -1e-3)) / 2e-3,
                   1e-6 * (1 + std::abs(along)));
+      // Pixel by pixel, as hot pixels drown differences
+      const double fwhm_um = r.point_spread->fwhm_um, step_um = 2e-3 * fwhm_um;
+      double by_differences = 0;
+      for (const auto& [steps, factor] : {std::pair{-2, 1}, {-1, -8}, {1, 8}, {2, -1}}) {
+        DetectorResponse other = r;
+        other.point_spread->fwhm_um = fwhm_um + steps * step_um;
+        const std::vector<double> here = expected_counts(lit.e, r, lit.light),
+                                  there = expected_counts(lit.e, other, lit.light);
+        for (std::size_t i = 0; i < there.size(); ++i)
+          by_differences += weights[i] * factor * (there[i] - here[i]) / (12 * step_um);
+      }
+      EXPECT_GT(std::abs(slopes.fwhm_um), 1e-3);
+      EXPECT_NEAR(slopes.fwhm_um / by_differences, 1, 1e-8);
       if (r.kind == Kind::counting) continue;
       // The rest is linear
       const double here = value(lit.e, r, 0);
@@ -833,6 +846,7 @@ TEST(ExpectedCounts, CarryDerivativesToTheParametersOfAnExperiment) {
   const double slope = found.gradient.parameters.at("distance")[0];
   EXPECT_NEAR(slope, (value(100.0001, r.offset) - value(99.9999, r.offset)) / 2e-4,
               1e-5 * std::abs(slope));
+  EXPECT_NE(by_response.fwhm_um, 0);
   EXPECT_NEAR(by_response.offset,
               (value(100, r.offset + 1e-3) - value(100, r.offset - 1e-3)) / 2e-3,
               1e-6 * std::abs(by_response.offset));
@@ -844,6 +858,7 @@ TEST(ExpectedCounts, OutsideTheRegionOfInterestDoNotCount) {
   DetectorResponse r;
   const ExpectedCountsSlopes slopes = pull_back_counts(e, r, std::vector<double>(32 * 32, 10.0),
                                                        std::vector<double>(32 * 32, 1.0));
+  EXPECT_EQ(slopes.fwhm_um, 0);  // of no point spread
   EXPECT_EQ(slopes.light[5 * 32 + 4], 1);
   EXPECT_EQ(slopes.light[4 * 32 + 4], 0);
   EXPECT_EQ(std::accumulate(slopes.light.begin(), slopes.light.end(), 0.0), 17 * 17);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "io/hdf5_reader.hpp"
+#include "io/input_file.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/spectra.hpp"
@@ -144,6 +146,15 @@ class SpectraReader {
   Node weights_;
 };
 
+/// ZIP, as numpy's .npz is.
+bool is_zip(const std::string& path) {
+  if (std::error_code error; !std::filesystem::is_regular_file(path, error)) return false;
+  io::InputFile file(path);
+  std::array<char, 4> head{};
+  return file.read(head.data(), head.size()) == head.size() &&
+         std::string_view(head.data(), head.size()) == "PK\x03\x04";
+}
+
 }  // namespace
 
 io::SpectraPlace io::place_of_spectra(const std::string& path) {
@@ -157,6 +168,11 @@ io::SpectraPlace io::place_of_spectra(const std::string& path) {
 Spectra read_spectra(const std::string& path, std::optional<SpectrumUnit> unit,
                      const SpectraOptions& options) {
   const auto [file, data] = io::place_of_spectra(path);
+  if (is_zip(file))
+    throw InputError(file, 0,
+                     "is a ZIP archive, as numpy's .npz; spectra of the command are HDF5, which "
+                     "takes the same arrays by the same names (h5py writes it), and in Python "
+                     "nb.read_spectra reads a name that ends in .npz");
   const io::hdf5::Session session;
   return SpectraReader(file, data).read(unit, options);
 }

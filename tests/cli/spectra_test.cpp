@@ -235,6 +235,11 @@ TEST_F(SpectraFlag, RefusesWhatContradictsIt) {
   expect_refused("-spectra shots.h5 -divergence 1", "-spectra is of a beam of one direction");
   expect_refused("-spectra_scale absolute", "-spectra_scale is of -spectra FILE");
   expect_refused("-spectra missing.h5", "missing.h5", input_file);
+  folder.file("shots.npz", std::string("PK\x03\x04\x14", 5) + std::string(200, 'x'));
+  expect_refused("-spectra shots.npz",
+                 "shots.npz: is a ZIP archive, as numpy's .npz; spectra of "
+                 "the command are HDF5",
+                 input_file);
   expect_refused("-spectra shots.h5:/there", "/there", input_file);
   expect_refused("-spectra shots.h5 -trace_pixel 1 1", "-trace_pixel is of one image");
   write("dark.h5", {1, 0, 3, 2, 0, 0, 0, 0});

@@ -20,6 +20,9 @@
 // With vectors, pocketfft calls aligned_alloc with sizes that the standard forbids and
 // AddressSanitizer refuses; the transforms are a few per cent of the time.
 #define POCKETFFT_NO_VECTORS
+// Those of readout/point_spread.cpp have vectors, and larger buffers: one name for both would let
+// the linker take the buffers of one for the other.
+#define pocketfft pocketfft_without_vectors
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 // In transforms whose length has large prime factors, which density grids avoid.
@@ -29,6 +32,7 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+#undef pocketfft
 #include <gemmi/it92.hpp>    // for IT92
 #include <gemmi/sfcalc.hpp>  // for StructureFactorCalculator
 

@@ -53,12 +53,17 @@ NABLA_INLINE BoxGaussian<T> narrow_box_gaussian_slopes(const T& x, const T& r) {
 }
 
 /// For larger r: sqrt(pi/2)/(2 r) (erf((r + x)/sqrt 2) + erf((r - x)/sqrt 2)), never negative.
+/// `per_r`: 1/r.
 template <class T>
-NABLA_INLINE T wide_box_gaussian(const T& x, const T& r) {
+NABLA_INLINE T wide_box_gaussian(const T& x, const T& r, const T& per_r) {
   using std::erf;
   const T root = constant<T>(0.70710678118654752440);
   const T sum = erf((r + x) * root) + erf((r - x) * root);
-  return select(sum > T(0), sum, T(0)) * (constant<T>(0.62665706865775012560) / r);
+  return select(sum > T(0), sum, T(0)) * (constant<T>(0.62665706865775012560) * per_r);
+}
+template <class T>
+NABLA_INLINE T wide_box_gaussian(const T& x, const T& r) {
+  return wide_box_gaussian(x, r, T(T(1) / r));
 }
 template <class T>
 NABLA_INLINE BoxGaussian<T> wide_box_gaussian_slopes(const T& x, const T& r) {

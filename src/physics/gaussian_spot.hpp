@@ -325,8 +325,10 @@ NABLA_INLINE T spot_value(const GaussianSpot<Real>& s, const Vec3<T>& d, bool di
   if constexpr (slice) {
     if (narrow)
       value = value * narrow_box_gaussian(e.x, e.half_slice);
-    else
+    else if constexpr (band)
       value = value * wide_box_gaussian(e.x, e.half_slice);
+    else  // one division for all points
+      value = value * wide_box_gaussian(e.x, e.half_slice, number<T>(Real(1) / s.half_slice));
   }
   return value;
 }

@@ -21,7 +21,7 @@ namespace {
 /// Which spots reach which tiles of a panel.
 class SpotsOfTiles {
  public:
-  SpotsOfTiles(const PlanFrame& frame, const std::vector<ClosedSpot>& spots)
+  SpotsOfTiles(const PlanFrame& frame, const std::vector<const ClosedSpot*>& spots)
       : width_((frame.fast_pixels + tile_side - 1) / tile_side),
         starts_(static_cast<std::size_t>(width_) *
                         static_cast<std::size_t>((frame.slow_pixels + tile_side - 1) / tile_side) +
@@ -33,13 +33,13 @@ class SpotsOfTiles {
           work(static_cast<std::size_t>(slow) * static_cast<std::size_t>(width_) +
                static_cast<std::size_t>(fast));
     };
-    for (const ClosedSpot& spot : spots)
-      for_each_tile(spot, [&](std::size_t tile) { ++starts_[tile + 1]; });
+    for (const ClosedSpot* spot : spots)
+      for_each_tile(*spot, [&](std::size_t tile) { ++starts_[tile + 1]; });
     for (std::size_t i = 1; i < starts_.size(); ++i) starts_[i] += starts_[i - 1];
     numbers_.resize(starts_.back());
     std::vector<std::size_t> next(starts_.begin(), starts_.end() - 1);
     for (std::size_t i = 0; i < spots.size(); ++i)
-      for_each_tile(spots[i], [&](std::size_t tile) {
+      for_each_tile(*spots[i], [&](std::size_t tile) {
         numbers_[next[tile]++] = static_cast<std::uint32_t>(i);
       });
   }

@@ -100,26 +100,27 @@ void pull_back_spots(const ClosedPlan& closed,
       tbb::parallel_for(std::size_t{0}, all.size(), [&](std::size_t i) {
         const ClosedSpotAdjoints& from = spots[p][i];
         if (from.light == 0 && from.d == Vec3d{}) return;
-        const ClosedSpot& spot = closed.panels[p][i];
+        const ClosedSpot& spot = *closed.panels[p][i];
         OfSpot& to = all[i];
         const auto o = static_cast<std::size_t>(spot.orientation);
         auto source = spot_source(plan, slices[o].a_star, slices[o].shape, spot.hkl, o);
         to.g = source.g;
         to.steps = pixel_steps(plan, spot, to.g);
-        const double variance = box_variance(plan, spot.subpixels);
-        source.pixel = pixel_box(variance, to.steps);
+        const BoxVariances variances = box_variances(plan, spot);
+        source.pixel = pixel_box(variances, to.steps);
         to.source = physics::pull_back_source(source, physics::prepare_spot(source), from.spot,
                                               from.d, from.light);
         add(to.source.g, -from.d);
-        const Mat3d by_box = (2 * variance) * symmetric(to.source.pixel);
-        to.to_steps = {by_box * to.steps.fast, by_box * to.steps.slow};
+        const Mat3d by_box = 2.0 * symmetric(to.source.pixel);
+        to.to_steps = {variances.fast * (by_box * to.steps.fast),
+                       variances.slow * (by_box * to.steps.slow)};
       });
     });
     std::vector<SeenPoint> points;
     for (std::size_t i = 0; i < all.size(); ++i) {
       const ClosedSpotAdjoints& from = spots[p][i];
       if (from.light == 0 && from.d == Vec3d{}) continue;
-      const ClosedSpot& spot = closed.panels[p][i];
+      const ClosedSpot& spot = *closed.panels[p][i];
       auto& [g, source, steps, to_steps] = all[i];
       const bool flat = plan.panels[p].frame.curvature == Curvature::flat;
       if (plan.spread.pixels_are_boxes && flat)
@@ -232,11 +233,10 @@ ClosedTangent tangent_of_spots(const ClosedPlan& closed, const WantedSpots& want
     with_threads(options.threads, [&] {
       tbb::parallel_for(std::size_t{0}, spots.size(), [&](std::size_t i) {
         if (!wanted[p][i]) return;
-        const ClosedSpot& spot = spots[i];
+        const ClosedSpot& spot = *spots[i];
         const auto o = static_cast<std::size_t>(spot.orientation);
         auto source = spot_source(dual, slices[o].a_star, slices[o].shape, spot.hkl, o);
-        source.pixel = pixel_box(box_variance(plan, spot.subpixels),
-                                 pixel_steps(dual, spot, source.g));
+        source.pixel = pixel_box(box_variances(plan, spot), pixel_steps(dual, spot, source.g));
         const auto prepared = physics::prepare_spot(source);
         const auto slope = [](const Real& x) { return x.slopes[0]; };
         ClosedSpotTangent& to = of_panel[i];

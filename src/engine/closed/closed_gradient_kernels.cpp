@@ -65,13 +65,13 @@ class ClosedPullBack {
     view_.clear();
     const UntilStopped until(tile_.stopped);
     for (size_t i = 0; i < numbers_.size() && until.goes_on();) {
-      const int layer = spots_[numbers_[i]].layer;
+      const int layer = spots_[numbers_[i]]->layer;
       size_t end = i;
       std::uint32_t lit = 0;
-      while (end < numbers_.size() && spots_[numbers_[end]].layer == layer) ++end;
+      while (end < numbers_.size() && spots_[numbers_[end]]->layer == layer) ++end;
       for (size_t j = i; j < end; ++j) {
-        sink_.blocks[j] = weighted_ &
-                          lit_blocks<band, slice, second>(plan_, flat_, spots_[numbers_[j]], tile_);
+        sink_.blocks[j] = weighted_ & lit_blocks<band, slice, second>(plan_, flat_,
+                                                                      *spots_[numbers_[j]], tile_);
         lit |= sink_.blocks[j];
       }
       for_each_group(lit, [&](size_t first) {
@@ -198,7 +198,7 @@ class ClosedPullBack {
   /// `place`: among those of the tile.
   void pull_back_spot(size_t place, std::uint32_t blocks) {
     const std::uint32_t which = numbers_[place];
-    const ClosedSpot& spot = spots_[which];
+    const ClosedSpot& spot = *spots_[which];
     const SpotNumbers<S>& n = numbers_of<S>(spot);
     physics::GaussianSpot<T> adjoints;
     const auto clear = [&] {
@@ -213,11 +213,11 @@ class ClosedPullBack {
       const T scaled = weight(first) * T::load(factors_.data() + first) * amplitude;
       const T x = fast(first), y = slow(first);
       T light = none;
-      const double step = 1.0 / spot.subpixels;
-      for (int sub_slow = 0; sub_slow < spot.subpixels; ++sub_slow)
-        for (int sub_fast = 0; sub_fast < spot.subpixels; ++sub_fast) {
-          const T sub_x = x + number((sub_fast + 0.5) * step - 0.5),
-                  sub_y = y + number((sub_slow + 0.5) * step - 0.5);
+      const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
+      for (int sub_slow = 0; sub_slow < subs_slow; ++sub_slow)
+        for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast) {
+          const T sub_x = x + number((sub_fast + 0.5) / subs_fast - 0.5),
+                  sub_y = y + number((sub_slow + 0.5) / subs_slow - 0.5);
           const auto pulled = physics::pull_back_spot_value<band, slice, second>(
               n.spot,
               offset_at<T>(plan_, flat_, spot, n, sub_x - number(spot.anchor_fast),
@@ -288,7 +288,7 @@ class ClosedPullBack {
   const bool flat_;
   const BasicPanelNumbers<S> in_lanes_;
   const BasicPlanRay<S> ray_in_lanes_;
-  const std::vector<ClosedSpot>& spots_;
+  const std::vector<const ClosedSpot*>& spots_;
   const std::span<const std::uint32_t> numbers_;
   const Tile& tile_;
   const std::array<double, tile_pixels>& weights_;

@@ -69,14 +69,23 @@ NABLA_INLINE Vec3<T> broadcast(const Vec3<physics::Scalar<T>>& v) {
   return {T(v.x), T(v.y), T(v.z)};
 }
 
-/// q0 - g with the spot's offset, x and y pixels from its anchor on a flat panel.
-template <class T>
+/// q0 - g with the spot's offset, x and y pixels from its anchor on a flat panel.  `near`: |e| is
+/// no larger than near_e there.
+template <bool near = false, class T>
 NABLA_INLINE Vec3<T> flat_offset(const SpotNumbers<physics::Scalar<T>>& n, const T& x, const T& y) {
   const T e = x * (T(n.e_fast) + x * T(n.e_fast2) + y * T(n.e_both)) +
               y * (T(n.e_slow) + y * T(n.e_slow2));
-  const T length2 = T(1) + e;
   // (1 + e)^(-1/2) - 1, from a small e
-  const T w = -e / (sqrt(length2) + length2);
+  T w;
+  if constexpr (near) {
+    // The binomial series: what is left out is 231/1024 e^6, 2e-10
+    w = T(-63.0 / 256);
+    for (const double c : {35.0 / 128, -5.0 / 16, 3.0 / 8, -1.0 / 2}) w = w * e + T(c);
+    w = w * e;
+  } else {
+    const T length2 = T(1) + e;
+    w = -e / (sqrt(length2) + length2);
+  }
   return broadcast<T>(n.d) +
          (T(1) + w) * (x * broadcast<T>(n.along_fast) + y * broadcast<T>(n.along_slow)) +
          w * broadcast<T>(n.outwards);
@@ -163,44 +172,58 @@ inline std::uint32_t lit_blocks(const ClosedPlan& plan, bool flat, const ClosedS
 }
 
 /// Pixels of a tile that a spot may light, in a row of their own.
-template <class S>
 struct LitPixels {
-  std::size_t count = 0;
-  alignas(64) std::array<S, tile_pixels> x, y;   ///< from the spot's anchor [pixels]
-  std::array<std::uint16_t, tile_pixels> place;  ///< in the tile
+  static constexpr size_t room = tile_pixels + Single::count;  ///< whole registers are written
+  size_t count = 0;
+  // `place`: in the tile
+  alignas(64) std::array<float, room> fast, slow, place;
 
   NABLA_INLINE LitPixels() {}  // nothing is filled
 };
 
 /// Those of lit blocks; not for a spot that is an arc.
-template <class S>
 NABLA_INLINE void list_lit_pixels(const ClosedSpot& spot, std::uint32_t blocks, const Tile& tile,
-                                  LitPixels<S>& out) {
-  const auto fast = static_cast<float>(0.5 - spot.fast), slow = static_cast<float>(0.5 - spot.slow),
-             fast2 = static_cast<float>(spot.fast2), both = static_cast<float>(spot.both),
-             slow2 = static_cast<float>(spot.slow2),
-             left = static_cast<float>(spot.reach - spot.least),
-             // Its bend, and how far the outer sub-pixels are from the middle
-      pad2 = static_cast<float>(2 * std::min(spot.bend, 1.0) + 1 - 1.0 / spot.subpixels);
-  const auto to_fast = static_cast<S>(0.5 - spot.anchor_fast),
-             to_slow = static_cast<S>(0.5 - spot.anchor_slow);
-  std::size_t count = 0;
+                                  LitPixels& out) {
+  const Single::D d;
+  const Single to_fast(0.5 - spot.fast), to_slow(0.5 - spot.slow), fast2(spot.fast2),
+      both(spot.both), slow2(spot.slow2), left(spot.reach - spot.least);
+  // Its bend, and how far the outer sub-pixels are from the middle
+  const auto pad2 = [&](int subpixels) {
+    return Single(2 * std::min(spot.bend, 1.0) + 1 - 1.0 / subpixels);
+  };
+  const Single pad2_fast = pad2(spot.subpixels_fast), pad2_slow = pad2(spot.subpixels_slow);
+  out.count = 0;
   for (; blocks != 0; blocks &= blocks - 1) {
-    const std::size_t begin = static_cast<std::size_t>(std::countr_zero(blocks)) * block_pixels;
-    alignas(64) std::array<float, block_pixels> beyond;
-    for (std::size_t i = 0; i < block_pixels; ++i) {
-      const float dx = tile.fast[begin + i] + fast, dy = tile.slow[begin + i] + slow;
-      const float by_x = fast2 * dx + both * dy, by_y = both * dx + slow2 * dy;
-      beyond[i] = dx * by_x + dy * by_y - pad2 * (std::abs(by_x) + std::abs(by_y)) - left;
-    }
-    for (std::size_t i = 0; i < block_pixels; ++i) {
-      out.x[count] = static_cast<S>(tile.fast[begin + i]) + to_fast;
-      out.y[count] = static_cast<S>(tile.slow[begin + i]) + to_slow;
-      out.place[count] = static_cast<std::uint16_t>(begin + i);
-      count += beyond[i] <= 0 ? 1 : 0;
+    const size_t begin = static_cast<size_t>(std::countr_zero(blocks)) * block_pixels;
+    for (size_t first = begin; first < begin + block_pixels; first += Single::count) {
+      const Single fast = Single::load(tile.fast.data() + first),
+                   slow = Single::load(tile.slow.data() + first);
+      const Single dx = fast + to_fast, dy = slow + to_slow;
+      const Single by_x = fast2 * dx + both * dy, by_y = both * dx + slow2 * dy;
+      const auto lit = dx * by_x + dy * by_y - pad2_fast * magnitude(by_x) -
+                           pad2_slow * magnitude(by_y) <=
+                       left;
+      const auto keep = [&](const auto& lanes, auto& row) {
+        return hn::CompressStore(lanes, lit.part[0], d, row.data() + out.count);
+      };
+      keep(fast.part[0], out.fast);
+      keep(slow.part[0], out.slow);
+      out.count += keep(hn::Iota(d, static_cast<float>(first)), out.place);
     }
   }
-  out.count = count;
+}
+
+/// The sum of some numbers, behind which a register may be read.
+template <class S>
+NABLA_INLINE S sum_of_row(const S* row, size_t count) {
+  using T = Lanes<S, 1>;
+  const typename T::D d;
+  T sum(0);
+  for (size_t i = 0; i < count; i += T::count) {
+    const auto wanted = hn::FirstN(d, count - i);
+    sum.part[0] = hn::Add(sum.part[0], hn::IfThenElseZero(wanted, hn::LoadU(d, row + i)));
+  }
+  return sum_of(sum);
 }
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

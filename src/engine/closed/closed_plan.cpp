@@ -131,9 +131,9 @@ class Finder {
     std::array<int, 3> low, high;
   };
   Limits limits(const Slice& slice) const;
-  /// Those of one h of one slice, appended to each panel's.
+  /// Those of one h of one slice.
   void find(std::size_t orientation, const Slice& slice, const Limits& within, int h,
-            std::vector<std::vector<ClosedSpot>>& panels, std::int64_t& candidates) const;
+            ClosedPlan::Found& found) const;
 
  private:
   struct LayerOfPanel {
@@ -176,7 +176,7 @@ class Finder {
   /// candidates are not, and cheaper than the rest.
   bool may_be_lit(std::size_t orientation, const Slice& slice, const Vec3d& g, double F) const;
   void try_reflection(std::size_t orientation, const Slice& slice, const MillerIndex& hkl, double F,
-                      std::vector<std::vector<ClosedSpot>>& panels) const;
+                      std::vector<ClosedSpot>& spots) const;
   bool try_surface(const LayerOfPanel& on, const Slice& slice, double F, ClosedSpot& spot) const;
 
   const Plan& plan_;
@@ -209,7 +209,9 @@ Finder::Limits Finder::limits(const Slice& slice) const {
 }
 
 void Finder::find(std::size_t orientation, const Slice& slice, const Limits& within, int h,
-                  std::vector<std::vector<ClosedSpot>>& panels, std::int64_t& candidates) const {
+                  ClosedPlan::Found& found) const {
+  found.spots.clear();
+  found.candidates = 0;
   const auto& [most, low, high] = within;
   const double most2 = most * most;
   const Vec3d c = slice.a_star.c;
@@ -247,10 +249,10 @@ void Finder::find(std::size_t orientation, const Slice& slice, const Limits& wit
       const int first = std::max(l0, static_cast<int>(std::ceil(std::max(from, -1e9)))),
                 last = std::min(l1, static_cast<int>(std::floor(std::min(to, 1e9))));
       for (int l = first; l <= last; ++l) {
-        ++candidates;
+        ++found.candidates;
         const double F = grid && grid->contains(h, k, l) ? grid->at(h, k, l)
                                                          : plan_.lattice.default_F;
-        if (F != 0) try_reflection(orientation, slice, {h, k, l}, F, panels);
+        if (F != 0) try_reflection(orientation, slice, {h, k, l}, F, found.spots);
       }
     };
     const double left = (-lowest.b - std::sqrt(outer)) / cc,
@@ -290,7 +292,7 @@ bool Finder::may_be_lit(std::size_t orientation, const Slice& slice, const Vec3d
 }
 
 void Finder::try_reflection(std::size_t orientation, const Slice& slice, const MillerIndex& hkl,
-                            double F, std::vector<std::vector<ClosedSpot>>& panels) const {
+                            double F, std::vector<ClosedSpot>& spots) const {
   const Vec3d g = transposed_times(slice.a_star,
                                    Vec3d{double(hkl[0]), double(hkl[1]), double(hkl[2])});
   if (plan_.dmin > 0 && length(g) * plan_.dmin > 1) return;
@@ -301,8 +303,7 @@ void Finder::try_reflection(std::size_t orientation, const Slice& slice, const M
   for (const LayerOfPanel& each : surfaces_) {
     spot.panel = each.panel;
     spot.layer = each.layer;
-    if (try_surface(each, slice, F, spot))
-      panels[static_cast<std::size_t>(each.panel)].push_back(spot);
+    if (try_surface(each, slice, F, spot)) spots.push_back(spot);
   }
 }
 
@@ -338,13 +339,11 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
                             static_cast<std::size_t>(spot.orientation));
   const Mat3d g_cross = cross_matrix(source.g);
   const Vec3d turn = cross(source.spindle, g);
-  const auto covariance_of = [&](const Mat3d& pixel, const Vec3d& q) {
-    return source.shape + g_cross * source.mosaic * transposed(g_cross) +
-           (k_ * k_) * source.divergence + pixel + plan_.spread.bandwidth2 * outer_square(q);
-  };
   const Vec3d q = k_ * (view.direction - ray_.incident);
-  const Mat3d covariance = covariance_of(
-      pixel_box(box_variance(plan_, 1), PixelSteps<double>{view.by_fast, view.by_slow}), q);
+  const Mat3d bare = source.shape + g_cross * source.mosaic * transposed(g_cross) +
+                     (k_ * k_) * source.divergence + plan_.spread.bandwidth2 * outer_square(q);
+  const Mat3d covariance = bare + pixel_box(box_variances(plan_, 1, 1),
+                                            PixelSteps<double>{view.by_fast, view.by_slow});
   const double determinants = determinant(slice.shape) / determinant(covariance);
 
   // How far the spot is seen
@@ -355,19 +354,22 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
   if (!(reach > 0)) return false;
   const double deviations = std::sqrt(reach);
   const Mat3d precision = inverse(covariance);
-  const double turn_length = std::sqrt(std::max(0.0, dot(turn, precision * turn)));
+  const Vec3d across = precision * turn;
+  const double turn_length2 = std::max(0.0, dot(turn, across)),
+               turn_length = std::sqrt(turn_length2);
   const double half = half_slice_ * turn_length;
   const double narrowing = deviations / (deviations + half);
   reach *= 1 + half / (2 * deviations + half);
-  const Mat3d stretched = half > 0 && turn_length > 1e-12
-                              ? covariance + ((1 / (narrowing * narrowing) - 1) /
-                                              (turn_length * turn_length)) *
-                                                 outer_square(turn)
-                              : covariance;
-  const Mat3d metric = inverse(stretched);
+  // The inverse of a covariance that is wider along the turn by what the slice is (Sherman and
+  // Morrison)
+  const double wider = half > 0 && turn_length > 1e-12 ? 1 / (narrowing * narrowing) - 1 : 0;
+  const double per_turn2 = wider > 0 ? 1 / turn_length2 : 0;
+  const Mat3d metric = precision -
+                       (wider * narrowing * narrowing * per_turn2) * outer_square(across);
+  const double variance = trace(covariance) + wider * per_turn2 * dot(turn, turn);
 
   // Far from the panel: by the widest that the spot can be on it
-  const double widest = deviations * std::sqrt(trace(stretched)) *
+  const double widest = deviations * std::sqrt(variance) *
                         std::max(1 / length(view.by_fast), 1 / length(view.by_slow));
   const auto off = [&](double margin) {
     return x < -margin || y < -margin || x > f.fast_pixels + margin || y > f.slow_pixels + margin;
@@ -377,7 +379,7 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
   // The pixel where it is brightest, by Newton's steps in the metric above
   double least = 0, fast2 = 0, both = 0, slow2 = 0;
   for (int i = 0; i < 8; ++i) {
-    view = surface.see(x, y);
+    if (i > 0) view = surface.see(x, y);
     const Vec3d d = k_ * (view.direction - ray_.incident) - g, weighted = metric * d;
     fast2 = dot(view.by_fast, metric * view.by_fast);
     both = dot(view.by_fast, metric * view.by_slow);
@@ -425,26 +427,34 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
   spot.slow_max = std::min(f.slow_pixels - 1, static_cast<int>(std::floor(y + room_slow)));
   if (spot.fast_min > spot.fast_max || spot.slow_min > spot.slow_max) return false;
 
-  // Sub-pixels no wider than the spot
-  spot.subpixels = plan_.oversample;
+  // Sub-pixels no wider than the spot along each axis.  What a box's variance does not tell is, to
+  // lowest order, He_4 of the spot along its axis: where fast and slow see the same narrow
+  // direction, both errors add up, and a little finer ones keep their sum.
+  spot.subpixels_fast = spot.subpixels_slow = plan_.oversample;
   if (plan_.spread.pixels_are_boxes) {
-    const Mat3d bare = inverse(covariance_of(Mat3d{}, q));
-    const double ff = dot(view.by_fast, bare * view.by_fast),
-                 fs = dot(view.by_fast, bare * view.by_slow),
-                 ss = dot(view.by_slow, bare * view.by_slow);
-    const double steepest = (ff + ss) / 2 + std::hypot((ff - ss) / 2, fs);
-    spot.subpixels = std::clamp(static_cast<int>(std::ceil(std::sqrt(steepest))), 1,
-                                most_subpixels);
+    const Mat3d of_points = inverse(bare);
+    const double ff = dot(view.by_fast, of_points * view.by_fast),
+                 fs = dot(view.by_fast, of_points * view.by_slow),
+                 ss = dot(view.by_slow, of_points * view.by_slow);
+    const double alike2 = fs * fs / (ff * ss);
+    const double finer2 = std::sqrt(std::sqrt(1 + alike2 * alike2));
+    const auto count = [&](double steepness) {
+      return std::clamp(static_cast<int>(std::ceil(std::sqrt(steepness * finer2))), 1,
+                        most_subpixels);
+    };
+    spot.subpixels_fast = count(ff);
+    spot.subpixels_slow = count(ss);
   }
 
   spot.anchor_fast = std::floor(x) + 0.5;
   spot.anchor_slow = std::floor(y) + 0.5;
   const View anchor = surface.see(spot.anchor_fast, spot.anchor_slow);
-  source.pixel = pixel_box(box_variance(plan_, spot.subpixels), pixel_steps(plan_, spot, g));
+  source.pixel = pixel_box(box_variances(plan_, spot), pixel_steps(plan_, spot, g));
   const auto prepared = physics::prepare_spot(source);
   SpotNumbers<double>& n = spot.wide;
   n.spot = prepared.spot;
-  n.amplitude = per_F2_ * F * F * prepared.peak / (double(spot.subpixels) * spot.subpixels);
+  n.amplitude = per_F2_ * F * F * prepared.peak /
+                (double(spot.subpixels_fast) * spot.subpixels_slow);
   spot.narrow = n.spot.half_slice <= physics::narrow_box;
   n.narrowing2 = narrowing * narrowing;
   n.d = k_ * (anchor.direction - ray_.incident) - g + prepared.offset;
@@ -457,6 +467,15 @@ bool Finder::try_surface(const LayerOfPanel& on, const Slice& slice, double F,
   n.e_fast2 = per_distance * per_distance * dot(f.fast, f.fast);
   n.e_slow2 = per_distance * per_distance * dot(f.slow, f.slow);
   n.e_both = 2 * per_distance * per_distance * dot(f.fast, f.slow);
+  // A pixel beyond its outermost
+  const double most_x = std::max(spot.fast_max + 2 - spot.anchor_fast,
+                                 spot.anchor_fast - spot.fast_min + 1),
+               most_y = std::max(spot.slow_max + 2 - spot.anchor_slow,
+                                 spot.anchor_slow - spot.slow_min + 1);
+  const double most_e = most_x * (std::abs(n.e_fast) + most_x * n.e_fast2 +
+                                  most_y * std::abs(n.e_both)) +
+                        most_y * (std::abs(n.e_slow) + most_y * n.e_slow2);
+  spot.near = surface.is_flat() && most_e <= near_e;
   convert(spot.wide, spot.single);
   return true;
 }
@@ -480,40 +499,31 @@ void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions&
 
   const Finder finder(plan, skip_below);
   with_threads(options.threads, [&] {
+    std::size_t begin = 0;  // of a slice, among those that are found
     for (std::size_t o = 0; o < plan.lattice.orientations.size(); ++o) {
       const Slice slice_of(plan, o);
       const Finder::Limits within = finder.limits(slice_of);
       const int first = within.low[0], last = within.high[0];
       if (last < first) continue;
       const auto count = static_cast<std::size_t>(last - first + 1);
-      if (closed.found.size() < count) closed.found.resize(count);
+      if (closed.found.size() < begin + count) closed.found.resize(begin + count);
       tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) {
-        ClosedPlan::Found& found = closed.found[i];
-        found.panels.resize(plan.panels.size());
-        for (auto& spots : found.panels) spots.clear();
-        found.candidates = 0;
-        finder.find(o, slice_of, within, first + static_cast<int>(i), found.panels,
-                    found.candidates);
+        finder.find(o, slice_of, within, first + static_cast<int>(i), closed.found[begin + i]);
       });
-      for (std::size_t i = 0; i < count; ++i) closed.candidates += closed.found[i].candidates;
-      for (std::size_t p = 0; p < closed.panels.size(); ++p) {
-        std::vector<ClosedSpot>& spots = closed.panels[p];
-        std::vector<std::size_t> places{spots.size()};
-        for (std::size_t i = 0; i < count; ++i)
-          places.push_back(places.back() + closed.found[i].panels[p].size());
-        spots.resize(places.back());
-        tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) {
-          const std::vector<ClosedSpot>& some = closed.found[i].panels[p];
-          std::copy(some.begin(), some.end(),
-                    spots.begin() + static_cast<std::ptrdiff_t>(places[i]));
-        });
-      }
+      begin += count;
+    }
+    // Where they lie, and not copied: a spot is a kilobyte.
+    for (std::size_t i = 0; i < begin; ++i) {
+      closed.candidates += closed.found[i].candidates;
+      for (const ClosedSpot& spot : closed.found[i].spots)
+        closed.panels[static_cast<std::size_t>(spot.panel)].push_back(&spot);
     }
   });
   for (std::size_t p = 0; p < closed.panels.size(); ++p)
     if (plan.panels[p].sensor.layers > 1)
-      std::stable_sort(closed.panels[p].begin(), closed.panels[p].end(),
-                       [](const ClosedSpot& a, const ClosedSpot& b) { return a.layer < b.layer; });
+      std::stable_sort(
+          closed.panels[p].begin(), closed.panels[p].end(),
+          [](const ClosedSpot* a, const ClosedSpot* b) { return a->layer < b->layer; });
 }
 
 }  // namespace nablabragg::engine

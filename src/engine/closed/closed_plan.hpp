@@ -15,6 +15,9 @@ namespace nablabragg::engine {
 /// may ask for more.
 inline constexpr int most_subpixels = 64;
 
+/// Up to here (1 + e)^(-1/2) below has a short series in single precision.
+inline constexpr double near_e = 1.0 / 32;
+
 /// What of a spot is plain numbers, in the precision of a kernel.  On a flat panel offsets of q0
 /// are taken from the spot's anchor, so that single precision keeps their digits:
 ///   d(x, y) = d + (x along_fast + y along_slow)(1 + w) + w outwards,  1 + w = (1 + e)^(-1/2),
@@ -36,8 +39,9 @@ struct ClosedSpot {
   SpotNumbers<float> single;
   MillerIndex hkl{};
   int panel = 0, layer = 0, orientation = 0;
-  int subpixels = 1;                        ///< along each edge
-  bool narrow = true;                       ///< slice: see narrow_box
+  int subpixels_fast = 1, subpixels_slow = 1;
+  bool narrow = true;  ///< slice: see narrow_box
+  bool near = false;   ///< a flat panel's pixels that it may reach have |e| <= near_e
   double anchor_fast = 0, anchor_slow = 0;  ///< the middle of a pixel [pixels]
   double reach = 0;                         ///< of spot_darkness(), where the spot ends
   // The darkness as a parabola of pixels: `least` at the centre, curvature (fast2, both, slow2)
@@ -46,17 +50,18 @@ struct ClosedSpot {
   int fast_min = 0, fast_max = -1, slow_min = 0, slow_max = -1;  ///< pixels that it may reach
 };
 
-/// Spots in the order of their layers, slices and indices: the order in which pixels add them.
+/// Spots of each panel in the order of their layers, slices and indices: the order in which pixels
+/// add them.
 struct ClosedPlan {
   const Plan* plan = nullptr;
   physics::SpotTerms terms{};
   bool diverges = false;
-  std::vector<std::vector<ClosedSpot>> panels;
-  std::int64_t candidates = 0;  ///< reflections that were looked at
+  std::vector<std::vector<const ClosedSpot*>> panels;  ///< of those that were found
+  std::int64_t candidates = 0;                         ///< reflections that were looked at
 
-  /// Those of one index h, as they are found.
+  /// Those of one index h of one slice, on all panels.
   struct Found {
-    std::vector<std::vector<ClosedSpot>> panels;
+    std::vector<ClosedSpot> spots;
     std::int64_t candidates = 0;
   };
   std::vector<Found> found;  ///< memory that is used again
@@ -183,13 +188,23 @@ PixelSteps<Real> pixel_steps(const BasicPlan<Real>& plan, const ClosedSpot& spot
              : curved_pixel_steps(plan, panel, spot);
 }
 
-/// Of a sub-pixel; zero where it is a point.
-inline double box_variance(const Plan& plan, int subpixels) {
-  return plan.spread.pixels_are_boxes ? 1 / (12.0 * subpixels * subpixels) : 0;
+/// Of a sub-pixel along both axes [pixels^2]; zero where it is a point.
+struct BoxVariances {
+  double fast, slow;
+};
+inline BoxVariances box_variances(const Plan& plan, int subpixels_fast, int subpixels_slow) {
+  const auto variance = [&](int subpixels) {
+    return plan.spread.pixels_are_boxes ? 1 / (12.0 * subpixels * subpixels) : 0;
+  };
+  return {variance(subpixels_fast), variance(subpixels_slow)};
+}
+inline BoxVariances box_variances(const Plan& plan, const ClosedSpot& spot) {
+  return box_variances(plan, spot.subpixels_fast, spot.subpixels_slow);
 }
 template <class Real>
-Mat3<Real> pixel_box(double variance, const PixelSteps<Real>& steps) {
-  return Real(variance) * (outer_square(steps.fast) + outer_square(steps.slow));
+Mat3<Real> pixel_box(const BoxVariances& variances, const PixelSteps<Real>& steps) {
+  return Real(variances.fast) * outer_square(steps.fast) +
+         Real(variances.slow) * outer_square(steps.slow);
 }
 
 }  // namespace nablabragg::engine

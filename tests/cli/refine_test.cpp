@@ -19,6 +19,7 @@
 #include "support/damage.hpp"
 #include "support/json_schema.hpp"
 #include "support/program.hpp"
+#include "support/refined_numbers.hpp"
 #include "support/temp_dir.hpp"
 
 namespace nablabragg {
@@ -56,17 +57,6 @@ class Refine : public testing::Test {
   }
 
   nlohmann::json result() const { return nlohmann::json::parse(folder.content("r/refined.json")); }
-
-  /// Within 4.5 deviations, with the residual of photons that are counted.
-  static void expect_refined_to(const std::vector<double>& expected, const nlohmann::json& r) {
-    ASSERT_EQ(r["numbers"].size(), expected.size());
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      SCOPED_TRACE(r["numbers"][i].dump());
-      EXPECT_NEAR(r["numbers"][i]["value"], expected[i],
-                  4.5 * r["numbers"][i]["deviation"].get<double>());
-    }
-    EXPECT_NEAR(r["residual"], 1, 0.1);
-  }
 
   /// That its flags and its experiment.json make one and the same image, to the last bit.
   void expect_flags_make_the_refined_image(const std::string& model) const {
@@ -156,7 +146,7 @@ TEST_F(Refine, FindsTwoCrystalsAndSaysBothInFlagsThatMakeTheirImage) {
     const nlohmann::json r = result();
     const std::vector<double> expected{12,   -7,  33,   40,  45, 50, 25.5,
                                        25.7, 0.6, 3e27, -40, 15, 70, 0.4};
-    expect_refined_to(expected, r);
+    test::expect_refined_to(expected, r);
     std::ifstream in(NABLA_SOURCE_DIR "/docs/refinement.schema.json");
     EXPECT_EQ(test::fault_by_schema(r, nlohmann::json::parse(in)), "");
     std::vector<int> of_crystal(2);
@@ -350,7 +340,7 @@ TEST_F(Refine, FindsTheCellOfAMatrixAndStatesItAsAMatrix) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const nlohmann::json r = result();
   const std::vector<double> expected{40, 45, 50, 90, 90, 90, 12, -7, 33};
-  expect_refined_to(expected, r);
+  test::expect_refined_to(expected, r);
   EXPECT_EQ(r["not_in_flags"].size(), 0u) << r["not_in_flags"];
   EXPECT_EQ(r["refined_flags"][0], "-mat");
   EXPECT_EQ(r["refined_flags"][1], "r/refined.mat");

@@ -261,10 +261,10 @@ def main():
                 elif engine == "reference":
                     pixels += numbers(theirs).size
                     last_bits += int((numbers(theirs) != numbers(ours)).sum())
-            slow, fast = (run(ours_program, ["-corrected", "-engine", engine, "-threads", "1", *words], folder, 60)
-                          for engine in ("reference", "cpu"))
-            wrong = "" if slow[0] is None else fast[1] or difference(slow[0], fast[0], "cpu", "-round_xtal" in words)
-            refused += slow[0] is None
+            reference, cpu = (run(ours_program, ["-corrected", "-engine", engine, "-threads", "1", *words], folder, 60)
+                              for engine in ("reference", "cpu"))
+            wrong = "" if reference[0] is None else cpu[1] or difference(reference[0], cpu[0], "cpu", "-round_xtal" in words)
+            refused += reference[0] is None
             if wrong:
                 found.append(f"-corrected, cpu: {wrong}")
             compared += 1

@@ -256,6 +256,9 @@ class Run {
             packer_ = io::nxmx_packer(path_of(name_of_shard(0)), settings_.series);
             journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(),
                              ranks_.size());
+            // A rank that cannot write its parts says so before anything is computed.
+            if (!std::ranges::all_of(blocks_, [&](const Block& b) { return shards_.is_whole(b); }))
+              PartWriter(path_of(name_of_parts(ranks_.rank())));
             ComputeOptions options = settings_.compute;
             options.progress = std::ref(progress);
             make_shots(

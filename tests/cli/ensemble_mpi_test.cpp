@@ -177,7 +177,7 @@ TEST_F(EnsembleRanks, SayOnceWhatIsWrongForAllOfThem) {
   EXPECT_FALSE(fs::exists(folder / "out"));
 }
 
-TEST_F(EnsembleRanks, StopAllWhereOneFailsAndNameIt) {
+TEST_F(EnsembleRanks, StopAllWhereOneCannotWriteAndNameIt) {
   describe("e.yaml", 400, varied, "{folder: out, shots_per_shard: 400}");
   fs::create_directories(folder / "out/parts.1");  // which is where rank 1 would write
   const Outcome outcome = run_ranks(3, "ensemble e.yaml");
@@ -186,7 +186,7 @@ TEST_F(EnsembleRanks, StopAllWhereOneFailsAndNameIt) {
               HasSubstr("nablabragg: error: rank 1: cannot write out/parts.1: Is a directory"));
   EXPECT_FALSE(fs::exists(folder / "out/all.nxs"));
   fs::remove(folder / "out/parts.1");
-  EXPECT_THAT(good_ranks(2, "ensemble e.yaml").err, HasSubstr("unfinished work"));
+  good_ranks(2, "ensemble e.yaml");
   describe("one.yaml", 400, varied, "{folder: one, shots_per_shard: 400}");
   good_run("ensemble one.yaml");
   EXPECT_EQ(all_of("out"), all_of("one"));

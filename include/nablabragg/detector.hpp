@@ -7,6 +7,13 @@
 
 namespace nablabragg {
 
+/// How a panel is bent.
+enum class Curvature {
+  flat,
+  about_lab_axes,  ///< nanoBragg's: the flat position's laboratory y and z become angles
+  spherical        ///< about the sample, the direct-beam spot stays put
+};
+
 /// Which program's frame and beam-centre meaning the numbers follow.
 enum class Convention { adxv, mosflm, denzo, xds, dials, custom };
 

@@ -43,6 +43,8 @@ struct GeometryPanel {
   double gain = 1;                     ///< counts a photon
   double pedestal = 0;                 ///< counts without a photon
   std::vector<PixelRectangle> masked;  ///< gaps and what else is no measurement
+  /// Bent about the sample: the rest states the plane that it was.  No file can say so.
+  bool curved = false;
 };
 
 struct GeometryBeam {

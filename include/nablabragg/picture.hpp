@@ -50,8 +50,8 @@ struct PictureStyle {
 /// What 99.9 % of the lit pixels stay below; 1 where none is lit.
 double white_photons_of(std::span<const float> photons);
 
-/// Throws UsageError for rings that cannot be drawn: of a panel that is curved, and d-spacings that
-/// the wavelength does not reach.
+/// Throws UsageError for rings that cannot be drawn: of d-spacings that the wavelength does not
+/// reach.
 void check_picture(const Experiment& experiment, const PictureStyle& style);
 
 /// A point of a panel, in pixels from the outer corner of its first one.

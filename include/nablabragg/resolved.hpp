@@ -35,6 +35,7 @@ struct BasicPanel {
   Vec3<Real> rotation;
   Vec3<Real> dials_origin_mm, xds_beam;
   bool normal_generated = false;
+  Curvature curvature = Curvature::flat;  ///< where it is bent, all else is of the flat panel
 };
 
 /// The crystal's axes before phi and mosaic rotations.

@@ -45,6 +45,7 @@ GeometryPanel panel_of(const Detector& d, const Panel& placed, const Sensor& sen
   p.saturation = d.saturation;
   p.gain = d.gain;
   if (mask) p.masked = masked_rectangles(*mask);
+  p.curved = d.curved;
   return p;
 }
 

@@ -31,6 +31,7 @@ bool is_mini(const Geometry& geometry) {
 
 std::string why_not_cbf(const ImageSeries& series) {
   const Geometry& geometry = series.geometry;
+  if (std::string why = why_no_place(geometry); !why.empty()) return why;
   if (!series.counts)
     return "CBF holds integer counts that DIALS reads, not photons; NXmx (.nxs) holds them";
   if (geometry.panels.empty() || !geometry.beam)

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "io/atomic_file.hpp"
+#include "io/image_series.hpp"
 #include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
 #include "io/symmetry.hpp"
@@ -744,6 +745,7 @@ std::size_t image_count(const ImageSeries& series) {
 
 std::string why_not_expt(const ImageSeries& series) {
   const Geometry& geometry = series.geometry;
+  if (std::string why = why_no_place(geometry); !why.empty()) return why;
   if (!geometry.beam) return "an .expt needs a beam, and there is none";
   if (geometry.panels.empty()) return "an .expt needs a panel, and there is none";
   for (std::size_t i = 0; i < geometry.groups.size(); ++i)

@@ -109,6 +109,14 @@ std::string header_date(std::string_view iso_date) {
   return std::string(valid ? date : "1970-01-01T00:00:00");
 }
 
+std::string why_no_place(const Geometry& geometry) {
+  for (const GeometryPanel& panel : geometry.panels)
+    if (panel.curved)
+      return "files state flat panels, and this detector is curved (-curved_det); -floatfile holds "
+             "its photons, and PNG (.png) a picture";
+  return "";
+}
+
 bool is_plain(const Geometry& geometry) {
   if (geometry.panels.size() != 1 || !geometry.beam) return false;
   const GeometryPanel& panel = geometry.panels[0];

@@ -43,6 +43,9 @@ std::string plain_text(std::string_view text);
 /// zone; 1970-01-01T00:00:00 for what is no date.
 std::string header_date(std::string_view iso_date);
 
+/// Why no file states where the pixels are, as a sentence; empty: one can.
+std::string why_no_place(const Geometry& geometry);
+
 /// Whether readers that know of no axes have it right: one panel, square to a beam along -z, fast
 /// along x, slow against y, in front of the source, and the spindle, where there is one, along x.
 bool is_plain(const Geometry& geometry);

@@ -14,6 +14,7 @@
 #include "io/atomic_file.hpp"
 #include "io/hdf5_handles.hpp"
 #include "io/hdf5_tree.hpp"
+#include "io/image_series.hpp"
 #include "io/nxmx.hpp"
 #include "io/nxmx_shards.hpp"
 #include "io/quotes.hpp"
@@ -82,6 +83,7 @@ std::string why_not_packed(const std::string& compression) {
 
 std::string why_not(const ImageSeries& series) {
   const Geometry& geometry = series.geometry;
+  if (std::string why = why_no_place(geometry); !why.empty()) return why;
   if (series.images.empty()) return "a file of images needs at least one";
   if (geometry.panels.empty()) return "a file of images needs a panel";
   if (!geometry.beam || !(geometry.beam->wavelength_A > 0))

@@ -18,6 +18,7 @@ double facing(const GeometryPanel& panel, const GeometryBeam& beam) {
 }
 
 std::string why_not_poni(const Geometry& geometry) {
+  if (std::string why = why_no_place(geometry); !why.empty()) return why;
   if (geometry.panels.size() != 1)
     return "a .poni holds one panel, and there are " + std::to_string(geometry.panels.size()) +
            "; an .expt file holds them";

@@ -12,6 +12,7 @@
 
 #include "io/atomic_file.hpp"
 #include "io/expt.hpp"
+#include "io/image_series.hpp"
 #include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
 #include "nablabragg/error.hpp"
@@ -407,7 +408,8 @@ FileFormat refl_format() {
           .endings = {".refl"},
           .written = "true reflections: indices, panel, place, photons, phi",
           .geometry = "",
-          .write_true_spots = write_refl};
+          .write_true_spots = write_refl,
+          .why_not = [](const ImageSeries& series) { return why_no_place(series.geometry); }};
 }
 
 }  // namespace nablabragg::io

@@ -16,6 +16,7 @@ namespace {
 
 std::string why_not_smv(const ImageSeries& series) {
   const Geometry& geometry = series.geometry;
+  if (std::string why = why_no_place(geometry); !why.empty()) return why;
   if (!series.counts) return "SMV holds counts of 16 bits, not photons; NXmx (.nxs) holds them";
   if (geometry.panels.empty() || !geometry.beam)
     return "SMV states a detector and a beam, and there is none";

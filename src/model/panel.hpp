@@ -358,6 +358,9 @@ BasicPanel<Real> place_panel(const BasicExperiment<Real>& e, const BasicDetector
 
   BasicPanel<Real> panel;
   panel.convention = d.convention;
+  if (d.curved)
+    panel.curvature = quirks.curved_about_lab_axes ? Curvature::about_lab_axes
+                                                   : Curvature::spherical;
   panel.pixel = units::metres_from_mm(d.pixel_mm);
   panel.slow_pixel = d.slow_pixel_mm ? units::metres_from_mm(*d.slow_pixel_mm) : panel.pixel;
   detail::set_size(d, panel);

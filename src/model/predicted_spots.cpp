@@ -155,6 +155,10 @@ std::vector<PredictedSpot> predicted_spots(const Geometry& geometry, double min_
     throw UsageError("reflections need a beam with a wavelength, and the geometry has none");
   if (geometry.crystals.empty())
     throw UsageError("reflections need a crystal, and the geometry has none");
+  for (const GeometryPanel& panel : geometry.panels)
+    if (panel.curved)
+      throw UsageError(
+          "reflections are predicted on flat panels, and this detector is curved (-curved_det)");
   if (!(min_d_A > 0)) throw UsageError("the resolution limit of reflections must be positive");
   // Nothing scatters from below half the wavelength.
   const double limit_A = std::max(min_d_A, geometry.beam->wavelength_A / 2);

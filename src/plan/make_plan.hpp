@@ -20,6 +20,7 @@
 #include "physics/matrix.hpp"
 #include "physics/rotation.hpp"
 #include "plan/halo_shares.hpp"
+#include "plan/panel_places.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg {
@@ -69,14 +70,7 @@ physics::SpotMetric<Real> spot_metric(SpotMetricKind kind, const BasicResolved<R
 template <class Real>
 BasicPlanFrame<Real> plan_frame(const Quirks& quirks, const BasicDetector<Real>& d,
                                 const BasicPanel<Real>& p, int oversample) {
-  BasicPlanFrame<Real> f;
-  f.fast_pixels = p.fast_pixels;
-  f.slow_pixels = p.slow_pixels;
-  f.origin = p.origin;
-  f.fast = p.fast;
-  f.slow = p.slow;
-  f.normal = p.normal;
-  f.pixel = p.pixel;
+  BasicPlanFrame<Real> f = placed_frame(p);
   f.area = p.pixel * p.slow_pixel;
   if (d.slow_pixel_mm) {
     const Real edge = p.slow_pixel / p.pixel;
@@ -86,13 +80,6 @@ BasicPlanFrame<Real> plan_frame(const Quirks& quirks, const BasicDetector<Real>&
   }
   f.subpixel = p.pixel / Real(oversample);
   f.close_distance = p.close_distance;
-  if (d.curved)
-    f.curvature = quirks.curved_about_lab_axes ? Curvature::about_lab_axes : Curvature::spherical;
-  f.beam = p.beam;
-  f.curvature_radius = p.distance;
-  f.beam_fast = p.beam_fast;
-  f.beam_slow = p.beam_slow;
-  f.handedness = dot(cross(p.fast, p.slow), p.beam) < Real(0) ? -1 : 1;
   if (f.curvature == Curvature::spherical) f.solid_angle = SolidAngle::facing;
   if (d.point_pixel)
     f.solid_angle = quirks.point_pixel_without_area ? SolidAngle::per_area : SolidAngle::facing;

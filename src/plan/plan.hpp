@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 #include "nablabragg/crystal.hpp"            // for CrystalShape
+#include "nablabragg/detector.hpp"           // for Curvature
 #include "nablabragg/image.hpp"              // for PixelIndex
 #include "nablabragg/sampling.hpp"           // for RegionOfInterest, Mask
 #include "nablabragg/structure_factors.hpp"  // for StructureFactorGrid
@@ -27,12 +28,6 @@ enum class Apply {
   to_each_term,   ///< sum of term x factor
   once,           ///< first value found in the pixel (capture: first of the last layer) x whole sum
   to_running_sum  ///< (sum + term) x factor, after every term: nanoBragg's -oversample_*
-};
-
-enum class Curvature {
-  flat,
-  about_lab_axes,  ///< nanoBragg's: the flat position's laboratory y and z become angles
-  spherical        ///< about the sample, the direct-beam spot stays put
 };
 
 enum class SolidAngle {

@@ -62,8 +62,6 @@ void check_rings(const std::vector<double>& rings_A, double wavelength) {
 
 void check_picture(const Experiment& experiment, const PictureStyle& style) {
   if (style.rings_A.empty()) return;
-  if (experiment.detector.curved)
-    throw UsageError("resolution rings are drawn on flat panels, and this one is curved");
   check_rings(style.rings_A, units::metres_from_angstrom(experiment.beam.wavelength_A));
 }
 

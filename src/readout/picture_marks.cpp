@@ -84,13 +84,18 @@ std::vector<double> draw_rings(Overlay& overlay, const PixelArea& area, const Pa
     const PanelPoint p = canvas.on_panel(panel, at);
     return view.panels[panel].at(p.fast_px, p.slow_px);
   };
-  // No more than so many metres are between neighbouring points.
+  // No more than so many metres are between neighbouring points; bending brings them no farther
+  // apart.
+  const auto on_plane = [&](std::size_t panel, const CanvasPoint& at) {
+    const PanelPoint p = canvas.on_panel(panel, at);
+    return view.panels[panel].on_plane(p.fast_px, p.slow_px);
+  };
   std::vector<double> strides;
   for (std::size_t i = 0; i < view.panels.size(); ++i) {
     const bool seen = canvas.place_of({static_cast<int>(i), 0, 0}).has_value();
-    const Vec3d here = seen ? value(i, {0, 0}) : Vec3d{};
+    const Vec3d here = seen ? on_plane(i, {0, 0}) : Vec3d{};
     strides.push_back(
-        seen ? length(value(i, {point, 0}) - here) + length(value(i, {0, point}) - here) : 0);
+        seen ? length(on_plane(i, {point, 0}) - here) + length(on_plane(i, {0, point}) - here) : 0);
   }
 
   std::vector<std::vector<std::pair<int, int>>> points(rings.size());

@@ -12,7 +12,10 @@ namespace readout {
 namespace {
 
 ViewedPanel viewed(const Panel& p) {
-  return {p.fast_pixels, p.slow_pixels, 0, p.pixel, p.slow_pixel, p.origin, p.fast, p.slow};
+  ViewedPanel seen{p.fast_pixels, p.slow_pixels, 0,      p.pixel,
+                   p.slow_pixel,  p.origin,      p.fast, p.slow};
+  if (p.curvature != Curvature::flat) seen.bent = placed_frame(p);
+  return seen;
 }
 
 ViewedPanel viewed(const GeometryPanel& p) {

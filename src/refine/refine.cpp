@@ -857,6 +857,11 @@ Refinement refine(std::span<const Experiment> starts, std::span<const Measuremen
           "and the model has " +
           std::to_string(1 + e.more_crystals.size()) +
           " in the beam (-more_crystal); refine them with the intensities of the model");
+  for (const Experiment& e : starts)
+    if (options.intensities == Intensities::free && e.detector.curved)
+      throw UsageError(
+          "free intensities need to know where each reflection falls, which is known of flat "
+          "panels, and this detector is curved (-curved_det)");
   const StructureFactors& first = starts.front().structure_factors;
   const bool changes_factors = options.structure_factor_deviation ||
                                options.intensities == Intensities::free;

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "nablabragg/series.hpp"  // for misset_deg_of
 #include "nablabragg/units.hpp"
 #include "physics/rotation.hpp"
+#include "plan/panel_places.hpp"
 
 namespace nablabragg::view {
 
@@ -18,8 +20,7 @@ constexpr double two_pi = 2 * 3.14159265358979323846;
 /// From the crystal towards a point of a panel, a unit vector.
 Vec3d direction_of(const Resolved& r, const PanelPoint& point) {
   const Panel& p = panel_of(r, static_cast<std::size_t>(point.panel));
-  return unit(p.origin + (point.fast_px * p.pixel) * p.fast +
-              (point.slow_px * p.slow_pixel) * p.slow);
+  return unit(place_on(p, point.fast_px, point.slow_px));
 }
 
 double middle_phi(const Resolved& r) {
@@ -65,6 +66,42 @@ SeenAt seen_at(const Resolved& r, const PanelPoint& point) {
   return {1 / length(q), {dot(axes.a, q), dot(axes.b, q), dot(axes.c, q)}};
 }
 
+namespace {
+
+/// Where the plane of a panel meets a ray.
+std::optional<PanelPoint> met_by(const Panel& p, const Vec3d& ray) {
+  const Vec3d normal = cross(p.fast, p.slow);
+  const double along = dot(p.origin, normal) / dot(ray, normal);
+  if (!(along > 0)) return std::nullopt;
+  const Vec3d at = along * ray - p.origin;
+  // The axes need not be at right angles.
+  const double fs = dot(p.fast, p.slow), f = dot(at, p.fast), s = dot(at, p.slow);
+  return PanelPoint{0, (f - fs * s) / (1 - fs * fs) / p.pixel,
+                    (s - fs * f) / (1 - fs * fs) / p.slow_pixel};
+}
+
+/// Of a bent panel, on the way from the direct-beam spot by `azimuth` on its plane: where the ray
+/// has turned away from the beam by so much, which grows along it.
+std::optional<PanelPoint> turned_away(const Panel& p, double two_theta, double azimuth) {
+  const auto at = [&](double way) {
+    return PanelPoint{0, (p.beam_fast + way * std::cos(azimuth)) / p.pixel,
+                      (p.beam_slow + way * std::sin(azimuth)) / p.slow_pixel};
+  };
+  const auto beyond = [&](double way) {
+    const PanelPoint point = at(way);
+    return dot(unit(place_on(p, point.fast_px, point.slow_px)), p.beam) < std::cos(two_theta);
+  };
+  double near = 0, far = 1.1 * two_theta * std::abs(p.distance);
+  if (!beyond(far)) return std::nullopt;
+  for (int i = 0; i < 50; ++i) {
+    const double middle = (near + far) / 2;
+    (beyond(middle) ? far : near) = middle;
+  }
+  return at(far);
+}
+
+}  // namespace
+
 std::vector<std::vector<PanelPoint>> ring(const Resolved& r, double d_A) {
   const double sine = r.wavelength * 1e10 / (2 * d_A);
   std::vector<std::vector<PanelPoint>> parts;
@@ -77,22 +114,19 @@ std::vector<std::vector<PanelPoint>> ring(const Resolved& r, double d_A) {
   constexpr int steps = 720;
   for (std::size_t i = 0; i <= r.more_panels.size(); ++i) {
     const Panel& p = panel_of(r, i);
-    const Vec3d normal = cross(p.fast, p.slow);
     bool goes_on = false;
     for (int k = 0; k <= steps; ++k) {
       const double azimuth = two_pi * k / steps;
-      const Vec3d ray = std::cos(two_theta) * beam +
-                        std::sin(two_theta) * (std::cos(azimuth) * across + std::sin(azimuth) * up);
-      const double along = dot(p.origin, normal) / dot(ray, normal);
-      const Vec3d at = along * ray - p.origin;
-      // The axes need not be at right angles.
-      const double fs = dot(p.fast, p.slow), f = dot(at, p.fast), s = dot(at, p.slow);
-      const double fast_px = (f - fs * s) / (1 - fs * fs) / p.pixel,
-                   slow_px = (s - fs * f) / (1 - fs * fs) / p.slow_pixel;
-      const bool on_panel = along > 0 && fast_px >= 0 && fast_px <= p.fast_pixels && slow_px >= 0 &&
-                            slow_px <= p.slow_pixels;
+      const std::optional<PanelPoint> at = p.curvature == Curvature::flat
+                                               ? met_by(p, std::cos(two_theta) * beam +
+                                                               std::sin(two_theta) *
+                                                                   (std::cos(azimuth) * across +
+                                                                    std::sin(azimuth) * up))
+                                               : turned_away(p, two_theta, azimuth);
+      const bool on_panel = at && at->fast_px >= 0 && at->fast_px <= p.fast_pixels &&
+                            at->slow_px >= 0 && at->slow_px <= p.slow_pixels;
       if (on_panel && !goes_on) parts.emplace_back();
-      if (on_panel) parts.back().push_back({static_cast<int>(i), fast_px, slow_px});
+      if (on_panel) parts.back().push_back({static_cast<int>(i), at->fast_px, at->slow_px});
       goes_on = on_panel;
     }
   }

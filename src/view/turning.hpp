@@ -31,8 +31,8 @@ struct SeenAt {
 };
 SeenAt seen_at(const Resolved& r, const PanelPoint& point);
 
-/// Parts of the ring of a d-spacing on the planes of the panels, each point on its panel; none
-/// where the wavelength does not reach it or the panels are beside it.
+/// Parts of the ring of a d-spacing on the panels, each point on its panel; none where the
+/// wavelength does not reach it or the panels are beside it.
 std::vector<std::vector<PanelPoint>> ring(const Resolved& r, double d_A);
 
 }  // namespace nablabragg::view

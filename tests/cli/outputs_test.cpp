@@ -348,10 +348,20 @@ TEST_F(Outputs, OfPicturesRefuseRingsThatNoLightReachesBeforeTheImageIsMade) {
   const Outcome beyond = run(cubic + "-pngfile a.png -pngrings 0.1");
   EXPECT_EQ(beyond.exit_code, 2);
   EXPECT_THAT(beyond.err, HasSubstr("a ring of 0.1 Angstrom is beyond half the wavelength"));
-  const Outcome curved = run(cubic + "-pngfile a.png -pngrings 20 -curved_det");
-  EXPECT_EQ(curved.exit_code, 2);
-  EXPECT_THAT(curved.err, HasSubstr("flat panels"));
   EXPECT_FALSE(std::filesystem::exists(folder / "a.png"));
+}
+
+TEST_F(Outputs, ThatStateAGeometryRefuseACurvedDetector) {
+  for (const std::string name : {"a.nxs", "a.cbf", "a.smv", "a.expt", "a.refl", "a.poni"}) {
+    const Outcome outcome = run(cubic + "-corrected -sensor Si 450 -curved_det -o " + name);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_EQ(outcome.err, "nablabragg: error: -o " + name +
+                               ": files state flat panels, and this detector is curved "
+                               "(-curved_det); -floatfile holds its photons, and PNG (.png) a "
+                               "picture\n");
+    EXPECT_FALSE(std::filesystem::exists(folder / name));
+  }
+  good_run(cubic + "-corrected -curved_det -o a.png");
 }
 
 TEST_F(Outputs, OfPicturesNameTheRingsThatMissTheDetector) {

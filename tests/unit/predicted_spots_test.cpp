@@ -57,6 +57,13 @@ TEST(PredictedSpots, OfAStillAreThoseNearTheEwaldSphere) {
   EXPECT_TRUE(seen);
 }
 
+TEST(PredictedSpots, AreRefusedOnACurvedDetector) {
+  Geometry g = cubic();
+  g.panels[0].curved = true;
+  EXPECT_THAT(message_of<UsageError>([&] { predicted_spots(g, 4.9, 5.74); }),
+              HasSubstr("this detector is curved"));
+}
+
 TEST(PredictedSpots, OfAScanCrossTheSphereOnceForEachHalfTurn) {
   // 0 2 0 about x: up to the sphere after its Bragg angle, and again near the other side.
   const double bragg_deg = std::asin(0.1) * 180 / std::numbers::pi;

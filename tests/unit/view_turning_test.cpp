@@ -94,5 +94,20 @@ TEST(ViewTurning, ARingBeyondTheWavelengthHasNoParts) {
   EXPECT_FALSE(view::ring(resolve(tilted()), 3).empty());
 }
 
+TEST(ViewTurning, OnACurvedDetectorKnowsWhereThePixelsAre) {
+  Experiment e = tilted();
+  e.detector.two_theta_deg = 0;
+  e.detector.curved = true;
+  const Resolved r = resolve(e);
+  const double fast = r.panel.beam_fast / r.panel.pixel, slow = r.panel.beam_slow / r.panel.pixel;
+  // An arc of 90 mm is one radian.
+  EXPECT_NEAR(view::seen_at(r, {0, fast + 40, slow}).d_A, 1.1 / (2 * std::sin(40.0 / 90 / 2)),
+              1e-9);
+  const auto parts = view::ring(r, 2.6);
+  ASSERT_FALSE(parts.empty());
+  for (const auto& part : parts)
+    for (const PanelPoint& point : part) EXPECT_NEAR(view::seen_at(r, point).d_A, 2.6, 1e-6);
+}
+
 }  // namespace
 }  // namespace nablabragg

@@ -54,13 +54,16 @@ class Series {
   int images_;
   bool is_scan_ = true;
   double step_deg_ = 0;
-  std::vector<Vec3d> missets_deg_;   ///< of stills; empty: that of the experiment
-  std::vector<Mat3d> beside_first_;  ///< of stills: how further crystals are turned from the first
+  std::vector<Vec3d> missets_deg_;  ///< of stills; empty: that of the experiment
   std::shared_ptr<const Spectra> spectra_;
   Vec3d towards_source_;  ///< of their light
   double jitter_mrad_ = 0;
   std::int64_t jitter_seed_ = 0;
 };
+
+/// Turns all crystals together: the first by these rotations in place of its misset, those beside
+/// it so that they lie to it as before.
+void turn_as_one_body(Experiment& experiment, const Vec3d& misset_deg);
 
 /// The seed of the noise of image i, as -seed takes it: of the first image `seed` itself, of others
 /// one that depends on both.
@@ -78,5 +81,7 @@ bool is_rotation(const Mat3d& matrix);
 /// The rotations about laboratory x, then y, then z [degree] that together are this one: a matrix
 /// that turns a column behind it.
 Vec3d misset_deg_of(const Mat3d& rotation);
+/// The matrix that they are.
+Mat3d rotation_of_misset(const Vec3d& misset_deg);
 
 }  // namespace nablabragg

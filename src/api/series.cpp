@@ -34,16 +34,6 @@ std::array<double, 2> normal_deviates(std::int64_t seed) {
   return {radius * std::cos(angle), radius * std::sin(angle)};
 }
 
-/// The matrix whose misset_deg_of() these angles are.
-Mat3d rotation_of(const Vec3d& misset_deg) {
-  const Vec3d misset{units::radians_from_degrees(misset_deg.x),
-                     units::radians_from_degrees(misset_deg.y),
-                     units::radians_from_degrees(misset_deg.z)};
-  return transposed(Mat3d{physics::rotate(Vec3d{1, 0, 0}, misset),
-                          physics::rotate(Vec3d{0, 1, 0}, misset),
-                          physics::rotate(Vec3d{0, 0, 1}, misset)});
-}
-
 Vec3d misset_of_first_deg(const Experiment& e) {
   if (!e.crystal.random_misset_seed) return e.crystal.misset_deg;
   const Vec3d drawn = resolve(e).misset;
@@ -75,10 +65,8 @@ Series::Series(const Experiment& experiment, std::vector<Vec3d> missets_deg)
         "stills do not turn: an orientation for each image (-orientations) and an oscillation "
         "(-osc) "
         "exclude each other");
-  if (experiment.more_crystals.empty()) return;
-  const Vec3d first = misset_of_first_deg(experiment);
-  for (const FurtherCrystal& further : experiment.more_crystals)
-    beside_first_.push_back(transposed(rotation_of(first)) * rotation_of(further.misset_deg));
+  if (!experiment.more_crystals.empty())
+    first_.crystal.misset_deg = misset_of_first_deg(experiment);
 }
 
 Series::Series(const Experiment& experiment, std::shared_ptr<const Spectra> spectra)
@@ -118,10 +106,7 @@ Experiment Series::experiment(int i) const {
   Experiment e = first_;
   if (!missets_deg_.empty()) {
     e.crystal.random_misset_seed.reset();
-    e.crystal.misset_deg = missets_deg_[static_cast<std::size_t>(i)];
-    for (std::size_t k = 0; k < beside_first_.size(); ++k)
-      e.more_crystals[k].misset_deg = misset_deg_of(rotation_of(e.crystal.misset_deg) *
-                                                    beside_first_[k]);
+    turn_as_one_body(e, missets_deg_[static_cast<std::size_t>(i)]);
   } else {
     e.scan.phi_deg += i * step_deg_;
   }
@@ -147,6 +132,14 @@ Experiment Series::in_mean_light() const {
   e.beam.fluence_per_m2 = first_.beam.fluence_per_m2;
   e.beam.flux_per_s = first_.beam.flux_per_s;
   return e;
+}
+
+void turn_as_one_body(Experiment& e, const Vec3d& misset_deg) {
+  const Mat3d back = transposed(rotation_of_misset(e.crystal.misset_deg)),
+              turn = rotation_of_misset(misset_deg);
+  e.crystal.misset_deg = misset_deg;
+  for (FurtherCrystal& further : e.more_crystals)
+    further.misset_deg = misset_deg_of(turn * (back * rotation_of_misset(further.misset_deg)));
 }
 
 std::int64_t seed_of_image(std::int64_t seed, int image) {
@@ -177,6 +170,15 @@ bool is_rotation(const Mat3d& m) {
   return !(off(length(m.a), 1) || off(length(m.b), 1) || off(length(m.c), 1) ||
            off(dot(m.a, m.b), 0) || off(dot(m.b, m.c), 0) || off(dot(m.c, m.a), 0) ||
            off(dot(cross(m.a, m.b), m.c), 1));
+}
+
+Mat3d rotation_of_misset(const Vec3d& misset_deg) {
+  const Vec3d misset{units::radians_from_degrees(misset_deg.x),
+                     units::radians_from_degrees(misset_deg.y),
+                     units::radians_from_degrees(misset_deg.z)};
+  return transposed(Mat3d{physics::rotate(Vec3d{1, 0, 0}, misset),
+                          physics::rotate(Vec3d{0, 1, 0}, misset),
+                          physics::rotate(Vec3d{0, 0, 1}, misset)});
 }
 
 Vec3d misset_deg_of(const Mat3d& r) {

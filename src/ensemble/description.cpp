@@ -313,8 +313,8 @@ Description read_description(const std::string& path) {
       d.shots = static_cast<int>(value.whole_number(1, std::numeric_limits<int>::max()));
     if (key == "seed") d.seed = value.whole_number(0, std::int64_t{1} << 53);
     if (key == "orientation") {
-      static const Words words{"base", "random"};
-      d.random_orientation = value.word(words) == 1;
+      static const Words words{"base", "random", "random_each"};
+      d.orientations = static_cast<Orientations>(value.word(words));
       d.orientation = place_of(value);
     }
     if (key == "hit_rate") {

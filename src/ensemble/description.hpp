@@ -37,6 +37,13 @@ struct SpectraFile {
   Place place;
 };
 
+/// How the crystals of a shot lie.
+enum class Orientations {
+  base,        ///< as the base experiment states
+  random,      ///< turned together, so that they lie to one another as it states
+  random_each  ///< each of them anyhow
+};
+
 struct Description {
   std::string file;
   std::vector<std::string> flags;  ///< of the base experiment
@@ -44,7 +51,7 @@ struct Description {
   Place base;
   int shots = 0;
   std::int64_t seed = 1;
-  bool random_orientation = false;
+  Orientations orientations = Orientations::base;
   double hit_rate = 1;  ///< the share of the shots that have the crystal in the beam
   Place orientation, hits;
   std::vector<Varied> vary;

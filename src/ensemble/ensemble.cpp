@@ -21,6 +21,7 @@
 #include "io/quotes.hpp"
 #include "io/series_journal.hpp"  // for sha256_of
 #include "io/text_lines.hpp"
+#include "model/crystal_axes.hpp"  // for orientation_of
 #include "nablabragg/detector_response.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
@@ -62,6 +63,10 @@ bool is_of_no_geometry(std::string_view name) {
                                       "spindle_axis"};
   return is_of_lattice(name) || std::ranges::find(all, name) != std::end(all) ||
          name.starts_with("material[");
+}
+
+std::string misset_of_crystal(std::size_t crystal) {
+  return fmt::format("crystal[{}].misset", crystal);
 }
 
 /// What a description says in its own words.
@@ -247,16 +252,51 @@ void Ensemble::refuse_rivals() const {
   const Description& d = description_;
   for (const auto& [key, place] : taken_) {
     const std::string& name = key.first;
-    if (d.random_orientation && name == "misset")
-      d.fail(place, "and orientation: random both say how the crystal lies; give one of them");
     const bool of_light = name == "wavelength" || name == "dispersion" ||
                           name.starts_with("source_") || name.ends_with("_divergence");
     if (d.spectra && of_light)
       d.fail(place, name + " and spectra both say which light a shot has; give one of them");
     if (name == "oscillation") d.fail(place, "shots are stills, and have no oscillation");
   }
-  if (d.random_orientation && length(base_.experiment().crystal.misset_deg) > 0)
+  refuse_rivals_of_orientation();
+}
+
+void Ensemble::refuse_rivals_of_orientation() const {
+  const Description& d = description_;
+  if (d.orientations == Orientations::base) return;
+  const bool each = d.orientations == Orientations::random_each;
+  for (const auto& [key, place] : taken_)
+    if (key.first == "misset" || (each && key.first.ends_with("].misset")))
+      d.fail(place, fmt::format("and orientation: {} both say how the crystal lies; give one of "
+                                "them",
+                                each ? "random_each" : "random"));
+  const Experiment& e = base_.experiment();
+  // Of several crystals that turn together it says how they lie to one another.
+  if ((each || e.more_crystals.empty()) && length(e.crystal.misset_deg) > 0)
     d.fail(d.orientation, "says how the crystal lies in each shot; leave -misset out of the base");
+  if (!each) return;
+  for (std::size_t k = 0; k < e.more_crystals.size(); ++k)
+    if (length(e.more_crystals[k].misset_deg) > 0)
+      d.fail(d.orientation,
+             fmt::format("says how each crystal lies in each shot; give crystal {} of the base the "
+                         "angles 0 0 0, or say random, by which all turn together",
+                         k + 1));
+}
+
+void Ensemble::turn_crystals(int i, Experiment& e) const {
+  const Description& d = description_;
+  if (d.orientations == Orientations::base) return;
+  const Vec3d first_deg = random_misset_deg(i, d.seed);
+  if (d.orientations == Orientations::random) {
+    turn_as_one_body(e, first_deg);
+    return;
+  }
+  e.crystal.misset_deg = first_deg;
+  for (std::size_t k = 0; k < e.more_crystals.size(); ++k) {
+    const std::uint64_t stream = stream_of(misset_of_crystal(k + 1));
+    const auto draw = [&](std::uint64_t number) { return uniform(d.seed, stream, i, number); };
+    e.more_crystals[k].misset_deg = misset_deg_of(model::orientation_of(draw(0), draw(1), draw(2)));
+  }
 }
 
 bool Ensemble::light_varies() const {
@@ -307,11 +347,18 @@ Shot Ensemble::shot(int i) const {
   }
   for (std::size_t p = 0; p < varied_.size(); ++p) {
     // Fringes are of whole cells.
-    if (varied_[p].name == "cells")
+    if (varied_[p].name == "cells" || varied_[p].name.ends_with("].cells"))
       for (double& cells : shot.values[p]) cells = std::max(1.0, std::round(cells));
     description::set_parameter(e, varied_[p].name, shot.values[p]);
   }
-  if (d.random_orientation) e.crystal.misset_deg = random_misset_deg(i, d.seed);
+  turn_crystals(i, e);
+  // What was drawn of a crystal beside the first is turned, and labels say how it lies then.
+  for (std::size_t k = 0; k < e.more_crystals.size(); ++k) {
+    const auto drawn_as = std::ranges::find(varied_, misset_of_crystal(k + 1), &Parameter::name);
+    const Vec3d& deg = e.more_crystals[k].misset_deg;
+    if (drawn_as != varied_.end())
+      shot.values[static_cast<std::size_t>(drawn_as - varied_.begin())] = {deg.x, deg.y, deg.z};
+  }
   if (const auto& spectra = request_.spectra) {
     shot.spectrum = row_of(d.spectra->file, static_cast<std::size_t>(spectra->shots()),
                            d.spectra->rows, d.seed, i);
@@ -386,9 +433,10 @@ std::string Ensemble::checksum() const {
   const Description& d = description_;
   std::ostringstream text;
   text << version() << '\n' << to_json(base_.experiment(), request_.stated_response()) << '\n';
-  text << fmt::format("{} {} {} {} {} {} {} {} {}\n", d.shots, d.seed, int{d.random_orientation},
-                      d.hit_rate, int{d.counts}, d.shots_per_shard, d.compression,
-                      int{d.reflections}, d.spot_mask_photons.value_or(0));
+  text << fmt::format("{} {} {} {} {} {} {} {} {}\n", d.shots, d.seed,
+                      static_cast<int>(d.orientations), d.hit_rate, int{d.counts},
+                      d.shots_per_shard, d.compression, int{d.reflections},
+                      d.spot_mask_photons.value_or(0));
   text << fmt::format("{} {} {}\n", static_cast<int>(request_.engine),
                       static_cast<int>(request_.precision.value_or(Precision::float32)),
                       request_.skip_below.value_or(-1));

@@ -38,6 +38,7 @@ class Ensemble {
   const flags::Request& request() const { return request_; }
   const SettledExperiment& base() const { return base_; }
   int shots() const { return description_.shots; }
+  std::size_t crystals() const { return 1 + base_.experiment().more_crystals.size(); }
   /// Parameters whose numbers differ from shot to shot, with the values of the base experiment.
   const std::vector<Parameter>& varied() const { return varied_; }
   /// Whether more than the lattice differs from shot to shot.
@@ -67,6 +68,8 @@ class Ensemble {
   };
   Target target_of(const std::string& name, const Place& place);
   void refuse_rivals() const;
+  void refuse_rivals_of_orientation() const;
+  void turn_crystals(int i, Experiment& e) const;
 
   Description description_;
   flags::Request request_;

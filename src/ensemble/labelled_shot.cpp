@@ -65,8 +65,11 @@ LabelledShot ShotLabeller::operator()(const Shot& shot, const Simulation& simula
   labels.wavelength_A = wavelength_A(ensemble_, shot);
   labels.photons = simulation.statistics.sum;
   labels.brightest = simulation.statistics.max;
-  labels.misset_deg = shot.experiment.crystal.misset_deg;
-  labels.axes_A = axes_of(simulation.resolved);
+  const Resolved& resolved = simulation.resolved;
+  labels.crystals = {{shot.experiment.crystal.misset_deg, axes_of(resolved)}};
+  for (std::size_t i = 0; i < resolved.more_crystals.size(); ++i)
+    labels.crystals.push_back(
+        {shot.experiment.more_crystals[i].misset_deg, axes_of(resolved.more_crystals[i])});
   labels.values = shot.values;
   const bool lists = ensemble_.description().reflections && shot.hit,
              marks = ensemble_.description().spot_mask_photons.has_value();

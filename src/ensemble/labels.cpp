@@ -4,8 +4,7 @@
 #include <initializer_list>
 #include <utility>
 
-#include "nablabragg/units.hpp"
-#include "physics/rotation.hpp"
+#include "nablabragg/series.hpp"  // for rotation_of_misset
 
 namespace nablabragg::ensemble {
 
@@ -23,6 +22,10 @@ ShotColumn column(const std::string& name, const std::string& unit,
 
 void append(std::vector<double>& numbers, const Vec3d& v) {
   numbers.insert(numbers.end(), {v.x, v.y, v.z});
+}
+
+void append(std::vector<double>& numbers, const Mat3d& m) {
+  for (const Vec3d& row : {m.a, m.b, m.c}) append(numbers, row);
 }
 
 /// Of the units of a parameter's numbers, those that all of them have.
@@ -45,43 +48,56 @@ ShotColumn parameter_column(const Parameter& parameter, std::size_t which,
   return {name, parameter.shape, shared_unit(parameter), std::move(numbers)};
 }
 
-io::ShotTable reflections_table(const std::vector<ShotLabels>& shots) {
+/// How a crystal lies in each shot.
+void add_columns_of_crystal(std::size_t crystal, const Ensemble& ensemble,
+                            const std::vector<ShotLabels>& shots,
+                            std::vector<ShotColumn>& columns) {
+  std::vector<double> misset, orientation, axes;
+  for (const ShotLabels& shot : shots) {
+    const auto& [misset_deg, axes_A] = shot.crystals[crystal];
+    append(misset, misset_deg);
+    append(orientation, rotation_of_misset(misset_deg));
+    append(axes, axes_A);
+  }
+  const std::string of = crystal == 0 ? "" : "crystal[" + std::to_string(crystal) + "].";
+  // What varies has its column among the parameters.
+  if (std::ranges::find(ensemble.varied(), of + "misset", &Parameter::name) ==
+      ensemble.varied().end())
+    columns.push_back({of + "misset", {3}, "deg", std::move(misset)});
+  columns.push_back({of + "orientation", {3, 3}, "", std::move(orientation)});
+  columns.push_back({of + "real_axes", {3, 3}, "angstrom", std::move(axes)});
+}
+
+io::ShotTable reflections_table(const std::vector<ShotLabels>& shots, bool several_crystals) {
   std::vector<std::int64_t> of_shot;
-  std::vector<std::int32_t> hkl, panel;
+  std::vector<std::int32_t> hkl, panel, crystal;
   std::vector<double> centroid, photons, d_A;
   for (const ShotLabels& shot : shots) {
-    const auto& [a, b, c] = shot.axes_A;
+    const auto& [a, b, c] = shot.crystals.front().axes_A;  // all have one cell
     const double volume = dot(a, cross(b, c));
     for (const PredictedSpot& spot : shot.reflections) {
       of_shot.push_back(shot.index);
       hkl.insert(hkl.end(), spot.hkl.begin(), spot.hkl.end());
       panel.push_back(spot.panel);
+      crystal.push_back(spot.experiment);
       centroid.insert(centroid.end(), {spot.fast_px, spot.slow_px});
       photons.push_back(spot.photons);
       const auto& [h, k, l] = spot.hkl;
       d_A.push_back(volume / length(h * cross(b, c) + k * cross(c, a) + l * cross(a, b)));
     }
   }
-  return {"shots/reflections",
-          {{"shot", {}, "", std::move(of_shot)},
-           {"hkl", {3}, "", std::move(hkl)},
-           {"panel", {}, "", std::move(panel)},
-           {"centroid", {2}, "pixel", std::move(centroid)},
-           {"photons", {}, "", std::move(photons)},
-           {"resolution", {}, "angstrom", std::move(d_A)}}};
+  io::ShotTable table{"shots/reflections",
+                      {{"shot", {}, "", std::move(of_shot)},
+                       {"hkl", {3}, "", std::move(hkl)},
+                       {"panel", {}, "", std::move(panel)},
+                       {"centroid", {2}, "pixel", std::move(centroid)},
+                       {"photons", {}, "", std::move(photons)},
+                       {"resolution", {}, "angstrom", std::move(d_A)}}};
+  if (several_crystals) table.columns.push_back({"crystal", {}, "", std::move(crystal)});
+  return table;
 }
 
 }  // namespace
-
-Mat3d rotation_of(const Vec3d& misset_deg) {
-  const Vec3d angle{units::radians_from_degrees(misset_deg.x),
-                    units::radians_from_degrees(misset_deg.y),
-                    units::radians_from_degrees(misset_deg.z)};
-  const Vec3d x = physics::rotate(Vec3d{1, 0, 0}, angle),
-              y = physics::rotate(Vec3d{0, 1, 0}, angle),
-              z = physics::rotate(Vec3d{0, 0, 1}, angle);
-  return {{x.x, y.x, z.x}, {x.y, y.y, z.y}, {x.z, y.z, z.z}};
-}
 
 std::vector<io::ShotTable> tables_of(const Ensemble& ensemble,
                                      const std::vector<ShotLabels>& shots) {
@@ -99,20 +115,8 @@ std::vector<io::ShotTable> tables_of(const Ensemble& ensemble,
   if (ensemble.description().spot_mask_photons)
     columns.push_back(column<double>("resolution", "angstrom", shots,
                                      [](const auto& s) { return s.resolution_A; }));
-  std::vector<double> misset, orientation, axes;
-  for (const ShotLabels& shot : shots) {
-    append(misset, shot.misset_deg);
-    const Mat3d turn = rotation_of(shot.misset_deg);
-    for (const Vec3d& row : {turn.a, turn.b, turn.c}) append(orientation, row);
-    for (const Vec3d& row : {shot.axes_A.a, shot.axes_A.b, shot.axes_A.c}) append(axes, row);
-  }
-  const auto varies = [&](const char* name) {
-    return std::ranges::any_of(ensemble.varied(),
-                               [&](const Parameter& p) { return p.name == name; });
-  };
-  if (!varies("misset")) columns.push_back({"misset", {3}, "deg", std::move(misset)});
-  columns.push_back({"orientation", {3, 3}, "", std::move(orientation)});
-  columns.push_back({"real_axes", {3, 3}, "angstrom", std::move(axes)});
+  for (std::size_t c = 0; c < ensemble.crystals(); ++c)
+    add_columns_of_crystal(c, ensemble, shots, columns);
   if (ensemble.request().spectra) {
     columns.push_back(
         column<std::int64_t>("spectrum", "", shots, [](const auto& s) { return s.spectrum; }));
@@ -124,7 +128,8 @@ std::vector<io::ShotTable> tables_of(const Ensemble& ensemble,
   for (std::size_t p = 0; p < ensemble.varied().size(); ++p)
     columns.push_back(parameter_column(ensemble.varied()[p], p, shots));
   std::vector<io::ShotTable> tables{std::move(table)};
-  if (ensemble.description().reflections) tables.push_back(reflections_table(shots));
+  if (ensemble.description().reflections)
+    tables.push_back(reflections_table(shots, ensemble.crystals() > 1));
   return tables;
 }
 

@@ -9,6 +9,12 @@
 
 namespace nablabragg::ensemble {
 
+/// How a crystal lies in a shot.
+struct CrystalLabels {
+  Vec3d misset_deg;
+  Mat3d axes_A;  ///< rows a, b, c in imgCIF's frame
+};
+
 /// Of one shot.
 struct ShotLabels {
   int index = 0;
@@ -18,8 +24,7 @@ struct ShotLabels {
   double relative_light = 1, wavelength_A = 0;
   double photons = 0, brightest = 0;  ///< expected: without noise
   std::int64_t saturated = 0;         ///< pixels
-  Vec3d misset_deg;
-  Mat3d axes_A;  ///< rows a, b, c in imgCIF's frame
+  std::vector<CrystalLabels> crystals;
   std::vector<std::vector<double>> values;
   std::vector<PredictedSpot> reflections;
   double resolution_A = 0;  ///< smallest d of the pixels of spots; infinite without any
@@ -28,8 +33,5 @@ struct ShotLabels {
 /// The tables of some shots; those of the ensemble without any have its columns alone.
 std::vector<io::ShotTable> tables_of(const Ensemble& ensemble,
                                      const std::vector<ShotLabels>& shots);
-
-/// Rotations about laboratory x, then y, then z, as a matrix that turns a column behind it.
-Mat3d rotation_of(const Vec3d& misset_deg);
 
 }  // namespace nablabragg::ensemble

@@ -42,8 +42,17 @@ PredictedSpot spot_of(const json& j) {
   return s;
 }
 
+json json_of(const CrystalLabels& c) {
+  return {json_of(c.misset_deg), json_of(c.axes_A.a), json_of(c.axes_A.b), json_of(c.axes_A.c)};
+}
+
+CrystalLabels crystal_of(const json& j) {
+  return {vector_of(j.at(0)), {vector_of(j.at(1)), vector_of(j.at(2)), vector_of(j.at(3))}};
+}
+
 json json_of(const ShotLabels& l) {
-  json spots = json::array();
+  json spots = json::array(), crystals = json::array();
+  for (const CrystalLabels& crystal : l.crystals) crystals.push_back(json_of(crystal));
   for (const PredictedSpot& spot : l.reflections) spots.push_back(json_of(spot));
   return {{"index", l.index},
           {"seed", l.seed},
@@ -54,8 +63,7 @@ json json_of(const ShotLabels& l) {
           {"photons", l.photons},
           {"brightest", l.brightest},
           {"saturated", l.saturated},
-          {"misset", json_of(l.misset_deg)},
-          {"axes", {json_of(l.axes_A.a), json_of(l.axes_A.b), json_of(l.axes_A.c)}},
+          {"crystals", std::move(crystals)},
           {"values", l.values},
           {"resolution", l.resolution_A},
           {"reflections", std::move(spots)}};
@@ -72,10 +80,8 @@ ShotLabels labels_of(const json& j) {
   l.photons = j.at("photons");
   l.brightest = j.at("brightest");
   l.saturated = j.at("saturated");
-  l.misset_deg = vector_of(j.at("misset"));
   l.resolution_A = j.at("resolution");
-  const json& axes = j.at("axes");
-  l.axes_A = {vector_of(axes.at(0)), vector_of(axes.at(1)), vector_of(axes.at(2))};
+  for (const json& crystal : j.at("crystals")) l.crystals.push_back(crystal_of(crystal));
   l.values = j.at("values").get<std::vector<std::vector<double>>>();
   for (const json& spot : j.at("reflections")) l.reflections.push_back(spot_of(spot));
   return l;

@@ -112,6 +112,27 @@ TEST_F(EnsembleRanks, DrawTheSameRowsOfATable) {
               test::read_data(folder / "two/all.nxs", name));
 }
 
+TEST_F(EnsembleRanks, LabelEachCrystalOfAShotThatIsPutTogether) {
+  const auto two_crystals = [&](const std::string& name) {
+    test::write_file(folder / (name + ".yaml"),
+                     "ensemble: 1\nbase: " + test::base +
+                         " -more_crystal 0 0 0 0.7\nshots: 9\nseed: 5\norientation: random_each\n"
+                         "output: {folder: " +
+                         name + ", shots_per_shard: 4, reflections: true}\n");
+  };
+  two_crystals("one");
+  two_crystals("two");
+  good_run("ensemble one.yaml");
+  good_ranks(2, "ensemble two.yaml");
+  for (const char* name :
+       {"/entry/data/data", "/shots/misset", "/shots/real_axes", "/shots/crystal[1].misset",
+        "/shots/crystal[1].orientation", "/shots/crystal[1].real_axes",
+        "/shots/reflections/crystal", "/shots/reflections/photons"})
+    EXPECT_EQ(test::read_data(folder / "one/all.nxs", name),
+              test::read_data(folder / "two/all.nxs", name))
+        << name;
+}
+
 TEST_F(EnsembleRanks, HaveOneTableOfStructureFactors) {
   std::string table;
   for (int h = -12; h <= 12; ++h)

@@ -1,9 +1,11 @@
 // nablabragg ensemble: what a run leaves, how an interrupted one goes on, one shot by itself.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -18,6 +20,7 @@
 #include "io/hdf5_handles.hpp"
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
+#include "physics/matrix.hpp"
 #include "support/damage.hpp"
 #include "support/ensemble_runs.hpp"
 
@@ -215,6 +218,53 @@ TEST_F(EnsembleRuns, HaveTheImagesOfASeriesOfTheSameSeed) {
   good_run(base + " -seed 5 -images 3 -orientations random:5 -o series.nxs");
   EXPECT_EQ(read_data(folder / "out/all.nxs", "/entry/data/data"),
             read_data(folder / "series.nxs", "/entry/data/data"));
+}
+
+TEST_F(EnsembleRuns, LabelHowEachOfTheirCrystalsLiesAndWhoseAReflectionIs) {
+  const std::string two = base + " -more_crystal 0 0 0 0.7";
+  test::write_file(folder / "e.yaml",
+                   "ensemble: 1\nbase: " + two +
+                       "\nshots: 4\nseed: 5\norientation: random_each\nreadout: photons\n"
+                       "output: {folder: out, shots_per_shard: 3, reflections: true}\n");
+  good_run("ensemble e.yaml");
+  const auto read = [&](const std::string& name) {
+    return read_data(folder / "out/all.nxs", name).numbers;
+  };
+  const auto pixels = read("/entry/data/data");
+  const auto first_deg = read("/shots/misset"), second_deg = read("/shots/crystal[1].misset");
+  for (std::size_t shot = 0; shot < 4; ++shot) {
+    const auto angles = [shot](const std::vector<double>& of) {
+      return fmt::format("{} {} {}", of[3 * shot], of[3 * shot + 1], of[3 * shot + 2]);
+    };
+    good_run(base + " -misset " + angles(first_deg) + " -more_crystal " + angles(second_deg) +
+             " 0.7 -floatfile one.f32");
+    EXPECT_EQ(test::read_floats(folder / "one.f32"),
+              std::vector<float>(pixels.begin() + static_cast<std::ptrdiff_t>(shot) * 64 * 64,
+                                 pixels.begin() + static_cast<std::ptrdiff_t>(shot + 1) * 64 * 64));
+  }
+  // Whoever scatters, its axes put the reflection near the Ewald sphere, and not those of the
+  // other.
+  const std::vector<std::vector<double>> axes{read("/shots/real_axes"),
+                                              read("/shots/crystal[1].real_axes")};
+  const auto of_shot = read("/shots/reflections/shot"), hkl = read("/shots/reflections/hkl"),
+             whose = read("/shots/reflections/crystal");
+  std::array<int, 2> count{};
+  double farthest = 0, other_farthest = 0;
+  for (std::size_t i = 0; i < of_shot.size(); ++i) {
+    const auto missed_per_A = [&](std::size_t crystal) {
+      const double* m = axes[crystal].data() + 9 * static_cast<std::size_t>(of_shot[i]);
+      const Mat3d real{{m[0], m[1], m[2]}, {m[3], m[4], m[5]}, {m[6], m[7], m[8]}};
+      const Vec3d q = inverse(real) * Vec3d{hkl[3 * i], hkl[3 * i + 1], hkl[3 * i + 2]};
+      return std::abs(length(q + Vec3d{0, 0, -1}) - 1);  // 1 Angstrom, along -z
+    };
+    const auto crystal = static_cast<std::size_t>(whose[i]);
+    ++count.at(crystal);
+    farthest = std::max(farthest, missed_per_A(crystal));
+    other_farthest = std::max(other_farthest, missed_per_A(1 - crystal));
+  }
+  EXPECT_GT(std::min(count[0], count[1]), 20);
+  EXPECT_LT(farthest, 0.02);
+  EXPECT_GT(other_farthest, 0.1);
 }
 
 TEST_F(EnsembleRuns, RecordWhatTheDetectorMakesOfAShot) {

@@ -136,24 +136,17 @@ TEST(SeedsOfImages, DifferAndAreReproducible) {
   EXPECT_LT(*seeds.rbegin(), std::int64_t{1} << 53) << "a double holds it";
 }
 
-Mat3d rotation_of(const Vec3d& deg) {
-  const Vec3d rad{units::radians_from_degrees(deg.x), units::radians_from_degrees(deg.y),
-                  units::radians_from_degrees(deg.z)};
-  const Vec3d x = physics::rotate(Vec3d{1, 0, 0}, rad), y = physics::rotate(Vec3d{0, 1, 0}, rad),
-              z = physics::rotate(Vec3d{0, 0, 1}, rad);
-  return {{x.x, y.x, z.x}, {x.y, y.y, z.y}, {x.z, y.z, z.z}};
-}
-
 TEST(MissetAngles, OfARotationTurnLikeIt) {
   for (const Vec3d& deg :
        {Vec3d{0, 0, 0}, Vec3d{10, 20, 30}, Vec3d{-170, 80, 100}, Vec3d{5, 90, 40},
         Vec3d{5, -90, 40}, Vec3d{5, 90 - 1e-9, 40}, Vec3d{180, 45, -180}}) {
-    const Mat3d rotation = rotation_of(deg), again = rotation_of(misset_deg_of(rotation));
+    const Mat3d rotation = rotation_of_misset(deg),
+                again = rotation_of_misset(misset_deg_of(rotation));
     EXPECT_LT(
         length(again.a - rotation.a) + length(again.b - rotation.b) + length(again.c - rotation.c),
         1e-14);
   }
-  EXPECT_NEAR(misset_deg_of(rotation_of({10, 20, 30})).y, 20, 1e-12);
+  EXPECT_NEAR(misset_deg_of(rotation_of_misset({10, 20, 30})).y, 20, 1e-12);
 }
 
 TEST(RandomOrientations, AreUniform) {
@@ -163,7 +156,7 @@ TEST(RandomOrientations, AreUniform) {
   // and 1; the angle of the rotation has (1 - cos) / pi (R. E. Miles, Biometrika 52, 1965, 636).
   std::vector<double> components, angles;
   for (const Vec3d& misset : missets) {
-    const Mat3d r = rotation_of(misset);
+    const Mat3d r = rotation_of_misset(misset);
     components.push_back((r.a.x + 1) / 2);
     const double angle = std::acos(std::clamp((r.a.x + r.b.y + r.c.z - 1) / 2, -1.0, 1.0));
     angles.push_back((angle - std::sin(angle)) / std::numbers::pi);

@@ -218,7 +218,7 @@ TEST(RandomOrientations, AreUniformOverAllRotations) {
   double last = 0, last_square = 0, trace = 0, trace_square = 0;
   for (int shot = 0; shot < many; ++shot) {
     const Vec3d misset = random_misset_deg(shot, 5);
-    const Mat3d r = rotation_of(misset);
+    const Mat3d r = rotation_of_misset(misset);
     const double t = r.a.x + r.b.y + r.c.z;
     last += r.c.z;
     last_square += r.c.z * r.c.z;
@@ -249,7 +249,7 @@ TEST(RandomOrientations, OfOneShotAreThoseOfAllOfThem) {
 }
 
 TEST(Rotations, ByMissetAnglesAreTheMatrixThatWasWorkedOut) {
-  const Mat3d r = rotation_of({-114.255944094, 13.175117810, 102.136136979});
+  const Mat3d r = rotation_of_misset({-114.255944094, 13.175117810, 102.136136979});
   EXPECT_NEAR(r.a.x, -0.204701402164, 1e-10);
   EXPECT_NEAR(r.a.y, 0.445320332249, 1e-10);
   EXPECT_NEAR(r.b.x, 0.951917087550, 1e-10);

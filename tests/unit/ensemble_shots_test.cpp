@@ -15,6 +15,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/series.hpp"
+#include "physics/matrix.hpp"
 #include "support/hdf5_file.hpp"
 #include "support/json_schema.hpp"
 #include "support/message_of.hpp"
@@ -91,7 +92,8 @@ TEST_F(Ensembles, ThatAreMisdescribedAreRefusedByLineAndKey) {
   const std::vector<std::pair<std::string, std::string>> wrong{
       {"vari: {}\n", "e.yaml:5: vari: is no key; did you mean vary?"},
       {"seed: one\n", "e.yaml:5: seed: is \"one\", where a whole number"},
-      {"orientation: randon\n", "e.yaml:5: orientation: is \"randon\", and one of base, random"},
+      {"orientation: randon\n",
+       "e.yaml:5: orientation: is \"randon\", and one of base, random, random_each"},
       {"hit_rate: 2\n", "e.yaml:5: hit_rate: is a share"},
       {"seed: 1\nseed: 2\n", "e.yaml:6: seed: stands there twice"},
       {"vary:\n  distanse: {uniform: [1, 2]}\n",
@@ -118,6 +120,8 @@ TEST_F(Ensembles, ThatAreMisdescribedAreRefusedByLineAndKey) {
       {"vary:\n  mosaic_domains: {choice: [5, 9]}\n", "whole number that all shots share"},
       {"vary:\n  distance: {column: x}\n", "whose file is missing"},
       {"orientation: random\nvary:\n  misset[0]: 5\n", "both say how the crystal lies"},
+      {"orientation: random_each\nvary:\n  misset[0]: 5\n",
+       "e.yaml:7: vary.misset[0]: and orientation: random_each both say how the crystal lies"},
       {"correlated: []\n", "is an empty list"},
       {"correlated:\n  - {parameters: [distance, fluence], covariance: [[1, 2], [2, 1]]}\n",
        "e.yaml:6: correlated[0].covariance: is not symmetric, or no numbers vary so"},
@@ -231,6 +235,7 @@ TEST_F(Ensembles, FollowTheSchema) {
   EXPECT_EQ(test::fault_by_schema(all, schema), "");
   all["base"] = flags;
   all["output"] = "out";
+  all["orientation"] = "random_each";
   all["spectra"] = "s.h5";
   EXPECT_EQ(test::fault_by_schema(all, schema), "");
   for (const auto& [key, wrong] : std::vector<std::pair<std::string, nlohmann::json>>{
@@ -441,6 +446,108 @@ TEST_F(Ensembles, TakeTheLightOfEachShotFromAFileOfSpectra) {
   std::vector<int> rows(3);
   for (int i = 0; i < 60; ++i) ++rows[again.shot(i).spectrum];
   EXPECT_THAT(rows, testing::Each(testing::Gt(8)));
+}
+
+// ---- Several crystals ---------------------------------------------------------------------------
+
+/// The rotation from where the first crystal lies to where the second does.
+Mat3d between_crystals(const Experiment& e) {
+  return transposed(rotation_of_misset(e.crystal.misset_deg)) *
+         rotation_of_misset(e.more_crystals.at(0).misset_deg);
+}
+
+double difference(const Mat3d& m, const Mat3d& n) {
+  return length(m.a - n.a) + length(m.b - n.b) + length(m.c - n.c);
+}
+
+class EnsemblesOfTwoCrystals : public Ensembles {
+ protected:
+  Ensemble two(const std::string& base, const std::string& more, int shots = 5) const {
+    return made(description(base, more, shots));
+  }
+  std::string complaint_of_two(const std::string& base, const std::string& more) const {
+    return complaint(description(base, more, 5));
+  }
+
+ private:
+  static std::string description(const std::string& base, const std::string& more, int shots) {
+    return "ensemble: 1\nbase: " + flags + " " + base + "\nshots: " + std::to_string(shots) +
+           "\nseed: 6\noutput: out\n" + more;
+  }
+};
+
+TEST_F(EnsemblesOfTwoCrystals, TurnThemTogetherAsASeriesDoes) {
+  const Ensemble e = two("-misset 4 5 6 -more_crystal 10 20 30 0.5", "orientation: random\n");
+  const Series series(e.base().experiment(), random_missets_deg(5, 6));
+  for (int i = 0; i < 5; ++i) {
+    const Experiment shot = e.shot(i).experiment, still = series.experiment(i);
+    EXPECT_EQ(shot.crystal.misset_deg, still.crystal.misset_deg);
+    EXPECT_EQ(shot.more_crystals[0].misset_deg, still.more_crystals[0].misset_deg);
+    EXPECT_LT(difference(between_crystals(shot), between_crystals(e.base().experiment())), 1e-14);
+  }
+  expect_images_of_single_simulations(e);
+}
+
+TEST_F(EnsemblesOfTwoCrystals, TurnWhatWasDrawnOfTheSecondWithTheFirst) {
+  const std::string vary =
+      "vary:\n  crystal[1].misset[1]: {normal: [2, 1]}\n"
+      "  crystal[1].cells: {choice: [[5.3, 6, 7]]}\n";
+  const std::string base = "-more_crystal 1 2 3 0.5 5 5 5";
+  const Ensemble still = two(base, vary), turned = two(base, "orientation: random\n" + vary);
+  for (int i = 0; i < 5; ++i) {
+    const Shot shot = turned.shot(i);
+    EXPECT_LT(
+        difference(between_crystals(shot.experiment), between_crystals(still.shot(i).experiment)),
+        1e-14);
+    EXPECT_GT(length(shot.experiment.more_crystals[0].misset_deg -
+                     still.shot(i).experiment.more_crystals[0].misset_deg),
+              1);
+    const Vec3d deg = shot.experiment.more_crystals[0].misset_deg;
+    EXPECT_THAT(shot.values[0], ElementsAre(deg.x, deg.y, deg.z)) << "labels say how it lies";
+    EXPECT_EQ(shot.experiment.more_crystals[0].cells, (Vec3d{5, 6, 7})) << "fringes of whole cells";
+  }
+}
+
+TEST_F(EnsemblesOfTwoCrystals, GiveEachItsOwnOrientationUniformOverAllRotations) {
+  constexpr int many = 3000;
+  const Ensemble e = two("-more_crystal 0 0 0 0.5", "orientation: random_each\n", many);
+  const Ensemble of_one = with("seed: 6\norientation: random\n", many);
+  // Elements of a uniform rotation have the mean 0 and the variance 1/3; so have those of the
+  // rotation between two that know nothing of each other.
+  double second = 0, between = 0;
+  for (int i = 0; i < many; ++i) {
+    const Experiment shot = e.shot(i).experiment;
+    ASSERT_EQ(shot.crystal.misset_deg, of_one.shot(i).experiment.crystal.misset_deg);
+    second += rotation_of_misset(shot.more_crystals[0].misset_deg).c.z;
+    between += between_crystals(shot).c.z;
+  }
+  EXPECT_NEAR(second / many, 0, 5 * std::sqrt(1.0 / 3 / many));
+  EXPECT_NEAR(between / many, 0, 5 * std::sqrt(1.0 / 3 / many));
+  expect_images_of_single_simulations(two("-more_crystal 0 0 0 0.5", "orientation: random_each\n"));
+}
+
+TEST_F(EnsemblesOfTwoCrystals, RefuseTwoAnswersToHowACrystalLies) {
+  EXPECT_THAT(complaint_of_two("-more_crystal 0 0 0",
+                               "orientation: random_each\nvary:\n  crystal[1].misset[2]: 5\n"),
+              HasSubstr("e.yaml:8: vary.crystal[1].misset[2]: and orientation: random_each both"));
+  EXPECT_THAT(
+      complaint_of_two("-more_crystal 0 0 0", "orientation: random\nvary:\n  misset[2]: 5\n"),
+      HasSubstr("e.yaml:8: vary.misset[2]: and orientation: random both say how"));
+  EXPECT_THAT(complaint_of_two("-misset 1 2 3 -more_crystal 0 0 0", "orientation: random_each\n"),
+              HasSubstr("e.yaml:6: orientation: says how the crystal lies in each shot; leave "
+                        "-misset out"));
+  EXPECT_THAT(
+      complaint_of_two("-more_crystal 0 0 0 -more_crystal 1 2 3", "orientation: random_each\n"),
+      HasSubstr("e.yaml:6: orientation: says how each crystal lies in each shot; give "
+                "crystal 2 of the base the angles 0 0 0, or say random"));
+}
+
+TEST_F(EnsemblesOfTwoCrystals, HaveAnotherChecksumForEachWayToTurnThem) {
+  const auto checksum = [&](const std::string& word) {
+    return two("-more_crystal 0 0 0", "orientation: " + word + "\n").checksum();
+  };
+  EXPECT_NE(checksum("random"), checksum("random_each"));
+  EXPECT_NE(checksum("base"), checksum("random_each"));
 }
 
 }  // namespace

@@ -90,7 +90,9 @@ struct Jacobian {
   std::vector<double> slopes;        ///< pixels x columns, row by row
   std::vector<std::string> columns;  ///< "cell[0]", "cell[1]", ..., "wavelength"
 };
-/// For all numbers of the named parameters, in their order.
+/// For all numbers of the named parameters, in their order.  Where F follows the energy of the
+/// light "f_prime[Fe]" and "f_double_prime[Fe]" are names, too, with a column for each row of the
+/// element's DispersionCurve: "f_prime[Fe][0]", "f_prime[Fe][1]", ...
 Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options = {});
 

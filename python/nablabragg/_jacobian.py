@@ -36,7 +36,8 @@ def jacobian(
     """Photons of some pixels, and how they change with every number of the named parameters.
 
     names : str or sequence of str
-        of experiment.parameters
+        of experiment.parameters; where F follows the energy also 'f_prime[Fe]' and 'f_double_prime[Fe]',
+        with a column for each row of the element's curve: 'f_prime[Fe][0]' and so on
     pixels : int array (n, 2) of (slow, fast), of several panels (n, 3) of (panel, slow, fast), or bool
         array of the image's shape
         None: all in the region of interest that are not masked out

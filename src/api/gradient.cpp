@@ -429,23 +429,47 @@ Plan tangent_of(const Plan& like, const BasicPlan<Real>& plan, std::size_t direc
 
 }  // namespace
 
+namespace {
+
+/// What a column of a Jacobian is by: a number of the experiment, one of a curve of f' or f'', or
+/// neither, which is default_F.
+struct JacobianColumn {
+  std::optional<std::size_t> place;
+  std::string curve;
+  std::size_t row = 0;
+};
+
+std::string name_of_number(const std::string& parameter, std::size_t index) {
+  return parameter + '[' + std::to_string(index) + ']';
+}
+
+}  // namespace
+
 Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::string> names,
                   std::span<const PixelIndex> pixels, const ComputeOptions& options) {
   const Prepared prepared(experiment, engine::Pixels(pixels), options);
   const std::vector<Place> places = places_of(prepared.experiment);
-  // In the order of the names; nullopt: default_F
-  std::vector<std::optional<std::size_t>> columns;
+  const auto& terms = prepared.plan.lattice.by_energy;
+  std::vector<DispersionSlopes> no_dispersion;
+  if (terms) no_dispersion = zero_slopes(*terms);
+  std::vector<JacobianColumn> columns;  // in the order of the names
   Jacobian out;
   for (const std::string& name : names) {
+    if (const auto* const curve = numbers_named(name, no_dispersion)) {
+      for (std::size_t row = 0; row < curve->size(); ++row) {
+        columns.push_back({std::nullopt, name, row});
+        out.columns.push_back(name_of_number(name, row));
+      }
+      continue;
+    }
     const Places some = places_named(experiment, places, name);
     if (some.empty()) {
       columns.emplace_back();
       out.columns.push_back(name);
     }
     for (const std::size_t place : some) {
-      columns.emplace_back(place);
-      out.columns.push_back(
-          some.size() == 1 ? name : name + '[' + std::to_string(places[place].index) + ']');
+      columns.push_back({place, {}, 0});
+      out.columns.push_back(some.size() == 1 ? name : name_of_number(name, places[place].index));
     }
   }
   out.photons.assign(pixels.size(), 0);
@@ -459,11 +483,17 @@ Jacobian jacobian(const SettledExperiment& experiment, std::span<const std::stri
       const auto some = std::span(columns).subspan(first + begin, std::min(width, count - begin));
       std::vector<Change> changes;
       for (std::size_t k = 0; k < some.size(); ++k)
-        if (some[k]) changes.push_back({*some[k], k, 1.0});
+        if (some[k].place) changes.push_back({*some[k].place, k, 1.0});
       const auto plan = dual_plan(prepared.experiment, changes, places.size());
       for (std::size_t k = 0; k < some.size(); ++k) {
         tangents.push_back(tangent_of(prepared.plan, plan, k));
-        if (!some[k]) tangents.back().lattice.default_F = 1;
+        if (!some[k].curve.empty()) {
+          std::vector<DispersionSlopes> along = no_dispersion;
+          (*numbers_named(some[k].curve, along))[some[k].row] = 1;
+          tangents.back().lattice.by_energy = change_of_moments(prepared.plan, along);
+        } else if (!some[k].place) {
+          tangents.back().lattice.default_F = 1;
+        }
       }
     }
     std::vector<const Plan*> pointers;

@@ -74,6 +74,11 @@ def test_gradients_have_f_prime_and_f_double_prime_in_each_row(model, iron):
     along = {"f_prime[Fe]": np.array([0, 0.3, -1, 0]), "f_double_prime[Fe]": np.array([0, 2, 0.5, 0]), "misset": (0.1, 0, 0)}
     backwards = sum((np.asarray(direction) * gradient[name]).sum() for name, direction in along.items())
     assert (weights * nb.jvp(e, along, dtype="float64")).sum() == pytest.approx(backwards, rel=1e-4)
+    table = nb.jacobian(e, ["f_double_prime[Fe]", "distance", "f_prime[Fe]"])
+    assert table.columns[2:6] == ("f_double_prime[Fe][2]", "f_double_prime[Fe][3]", "distance", "f_prime[Fe][0]")
+    by_column = weights.ravel() @ table.slopes
+    for name, columns in {"f_double_prime[Fe]": by_column[:4], "f_prime[Fe]": by_column[5:]}.items():
+        assert columns == pytest.approx(gradient[name], rel=1e-4, abs=1e-9 * abs(gradient[name]).max())
     with pytest.raises((TypeError, nb.UsageError), match=r"f_prime\[Fe\]"):
         nb.jvp(e, {"f_prime[Fe]": (1, 2)})
     with pytest.raises(nb.UsageError, match="cannot be set or varied"):

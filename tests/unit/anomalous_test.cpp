@@ -578,6 +578,31 @@ TEST(GradientsByEnergy, AreThoseOfDifferences) {
                              0.01 * got.gradient.parameters.at("distance")[0];
     EXPECT_NEAR(product(change, weights), backwards, 1e-9 * scale);
     EXPECT_GT(std::abs(product(along_other, got.gradient.dispersion[0].f_prime)), 1e-6 * scale);
+    // A column each, between those of parameters
+    const std::vector<std::string> names{"misset", "f_prime[Fe]", "distance", other,
+                                         "f_double_prime[Fe]"};
+    const Jacobian j = jacobian(settled, names, visited_pixels(settled), options);
+    ASSERT_EQ(j.columns.size(), 3 + 4 + 1 + along_other.size() + 4);
+    EXPECT_EQ(j.columns[2], "misset[2]");
+    EXPECT_EQ(j.columns[3], "f_prime[Fe][0]");
+    EXPECT_EQ(j.columns[7], "distance");
+    EXPECT_EQ(j.columns.back(), "f_double_prime[Fe][3]");
+    std::vector<double> backwards_of = got.gradient.parameters.at("misset");
+    for (const auto& more : {Fe.f_prime, got.gradient.parameters.at("distance"),
+                             got.gradient.dispersion[0].f_prime, Fe.f_double_prime})
+      backwards_of.insert(backwards_of.end(), more.begin(), more.end());
+    for (std::size_t column = 0; column < j.columns.size(); ++column) {
+      double sum = 0;
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        sum += weights[i] * j.slopes[i * j.columns.size() + column];
+      EXPECT_NEAR(sum, backwards_of[column], 1e-9 * std::max(scale, std::abs(backwards_of[column])))
+          << j.columns[column];
+    }
+    EXPECT_THAT(message_of<UsageError>([&] {
+                  jacobian(settled, std::vector<std::string>{"f_prime[Xe]"},
+                           visited_pixels(settled), options);
+                }),
+                testing::HasSubstr("f_prime[Xe]"));
     // The energies move F, too.
     const auto& slopes = got.gradient.parameters.at("source_wavelengths");
     double largest = 0;

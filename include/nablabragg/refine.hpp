@@ -169,8 +169,9 @@ struct ObservedSpot {
 };
 
 struct RefineOptions {
-  /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]".  All
-  /// images share them, and start from one value.
+  /// Names of parameters(experiment), "cell"; some of their numbers: "cell[0]", "cell[0-2]"; and
+  /// "response.fwhm", the width of Measurement::point_spread.  All images share them, and start
+  /// from one value.
   std::vector<std::string> parameters;
   /// The same, of each image for itself: "misset" is refined as image[0].misset[0] and so on.
   std::vector<std::string> own;
@@ -243,7 +244,8 @@ struct FoundSpots {
 };
 
 struct Refinement {
-  std::vector<Experiment> experiments;  ///< refined, one for each image
+  std::vector<Experiment> experiments;                    ///< refined, one for each image
+  std::vector<std::optional<PointSpread>> point_spreads;  ///< likewise
   /// In the order of RefineOptions::parameters, then of RefineOptions::own, image by image.
   std::vector<RefinedNumber> numbers;
   std::vector<double> correlations;  ///< numbers x numbers, row by row

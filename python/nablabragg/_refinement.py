@@ -159,8 +159,9 @@ def refine(
         a file as read_image() takes it, or raw float32; or counts, NaN where there is none.  Of several
         images also one path, a name with # ('sweep_####.cbf') or a file that holds them
     parameters : sequence of str
-        names of experiment.parameters, or some of their numbers: 'misset', 'cell[0]', 'cell[0-2]'.
-        Several images share them, and start from one value
+        names of experiment.parameters, or some of their numbers: 'misset', 'cell[0]', 'cell[0-2]'; and
+        'response.fwhm', the width of point_spread [um].  Several images share them, and start from one
+        value
     own : sequence of str
         likewise, what each image has for itself: 'misset' becomes image[0].misset[0] and so on
     likelihood : 'poisson' or 'gauss'
@@ -182,7 +183,7 @@ def refine(
     point_spread : 'gauss' or 'fiber', optional
         of the detector; the model's light goes through it
     fwhm : float
-        its full width at half maximum [um]
+        its full width at half maximum [um]; where it is refined the start
     image_number : int, optional
         which image of a file of several, from 1; of several images the first
     bounds : dict of name to (lower, upper), optional

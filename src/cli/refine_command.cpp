@@ -298,6 +298,7 @@ bool has_own_orientations(const RefineRequest& request, const flags::Request& mo
 /// What all images share, with all else as it started in the first.
 Experiment without_own(const RefineRequest& request, const Experiment& start, Experiment refined) {
   for (const std::string& text : request.options.own) {
+    if (text == "response.fwhm") continue;  // of no experiment
     const std::string name = text.substr(0, text.ends_with(']') ? text.rfind('[') : text.size());
     refined = with_parameter(refined, name, parameter(start, name).values);
   }
@@ -334,10 +335,15 @@ flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request&
     refined.flags.insert(refined.flags.begin(), files.begin(), files.end());
     std::string own;
     for (const std::string& name : request.options.own)
-      if (!orientations || !is_misset(name)) own.append(own.empty() ? "" : ", ").append(name);
+      if (name != "response.fwhm" && !(orientations && is_misset(name)))
+        own.append(own.empty() ? "" : ", ").append(name);
     if (!own.empty())
       refined.not_in_flags.push_back("what each image has for itself (" + own +
                                      "); experiment_####.json state it");
+    if (std::ranges::find(request.options.own, "response.fwhm") != request.options.own.end())
+      refined.not_in_flags.emplace_back(
+          "the width of each image's point spread (response.fwhm); the numbers of refined.json "
+          "state it");
     const auto any_number = [&](const auto& is_one) {
       return std::ranges::any_of(refinement.numbers,
                                  [&](const RefinedNumber& n) { return is_one(n.name); });
@@ -364,6 +370,23 @@ flags::FlagsOf refined_flags(const RefineRequest& request, const flags::Request&
   } catch (const Error& error) {
     return {{}, {std::string("the flags of the refined model are refused: ") + error.what()}};
   }
+}
+
+/// The detector that records the refined image, as the fit took it to be; empty where there is no
+/// point spread or where each image has its own.
+std::vector<std::string> response_flags(const Measurement& m, const Refinement& refinement) {
+  const std::optional<PointSpread>& spread = refinement.point_spreads[0];
+  for (const std::optional<PointSpread>& other : refinement.point_spreads)
+    if (!other || other->fwhm_um != spread->fwhm_um) return {};
+  const bool counts = m.counts_per_photon == 1 && m.readout_noise == 0;
+  std::vector<std::string> flags{"-response", counts ? "counting" : "integrating",
+                                 "-psf",      name_of(spread->shape),
+                                 "-psf_fwhm", fmt::format("{}", spread->fwhm_um)};
+  if (!counts)
+    flags.insert(flags.end(), {"-gain", fmt::format("{}", m.counts_per_photon), "-adc",
+                               fmt::format("{}", m.offset), "-readout_noise",
+                               fmt::format("{}", m.readout_noise)});
+  return flags;
 }
 
 /// The name of the file or files that state the refined geometry; empty: none can.
@@ -525,7 +548,7 @@ int refine_command(const std::vector<std::string>& arguments, std::ostream& out,
     written.push_back(fs::path(path).filename().string());
   };
   write_refinement_json((folder / "refined.json").string(), refinement, images, request.model,
-                        refined);
+                        refined, response_flags(images[0].measurement, refinement));
   write_refined_experiments(request.outdir, refinement);
   add_written(file_of_refinement(request.outdir, "experiment.json", images.size()));
   if (const std::string geometry = write_geometry(request.outdir, refinement, err);

@@ -161,8 +161,8 @@ std::vector<Tile> brightest_tiles(std::span<const ReadImage> images, const Refin
 
 /// Of the tiles' pixels, one tile after the other.
 std::vector<double> photons_of_tiles(std::span<const Experiment> experiments,
-                                     std::span<const Tile> tiles, const ComputeOptions& compute,
-                                     std::span<const ReadImage> images) {
+                                     std::span<const std::optional<PointSpread>> point_spreads,
+                                     std::span<const Tile> tiles, const ComputeOptions& compute) {
   const std::size_t size = tiles[0].pixels().size();
   std::vector<double> all(size * tiles.size());
   for (std::size_t image = 0; image < experiments.size(); ++image) {
@@ -176,8 +176,7 @@ std::vector<double> photons_of_tiles(std::span<const Experiment> experiments,
         pixels.insert(pixels.end(), more.begin(), more.end());
       }
     if (pixels.empty()) continue;
-    const SpreadPixels spread(experiments[image], images[image].measurement.point_spread,
-                              std::move(pixels));
+    const SpreadPixels spread(experiments[image], point_spreads[image], std::move(pixels));
     const std::vector<double> here = spread.spread(
         photons(experiments[image], spread.sources(), compute));
     auto next = here.begin();
@@ -252,7 +251,8 @@ void write_refined_factors(const std::string& path, const Refinement& r) {
 
 void write_refinement_json(const std::string& path, const Refinement& r,
                            std::span<const ReadImage> images, const std::vector<std::string>& model,
-                           const flags::FlagsOf& refined) {
+                           const flags::FlagsOf& refined,
+                           const std::vector<std::string>& response_flags) {
   // docs/refinement.schema.json describes it; another form needs another number
   constexpr int schema = 2;
   Json read = Json::array();
@@ -276,6 +276,7 @@ void write_refinement_json(const std::string& path, const Refinement& r,
                     {"model", model},
                     {"refined_flags", refined.flags},
                     {"not_in_flags", refined.not_in_flags},
+                    {"response_flags", response_flags},
                     {"residual", finite_or_null(r.stages.back().residual)},
                     {"numbers", numbers_json(r)},
                     {"correlations", correlations_json(r)},
@@ -345,8 +346,11 @@ void write_refinement_picture(const std::string& path, std::span<const Experimen
   constexpr std::array rows{"measured", "start", "refined", "residual"};
   const std::vector<Tile> tiles = brightest_tiles(images, r);
   if (tiles.empty()) return;
-  const std::vector<double> before = photons_of_tiles(starts, tiles, compute, images);
-  const std::vector<double> after = photons_of_tiles(r.experiments, tiles, compute, images);
+  std::vector<std::optional<PointSpread>> at_start;
+  for (const ReadImage& image : images) at_start.push_back(image.measurement.point_spread);
+  const std::vector<double> before = photons_of_tiles(starts, at_start, tiles, compute);
+  const std::vector<double> after = photons_of_tiles(r.experiments, r.point_spreads, tiles,
+                                                     compute);
 
   const int edge = tiles[0].edge, zoom = std::max(1, 84 / edge), cell = zoom * edge + gap;
   const int margin = 4, left = margin + GreyCanvas::width_of(rows[0], word_zoom) + line,

@@ -25,11 +25,12 @@ std::string file_of_refinement(const std::string& folder, const std::string& nam
                                std::size_t images);
 
 /// Numbers with their standard deviations and correlations, stages, shoeboxes, and the refined
-/// model as flags to be appended to `model`, those of the starting model: in the form that
-/// docs/refinement.schema.json describes.
+/// model as flags to be appended to `model`, those of the starting model, and `response_flags` of
+/// the detector that was fitted with it: in the form that docs/refinement.schema.json describes.
 void write_refinement_json(const std::string& path, const Refinement& refinement,
                            std::span<const ReadImage> images, const std::vector<std::string>& model,
-                           const flags::FlagsOf& refined);
+                           const flags::FlagsOf& refined,
+                           const std::vector<std::string>& response_flags);
 
 /// The refined models as JSON (experiment_json.hpp), each image's in a file of its own.
 void write_refined_experiments(const std::string& folder, const Refinement& refinement);

@@ -79,6 +79,15 @@ T fiber_share(const T& g, double fast_um, double slow_um, int fast, int slow) {
   return fast_um * slow_um * g / (2 * std::numbers::pi) / (q * sqrt(q)) * (1 + bend);
 }
 
+template <class T>
+T share_of_pixel(PointSpread::Shape shape, const T& fwhm_um, const PixelGrid& grid, int fast,
+                 int slow) {
+  if (shape == PointSpread::Shape::gauss)
+    return gauss_share(fwhm_um, grid.fast_um, fast) * gauss_share(fwhm_um, grid.slow_um, slow);
+  return fiber_share(fwhm_um * fiber_g_of_fwhm, grid.fast_um, grid.slow_um, std::abs(fast),
+                     std::abs(slow));
+}
+
 using Slope = physics::Dual<1>;
 
 Slope varied(double x) {
@@ -350,11 +359,11 @@ void spread_fiber(Kernel of, double g, const PixelGrid& grid, std::span<const Re
 }  // namespace
 
 double share_of_pixel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow) {
-  if (spread.shape == PointSpread::Shape::gauss)
-    return gauss_share(spread.fwhm_um, grid.fast_um, fast) *
-           gauss_share(spread.fwhm_um, grid.slow_um, slow);
-  return fiber_share(spread.fwhm_um * fiber_g_of_fwhm, grid.fast_um, grid.slow_um, std::abs(fast),
-                     std::abs(slow));
+  return share_of_pixel(spread.shape, spread.fwhm_um, grid, fast, slow);
+}
+
+double share_slope_of_pixel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow) {
+  return share_of_pixel(spread.shape, varied(spread.fwhm_um), grid, fast, slow).slopes[0];
 }
 
 double share_on_panel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow) {

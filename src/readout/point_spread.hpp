@@ -22,6 +22,9 @@ inline PixelGrid grid_of(const Panel& panel) {
 /// Of the light in the middle of a pixel, the share that the pixel so many away gets.
 double share_of_pixel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow);
 
+/// What of that share changes with the full width at half maximum [1/um].
+double share_slope_of_pixel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow);
+
 /// The share that stays on the panel, of light in the middle of this pixel.
 double share_on_panel(const PointSpread& spread, const PixelGrid& grid, int fast, int slow);
 

@@ -131,15 +131,22 @@ class Objective : public ceres::FirstOrderFunction {
     const std::shared_ptr<const StructureFactorGrid> factors = grid(steps);
     *cost = 0;
     std::size_t first_pixel = 0, first_own = centre_.size();
-    for (const BoxesOfImage& of : images_) {
+    for (BoxesOfImage& of : images_) {
       Experiment e = data_.free.experiment(now, of.image);
       e.structure_factors.grid = factors;
+      if (data_.free.has_free_width())
+        of.pixels.set_fwhm_um(data_.free.point_spread(now, of.image)->fwhm_um);
+      double by_fwhm = 0;
       const auto loss = [&](std::span<const double> sources, std::span<double> slopes) {
         const std::vector<double> model = of.pixels.spread({sources.begin(), sources.end()});
         std::vector<double> by_model(model.size());
         const double sum = pixel_loss(steps, of, first_pixel, first_own, model, by_model,
                                       slopes_of_all);
         of.pixels.pull_back(by_model, slopes);
+        if (data_.free.has_free_width()) {
+          const std::vector<double> by_width = of.pixels.slopes_by_fwhm(sources);
+          by_fwhm = std::inner_product(by_model.begin(), by_model.end(), by_width.begin(), 0.0);
+        }
         return sum;
       };
       if (!gradient) {
@@ -150,7 +157,7 @@ class Objective : public ceres::FirstOrderFunction {
         const ValueAndGradient r = value_and_gradient(e, of.pixels.sources(), loss,
                                                       data_.options.compute);
         *cost += r.value;
-        add_slopes(r.gradient, of.image, *factors, slopes_of_all);
+        add_slopes(r.gradient, by_fwhm, of.image, *factors, slopes_of_all);
       }
       first_pixel += of.number;
       for (const Shoebox& box : of.boxes) first_own += box.background.size();
@@ -161,10 +168,14 @@ class Objective : public ceres::FirstOrderFunction {
   }
 
   /// Of the pixels of an image.
-  void add_slopes(const Gradient& gradient, std::size_t image, const StructureFactorGrid& now,
-                  std::vector<double>& slopes_of_all) const {
+  void add_slopes(const Gradient& gradient, double by_fwhm, std::size_t image,
+                  const StructureFactorGrid& now, std::vector<double>& slopes_of_all) const {
     for (const std::size_t i : data_.free.numbers_of(image)) {
       const FreeNumber& n = data_.free.numbers()[i];
+      if (n.of_point_spread) {
+        slopes_of_all[i] += by_fwhm * units_[i];
+        continue;
+      }
       const std::string& name = data_.free.names()[n.parameter];
       const std::vector<double>& slopes = gradient.parameters.find(name)->second;
       for (std::size_t k = 0; k < n.count; ++k)
@@ -262,7 +273,7 @@ class Objective : public ceres::FirstOrderFunction {
   std::vector<Shoebox>& boxes_;
   std::vector<RefinedFactor>& factors_;
   double relative_deviation_;
-  std::vector<BoxesOfImage> images_;
+  mutable std::vector<BoxesOfImage> images_;  ///< with the width of the latest steps
   std::vector<double> units_, variances_;
   mutable std::exception_ptr failure_;
 };

@@ -67,6 +67,9 @@ const Selection* equal_to(const std::vector<Selection>& equal, const std::string
   return nullptr;
 }
 
+/// The width of the point spread, as gradients of counts name it.
+constexpr const char* width_name = "response.fwhm";
+
 std::string own_of(std::size_t image, const std::string& name) {
   return name_of_image(image) + '.' + name;
 }
@@ -79,11 +82,22 @@ bool is_called(const FreeNumber& number, const std::string& name) {
 }  // namespace
 
 FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
-                               const RefineOptions& options) {
+                               const RefineOptions& options,
+                               std::vector<std::optional<PointSpread>> point_spreads)
+    : point_spreads_(std::move(point_spreads)) {
   if (options.parameters.empty() && options.own.empty())
     throw UsageError("nothing is to be refined; name parameters, for example misset, cell[0-2]");
   for (const SettledExperiment& start : starts) starts_.push_back(start.experiment());
   whole_.resize(images());
+  point_spreads_.resize(images());
+  const auto known = [&](std::size_t image, const std::string& name) {
+    if (name != width_name) return parameter(starts[image], name);
+    if (!point_spreads_[image])
+      throw UsageError(std::string(width_name) +
+                       " is the width of a point spread, and the detector has none; state its "
+                       "shape and a width to start from");
+    return Parameter{width_name, {"um"}, {}, {point_spreads_[image]->fwhm_um}};
+  };
   std::vector<Selection> equal;
   for (const std::string& text : options.equal) {
     equal.push_back(parse(text));
@@ -93,9 +107,9 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
   }
   std::vector<std::size_t> first_column;
   const auto index_of = [&](const std::string& name) {
-    const auto known = std::find(names_.begin(), names_.end(), name);
-    const auto index = static_cast<std::size_t>(known - names_.begin());
-    if (known != names_.end()) return index;
+    const auto before = std::find(names_.begin(), names_.end(), name);
+    const auto index = static_cast<std::size_t>(before - names_.begin());
+    if (before != names_.end()) return index;
     names_.push_back(name);
     first_column.push_back(columns_);
     for (std::size_t image = 0; image < images(); ++image) {
@@ -111,8 +125,9 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
   };
   const auto add = [&](const std::string& text, std::optional<std::size_t> image) {
     const Selection chosen = parse(text);
-    const Parameter p = parameter(starts[image.value_or(0)], chosen.name);
-    const std::size_t index = index_of(chosen.name);
+    const Parameter p = known(image.value_or(0), chosen.name);
+    const bool of_point_spread = chosen.name == width_name;
+    const std::size_t index = of_point_spread ? 0 : index_of(chosen.name);
     const std::size_t last = chosen.all ? p.values.size() - 1 : chosen.last;
     if (last >= p.values.size())
       throw UsageError("'" + text + "' is not there: " + chosen.name + " has " +
@@ -131,10 +146,11 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
                            " are to be equal and do not start so");
       number.name = element_name(p, e, number.count);
       for (std::size_t other = 1; !image && other < images(); ++other)
-        if (whole_[other][index][e] != p.values[e])
+        if (const double there = of_point_spread ? known(other, chosen.name).values[e]
+                                                 : whole_[other][index][e];
+            there != p.values[e])
           throw UsageError(number.name + " starts from " + description::digits(p.values[e], 9) +
-                           " in image[0] and from " +
-                           description::digits(whole_[other][index][e], 9) + " in " +
+                           " in image[0] and from " + description::digits(there, 9) + " in " +
                            name_of_image(other) +
                            "; images share it: start from one value, or refine it as each image's "
                            "own (--own)");
@@ -144,9 +160,11 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
       if (image) number.name = own_of(*image, number.name);
       number.image = image;
       number.unit = p.units[e];
+      number.of_point_spread = of_point_spread;
+      has_free_width_ = has_free_width_ || of_point_spread;
       number.parameter = index;
       number.element = e;
-      number.column = first_column[index] + e;
+      number.column = of_point_spread ? 0 : first_column[index] + e;
       number.start = p.values[e];
       number.lower = -std::numeric_limits<double>::infinity();
       number.upper = std::numeric_limits<double>::infinity();
@@ -158,6 +176,8 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
   shared_ = numbers_.size();
   for (std::size_t image = 0; image < images(); ++image)
     for (const std::string& text : options.own) add(text, image);
+  for (FreeNumber& number : numbers_)
+    if (number.of_point_spread) number.column = columns_;
 
   const auto is_refined = [&](const char* name) {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
@@ -168,7 +188,7 @@ FreeParameters::FreeParameters(std::span<const SettledExperiment> starts,
         "misset for the orientation");
   for (const Selection& s : equal)
     if (std::ranges::none_of(numbers_, [&](const FreeNumber& n) {
-          return names_[n.parameter] == s.name && n.element == s.first && n.count > 1;
+          return n.count > 1 && names_[n.parameter] == s.name && n.element == s.first;
         }))
       throw UsageError(s.name + '[' + std::to_string(s.first) + '-' + std::to_string(s.last) +
                        "] are to be equal and are not refined");
@@ -218,7 +238,7 @@ std::vector<double> FreeParameters::start() const {
 Experiment FreeParameters::experiment(std::span<const double> values, std::size_t image) const {
   std::vector<std::vector<double>> whole = whole_[image];
   for (const std::size_t i : numbers_of(image))
-    for (std::size_t e = 0; e < numbers_[i].count; ++e)
+    for (std::size_t e = 0; !numbers_[i].of_point_spread && e < numbers_[i].count; ++e)
       whole[numbers_[i].parameter][numbers_[i].element + e] = values[i];
   Experiment e = starts_[image];
   // A matrix is in units of the wavelength, which changes it
@@ -229,6 +249,14 @@ Experiment FreeParameters::experiment(std::span<const double> values, std::size_
   set(true);
   set(false);
   return e;
+}
+
+std::optional<PointSpread> FreeParameters::point_spread(std::span<const double> values,
+                                                        std::size_t image) const {
+  std::optional<PointSpread> spread = point_spreads_[image];
+  for (const std::size_t i : numbers_of(image))
+    if (numbers_[i].of_point_spread) spread->fwhm_um = values[i];
+  return spread;
 }
 
 std::vector<double> FreeParameters::values_of(const RefineState& state) const {

@@ -21,6 +21,7 @@ struct FreeNumber {
   /// "cell[0]", "A"; of several "cell[0-2]"; of one image "image[2].cell[0]"
   std::string name, unit;
   std::optional<std::size_t> image;  ///< whose own it is; empty: all images share it
+  bool of_point_spread = false;      ///< its width, which is of no experiment
   std::size_t parameter = 0;         ///< which of FreeParameters::names()
   std::size_t element = 0;           ///< which of its numbers, the first of several
   std::size_t column = 0;            ///< of a Jacobian for FreeParameters::names(), likewise
@@ -31,10 +32,11 @@ struct FreeNumber {
 
 class FreeParameters {
  public:
-  /// One experiment for each image.  Throws UsageError for names that there are not, for bounds,
-  /// restraints and equalities of numbers that are not refined, and for shared numbers that do not
-  /// start alike.
-  FreeParameters(std::span<const SettledExperiment> starts, const RefineOptions& options);
+  /// One experiment for each image, and the point spread of its detector (none at all: empty).
+  /// Throws UsageError for names that there are not, for bounds, restraints and equalities of
+  /// numbers that are not refined, and for shared numbers that do not start alike.
+  FreeParameters(std::span<const SettledExperiment> starts, const RefineOptions& options,
+                 std::vector<std::optional<PointSpread>> point_spreads = {});
   FreeParameters(const SettledExperiment& start, const RefineOptions& options)
       : FreeParameters(std::span(&start, 1), options) {}
 
@@ -49,9 +51,12 @@ class FreeParameters {
   /// Those that change an image: what is shared, then its own.
   std::vector<std::size_t> numbers_of(std::size_t image) const;
 
-  /// The parameters of which a Jacobian of any image is wanted, and how many columns it then has.
+  /// The parameters of experiments of which a Jacobian of any image is wanted.
   const std::vector<std::string>& names() const { return names_; }
-  std::size_t columns() const { return columns_; }
+  /// How many columns it then has, the last one by the width of the point spread, where that is
+  /// free.
+  std::size_t columns() const { return columns_ + (has_free_width_ ? 1 : 0); }
+  bool has_free_width() const { return has_free_width_; }
 
   /// Replaces the table of the starting experiments.
   void set_structure_factors(const std::shared_ptr<const StructureFactorGrid>& grid) {
@@ -63,6 +68,8 @@ class FreeParameters {
   std::vector<double> start() const;
   /// The starting experiment of an image with these values of the free numbers.
   Experiment experiment(std::span<const double> values, std::size_t image = 0) const;
+  /// Of an image, with the width that these values have.
+  std::optional<PointSpread> point_spread(std::span<const double> values, std::size_t image) const;
   /// A state's values in the order of numbers().  Throws UsageError when they are of other numbers.
   std::vector<double> values_of(const RefineState& state) const;
   /// Values with the names of numbers().
@@ -74,7 +81,9 @@ class FreeParameters {
   std::vector<std::string> names_;
   // Of each image the starting values of each name, free or not
   std::vector<std::vector<std::vector<double>>> whole_;
+  std::vector<std::optional<PointSpread>> point_spreads_;  ///< of each image, as it starts
   std::size_t columns_ = 0, shared_ = 0;
+  bool has_free_width_ = false;
 };
 
 }  // namespace nablabragg::refinement

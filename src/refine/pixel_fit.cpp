@@ -30,10 +30,13 @@ std::vector<BoxesOfImage> by_image(const PixelData& data, std::span<const double
     for (; end < boxes.size() && boxes[end].image == number; ++end)
       pixels.insert(pixels.end(), boxes[end].pixels.begin(), boxes[end].pixels.end());
     const std::size_t count = pixels.size();
-    images.push_back({image, boxes.subspan(first, end - first),
-                      SpreadPixels(data.free.experiment(values, image),
-                                   data.images[image].point_spread, std::move(pixels)),
-                      count});
+    // The reach follows a free width from step to step: what it leaves out must not be felt
+    const double beyond = data.free.has_free_width() ? 1e-6 : 1e-4;
+    images.push_back(
+        {image, boxes.subspan(first, end - first),
+         SpreadPixels(data.free.experiment(values, image), data.free.point_spread(values, image),
+                      std::move(pixels), beyond),
+         count});
     first = end;
   }
   return images;
@@ -52,6 +55,19 @@ double background_in(const Shoebox& box, std::span<const double> terms, const Pi
   return sum;
 }
 
+/// Of pixels with `columns` numbers each: one more for each of them.
+std::vector<double> with_column(const std::vector<double>& rows, std::size_t columns,
+                                const std::vector<double>& more) {
+  std::vector<double> all;
+  all.reserve(rows.size() + more.size());
+  for (std::size_t i = 0; i < more.size(); ++i) {
+    const auto row = rows.begin() + static_cast<std::ptrdiff_t>(i * columns);
+    all.insert(all.end(), row, row + static_cast<std::ptrdiff_t>(columns));
+    all.push_back(more[i]);
+  }
+  return all;
+}
+
 /// The model's photons at the current steps, and how they change with the free numbers: computed
 /// once for all shoeboxes.
 class Model : public ceres::EvaluationCallback {
@@ -60,6 +76,7 @@ class Model : public ceres::EvaluationCallback {
       : steps(values.size(), 0.0),
         units(values.size(), 1.0),
         data_(data),
+        boxes_(boxes),
         centre_(values.begin(), values.end()),
         images_(by_image(data, values, boxes)) {}
 
@@ -77,8 +94,13 @@ class Model : public ceres::EvaluationCallback {
   const std::vector<double>& centre() const { return centre_; }
 
   void set_centre(std::vector<double> values) {
+    const bool moves = data_.free.has_free_width() && values != centre_;
     centre_ = std::move(values);
     std::fill(steps.begin(), steps.end(), 0.0);
+    if (!moves) return;
+    // What a wider spread brings from further away counts from here on
+    images_ = by_image(data_, centre_, boxes_);
+    computed_at_.clear();
   }
 
   void compute(bool slopes) {
@@ -87,13 +109,18 @@ class Model : public ceres::EvaluationCallback {
     computed_at_.clear();
     photons_.clear();
     slopes_.clear();
-    for (const BoxesOfImage& of : images_) {
+    for (BoxesOfImage& of : images_) {
       const Experiment experiment = data_.free.experiment(now, of.image);
+      if (data_.free.has_free_width())
+        of.pixels.set_fwhm_um(data_.free.point_spread(now, of.image)->fwhm_um);
       if (slopes) {
         Jacobian j = jacobian(experiment, data_.free.names(), of.pixels.sources(),
                               data_.options.compute);
+        std::vector<double> rows = of.pixels.spread(std::move(j.slopes), j.columns.size());
+        if (data_.free.has_free_width())
+          rows = with_column(rows, j.columns.size(), of.pixels.slopes_by_fwhm(j.photons));
+        append(slopes_, rows);
         append(photons_, of.pixels.spread(std::move(j.photons)));
-        append(slopes_, of.pixels.spread(std::move(j.slopes), j.columns.size()));
       } else {
         append(photons_,
                of.pixels.spread(photons(experiment, of.pixels.sources(), data_.options.compute)));
@@ -137,6 +164,7 @@ class Model : public ceres::EvaluationCallback {
 
  private:
   const PixelData& data_;
+  std::span<const Shoebox> boxes_;
   std::vector<double> centre_;
   std::vector<BoxesOfImage> images_;
   std::vector<double> photons_, slopes_, computed_at_;

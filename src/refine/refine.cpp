@@ -85,7 +85,6 @@ PhotonImages photon_images(const Experiment& start, const Measurement& m,
   PhotonImages images;
   const double readout_noise = m.readout_noise / m.counts_per_photon;
   images.readout_variance = readout_noise * readout_noise;
-  images.point_spread = m.point_spread;
   for (std::size_t i = 0; i < m.counts.panels(); ++i) {
     const PanelImage panel = m.counts.panel(i);
     PhotonImage& image = images.panels.emplace_back();
@@ -131,12 +130,13 @@ void drop_direct_beam(const Resolved& resolved, std::vector<Spot>& spots) {
 }
 
 /// Spots of the model's image, which noise has no part in choosing.
-std::vector<Spot> predicted_spots(const Experiment& experiment, const PhotonImages& measured,
-                                  const RefineOptions& options) {
+std::vector<Spot> predicted_spots(const Experiment& experiment,
+                                  const std::optional<PointSpread>& spread,
+                                  const PhotonImages& measured, const RefineOptions& options) {
   PhotonImages predicted = measured;
   const Simulation s = simulate(experiment, options.compute);
   std::vector<double> light(s.image.pixels.begin(), s.image.pixels.end());
-  if (measured.point_spread) light = spread_light(experiment, *measured.point_spread, light);
+  if (spread) light = spread_light(experiment, *spread, light);
   for (std::size_t panel = 0; panel < predicted.panels.size(); ++panel) {
     const PanelImage here = s.image.panel(panel);
     const auto first = light.begin() + static_cast<std::ptrdiff_t>(here.first_pixel);
@@ -155,8 +155,8 @@ std::string combination(const std::vector<double>& shares, const FreeParameters&
 }
 
 /// Of all that decides where a refinement ends but how long it may take.
-std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonImages> images,
-                     const RefineOptions& o) {
+std::uint64_t digest(std::span<const Experiment> starts, std::span<const Measurement> measurements,
+                     std::span<const PhotonImages> images, const RefineOptions& o) {
   Digest d;
   for (const Experiment& start : starts) d.add(to_json(start));
   for (const PhotonImages& image : images) {
@@ -164,9 +164,10 @@ std::uint64_t digest(std::span<const Experiment> starts, std::span<const PhotonI
       for (std::size_t i = 0; i < panel.photons.size(); ++i)
         d.add_number(panel.usable[i] ? panel.photons[i] : -1e300), d.add_number(panel.at_least[i]);
     d.add_number(image.readout_variance);
-    if (const auto& spread = image.point_spread)
-      d.add_number(static_cast<int>(spread->shape)), d.add_number(spread->fwhm_um);
   }
+  for (const Measurement& m : measurements)
+    if (const auto& spread = m.point_spread)
+      d.add_number(static_cast<int>(spread->shape)), d.add_number(spread->fwhm_um);
   for (const std::string& name : o.parameters) d.add(name + '\n');
   for (const std::string& name : o.own) d.add("." + name + '\n');
   for (const std::string& name : o.equal) d.add("=" + name + '\n');
@@ -199,10 +200,10 @@ class Run {
   Run(std::span<const Experiment> starts, std::span<const Measurement> measurements,
       const RefineOptions& options)
       : options_(options),
-        free_(settled(starts), options),
+        free_(settled(starts), options, point_spreads(measurements)),
         images_(photons_of(starts, measurements, options)),
         data_{free_, images_, options, missed_} {
-    const std::uint64_t of = digest(starts, images_, options);
+    const std::uint64_t of = digest(starts, measurements, images_, options);
     if (options.resume) {
       state_ = *options.resume;
       free_.values_of(state_);  // names other numbers where they are others
@@ -226,8 +227,10 @@ class Run {
     stages();
     Refinement r;
     const std::vector<double> values = free_.values_of(state_);
-    for (std::size_t image = 0; image < images(); ++image)
+    for (std::size_t image = 0; image < images(); ++image) {
       r.experiments.push_back(free_.experiment(values, image));
+      r.point_spreads.push_back(free_.point_spread(values, image));
+    }
     r.factors = state_.factors;
     if (intensities_free() && !boxes_.empty()) {
       r.factors = intensities_.factors(data_, model_photons_of(boxes_), boxes_);
@@ -250,6 +253,12 @@ class Run {
   static std::vector<SettledExperiment> settled(std::span<const Experiment> starts) {
     std::vector<SettledExperiment> all;
     for (const Experiment& start : starts) all.emplace_back(with_fixed_sampling(start));
+    return all;
+  }
+  static std::vector<std::optional<PointSpread>> point_spreads(
+      std::span<const Measurement> measurements) {
+    std::vector<std::optional<PointSpread>> all;
+    for (const Measurement& m : measurements) all.push_back(m.point_spread);
     return all;
   }
   static std::vector<PhotonImages> photons_of(std::span<const Experiment> starts,
@@ -356,7 +365,8 @@ class Run {
       } else {
         SpotsOfImages predicted;
         for (std::size_t image = 0; image < images(); ++image)
-          predicted.push_back(predicted_spots(experiment(image), images_[image], options_));
+          predicted.push_back(predicted_spots(
+              experiment(image), free_.point_spread(values(), image), images_[image], options_));
         begin(RefineStage::predicted_spots, std::move(predicted));
       }
     }

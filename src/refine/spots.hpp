@@ -4,10 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <vector>
-#include "nablabragg/detector_response.hpp"  // for PointSpread
-#include "nablabragg/image.hpp"              // for PixelIndex
-#include "nablabragg/reflection.hpp"         // for MillerIndex
-#include "refine/likelihood.hpp"             // for Seen
+#include "nablabragg/image.hpp"       // for PixelIndex
+#include "nablabragg/reflection.hpp"  // for MillerIndex
+#include "refine/likelihood.hpp"      // for Seen
 
 namespace nablabragg::refinement {
 
@@ -28,8 +27,7 @@ struct PhotonImage {
 struct PhotonImages {
   std::vector<PhotonImage> panels;
   double readout_variance = 0;  ///< [photons^2]
-  std::optional<PointSpread> point_spread = {};
-  std::size_t in_shadow = 0;  ///< pixels that are not usable because a beamstop hides them
+  std::size_t in_shadow = 0;    ///< pixels that are not usable because a beamstop hides them
 
   Seen seen(const PixelIndex& pixel) const {
     const PhotonImage& panel = panels[static_cast<std::size_t>(pixel.panel)];

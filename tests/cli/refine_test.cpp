@@ -618,6 +618,55 @@ TEST_F(Refine, SendsTheModelsLightThroughThePointSpread) {
                   "a point spread is --psf and its width, --psf-fwhm; one of them is missing");
 }
 
+TEST_F(Refine, FindsTheWidthOfThePointSpreadAndStatesTheDetectorWithIt) {
+  ASSERT_EQ(test::run_program(folder.path(), truth + "-response counting -psf gauss -psf_fwhm 300 "
+                                                     "-noisefile spread.img -seed 2")
+                .exit_code,
+            0);
+  const Outcome outcome = run("--image spread.img --psf gauss --psf-fwhm 200 --parameters " +
+                              numbers + ",response.fwhm");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, HasSubstr("response.fwhm"));
+  const nlohmann::json r = result();
+  test::expect_refined_to({12, -7, 33, 40, 45, 50, 25.5, 25.7, 0.6, 3e27, 300}, r);
+  std::ifstream in(NABLA_SOURCE_DIR "/docs/refinement.schema.json");
+  EXPECT_EQ(test::fault_by_schema(r, nlohmann::json::parse(in)), "");
+  expect_flags_make_the_refined_image(start);
+  // What they and those of the detector record is the refined image behind the refined spread
+  const nlohmann::json& flags = r["response_flags"];
+  ASSERT_EQ(flags.size(), 6U);
+  EXPECT_EQ(flags[5].get<std::string>(),
+            fmt::format("{}", r["numbers"][10]["value"].get<double>()));
+  std::vector<std::string> again = test::split_arguments(start);
+  for (const char* list : {"refined_flags", "response_flags"})
+    for (const nlohmann::json& flag : r[list]) again.push_back(flag);
+  again.insert(again.end(), {"-noisefile", "again.img", "-seed", "3"});
+  ASSERT_EQ(test::run_program(folder.path(), again).exit_code, 0);
+  ASSERT_EQ(
+      run("--image again.img --psf gauss --psf-fwhm 200 --parameters " + numbers + ",response.fwhm")
+          .exit_code,
+      0);
+  const nlohmann::json second = result();
+  const double deviation = second["numbers"][10]["deviation"];
+  EXPECT_NEAR(second["numbers"][10]["value"], r["numbers"][10]["value"].get<double>(),
+              4.5 * deviation);
+  // An image that is read with a gain is that of an integrating detector
+  ASSERT_EQ(run("--image spread.img --gain 2 --offset 40 --psf gauss --psf-fwhm 300 --parameters "
+                "fluence")
+                .exit_code,
+            0);
+  EXPECT_EQ(
+      result()["response_flags"].dump(),
+      R"(["-response","integrating","-psf","gauss","-psf_fwhm","300","-gain","2","-adc","40",)"
+      R"("-readout_noise","0"])");
+  ASSERT_EQ(run("--image still.img --parameters misset").exit_code, 0);
+  EXPECT_EQ(result()["response_flags"].size(), 0U);
+  fs::remove_all(folder / "r");
+  expect_sentence(run("--image spread.img --parameters response.fwhm"), 2,
+                  "response.fwhm is the width of a point spread, and the detector has none");
+}
+
 TEST_F(Refine, FitsStructureFactorsBehindAPointSpread) {
   folder.file("start.hkl", "0 0 3 100\n1 2 3 100\n-20 -20 -20 100\n20 20 20 100\n");
   ASSERT_EQ(test::run_program(folder.path(), truth + "-response counting -psf gauss -psf_fwhm 300 "

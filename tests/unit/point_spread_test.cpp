@@ -151,6 +151,20 @@ TEST(PointSpread, AndItsLossAddUpToTheLightForAnyShapeWidthAndPixel) {
       }
 }
 
+TEST(PointSpread, SharesChangeWithItsWidthAsTheirDifferencesSay) {
+  for (const Shape shape : {Shape::gauss, Shape::fiber})
+    for (const double width : {0.4, 1.5, 7.0})
+      for (const auto& [fast, slow] : {std::pair(0, 0), {1, 0}, {-2, 3}, {150, 4}}) {
+        const PixelGrid grid{400, 400, 1, 1.3};
+        const double step = 1e-5 * width;
+        const double above = share_of_pixel({shape, width + step}, grid, fast, slow),
+                     below = share_of_pixel({shape, width - step}, grid, fast, slow);
+        const double slope = share_slope_of_pixel({shape, width}, grid, fast, slow);
+        EXPECT_NEAR(slope, (above - below) / (2 * step), 1e-8 * std::abs(slope) + 1e-12)
+            << static_cast<int>(shape) << " " << width << " " << fast << " " << slow;
+      }
+}
+
 TEST(PointSpread, IsTheDirectSumOverAllPixels) {
   for (const Shape shape : {Shape::gauss, Shape::fiber})
     for (const PixelGrid& grid :

@@ -592,6 +592,137 @@ TEST(Refine, StoppedAndResumedEndsWithTheSameBitsOnAllPixels) {
   expect_same_end(*resumed, whole);
 }
 
+// ---- The width of the point spread ------------------------------------------------------------
+
+/// As a detector counts it behind a point spread, with 1.5 photons a pixel of something else.
+Measurement spread_and_counted(const Experiment& truth, PointSpread spread, std::int64_t seed) {
+  Measurement m;
+  m.counts = simulate(truth).image;
+  for (float& p : m.counts.pixels) p += 1.5F;
+  DetectorResponse response;
+  response.point_spread = spread;
+  const CountedImage counted = record_photons(truth, m.counts, response, seed);
+  m.counts.pixels.assign(counted.counts.begin(), counted.counts.end());
+  m.point_spread = spread;
+  return m;
+}
+
+Case case_behind(PointSpread::Shape shape, double start_um, double truth_um) {
+  Case c = small_case(1);
+  c.measurement = spread_and_counted(c.truth, {shape, truth_um}, 4);
+  c.measurement.point_spread->fwhm_um = start_um;
+  return c;
+}
+
+TEST(RefineWidth, FindsThatOfThePointSpreadWithTheModel) {
+  for (const auto& [shape, start_um] :
+       {std::pair(PointSpread::Shape::gauss, 500.0), std::pair(PointSpread::Shape::fiber, 80.0)}) {
+    const double truth_um = shape == PointSpread::Shape::gauss ? 300 : 120;
+    SCOPED_TRACE(testing::Message() << name_of(shape) << " from " << start_um);
+    const Case c = case_behind(shape, start_um, truth_um);
+    RefineOptions o = small_options();
+    o.parameters.emplace_back("response.fwhm");
+    o.most_shoeboxes = 100;
+    const Refinement r = refine(c.start, c.measurement, o);
+    const std::vector<double> truth{12, -7, 33, 40, 45, 50, 25.5, 25.7, 0.6, 3e27, truth_um};
+    ASSERT_THAT(r.numbers, SizeIs(truth.size()));
+    for (std::size_t i = 0; i < truth.size(); ++i)
+      EXPECT_NEAR(r.numbers[i].value, truth[i], 4.5 * r.numbers[i].deviation) << r.numbers[i].name;
+    const RefinedNumber& width = r.numbers.back();
+    EXPECT_EQ(width.name, "response.fwhm");
+    EXPECT_EQ(width.unit, "um");
+    EXPECT_EQ(width.start, start_um);
+    EXPECT_LT(width.deviation, 0.05 * truth_um);
+    EXPECT_NEAR(r.stages.back().residual, 1, 0.1);
+    EXPECT_EQ(r.point_spreads.at(0)->fwhm_um, width.value);
+  }
+}
+
+TEST(RefineWidth, IsOffAsOftenAsItsDeviationSays) {
+  constexpr int seeds = 8;
+  double sum = 0;
+  for (int seed = 1; seed <= seeds; ++seed) {
+    Case c = small_case(1);
+    c.start = c.truth;
+    c.measurement = spread_and_counted(c.truth, {PointSpread::Shape::gauss, 300}, seed);
+    c.measurement.point_spread->fwhm_um = 280;
+    RefineOptions o = options_for({"response.fwhm", "mosaic_spread", "fluence"});
+    o.spot_stage = false;
+    o.most_shoeboxes = 40;
+    const Refinement r = refine(c.start, c.measurement, o);
+    sum += std::pow((r.numbers[0].value - 300) / r.numbers[0].deviation, 2);
+  }
+  // chi^2 of eight: 1.34 to 21.95 in 99 of 100 cases
+  EXPECT_GT(sum, 1.34);
+  EXPECT_LT(sum, 21.95);
+}
+
+TEST(RefineWidth, MayBeEachImagesOwn) {
+  const Case c = small_case(1);
+  std::vector<Measurement> measurements;
+  for (const double truth_um : {240.0, 360.0}) {
+    measurements.push_back(spread_and_counted(c.truth, {PointSpread::Shape::gauss, truth_um},
+                                              measurements.size() + 1));
+    measurements.back().point_spread->fwhm_um = 300;
+  }
+  const std::vector<Experiment> starts{c.start, c.start};
+  RefineOptions o = small_options();
+  o.own = {"response.fwhm"};
+  o.restraints = {{"image[1].response.fwhm", 200, {}}};
+  o.bounds = {{"response.fwhm", 100, 1000}};
+  o.most_shoeboxes = 60;
+  const Refinement r = refine(starts, measurements, o);
+  ASSERT_THAT(r.numbers, SizeIs(12));
+  for (const std::size_t image : {0U, 1U}) {
+    const RefinedNumber& width = r.numbers[10 + image];
+    EXPECT_EQ(width.name, "image[" + std::to_string(image) + "].response.fwhm");
+    EXPECT_NEAR(width.value, image == 0 ? 240 : 360, 4.5 * width.deviation);
+    EXPECT_EQ(r.point_spreads[image]->fwhm_um, width.value);
+  }
+}
+
+TEST(RefineWidth, IsRefinedBesideStructureFactors) {
+  Case c = case_behind(PointSpread::Shape::gauss, 280, 300);
+  c.start = c.truth;
+  auto table = std::make_shared<StructureFactorGrid>(MillerIndex{-20, -20, -20},
+                                                     MillerIndex{20, 20, 20}, 100);
+  c.start.structure_factors.grid = table;
+  RefineOptions o = options_for({"response.fwhm", "mosaic_spread"});
+  o.structure_factor_deviation = 0.2;
+  o.spot_stage = false;
+  const Refinement r = refine(c.start, c.measurement, o);
+  EXPECT_TRUE(r.stages.back().converged);
+  EXPECT_EQ(r.stages.back().stage, RefineStage::structure_factors);
+  EXPECT_NE(r.numbers[0].value, r.numbers[0].start);
+  EXPECT_NEAR(r.numbers[0].value, 300, 4.5 * r.numbers[0].deviation);
+  // Where nothing else has room to move, the end is that of the width alone
+  for (const RefinedFactor& f : r.factors) EXPECT_NEAR(f.value, 100, 6 * f.deviation);
+}
+
+TEST(RefineWidth, StoppedAndResumedEndsWithTheSameBits) {
+  Case c = case_behind(PointSpread::Shape::gauss, 150, 300);
+  c.start = c.truth;
+  c.start.crystal.misset_deg = {12.02, -7.02, 33.02};
+  RefineOptions o = options_for({"misset", "response.fwhm", "mosaic_spread"});
+  o.most_shoeboxes = 25;
+  o.spot_stage = false;
+  expect_same_end_wherever_stopped(c, o, 2);
+}
+
+TEST(RefineWidth, NeedsAPointSpreadThatStartsAlike) {
+  Case c = case_behind(PointSpread::Shape::gauss, 280, 300);
+  const RefineOptions o = options_for({"response.fwhm"});
+  std::vector<Measurement> two{c.measurement, c.measurement};
+  two[1].point_spread->fwhm_um = 290;
+  const std::vector<Experiment> starts{c.start, c.start};
+  EXPECT_THAT(test::message_of<UsageError>([&] { refine(starts, two, o); }),
+              HasSubstr("response.fwhm starts from 280 in image[0] and from 290 in image[1]"));
+  c.measurement.point_spread.reset();
+  EXPECT_EQ(test::message_of<UsageError>([&] { refine(c.start, c.measurement, o); }),
+            "response.fwhm is the width of a point spread, and the detector has none; state its "
+            "shape and a width to start from");
+}
+
 TEST(Refine, GoesOnOnlyWithWhatItWasStoppedAt) {
   Case c = small_case(4);
   RefineOptions o = small_options();

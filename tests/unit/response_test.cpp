@@ -915,6 +915,35 @@ TEST(SpreadPixels, PullBackByTheAdjoint) {
   }
 }
 
+TEST(SpreadPixels, HaveTheSlopesOfAnotherWidthsLight) {
+  Lit lit;
+  const std::vector<PixelIndex> some{{0, 0, 0}, {31, 7, 0}, {12, 15, 1}, {13, 15, 1}};
+  for (const PointSpread::Shape shape : {PointSpread::Shape::gauss, PointSpread::Shape::fiber}) {
+    SpreadPixels pixels(lit.e, PointSpread{shape, 150}, some);
+    std::vector<double> light;
+    for (const PixelIndex& p : pixels.sources())
+      light.push_back(lit.light[static_cast<std::size_t>((p.panel * 32 + p.slow) * 32 + p.fast)]);
+    const std::vector<double> before = pixels.spread(light), slopes = pixels.slopes_by_fwhm(light);
+    constexpr double step_um = 1e-3;
+    pixels.set_fwhm_um(150 + step_um);
+    const std::vector<double> above = pixels.spread(light);
+    pixels.set_fwhm_um(150 - step_um);
+    const std::vector<double> below = pixels.spread(light);
+    for (std::size_t i = 0; i < some.size(); ++i)
+      EXPECT_NEAR(slopes[i], (above[i] - below[i]) / (2 * step_um), 1e-7 * before[i]);
+    // Of as many sources: those of the width it began with
+    pixels.set_fwhm_um(150);
+    EXPECT_EQ(pixels.spread(light), before);
+    EXPECT_EQ(message_of<UsageError>([&] { pixels.set_fwhm_um(0); }), message_of<UsageError>([&] {
+                check_point_spread({shape, 0});
+              }));
+  }
+  SpreadPixels without(lit.e, {}, some);
+  EXPECT_EQ(without.slopes_by_fwhm(std::vector<double>(4, 1.0)), std::vector<double>(4));
+  EXPECT_THAT(message_of<UsageError>([&] { without.set_fwhm_um(100); }),
+              testing::HasSubstr("there is no point spread"));
+}
+
 TEST(SpreadPixels, WithoutAPointSpreadHaveTheirOwnLightAlone) {
   const SpreadPixels pixels(small(), {}, {{3, 4, 0}, {3, 4, 0}});
   EXPECT_EQ(pixels.sources().size(), 2U);

@@ -124,6 +124,7 @@ class SeriesRunner {
   }
 
   void run() {
+    check_files(inputs_of(request_), all_outputs());
     const SetUp made = set_up(request_, nullptr);
     check_outputs(request_of(0));
     check_outputs(request_of(series_.images() - 1));
@@ -160,6 +161,27 @@ class SeriesRunner {
     r.seed = seed_of_image(*request_.seed, i);
     for (std::string* name : names_of(r)) *name = name_of_image(*name, i);
     return r;
+  }
+
+  /// Each by its own name: those of two series may meet in some of their images.
+  std::vector<io::NamedFile> all_outputs() const {
+    flags::Request named = request_;
+    named.output_files = outputs_.of_images;
+    const std::vector<std::string*> of_images = names_of(named);
+    std::vector<io::NamedFile> files;
+    for (const io::NamedFile& file : outputs_of(named)) {
+      if (std::ranges::none_of(of_images,
+                               [&](const std::string* name) { return *name == file.path; })) {
+        files.push_back(file);
+        continue;
+      }
+      for (int i = 0; i < series_.images(); ++i)
+        files.push_back({file.role, name_of_image(file.path, i)});
+    }
+    if (!outputs_.of_all.empty()) files.push_back({"-o", outputs_.of_all});
+    for (const auto* names : {&outputs_.descriptions, &outputs_.truths})
+      for (const std::string& name : *names) files.push_back({"-o", name});
+    return files;
   }
 
   /// The series as its files have it.

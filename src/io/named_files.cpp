@@ -3,7 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>  // for min
+#include <compare>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -23,7 +26,7 @@ struct Identity {
   dev_t device;
   ino_t inode;
   std::string name;
-  bool operator==(const Identity&) const = default;
+  auto operator<=>(const Identity&) const = default;
 };
 
 /// Where the bytes of a name come from or go to.
@@ -72,18 +75,26 @@ std::string both(const std::string& path, const std::string& other) {
                        : quoted_name(path) + ", the same file as " + quoted_name(other);
 }
 
-void check_inputs(std::span<const NamedFile> inputs, std::span<const NamedFile> outputs) {
+void check_inputs(std::span<const NamedFile> inputs, std::span<const NamedFile> outputs,
+                  std::span<const Place> places) {
   for (const NamedFile& input : inputs) {
     struct stat about {};
     if (stat(input.path.c_str(), &about) != 0) continue;  // its reader says so
     const Place place = place_of(input.path);
-    for (const NamedFile& output : outputs) {
-      const std::string path = writable_name(output.path);
-      if (place.regular && place_of(path).identity == place.identity)
-        throw UsageError(output.role + " would destroy what " + input.role + " reads, " +
-                         both(path, input.path) + "; give the output another name");
-    }
+    if (!place.regular) continue;
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      if (places[i].identity == place.identity)
+        throw UsageError(outputs[i].role + " would destroy what " + input.role + " reads, " +
+                         both(writable_name(outputs[i].path), input.path) +
+                         "; give the output another name");
   }
+}
+
+std::vector<Place> places_of(std::span<const NamedFile> outputs) {
+  std::vector<Place> places;
+  places.reserve(outputs.size());
+  for (const NamedFile& file : outputs) places.push_back(place_of(writable_name(file.path)));
+  return places;
 }
 
 }  // namespace
@@ -95,19 +106,25 @@ bool is_standard_output(const std::string& path) {
 }
 
 void check_distinct(std::span<const NamedFile> inputs, std::span<const NamedFile> outputs) {
-  check_inputs(inputs, outputs);
-  std::vector<Place> places;
-  for (const NamedFile& file : outputs) {
-    places.push_back(place_of(writable_name(file.path)));
-    const Place& place = places.back();
-    for (std::size_t j = 0; j + 1 < places.size(); ++j) {
-      if (!place.same(places[j])) continue;
-      const std::string both_roles = outputs[j].role + " and " + file.role +
-                                     " would both be written to ";
-      if (is_standard_output(place))
-        throw UsageError(both_roles + "standard output; give one of them a file");
-      throw UsageError(both_roles + both(outputs[j].path, file.path) + "; give them two names");
-    }
+  const std::vector<Place> places = places_of(outputs);
+  check_inputs(inputs, outputs, places);
+  // A series has very many outputs.
+  std::map<Identity, std::size_t> by_identity;
+  std::map<int, std::size_t> by_descriptor;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Place& place = places[i];
+    std::size_t first = i;
+    if (place.identity)
+      first = std::min(first, by_identity.emplace(*place.identity, i).first->second);
+    if (place.descriptor)
+      first = std::min(first, by_descriptor.emplace(*place.descriptor, i).first->second);
+    if (first == i) continue;
+    const std::string both_roles = outputs[first].role + " and " + outputs[i].role +
+                                   " would both be written to ";
+    if (is_standard_output(place))
+      throw UsageError(both_roles + "standard output; give one of them a file");
+    throw UsageError(both_roles + both(outputs[first].path, outputs[i].path) +
+                     "; give them two names");
   }
 }
 
@@ -115,7 +132,7 @@ void check_apart_from_streams(std::span<const NamedFile> inputs,
                               std::span<const NamedFile> outputs) {
   const std::vector<NamedFile> streams{{"standard output", "/dev/stdout"},
                                        {"standard error", "/dev/stderr"}};
-  check_inputs(inputs, streams);
+  check_inputs(inputs, streams, places_of(streams));
   const Place out = place_of("/dev/stdout"), err = place_of("/dev/stderr");
   for (const NamedFile& file : outputs) {
     const std::string path = writable_name(file.path);

@@ -217,6 +217,22 @@ TEST_F(SeriesOfImages, DoNotHaveTheNamesThatNanoBraggWritesUnasked) {
   EXPECT_THAT(folder.names(), UnorderedElementsAre("f_1.bin", "f_2.bin", "f_#.bin.journal"));
 }
 
+TEST_F(SeriesOfImages, NeverDestroyEachOtherOrAnInput) {
+  const std::string series = turning + "-images 12 ";
+  for (const auto& [one, other, file] : {std::tuple{"a_####.cbf", "a_00##.cbf", "a_0001.cbf"},
+                                         {"a.cbf", "a_#####.cbf", "a_00001.cbf"},
+                                         {"a_#.cbf", "a_1#.cbf", "a_11.cbf"},
+                                         {"./a_##.cbf", "a_##.cbf", "a_##.cbf"}})
+    expect_error(series + "-o " + one + " -o " + other, usage,
+                 {"-o and -o would both be written to ", file});
+  good_run(turning + "-images 2 -o in_##.cbf");
+  const std::string before = bytes("in_02.cbf");
+  for (const std::string goes_on : {"", " -continue"})
+    expect_error(turning + "-fluence 1e25 -images 2 -mask in_02.cbf -o in_##.cbf" + goes_on, usage,
+                 {"-o would destroy what -mask reads, \"in_02.cbf\""});
+  EXPECT_EQ(bytes("in_02.cbf"), before);
+}
+
 TEST_F(SeriesOfImages, SayWhatIsMissing) {
   expect_error(turning + "-o a_####.cbf", usage, {"a_####.cbf", "add -images N"});
   expect_error(turning + "-images 2", usage,

@@ -65,6 +65,16 @@ TEST_F(NamedFiles, RefuseTwoOutputsOfOneFileWhetherItExistsOrNot) {
                 HasSubstr("the same file as"));
 }
 
+TEST_F(NamedFiles, OfManyOutputsNameTheFirstThatMeet) {
+  Files outputs;
+  for (int i = 0; i < 1000; ++i)
+    outputs.push_back({"-o", folder / ("image" + std::to_string(i) + ".cbf")});
+  EXPECT_NO_THROW(check_distinct(Files{}, outputs));
+  outputs.push_back({"-pngfile", folder / "image500.cbf"});
+  EXPECT_EQ(problem({}, outputs), "-o and -pngfile would both be written to \"" +
+                                      folder / "image500.cbf" + "\"; give them two names");
+}
+
 TEST_F(NamedFiles, AreAllowedToBeTheNullDeviceSeveralTimes) {
   EXPECT_NO_THROW(check_distinct(Files{{"-hkl", "/dev/null"}},
                                  Files{{"-floatfile", "/dev/null"}, {"-intfile", "/dev/null"}}));

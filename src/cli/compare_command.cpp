@@ -26,6 +26,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/version.hpp"
+#include "options/command.hpp"
 
 namespace nablabragg::cli {
 
@@ -70,7 +71,7 @@ CompareRequest parse(const std::vector<std::string>& arguments, std::ostream& ou
   app.add_option("--outdir", request.outdir, "where the folder of this run is made (comparisons)");
   app.add_option("--roi", request.roi, "x0 x1 y0 y1: pixels to compare, both ends included (all)")
       ->expected(4)
-      ->check(CLI::NonNegativeNumber);
+      ->check(options::not_negative());
   app.add_option("--threshold", request.threshold, "least correlation (0.95)")
       ->check(CLI::Range(-1.0, 1.0));
   app.add_flag("--resample", request.resample,

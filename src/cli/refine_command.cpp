@@ -36,6 +36,7 @@
 #include "nablabragg/panel_arrays.hpp"
 #include "nablabragg/parameters.hpp"
 #include "nablabragg/refine.hpp"
+#include "options/command.hpp"
 #include "plan/make_plan.hpp"
 
 namespace nablabragg::cli {
@@ -144,23 +145,24 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
                  "numbers of a parameter that are refined as one: cell[0-2]; repeatable")
       ->take_all();
   app.add_option("--gain", image.gain, "counts per photon (what the image states, or 1)")
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_option("--offset", image.offset,
                  "counts of a dark pixel (what the image or its format states; otherwise estimated "
                  "where the gain is known)");
   app.add_option("--readout-noise", image.readout_noise,
                  "its standard deviation in counts, with --likelihood gauss (0)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(options::not_negative());
   app.add_option("--psf", request.psf,
                  "point spread of the detector, gauss or fiber, that the model's light goes "
                  "through (none)")
       ->check(CLI::IsMember({"gauss", "fiber"}));
   app.add_option("--psf-fwhm", request.psf_fwhm_um, "its full width at half maximum in um")
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_option(
-      "--overload", image.overload,
-      "counts at which the detector ends (beyond what the image states as saturation; the largest "
-      "count where ten pixels or more share it)");
+         "--overload", image.overload,
+         "counts at which the detector ends (beyond what the image states as saturation; the "
+         "largest count where ten pixels or more share it)")
+      ->check(options::above_zero());
   app.add_option("--saturated", request.saturated,
                  "of pixels that count as much: censored, it was that or more, or left-out "
                  "(censored)")
@@ -175,7 +177,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
   app.add_option("--spots", o.most_shoeboxes, "most shoeboxes of an image, the brightest (300)")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--least-photons", o.least_photons, "photons of a spot that counts (20)")
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_flag("--all-pixels", o.all_pixels,
                "fit the whole region of interest instead of shoeboxes");
   app.add_flag("--no-spot-stage", request.no_spot_stage,
@@ -189,7 +191,7 @@ RefineRequest parse(const std::vector<std::string>& arguments, std::ostream& out
       ->check(CLI::Range(0, 1000000000));
   app.add_option("--structure-factors", o.structure_factor_deviation,
                  "refine F(h,k,l) too, restrained to this relative standard deviation")
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_option("--iterations", o.iterations, "of each stage at most (50)")
       ->check(CLI::Range(1, 100000));
   app.add_option("--outdir", request.outdir, "folder for everything that is written (refinement)");

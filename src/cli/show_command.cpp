@@ -30,6 +30,7 @@
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "nablabragg/picture.hpp"
+#include "options/command.hpp"
 
 namespace nablabragg::cli {
 
@@ -64,12 +65,12 @@ std::optional<ShowRequest> parse(const std::vector<std::string>& arguments, std:
   app.add_option("--rings", r.style.rings_A,
                  "resolution rings [Angstrom], separated by commas: 2,3,5")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_option("--scale", scale, "sqrt, linear or log: how counts become colours (sqrt)")
       ->check(CLI::IsMember({"sqrt", "linear", "log"}));
   app.add_option("--white", r.style.white_photons,
                  "counts of the brightest colour (what 99.9 % of the lit pixels stay below)")
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_option("--colors", colors, "heat or grey (heat)")->check(CLI::IsMember({"heat", "grey"}));
   app.add_flag("--invert", r.style.inverted, "dark spots on white, as on film");
   app.add_option("--bits", r.style.bits, "8 or 16, of a colour of the PNG picture (8)")

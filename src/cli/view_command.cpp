@@ -38,6 +38,7 @@
 #include "nablabragg/panel_arrays.hpp"
 #include "nablabragg/parameters.hpp"
 #include "nablabragg/settled.hpp"
+#include "options/command.hpp"
 #include "plan/make_plan.hpp"
 #include "view/server.hpp"
 #include "view/session.hpp"
@@ -113,7 +114,7 @@ std::optional<ViewRequest> parse(const std::vector<std::string>& arguments, std:
   app.add_option("--image-number", r.image.number, "which image of a file of several, from 1 (1)")
       ->check(CLI::Range(1, 1000000000));
   app.add_option("--gain", r.image.gain, "its counts per photon (what the image states, or 1)")
-      ->check(CLI::PositiveNumber);
+      ->check(options::above_zero());
   app.add_option(
       "--offset", r.image.offset,
       "its counts of a dark pixel (what the image or its format states, else estimated)");

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <sstream>
@@ -123,6 +124,50 @@ std::string suggestion(const Command& command, std::string_view typed) {
                       : "; did you mean " + std::string(near) + '?';
 }
 
+namespace {
+
+CLI::Validator number_check(bool (*fits)(double), const std::string& must_be,
+                            const std::string& name) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        double value = 0;
+        if (!CLI::detail::lexical_cast(text, value)) return "is no number: " + text;
+        return fits(value) ? std::string() : must_be + ", and is " + text;
+      },
+      name);
+}
+
+void check_finite(const CLI::App& app) {
+  for (const CLI::Option* const option : app.get_options()) {
+    if (!option->get_type_name().starts_with("FLOAT")) continue;
+    for (const std::string& text : option->results()) {
+      double value = 0;
+      if (CLI::detail::lexical_cast(text, value) && !std::isfinite(value))
+        throw UsageError(option->get_name() + ": must be a finite number, and is " + text);
+    }
+  }
+}
+
+/// CLI11's "--resume: 1 required TEXT missing" in words.
+std::string too_few_values(const CLI::App& app, const std::string& text) {
+  const std::string name = text.substr(0, text.find(": "));
+  const CLI::Option* const option = app.get_option_no_throw(name);
+  if (!option || text.find(" required ") == std::string::npos) return text;
+  const int values = option->get_items_expected_min();
+  return name + " needs " + (values == 1 ? "a value" : std::to_string(values) + " values");
+}
+
+}  // namespace
+
+CLI::Validator above_zero() {
+  return number_check([](double value) { return value > 0; }, "must be above 0", "POSITIVE");
+}
+
+CLI::Validator not_negative() {
+  return number_check([](double value) { return value >= 0; }, "must not be negative",
+                      "NONNEGATIVE");
+}
+
 void parse(CLI::App& app, const std::vector<std::string>& arguments) {
   for (const std::string& word : arguments) {
     if (word == "--") break;
@@ -135,9 +180,13 @@ void parse(CLI::App& app, const std::vector<std::string>& arguments) {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
     throw;
+  } catch (const CLI::ArgumentMismatch& error) {
+    throw UsageError(too_few_values(app, error.what()) + " (" + app.get_name() +
+                     " --help shows how)");
   } catch (const CLI::ParseError& error) {
     throw UsageError(std::string(error.what()) + " (" + app.get_name() + " --help shows how)");
   }
+  check_finite(app);
 }
 
 }  // namespace nablabragg::options

@@ -7,6 +7,7 @@
 
 namespace CLI {
 class App;
+class Validator;
 }
 
 namespace nablabragg::options {
@@ -45,8 +46,12 @@ void write_usage(std::ostream& out, const Command& command);
 /// sentence about an option that the command does not have.
 std::string suggestion(const Command& command, std::string_view typed);
 
-/// Throws UsageError with one sentence, for an option that is not there with the one that is near;
-/// CLI::CallForHelp passes.
+/// Checks of an option's number, in words: "--gain: must be above 0, and is -1".
+CLI::Validator above_zero();
+CLI::Validator not_negative();
+
+/// Throws UsageError with one sentence, for an option that is not there with the one that is near,
+/// and for numbers that are not finite; CLI::CallForHelp passes.
 void parse(CLI::App& app, const std::vector<std::string>& arguments);
 
 /// The words of a text in lines of so many characters.

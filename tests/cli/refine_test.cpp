@@ -288,6 +288,23 @@ TEST_F(Refine, ComplainsInOneSentenceAndWritesNothing) {
                   "no file of an interrupted refinement");
 }
 
+TEST_F(Refine, RefusesNumbersThatNoOptionMeansInWords) {
+  for (const auto& [option, sentence] :
+       {std::pair{"--gain 0", "--gain: must be above 0, and is 0"},
+        {"--gain nan", "--gain: must be above 0, and is nan"},
+        {"--overload -5", "--overload: must be above 0, and is -5"},
+        {"--readout-noise -1", "--readout-noise: must not be negative, and is -1"},
+        {"--offset nan", "--offset: must be a finite number, and is nan"},
+        {"--offset inf", "--offset: must be a finite number, and is inf"},
+        {"--gain 1e999", "--gain"},
+        {"--resume", "--resume needs a value"}}) {
+    const Outcome outcome = run(std::string("--image still.img --parameters misset ") + option);
+    EXPECT_EQ(outcome.exit_code, 2) << option;
+    EXPECT_THAT(outcome.err, testing::StartsWith(std::string("nablabragg: error: ") + sentence));
+    EXPECT_LT(outcome.err.size(), 150u) << outcome.err;
+  }
+}
+
 TEST_F(Refine, RefusesWhatIsNoFileOfAnInterruptedRun) {
   fs::create_directory(folder / "d");
   folder.file("digits", std::string(10'000'000, '1'));

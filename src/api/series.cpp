@@ -63,8 +63,7 @@ Series::Series(const Experiment& experiment, std::vector<Vec3d> missets_deg)
   if (!experiment.scan.oscillation_deg.empty())
     throw UsageError(
         "stills do not turn: an orientation for each image (-orientations) and an oscillation "
-        "(-osc) "
-        "exclude each other");
+        "(-osc, or -phisteps alone, which makes it 1 degree) exclude each other");
   if (!experiment.more_crystals.empty())
     first_.crystal.misset_deg = misset_of_first_deg(experiment);
 }

@@ -170,7 +170,8 @@ constexpr std::array catalogue = {
                "One pixel off the middle with MOSFLM, half a pixel with ADXV and DENZO.",
                "The middle of the detector."},
     QuirkEntry{"Q-40", "Dead options", reproduced, nullptr,
-               "-coherent, -density, -MW, -stol and similar flags are accepted and have no effect.",
+               "-coherent, -density, -MW, -stol and similar flags are accepted and have no effect, "
+               "which a line says.",
                "As compat."},
     QuirkEntry{"Q-41", "Statistics", reproduced, &Quirks::statistics_count_masked,
                "rmsd counts masked pixels as zeros; the solid angle is divided by the steps.",

@@ -330,6 +330,14 @@ Vec3d one_or_three(const Values& v) {
                         : Vec3d{v.real(0), v.real(1), v.real(2)};
 }
 
+constexpr const char*
+    matter_instead = "; -background FILE mm g/cm^3 g/mol puts matter into the beam";
+
+/// Of a flag that does nothing here and in nanoBragg.
+void say_dead(Request& r, const Values& v, const char* instead = "") {
+  r.warnings.push_back(std::string(v.flag()) + " has no effect, as in nanoBragg" + instead);
+}
+
 // An action of the table: r is the request, e its experiment, v the flag's values.
 #define NABLA_SET(...)                               \
   [](Request& r, [[maybe_unused]] const Values& v) { \
@@ -422,11 +430,11 @@ std::vector<Flag> make_table() {
       {"Crystal", {"-diffuse_stencil"}, own, "n", 1, 1, "1", "lattice points on either side of the nearest whose halos are summed one by one, 0 to 4; those beyond count with the mean F^2 at their resolution",
        NABLA_SET(e.crystal.diffuse_stencil = v.whole(0))},
       {"Crystal", {"-density", "-sample_den"}, prefix, "g/cm3", 1, 1, "", "accepted; has no effect, as in nanoBragg",
-       NABLA_SET(v.real(0))},
+       NABLA_SET(v.real(0); say_dead(r, v, matter_instead))},
       {"Crystal", {"-MW"}, exact, "g/mol", 1, 1, "", "accepted; has no effect, as in nanoBragg",
-       NABLA_SET(v.real(0))},
+       NABLA_SET(v.real(0); say_dead(r, v, matter_instead))},
       {"Crystal", {"-molec"}, prefix, "g/mol", 1, 1, "", "accepted; has no effect, as in nanoBragg",
-       NABLA_SET(v.real(0))},
+       NABLA_SET(v.real(0); say_dead(r, v, matter_instead))},
 
       // ---- Structure factors
       {"Structure factors", {"-hkl"}, prefix, "FILE", 1, 1, "", "structure factors: h k l F text of the P1 cell, MTZ, SF-mmCIF, or a list of XDS, CrystFEL or SHELX (docs/structure-factors.md)",
@@ -648,7 +656,7 @@ std::vector<Flag> make_table() {
       {"Beam", {"-beamstop_ring_width"}, own, "degree", 1, 1, "0", "of this ring: standard deviation of a Gaussian",
        NABLA_SET(e.beamstop.ring_width_deg = v.real(0))},
       {"Beam", {"-coherent"}, prefix, "", 0, 0, "", "accepted; has no effect, as in nanoBragg",
-       NABLA_SET()},
+       NABLA_SET(say_dead(r, v))},
 
       // ---- Sampling
       {"Sampling", {"-phi"}, exact, "degree", 1, 1, "0", "spindle angle where the scan begins",
@@ -676,13 +684,13 @@ std::vector<Flag> make_table() {
       {"Sampling", {"-misset_seed"}, prefix, "n", 1, 1, "as -seed", "random seed of -misset random",
        NABLA_SET(r.misset_seed = v.seed(0))},
       {"Sampling", {"-stol"}, exact, "FILE", 1, 1, "", "read, and like nanoBragg not used",
-       NABLA_SET(r.stol_files.push_back(v.text(0)))},
+       NABLA_SET(r.stol_files.push_back(v.text(0)); say_dead(r, v, matter_instead))},
       {"Sampling", {"-4stol"}, exact, "FILE", 1, 1, "", "read, and like nanoBragg not used",
-       NABLA_SET(r.stol_files.push_back(v.text(0)))},
+       NABLA_SET(r.stol_files.push_back(v.text(0)); say_dead(r, v, matter_instead))},
       {"Sampling", {"-Q"}, exact, "FILE", 1, 1, "", "read, and like nanoBragg not used",
-       NABLA_SET(r.stol_files.push_back(v.text(0)))},
+       NABLA_SET(r.stol_files.push_back(v.text(0)); say_dead(r, v, matter_instead))},
       {"Sampling", {"-stolout"}, prefix, "FILE", 1, 1, "", "accepted; nothing is written, as in nanoBragg",
-       NABLA_SET(v.text(0))},
+       NABLA_SET(say_dead(r, v))},
 
       // ---- Series
       {"Series", {"-images"}, own, "n", 1, 1, "one image", "a series: a scan of so many images, each of the width of -osc, or of -orientations the first so many; files are named sweep_####.cbf, or one sweep.nxs holds all (docs/series.md)",

@@ -186,6 +186,19 @@ TEST(FlagsWithoutTheirPartner, AreSaid) {
 // ---- Words that hold another
 // ---------------------------------------------------------------------
 
+TEST(FlagsThatDoNothing, AreSaidInBothModes) {
+  for (const char* mode : {"-corrected", ""}) {
+    for (const Words& dead :
+         {Words{"-density", "1.3"}, Words{"-MW", "18"}, Words{"-molec", "18"}, Words{"-stol", "a"}})
+      EXPECT_THAT(parse(dead, mode).warnings,
+                  Contains(dead[0] +
+                           " has no effect, as in nanoBragg; -background FILE mm g/cm^3 g/mol puts "
+                           "matter into the beam"));
+    EXPECT_THAT(parse({"-coherent"}, mode).warnings,
+                Contains("-coherent has no effect, as in nanoBragg"));
+  }
+}
+
 TEST(WordsThatHoldAnother, AreThatOneInCompatAlone) {
   EXPECT_EQ(error({"-detector_abs", "information"}),
             "-detector_abs needs a number, not 'information'");

@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>  // for WEXITSTATUS
 #include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>  // for system
 #include <cstring>  // for memcpy
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numbers>  // for pi
@@ -93,6 +96,24 @@ TEST_F(Outputs, OverwriteOldOnesAndLeaveNoTemporaryFiles) {
   good_run(cubic);
   EXPECT_EQ(floats("floatimage.bin").size(), 32u * 32);
   EXPECT_THAT(folder.names(), Each(Not(testing::StartsWith("."))));
+}
+
+TEST_F(Outputs, AreWholeWhicheverStreamsAreClosed) {
+  good_run(cubic + "-floatfile expected.bin");
+  constexpr int unwritten_output = 4;
+  for (const auto& [closed, code] : {std::pair{"<&-", 0},
+                                     {"2>&-", 0},
+                                     {"<&- 2>&-", 0},
+                                     {">&-", unwritten_output},
+                                     {"<&- >&-", unwritten_output},
+                                     {"<&- >&- 2>&-", unwritten_output}}) {
+    std::filesystem::remove(folder / "f.bin");
+    const int status = std::system(("cd " + folder.path().string() + " && " + NABLA_PROGRAM + " " +
+                                    cubic + "-floatfile f.bin > out 2> err " + closed)
+                                       .c_str());
+    EXPECT_EQ(WEXITSTATUS(status), code) << closed;
+    EXPECT_EQ(floats("f.bin"), floats("expected.bin")) << closed;
+  }
 }
 
 // ---- Their bytes -----------------------------------------------------------------------------

@@ -303,10 +303,17 @@ void ImageHeaders::apply_adsc_centre(const Header& header, Request& request) con
       "-spindle_axis", "-pix0_vector", "-Xbeam",       "-Ybeam",       "-ORGX",
       "-ORGY",         "-Xclose",      "-Yclose",      "-pixel"};
   const io::SmvFile& file = header.file;
-  for (const char* const key : {"BEAM_CENTER_X", "BEAM_CENTER_Y", "DENZO_XBEAM", "DENZO_YBEAM"})
+  for (const char* const key : {"BEAM_CENTER_X", "BEAM_CENTER_Y", "PIXEL_SIZE"})
     if (!file.text(key)) return;
-  if (file.text("CONVENTION") || !file.text("PIXEL_SIZE") || last_of(meant)) return;
+  // DENZO_X_BEAM is nanoBragg's own, beside which BEAM_CENTER is MOSFLM's.
+  if (file.text("CONVENTION") || file.text("DENZO_X_BEAM") || last_of(meant)) return;
   const io::AdscCentre centre = io::adsc_centre(file);
+  if (!file.text("DENZO_XBEAM") || !file.text("DENZO_YBEAM")) {
+    if (!centre.spot)
+      request.warnings.push_back(file.path + ": the beam centre " + centre.how +
+                                 "; MOSFLM's, half a pixel from DENZO's, is taken");
+    return;
+  }
   if (!centre.spot) throw InputError(file.path, 0, "the beam centre " + centre.how);
   // MOSFLM's numbers, which count where no convention is chosen
   Detector& detector = request.experiment.detector;

@@ -552,7 +552,13 @@ double max_b(const gemmi::Atom& atom) {
 }
 
 CrystalModel read_crystal_model(const std::string& path) {
-  const InputBytes input = read_input(path);
+  // The largest models, of whole viruses, have a quarter of it.
+  constexpr std::size_t most_bytes = std::size_t{1} << 30;
+  Input opened(path);
+  const std::string_view head = opened.head();
+  if (head.find('\0') != std::string_view::npos && !begins_as_mtz(head))
+    throw InputError(path, 0, "holds control bytes, so it is neither a PDB nor a CIF file");
+  const InputBytes input{path, opened.read_rest(most_bytes)};
   if (input.bytes.empty()) throw InputError(path, 0, "is empty");
   if (begins_as_mtz(input.text()))
     throw InputError(path, 0, "is an MTZ file, which holds reflections: -hkl reads them");

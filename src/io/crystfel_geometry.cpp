@@ -34,6 +34,7 @@ struct PanelLines {
   std::map<std::string, Quantity> values;
   std::optional<Vec3d> fs, ss;
   std::optional<double> less_than, more_than;
+  std::string fs_dim, ss_dim;  ///< which axis of the array: "dim1"
 };
 
 struct BadRegion {
@@ -112,7 +113,14 @@ class Reader {
   std::vector<PixelRectangle> read_places() {
     read_lines();
     std::vector<PixelRectangle> places;
-    for (const PanelLines& lines : panels_) places.push_back(place_of(lines));
+    for (const PanelLines& lines : panels_) {
+      if (!lines.fs_dim.empty() && !lines.ss_dim.empty() && lines.fs_dim < lines.ss_dim)
+        refuse(lines.line, "panel " + in_quotes(lines.name) + " has " + lines.fs_dim +
+                               " = fs and " + lines.ss_dim +
+                               " = ss, so that pixels of a row are not beside each other in the "
+                               "array; such arrays are not cut into panels");
+      places.push_back(place_of(lines));
+    }
     return places;
   }
 
@@ -217,6 +225,8 @@ class Reader {
       stated.number = number(key, value, line);
       stated.text = value;
       stated.line = line;
+    } else if (key.starts_with("dim") && (value == "fs" || value == "ss")) {
+      (value == "fs" ? panel.fs_dim : panel.ss_dim) = key;
     } else if (key == "flag_lessthan") {
       panel.less_than = number(key, value, line);
     } else if (key == "flag_morethan") {

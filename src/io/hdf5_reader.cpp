@@ -1,6 +1,7 @@
 #include "io/hdf5_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>  // for strnlen
 
@@ -13,6 +14,13 @@ namespace nablabragg::io::hdf5 {
 namespace {
 
 constexpr hsize_t most_numbers = hsize_t{1} << 22;
+
+bool is_packed(const std::string& path) {
+  std::array<char, 2> head{};
+  InputFile file(path);
+  return file.read(head.data(), head.size()) == head.size() && head[0] == '\x1F' &&
+         head[1] == '\x8B';
+}
 
 }  // namespace
 
@@ -30,6 +38,9 @@ Reader::Reader(const std::string& path) : path_(path) {
   const Properties access(H5Pcreate(H5P_FILE_ACCESS));
   H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
   file_ = File(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
+  if (!file_ && is_packed(path))
+    throw InputError(path, 0,
+                     "is packed by gzip, and HDF5 is read unpacked alone; unpack it first");
   if (!file_)
     throw InputError(path, 0,
                      "cannot be opened as HDF5 (" + last_problem() +

@@ -4,6 +4,7 @@
 #include <bit>  // for std::endian
 #include <cctype>
 #include <cstring>  // for memcpy
+#include <filesystem>
 #include <limits>
 
 #include "io/atomic_file.hpp"
@@ -255,6 +256,11 @@ SmvFile read_smv(const std::string& path) {
   SmvFile file;
   file.path = path;
   file.header = input.head(usual_header_bytes);
+  if (std::error_code error;
+      !begins_as_smv(file.header) && !std::filesystem::is_regular_file(path, error))
+    throw InputError(path, 0,
+                     "is no SMV image, and no image of another format can be read through a pipe; "
+                     "give the file");
   if (!begins_as_smv(file.header))
     throw InputError(path, 0,
                      "is no SMV image: it should start with a line \"{\" and then HEADER_BYTES=");

@@ -30,9 +30,11 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
-const std::string geometry =
+const std::string of_others =
     "PIXEL_SIZE=0.2;\nDISTANCE=250;\nWAVELENGTH=0.9795;\nBEAM_CENTER_X=1.6;\nBEAM_CENTER_Y=2.3;\n"
     "PHI=10;\nOSC_RANGE=0.5;\n";
+/// With the key by which nanoBragg's headers are told: BEAM_CENTER is MOSFLM's.
+const std::string geometry = of_others + "DENZO_X_BEAM=1.7;\nDENZO_Y_BEAM=2.4;\n";
 
 /// 24 x 16 pixels of 1.
 std::string image_with(const std::string& keys) {
@@ -335,6 +337,26 @@ TEST_F(ImageHeaders, OfAdscHaveTheirBeamCentreReconciledWithDenzosKeys) {
   EXPECT_EQ(run(corrected + "-img a.img -Xbeam 1 -Ybeam 1").exit_code, 0);
 }
 
+TEST_F(ImageHeaders, WhoseBeamCentreMayBeMeantInTwoWaysSayWhichIsTaken) {
+  const std::string doubt =
+      ": the beam centre can be meant in two ways: by ADSC's convention it is at fast 8, slow 5 "
+      "pixels, by DENZO's and DIALS' at fast 11, slow 8; -adxv or -denzo says which, or -Xbeam and "
+      "-Ybeam set it; MOSFLM's, half a pixel from DENZO's, is taken";
+  const auto warnings = [&](const std::string& more) {
+    return test::request_of("-corrected -img " + folder / "a.img" + more).warnings;
+  };
+  image(of_others);
+  EXPECT_THAT(warnings(""), Contains(folder / "a.img" + doubt));
+  for (const char* const chosen : {" -adxv", " -denzo", " -Xbeam 1.6 -Ybeam 2.3"})
+    EXPECT_THAT(warnings(chosen), Not(Contains(HasSubstr("two ways")))) << chosen;
+  image(geometry);
+  EXPECT_THAT(warnings(""), IsEmpty());
+  std::string middle = of_others;  // is the same for all of them
+  middle.replace(middle.find("2.3"), 3, "1.6");
+  image(middle);
+  EXPECT_THAT(warnings(""), IsEmpty());
+}
+
 // ---- Our own headers back --------------------------------------------------------------------
 
 TEST_F(ImageHeaders, OfOurOwnGiveThePanelBackInEveryConvention) {
@@ -617,6 +639,12 @@ TEST_F(ImageHeaders, ComeThroughPipesAndUnpacked) {
     ASSERT_EQ(std::system(piped.c_str()), 0) << folder.content("err");
     EXPECT_EQ(test::read_floats(folder / "f.bin"), expected);
   }
+  const std::string other = "cd " + folder.path().string() + " && echo '###CBF: VERSION 1.5' | " +
+                            NABLA_PROGRAM " " + corrected + "-img /dev/stdin > out 2> err";
+  ASSERT_NE(std::system(other.c_str()), 0);
+  EXPECT_THAT(folder.content("err"),
+              HasSubstr("/dev/stdin: is no SMV image, and no image of another format can be read "
+                        "through a pipe; give the file"));
 }
 
 }  // namespace

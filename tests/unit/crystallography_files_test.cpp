@@ -627,6 +627,8 @@ TEST(CalculateStructureFactors, SayWhatTheModelLacks) {
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "no occupied atoms", of(cell));
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "no occupied atoms", of("To whom it may concern\n"));
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "is empty", of(""));
+  EXPECT_PRED_FORMAT2(testing::IsSubstring, "x.pdb: holds control bytes, so it is neither",
+                      of(std::string(100, '\0')));
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "x.pdb:2: ", of(cell + "ATOM      1  C   UNL A   1\n"));
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "impossible temperature factor",
                       of(cell + atom_line(1, {"C", {1, 2, 3}, 1, -50})));

@@ -73,6 +73,14 @@ TEST_F(CrystfelGeometry, SaysWhichPixelsAPanelIsOfTheArrayOfAll) {
               ElementsAre(PixelRectangle{0, 20, 10, 20}, PixelRectangle{0, 20, 0, 10}));
 }
 
+TEST_F(CrystfelGeometry, RefusesToCutArraysWhoseRowsRunTheOtherWay) {
+  const std::string usual = folder.file("a.geom", "dim0 = %\ndim1 = ss\ndim2 = fs\n" + two_panels);
+  EXPECT_EQ(read_crystfel_places(usual).size(), 2u);
+  const std::string turned = folder.file("b.geom", "dim1 = fs\ndim2 = ss\n" + two_panels);
+  EXPECT_THAT(message_of<InputError>([&] { read_crystfel_places(turned); }),
+              AllOf(HasSubstr("has dim1 = fs and dim2 = ss"), HasSubstr("not cut into panels")));
+}
+
 TEST_F(CrystfelGeometry, TakesUnitsOfLengthAndEnergy) {
   const auto distance = [&](const std::string& clen) {
     return read("photon_energy = 10 keV\nclen = " + clen + "\n" + two_panels).panels[0].origin_mm.z;

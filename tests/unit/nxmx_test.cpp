@@ -1006,6 +1006,9 @@ TEST_F(Nxmx, ImagesThatWereNeverWrittenAreNoZeros) {
 }
 
 TEST_F(Nxmx, WhatIsNoRegularFileOfHdf5IsRefused) {
+  const std::string packed = folder.file("packed.nxs", "\x1F\x8B\b and so on");
+  EXPECT_EQ(message_of<InputError>([&] { read_nxmx(packed); }),
+            packed + ": is packed by gzip, and HDF5 is read unpacked alone; unpack it first");
   EXPECT_THAT(message_of<InputError>([&] { read_nxmx(folder / "none.h5"); }),
               HasSubstr("No such file"));
   EXPECT_THAT(message_of<InputError>([&] { read_nxmx(folder.file("text.h5", "text")); }),

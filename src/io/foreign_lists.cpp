@@ -69,17 +69,24 @@ void state_root(const MillerIndex& hkl, double intensity, std::size_t row,
 
 // ---- XDS_ASCII.HKL -----------------------------------------------------------------------------
 
-/// What stands behind "!KEY=" in the header.
-std::string_view xds_value(std::string_view header, std::string_view key) {
+/// What stands behind each "!KEY=" in the header: XSCALE repeats some for each of its inputs.
+std::vector<std::string_view> xds_values(std::string_view header, std::string_view key) {
+  std::vector<std::string_view> values;
   Lines lines(header);
   while (lines.next()) {
     // Several keys share a line: !FORMAT=XDS_ASCII    MERGE=FALSE    FRIEDEL'S_LAW=TRUE
     const std::size_t at = lines.line().find(std::string(key) + "=");
     if (at == std::string_view::npos || at == 0) continue;
     const char before = lines.line()[at - 1];
-    if (before == '!' || before == ' ') return lines.line().substr(at + key.size() + 1);
+    if (before == '!' || before == ' ') values.push_back(lines.line().substr(at + key.size() + 1));
   }
-  return {};
+  return values;
+}
+
+/// The first of them; empty: there is none.
+std::string_view xds_value(std::string_view header, std::string_view key) {
+  const std::vector<std::string_view> values = xds_values(header, key);
+  return values.empty() ? std::string_view() : values[0];
 }
 
 ReflectionFile read_xds_ascii(const std::string& path, std::string_view text) {
@@ -113,8 +120,16 @@ ReflectionFile read_xds_ascii(const std::string& path, std::string_view text) {
       number = finite_number(path, 0, "UNIT_CELL_CONSTANTS", next_word(cell_text));
     if (is_cell(cell)) file.cell = cell;
   }
-  if (std::string_view value = xds_value(header, "X-RAY_WAVELENGTH"); !value.empty())
-    file.wavelength_A = finite_number(path, 0, "X-RAY_WAVELENGTH", next_word(value));
+  bool several_wavelengths = false;
+  for (std::string_view value : xds_values(header, "X-RAY_WAVELENGTH")) {
+    const double wavelength_A = finite_number(path, 0, "X-RAY_WAVELENGTH", next_word(value));
+    if (file.wavelength_A == 0) file.wavelength_A = wavelength_A;
+    several_wavelengths = several_wavelengths || wavelength_A != file.wavelength_A;
+  }
+  if (several_wavelengths)
+    file.remarks.emplace_back(
+        "holds data of several wavelengths, whose means are taken; the first is taken for that of "
+        "all");
   std::string_view number_text = xds_value(header, "SPACE_GROUP_NUMBER");
   const std::string number(next_word(number_text));
   const auto symmetry = symmetry_of_number(parse_number<int>(number).value_or(0), file.cell);
@@ -245,12 +260,14 @@ struct ShelxLine {
   MillerIndex hkl;
   double value, sigma;
   int batch;
+  bool has_points;  ///< in both numbers
 };
 
 std::optional<ShelxLine> parse_shelx(std::string_view line) {
   constexpr std::size_t index_width = 4, value_width = 8, least = 3 * index_width + 2 * value_width;
   if (line.size() < least) return std::nullopt;
   ShelxLine result{};
+  result.has_points = true;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::string_view field = line.substr(axis * index_width, index_width);
     const auto index = parse_number<int>(trimmed(field, " "));
@@ -260,8 +277,8 @@ std::optional<ShelxLine> parse_shelx(std::string_view line) {
   for (std::size_t i = 0; i < 2; ++i) {
     const std::string_view field = line.substr(3 * index_width + i * value_width, value_width);
     const auto number = parse_number<double>(trimmed(field, " "));
-    if (!number || field.back() == ' ' || field.find('.') == std::string_view::npos)
-      return std::nullopt;
+    if (!number || field.back() == ' ') return std::nullopt;
+    result.has_points = result.has_points && field.find('.') != std::string_view::npos;
     (i == 0 ? result.value : result.sigma) = *number;
   }
   const std::string_view batch = trimmed(line.substr(least, index_width), " ");
@@ -288,7 +305,7 @@ std::optional<ReflectionFile> read_shelx(const std::string& path, std::string_vi
   file.format = "SHELX";
   std::vector<StatedAmplitude> stated;
   std::size_t rows = 0;
-  bool touching = false, ended = false, twinned = false, negative = false;
+  bool touching = false, ended = false, twinned = false, negative = false, has_points = true;
   Lines lines(text);
   while (lines.next()) {
     const auto line = parse_shelx(lines.line());
@@ -301,6 +318,7 @@ std::optional<ReflectionFile> read_shelx(const std::string& path, std::string_vi
     ++rows;
     touching = touching || columns_touch(lines.line(), *line);
     twinned = twinned || line->batch < 0;
+    has_points = has_points && line->has_points;
     negative = negative || line->value < 0;
     if (column == "F")
       stated.push_back({line->hkl, line->value, rows});
@@ -311,6 +329,11 @@ std::optional<ReflectionFile> read_shelx(const std::string& path, std::string_vi
   if (twinned)
     refuse_list(path, "a SHELX list of a twin (HKLF 5)",
                 "give the intensities of one domain, as HKLF 4");
+  if (!has_points)
+    throw InputError(
+        path, 0,
+        "looks like a SHELX list (3I4,2F8) and has numbers without a decimal point, of "
+        "which SHELX takes a hundredth; write the point into them");
   // Columns of the same widths that end without the line of zeros may be anybody's.
   const bool sure = ended || touching || negative;
   if (column.empty() && !sure)
@@ -349,6 +372,20 @@ void refuse_known_lists(const std::string& path, std::string_view head) {
       words_of(lines[2]).size() >= 7)
     refuse_list(path, "a scalepack file of intensities",
                 "convert it to MTZ with scalepack2mtz or iotbx.reflection_file_converter");
+  if (lines[0].starts_with("CrystFEL stream format"))
+    refuse_list(path, "a stream of CrystFEL, of single patterns",
+                "merge them with process_hkl or partialator, and give the list that they write");
+  // The number of operators, the group's name, and operators of whole numbers, three by three.
+  if (lines.size() > 3 && words.size() == 2 && parse_number<int>(words[0]) &&
+      !parse_number<double>(words[1]) &&
+      std::all_of(lines.begin() + 1, lines.begin() + 4, [](std::string_view line) {
+        const auto row = words_of(line);
+        return row.size() == 3 && std::all_of(row.begin(), row.end(), [](std::string_view word) {
+                 return parse_number<int>(word).has_value();
+               });
+      }))
+    refuse_list(path, "a scalepack file of unmerged observations",
+                "merge it with pointless and aimless first");
   for (const std::string_view line : lines) {
     std::string capitals(line);
     for (char& c : capitals) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;

@@ -89,9 +89,17 @@ bool contains(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }
 
-bool is_amplitude(const Column& column) { return column.type == 'F' || column.type == 'G'; }
-bool is_intensity(const Column& column) { return column.type == 'J' || column.type == 'K'; }
-bool is_half(const Column& column) { return column.type == 'G' || column.type == 'K'; }
+/// Some programs give sigmas the type of what they are of.
+bool is_named_sigma(const Column& column) {
+  return gemmi::starts_with(capitals(column.label), "SIG");
+}
+
+bool is_amplitude(const Column& column) {
+  return (column.type == 'F' || column.type == 'G') && !is_named_sigma(column);
+}
+bool is_intensity(const Column& column) {
+  return (column.type == 'J' || column.type == 'K') && !is_named_sigma(column);
+}
 
 bool is_calculated(const Column& column) {
   const std::string label = capitals(column.label);
@@ -153,7 +161,7 @@ bool is_map_coefficient(const gemmi::Mtz& mtz, const Column& column) {
 /// The column of the other hand: "(+)" and "(-)", "plus" and "minus", "+" and "-" change places.
 const Column* other_half(const gemmi::Mtz& mtz, const Column& column) {
   const std::pair<const char*, const char*> hands[] = {
-      {"(+)", "(-)"}, {"plus", "minus"}, {"PLUS", "MINUS"}, {"+", "-"}};
+      {"(+)", "(-)"}, {"plus", "minus"}, {"Plus", "Minus"}, {"PLUS", "MINUS"}, {"+", "-"}};
   for (const auto& [plus, minus] : hands)
     for (const auto& [from, to] : {std::pair{plus, minus}, std::pair{minus, plus}}) {
       const std::size_t at = column.label.rfind(from);
@@ -172,6 +180,11 @@ bool is_plus(const Column& column) {
   return contains(column.label, "+") || contains(capitals(column.label), "PLUS");
 }
 
+/// F(+) and F(-) have types of their own, which older programs do not use.
+bool is_half(const gemmi::Mtz& mtz, const Column& column) {
+  return column.type == 'G' || column.type == 'K' || other_half(mtz, column);
+}
+
 /// What the amplitudes come from.
 struct Choice {
   const Column* column = nullptr;  ///< F or I of the reflection, or that of its own hand
@@ -179,7 +192,7 @@ struct Choice {
 };
 
 Choice with_mate(const gemmi::Mtz& mtz, const Column& column) {
-  if (!is_half(column)) return {&column, nullptr};
+  if (!is_half(mtz, column)) return {&column, nullptr};
   const Column* const other = other_half(mtz, column);
   if (other && !is_plus(column)) return {other, &column};
   return {&column, other};
@@ -202,17 +215,25 @@ Choice choose_column(const gemmi::Mtz& mtz, const std::string& path) {
       if (suits(column)) return &column;
     return nullptr;
   };
-  const auto is_F = [&](const Column& c) { return c.type == 'F' && !is_map_coefficient(mtz, c); };
+  const auto is_mean_F = [&](const Column& c) {
+    return c.type == 'F' && is_amplitude(c) && !is_half(mtz, c) && !is_map_coefficient(mtz, c);
+  };
   // Observations before models; among them means before halves.
-  if (const Column* c = first([&](const Column& f) { return is_F(f) && sigma_of(mtz, f); }))
+  if (const Column* c = first([&](const Column& f) { return is_mean_F(f) && sigma_of(mtz, f); }))
     return {c, nullptr};
-  if (const Column* c = first([&](const Column& f) { return is_F(f) && !phase_of(mtz, f); }))
+  if (const Column* c = first([&](const Column& f) { return is_mean_F(f) && !phase_of(mtz, f); }))
     return {c, nullptr};
-  for (const char half : {'G', 'F', 'J', 'K'})
-    if (const Column* c = first([&](const Column& column) {
-          return half == 'F' ? is_F(column) && is_calculated(column) : column.type == half;
-        }))
-      return with_mate(mtz, *c);
+  const auto is_half_of = [&](auto&& is_kind) {
+    return [&mtz, is_kind](const Column& c) {
+      return is_kind(c) && is_half(mtz, c) && !is_map_coefficient(mtz, c);
+    };
+  };
+  if (const Column* c = first(is_half_of(is_amplitude))) return with_mate(mtz, *c);
+  if (const Column* c = first([&](const Column& f) { return is_mean_F(f) && is_calculated(f); }))
+    return {c, nullptr};
+  if (const Column* c = first([&](const Column& i) { return is_intensity(i) && !is_half(mtz, i); }))
+    return {c, nullptr};
+  if (const Column* c = first(is_half_of(is_intensity))) return with_mate(mtz, *c);
   const std::string usable = list_of(mtz, true);
   if (usable.empty())
     throw InputError(
@@ -336,14 +357,20 @@ ReflectionFile read_mtz(const InputBytes& input, const std::string& column) {
   try {
     gemmi::Mtz mtz;
     read_checked(mtz, input);
-    if (!mtz.batches.empty())
-      throw InputError(file.path, 0,
-                       "holds unmerged observations, in " + std::to_string(mtz.batches.size()) +
-                           " batches; merge them first, with aimless or dials.merge");
+    // Not all programs that number the batches of their rows describe them.
+    const bool numbers_batches = std::any_of(mtz.columns.begin(), mtz.columns.end(),
+                                             [](const Column& c) { return c.type == 'B'; });
+    if (!mtz.batches.empty() || numbers_batches)
+      throw InputError(
+          file.path, 0,
+          "holds unmerged observations" +
+              (mtz.batches.empty() ? std::string(" (a column of type B numbers their batches)")
+                                   : ", in " + std::to_string(mtz.batches.size()) + " batches") +
+              "; merge them first, with aimless or dials.merge");
     const Choice choice = column.empty() ? choose_column(mtz, file.path)
                                          : named_column(mtz, file.path, column);
     file.taken = description(mtz, choice);
-    file.anomalous = is_half(*choice.column);
+    file.anomalous = is_half(mtz, *choice.column);
     file.cell = cell_of(mtz.get_cell(choice.column->dataset_id));
     for (const gemmi::Mtz::Dataset& set : mtz.datasets)
       if (set.id == choice.column->dataset_id && std::isfinite(set.wavelength))

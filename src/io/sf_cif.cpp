@@ -17,6 +17,7 @@
 #include "io/cif_symmetry.hpp"
 #include "io/gemmi_errors.hpp"
 #include "io/groups.hpp"
+#include "io/quotes.hpp"
 #include "io/reflections.hpp"
 #include "io/symmetry.hpp"
 #include "nablabragg/crystallography.hpp"
@@ -87,6 +88,26 @@ std::optional<CellNumbers> cell_of(const Block& block) {
     cell[i++] = number;
   }
   return cell;
+}
+
+/// Of several wavelengths that with this id; 0: the file does not say.
+double wavelength_of(const Block& block, const std::optional<std::string>& id) {
+  for (const std::string tag :
+       {"_diffrn_radiation_wavelength_wavelength", "_diffrn_radiation_wavelength",
+        "_diffrn_radiation_wavelength_value"}) {
+    std::string text = block.value(tag);
+    const auto column = block.columns.find(tag),
+               ids = block.columns.find("_diffrn_radiation_wavelength_id");
+    if (text.empty() && id && column != block.columns.end() && ids != block.columns.end() &&
+        ids->second.loop == column->second.loop) {
+      const cif::Loop& loop = *column->second.loop;
+      for (std::size_t row = 0; row < loop.length(); ++row)
+        if (cif::as_string(loop.val(row, ids->second.index)) == *id)
+          text = cif::as_string(loop.val(row, column->second.index));
+    }
+    if (const double A = cif::as_number(text); A > 0 && std::isfinite(A)) return A;
+  }
+  return 0;
 }
 
 // ---- Which item --------------------------------------------------------------------------------
@@ -161,8 +182,66 @@ double number_in(const std::string& value, const std::string& path, std::size_t 
   return number;
 }
 
+/// Which rows of the loop are not asked for their item at all.
+class LeftOut {
+ public:
+  LeftOut(const Block& block, const Item& item) : loop_(*block.reflections) {
+    for (std::size_t i = 0; i < loop_.tags.size(); ++i)
+      if (gemmi::starts_with(plain(loop_.tags[i]), "_refln_index_m")) satellite_.push_back(i);
+    wavelength_ = block.refln_column("wavelength_id");
+    const auto value = block.refln_column(item.name);
+    for (std::size_t row = 0; wavelength_ && row < loop_.length() && !id_; ++row)
+      if (!is_satellite(row) && (!value || !cif::is_null(loop_.val(row, *value)))) id_ = id_of(row);
+  }
+
+  /// Counts those that are.
+  bool operator()(std::size_t row) {
+    if (is_satellite(row)) {
+      ++satellites_;
+    } else if (wavelength_ && id_ && id_of(row) != *id_) {
+      ++of_other_wavelengths_;
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /// Of the rows' wavelength; empty where the rows name none.
+  const std::optional<std::string>& wavelength_id() const { return id_; }
+
+  void tell(ReflectionFile& file) const {
+    const auto rows = [](long count) {
+      return std::to_string(count) + (count == 1 ? " row is" : " rows are");
+    };
+    if (satellites_ > 0)
+      file.remarks.push_back(rows(satellites_) +
+                             " of satellites of a modulated crystal (index_m is not 0), which is "
+                             "not simulated, and left out");
+    if (of_other_wavelengths_ > 0)
+      file.remarks.push_back(rows(of_other_wavelengths_) +
+                             " of other wavelengths and left out; those with the wavelength_id " +
+                             in_quotes(*id_) + ", the first, are taken");
+  }
+
+ private:
+  bool is_satellite(std::size_t row) const {
+    return std::any_of(satellite_.begin(), satellite_.end(), [&](std::size_t column) {
+      return cif::as_number(loop_.val(row, column), 0) != 0;
+    });
+  }
+  std::string id_of(std::size_t row) const { return cif::as_string(loop_.val(row, *wavelength_)); }
+
+  const cif::Loop& loop_;
+  std::vector<std::size_t> satellite_;
+  std::optional<std::size_t> wavelength_;
+  std::optional<std::string> id_;
+  long satellites_ = 0, of_other_wavelengths_ = 0;
+};
+
+/// Also says which wavelength the rows have, by its id.
 std::vector<StatedAmplitude> stated_amplitudes(const Block& block, const Item& item,
-                                               ReflectionFile& file) {
+                                               ReflectionFile& file,
+                                               std::optional<std::string>& wavelength_id) {
   const cif::Loop& loop = *block.reflections;
   std::array<std::size_t, 3> index_columns{};
   for (std::size_t i = 0; i < 3; ++i) {
@@ -177,8 +256,11 @@ std::vector<StatedAmplitude> stated_amplitudes(const Block& block, const Item& i
   for (const char* name : {"include_status", "observed_status"})
     if (!status) status = block.refln_column(name);
 
+  LeftOut is_left_out(block, item);
+  wavelength_id = is_left_out.wavelength_id();
   std::vector<StatedAmplitude> stated;
   for (std::size_t row = 0; row < loop.length(); ++row) {
+    if (is_left_out(row)) continue;
     MillerIndex hkl{};
     for (std::size_t i = 0; i < 3; ++i) {
       const double index = cif::as_number(loop.val(row, index_columns[i]));
@@ -208,6 +290,7 @@ std::vector<StatedAmplitude> stated_amplitudes(const Block& block, const Item& i
     file.missing += !any;
     file.rejected += any && (mark == "x" || mark == "-");
   }
+  is_left_out.tell(file);
   return stated;
 }
 
@@ -222,6 +305,8 @@ std::vector<StatedAmplitude> stated_amplitudes(const Block& block, const Item& i
                     usable = joined(labels_of(blocks, true));
   const std::string others = usable.empty() ? " (it has: " + all + ")"
                                             : "; these can be taken: " + usable;
+  if (name.empty() && !usable.empty())
+    throw InputError(path, 0, "no value that could be taken stands in " + usable);
   if (name.empty()) throw InputError(path, 0, "no amplitudes (it has: " + all + ")");
   if (!item_named(name))
     throw InputError(
@@ -254,7 +339,9 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
         const bool has_mate = item.mate && block.refln_column(item.mate);
         if (!block.refln_column(item.name) && !has_mate) continue;
         ReflectionFile found = file;
-        const std::vector<StatedAmplitude> stated = stated_amplitudes(block, item, found);
+        std::optional<std::string> wavelength_id;
+        const std::vector<StatedAmplitude> stated = stated_amplitudes(block, item, found,
+                                                                      wavelength_id);
         if (stated.empty()) continue;
         file = std::move(found);
         file.taken = description(item, has_mate);
@@ -265,11 +352,7 @@ ReflectionFile read_sf_mmcif(const InputBytes& input, const std::string& column)
         file.cell = cell_of(block);
         for (const Block& other : blocks)
           if (!file.cell) file.cell = cell_of(other);
-        for (const char* tag :
-             {"_diffrn_radiation_wavelength_wavelength", "_diffrn_radiation_wavelength",
-              "_diffrn_radiation_wavelength_value"})
-          if (const double A = cif::as_number(block.value(tag)); A > 0 && std::isfinite(A))
-            file.wavelength_A = A;
+        file.wavelength_A = wavelength_of(block, wavelength_id);
         const CifSymmetry group = symmetry_of(
             document, document.blocks[i], file.cell ? (*file.cell)[3] : 0,
             file.cell ? (*file.cell)[5] : 0, file.path, file.remarks);

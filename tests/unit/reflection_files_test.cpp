@@ -189,6 +189,42 @@ TEST_F(ReflectionFiles, OfMtzWithUnmergedObservationsAreRefused) {
                 "dials.merge");
 }
 
+TEST_F(ReflectionFiles, OfMtzThatNumberBatchesAndDescribeNoneAreUnmerged) {
+  const std::string path = mtz({{"BATCH", 'B'}, {"I", 'J'}, {"SIGI", 'Q'}},
+                               {{1, 2, 3, 1, 100, 1}, {1, 2, 3, 2, 144, 1}});
+  EXPECT_EQ(message_of<InputError>([&] { read_mtz(path); }),
+            path +
+                ": holds unmerged observations (a column of type B numbers their batches); merge "
+                "them first, with aimless or dials.merge");
+}
+
+TEST_F(ReflectionFiles, OfMtzKeepHandsApartThatHaveTheTypeOfMeans) {
+  const std::vector<MtzColumn> halves{
+      {"FPlus", 'F'}, {"SIGFPlus", 'Q'}, {"FMinus", 'F'}, {"SIGFMinus", 'Q'}};
+  for (const char* column : {"", "FPlus", "FMinus"}) {
+    const auto file = read_mtz(mtz(halves, {{1, 2, 3, 10, 1, 12, 1}}), column);
+    EXPECT_EQ(file.taken, "columns FPlus and FMinus (type F)");
+    EXPECT_TRUE(file.anomalous);
+    EXPECT_EQ(by_index(file).at({1, 2, 3}), 10);
+    EXPECT_EQ(by_index(file).at({-1, -2, -3}), 12);
+  }
+  auto with_mean = halves;
+  with_mean.push_back({"F", 'F'});
+  EXPECT_EQ(read_mtz(mtz(with_mean, {{1, 2, 3, 10, 1, 12, 1, 11}})).taken, "column F (type F)");
+  EXPECT_EQ(read_mtz(mtz({{"I(-)", 'J'}, {"I(+)", 'J'}}, {{1, 2, 3, 100, 144}})).taken,
+            "roots of the intensities in columns I(+) and I(-) (type J)");
+}
+
+TEST_F(ReflectionFiles, OfMtzNeverGiveASigmaWhateverItsType) {
+  const std::string path = mtz({{"SIGF", 'F'}, {"F", 'F'}, {"sigI", 'J'}}, {{1, 2, 3, 1, 10, 2}});
+  EXPECT_EQ(by_index(read_mtz(path)).at({1, 2, 3}), 10);
+  for (const char* sigma : {"SIGF", "sigI"})
+    EXPECT_NE(message_of<InputError>([&] {
+                read_mtz(path, sigma);
+              }).find("neither amplitudes nor intensities; these can be taken: F of type F"),
+              std::string::npos);
+}
+
 TEST_F(ReflectionFiles, OfMtzSayTheWavelengthOfTheColumnsDataSet) {
   EXPECT_EQ(read_mtz(mtz({{"FP", 'F'}}, {{1, 2, 3, 7}}, {.wavelength_A = 0.9795})).wavelength_A,
             0.9795);
@@ -349,6 +385,44 @@ TEST_F(ReflectionFiles, OfMmcifHoldFiniteNumbersAlone) {
     EXPECT_THROW(read_sf_mmcif(cif(primitive, "F_meas_au", "0 0 " + index + " 10\n")), InputError);
 }
 
+TEST_F(ReflectionFiles, OfMmcifAreThoseOfOneWavelength) {
+  const std::string wavelengths =
+      "loop_\n_diffrn_radiation_wavelength.id\n_diffrn_radiation_wavelength.wavelength\n"
+      "peak 0.9795\nremote 0.95\n";
+  const auto file = read_sf_mmcif(cif(primitive + wavelengths, "wavelength_id F_meas_au",
+                                      "1 2 3 remote ?\n1 2 3 peak 10\n1 2 3 remote 20\n"
+                                      "1 2 4 remote 30\n1 2 5 peak 40\n"));
+  EXPECT_EQ(by_index(file).at({1, 2, 3}), 10);
+  EXPECT_EQ(by_index(file).count({1, 2, 4}), 0u);
+  EXPECT_EQ(by_index(file).at({1, 2, 5}), 40);
+  EXPECT_EQ(file.wavelength_A, 0.9795);
+  EXPECT_EQ(notices_of(file),
+            (std::vector<std::string>{
+                file.path +
+                ": 3 rows are of other wavelengths and left out; those with the wavelength_id "
+                "\"peak\", the first, are taken"}));
+}
+
+TEST_F(ReflectionFiles, OfModulatedCrystalsAreThoseOfTheMainLattice) {
+  const auto file = read_sf_mmcif(
+      cif("_symmetry_space_group_name_H-M 'P 1'\n", "index_m_1 F_squared_meas",
+          "1 2 3 0 100\n1 2 3 1 4\n1 2 3 -1 9\n2 2 3 1 49\n", "_refln_"));
+  EXPECT_EQ(by_index(file).at({1, 2, 3}), 10);
+  EXPECT_EQ(by_index(file).count({2, 2, 3}), 0u);
+  EXPECT_EQ(
+      notices_of(file),
+      (std::vector<std::string>{
+          file.path +
+          ": 3 rows are of satellites of a modulated crystal (index_m is not 0), which is not "
+          "simulated, and left out"}));
+}
+
+TEST_F(ReflectionFiles, OfMmcifWithoutAValueAreRefusedByTheItemsThatHaveNone) {
+  const std::string path = cif(primitive, "F_meas_au intensity_meas", "1 2 3 ? -4\n");
+  EXPECT_EQ(message_of<InputError>([&] { read_sf_mmcif(path); }),
+            path + ": no value that could be taken stands in F_meas_au, intensity_meas");
+}
+
 TEST_F(ReflectionFiles, OfMmcifNameTheirGroupByManyItems) {
   for (const std::string item :
        {"_symmetry.space_group_name_H-M 'P 21 21 21'", "_space_group.name_H-M_alt 'P 21 21 21'",
@@ -482,6 +556,26 @@ TEST_F(ReflectionFiles, OfXdsKeepFriedelMatesApartWhereTheLawIsFalse) {
   EXPECT_EQ(by_index(file).at({-1, 2, 3}), 20);
 }
 
+TEST_F(ReflectionFiles, OfXdsFromSeveralWavelengthsSaySo) {
+  const std::string inputs =
+      "! ISET=   1 INPUT_FILE=a/XDS_ASCII.HKL\n! ISET=   1      X-RAY_WAVELENGTH= 0.97950\n"
+      "! ISET=   2 INPUT_FILE=b/XDS_ASCII.HKL\n! ISET=   2      X-RAY_WAVELENGTH= ";
+  const auto read = [&](const std::string& second) {
+    std::string text = xds_header;
+    text.insert(text.find("!ITEM_H"), inputs + second + "\n");
+    return read_reflections(dir.file("a", text + "1 2 3 100 1\n!END_OF_DATA\n"));
+  };
+  EXPECT_TRUE(notices_of(read("0.97950")).empty());
+  const auto file = read("0.95370");
+  EXPECT_EQ(file.wavelength_A, 0.9795);
+  EXPECT_EQ(
+      notices_of(file),
+      (std::vector<std::string>{
+          file.path +
+          ": holds data of several wavelengths, whose means are taken; the first is taken for "
+          "that of all"}));
+}
+
 TEST_F(ReflectionFiles, OfXdsWhoseMeansAreNotFiniteAreRefused) {
   const std::string xds = dir.file("a", xds_header + "1 2 3 100 1e-200\n!END_OF_DATA\n");
   EXPECT_NE(message_of<InputError>([&] { read_reflections(xds); }).find("no finite mean"),
@@ -565,6 +659,17 @@ TEST_F(ReflectionFiles, InTheColumnsOfShelxThatMayBeEitherAreAskedAbout) {
       "text");
 }
 
+TEST_F(ReflectionFiles, InTheColumnsOfShelxWithoutPointsAreRefused) {
+  for (const std::string end : {"", "   0   0   0       0       0   0\n"}) {
+    const std::string path = dir.file(
+        "a.hkl", "   1   0   0    1234      12   1\n   2   0   0     234       5   1\n" + end);
+    EXPECT_EQ(message_of<InputError>([&] { read_reflections(path); }),
+              path +
+                  ": looks like a SHELX list (3I4,2F8) and has numbers without a decimal point, of "
+                  "which SHELX takes a hundredth; write the point into them");
+  }
+}
+
 TEST_F(ReflectionFiles, OfTwinsAreRefused) {
   const std::string path = dir.file("a.hkl",
                                     "   1   2   3 2500.00   85.05  -2\n" + shelx_line + shelx_end);
@@ -582,7 +687,10 @@ TEST_F(ReflectionFiles, OfOtherProgramsAreNamed) {
        "   1   2   3   123.4     5.6\n",
        "scalepack"},
       {" NREFlection= 12\n ANOMalous=FALSE\n INDE 1 2 3 FOBS= 12.3 SIGMA= 1\n", "CNS"},
-      {"{ comment }\nINDEX= 1 2 3 FOBS= 12.3\n", "CNS"}};
+      {"{ comment }\nINDEX= 1 2 3 FOBS= 12.3\n", "CNS"},
+      {"CrystFEL stream format 2.3\nGenerated by CrystFEL 0.10\n", "a stream of CrystFEL"},
+      {"    4 p212121\n  1  0  0\n  0  1  0\n  0  0  1\n  0  0  0\n",
+       "scalepack file of unmerged observations"}};
   for (const auto& [text, name] : lists) {
     const std::string path = dir.file("a.hkl", text);
     const std::string message = message_of<InputError>([&] { read_reflections(path); });

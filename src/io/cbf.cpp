@@ -91,8 +91,9 @@ ImgCif read_header(const CbfFile& file) {
   }
   int fast = 0, slow = 0;
   if (!file.sections.empty()) {
-    constexpr std::uint64_t most = 1000000;
     const CbfSection& section = file.sections[0];
+    check_dimensions(file, section);
+    constexpr std::uint64_t most = 1000000;
     if (section.fast > most || section.slow > most)
       throw InputError(file.path, 0, "has more pixels than any detector");
     fast = static_cast<int>(section.fast);
@@ -196,7 +197,10 @@ ImageFile read_cbf(const std::string& path, int image) {
 Geometry read_cbf_geometry(const std::string& path) {
   CbfFile file;
   read_cbf_file(path, file);
-  return complete(path, read_header(file).header);
+  Geometry geometry = complete(path, read_header(file).header);
+  if (geometry.panels[0].fast_pixels == 0)
+    throw InputError(path, 0, "holds no pixels, and nothing else says how many there are");
+  return geometry;
 }
 
 }  // namespace nablabragg::io

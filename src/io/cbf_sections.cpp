@@ -221,7 +221,7 @@ void read_cbf_file(const std::string& path, CbfFile& file) {
   }
 }
 
-std::vector<double> pixels_of(const CbfFile& file, const CbfSection& section) {
+void check_dimensions(const CbfFile& file, const CbfSection& section) {
   const auto refuse = [&](const std::string& problem) { throw InputError(file.path, 0, problem); };
   if (section.fast == 0)
     refuse("the header of its pixels holds no X-Binary-Size-Fastest-Dimension");
@@ -237,7 +237,12 @@ std::vector<double> pixels_of(const CbfFile& file, const CbfSection& section) {
     refuse("X-Binary-Number-of-Elements is " + std::to_string(section.elements) + " where " +
            std::to_string(section.fast) + " x " + std::to_string(section.slow) +
            " pixels are stated");
+}
 
+std::vector<double> pixels_of(const CbfFile& file, const CbfSection& section) {
+  const auto refuse = [&](const std::string& problem) { throw InputError(file.path, 0, problem); };
+  check_dimensions(file, section);
+  const std::uint64_t pixels = section.fast * section.slow;
   const std::string said = header_value(section.header, "X-Binary-Element-Type")
                                .value_or("signed 32-bit integer");
   const std::string name(trimmed(said, "\" "));

@@ -42,6 +42,10 @@ struct CbfFile {
 /// not say what is needed.
 void read_cbf_file(const std::string& path, CbfFile& file);
 
+/// Throws InputError where the header does not say how many pixels there are along both axes, names
+/// another number of all, or more than any detector has.
+void check_dimensions(const CbfFile& file, const CbfSection& section);
+
 /// Its numbers.  Throws InputError for compressions other than byte offsets or none, by name, where
 /// the bytes are not what the header says, and where they do not have its MD5.
 std::vector<double> pixels_of(const CbfFile& file, const CbfSection& section);

@@ -94,9 +94,14 @@ bool holds(const std::string& text, std::string_view word) {
 
 // ---- Reading ------------------------------------------------------------------------------------
 
+struct Entry {
+  std::string value;
+  bool contradicted = false;  ///< by another of its key
+};
+
 /// "# Key value" lines by their keys; the last of several counts.
-std::map<std::string, std::string, std::less<>> entries_of(std::string_view text) {
-  std::map<std::string, std::string, std::less<>> entries;
+std::map<std::string, Entry, std::less<>> entries_of(std::string_view text) {
+  std::map<std::string, Entry, std::less<>> entries;
   Lines lines(text);
   while (lines.next()) {
     if (!lines.line().starts_with('#')) continue;
@@ -104,7 +109,12 @@ std::map<std::string, std::string, std::less<>> entries_of(std::string_view text
     std::erase_if(line, [](char c) { return c == '=' || c == ':'; });
     std::string_view rest = line;
     const std::string_view key = next_word(rest);
-    if (!key.empty()) entries[std::string(key)] = std::string(trimmed(rest));
+    if (key.empty()) continue;
+    const std::string value(trimmed(rest));
+    const auto [entry, is_new] = entries.try_emplace(std::string(key), Entry{value});
+    if (is_new) continue;
+    entry->second.contradicted |= entry->second.value != value;
+    entry->second.value = value;
   }
   return entries;
 }
@@ -121,7 +131,7 @@ class MiniHeader {
 
   const std::string* find(std::string_view key) const {
     const auto entry = entries_.find(key);
-    return entry == entries_.end() ? nullptr : &entry->second;
+    return entry == entries_.end() ? nullptr : &entry->second.value;
   }
 
   [[noreturn]] void refuse(std::string_view key, std::string_view what) const {
@@ -132,6 +142,8 @@ class MiniHeader {
   /// The number that begins `rest`, times the factor of its unit; the first unit may be left out.
   double take(std::string_view key, std::string_view& rest, std::span<const Unit> units,
               double least, double most) const {
+    if (entries_.find(key)->second.contradicted)
+      refuse(key, "stands twice in the header, differently");
     const auto number = parse_number<double>(next_word(rest, "(),"));
     if (!number || !std::isfinite(*number)) refuse(key, "is no number");
     double factor = units.empty() ? 1 : units[0].factor;
@@ -141,7 +153,8 @@ class MiniHeader {
     if (known != units.end()) {
       factor = known->factor;
       rest = after;
-    } else if (!unit.empty() && std::isalpha(static_cast<unsigned char>(unit[0])) && unit != "x") {
+    } else if (!unit.empty() && std::isalpha(static_cast<unsigned char>(unit[0])) &&
+               !is_times(unit)) {
       refuse(key, "has a unit that is not known");
     }
     const double value = *number * factor;
@@ -165,14 +178,17 @@ class MiniHeader {
     std::string_view rest = *value;
     const double first = take(key, rest, units, least, most);
     std::string_view after = rest;
-    if (next_word(after, "(),") == "x") rest = after;
+    if (is_times(next_word(after, "(),"))) rest = after;
+    if (trimmed(rest, "(), ").empty()) refuse(key, "has one number and needs two");
     const double second = take(key, rest, units, least, most);
     return std::pair(first, second);
   }
 
  private:
+  static bool is_times(std::string_view word) { return word == "x" || word == "X"; }
+
   const std::string& path_;
-  std::map<std::string, std::string, std::less<>> entries_;
+  std::map<std::string, Entry, std::less<>> entries_;
 };
 
 constexpr std::array metres{Unit{"m", mm_of_a_metre}, Unit{"mm", 1.0}, Unit{"um", 1e-3}};

@@ -321,6 +321,13 @@ const std::string needed =
     "# Pixel_size 75e-6 m x 75e-6 m\r\n# Wavelength 0.9 A\r\n"
     "# Detector_distance 0.2 m\r\n# Beam_xy (1000.5, 2000.25) pixels\r\n";
 
+/// With this line in the place of the one of its key.
+std::string needed_but(const std::string& line) {
+  const std::string key = line.substr(0, line.find(' ', 2) + 1);
+  const std::size_t at = needed.find(key);
+  return needed.substr(0, at) + line + needed.substr(needed.find("\r\n", at));
+}
+
 TEST(MiniCbf, IsReadAsDectrisWritesIt) {
   const ImageFile image = image_of(mini(
       "# Detector: Dectris EIGER 16M, S/N E-32-0100\r\n# 2016-01-02T03:04:05.678\r\n" + needed +
@@ -394,10 +401,30 @@ TEST(MiniCbf, RefusesWhatIsNoNumberOfTheRightUnit) {
       {"# Detector_distance 0.2 furlongs",
        "Detector_distance has a unit that is not known: \"0.2 furlongs\""},
       {"# Detector_distance -0.2 m", "Detector_distance cannot be meant: \"-0.2 m\""},
-      {"# Beam_xy (5) pixels", "Beam_xy is no number: \"(5) pixels\""},
+      {"# Beam_xy (5) pixels", "Beam_xy has one number and needs two: \"(5) pixels\""},
+      {"# Pixel_size 75e-6 m", "Pixel_size has one number and needs two: \"75e-6 m\""},
       {"# Pixel_size 0 m x 0 m", "Pixel_size cannot be meant: \"0 m x 0 m\""}};
   for (const auto& [line, problem] : cases)
-    EXPECT_EQ(problem_of(mini(needed + line + "\r\n")), "a.cbf: " + problem);
+    EXPECT_EQ(problem_of(mini(needed_but(line))), "a.cbf: " + problem);
+  EXPECT_EQ(
+      image_of(mini(needed_but("# Pixel_size 75 um X 80 um"))).geometry.panels[0].slow_pixel_mm,
+      0.08);
+}
+
+TEST(MiniCbf, RefusesKeysThatContradictThemselves) {
+  EXPECT_EQ(geometry_problem_of(mini(needed + "# Detector_distance 0.3 m\r\n")),
+            "a.cbf: Detector_distance stands twice in the header, differently: \"0.3 m\"");
+  EXPECT_EQ(image_of(mini(needed + needed)).pixels[0], 7);
+}
+
+TEST(MiniCbf, NamesTheSizeThatItsPixelsLack) {
+  const std::string good = mini(needed), fastest = "X-Binary-Size-Fastest-Dimension: 2\r\n";
+  EXPECT_EQ(geometry_problem_of(replaced(good, fastest, "")),
+            "a.cbf: the header of its pixels holds no X-Binary-Size-Fastest-Dimension");
+  EXPECT_EQ(geometry_problem_of(replaced(good, fastest, "X-Binary-Size-Fastest-Dimension: 3\r\n")),
+            "a.cbf: X-Binary-Number-of-Elements is 2 where 3 x 1 pixels are stated");
+  EXPECT_EQ(geometry_problem_of(good.substr(0, good.find("_array_data.data"))),
+            "a.cbf: holds no pixels, and nothing else says how many there are");
 }
 
 TEST(MiniCbf, KnowsTheGapsOfAPilatus) {

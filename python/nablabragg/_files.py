@@ -16,7 +16,7 @@ def count_photons(experiment, image, *, seed, response=None):
     Without a response each is drawn at random about its photons, times the gain of its panel, and is no more than the
     panel's saturation (SimulationWarning with the number of those that would be).  Pixels outside the
     region of interest are -2, pixels that the mask leaves out -1.  Raises UsageError for an image of
-    another shape.
+    another shape, and for one that is NaN where a pixel counts.
     """
     return _core.count_photons(experiment, image, seed, response)
 
@@ -87,7 +87,7 @@ class ImageWriter:
         )
 
     def add(self, image):
-        """The next image, an array of the experiment's shape."""
+        """The next image, an array of the experiment's shape.  Raises UsageError for counts that 32 bits cannot hold."""
         self._writer.add(image)
 
     def close(self):

@@ -107,10 +107,7 @@ void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
     }
     file->close();
     if (const std::int64_t clipped = file->clipped(); clipped > 0)
-      notices.push_back(
-          fmt::format("{} pixel{} of {} would hold more than the format can and hold{} the "
-                      "most that it can (overloads)",
-                      clipped, clipped > 1 ? "s" : "", name, clipped > 1 ? "" : "s"));
+      notices.push_back(io::clipped_notice(clipped, name));
     fmt::print(out, "writing {} as {} {}\n", io::printable(name), format.name,
                series.counts ? "counts" : "photons");
   }

@@ -45,6 +45,13 @@ std::string number_text(int number, std::size_t digits) {
 
 }  // namespace
 
+std::string clipped_notice(std::int64_t pixels, const std::string& name) {
+  const bool many = pixels > 1;
+  return std::to_string(pixels) + (many ? " pixels of " : " pixel of ") + name +
+         " would hold more than the format can and " + (many ? "hold" : "holds") +
+         " the most that it can (overloads)";
+}
+
 std::string template_of_images(const std::string& path) {
   const std::size_t name = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
   if (path.find('#', name) != std::string::npos) return path;

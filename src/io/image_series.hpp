@@ -36,6 +36,9 @@ std::string fixed_text(double value);
 /// The same, with an exponent where that is shorter.
 std::string shortest_text(double value);
 
+/// What is told of pixels that a format could not hold.
+std::string clipped_notice(std::int64_t pixels, const std::string& name);
+
 /// Printable ASCII on one line: what a header may hold of somebody's text.
 std::string plain_text(std::string_view text);
 

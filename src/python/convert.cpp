@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <string_view>
+
+#include <fmt/format.h>
 
 #include "nablabragg/error.hpp"
 
@@ -94,6 +97,25 @@ Doubles array_of(py::handle value, const std::string& what_needs, const std::str
   return array;
 }
 
+std::string place_in(py::ssize_t entry, const std::vector<py::ssize_t>& shape) {
+  std::string place;
+  for (auto axis = shape.rbegin(); axis != shape.rend(); entry /= *axis++)
+    place.insert(0, (axis + 1 == shape.rend() ? "" : ", ") + std::to_string(entry % *axis));
+  return place;
+}
+
+void check_fits(const Doubles& values, double least, double largest,
+                const std::string& what_needs) {
+  const std::span<const double> all(values.data(), static_cast<std::size_t>(values.size()));
+  const auto wrong = std::find_if(all.begin(), all.end(), [&](double v) {
+    return std::isfinite(v) && !(v >= least && v <= largest);
+  });
+  if (wrong == all.end()) return;
+  const std::vector<py::ssize_t> shape(values.shape(), values.shape() + values.ndim());
+  throw UsageError(fmt::format("{} between {:.10g} and {:.10g}; [{}] is {:.16g}", what_needs, least,
+                               largest, place_in(wrong - all.begin(), shape), *wrong));
+}
+
 namespace {
 
 std::string plural(std::size_t count) {
@@ -133,8 +155,9 @@ std::int64_t Convert<std::int64_t>::from(py::handle x, const char* field) {
   const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(x.ptr()));
   const long long value = index ? PyLong_AsLongLong(index.ptr()) : -1;
   if (PyErr_Occurred()) {
+    const bool too_large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
     PyErr_Clear();
-    fail(needs(field), "a whole number", x);
+    fail(needs(field), too_large ? "a smaller number" : "a whole number", x);
   }
   return value;
 }

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,17 +39,26 @@ Doubles array_of(py::handle value, const std::string& what_needs, const std::str
 template <class Number>
 using Flat = py::array_t<Number, py::array::c_style | py::array::forcecast>;
 
+/// "1, 2": the indices of an entry of an array of this shape, counted row by row.
+std::string place_in(py::ssize_t entry, const std::vector<py::ssize_t>& shape);
+
+/// Throws UsageError, naming the first entry, for numbers beyond the least and the largest that an
+/// array of another type can hold: numpy would make other numbers of them, of 2^32 a 0.
+void check_fits(const Doubles& values, double least, double largest, const std::string& what_needs);
+
 /// An array of the image's shape, in one row.
 template <class Number>
 Flat<Number> image_like(py::handle given, const std::vector<py::ssize_t>& shape, const char* kind,
                         const std::string& name = "image") {
-  array_of(given, (name + " needs").c_str(), kind);
+  const Doubles values = array_of(given, name + " needs", kind);
   const py::array array = py::module_::import("numpy").attr("asarray")(given);
   const py::object expected = py::tuple(py::cast(shape));
   if (!py::tuple(array.attr("shape")).equal(expected))
     throw UsageError(name + " needs the shape of the experiment's, " +
                      std::string(py::str(expected)) + ", not " +
                      std::string(py::str(array.attr("shape"))));
+  check_fits(values, static_cast<double>(std::numeric_limits<Number>::lowest()),
+             static_cast<double>(std::numeric_limits<Number>::max()), name + " needs " + kind);
   return Flat<Number>(array);
 }
 

@@ -2,12 +2,14 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <cmath>  // for isnan
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "io/image_series.hpp"
+#include "io/named_files.hpp"
 #include "nablabragg/detector_presets.hpp"
 #include "nablabragg/detector_response.hpp"
 #include "nablabragg/error.hpp"
@@ -42,6 +44,12 @@ py::array count_image(const py::object& experiment, const py::object& photons,
   CountedImage counted = result_apart([e, image = std::move(image), number, detector](const auto&) {
     return detector ? record_photons(e, image, *detector, number) : count_photons(e, image, number);
   });
+  // A count of NaN would be 0; those of pixels that do not count are marks below it.
+  for (std::size_t i = 0; i < counted.counts.size(); ++i)
+    if (counted.counts[i] >= 0 && std::isnan(values.data()[i]))
+      throw UsageError("the image is NaN in pixels that count, first at [" +
+                       place_in(static_cast<py::ssize_t>(i), shape) +
+                       "]; it needs photons there, or a mask");
   if (counted.saturated > 0)
     warn(std::to_string(counted.saturated) +
          " pixels would hold more counts than the detector can and hold its saturation");
@@ -140,6 +148,7 @@ class Writer {
     }
     if (const std::string why = format_.why_not(series_); !why.empty())
       throw UsageError(name_ + ": " + why);
+    if (!expt_.empty()) check_expt_apart();
     if (format_.open) writer_ = format_.open(name_, series_);
   }
 
@@ -181,12 +190,17 @@ class Writer {
       throw UsageError(name_ + " is for " + std::to_string(wanted) + " images, and " +
                        std::to_string(added_) + " were added");
     closed_ = true;
-    const std::unique_ptr<io::ImageWriter> writer = std::move(writer_);
+    if (const std::unique_ptr<io::ImageWriter> writer = std::move(writer_)) {
+      {
+        const py::gil_scoped_release others_run;
+        writer->close();
+        if (!expt_.empty()) io::write_expt(expt_, series_, name_);
+      }
+      if (writer->clipped() > 0) warn(io::clipped_notice(writer->clipped(), name_));
+      return;
+    }
     const py::gil_scoped_release others_run;
-    if (writer) {
-      writer->close();
-      if (!expt_.empty()) io::write_expt(expt_, series_, name_);
-    } else if (format_.write_experiment) {
+    if (format_.write_experiment) {
       format_.write_experiment(name_, series_, "");
     } else if (format_.write_true_spots) {
       format_.write_true_spots(name_, truth_->spots(), series_);
@@ -207,6 +221,16 @@ class Writer {
   }
 
  private:
+  /// It is written last, and would take the place of images.
+  void check_expt_apart() const {
+    std::vector<io::NamedFile> outputs{{"expt", expt_}};
+    const std::vector<std::string> images = format_.open_series
+                                                ? std::vector<std::string>{name_}
+                                                : io::files_of_series(name_, series_);
+    for (const std::string& image : images) outputs.push_back({"path", image});
+    io::check_distinct({}, outputs);
+  }
+
   /// Those of the shots.
   void set_wavelengths(const py::object& wavelengths) {
     const Spectra& spectra = *series_.spectra;

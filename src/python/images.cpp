@@ -95,7 +95,9 @@ Series series_of(const Experiment& e, const py::object& images, const py::object
 }
 
 py::array random_orientations(const py::object& images, const py::object& seed) {
-  const std::vector<Vec3d> missets = random_missets_deg(Convert<int>::from(images, "images"),
+  const int number = Convert<int>::from(images, "images");
+  if (number < 0) throw UsageError("images needs a number from 0, not " + std::to_string(number));
+  const std::vector<Vec3d> missets = random_missets_deg(number,
                                                         Convert<std::int64_t>::from(seed, "seed"));
   std::vector<double> numbers;
   for (const Vec3d& m : missets) numbers.insert(numbers.end(), {m.x, m.y, m.z});

@@ -144,7 +144,8 @@ scale : "relative" or "absolute"
 Raises UsageError that names the number for negative weights, for what is no number or no X-ray, and
 for shots without light.)")
       .def(py::init(&spectra_from), py::arg("axis"), py::arg("weights"), py::kw_only(),
-           py::arg("unit"), py::arg("channels") = py::none(), py::arg("scale") = "relative")
+           py::arg("unit") = py::none(), py::arg("channels") = py::none(),
+           py::arg("scale") = "relative")
       .def("__len__", &Spectra::shots)
       .def(
           "shot", [](const Spectra& s, int i) { return rows_of(s.shot(i)); }, py::arg("i"),

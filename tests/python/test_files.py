@@ -79,3 +79,50 @@ def test_a_sensor_of_unknown_matter_is_said_to_be_left_out(e, tmp_path):
     (tmp_path / "a.expt").write_text(json.dumps(experiments))
     with pytest.warns(nb.SimulationWarning, match="of no stated material and attenuation"):
         e.with_geometry(tmp_path / "a.expt")
+
+
+def test_counts_that_the_format_cannot_hold_are_refused_or_said(e, tmp_path):
+    counts = np.zeros((e.detector.pixels[1], e.detector.pixels[0]), np.int64)
+    for value, kind in ((2**31, np.int64), (2**40, np.int64), (2**32 - 1, np.uint32)):
+        wide = counts.astype(kind)
+        wide[1, 2] = value
+        with pytest.raises(nb.UsageError, match=rf"image needs counts between .*; \[1, 2\] is {value}"):
+            nb.write_image(tmp_path / "a.cbf", e, wide)
+    photons = counts.astype(float)
+    photons[3, 0] = 1e300
+    with pytest.raises(nb.UsageError, match=r"image needs photons between .*; \[3, 0\] is 1e\+300"):
+        nb.write_image(tmp_path / "a.nxs", e, photons)
+    assert not list(tmp_path.iterdir())
+    counts[1, 2] = 70000
+    with pytest.warns(nb.SimulationWarning, match=r"1 pixel of .*a.img would hold more than the format can"):
+        flat = e.replace(detector=e.detector.replace(rotation=(0, 0, 0)))
+        nb.write_image(tmp_path / "a.img", flat, counts)
+
+
+def test_whole_numbers_that_are_too_large_are_told_so(e):
+    with pytest.raises(TypeError, match="threads needs a smaller number, not 100000000000000000000"):
+        nb.simulate(e, threads=10**20)
+
+
+def test_an_experiment_list_never_takes_the_place_of_its_images(e, tmp_path):
+    scan = e.replace(scan=nb.Scan(oscillation=1))
+    (tmp_path / "link.expt").symlink_to("a.nxs")
+    for experiment, path, expt, images in (
+        (e, "a.nxs", "a.nxs", 1),
+        (e, "a.nxs", "link.expt", 1),
+        (scan, "a_##.cbf", "a_02.cbf", 3),
+    ):
+        with pytest.raises(nb.UsageError, match="expt and path would both be written to"):
+            nb.ImageWriter(tmp_path / path, experiment, images=images, expt=tmp_path / expt)
+    assert [path.name for path in tmp_path.iterdir()] == ["link.expt"]
+
+
+def test_photons_that_are_nan_are_no_counts(e):
+    photons = nb.simulate(e)
+    photons[4, 5] = np.nan
+    with pytest.raises(nb.UsageError, match=r"is NaN in pixels that count, first at \[4, 5\]"):
+        nb.count_photons(e, photons, seed=1)
+    keep = np.ones(photons.shape, bool)
+    keep[4, 5] = False
+    masked = e.replace(sampling=e.sampling.replace(mask=keep))
+    assert nb.count_photons(masked, photons, seed=1)[4, 5] == -1

@@ -169,3 +169,9 @@ def test_stills_have_crystals_of_their_own_in_an_expt(still, tmp_path):
         nb.ImageWriter(tmp_path / "x.refl", still, images=3)
     with pytest.raises(nb.UsageError, match="3 orientations"):
         nb.ImageWriter(tmp_path / "x.expt", still, images=2, orientations=angles)
+
+
+def test_orientations_have_a_number_that_is_not_negative():
+    assert nb.random_orientations(0, 1).shape == (0, 3)
+    with pytest.raises(nb.UsageError, match="images needs a number from 0, not -1"):
+        nb.random_orientations(-1, 1)

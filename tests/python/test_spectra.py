@@ -182,3 +182,8 @@ def test_the_truth_of_shots_has_their_wavelengths(still, shots, tmp_path):
         for image in nb.series(still, spectra=shots):
             file.add(image)
     assert (tmp_path / "s.refl").stat().st_size > 1000
+
+
+def test_spectra_without_a_unit_are_asked_for_it():
+    with pytest.raises(nb.UsageError, match='unit says what the axis is: "eV", "keV" or "A"'):
+        nb.Spectra([1, 1.01], [[1, 2]])

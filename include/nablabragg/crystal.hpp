@@ -95,6 +95,9 @@ struct BasicCrystal {
   /// Lattice points on either side of the nearest, along each axis, whose halos are summed one by
   /// one; those beyond are taken together.
   int diffuse_stencil = 1;
+  /// Largest error of a halo, over its peak, that light summed at few pixels of few orientations in
+  /// place of all may have; 0: it is summed at every pixel, of every orientation.
+  double diffuse_error = 0;
 };
 
 /// A crystal beside Experiment::crystal in the beam, of the same kind; its photons add up with

@@ -150,18 +150,29 @@ std::optional<Cost> cost_of(const Plan& plan, const engine::Pixels& pixels,
   if (options.progress) alone.progress = [&](double) { return options.progress(0); };
   alone.on_work = {};
   const std::vector<PixelIndex> some = some_of(plan, pixels);
-  const Plan thin = thinned(plan, some.size(), 2e6);
-  const auto loaded = engine::load(thin, alone);
+  Plan thin = thinned(plan, some.size(), 2e6);
   std::vector<float> values(some.size());
-  const auto seconds_of_one = [&] {
-    const auto start = std::chrono::steady_clock::now();
-    loaded->render(engine::Pixels(some), std::span(values));
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto seconds_of = [&] {
+    const auto loaded = engine::load(thin, alone);
+    const auto seconds_of_one = [&] {
+      const auto start = std::chrono::steady_clock::now();
+      loaded->render(engine::Pixels(some), std::span(values));
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
+    seconds_of_one();  // prepares what the plan needs once
+    const double seconds = seconds_of_one();
+    // The shorter one: other programs run, too.
+    return std::min(seconds, seconds_of_one());
   };
-  seconds_of_one();  // prepares what the plan needs once
-  double seconds = seconds_of_one();
-  // The shorter one: other programs run, too.
-  seconds = std::min(seconds, seconds_of_one());
+  // Few pixels have no neighbours that diffuse light is shared with.
+  thin.diffuse.error = 0;
+  double seconds = seconds_of();
+  if (plan.diffuse.error > 0) {
+    thin.diffuse = {};
+    const double of_spots = seconds_of();
+    seconds = of_spots + std::max(0.0, seconds - of_spots) *
+                             engine::SplitPlan(plan).diffuse.share_of_steps(plan);
+  }
   cost.seconds = cost.steps * seconds / steps_of(thin, engine::Pixels(some)) / threads;
   return cost;
 }

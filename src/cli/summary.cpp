@@ -146,11 +146,15 @@ void print_diffuse(std::ostream& out, const Crystal& c) {
   const auto B = [](double x) { return eight_pi2 * x * x; };
   fmt::print(out,
              "  diffuse scattering: {}, sigma {:g} {:g} {:g} A (B {:.4g} {:.4g} {:.4g} A^2), gamma "
-             "{:g} {:g} {:g} A; {}\n",
+             "{:g} {:g} {:g} A; {}{}\n",
              c.diffuse_motion == DiffuseMotion::rigid ? "rigid cells" : "liquid-like motions",
              sigma.x, sigma.y, sigma.z, B(sigma.x), B(sigma.y), B(sigma.z), gamma.x, gamma.y,
              gamma.z,
-             c.diffuse_in_F ? "F contains the motion (-diffuse_in_F)" : "spots are weakened by it");
+             c.diffuse_in_F ? "F contains the motion (-diffuse_in_F)" : "spots are weakened by it",
+             c.diffuse_error > 0
+                 ? fmt::format("; halos may be wrong by {:g} of their peak (-diffuse_error)",
+                               c.diffuse_error)
+                 : "");
 }
 
 /// Sizes of blocks, and crystals beside the first.

@@ -274,7 +274,12 @@ struct Fields<BasicCrystal<Real>> {
       field("diffuse_stencil", &P::diffuse_stencil, "",
             "lattice points on either side of the nearest whose halos are summed one by one")
           .within({.from = 0, .to = 4})
-          .by({"-diffuse_stencil"})};
+          .by({"-diffuse_stencil"}),
+      field("diffuse_error", &P::diffuse_error, "",
+            "largest error of a halo, over its peak, that light summed at few pixels of few "
+            "orientations in place of all may have; 0: that of all is summed")
+          .within({.from = 0, .to = 0.1})
+          .by({"-diffuse_error"})};
 };
 
 template <class Real>

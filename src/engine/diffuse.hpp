@@ -2,8 +2,10 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 #include "engine/diffuse_tables.hpp"
+#include "engine/few_orientations.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions
 #include "plan/plan.hpp"
 
@@ -36,12 +38,21 @@ class Diffuse {
                     std::span<double> photons, std::span<double> slopes) const;
   /// Photons of one pixel.
   double photons(const Plan& plan, const PixelIndex& pixel) const;
+  /// What stands for the light of all pixels and orientations, as part of a sentence; empty: all
+  /// do.
+  std::string how(const Plan& plan) const;
+  /// Of the steps of an image, those that are summed.
+  double share_of_steps(const Plan& plan) const;
 
  private:
+  class Summed;
+
   PlanDiffuse numbers_;
   std::shared_ptr<const DiffuseTables> tables_;
   std::shared_ptr<const HaloTable> halos_;        ///< null: there is none that is good enough
   std::shared_ptr<const std::vector<float>> F2_;  ///< of tables_, where single precision will do
+  FewOrientations few_;
+  std::vector<int> steps_;  ///< from node to node, of each panel; empty: all pixels are summed
 };
 
 /// The same plan with its spots alone, and its diffuse scattering.

@@ -116,8 +116,9 @@ T pull_back_diffuse(const Plan& plan, const PlanDiffuse& d, const DiffuseView& t
           const Vec3<T> a = vec3_as<T>(axes.a), b = vec3_as<T>(axes.b), c = vec3_as<T>(axes.c);
           const Vec3<T> h{dot(a, q), dot(b, q), dot(c, q)};
           Vec3<T> h_adjoint{T(0), T(0), T(0)};
-          add(sum, pull_back_cell(d, tables, h, size, of_cell, h_adjoint, size_adjoint, to, on_F2,
-                                  on_shell));
+          const T counts = number(tables.weight(o));
+          add(sum, counts * pull_back_cell(d, tables, h, size, counts * of_cell, h_adjoint,
+                                           size_adjoint, to, on_F2, on_shell));
           add(q_adjoint, h_adjoint.x * a + h_adjoint.y * b + h_adjoint.z * c);
           auto& turned = to.orientations[o];
           add(turned.a, h_adjoint.x * q);

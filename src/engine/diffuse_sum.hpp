@@ -6,11 +6,16 @@
 
 namespace nablabragg::engine {
 
-/// What a sum asks of DiffuseTables.
+/// What a sum asks of DiffuseTables, and of FewOrientations.
 struct DiffuseView {
   GridView F2;
   std::span<const double> shells;
-  double thickness;  ///< of a shell [1/m]
+  double thickness;                 ///< of a shell [1/m]
+  std::span<const double> weights;  ///< of the plan's orientations; empty: all 1
+
+  NABLA_INLINE double weight(std::size_t orientation) const {
+    return weights.empty() ? 1 : weights[orientation];
+  }
 };
 
 /// |F|^2 of a lattice point without the displacements.
@@ -122,12 +127,14 @@ T diffuse_photons(const AnyPlan& plan, const AnyDiffuse& d, const DiffuseView& t
         if (!any(kept)) return;
         const T size = length(q);
         T of_ray(0);
+        std::size_t orientation = 0;
         for (const auto& axes : plan.lattice.orientations)
           of_ray = of_ray +
-                   diffuse_of_cell(
-                       d, tables,
-                       Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} * q,
-                       size);
+                   physics::constant<T>(tables.weight(orientation++)) *
+                       diffuse_of_cell(
+                           d, tables,
+                           Mat3<T>{vec3_as<T>(axes.a), vec3_as<T>(axes.b), vec3_as<T>(axes.c)} * q,
+                           size);
         light = light + select(kept,
                                as(plan.light.rays[number].weight) * factors.solid_angle *
                                    factors.polarization * factors.capture * of_ray,

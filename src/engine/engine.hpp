@@ -146,6 +146,8 @@ class Loaded {
     if (!diffuse_.present()) return report;
     diffuse_.add_photons(plan_, pixels, options_, values);
     report.written.reset();
+    if (const std::string how = diffuse_.how(plan_); !how.empty())
+      report.used.reason += (report.used.reason.empty() ? "" : "; ") + how;
     return report;
   }
   void push_forward_spots(const Pixels& pixels, std::span<const Plan* const> tangents,

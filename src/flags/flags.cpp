@@ -429,6 +429,8 @@ std::vector<Flag> make_table() {
        NABLA_SET(e.crystal.diffuse_in_F = true)},
       {"Crystal", {"-diffuse_stencil"}, own, "n", 1, 1, "1", "lattice points on either side of the nearest whose halos are summed one by one, 0 to 4; those beyond count with the mean F^2 at their resolution",
        NABLA_SET(e.crystal.diffuse_stencil = v.whole(0))},
+      {"Crystal", {"-diffuse_error"}, own, "share", 1, 1, "0", "largest error of a halo, over its peak, that diffuse light summed at few pixels of few orientations may have, 0 to 0.1; 0: at every pixel, of every orientation",
+       NABLA_SET(e.crystal.diffuse_error = v.real(0))},
       {"Crystal", {"-density", "-sample_den"}, prefix, "g/cm3", 1, 1, "", "accepted; has no effect, as in nanoBragg",
        NABLA_SET(v.real(0); say_dead(r, v, matter_instead))},
       {"Crystal", {"-MW"}, exact, "g/mol", 1, 1, "", "accepted; has no effect, as in nanoBragg",

@@ -397,6 +397,7 @@ BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicR
   d.in_F = c.diffuse_in_F;
   d.isotropic = sigma.x == sigma.y && sigma.y == sigma.z && !model::has_cell_spread(c);
   d.stencil = c.diffuse_stencil;
+  d.error = c.diffuse_error;
   const Mat3<Real> frame = model::crystal_frame(r.axes.real_A);
   const Mat3<Real>& reciprocal = r.axes.reciprocal_per_A;
   d.displacement = form_of_indices(frame, reciprocal, Real(two_pi) * sigma);
@@ -420,6 +421,13 @@ BasicPlanDiffuse<Real> plan_diffuse(const BasicExperiment<Real>& e, const BasicR
     return 1e10 * Vec3d{value_of(v.x), value_of(v.y), value_of(v.z)};
   };
   d.reciprocal = {per_m(reciprocal.a), per_m(reciprocal.b), per_m(reciprocal.c)};
+  d.farthest = q;
+  d.edge = 1e-10 *
+           std::max({value_of(length(axes.a)), value_of(length(axes.b)), value_of(length(axes.c))});
+  d.longest = 1e-10 * two_pi *
+              std::max({widest, value_of(gamma.x), value_of(gamma.y), value_of(gamma.z)});
+  // |F|^2 between lattice points bends at each of them.
+  if (d.motion == DiffuseMotion::rigid) d.longest = std::hypot(d.longest, 2 * d.edge);
 
   const auto orders = physics::orders_for(largest_W);
   d.outside.assign(orders, Real(1));

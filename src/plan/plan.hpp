@@ -231,6 +231,12 @@ struct BasicPlanDiffuse : BasicDiffuseNumbers<Real> {
   std::vector<Real> outside;  ///< of the halos of each order: what lies beyond the stencil
   Mat3d reciprocal;           ///< rows a*, b*, c* [1/m], for means over shells, not for slopes
   double shell = 0;           ///< thickness of a shell of |q| [1/m]
+  // What light at few pixels of few orientations stands for that of all
+  double error = 0;     ///< that a halo may have, over its peak; 0: none
+  double farthest = 0;  ///< |q| that a panel sees [1/m]
+  double longest = 0;  ///< what light changes with q by: a halo is 1/(1 + (longest |k|)^2)^2 at its
+                       ///< sharpest [m]
+  double edge = 0;     ///< the longest of the cell [m]
 
   /// Whether it weakens the spots.
   bool damps() const { return present && !in_F; }

@@ -12,6 +12,7 @@ namespace nablabragg {
 namespace {
 
 using test::Outcome;
+using testing::AllOf;
 using testing::HasSubstr;
 
 const std::string model =
@@ -64,6 +65,24 @@ TEST_F(DiffuseFlags, StandInTheSummary) {
                 "12.63 A^2), gamma 20 20 20 A; spots are weakened by it"));
 }
 
+TEST_F(DiffuseFlags, OfFewPixelsAndOrientationsAreSaidAndTracedAsTheyAreInTheImage) {
+  const std::string fine =
+      "-corrected -noprogress -cell 20 22 25 90 90 90 -default_F 100 -N 5 -misset 10 20 30 "
+      "-lambda 1 -detpixels 48 -pixel 0.1 -distance 100 -oversample 1 "
+      "-mosaic 0.2 -mosaic_domains 20 -diffuse_sigma 0.4 -diffuse_gamma 15 "
+      "-diffuse_error 0.01 ";
+  EXPECT_THAT(good_run(fine + "-printout plan -floatfile a.bin").out,
+              AllOf(HasSubstr("halos may be wrong by 0.01 of their peak (-diffuse_error)"),
+                    HasSubstr("diffuse light is summed at pixels 2 apart and of 4 orientations for "
+                              "20 (-diffuse_error)")));
+  const auto bytes = folder.content("a.bin");
+  float pixel = 0;
+  std::memcpy(&pixel, bytes.data() + sizeof(float) * (21 * 48 + 17), sizeof(float));
+  const auto traced = nlohmann::json::parse(
+      good_run(fine + "-quiet -trace_pixel 21 17 -trace_format json").out);
+  EXPECT_NEAR(double(pixel) / traced["photons"].get<double>(), 1, 2e-5);
+}
+
 TEST_F(DiffuseFlags, ThatMakeNoSenseAreRefused) {
   expect_refused(model + "-diffuse_sigma 0.4", "need correlation lengths along all axes");
   expect_refused(model + "-diffuse_gamma 4", "needs a size of the displacements");
@@ -73,6 +92,8 @@ TEST_F(DiffuseFlags, ThatMakeNoSenseAreRefused) {
   expect_refused(model + "-diffuse_sigma 0.4 -diffuse_gamma 4 -diffuse_in_F", "come from a table");
   expect_refused(model + "-diffuse_sigma 0.4 -diffuse_gamma 4 -gauss_xtal -summation closed",
                  "summed step by step");
+  expect_refused(model + "-diffuse_sigma 0.4 -diffuse_gamma 4 -diffuse_error 0.5",
+                 "must be between 0 and 0.1");
   expect_refused("-cell 20 -default_F 1 -diffuse_sigma 0.4 -diffuse_gamma 4", "give -corrected");
 }
 

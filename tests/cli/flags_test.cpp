@@ -107,6 +107,7 @@ std::string state_of(const flags::Request& r) {
                             static_cast<int>(c.diffuse_motion),
                             c.diffuse_in_F,
                             c.diffuse_stencil,
+                            c.diffuse_error,
                             static_cast<int>(e.beam.spectrum_model),
                             static_cast<int>(e.beam.divergence_model)};
   for (const FurtherCrystal& further : e.more_crystals)

@@ -51,7 +51,8 @@ def test_derivatives_are_those_of_differences():
 
 
 def test_motions_come_back_from_dictionaries_and_json():
-    e = model(**MOVING, diffuse_motion="rigid", diffuse_stencil=2)
+    e = model(**MOVING, diffuse_motion="rigid", diffuse_stencil=2, diffuse_error=0.01)
+    assert e.crystal.diffuse_error == 0.01
     assert nb.Experiment.from_json(e.to_json()) == e
     assert json.loads(e.to_json())["crystal"]["diffuse_motion"] == "rigid"
     assert nb.from_dict(nb.to_dict(e)) == e

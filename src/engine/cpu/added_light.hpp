@@ -18,9 +18,9 @@ inline ComputeOptions behind_the_spots(const ComputeOptions& options) {
 
 /// Adds what `kernel(tile, weights, sink)` finds with a weight of one in each wanted pixel:
 /// sink.photons, and sink.slopes along as many tangents as there are columns.  `like` is copied for
-/// each tile.
-template <class Sink, class Kernel>
-void push_forward_tiles(const Tiling& tiling, const ComputeOptions& options, std::size_t columns,
+/// each tile, which are those of a Tiling or of DiffuseNodes.
+template <class Tiles, class Sink, class Kernel>
+void push_forward_tiles(const Tiles& tiling, const ComputeOptions& options, std::size_t columns,
                         const Sink& like, Kernel&& kernel, std::span<double> photons,
                         std::span<double> slopes) {
   for_each_part(tiling.count(), behind_the_spots(options),

@@ -147,7 +147,9 @@ Double mixed_photons(const DiffuseLight& light, const PanelNumbers& panel, const
                                              : shell_mean(light.tables, length(q));
         Double of_ray(0);
         bool has_W = false;
-        for (const Mat3d& axes : plan.lattice.orientations) {
+        for (size_t o = 0; o < plan.lattice.orientations.size(); ++o) {
+          const Mat3d& axes = plan.lattice.orientations[o];
+          const Double counts(light.tables.weight(o));
           const Vec3<Double> h = Mat3<Double>{vec3_as<Double>(axes.a), vec3_as<Double>(axes.b),
                                               vec3_as<Double>(axes.c)} *
                                  q;
@@ -157,9 +159,10 @@ Double mixed_photons(const DiffuseLight& light, const PanelNumbers& panel, const
           if constexpr (rigid) {
             Double per_F2 = outside;
             if (d.peak > 0) per_F2 = per_F2 + peak * sum_of_halos<true>(light, h, halos);
-            of_ray = of_ray + per_F2 * F2_between(light.tables, h).value;
+            of_ray = of_ray + counts * (per_F2 * F2_between(light.tables, h).value);
           } else {
-            of_ray = of_ray + peak * sum_of_halos<false>(light, h, halos) + outside * mean.value;
+            of_ray = of_ray +
+                     counts * (peak * sum_of_halos<false>(light, h, halos) + outside * mean.value);
           }
         }
         photons = photons + select(kept,

@@ -121,6 +121,7 @@ struct ShoeboxPlace {
   int panel = 0;
   std::optional<MillerIndex> hkl = {};  ///< of whose spot it is, where intensities are free
   int image = 0;
+  int crystal = 0;  ///< whose reflection that is, as ObservedSpot has it
 };
 
 /// Where a refinement stands, with all that its next step depends on: one that goes on from here

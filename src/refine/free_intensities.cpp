@@ -71,25 +71,28 @@ std::vector<Spot> FreeIntensities::expected_spots(const SpotGeometry& geometry,
   constexpr double most_missed_rad = 0.5 / 57.3;
   std::vector<Spot> spots;
   const MillerIndex &first = start_->min(), &last = start_->max();
+  const auto add = [&](const LatticePoint& point) {
+    for (std::size_t panel = 0; panel < image.panels.size(); ++panel) {
+      const auto e = geometry.expected(point, static_cast<int>(panel));
+      if (!e || std::abs(e->missed_by_rad) > most_missed_rad) continue;
+      const PhotonImage& on = image.panels[panel];
+      if (!(e->fast > -0.5 && e->fast < on.fast_pixels - 0.5 && e->slow > -0.5 &&
+            e->slow < on.slow_pixels - 0.5))
+        continue;
+      Spot spot;
+      spot.fast = e->fast;
+      spot.slow = e->slow;
+      spot.panel = static_cast<int>(panel);
+      spot.hkl = point.index;
+      spot.crystal = point.crystal;
+      spots.push_back(spot);
+    }
+  };
   for (int h = first[0]; h <= last[0]; ++h)
     for (int k = first[1]; k <= last[1]; ++k)
-      for (int l = first[2]; l <= last[2]; ++l) {
-        if (!exists({h, k, l})) continue;
-        for (std::size_t panel = 0; panel < image.panels.size(); ++panel) {
-          const auto e = geometry.expected(MillerIndex{h, k, l}, static_cast<int>(panel));
-          if (!e || std::abs(e->missed_by_rad) > most_missed_rad) continue;
-          const PhotonImage& on = image.panels[panel];
-          if (!(e->fast > -0.5 && e->fast < on.fast_pixels - 0.5 && e->slow > -0.5 &&
-                e->slow < on.slow_pixels - 0.5))
-            continue;
-          Spot spot;
-          spot.fast = e->fast;
-          spot.slow = e->slow;
-          spot.panel = static_cast<int>(panel);
-          spot.hkl = {h, k, l};
-          spots.push_back(spot);
-        }
-      }
+      for (int l = first[2]; l <= last[2]; ++l)
+        for (std::size_t crystal = 0; exists({h, k, l}) && crystal < geometry.crystals(); ++crystal)
+          add({{h, k, l}, static_cast<int>(crystal)});
   return spots;
 }
 
@@ -164,25 +167,29 @@ std::vector<RefinedFactor> FreeIntensities::factors(const PixelData& data,
   return factors;
 }
 
-std::vector<Shoebox> lit_boxes(std::span<const double> model, std::span<const Shoebox> boxes) {
+std::vector<Shoebox> lit_boxes(std::span<const double> light, std::span<const Shoebox> boxes) {
   constexpr double least_share = 0.1, core_px = 1.6;
-  std::vector<double> light;
+  std::vector<double> of_box;
+  std::map<int, std::vector<double>> of_crystal;
   std::size_t first = 0;
   for (const Shoebox& box : boxes) {
     double sum = 0;
     for (std::size_t i = 0; i < box.pixels.size(); ++i)
       if (std::hypot(box.pixels[i].fast - box.fast, box.pixels[i].slow - box.slow) < core_px)
-        sum += model[first + i];
-    light.push_back(sum);
+        sum += light[first + i];
+    of_box.push_back(sum);
+    of_crystal[box.crystal].push_back(sum);
     first += box.pixels.size();
   }
-  if (light.empty()) return {};
-  std::vector<double> sorted = light;
-  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
+  std::map<int, double> least;
+  for (auto& [crystal, all] : of_crystal) {
+    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
+    std::nth_element(all.begin(), middle, all.end());
+    least[crystal] = least_share * *middle;
+  }
   std::vector<Shoebox> lit;
   for (std::size_t b = 0; b < boxes.size(); ++b)
-    if (light[b] > 0 && light[b] >= least_share * *middle) lit.push_back(boxes[b]);
+    if (of_box[b] > 0 && of_box[b] >= least[boxes[b].crystal]) lit.push_back(boxes[b]);
   return lit;
 }
 

@@ -34,9 +34,11 @@ class FreeIntensities {
   bool exists(const MillerIndex& hkl) const;
   /// The boxes' reflections as they started, and all others dark.
   void reset(std::span<const Shoebox> boxes);
+  /// All as they started.
+  void restart() { now_ = start_; }
 
-  /// Reflections that cross the Ewald sphere, or nearly so, where they do on the panels of an
-  /// image.
+  /// Reflections of all crystals that cross the Ewald sphere, or nearly so, where they do on the
+  /// panels of an image.
   std::vector<Spot> expected_spots(const SpotGeometry& geometry, const PhotonImages& image) const;
 
   /// Takes the boxes' intensities into the table, `model` being the photons of their pixels by it.
@@ -52,8 +54,9 @@ class FreeIntensities {
   std::shared_ptr<const StructureFactorGrid> start_, now_;
 };
 
-/// Those boxes whose own reflection the model lights by a tenth or more of what most get.
-std::vector<Shoebox> lit_boxes(std::span<const double> model, std::span<const Shoebox> boxes);
+/// Those boxes whose own reflection is lit by a tenth or more of what most of its crystal get;
+/// `light` is what the box's crystal alone sends to its pixels.
+std::vector<Shoebox> lit_boxes(std::span<const double> light, std::span<const Shoebox> boxes);
 
 /// A table of these reflections alone.
 StructureFactors factors_alone(std::span<const RefinedFactor> factors);

@@ -146,6 +146,23 @@ std::vector<Spot> predicted_spots(const Experiment& experiment,
   return find_spots(predicted, options.least_photons);
 }
 
+/// One of the crystals in the beam as the only one there.
+Experiment crystal_alone(Experiment e, std::size_t crystal) {
+  if (crystal > 0) {
+    const FurtherCrystal& further = e.more_crystals[crystal - 1];
+    e.crystal.misset_deg = further.misset_deg;
+    e.beam.fluence_per_m2 *= further.weight;
+    if (e.beam.flux_per_s) *e.beam.flux_per_s *= further.weight;
+    if (further.cells) e.crystal.cells = *further.cells;
+    if (further.mosaic_spread_deg) {
+      e.crystal.mosaic_spread_deg = further.mosaic_spread_deg;
+      e.crystal.mosaic_spread_axes_deg.reset();
+    }
+  }
+  e.more_crystals.clear();
+  return e;
+}
+
 std::string combination(const std::vector<double>& shares, const FreeParameters& free) {
   std::string text;
   for (std::size_t i = 0; i < shares.size(); ++i)
@@ -343,13 +360,13 @@ class Run {
       if (options_.spot_stage && !options_.all_pixels && !spot_positions(found)) return;
       if (intensities_free()) {
         look_at_sphere(found);
-        std::vector<std::set<MillerIndex>> seen(images());
+        std::vector<std::set<std::pair<MillerIndex, int>>> seen(images());
         for (std::size_t image = 0; image < images(); ++image)
           for (const IndexedSpot& s : indexed(image, found[image]))
-            seen[image].insert(s.point.index);
-        begin_reflections(
-            RefineStage::measured_spots,
-            [&](std::size_t image, const MillerIndex& hkl) { return seen[image].contains(hkl); });
+            seen[image].emplace(s.point.index, s.point.crystal);
+        begin_reflections(RefineStage::measured_spots, [&](const Shoebox& box) {
+          return seen[static_cast<std::size_t>(box.image)].contains({*box.hkl, box.crystal});
+        });
       } else {
         begin(RefineStage::measured_spots, found);
       }
@@ -360,8 +377,7 @@ class Run {
       if (!pixels() || options_.all_pixels) return;
       if (intensities_free()) {
         look_at_sphere(found);
-        begin_reflections(RefineStage::predicted_spots,
-                          [](std::size_t, const MillerIndex&) { return true; });
+        begin_reflections(RefineStage::predicted_spots, [](const Shoebox&) { return true; });
       } else {
         SpotsOfImages predicted;
         for (std::size_t image = 0; image < images(); ++image)
@@ -475,32 +491,46 @@ class Run {
 
   /// One box for each reflection that the model lights and `wanted` wants, the brightest of each
   /// image first.
-  void begin_reflections(RefineStage stage,
-                         const std::function<bool(std::size_t, const MillerIndex&)>& wanted) {
+  void begin_reflections(RefineStage stage, const std::function<bool(const Shoebox&)>& wanted) {
     boxes_.clear();
     for (std::size_t image = 0; image < images(); ++image) {
       std::vector<Spot> spots = intensities_.expected_spots(geometry(image), images_[image]);
       drop_direct_beam(resolve(experiment(image)), spots);
       std::vector<ShoeboxPlace> places;
       for (const Spot& s : spots)
-        places.push_back({s.fast, s.slow, s.panel, s.hkl, static_cast<int>(image)});
+        places.push_back({s.fast, s.slow, s.panel, s.hkl, static_cast<int>(image), s.crystal});
       std::ranges::move(make_shoeboxes(images_[image], places, options_.shoebox_px),
                         std::back_inserter(boxes_));
     }
-    intensities_.reset(boxes_);
-    free_.set_structure_factors(intensities_.grid());
-    boxes_ = lit_boxes(model_photons_of(boxes_), boxes_);
-    intensities_.reset(boxes_);
-    free_.set_structure_factors(intensities_.grid());
+    // Of several crystals spots without a box, dim ones and such that lie too near to others, send
+    // light to boxes, too
+    const auto light_boxes = [&] {
+      if (has_one_crystal())
+        intensities_.reset(boxes_);
+      else
+        intensities_.restart();
+      free_.set_structure_factors(intensities_.grid());
+    };
+    light_boxes();
+    boxes_ = lit_boxes(light_of_crystals().own, boxes_);
+    light_boxes();
     fit_intensities();
+    // One number for a box does not make the light of two crystals: what the others send there must
+    // stay below the deviation that counting gives
+    constexpr double most_deviations = 0.5;
     const std::vector<double> model = model_photons_of(boxes_);
+    const LightOfCrystals light = light_of_crystals();
     std::vector<std::vector<std::pair<double, Shoebox>>> bright(images());
     std::size_t first = 0;
     for (Shoebox& box : boxes_) {
-      double photons = 0;
-      for (std::size_t i = 0; i < box.pixels.size(); ++i) photons += box.intensity * model[first++];
+      double photons = 0, others = 0;
+      for (std::size_t i = 0; i < box.pixels.size(); ++i, ++first) {
+        photons += box.intensity * model[first];
+        others += light.others[first];
+      }
       const auto image = static_cast<std::size_t>(box.image);
-      if (photons >= options_.least_photons && wanted(image, *box.hkl))
+      if (photons >= options_.least_photons && others <= most_deviations * std::sqrt(photons) &&
+          wanted(box))
         bright[image].emplace_back(photons, std::move(box));
     }
     leave_out_cut_ones(bright);
@@ -513,8 +543,46 @@ class Run {
     if (boxes_.empty())
       throw InputError("no reflection of the model has " + least_photons() + " photons in " +
                        (images() > 1 ? "the images" : "the image") +
-                       "; check cell, orientation and centring");
+                       "; check cell, orientation and centring" +
+                       (has_one_crystal() ? ""
+                                          : ", and whether spots of one crystal lie on those of "
+                                            "another (--shoebox)"));
     begin_pixels(stage);
+  }
+
+  /// What the crystal whose reflection a box is of sends to its pixels, and what all others do.
+  struct LightOfCrystals {
+    std::vector<double> own, others;
+  };
+  LightOfCrystals light_of_crystals() const {
+    LightOfCrystals all;
+    if (has_one_crystal()) {
+      all.own = model_photons_of(boxes_);
+      all.others.resize(all.own.size());
+      return all;
+    }
+    for (const BoxesOfImage& of : by_image(data_, values(), boxes_)) {
+      const Experiment e = without_background(experiment(of.image));
+      const std::size_t first = all.own.size();
+      all.own.resize(first + of.number);
+      all.others.resize(first + of.number);
+      for (std::size_t crystal = 0; crystal <= e.more_crystals.size(); ++crystal) {
+        const std::vector<double> light = of.pixels.spread(
+            photons(crystal_alone(e, crystal), of.pixels.sources(), options_.compute));
+        std::size_t pixel = 0;
+        for (const Shoebox& box : of.boxes) {
+          std::vector<double>& to = box.crystal == static_cast<int>(crystal) ? all.own : all.others;
+          for (std::size_t i = 0; i < box.pixels.size(); ++i, ++pixel)
+            to[first + pixel] += light[pixel];
+        }
+      }
+    }
+    return all;
+  }
+  bool has_one_crystal() const {
+    for (std::size_t image = 0; image < images(); ++image)
+      if (!experiment(image).more_crystals.empty()) return false;
+    return true;
   }
 
   /// What the ends of the turn cut off changes the shape of a spot in a way that says more of how
@@ -525,7 +593,7 @@ class Run {
       auto& of_image = boxes[missed.image()];
       const SpotGeometry here = geometry(missed.image());
       const auto is_cut = [&](const auto& b) {
-        const auto e = here.expected(*b.second.hkl, b.second.panel);
+        const auto e = here.expected(LatticePoint{*b.second.hkl, b.second.crystal}, b.second.panel);
         return !e || e->within_by_rad < widths * missed.blur_rad();
       };
       const auto cut = std::ranges::count_if(of_image, is_cut);
@@ -667,7 +735,7 @@ class Run {
       box.residual = mean_square_residual(data_, std::span(model).subspan(first, box.pixels.size()),
                                           {&box, 1});
       first += box.pixels.size();
-      if (!geometry) continue;
+      if (!geometry || box.hkl) continue;
       Spot spot;
       spot.fast = box.fast;
       spot.slow = box.slow;
@@ -829,6 +897,11 @@ void refuse_brightness(const RefineOptions& options) {
         throw UsageError(std::string(name) +
                          " cannot be refined where the intensities are free: it makes all spots "
                          "brighter alike");
+  for (const std::string& text : names)
+    if (text.starts_with("crystal[") && text.ends_with("].weight"))
+      throw UsageError(text +
+                       " cannot be refined where the intensities are free: it makes all spots of "
+                       "that crystal brighter alike");
 }
 
 }  // namespace
@@ -860,13 +933,6 @@ Refinement refine(std::span<const Experiment> starts, std::span<const Measuremen
     if (s.image < 0 || static_cast<std::size_t>(s.image) >= starts.size())
       throw UsageError("an observed spot is on image " + std::to_string(s.image) +
                        ", and there are " + std::to_string(starts.size()));
-  for (const Experiment& e : starts)
-    if (options.intensities == Intensities::free && !e.more_crystals.empty())
-      throw UsageError(
-          "free intensities are those of one crystal, as an index does not say whose spot it is, "
-          "and the model has " +
-          std::to_string(1 + e.more_crystals.size()) +
-          " in the beam (-more_crystal); refine them with the intensities of the model");
   for (const Experiment& e : starts)
     if (options.intensities == Intensities::free && e.detector.curved)
       throw UsageError(

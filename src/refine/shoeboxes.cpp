@@ -37,6 +37,7 @@ std::vector<Shoebox> make_shoeboxes(const PhotonImages& images,
     boxes[box].image = places[box].image;
     boxes[box].panel = places[box].panel;
     boxes[box].hkl = places[box].hkl;
+    boxes[box].crystal = places[box].crystal;
     each_pixel(box, [&](int i, int j, std::size_t owner) {
       if (owner == box) boxes[box].pixels.push_back({i, j, places[box].panel});
     });

@@ -58,6 +58,12 @@ def test_it_goes_through_a_point_spread(truth):
     with pytest.warns(nb.SimulationWarning, match="does not explain the image"):
         wide = nb.refine(truth, counts, parameters=["mosaic_spread"]).numbers[0]
     assert wide.value - 0.6 > 10 * found.deviation
+    both = nb.refine(truth, counts, point_spread="gauss", fwhm=250, parameters=["mosaic_spread", "response.fwhm"])
+    width = both.number("response.fwhm")
+    assert (width.unit, width.start) == ("um", 250)
+    assert abs(width.value - 300) < 4.5 * width.deviation < 0.05 * 300
+    with pytest.raises(nb.UsageError, match="response.fwhm is the width of a point spread, and the detector has none"):
+        nb.refine(truth, counts, parameters=["response.fwhm"])
     with pytest.raises(nb.UsageError, match="point_spread is 'gauss' or 'fiber', not 'lorentz'"):
         nb.refine(truth, counts, point_spread="lorentz", parameters=["misset"])
 

@@ -109,6 +109,22 @@ def test_the_mask_is_of_the_lattices_light_and_the_resolution_that_of_its_finest
             assert dark.any() == lost, factor
 
 
+def test_labels_say_how_each_crystal_lies_and_whose_a_reflection_is(tmp_path):
+    from nablabragg.shots import Ensemble
+
+    (tmp_path / "e.yaml").write_text(
+        f"ensemble: 1\nbase: {FLAGS.replace(chr(10), ' ')} -more_crystal 0 0 0 0.5\nshots: 3\n"
+        f"orientation: random_each\nreadout: photons\noutput: {{folder: shots, reflections: true}}\n"
+    )
+    ensemble = Ensemble(tmp_path / "e.yaml")
+    assert {"misset", "orientation", "crystal[1].misset", "crystal[1].real_axes"} <= set(ensemble.label_names())
+    for shot in ensemble.made([0, 2]):
+        angles = [[repr(x) for x in shot.labels[name].tolist()] for name in ("misset", "crystal[1].misset")]
+        flags = FLAGS.split() + ["-misset", *angles[0], "-more_crystal", *angles[1], "0.5"]
+        assert np.array_equal(shot.counts, nb.simulate(nb.parse(flags)))
+        assert set(shot.reflections["crystal"]) == {0, 1}
+
+
 def test_what_is_not_there_is_said(folder, tmp_path):
     from nablabragg.shots import Shots
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <optional>
@@ -208,12 +209,85 @@ TEST(RefineOfSeveralCrystals, FindsStructureFactorsThatTheyShare) {
   EXPECT_NEAR(std::sqrt(pulls / static_cast<double>(r.factors.size())), 1, 0.4);
 }
 
-TEST(RefineOfSeveralCrystals, HasNoFreeIntensities) {
-  const Case c = two_crystals(6);
-  RefineOptions o = options_for({"misset"});
+/// F between 30 and 170, other ones for each seed.
+std::shared_ptr<StructureFactorGrid> random_factors(unsigned seed) {
+  auto grid = std::make_shared<StructureFactorGrid>(MillerIndex{-30, -30, -30},
+                                                    MillerIndex{30, 30, 30}, 0.0);
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<double> factors(30, 170);
+  for (int h = -30; h <= 30; ++h)
+    for (int k = -30; k <= 30; ++k)
+      for (int l = -30; l <= 30; ++l) grid->at(h, k, l) = factors(random);
+  return grid;
+}
+
+double median(std::vector<double> numbers) {
+  const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
+  std::nth_element(numbers.begin(), middle, numbers.end());
+  return *middle;
+}
+
+TEST(RefineOfSeveralCrystals, FindsHowEachLiesWithoutStructureFactors) {
+  double squares = 0, count = 0;
+  std::vector<double> pulls;
+  for (unsigned seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE(seed);
+    Case c = two_crystals(seed);
+    c.truth.structure_factors.grid = random_factors(seed);
+    c.truth.more_crystals[0].weight = 0.8;
+    c.truth.beam.fluence_per_m2 = c.start.beam.fluence_per_m2 = 3e26;
+    c.measurement.counts = simulate(c.truth).image;
+    std::mt19937_64 random(seed + 100);
+    for (float& p : c.measurement.counts.pixels)
+      p = static_cast<float>(std::poisson_distribution<long>(static_cast<double>(p) + 1.5)(random));
+    c.start.more_crystals[0].weight = 0.8;
+    RefineOptions o = options_for({"misset", "cell[0-2]", "beam_center", "crystal[1].misset"});
+    o.intensities = Intensities::free;
+    o.shoebox_px = 7;
+    const Refinement r = refine(c.start, c.measurement, o);
+    EXPECT_NEAR(r.stages.back().residual, 1, 0.1) << r.factors.size();
+    for (const RefinedNumber& n : r.numbers) {
+      const FreeParameters truth(c.truth, options_for({n.name}));
+      const double pull = (n.value - truth.start()[0]) / n.deviation;
+      EXPECT_LT(std::abs(pull), 4.5) << n.name << ' ' << n.value << ' ' << n.deviation;
+      squares += pull * pull;
+      count += 1;
+    }
+    std::set<int> crystals;
+    for (const Shoebox& box : r.shoeboxes) crystals.insert(box.crystal);
+    EXPECT_EQ(crystals, (std::set<int>{0, 1}));
+    ASSERT_GT(r.factors.size(), 50u);
+    for (const RefinedFactor& f : r.factors) {
+      const double off = f.value - c.truth.structure_factors.grid->at(f.hkl[0], f.hkl[1], f.hkl[2]);
+      pulls.push_back(std::abs(off) / f.deviation);
+    }
+  }
+  EXPECT_NEAR(std::sqrt(squares / count), 1, 0.4);
+  // Of a normal deviate it is 0.67; spots that lie on each other are further off
+  EXPECT_NEAR(median(pulls), 0.67, 0.25);
+}
+
+TEST(RefineOfSeveralCrystals, TakesTheWeightOfEachForKnownWhereIntensitiesAreFree) {
+  Case c = two_crystals(6);
+  c.start = c.truth;
+  RefineOptions o = options_for({"misset", "crystal[1].misset"});
   o.intensities = Intensities::free;
+  o.shoebox_px = 7;
+  // Twice the weight that it has: what its spots then say of F is less by the root of two
+  c.start.more_crystals[0].weight = 0.8;
+  const Refinement r = refine(c.start, c.measurement, o);
+  std::set<MillerIndex> of_first;
+  for (const Shoebox& box : r.shoeboxes)
+    if (box.crystal == 0) of_first.insert(*box.hkl);
+  std::vector<double> first, second;
+  for (const RefinedFactor& f : r.factors)
+    (of_first.contains(f.hkl) ? first : second).push_back(f.value / 100);
+  EXPECT_NEAR(median(first), 1, 0.05);
+  EXPECT_NEAR(median(second), std::sqrt(0.5), 0.05);
+  o.parameters.emplace_back("crystal[1].weight");
   EXPECT_THAT(test::message_of<UsageError>([&] { refine(c.start, c.measurement, o); }),
-              HasSubstr("free intensities are those of one crystal"));
+              HasSubstr("crystal[1].weight cannot be refined where the intensities are free: it "
+                        "makes all spots of that crystal brighter alike"));
 }
 
 }  // namespace

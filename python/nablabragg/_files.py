@@ -87,7 +87,10 @@ class ImageWriter:
         )
 
     def add(self, image):
-        """The next image, an array of the experiment's shape.  Raises UsageError for counts that 32 bits cannot hold."""
+        """The next image, an array of the experiment's shape.
+
+        Raises UsageError for counts that 32 bits cannot hold.
+        """
         self._writer.add(image)
 
     def close(self):

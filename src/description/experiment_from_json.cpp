@@ -238,7 +238,9 @@ Json document_from(std::string_view text) {
   try {
     json = Json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw InputError(std::string("the text is no JSON: ") + error.what());
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
+    const std::string what = error.what();
+    throw InputError("the text is no JSON: " + what.substr(what.find("] ") + 2));
   }
   if (!json.is_object()) fail_kind("", "an object", json);
   const Json& name = member_of(json, "schema", "");

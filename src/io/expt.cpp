@@ -815,8 +815,11 @@ Geometry read_expt_geometry(const std::string& path, int experiment) {
   try {
     root = json::parse(input.text());
   } catch (const json::exception& e) {
-    throw InputError(path, 0,
-                     std::string("is no JSON, which a dxtbx .expt is: ") + in_quotes(e.what()));
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
+    const std::string what = e.what();
+    throw InputError(
+        path, 0,
+        "is no JSON, which a dxtbx .expt is: " + printable(what.substr(what.find("] ") + 2)));
   }
   const Value file(root, "", path);
   if (!root.is_object() || file.at("__id__").text() != list_mark)

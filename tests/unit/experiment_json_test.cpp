@@ -53,7 +53,8 @@ TEST(Json, LeavesDefaultsToWhatIsLeftOut) {
 }
 
 TEST(Json, IsRefusedWithTheKeyThatIsWrong) {
-  EXPECT_THAT(refusal_of("{"), HasSubstr("the text is no JSON"));
+  EXPECT_THAT(refusal_of("{"), HasSubstr("the text is no JSON: parse error at line 1, column 2: "));
+  EXPECT_THAT(refusal_of("[1e999]"), HasSubstr("the text is no JSON: number overflow"));
   EXPECT_THAT(refusal_of("[1]"), HasSubstr("the experiment needs an object, not [1]"));
   EXPECT_THAT(refusal_of("{}"), HasSubstr("schema is missing"));
   EXPECT_THAT(refusal_of(R"({"schema": "other", "version": 1})"),

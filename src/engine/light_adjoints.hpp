@@ -18,6 +18,10 @@ template <class T>
 NABLA_INLINE void add(Vec3<T>& to, const Vec3<T>& more) {
   to = to + more;
 }
+template <class T>
+NABLA_INLINE void add(physics::SpotMetric<T>& to, const physics::SpotMetric<T>& more) {
+  physics::for_each_number_of_metric([](T& number, const T& its) { add(number, its); }, to, more);
+}
 
 /// F^2 F_latt^2 of a step and the adjoints of F and F_latt; `coefficient`: that of the square.
 template <class T>

@@ -89,6 +89,12 @@ NABLA_INLINE float not_zero(float x) {
   return size > 0x1p-31F ? size : 0x1p-31F;
 }
 
+/// 1/x, in single precision perhaps one bit less exact than a division.
+template <class T>
+NABLA_INLINE T inverse_of(const T& x) {
+  return T(1) / x;
+}
+
 /// x where d is positive, -x where it is negative.
 template <class T>
 NABLA_INLINE T with_sign_of(const T& d, const T& x) {

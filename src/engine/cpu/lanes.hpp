@@ -102,6 +102,18 @@ struct Lanes {
     const auto sign = hn::SignBit(D());
     return of([&](int i) { return hn::Xor(x.part[i], hn::And(sign, d.part[i])); });
   }
+  /// In single precision by one step of Newton's: a division of many lanes keeps others waiting.
+  NABLA_INLINE friend Lanes inverse_of(const Lanes& a) {
+    if constexpr (std::is_same_v<S, double>) {
+      return Lanes(1) / a;
+    } else {
+      return of([&](int i) {
+        const auto guess = hn::ApproximateReciprocal(a.part[i]);
+        const auto wrong = hn::NegMulAdd(a.part[i], guess, hn::Set(D(), S{1}));
+        return hn::MulAdd(wrong, guess, guess);
+      });
+    }
+  }
   NABLA_INLINE friend Lanes sqrt(const Lanes& a) {
     return of([&](int i) { return hn::Sqrt(a.part[i]); });
   }
@@ -225,14 +237,19 @@ NABLA_INLINE S largest_of(const Lanes<S, K>& a) {
   return hn::GetLane(hn::MaxOfLanes(d, largest));
 }
 
-/// Calls `work(lane)` for the true lanes of one register, in order.
-template <class Mask, class Work>
-NABLA_INLINE void for_each_lane(const Mask& which, Work&& work) {
+/// The lanes of one register of single precision, a bit for each.
+template <class Mask>
+NABLA_INLINE std::uint32_t bits_of(const Mask& which) {
   constexpr int bytes = 8;  // Highway stores up to 64 bits and wants room for them
   std::uint8_t stored[bytes] = {};
   hn::StoreMaskBits(hn::ScalableTag<float>(), which.part[0], stored);
-  for (unsigned bits = stored[0] | static_cast<unsigned>(stored[1]) << 8; bits != 0;
-       bits &= bits - 1)
+  return stored[0] | std::uint32_t{stored[1]} << 8;
+}
+
+/// Calls `work(lane)` for the true lanes of one register, in order.
+template <class Mask, class Work>
+NABLA_INLINE void for_each_lane(const Mask& which, Work&& work) {
+  for (std::uint32_t bits = bits_of(which); bits != 0; bits &= bits - 1)
     work(static_cast<std::size_t>(std::countr_zero(bits)));
 }
 
@@ -312,11 +329,6 @@ NABLA_INLINE Singles<N * K> repeated(const Singles<K>& a) {
 template <int K, int NK>
 NABLA_INLINE Singles<K> nth(const Singles<NK>& a, int n) {
   return Singles<K>::of([&](int i) { return a.part[n * K + i]; });
-}
-
-template <int K, class Mask>
-NABLA_INLINE auto nth_mask(const Mask& a, int n) {
-  return Singles<K>::Mask::of([&](int i) { return a.part[n * K + i]; });
 }
 
 /// Each register filled with its own number.

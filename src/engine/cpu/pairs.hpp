@@ -103,9 +103,10 @@ inline void find_anchors(const CpuPlan& p, const Tile& tile, Anchors& anchors) {
 /// Some pairs at all anchors of a tile.
 struct Chunk {
   int count, first_beam, beams;
-  int beam[chunk_size];         ///< from first_beam
-  double wide[chunk_size][9];   ///< a, b, c [m] times the wavenumber
-  float matrix[chunk_size][9];  ///< the same
+  int beam[chunk_size];                               ///< from first_beam
+  double wide[chunk_size][9];                         ///< a, b, c [m] times the wavenumber
+  float matrix[chunk_size][9];                        ///< the same
+  float weight[chunk_size], incident[chunk_size][3];  ///< of each beam, where gradients ask for it
   // Of each pair at each anchor: Miller indices = cell + lattice minimum + high + low
   alignas(64) float high[chunk_size][3][tile_blocks];  ///< multiples of 2^-20 in [-1/2, 1/2]
   alignas(64) float low[chunk_size][3][tile_blocks];
@@ -144,9 +145,19 @@ struct PlaceInTable {
   typename Singles<K>::Mask inside;
 };
 
-/// `cell`: lattice points, counted from the corner of the table.
-template <int K>
-NABLA_INLINE PlaceInTable<K> place_in_table(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
+/// What of a plan tells where structure factors are.
+struct TableOfF {
+  std::span<const float> F;
+  float default_F;
+  Vec3d extent;
+
+  NABLA_INLINE explicit TableOfF(const CpuPlan& p)
+      : F(p.F), default_F(p.default_F), extent(p.extent) {}
+};
+
+/// `p`: a plan, or its TableOfF; `cell`: lattice points, counted from the corner of the table.
+template <int K, class Table>
+NABLA_INLINE PlaceInTable<K> place_in_table(const Table& p, const Vec3<Singles<K>>& cell) {
   const auto extent = single<K>(p.extent);
   const Singles<K> none(0.0f);
   const auto inside = (cell.x >= none) & (cell.x < extent.x) & (cell.y >= none) &
@@ -161,23 +172,23 @@ struct NearestF {
   typename Singles<K>::Mask inside;
 };
 
-template <int K>
-NABLA_INLINE NearestF<K> look_up_nearest(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
-  const auto [offset, inside] = place_in_table(p, cell);
+template <int K, class Table>
+NABLA_INLINE NearestF<K> look_up_nearest(const Table& p, const Vec3<Singles<K>>& cell) {
+  const auto [offset, inside] = place_in_table<K>(p, cell);
   return {select(inside, value_at(p.F.data(), offset, inside), Singles<K>(p.default_F)), offset,
           inside};
 }
 template <Lookup lookup, int K>
 NABLA_INLINE Singles<K> nearest_F(const CpuPlan& p, const Vec3<Singles<K>>& cell) {
   if constexpr (lookup == Lookup::constant) return Singles<K>(1.0f);  // F is part of the unit
-  return look_up_nearest(p, cell).F;
+  return look_up_nearest<K>(p, cell).F;
 }
 
 /// F^2 at nearest lattice points where rays have several F; `beams`: one ray for each register.
 template <int K>
 HWY_NOINLINE Singles<K> several_F2(const CpuPlan& p, const Vec3<Singles<K>>& cell,
                                    const std::array<size_t, K>& beams) {
-  const auto [offset, inside] = place_in_table(p, cell);
+  const auto [offset, inside] = place_in_table<K>(p, cell);
   const Singles<K> at = select(inside, offset, Singles<K>(static_cast<float>(p.F.size()))) *
                         Singles<K>(static_cast<float>(p.terms));
   const auto terms = static_cast<size_t>(p.terms);
@@ -212,8 +223,8 @@ struct Neighbourhood {
 
 /// `cell` and `d`: the nearest lattice point, counted from the corner of the table, and the way
 /// from there.
-template <int K>
-NABLA_INLINE Neighbourhood<K> neighbourhood_of(const CpuPlan& p, const Vec3<Singles<K>>& cell,
+template <int K, class Table>
+NABLA_INLINE Neighbourhood<K> neighbourhood_of(const Table& p, const Vec3<Singles<K>>& cell,
                                                const Vec3<Singles<K>>& d) {
   const Singles<K> none(0.0f), one(1.0f), two(2.0f), three(3.0f);
   const auto below = [&](const Singles<K>& at, const Singles<K>& from) {
@@ -262,6 +273,12 @@ void fill_chunk(const CpuPlan& p, const Anchors& anchors, int blocks, size_t bea
     }
     chunk.beam[o] = static_cast<int>(beam) - chunk.first_beam;
     chunk.beams = chunk.beam[o] + 1;
+    if constexpr (for_gradients) {
+      const auto b = static_cast<size_t>(chunk.beam[o]);
+      chunk.weight[b] = static_cast<float>(r.weight);
+      const double incident[] = {r.incident.x, r.incident.y, r.incident.z};
+      for (size_t j = 0; j < 3; ++j) chunk.incident[b][j] = static_cast<float>(incident[j]);
+    }
     if (++orientation == plan.lattice.orientations.size()) {
       orientation = 0;
       ++beam;

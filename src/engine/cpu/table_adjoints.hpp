@@ -132,41 +132,38 @@ class NodeAdjoints {
   Neighbourhood cache_[7];
 };
 
-/// Adjoints of the nearest structure factors of some pairs, lane by lane until a pair
-/// comes to other lattice points.
+/// Adjoints of the nearest structure factors, lane by lane until other lattice points come: the
+/// pairs of a tile mostly share theirs.
 class NearestAdjoints {
  public:
-  explicit NearestAdjoints(TableAdjoints& table) : table_(table) {}
+  explicit NearestAdjoints(TableAdjoints& table) : table_(table) { offsets_.fill(-1); }
 
-  NABLA_INLINE void add(size_t o, std::int32_t offset, const Single& adjoint) {
-    const size_t slot = slots * o + (static_cast<std::uint32_t>(offset) * 0x9E3779B1U >> 29);
+  NABLA_INLINE void add(std::int32_t offset, const Single& adjoint) {
+    const size_t slot = static_cast<std::uint32_t>(offset) * 0x9E3779B1U >> (32 - slot_bits);
     if (offset != offsets_[slot]) [[unlikely]] {
-      flush(slot);
+      if (offsets_[slot] >= 0) flush(slot);
       offsets_[slot] = offset;
       sums_[slot] = adjoint;
     } else {
       sums_[slot] = sums_[slot] + adjoint;
     }
   }
-  void begin(int pairs) {
-    count_ = slots * static_cast<size_t>(pairs);
-    std::fill_n(offsets_, count_, -1);
-  }
-  void flush() {
-    for (size_t slot = 0; slot < count_; ++slot) flush(slot);
+  NABLA_INLINE void flush() {
+    for (size_t slot = 0; slot < offsets_.size(); ++slot)
+      if (offsets_[slot] >= 0) flush(slot);
   }
 
  private:
-  static constexpr size_t slots = 8;  // of a pair: three bits of its hash
+  static constexpr int slot_bits = 6;
 
   HWY_NOINLINE void flush(size_t slot) {
-    if (offsets_[slot] >= 0) table_.add(offsets_[slot], double{sum_of(sums_[slot])});
+    table_.add(offsets_[slot], double{sum_of(sums_[slot])});
+    offsets_[slot] = -1;
   }
 
   TableAdjoints& table_;
-  size_t count_ = 0;
-  std::int32_t offsets_[slots * chunk_size];
-  Single sums_[slots * chunk_size];
+  std::array<std::int32_t, 1 << slot_bits> offsets_;
+  Single sums_[1 << slot_bits];
 };
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

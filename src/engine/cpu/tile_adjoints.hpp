@@ -35,7 +35,7 @@ template <class T>
 class TileAdjoints {
  public:
   BasicPixelNumbers<T> numbers;  ///< some in other units until complete()
-  T axes[chunk_size][9];         ///< of a, b, c times the wavenumber
+  T axes[chunk_size][9];         ///< of a, b, c times the wavenumber, whose own follows from them
   BasicPlanRay<T> first_ray;     ///< of the polarization that stands for all
   Wide<T> table_slope;           ///< along the table's tangent
 
@@ -59,7 +59,7 @@ class TileAdjoints {
     return p_.beams[static_cast<size_t>(beam)];
   }
 
-  /// Of a beam; that of its wavenumber in units of its logarithm.
+  /// Of a beam.
   NABLA_INLINE BasicPlanRay<T>& ray(int b) { return rays_[static_cast<size_t>(b)]; }
 
   /// In reverse: the light of a group of pixels is added to that of others in double precision, as
@@ -81,9 +81,20 @@ class TileAdjoints {
                             widened(numbers.background.per_sr);
     (photons + Wide<T>::load(sink_.photons.data() + first)).store(sink_.photons.data() + first);
     complete(p_, lookup, numbers);
-    for (int b = 0; b < chunk_.beams; ++b) scale_wavenumber(b);
     int pairs[chunk_size];
     const int count = list_bits(lit, pairs);
+    if (!p_.bands) {
+      for (int i = 0; i < count; ++i) {
+        const int o = pairs[i];
+        T& adjoint = ray(chunk_.beam[o]).wavenumber;
+        for (size_t column = 0; column < 9; ++column)
+          add(adjoint, physics::constant<T>(chunk_.wide[o][column]) * axes[o][column]);
+      }
+      for (int b = 0; b < chunk_.beams; ++b) {
+        T& adjoint = ray(b).wavenumber;
+        adjoint = physics::constant<T>(1 / beam_of(b).wavenumber) * adjoint;
+      }
+    }
     alignas(64) double changes[T::count];
     for (size_t t = 0; t < sink_.tangents.size(); ++t) {
       const Tangent& direction = sink_.tangents[t];
@@ -130,16 +141,22 @@ class TileAdjoints {
   /// In reverse: the adjoints of all lanes added up.
   void finish_chunk() {
     if (p_.bands) finish_bands();
-    for (int b = 0; b < chunk_.beams; ++b) {
-      scale_wavenumber(b);
+    for (int b = 0; b < chunk_.beams; ++b)
       for_each_number_of_ray([](double& to, const T& adjoint) { to += lane_sum(adjoint); },
                              ray_of(*sink_.adjoints, b), ray(b));
-    }
     for (int o = 0; o < chunk_.count; ++o) {
       const double wavenumber = wavenumber_of(o);
+      double of_wavenumber = 0;  // times it
       size_t column = 0;
-      for_each_number_of_axes([&](double& to) { to += wavenumber * lane_sum(axes[o][column++]); },
-                              sink_.adjoints->lattice.orientations[orientation_of(o)]);
+      for_each_number_of_axes(
+          [&](double& to) {
+            const double adjoint = lane_sum(axes[o][column]);
+            to += wavenumber * adjoint;
+            of_wavenumber += chunk_.wide[o][column++] * adjoint;
+          },
+          sink_.adjoints->lattice.orientations[orientation_of(o)]);
+      if (!p_.bands)
+        ray_of(*sink_.adjoints, chunk_.beam[o]).wavenumber += of_wavenumber / wavenumber;
     }
   }
 
@@ -209,10 +226,6 @@ class TileAdjoints {
     return (begin_ + static_cast<size_t>(o)) % p_.plan->lattice.orientations.size();
   }
   double wavenumber_of(int o) const { return beam_of(chunk_.beam[o]).wavenumber; }
-  void scale_wavenumber(int b) {
-    T& adjoint = ray(b).wavenumber;
-    adjoint = physics::constant<T>(1 / beam_of(b).wavenumber) * adjoint;
-  }
 
   // ---- The rays of bands ------------------------------------------------------------------------
 

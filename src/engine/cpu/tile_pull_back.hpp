@@ -48,7 +48,6 @@ class TilePullBack {
       fill_chunk<is_wide<T> ? Lookup::constant : lookup, true>(
           p_, anchors_, tile_.blocks, begin / orientations, begin % orientations, chunk_);
       adjoints_.begin_chunk(begin);
-      nearest_.begin(chunk_.count);
       for (size_t first = 0; first < pixels; first += T::count) {
         const Wide<T> wide_weight = Wide<T>::load(weights_.data() + first);
         if (!any(wide_weight != Wide<T>(0))) continue;
@@ -65,7 +64,7 @@ class TilePullBack {
           adjoints_.keep_light();
       }
       if (forwards_) continue;
-      nearest_.flush();
+      if constexpr (anchored && lookup == Lookup::nearest) nearest_.flush();
       adjoints_.finish_chunk();
     }
     if (!forwards_) adjoints_.finish_tile(lookup);
@@ -124,13 +123,12 @@ class TilePullBack {
 
   // ---- The beams at a spot ----------------------------------------------------------------------
 
-  /// A beam at a spot: what its terms are multiplied by, and what they come to.
+  /// A beam at a spot: what its terms are multiplied by.
   struct LitBeam {
+    T polarization, coefficient;
+    // With indices in double precision, where -dmin may cut it off
     Vec3<T> away;  ///< direction - incident
     T factor;      ///< without the polarization, which may be zero
-    T polarization, coefficient;
-    T intensity;  ///< F^2 F_latt^2 of all orientations
-    Vec3<T> away_adjoint;
   };
 
   /// `each`: what a term is multiplied by, the ray's own factors aside.
@@ -145,60 +143,84 @@ class TilePullBack {
       beams |= std::uint32_t{1} << b;
       const Beam& beam = adjoints_.beam_of(b);
       LitBeam& at = beams_[static_cast<size_t>(b)];
-      if constexpr (anchored) {
-        at.away = spot.direction - physics::constant<T>(beam.incident);
-        at.factor = each;
-      } else {
+      T factor = each;
+      if constexpr (!anchored) {
         at.away = shaped<T>(away_from(beam, phase));
-        at.factor = plan_.dmin > 0 ? select(keeps<T>(plan_, beam, phase.at.direction), each, none)
-                                   : each;
+        if (plan_.dmin > 0) factor = select(keeps<T>(plan_, beam, phase.at.direction), each, none);
+        at.factor = factor;
       }
       at.polarization = walk_.each_polarization ? walk_.polarization_of(beam, spot)
                                                 : once_polarization;
-      at.coefficient = at.factor * number(beam.weight) * at.polarization;
-      at.intensity = none;
-      at.away_adjoint = {none, none, none};
+      at.coefficient = factor * weight_of(b) * at.polarization;
     }
 
+    std::uint32_t left = lit();  // pairs that have a step here
     if constexpr (anchored) {
       if constexpr (lookup != Lookup::tricubic)
         pull_back_pairs<true>(phase.phase, reached_.one_cell);
       pull_back_pairs<false>(phase.phase, reached_.many_cells);
     } else {
-      for (std::uint32_t left = lit(); left != 0; left &= left - 1) {
-        const int o = std::countr_zero(left);
+      for (std::uint32_t asked = left; asked != 0; asked &= asked - 1) {
+        const int o = std::countr_zero(asked);
         const Beam& beam = adjoints_.beam_of(chunk_.beam[o]);
-        if constexpr (steps == Steps::in_bands)
-          pull_back_band(o, beam, away_from(beam, phase));
-        else
+        if constexpr (steps == Steps::in_bands) {
+          if (!pull_back_band(o, beam, away_from(beam, phase))) left &= ~(std::uint32_t{1} << o);
+        } else {
           pull_back_step(o, away_from(beam, phase));
+        }
       }
     }
 
-    for (; beams != 0; beams &= beams - 1) {
-      const int b = std::countr_zero(beams);
+    T all(0), all_unpolarized(0);
+    while (left != 0) {
+      const int b = chunk_.beam[std::countr_zero(left)];
       const LitBeam& at = beams_[static_cast<size_t>(b)];
+      Vec3<T> away;
+      T factor;
+      if constexpr (anchored) {
+        away = spot.direction - incident_of(b);
+        factor = each;
+      } else {
+        away = at.away;
+        factor = at.factor;
+      }
+      Vec3<T> away_adjoint{none, none, none};
+      T intensity(0);
+      for (; left != 0 && chunk_.beam[std::countr_zero(left)] == b; left &= left - 1) {
+        const auto o = static_cast<size_t>(std::countr_zero(left));
+        add(intensity, steps_[o].intensity);
+        add_index(o, steps_[o].index_adjoint, away, away_adjoint);
+      }
       BasicPlanRay<T>& ray = adjoints_.ray(b);
       // h = k A (direction - incident)
-      add(light.direction, at.away_adjoint);
-      ray.incident = ray.incident - at.away_adjoint;
-      if constexpr (steps != Steps::in_bands) {
-        add(ray.wavenumber, dot(at.away_adjoint, at.away));
-        add(ray.weight, at.factor * at.polarization * at.intensity);
-      }
-      const T unpolarized = at.factor * number(adjoints_.beam_of(b).weight) * at.intensity,
-              terms = unpolarized * at.polarization;
-      add(adjoints_.numbers.scale, terms);
-      add(of_once.light, terms);
-      if (walk_.each_omega) add(light.solid_angle, terms);
-      if (walk_.each_capture) add(light.capture, terms);
+      add(light.direction, away_adjoint);
+      ray.incident = ray.incident - away_adjoint;
+      if constexpr (steps != Steps::in_bands) add(ray.weight, factor * at.polarization * intensity);
+      const T unpolarized = factor * weight_of(b) * intensity;
+      add(all, unpolarized * at.polarization);
       if (walk_.each_polarization)
         walk_.pull_back_polarization_of(b, spot, unpolarized, light);
       else
-        add(of_once.polarization, unpolarized);
+        add(all_unpolarized, unpolarized);
     }
+    add(adjoints_.numbers.scale, all);
+    add(of_once.light, all);
+    if (walk_.each_omega) add(light.solid_angle, all);
+    if (walk_.each_capture) add(light.capture, all);
+    add(of_once.polarization, all_unpolarized);
   }
 
+  /// Of a beam; in single precision from where it needs no conversion.
+  NABLA_INLINE T weight_of(int b) const {
+    if constexpr (anchored)
+      return T(chunk_.weight[b]);
+    else
+      return number(adjoints_.beam_of(b).weight);
+  }
+  NABLA_INLINE Vec3<T> incident_of(int b) const {
+    const float(&incident)[3] = chunk_.incident[b];
+    return {T(incident[0]), T(incident[1]), T(incident[2])};
+  }
   NABLA_INLINE LitBeam& beam_of_pair(size_t o) {
     return beams_[static_cast<size_t>(chunk_.beam[o])];
   }
@@ -208,127 +230,138 @@ class TilePullBack {
 
   // ---- One orientation: its fringes and its structure factor ------------------------------------
 
-  /// With anchored phases: two pairs side by side, or one on two registers of pixels, hide each
-  /// other's latencies.
+  /// What a step leaves to those who sum over the pairs of a pixel or over the pixels of a pair.
+  struct Step {
+    Vec3<T> index_adjoint;
+    T intensity;  ///< F^2 F_latt^2
+    // Of nearest F: where in the table each lane's is, -1: not there, and last that of the middle
+    // of the block
+    T F_adjoint;
+    alignas(64) float places[registers][2 * lanes];
+  };
+  using Widths = decltype(Shape::width_adjoint(physics::LatticeSlopes<T>(), Vec3<T>(), T()));
+
+  /// With anchored phases.
   template <bool one_cell>
   NABLA_INLINE void pull_back_pairs(const AnchoredPhase<registers>& phase, std::uint32_t bits) {
-    if constexpr (registers > 1) {
-      if (bits != 0) pull_back_anchored<one_cell, 1>({0}, phase);
-    } else {
-      size_t list[chunk_size];
-      const size_t n = list_bits(bits, list);
-      size_t i = 0;
-      for (; i + 2 <= n; i += 2) pull_back_anchored<one_cell, 2>({list[i], list[i + 1]}, phase);
-      if (i < n) pull_back_anchored<one_cell, 1>({list[i]}, phase);
-    }
-  }
-
-  template <bool one_cell, int N>
-  NABLA_INLINE void pull_back_anchored(const std::array<size_t, N>& pairs,
-                                       const AnchoredPhase<registers>& phase) {
-    constexpr int parts = N * registers;
-    using Side = Singles<parts>;
-    const auto repeat = [](const T& x) { return repeated<N>(x); };
-    const auto each = [&](auto&& value) {
-      return Side::of([&](int i) {
-        return value(pairs[static_cast<size_t>(i / registers)]).part[i % registers];
-      });
-    };
-    size_t o[parts];
-    std::array<size_t, parts> blocks;
-    for (size_t i = 0; i < parts; ++i) {
-      o[i] = pairs[i / registers];
-      blocks[i] = blocks_[i % registers];
-    }
-
-    Vec3<Side> cell;
-    const Vec3<Side> change{repeat(phase.change.x), repeat(phase.change.y), repeat(phase.change.z)};
-    const Vec3<Side> distance = anchored_distance<one_cell, parts>(chunk_, o, blocks, change, cell);
-    const auto latt = Shape::slopes(p_.lattice, distance);
-
-    const auto amplitude = anchored_amplitude<one_cell, parts>(o, blocks, cell, distance);
-    const Side coefficient = each(
-        [&](size_t which) -> const T& { return beam_of_pair(which).coefficient; });
-    const Scattered<Side> term(coefficient, amplitude.F, latt.factor);
-    Vec3<Side> adjoint = term.factor_adjoint * latt.distance;
-    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
-    const auto width = Shape::width_adjoint(latt, distance, term.factor_adjoint);
-    for (int n = 0; n < N; ++n) {
-      const size_t which = pairs[static_cast<size_t>(n)];
-      const auto of = [&](const Side& x) { return nth<registers>(x, n); };
-      const auto of_each = [&](const Vec3<Side>& v) { return Vec3<T>{of(v.x), of(v.y), of(v.z)}; };
-      add(beam_of_pair(which).intensity, of(term.intensity));
-      add_index(which, of_each(adjoint));
-      physics::for_each_width([&](T& to, const Side& more) { add(to, of(more)); },
-                              adjoints_.numbers.lattice, width);
-      if constexpr (lookup == Lookup::tricubic) {
-        AmplitudeSlopes<T, T, lookup> its;
-        its.offset = of(amplitude.offset);
-        its.inside = nth_mask<registers>(amplitude.inside, n);
-        its.between = of_each(amplitude.between);
-        add_amplitude(its, of(term.F_adjoint));
-      }
-    }
+    size_t list[chunk_size];
+    const size_t n = list_bits(bits, list);
+    // Copies, which no store can change: they stay in registers.
+    const physics::BlockNumbers<double> block = p_.lattice;
+    const TableOfF table(p_);
+    const Vec3<T> change = phase.change;
+    Widths widths = no_widths();
+    for (size_t i = 0; i < n; ++i)
+      pull_back_anchored<one_cell>(list[i], block, table, change, widths);
+    physics::for_each_width([](T& to, const T& more) { add(to, more); }, adjoints_.numbers.lattice,
+                            std::as_const(widths));
     if constexpr (lookup == Lookup::nearest)
-      for (size_t i = 0; i < parts; ++i) {
-        const auto part = static_cast<int>(i);
-        const float home = chunk_.offset[o[i]][blocks[i]];
-        if constexpr (one_cell)
-          add_nearest(o[i], part, home, nth<1>(term.F_adjoint, part));
-        else
-          add_nearest(o[i], part, home, nth<1>(term.F_adjoint, part),
-                      nth<1>(amplitude.offset, part), nth_mask<1>(amplitude.inside, part));
-      }
+      for (size_t i = 0; i < n; ++i) add_nearest<one_cell>(list[i]);
+  }
+  static NABLA_INLINE Widths no_widths() {
+    const T none(0);
+    if constexpr (Shape::width_in_metric)
+      return {none, none, none, none, none, none};
+    else
+      return {none, none, none};
   }
 
-  /// The adjoint of F of one lattice point, of one of the parts side by side; `offset`: in the
-  /// table.
-  NABLA_INLINE void add_nearest(size_t o, int part, float offset, const Single& adjoint) {
-    if (offset < 0)
-      add_default(part, adjoint);
-    else if (sink_.wants_table)
-      nearest_.add(o, static_cast<std::int32_t>(offset), adjoint);
+  template <bool one_cell>
+  NABLA_INLINE void pull_back_anchored(size_t o, const physics::BlockNumbers<double>& block,
+                                       const TableOfF& table, const Vec3<T>& change,
+                                       Widths& widths) {
+    size_t pairs[registers];
+    for (size_t& pair : pairs) pair = o;
+    Vec3<T> cell;
+    const Vec3<T> distance = anchored_distance<one_cell, registers>(chunk_, pairs, blocks_, change,
+                                                                    cell);
+    const auto amplitude = anchored_amplitude<one_cell>(pairs, table, cell, distance);
+    const auto latt = Shape::slopes(block, distance);
+    const Scattered<T> term(beam_of_pair(o).coefficient, amplitude.F, latt.factor);
+    Step& step = steps_[o];
+    step.index_adjoint = term.factor_adjoint * latt.distance;
+    step.intensity = term.intensity;
+    add(widths, Shape::width_adjoint(latt, distance, term.factor_adjoint));
+    if constexpr (lookup == Lookup::nearest) {
+      step.F_adjoint = term.F_adjoint;
+      if constexpr (!one_cell) {
+        const T offset = select(amplitude.inside, amplitude.offset, T(-1.0f));
+        for (int part = 0; part < registers; ++part) nth<1>(offset, part).store(step.places[part]);
+      }
+    }
+    if constexpr (lookup == Lookup::tricubic) {
+      step.index_adjoint = step.index_adjoint + term.F_adjoint * amplitude.slope;
+      add_amplitude(amplitude, term.F_adjoint);
+    }
   }
-  /// Of lattice points that differ from lane to lane; most are the one at `home`.
-  NABLA_INLINE void add_nearest(size_t o, int part, float home, const Single& adjoint,
-                                const Single& offset, const Single::Mask& inside) {
+
+  /// The adjoint of the F of a step's lattice points.
+  template <bool one_cell>
+  NABLA_INLINE void add_nearest(size_t o) {
     const Single none(0.0f);
-    add_default(part, select(inside, none, adjoint));
-    if (!sink_.wants_table) return;
-    const auto at_home = inside & (offset == Single(home));
-    if (home >= 0) nearest_.add(o, static_cast<std::int32_t>(home), select(at_home, adjoint, none));
-    for_each_offset(offset, inside & !at_home & (adjoint != none),
-                    [&](std::int64_t where, const Single::Mask& mask) NABLA_INLINE_LAMBDA {
-                      nearest_.add(o, static_cast<std::int32_t>(where),
-                                   select(mask, adjoint, none));
-                    });
+    Step& step = steps_[o];
+    for (int part = 0; part < registers; ++part) {
+      const Single adjoint = nth<1>(step.F_adjoint, part);
+      const float home = chunk_.offset[o][blocks_[static_cast<size_t>(part)]];
+      if constexpr (one_cell) {
+        if (home < 0)
+          add_default(part, adjoint);
+        else if (sink_.wants_table)
+          nearest_.add(static_cast<std::int32_t>(home), adjoint);
+        continue;
+      }
+      float(&places)[2 * lanes] = step.places[part];
+      const Single offset = Single::load(places);
+      auto left = offset >= none;
+      if (any(!left)) add_default(part, select(left, none, adjoint));
+      if (!sink_.wants_table) continue;
+      const auto add_those_at = [&](float place) {
+        const auto there = offset == Single(place);
+        left = left & !there;
+        nearest_.add(static_cast<std::int32_t>(place), select(there, adjoint, none));
+      };
+      const auto next = [&] {
+        constexpr std::uint32_t middle = std::uint32_t{1} << (2 * lanes - 1);
+        return places[std::countr_zero(bits_of(left) | middle)];
+      };
+      // Most lanes are at the middle's lattice point, most others at a second one: it is asked for
+      // without a branch, which no processor would foresee.
+      if (home >= 0) {
+        places[2 * lanes - 1] = home;
+        add_those_at(home);
+        add_those_at(next());
+      }
+      while (any(left)) add_those_at(next());
+    }
   }
   NABLA_INLINE void add_default(int part, const Single& adjoint) {
-    auto& all = adjoints_.numbers.lattice.default_F.part[part % registers];
+    auto& all = adjoints_.numbers.lattice.default_F.part[part];
     all = hn::Add(all, adjoint.part[0]);
   }
 
   /// F as the images have it; `cell` and `d`: the nearest lattice point and the way from there.
-  template <bool one_cell, int K>
-  NABLA_INLINE AmplitudeSlopes<Singles<K>, Singles<K>, lookup> anchored_amplitude(
-      const size_t (&o)[K], const std::array<size_t, K>& blocks, const Vec3<Singles<K>>& cell,
-      const Vec3<Singles<K>>& d) const {
-    AmplitudeSlopes<Singles<K>, Singles<K>, lookup> found;
+  template <bool one_cell>
+  NABLA_INLINE AmplitudeSlopes<T, T, lookup> anchored_amplitude(const size_t (&o)[registers],
+                                                                const TableOfF& table,
+                                                                const Vec3<T>& cell,
+                                                                const Vec3<T>& d) const {
+    constexpr int K = registers;
+    AmplitudeSlopes<T, T, lookup> found;
     if constexpr (lookup == Lookup::constant) {
-      found.F = Singles<K>(1.0f);  // part of the unit
+      found.F = T(1.0f);  // part of the unit
     } else if constexpr (lookup == Lookup::tricubic) {
-      const auto at = neighbourhood_of<K>(p_, cell, d);
-      const auto here = interpolated_slopes(p_.grid, p_.F.data(), at.corner, at.inside, at.between,
-                                            Singles<K>(p_.default_F));
+      const auto at = neighbourhood_of<K>(table, cell, d);
+      const auto here = interpolated_slopes(p_.grid, table.F.data(), at.corner, at.inside,
+                                            at.between, T(table.default_F));
       found.F = here.value;
       found.slope = here.slope;
       found.offset = at.corner;
       found.inside = at.inside;
       found.between = at.between;
     } else if constexpr (one_cell) {
-      found.F = by_part<K>([&](int i) { return chunk_.F[o[i]][blocks[static_cast<size_t>(i)]]; });
+      found.F = by_part<K>([&](int i) { return chunk_.F[o[i]][blocks_[static_cast<size_t>(i)]]; });
     } else {
-      const auto at = look_up_nearest<K>(p_, cell);
+      const auto at = look_up_nearest<K>(table, cell);
       found.F = at.F;
       found.offset = at.offset;
       found.inside = at.inside;
@@ -337,14 +370,13 @@ class TilePullBack {
   }
 
   /// From the adjoint of a pair's indices to those of its axes and of where it looks.
-  NABLA_INLINE void add_index(size_t o, const Vec3<T>& adjoint) {
-    LitBeam& beam = beam_of_pair(o);
+  NABLA_INLINE void add_index(size_t o, const Vec3<T> adjoint, const Vec3<T>& away,
+                              Vec3<T>& away_adjoint) {
     T(&axes)[9] = adjoints_.axes[o];
-    Vec3<T> away_adjoint = beam.away_adjoint;
     const auto row = [&](size_t first, const T& along) NABLA_INLINE_LAMBDA {
-      add(axes[first], along * beam.away.x);
-      add(axes[first + 1], along * beam.away.y);
-      add(axes[first + 2], along * beam.away.z);
+      add(axes[first], along * away.x);
+      add(axes[first + 1], along * away.y);
+      add(axes[first + 2], along * away.z);
       const auto entry = [&](size_t i) {
         if constexpr (is_wide<T>)
           return T(chunk_.wide[o][first + i]);
@@ -356,7 +388,6 @@ class TilePullBack {
     row(0, adjoint.x);
     row(3, adjoint.y);
     row(6, adjoint.z);
-    beam.away_adjoint = away_adjoint;
   }
 
   /// With indices in double precision.
@@ -366,27 +397,28 @@ class TilePullBack {
     const Vec3<Wide<T>> distance = h - nearest;
     const auto latt = Shape::slopes(p_.lattice, distance, Shaped<T>());
     const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
-    LitBeam& at = beam_of_pair(static_cast<size_t>(o));
-    const Scattered<T> term(at.coefficient, amplitude.F, latt.factor);
-    add(at.intensity, term.intensity);
-    Vec3<T> adjoint = term.factor_adjoint * latt.distance;
-    if constexpr (lookup == Lookup::tricubic) adjoint = adjoint + term.F_adjoint * amplitude.slope;
-    add_index(static_cast<size_t>(o), adjoint);
+    const auto pair = static_cast<size_t>(o);
+    const Scattered<T> term(beam_of_pair(pair).coefficient, amplitude.F, latt.factor);
+    Step& step = steps_[pair];
+    step.intensity = term.intensity;
+    step.index_adjoint = term.factor_adjoint * latt.distance;
+    if constexpr (lookup == Lookup::tricubic)
+      step.index_adjoint = step.index_adjoint + term.F_adjoint * amplitude.slope;
     physics::for_each_width([](T& to, const T& more) { add(to, more); }, adjoints_.numbers.lattice,
                             Shape::width_adjoint(latt, shaped<T>(distance), term.factor_adjoint));
     add_amplitude(amplitude, term.F_adjoint);
   }
 
-  /// One orientation of a band of Gaussian spots.
-  NABLA_INLINE void pull_back_band(int o, const Beam& beam, const Vec3<Wide<T>>& away) {
-    LitBeam& at = beam_of_pair(static_cast<size_t>(o));
+  /// One orientation of a band of Gaussian spots; false: it leaves the pixels dark.
+  NABLA_INLINE bool pull_back_band(int o, const Beam& beam, const Vec3<Wide<T>>& away) {
+    const LitBeam& at = beam_of_pair(static_cast<size_t>(o));
     const Vec3<Wide<T>> h = miller_indices(chunk_.wide[o], away);
     const Vec3<Wide<T>> nearest{round_half_down(h.x), round_half_down(h.y), round_half_down(h.z)};
     const Vec3<Wide<T>> distance = h - nearest;
     const BandOfPixels band(p_, beam, distance, h);
     const T none(0);
     auto lit = band.lit & (at.factor != none);
-    if (!any(lit)) return;
+    if (!any(lit)) return false;
     const auto amplitude = amplitude_slopes<lookup, T>(p_, h, nearest);
     lit = lit & (amplitude.F != none);
 
@@ -433,12 +465,14 @@ class TilePullBack {
     const auto slopes = physics::gauss_line_slopes(
         physics::metric_as<T>(lattice.metric), shaped<T>(distance + band.approach.at * h),
         shaped<T>(h), shaped<T>(band.approach.at), moments, number(lattice.fudge));
-    add(at.intensity, peak * amplitude.F * moments.zeroth);
-    add_index(static_cast<size_t>(o), light * slopes.index);
+    Step& step = steps_[static_cast<size_t>(o)];
+    step.intensity = peak * amplitude.F * moments.zeroth;
+    step.index_adjoint = light * slopes.index;
     physics::for_each_number_of_metric([&](T& to, const T& more) { add(to, light * more); },
                                        adjoints_.numbers.lattice.metric,
                                        std::as_const(slopes.metric));
     add_amplitude(amplitude, T(2) * at.coefficient * peak * moments.zeroth);
+    return true;
   }
 
   /// The adjoint of F, where it comes from.
@@ -509,6 +543,7 @@ class TilePullBack {
   std::array<size_t, registers> blocks_;  ///< of the group
   Reached reached_;                       ///< which pairs reach the group
   Unwritten<LitBeam, chunk_size> beams_;
+  Unwritten<Step, chunk_size> steps_;  ///< of the pairs at a spot
 };
 
 /// `work`: called with the shape and the kind of lookup as template arguments.

@@ -45,26 +45,22 @@ struct Square {
                                   const Narrow& narrow = {}) {
     using N = std::decay_t<decltype(narrow(d.x))>;
     const Vec3<T> cells = cells_as<T>(block);
-    N x_h, x_k, x_l, t_h, t_k, t_l, m_h, m_k, m_l;
-    place(d.x, cells.x, narrow, x_h, t_h, m_h);
-    place(d.y, cells.y, narrow, x_k, t_k, m_k);
-    place(d.z, cells.z, narrow, x_l, t_l, m_l);
-    const auto P_h = sin_pi_over_x(x_h), P_k = sin_pi_over_x(x_k), P_l = sin_pi_over_x(x_l);
+    const auto h = axis<N>(d.x, cells.x, narrow), k = axis<N>(d.y, cells.y, narrow),
+               l = axis<N>(d.z, cells.z, narrow);
     // One division for all: 1/(x P(x)) of each axis is this times the other two sines.
-    const N sine_h = x_h * P_h.over_x, sine_k = x_k * P_k.over_x, sine_l = x_l * P_l.over_x;
-    const N sines_kl = sine_k * sine_l, inverse = N(1) / (sine_h * sines_kl),
-            inverse_kl = inverse * sine_h;
-    N S_h, S_k, S_l, slope_h, slope_k, slope_l, per_cell_h, per_cell_k, per_cell_l;
-    axis(x_h, t_h, m_h, N(narrow(cells.x)), N(narrow(d.x)), P_h, inverse * sines_kl, S_h, slope_h,
-         per_cell_h);
-    axis(x_k, t_k, m_k, N(narrow(cells.y)), N(narrow(d.y)), P_k, inverse_kl * sine_l, S_k, slope_k,
-         per_cell_k);
-    axis(x_l, t_l, m_l, N(narrow(cells.z)), N(narrow(d.z)), P_l, inverse_kl * sine_k, S_l, slope_l,
-         per_cell_l);
-    const N S_kl = S_k * S_l, S_lh = S_l * S_h, S_hk = S_h * S_k;
-    return LatticeSlopes<N>{S_h * S_kl,
-                            {slope_h * S_kl, slope_k * S_lh, slope_l * S_hk},
-                            {per_cell_h * S_kl, per_cell_k * S_lh, per_cell_l * S_hk}};
+    const N sines_kl = k.sine * l.sine, inverse = inverse_of(h.sine * sines_kl),
+            inverse_kl = inverse * h.sine;
+    // S of the other two axes, times x P(x)
+    const N wave_l = l.wave * inverse, others_h = k.wave * wave_l, others_k = h.wave * wave_l,
+            others_l = h.wave * (k.wave * inverse), factor = h.wave * others_h;
+    const auto by_d = [&](const Axis<N>& a, const N& others, const N& inverse_sine, const T& from) {
+      return with_sign_of(N(narrow(from)), (a.slope * others - factor * a.change) * inverse_sine);
+    };
+    return LatticeSlopes<N>{
+        factor,
+        {by_d(h, others_h, inverse * sines_kl, d.x), by_d(k, others_k, inverse_kl * l.sine, d.y),
+         by_d(l, others_l, inverse_kl * k.sine, d.z)},
+        {h.per_cell * others_h, k.per_cell * others_k, l.per_cell * others_l}};
   }
 
   template <class T>
@@ -91,26 +87,22 @@ struct Square {
       return not_zero(d);
   }
 
-  /// Where one axis of a block is among its fringes.
-  template <class T, class N, class Narrow>
-  static NABLA_INLINE void place(const T& d, const T& cells, const Narrow& narrow, N& x, N& t,
-                                 N& m) {
-    const T distance = positive(d, narrow), turns = cells * distance, whole = round_even(turns);
-    x = narrow(distance);
-    t = narrow(turns - whole);
-    m = narrow(whole);
-  }
-
+  /// One axis of a block.
   template <class N>
-  static NABLA_INLINE void axis(const N& x, const N& t, const N& m, const N& cells, const N& d,
-                                const SineOverX<N>& P, const N& inverse_sine, N& factor, N& by_d,
-                                N& by_cells) {
-    const auto Q = sin_pi_over_x(t);
-    factor = t * Q.over_x * inverse_sine;
-    const N m_over_x = m * P.over_x * inverse_sine;
-    by_d = with_sign_of(
-        d, (Q.over_x * m_over_x + cells * Q.change - factor * P.change) * inverse_sine);
-    by_cells = (Q.over_x + Q.change) * (x * inverse_sine);
+  struct Axis {
+    N sine, wave;  ///< sin(pi x), sin(pi t)
+    N change;      ///< C(x)
+    N slope;       ///< P(x) (m P(t) + N x C(t))
+    N per_cell;    ///< x (P(t) + C(t))
+  };
+  template <class N, class T, class Narrow>
+  static NABLA_INLINE Axis<N> axis(const T& d, const T& cells, const Narrow& narrow) {
+    const T distance = positive(d, narrow), turns = cells * distance, whole = round_even(turns);
+    const N x = narrow(distance), t = narrow(turns - whole);
+    const auto P = sin_pi_over_x(x), Q = sin_pi_over_x(t);
+    return {x * P.over_x, t * Q.over_x, P.change,
+            P.over_x * (N(narrow(whole)) * Q.over_x + N(narrow(turns)) * Q.change),
+            x * (Q.over_x + Q.change)};
   }
 };
 

@@ -88,18 +88,23 @@ void spread_signal(const double* normals, std::size_t pixels, double spread, dou
 std::int64_t round_counts(const double* values, std::size_t pixels, double limit,
                           std::int32_t* counts) {
   std::int64_t above = 0;
-  alignas(64) double rounded[poisson_lanes];
-  for (std::size_t i = 0; i < pixels; i += lanes) {
-    const std::size_t some = pixels - i < lanes ? pixels - i : lanes;
-    for (std::size_t k = 0; k < some; ++k) rounded[k] = values[i + k];
-    const Numbers whole = hn::Floor(hn::Add(hn::Load(D(), rounded), number(0.5)));
+  const hn::Rebind<std::int32_t, D> to;
+  const auto round = [&](const double* from, Mask wanted, std::int32_t* rounded) {
+    const Numbers whole = hn::Floor(hn::Add(hn::LoadU(D(), from), number(0.5)));
     const Mask over = hn::Gt(whole, number(limit));
     // What is no number is not above 0.
     const Numbers positive = hn::IfThenElseZero(hn::Gt(whole, hn::Zero(D())), whole);
-    hn::Store(hn::IfThenElse(over, number(limit), positive), D(), rounded);
-    above += static_cast<std::int64_t>(hn::CountTrue(D(), hn::And(over, hn::FirstN(D(), some))));
-    for (std::size_t k = 0; k < some; ++k) counts[i + k] = static_cast<std::int32_t>(rounded[k]);
-  }
+    hn::StoreU(hn::DemoteTo(to, hn::IfThenElse(over, number(limit), positive)), to, rounded);
+    above += static_cast<std::int64_t>(hn::CountTrue(D(), hn::And(over, wanted)));
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= pixels; i += lanes) round(values + i, hn::FirstN(D(), lanes), counts + i);
+  if (i == pixels) return above;
+  double last[lanes] = {};
+  std::int32_t rounded[lanes];
+  for (std::size_t k = 0; i + k < pixels; ++k) last[k] = values[i + k];
+  round(last, hn::FirstN(D(), pixels - i), rounded);
+  for (std::size_t k = 0; i + k < pixels; ++k) counts[i + k] = rounded[k];
   return above;
 }
 

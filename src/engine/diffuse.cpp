@@ -133,9 +133,10 @@ std::string Diffuse::how(const Plan& plan) const {
     how = "at pixels " + std::to_string(*least) +
           (*least < *largest ? " to " + std::to_string(*largest) : "") + " apart";
   }
-  if (few_.fewer())
-    how += std::string(how.empty() ? "" : " and ") + "of " + std::to_string(few_.weights().size()) +
-           " orientations for " + std::to_string(plan.lattice.orientations.size());
+  if (const std::size_t few = few_.weights().size(); few > 0)
+    how += std::string(how.empty() ? "" : " and ") + "of " + std::to_string(few) +
+           (few == 1 ? " orientation for " : " orientations for ") +
+           std::to_string(plan.lattice.orientations.size());
   return how.empty() ? how : "diffuse light is summed " + how + " (-diffuse_error)";
 }
 

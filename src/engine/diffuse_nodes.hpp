@@ -6,6 +6,7 @@
 // interest, masks and lists are computed: every n-th of a panel from its corner, and all within 2 n
 // of its edges, so that none lies outside.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -10,8 +10,8 @@ namespace nablabragg::engine {
 struct DiffuseView {
   GridView F2;
   std::span<const double> shells;
-  double thickness;                 ///< of a shell [1/m]
-  std::span<const double> weights;  ///< of the plan's orientations; empty: all 1
+  double thickness;                      ///< of a shell [1/m]
+  std::span<const double> weights = {};  ///< of the plan's orientations; empty: all 1
 
   NABLA_INLINE double weight(std::size_t orientation) const {
     return weights.empty() ? 1 : weights[orientation];

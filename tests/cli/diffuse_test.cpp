@@ -73,7 +73,7 @@ TEST_F(DiffuseFlags, OfFewPixelsAndOrientationsAreSaidAndTracedAsTheyAreInTheIma
       "-diffuse_error 0.01 ";
   EXPECT_THAT(good_run(fine + "-printout plan -floatfile a.bin").out,
               AllOf(HasSubstr("halos may be wrong by 0.01 of their peak (-diffuse_error)"),
-                    HasSubstr("diffuse light is summed at pixels 2 apart and of 4 orientations for "
+                    HasSubstr("diffuse light is summed at pixels 3 apart and of 1 orientation for "
                               "20 (-diffuse_error)")));
   const auto bytes = folder.content("a.bin");
   float pixel = 0;

@@ -335,6 +335,7 @@ const std::map<std::string_view, std::string>& plausible_values() {
       {"counting | integrating", "counting -corrected"},
       {"gauss | fiber", "fiber"},
       {"fraction", "0.1"},
+      {"share", "0.05"},
       {"ns [paralysable]", "200 paralysable"},
       {"eV | keV | A", "keV"},
       {"counts/photon", "2.5"},

@@ -216,6 +216,33 @@ TEST(SinglePrecision, GivesEachPixelOfOneOrientationItsOwnSlopes) {
       }
 }
 
+TEST(SinglePrecision, GivesEachReflectionItsOwnSlope) {
+  // Neighbouring pixels see several reflections, and some that are not in the table; orientations
+  // share them.
+  for (const char* domains : {"1", "25"})
+    for (const char* pixel : {"0.1", "0.4"}) {
+      Experiment e = experiment_of(
+          std::string("-corrected -cell 50 60 70 85 95 105 -misset 10 20 30 -default_F 50 -N 5 "
+                      "-lambda 1 -distance 100 -detpixels 40 -oversample 1 -nointerpolate "
+                      "-mosaic 0.3 -mosaic_domains ") +
+          domains + " -pixel " + pixel);
+      e.structure_factors.grid = std::make_shared<StructureFactorGrid>(MillerIndex{-2, -2, -2},
+                                                                       MillerIndex{2, 2, 2}, 80.0);
+      const auto pixels = visited_pixels(e);
+      const std::vector<double> ones(pixels.size(), 1.0);
+      const auto slopes = [&](Precision precision) {
+        const auto all = value_and_gradient(e, pixels, ones, options_of(precision)).gradient;
+        std::vector<double> of_F = all.structure_factors->values();
+        of_F.push_back(all.parameters.at("default_F")[0]);
+        return of_F;
+      };
+      const auto quick = slopes(Precision::float32), exact = slopes(Precision::float64);
+      const double largest = *std::max_element(exact.begin(), exact.end());
+      for (std::size_t i = 0; i < exact.size(); ++i)
+        EXPECT_NEAR(quick[i], exact[i], 1e-5 * largest) << domains << ' ' << pixel << ' ' << i;
+    }
+}
+
 /// Of images darker than this, much is not computed in single precision (-skip_below).
 constexpr double dark = 1e-20;
 // Narrow spots of many wavelengths leave a fifth of such small images dark.

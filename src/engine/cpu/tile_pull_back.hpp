@@ -316,7 +316,7 @@ class TilePullBack {
       if (any(!left)) add_default(part, select(left, none, adjoint));
       if (!sink_.wants_table) continue;
       const auto add_those_at = [&](float place) {
-        const auto there = offset == Single(place);
+        const auto there = left & (offset == Single(place));
         left = left & !there;
         nearest_.add(static_cast<std::int32_t>(place), select(there, adjoint, none));
       };

@@ -50,11 +50,11 @@ struct Square {
     // One division for all: 1/(x P(x)) of each axis is this times the other two sines.
     const N sines_kl = k.sine * l.sine, inverse = inverse_of(h.sine * sines_kl),
             inverse_kl = inverse * h.sine;
-    // S of the other two axes, times x P(x)
+    // S of the other two axes, over x P(x)
     const N wave_l = l.wave * inverse, others_h = k.wave * wave_l, others_k = h.wave * wave_l,
             others_l = h.wave * (k.wave * inverse), factor = h.wave * others_h;
     const auto by_d = [&](const Axis<N>& a, const N& others, const N& inverse_sine, const T& from) {
-      return with_sign_of(N(narrow(from)), (a.slope * others - factor * a.change) * inverse_sine);
+      return with_sign_of(N(narrow(from)), a.slope * (others * inverse_sine));
     };
     return LatticeSlopes<N>{
         factor,
@@ -91,8 +91,7 @@ struct Square {
   template <class N>
   struct Axis {
     N sine, wave;  ///< sin(pi x), sin(pi t)
-    N change;      ///< C(x)
-    N slope;       ///< P(x) (m P(t) + N x C(t))
+    N slope;       ///< dS/dx (x P(x))^2; one cell has none, whose terms cancel to the last bit
     N per_cell;    ///< x (P(t) + C(t))
   };
   template <class N, class T, class Narrow>
@@ -100,9 +99,11 @@ struct Square {
     const T distance = positive(d, narrow), turns = cells * distance, whole = round_even(turns);
     const N x = narrow(distance), t = narrow(turns - whole);
     const auto P = sin_pi_over_x(x), Q = sin_pi_over_x(t);
-    return {x * P.over_x, t * Q.over_x, P.change,
-            P.over_x * (N(narrow(whole)) * Q.over_x + N(narrow(turns)) * Q.change),
-            x * (Q.over_x + Q.change)};
+    const N cosine = Q.over_x + Q.change;  // times pi
+    return {
+        x * P.over_x, t * Q.over_x,
+        t * (Q.change * P.over_x - Q.over_x * P.change) + (N(narrow(whole)) * P.over_x) * cosine,
+        x * cosine};
   }
 };
 

@@ -7,6 +7,30 @@
 
 namespace nablabragg::refinement {
 
+namespace {
+
+/// Combinations of the rows, as many, each of as few numbers as can be: every one has a number that
+/// is in no other one.  Which mixtures of equally unknown combinations an eigenvector is, rounding
+/// decides.
+Eigen::MatrixXd told_apart(Eigen::MatrixXd rows) {
+  for (Eigen::Index done = 0; done < rows.rows(); ++done) {
+    Eigen::Index row = 0, column = 0;
+    rows.bottomRows(rows.rows() - done).cwiseAbs().maxCoeff(&row, &column);
+    rows.row(done).swap(rows.row(done + row));
+    const double pivot = rows(done, column);
+    rows.row(done) /= pivot;
+    for (Eigen::Index other = 0; other < rows.rows(); ++other) {
+      const double share = rows(other, column);
+      if (other != done) rows.row(other) -= share * rows.row(done);
+    }
+  }
+  for (Eigen::Index row = 0; row < rows.rows(); ++row)
+    rows.row(row) /= rows.row(row).cwiseAbs().maxCoeff();
+  return rows;
+}
+
+}  // namespace
+
 Uncertainty uncertainty(std::span<const double> information, std::size_t size) {
   const auto n = static_cast<Eigen::Index>(size);
   const Eigen::Map<const Eigen::Matrix<double, -1, -1, Eigen::RowMajor>> given(information.data(),
@@ -21,21 +45,25 @@ Uncertainty uncertainty(std::span<const double> information, std::size_t size) {
   // arithmetic of the derivatives decides and not the image
   constexpr double least = 1e-10;
   Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(n, n);
-  std::vector<bool> lost(size);
-  Uncertainty result;
+  Eigen::Index unknown = 0;  // the smallest eigenvalues are the first
   for (Eigen::Index e = 0; e < n; ++e) {
     const Eigen::VectorXd v = eigen.eigenvectors().col(e);
     const double value = eigen.eigenvalues()(e);
-    if (value > least) {
+    if (value > least)
       covariance += v * v.transpose() / value;
-      continue;
+    else
+      ++unknown;
+  }
+  std::vector<bool> lost(size);
+  Uncertainty result;
+  const Eigen::MatrixXd combinations = told_apart(
+      eigen.eigenvectors().leftCols(unknown).transpose());
+  for (Eigen::Index row = 0; row < unknown; ++row) {
+    std::vector<double>& shares = result.undetermined.emplace_back(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      shares[i] = combinations(row, static_cast<Eigen::Index>(i));
+      if (std::abs(shares[i]) > 1e-3) lost[i] = true;
     }
-    Eigen::Index largest = 0;
-    v.cwiseAbs().maxCoeff(&largest);
-    const Eigen::VectorXd shares = v / v(largest);
-    result.undetermined.emplace_back(shares.data(), shares.data() + n);
-    for (Eigen::Index i = 0; i < n; ++i)
-      if (std::abs(shares(i)) > 1e-3) lost[static_cast<std::size_t>(i)] = true;
   }
   result.deviations.resize(size);
   result.correlations.assign(size * size, 0.0);

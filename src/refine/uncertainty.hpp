@@ -8,8 +8,9 @@ namespace nablabragg::refinement {
 struct Uncertainty {
   std::vector<double> deviations;    ///< infinite for a number that is not determined
   std::vector<double> correlations;  ///< row by row; 0 for a number that is not determined
-  /// Shares of the numbers in each combination that is not determined, largest 1, in units of what
-  /// each number would be known to if it were the only one.
+  /// Shares of the numbers in each combination that is not determined, the largest 1 or -1, in
+  /// units of what each number would be known to if it were the only one.  Each combination has a
+  /// number that is in no other one.
   std::vector<std::vector<double>> undetermined;
 };
 

@@ -300,6 +300,19 @@ TEST(Uncertainty, NamesTheCombinationThatNothingIsKnownAbout) {
   EXPECT_NEAR(u.undetermined[0][0] * u.undetermined[0][1], -1, 1e-9);
 }
 
+TEST(Uncertainty, TellsCombinationsApartThatAreEquallyUnknown) {
+  // The first and the third, the second and the fourth are known by their sums alone.
+  const std::vector<double> information{1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 1};
+  const Uncertainty u = uncertainty(information, 4);
+  ASSERT_THAT(u.undetermined, SizeIs(2));
+  for (const std::vector<double>& shares : u.undetermined) {
+    const std::size_t first = std::abs(shares[0]) > 0.5 ? 0 : 1;
+    EXPECT_NEAR(shares[first] * shares[first + 2], -1, 1e-9);
+    EXPECT_NEAR(shares[1 - first], 0, 1e-9);
+    EXPECT_NEAR(shares[3 - first], 0, 1e-9);
+  }
+}
+
 // ---- Names ------------------------------------------------------------------------------------
 
 const std::string small_crystal =

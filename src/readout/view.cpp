@@ -14,7 +14,7 @@ namespace {
 ViewedPanel viewed(const Panel& p) {
   ViewedPanel seen{p.fast_pixels, p.slow_pixels, 0,      p.pixel,
                    p.slow_pixel,  p.origin,      p.fast, p.slow};
-  if (p.curvature != Curvature::flat) seen.bent = placed_frame(p);
+  if (p.curvature != Curvature::flat) seen.bent = p;
   return seen;
 }
 

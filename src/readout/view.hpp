@@ -16,9 +16,9 @@ struct ViewedPanel {
   int fast_pixels = 0, slow_pixels = 0;
   std::size_t first_pixel = 0;  ///< in the image
   double pixel = 0, slow_pixel = 0;
-  Vec3d origin;                                     ///< outer corner of pixel (0,0)
-  Vec3d fast, slow;                                 ///< unit vectors
-  std::optional<BasicPlanFrame<double>> bent = {};  ///< where it is not flat
+  Vec3d origin;                    ///< outer corner of pixel (0,0)
+  Vec3d fast, slow;                ///< unit vectors
+  std::optional<Panel> bent = {};  ///< itself, where it is not flat
 
   double fast_size() const { return fast_pixels * pixel; }
   double slow_size() const { return slow_pixels * slow_pixel; }
@@ -27,8 +27,7 @@ struct ViewedPanel {
     return origin + (fast_px * pixel) * fast + (slow_px * slow_pixel) * slow;
   }
   Vec3d at(double fast_px, double slow_px) const {
-    const Vec3d flat = on_plane(fast_px, slow_px);
-    return bent ? curved_position(*bent, 0.0, flat, fast_px * pixel, slow_px * slow_pixel) : flat;
+    return bent ? place_on(*bent, fast_px, slow_px) : on_plane(fast_px, slow_px);
   }
 };
 

@@ -359,6 +359,10 @@ class DetectorReader {
                                   "are taken to be captured at the surface");
     panel.underload = reader_.number(detector_, "underload_value");
     panel.saturation = reader_.number(detector_, "saturation_value");
+    // Files of early EIGER detectors have it here alone.
+    if (!panel.saturation)
+      panel.saturation = reader_.number(detector_,
+                                        "detectorSpecific/countrate_correction_count_cutoff");
     return panel;
   }
 
@@ -809,6 +813,16 @@ void check_storage(const Reader& reader, const Stack& stack, std::size_t image) 
     reader.fail(stack.data.path, "states more pixels than its file can hold");
 }
 
+bool lies_within(const Block& block, const Shape& image) {
+  for (std::size_t i = 0; i < image.size(); ++i)
+    if (block.begin[i] + block.count[i] > image[i]) return false;
+  return true;
+}
+
+[[noreturn]] void fail_outside(const Reader& reader, const Stack& stack, const Block& block) {
+  reader.fail(block.path, "lies outside the images of " + quoted_name(stack.data.path));
+}
+
 /// One block of one image, panels of the block after each other.
 void read_block(const Reader& reader, const Stack& stack, std::size_t image, const Block& block,
                 double* to) {
@@ -818,12 +832,9 @@ void read_block(const Reader& reader, const Stack& stack, std::size_t image, con
     begin.push_back(image);
     count.push_back(1);
   }
-  for (std::size_t i = 0; i < block.begin.size(); ++i) {
-    if (block.begin[i] + block.count[i] > stack.shape[i])
-      reader.fail(block.path, "lies outside the images of " + quoted_name(stack.data.path));
-    begin.push_back(block.begin[i]);
-    count.push_back(block.count[i]);
-  }
+  if (!lies_within(block, stack.shape)) fail_outside(reader, stack, block);
+  begin.insert(begin.end(), block.begin.begin(), block.begin.end());
+  count.insert(count.end(), block.count.begin(), block.count.end());
   const hdf5::Space memory(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr));
   if (H5Sselect_hyperslab(file.get(), H5S_SELECT_SET, begin.data(), nullptr, count.data(),
                           nullptr) < 0 ||
@@ -904,6 +915,28 @@ struct Contents {
   std::optional<int> bit_depth;
 };
 
+/// Holds the sizes of the modules against the images.  Servers of EIGER detectors have stated that
+/// of their one module with the fast axis first.
+void settle_sizes(const Reader& reader, Contents& contents) {
+  const Stack& stack = contents.stacks[0];
+  if (contents.blocks.size() == 1 && !lies_within(contents.blocks[0], stack.shape)) {
+    Block turned = contents.blocks[0];
+    std::swap(turned.count.end()[-1], turned.count.end()[-2]);
+    if (turned.count == stack.shape && lies_within(turned, stack.shape)) {
+      contents.blocks[0] = turned;
+      GeometryPanel& panel = contents.geometry.panels[0];
+      std::swap(panel.fast_pixels, panel.slow_pixels);
+      contents.geometry.notices.push_back(quoted_name(turned.path + "/data_size") +
+                                          " has the fast axis first: the panel is taken to have " +
+                                          std::to_string(panel.fast_pixels) + " x " +
+                                          std::to_string(panel.slow_pixels) +
+                                          " pixels, as the images have");
+    }
+  }
+  for (const Block& block : contents.blocks)
+    if (!lies_within(block, stack.shape)) fail_outside(reader, stack, block);
+}
+
 /// `image` is nothing where the geometry of all is asked for.
 Contents read_contents(const Reader& reader, std::optional<int> image) {
   Contents contents;
@@ -914,8 +947,16 @@ Contents read_contents(const Reader& reader, std::optional<int> image) {
     if (definition && reader.text(entry, "definition") == "NXmx")
       entries.push_back(std::move(entry));
   }
-  if (entries.empty())
-    reader.fail("is HDF5 and no NXmx: it has no group of class NXentry whose definition is NXmx");
+  if (entries.empty()) {
+    const std::vector<Node> without = reader.groups_of_class(reader.root(), "NXentry");
+    const bool images_alone = std::any_of(without.begin(), without.end(), [&](const Node& entry) {
+      return reader.find(entry, "data/data") && !reader.find(entry, "instrument");
+    });
+    reader.fail("is HDF5 and no NXmx: it has no group of class NXentry whose definition is NXmx" +
+                std::string(images_alone ? "; it holds images alone, so give the file that links "
+                                           "to it (..._master.h5)"
+                                         : ""));
+  }
   const auto only = [&](std::vector<Node>& nodes, const char* what) {
     if (nodes.size() > 1)
       geometry.notices.push_back(quoted_name(nodes[0].path) + " is the first " + what +
@@ -943,6 +984,7 @@ Contents read_contents(const Reader& reader, std::optional<int> image) {
     if (block.begin.size() != axes)
       reader.fail(block.path, "has a data_origin of another length than the first module");
   contents.stacks = find_stacks(reader, entry, detector, axes);
+  settle_sizes(reader, contents);
   const std::size_t images = images_in(contents.stacks);
   if (image && (*image < 0 || index >= images))
     reader.fail("has no image " + std::to_string(*image + 1) + ": it holds " +
@@ -984,9 +1026,12 @@ Contents read_contents(const Reader& reader, std::optional<int> image) {
   }
   for (std::size_t i = 0; i < contents.masks.size(); ++i)
     geometry.panels[i].masked = rectangles_of(contents.masks[i], geometry.panels[i].fast_pixels);
-  if (image)
-    if (const auto bits = reader.number(detector, "bit_depth_readout"))
-      if (*bits >= 1 && *bits <= 64) contents.bit_depth = static_cast<int>(*bits);
+  // The electronics of an EIGER count to 12 bits, and their sums are stored with more.
+  for (const char* name : {"bit_depth_image", "bit_depth_readout"}) {
+    if (!image || contents.bit_depth) break;
+    const auto bits = reader.number(detector, name);
+    if (bits && *bits >= 1 && *bits <= 64) contents.bit_depth = static_cast<int>(*bits);
+  }
   return contents;
 }
 

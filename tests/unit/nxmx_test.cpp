@@ -890,6 +890,64 @@ TEST_F(Nxmx, MarksOfUnsignedPixelsAreNoCounts) {
               ElementsAre(none, none, DoubleEq(-1)));
 }
 
+TEST_F(Nxmx, MarksHaveTheBitsOfTheImageNotThoseOfTheElectronics) {
+  std::vector<double> pixels{4095, 4094, 65534, 65535};
+  pixels.resize(35);
+  const ImageFile file = read_after(still(), [&](Changed& f) {
+    f.remove("/entry/data/data");
+    f.numbers("/entry/data/data", pixels, {1, 5, 7}, H5T_STD_U16LE);
+    f.numbers(detector + "/bit_depth_readout", {12}, {1});
+    f.numbers(detector + "/bit_depth_image", {16}, {1});
+  });
+  const auto none = testing::IsNan();
+  EXPECT_THAT(std::vector<double>(file.pixels.begin(), file.pixels.begin() + 4),
+              ElementsAre(4095.0, 4094.0, none, none));
+}
+
+TEST_F(Nxmx, ASizeWithTheFastAxisFirstIsTurnedWhereTheImagesSaySo) {
+  const auto change = [](Changed& f) { f.numbers(module + "/data_size", {7, 5}, {2}); };
+  const ImageFile file = read_after(still(), change);
+  EXPECT_EQ(file.geometry.panels[0].fast_pixels, 7);
+  EXPECT_EQ(file.geometry.panels[0].slow_pixels, 5);
+  EXPECT_THAT(file.geometry.notices, testing::Contains(HasSubstr("7 x 5 pixels, as the images")));
+  const std::vector<std::int32_t> counts = counts_of(still(), 0);
+  EXPECT_EQ(file.pixels, std::vector<double>(counts.begin(), counts.end()));
+  const Geometry geometry = read_nxmx_geometry(folder / "image.nxs");
+  EXPECT_EQ(geometry.panels[0].fast_pixels, 7);
+  EXPECT_EQ(geometry.panels[0].slow_pixels, 5);
+}
+
+TEST_F(Nxmx, AModuleThatDoesNotFitTheImagesHasNoGeometryEither) {
+  read_after(still(), [](Changed&) {});
+  {
+    Changed file(folder / "image.nxs");
+    file.numbers(module + "/data_size", {5, 8}, {2});
+  }
+  EXPECT_THAT(message_of<InputError>([&] { read_nxmx_geometry(folder / "image.nxs"); }),
+              HasSubstr("lies outside the images"));
+}
+
+TEST_F(Nxmx, ImagesAloneAskForTheFileThatLinksToThem) {
+  EXPECT_THAT(message_of<InputError>([&] {
+                read_after(still(), [](Changed& f) {
+                  f.remove("/entry/definition");
+                  f.remove("/entry/instrument");
+                });
+              }),
+              HasSubstr("; it holds images alone, so give the file that links to it"));
+}
+
+TEST_F(Nxmx, SaturationOfAnEarlyEigerIsItsCountrateCutoff) {
+  const ImageFile file = read_after(still(), [](Changed& f) {
+    f.remove(detector + "/saturation_value");
+    const std::string specific = detector + "/detectorSpecific";
+    const io::hdf5::Object group(
+        H5Gcreate2(f.id(), specific.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    f.numbers(specific + "/countrate_correction_count_cutoff", {60123}, {1});
+  });
+  EXPECT_EQ(file.geometry.panels[0].saturation, 60123);
+}
+
 TEST_F(Nxmx, PixelsBelowTheUnderloadAreNoCounts) {
   ImageSeries series = still();
   series.geometry.panels[0].underload = -10;

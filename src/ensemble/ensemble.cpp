@@ -13,6 +13,7 @@
 
 #include "description/parameter_table.hpp"
 #include "description/ranges.hpp"
+#include "description/sensors.hpp"
 #include "ensemble/keyed_draws.hpp"
 #include "ensemble/yaml_field.hpp"  // for suggestion_among
 #include "flags/command_line.hpp"
@@ -26,6 +27,7 @@
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
 #include "nablabragg/io.hpp"
+#include "nablabragg/plausible.hpp"
 #include "nablabragg/series.hpp"
 #include "nablabragg/version.hpp"
 
@@ -63,6 +65,22 @@ bool is_of_no_geometry(std::string_view name) {
                                       "spindle_axis"};
   return is_of_lattice(name) || std::ranges::find(all, name) != std::end(all) ||
          name.starts_with("material[");
+}
+
+/// Gives sensors whose attenuation depth nobody stated that of the shot's wavelength.
+void settle_sensors_anew(const Experiment& stated, Experiment& shot) {
+  const double wavelength_A = shot.beam.wavelength_A;
+  if (!(wavelength_A >= plausible::shortest_wavelength_A &&
+        wavelength_A <= plausible::longest_wavelength_A))
+    return;  // the shot is refused by name
+  const auto open = [](const Detector& from, Detector& to) {
+    if (!from.attenuation_depth_um && !from.sensor_material.empty())
+      to.attenuation_depth_um.reset();
+  };
+  open(stated.detector, shot.detector);
+  for (std::size_t k = 0; k < stated.more_panels.size(); ++k)
+    open(stated.more_panels[k].detector, shot.more_panels[k].detector);
+  description::settle_sensors(shot);
 }
 
 std::string misset_of_crystal(std::size_t crystal) {
@@ -351,6 +369,11 @@ Shot Ensemble::shot(int i) const {
       for (double& cells : shot.values[p]) cells = std::max(1.0, std::round(cells));
     description::set_parameter(e, varied_[p].name, shot.values[p]);
   }
+  const auto varies = [&](std::string_view name) {
+    return std::ranges::any_of(varied_, [&](const Parameter& p) { return p.name.ends_with(name); });
+  };
+  if (varies("wavelength") && !varies("attenuation_depth"))
+    settle_sensors_anew(request_.experiment, e);
   turn_crystals(i, e);
   // What was drawn of a crystal beside the first is turned, and labels say how it lies then.
   for (std::size_t k = 0; k < e.more_crystals.size(); ++k) {

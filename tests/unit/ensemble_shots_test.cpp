@@ -14,7 +14,9 @@
 #include "ensemble/yaml_field.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/experiment_json.hpp"
+#include "nablabragg/materials.hpp"
 #include "nablabragg/series.hpp"
+#include "nablabragg/units.hpp"
 #include "physics/matrix.hpp"
 #include "support/hdf5_file.hpp"
 #include "support/json_schema.hpp"
@@ -273,6 +275,23 @@ TEST_F(Ensembles, GiveEachShotItsNumbersAndLeaveTheRest) {
   EXPECT_GT(least, 79);
   EXPECT_LT(most, 81);
   EXPECT_GT(most - least, 1.5);
+}
+
+TEST_F(Ensembles, AbsorbInTheSensorAtTheWavelengthOfEachShot) {
+  const auto of_shots = [&](const std::string& sensor, const std::string& more) {
+    return made("ensemble: 1\nbase: " + flags + sensor +
+                "\nshots: 6\noutput: out\nvary:\n  wavelength: {uniform: [0.9, 2]}\n" + more);
+  };
+  const Ensemble silicon = of_shots(" -sensor Si 450", ""),
+                 stated = of_shots(" -sensor Si 450 -detector_abs 100", ""),
+                 drawn = of_shots(" -sensor Si 450", "  attenuation_depth: {uniform: [7, 8]}\n");
+  for (int i = 0; i < 6; ++i) {
+    const Experiment x = silicon.shot(i).experiment;
+    const double energy_eV = units::ev_angstrom / x.beam.wavelength_A;
+    EXPECT_DOUBLE_EQ(*x.detector.attenuation_depth_um, 1000 / attenuation_per_mm("Si", energy_eV));
+    EXPECT_EQ(stated.shot(i).experiment.detector.attenuation_depth_um, 100);
+    EXPECT_LT(*drawn.shot(i).experiment.detector.attenuation_depth_um, 8);
+  }
 }
 
 TEST_F(Ensembles, HaveWholeCells) {

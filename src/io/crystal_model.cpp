@@ -17,6 +17,7 @@
 #include "io/cif_symmetry.hpp"
 #include "io/crowded_atoms.hpp"
 #include "io/gemmi_errors.hpp"
+#include "io/groups.hpp"
 #include "io/input_bytes.hpp"
 #include "io/quotes.hpp"
 #include "io/small_structure.hpp"
@@ -36,10 +37,6 @@ constexpr double occupancy_rounding = 0.01;
 // No displacement gives B < 0.  Slightly negative ones come out of refinements; below this, undoing
 // the blur would amplify rounding.
 constexpr double min_b_A2 = -10.0, max_b_A2 = 10000.0;
-
-// What refinement and rounding leave of a cell's symmetry, and what another lattice is.
-constexpr double rounded_cell = 0.001, rounded_angle_deg = 0.1;
-constexpr double other_cell = 0.01, other_angle_deg = 1.0;
 
 std::string short_number(double value) {
   char text[32];
@@ -310,7 +307,8 @@ void take_scatterers(gemmi::Model& model, const std::string& path,
 }
 
 void check_cell(gemmi::UnitCell& cell, const std::string& path) {
-  if (!cell.is_crystal())
+  // gemmi's cell of a file that states none; it calls a matrix of ones no crystal, too.
+  if (cell.a == 1)
     throw InputError(path, 0, "no unit cell (CRYST1 or _cell): a model without one has no crystal");
   if (!(cell.a > 0 && cell.b > 0 && cell.c > 0) || !(cell.volume > 0) ||
       !std::isfinite(cell.volume) || !(std::min({cell.alpha, cell.beta, cell.gamma}) > 0) ||
@@ -390,22 +388,12 @@ void check_cell_symmetry(const CrystalModel& model, const gemmi::GroupOps& opera
                          const std::string& group, const std::string& path,
                          std::vector<std::string>& notes) {
   const gemmi::UnitCell& cell = model.cell;
-  double lengths = 0, angles_deg = 0;
-  for (const gemmi::Op& op : operators.sym_ops) {
-    const gemmi::UnitCell turned = cell_of(cell.orth.mat.multiply(gemmi::rot_as_mat33(op)));
-    for (const auto& [now, then] :
-         {std::pair(turned.a, cell.a), std::pair(turned.b, cell.b), std::pair(turned.c, cell.c)})
-      lengths = std::max(lengths, std::abs(now / then - 1));
-    for (const auto& [now, then] :
-         {std::pair(turned.alpha, cell.alpha), std::pair(turned.beta, cell.beta),
-          std::pair(turned.gamma, cell.gamma)})
-      angles_deg = std::max(angles_deg, std::abs(now - then));
-  }
-  if (lengths < rounded_cell && angles_deg < rounded_angle_deg) return;
+  const CellChange change = change_of({cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma},
+                                      symmetry_of(operators, group));
+  if (change.is_rounding()) return;
   const std::string text = "the unit cell " + text_of(cell) + " does not have the symmetry of " +
                            group;
-  if (lengths > other_cell || angles_deg > other_angle_deg)
-    throw InputError(path, 0, text + ": correct one of them");
+  if (change.is_of_another_cell()) throw InputError(path, 0, text + ": correct one of them");
   notes.push_back(text + ", but nearly");
 }
 
@@ -568,6 +556,13 @@ CrystalModel read_crystal_model(const std::string& path) {
         "is an .ins or .res file of SHELX, which is not read; give the CIF that SHELXL "
         "writes with ACTA");
   std::vector<std::string> notes;
+  for (const std::string_view words : {"RESIDUAL B FACTORS ONLY", ": RESIDUAL ONLY"})
+    if (input.text().find(words) != std::string_view::npos) {
+      notes.push_back("its temperature factors leave out what its TLS groups describe (" +
+                      in_quotes(words) +
+                      "), and count as they stand; CCP4's tlsanl adds that part");
+      break;
+    }
   try {
     ReadModel read;
     if (begins_as_cif(input.text()))

@@ -141,6 +141,23 @@ std::optional<CellNumbers> cell_comment(std::string_view line, Doubt&& doubt) {
   return std::nullopt;
 }
 
+/// Whether a comment names the columns h, k, l and then an intensity, whose square root F is.
+bool heads_intensities(std::string_view line) {
+  const std::size_t mark = line.find('#');
+  if (mark == std::string_view::npos) return false;
+  std::string small(line.substr(mark + 1));
+  for (char& c : small) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string_view rest = small;
+  constexpr std::string_view separators = ",;";
+  for (const char* index : {"h", "k", "l"})
+    if (next_word(rest, separators) != index) return false;
+  const std::string_view column = next_word(rest, separators);
+  constexpr std::array<std::string_view, 14> names{
+      "i",  "iobs", "i_obs", "i(obs)", "imean",     "<i>",       "int",
+      "f2", "f^2",  "f**2",  "fsq",    "f_squared", "intensity", "intensities"};
+  return std::find(names.begin(), names.end(), column) != names.end();
+}
+
 /// The number behind F.
 std::optional<double> fifth_column(std::string_view line) {
   std::string_view rest = without_comment(line);
@@ -160,6 +177,7 @@ struct Part {
   std::vector<Reflection> reflections;
   std::optional<CellNumbers> cell;
   Place no_cell;              ///< the first comment that should be one
+  Place intensities;          ///< the first comment by which F are intensities
   Place negative_with_sigma;  ///< the first line with a negative F and a number behind it
   long negative = 0;          ///< amplitudes
   std::exception_ptr fault;
@@ -183,7 +201,7 @@ template <class Refuse>
 void parse(Part& part, Refuse&& refuse) {
   part.reflections.clear();
   part.cell.reset();
-  part.no_cell = part.negative_with_sigma = {};
+  part.no_cell = part.intensities = part.negative_with_sigma = {};
   part.negative = 0;
   const auto note_negative = [&](double amplitude, Place place) {
     if (!(amplitude < 0)) return;
@@ -214,6 +232,8 @@ void parse(Part& part, Refuse&& refuse) {
                    if (!part.no_cell.begin) part.no_cell = here;
                  })) {
         part.cell = cell;
+      } else if (!part.intensities.begin && heads_intensities(one.line())) {
+        part.intensities = here;
       }
     }
     begin = newline + 1;
@@ -304,7 +324,7 @@ ReflectionFile read_text_table(Input input, const std::string& column) {
   const auto in_line = [&](const Place& place) {
     return "line " + std::to_string(number_of(place.begin)) + ", " + in_quotes(place.line) + ", ";
   };
-  std::string no_cell, negative_with_sigma;
+  std::string no_cell, intensities, negative_with_sigma;
   long negative = 0;
   ListSize size(path);
   std::exception_ptr fault;
@@ -323,6 +343,7 @@ ReflectionFile read_text_table(Input input, const std::string& column) {
       if (!fault) fault = part.fault;
       if (part.cell) file.cell = part.cell;
       if (part.no_cell.begin && no_cell.empty()) no_cell = in_line(part.no_cell);
+      if (part.intensities.begin && intensities.empty()) intensities = in_line(part.intensities);
       if (part.negative_with_sigma.begin && negative_with_sigma.empty())
         negative_with_sigma = in_line(part.negative_with_sigma);
       negative += part.negative;
@@ -346,6 +367,10 @@ ReflectionFile read_text_table(Input input, const std::string& column) {
                           "beta gamma");
   if (column == "I") {
     take_roots(file);
+  } else if (column.empty() && !intensities.empty()) {
+    file.doubts.push_back(intensities +
+                          "names a column of intensities where F is expected; -hkl_column I takes "
+                          "the roots, F the values");
   } else if (column.empty() && !negative_with_sigma.empty()) {
     file.doubts.push_back(negative_with_sigma +
                           "has a negative value and a sigma, as lists of intensities have, and no "

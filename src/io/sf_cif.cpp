@@ -188,26 +188,33 @@ class LeftOut {
   LeftOut(const Block& block, const Item& item) : loop_(*block.reflections) {
     for (std::size_t i = 0; i < loop_.tags.size(); ++i)
       if (gemmi::starts_with(plain(loop_.tags[i]), "_refln_index_m")) satellite_.push_back(i);
-    wavelength_ = block.refln_column("wavelength_id");
     const auto value = block.refln_column(item.name);
-    for (std::size_t row = 0; wavelength_ && row < loop_.length() && !id_; ++row)
-      if (!is_satellite(row) && (!value || !cif::is_null(loop_.val(row, *value)))) id_ = id_of(row);
+    std::size_t first = 0;
+    while (first < loop_.length() &&
+           (is_satellite(first) || (value && cif::is_null(loop_.val(first, *value)))))
+      ++first;
+    for (Label* label : {&wavelength_, &crystal_}) {
+      label->column = block.refln_column(label->name);
+      if (label->column && first < loop_.length()) label->id = id_in(*label, first);
+    }
   }
 
   /// Counts those that are.
   bool operator()(std::size_t row) {
     if (is_satellite(row)) {
       ++satellites_;
-    } else if (wavelength_ && id_ && id_of(row) != *id_) {
-      ++of_other_wavelengths_;
-    } else {
-      return false;
+      return true;
     }
-    return true;
+    for (Label* label : {&wavelength_, &crystal_})
+      if (label->id && id_in(*label, row) != *label->id) {
+        ++label->others;
+        return true;
+      }
+    return false;
   }
 
   /// Of the rows' wavelength; empty where the rows name none.
-  const std::optional<std::string>& wavelength_id() const { return id_; }
+  const std::optional<std::string>& wavelength_id() const { return wavelength_.id; }
 
   void tell(ReflectionFile& file) const {
     const auto rows = [](long count) {
@@ -217,10 +224,11 @@ class LeftOut {
       file.remarks.push_back(rows(satellites_) +
                              " of satellites of a modulated crystal (index_m is not 0), which is "
                              "not simulated, and left out");
-    if (of_other_wavelengths_ > 0)
-      file.remarks.push_back(rows(of_other_wavelengths_) +
-                             " of other wavelengths and left out; those with the wavelength_id " +
-                             in_quotes(*id_) + ", the first, are taken");
+    for (const Label* label : {&wavelength_, &crystal_})
+      if (label->others > 0)
+        file.remarks.push_back(rows(label->others) + " of other " + label->many +
+                               " and left out; those with the " + label->name + " " +
+                               in_quotes(*label->id) + ", the first, are taken");
   }
 
  private:
@@ -229,13 +237,23 @@ class LeftOut {
       return cif::as_number(loop_.val(row, column), 0) != 0;
     });
   }
-  std::string id_of(std::size_t row) const { return cif::as_string(loop_.val(row, *wavelength_)); }
+  /// What rows of several data sets in one loop differ in.
+  struct Label {
+    const char *name, *many;
+    std::optional<std::size_t> column;
+    std::optional<std::string> id;  ///< whose rows are taken
+    long others = 0;
+  };
+
+  std::string id_in(const Label& label, std::size_t row) const {
+    return cif::as_string(loop_.val(row, *label.column));
+  }
 
   const cif::Loop& loop_;
   std::vector<std::size_t> satellite_;
-  std::optional<std::size_t> wavelength_;
-  std::optional<std::string> id_;
-  long satellites_ = 0, of_other_wavelengths_ = 0;
+  Label wavelength_{"wavelength_id", "wavelengths", {}, {}},
+      crystal_{"crystal_id", "crystals", {}, {}};
+  long satellites_ = 0;
 };
 
 /// Also says which wavelength the rows have, by its id.

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>  // for snprintf
+#include <cstdio>          // for snprintf
+#include <gemmi/math.hpp>  // for rad, deg
 #include <gemmi/symmetry.hpp>
 #include <map>
 #include <tuple>
@@ -154,12 +155,64 @@ bool same_rotations(const Symmetry& a, const Symmetry& b) {
                              b.rotations.end());
 }
 
+CellChange change_of(const CellNumbers& cell, const Symmetry& symmetry) {
+  const auto cosine = [&](std::size_t i) { return std::cos(gemmi::rad(cell[3 + i])); };
+  using Metric = std::array<std::array<double, 3>, 3>;
+  Metric metric{};
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j)
+      metric[i][j] = cell[i] * cell[j] * (i == j ? 1 : cosine(3 - i - j));
+  const auto angle_deg = [](const Metric& m, std::size_t i, std::size_t j) {
+    return gemmi::deg(std::acos(std::clamp(m[i][j] / std::sqrt(m[i][i] * m[j][j]), -1.0, 1.0)));
+  };
+  CellChange change;
+  for (const Symmetry::Rotation& r : symmetry.rotations) {
+    Metric turned{};
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = 0; j < 3; ++j)
+        for (std::size_t k = 0; k < 3; ++k)
+          for (std::size_t l = 0; l < 3; ++l) turned[i][j] += r[k][i] * metric[k][l] * r[l][j];
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::size_t j = (i + 1) % 3;
+      change.edges = std::max(change.edges, std::abs(std::sqrt(turned[i][i] / metric[i][i]) - 1));
+      change.angles_deg = std::max(change.angles_deg,
+                                   std::abs(angle_deg(turned, i, j) - angle_deg(metric, i, j)));
+    }
+  }
+  return change;
+}
+
+namespace {
+
+/// Equivalents of a crystal that has another symmetry than its cell are not equivalent.
+void doubt_cell(const Symmetry& symmetry, ReflectionFile& file) {
+  if (!file.cell) return;
+  const CellChange change = change_of(*file.cell, symmetry);
+  if (change.is_rounding()) return;
+  std::string cell;
+  for (const double number : *file.cell) {
+    char text[32];
+    std::snprintf(text, sizeof text, " %g", number);
+    cell += text;
+  }
+  const std::string sentence = "its cell" + cell +
+                               " does not have the symmetry that expands its reflections (" +
+                               symmetry.name + ")";
+  if (change.is_of_another_cell())
+    file.doubts.push_back(sentence + "; correct one of them");
+  else
+    file.remarks.push_back(sentence + ", but nearly");
+}
+
+}  // namespace
+
 std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
                                      const Symmetry& symmetry, ReflectionFile& file) {
   if (stated.empty())
     throw InputError(
         file.path, 0,
         file.negative > 0 ? "holds no intensity that is not negative" : "holds no reflections");
+  doubt_cell(symmetry, file);
   note_negative_amplitudes(std::count_if(stated.begin(), stated.end(),
                                          [](const StatedAmplitude& s) { return s.amplitude < 0; }),
                            file);

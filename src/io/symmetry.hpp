@@ -41,6 +41,20 @@ std::optional<Symmetry> symmetry_of_number(int number, const std::optional<CellN
 /// What a group is called that has no symbol.
 std::string name_without_symbol(std::size_t operators);
 
+// What refinement and rounding leave of a cell's symmetry, and what another lattice is.
+constexpr double rounded_cell = 0.001, rounded_angle_deg = 0.1;
+constexpr double other_cell = 0.01, other_angle_deg = 1.0;
+
+/// By how much rotations change a cell at most that has not their symmetry.
+struct CellChange {
+  double edges = 0;  ///< as a share of the edge
+  double angles_deg = 0;
+
+  bool is_rounding() const { return edges < rounded_cell && angles_deg < rounded_angle_deg; }
+  bool is_of_another_cell() const { return edges > other_cell || angles_deg > other_angle_deg; }
+};
+CellChange change_of(const CellNumbers& cell, const Symmetry& symmetry);
+
 /// Throws InputError where there are fewer bytes than `what` takes: "WHAT take about 20 GB...".
 void check_memory_for(double bytes, const std::string& path, const std::string& what);
 
@@ -59,7 +73,8 @@ struct StatedAmplitude {
 
 /// Every equivalent of what is stated, each (h,k,l) once.  Of rows that state the same index the
 /// last one counts; a Friedel mate takes the amplitude of the other where no row states its own.
-/// Counts repeated rows in `file`.  Throws InputError where nothing is stated, and where the
+/// Counts repeated rows in `file`, and doubts a cell of its own that has not the symmetry.  Throws
+/// InputError where nothing is stated, and where the
 /// equivalents do not fit into memory.
 std::vector<Reflection> expand_to_p1(const std::vector<StatedAmplitude>& stated,
                                      const Symmetry& symmetry, ReflectionFile& file);

@@ -210,6 +210,19 @@ TEST_F(CrystalModels, SayWhatOccupanciesAndTemperatureFactorsAreUnusual) {
               ElementsAre("all temperature factors are 0"));
 }
 
+TEST_F(CrystalModels, SayThatTemperatureFactorsLackWhatTlsGroupsDescribe) {
+  const std::string model = orthogonal + "P 1\n" + zinc(general, "  1.00"),
+                    residual = "REMARK   3   ATOM RECORD CONTAINS RESIDUAL B FACTORS ONLY\n",
+                    refmac = "REMARK   3   U VALUES      : RESIDUAL ONLY\n",
+                    sum = "REMARK   3   ATOM RECORD CONTAINS SUM OF TLS AND RESIDUAL B FACTORS\n";
+  EXPECT_THAT(factors_of(residual + model).notes,
+              ElementsAre("its temperature factors leave out what its TLS groups describe "
+                          "(\"RESIDUAL B FACTORS ONLY\"), and count as they stand; CCP4's tlsanl "
+                          "adds that part"));
+  EXPECT_THAT(factors_of(refmac + model).notes, ElementsAre(HasSubstr("what its TLS groups")));
+  EXPECT_THAT(factors_of(sum + model).notes, testing::IsEmpty());
+}
+
 std::string atom_line(const std::string& name, char altloc, const std::string& place,
                       const std::string& occupancy, const std::string& residue = "SER A   1") {
   return "ATOM      1  " + name + altloc + residue + "    " + place + occupancy +
@@ -312,6 +325,12 @@ TEST_F(CrystalModels, RefuseAMatrixOfFractionsThatIsNotOfTheCell) {
       matrix +
           "makes the axes 30.0003 40 100 90 90 90, and the unit cell is 30 40 50 90 90 "
           "90: correct it or leave it out");
+  EXPECT_EQ(error({"  1.000000  0.000000  0.000000" + no_shift,
+                   "  0.000000  1.000000  0.000000" + no_shift,
+                   "  0.000000  0.000000  1.000000" + no_shift}),
+            matrix +
+                "makes the axes 1 1 1 90 90 90, and the unit cell is 30 40 50 90 90 90: correct it "
+                "or leave it out");
   EXPECT_EQ(
       error({a_row + no_shift, b_row + no_shift, "  0.000000  0.000000 -0.020000" + no_shift}),
       matrix +

@@ -403,6 +403,62 @@ TEST_F(ReflectionFiles, OfMmcifAreThoseOfOneWavelength) {
                 "\"peak\", the first, are taken"}));
 }
 
+TEST_F(ReflectionFiles, OfMmcifAreThoseOfOneCrystal) {
+  const auto file = read_sf_mmcif(
+      cif(primitive, "crystal_id F_meas_au", "1 2 3 1 10\n1 2 3 2 20\n1 2 4 2 30\n1 2 5 1 40\n"));
+  EXPECT_EQ(by_index(file).at({1, 2, 3}), 10);
+  EXPECT_EQ(by_index(file).count({1, 2, 4}), 0u);
+  EXPECT_EQ(by_index(file).at({1, 2, 5}), 40);
+  EXPECT_EQ(notices_of(file),
+            (std::vector<std::string>{
+                file.path +
+                ": 2 rows are of other crystals and left out; those with the crystal_id \"1\", "
+                "the first, are taken"}));
+}
+
+TEST_F(ReflectionFiles, WhoseCellHasNotTheirSymmetryAreDoubted) {
+  const auto with_cell = [&](const char* group, const char* a, const char* b, const char* gamma) {
+    return read_sf_mmcif(cif(std::string("_cell.length_a ") + a + "\n_cell.length_b " + b +
+                                 "\n_cell.length_c 60\n_cell.angle_alpha 90\n"
+                                 "_cell.angle_beta 90\n_cell.angle_gamma " +
+                                 gamma + "\n_symmetry.space_group_name_H-M '" + group + "'\n",
+                             "F_meas_au", "1 2 3 10\n"));
+  };
+  const auto doubts_of = [&](auto... arguments) { return with_cell(arguments...).doubts; };
+  const std::vector<std::string> none;
+  EXPECT_EQ(doubts_of("P 43 21 2", "40", "50", "90"),
+            std::vector<std::string>{"its cell 40 50 60 90 90 90 does not have the symmetry that "
+                                     "expands its reflections (P 43 21 2); correct one of them"});
+  EXPECT_EQ(doubts_of("P 61", "40", "40", "90").size(), 1u);
+  EXPECT_EQ(doubts_of("P 21 21 21", "40", "50", "95").size(), 1u);
+  EXPECT_EQ(doubts_of("P 43 21 2", "40", "40", "90"), none);
+  EXPECT_EQ(doubts_of("P 61", "40", "40", "120"), none);
+  EXPECT_EQ(doubts_of("P 1 1 21", "40", "50", "95"), none);
+  EXPECT_EQ(doubts_of("P 1", "40", "50", "95"), none);
+  const auto nearly = with_cell("P 43 21 2", "40", "40.2", "90");
+  EXPECT_EQ(nearly.doubts, none);
+  EXPECT_EQ(nearly.remarks,
+            std::vector<std::string>{"its cell 40 40.2 60 90 90 90 does not have the symmetry that "
+                                     "expands its reflections (P 43 21 2), but nearly"});
+}
+
+TEST_F(ReflectionFiles, OfTextWhoseHeadingNamesIntensitiesAreDoubted) {
+  for (const char* heading :
+       {"# h k l I sigI", "#H,K,L,Iobs", "# h k l F^2", "# h k l intensity"}) {
+    const std::string path = dir.file("a.hkl", heading + std::string("\n1 2 3 100 1\n"));
+    EXPECT_EQ(read_reflections(path).doubts,
+              std::vector<std::string>{"line 1, \"" + std::string(heading) +
+                                       "\", names a column of intensities where F is expected; "
+                                       "-hkl_column I takes the roots, F the values"});
+    EXPECT_TRUE(read_reflections(path, "F").doubts.empty());
+    EXPECT_EQ(by_index(read_reflections(path, "I")).at({1, 2, 3}), 10);
+  }
+  for (const char* heading : {"# h k l F sigF", "# h k l", "# h k l phase I", "# I h k l"})
+    EXPECT_TRUE(read_reflections(dir.file("a.hkl", heading + std::string("\n1 2 3 100 1\n")))
+                    .doubts.empty())
+        << heading;
+}
+
 TEST_F(ReflectionFiles, OfModulatedCrystalsAreThoseOfTheMainLattice) {
   const auto file = read_sf_mmcif(
       cif("_symmetry_space_group_name_H-M 'P 1'\n", "index_m_1 F_squared_meas",

@@ -80,6 +80,25 @@ Image counts_of_model(const Measurement& m, const SettledExperiment& model) {
   return seen;
 }
 
+/// Leaves out -1 and -2 where nothing else is below zero: photons are not, and noise has no floor
+/// there.
+void leave_out_signed_marks(Reading& reading, const std::string& name, const Image& seen,
+                            std::vector<std::string>& lines) {
+  Measurement& m = reading.measurement;
+  if (m.readout_noise > 0) return;
+  const auto is_mark = [](float count) { return count == -1 || count == -2; };
+  if (!std::ranges::all_of(seen.pixels,
+                           [&](float count) { return !(count < 0) || is_mark(count); }))
+    return;
+  const auto marked = std::ranges::count_if(seen.pixels, is_mark);
+  if (marked == 0) return;
+  std::ranges::replace_if(m.counts.pixels, is_mark, no_count);
+  lines.push_back(
+      fmt::format("{}: {} pixel{} -1 or -2, the marks of pixels without a count, and nothing else "
+                  "is below zero; left out",
+                  name, marked, marked == 1 ? " holds" : "s hold"));
+}
+
 /// Leaves out what holds -1 and -2 without a sign.
 void leave_out_marks(Reading& reading, const std::string& name, const Image& seen,
                      std::vector<std::string>& lines) {
@@ -196,6 +215,7 @@ std::vector<std::string> settle_counts(Reading& reading, const std::string& name
   // Images of another size than the model's are refused by whoever fits them
   if (!has_panels_of(m.counts, model.resolved())) return {};
   std::vector<std::string> lines;
+  leave_out_signed_marks(reading, name, counts_of_model(m, model), lines);
   leave_out_marks(reading, name, counts_of_model(m, model), lines);
   if (!reading.known.offset) {
     // Two photons more or less under each pixel are as many as there often are

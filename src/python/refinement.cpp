@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>  // for max
 #include <cctype>
 #include <memory>
 #include <optional>
@@ -199,6 +200,11 @@ measured::Reading reading_of(const py::handle& image, const measured::MeasuredIm
   m.readout_noise = options.readout_noise;
   m.point_spread = options.point_spread;
   r.known = {true, true, options.overload.has_value(), 0};
+  // As of a file that does not say how many bits a pixel has
+  constexpr float of_16_bits = 65535;
+  float largest = 0;
+  for (const float count : m.counts.pixels) largest = std::max(largest, count);
+  if (largest == of_16_bits || largest == of_16_bits - 1) r.known.largest_count = of_16_bits;
   return r;
 }
 

@@ -156,6 +156,23 @@ def test_pixels_that_are_nan_are_left_out(start, counts):
     assert r.stages[0].pixels == 256 * 246
 
 
+@pytest.mark.parametrize("marks", [(-1, -2), (65535, 65534)])
+def test_marks_of_pixels_without_a_count_are_left_out_and_said(start, counts, marks):
+    gaps = counts.astype(np.int32)
+    gaps[100:105], gaps[105:110] = marks
+    with pytest.warns(nb.SimulationWarning, match="left out"):
+        r = nb.refine(start, gaps, parameters="fluence", all_pixels=True, iterations=1, spot_stage=False)
+    assert r.stages[0].pixels == 256 * 246
+
+
+def test_counts_below_zero_that_are_no_marks_alone_are_counts(start, counts):
+    less_dark = counts.astype(np.int32)
+    less_dark[100, :5] = -1
+    less_dark[100, 5] = -3
+    r = nb.refine(start, less_dark, parameters="fluence", all_pixels=True, iterations=1, spot_stage=False)
+    assert r.stages[0].pixels == 256 * 256
+
+
 def test_structure_factors_are_refined_too(truth, counts):
     hkl = np.stack(np.meshgrid(*[np.arange(-25, 26)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     table = nb.StructureFactors.from_reflections(hkl, np.full(len(hkl), 110.0))

@@ -32,9 +32,29 @@ std::string listed(const std::vector<std::string>& words) {
   return text;
 }
 
+/// What other programs' images are called whose beginning tells them; empty: it is none.
+std::string foreign_image(std::string_view head) {
+  const auto holds = [&](std::string_view text) { return head.find(text) != head.npos; };
+  const std::string_view first = head.substr(std::min(head.find_first_not_of("\r\n"), head.size()));
+  if (first.starts_with('{') && (holds("HeaderID") || holds("EDF_") || holds("ByteOrder")))
+    return "an EDF image of the ESRF";
+  if (head.starts_with("\x93NUMPY")) return "an array of numpy";
+  if (head.starts_with("FORMAT :")) return "a frame of Bruker";
+  if (head.starts_with("OD SAPPHIRE")) return "an image of Oxford Diffraction";
+  if (head.starts_with("ESPERANTO FORMAT")) return "an Esperanto image of CrysAlis";
+  if (head.starts_with("RAXIS") || head.starts_with("R-AXIS")) return "an image of an R-AXIS";
+  if (holds("mar research")) return "an image of a MAR345";
+  return "";
+}
+
 /// Null: of no known format.
 const FileFormat* find_format(const std::string& path) {
   const std::string head(Input(path).head());
+  if (const std::string foreign = foreign_image(head); !foreign.empty())
+    throw InputError(path, 0,
+                     "is " + foreign +
+                         ", which is not read; nb.write_image of Python or fabio-convert writes "
+                         "its pixels as CBF");
   for (const FileFormat& format : file_formats())
     if (format.begins && format.begins(head)) return &format;
   return nullptr;

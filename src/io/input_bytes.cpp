@@ -227,8 +227,12 @@ bool begins_as_smv(std::string_view head) {
 
 bool begins_as_json(std::string_view head) {
   head = without_byte_order_mark(head);
-  const std::size_t first = head.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && head[first] == '{' && !begins_as_smv(head);
+  constexpr std::string_view white = " \t\r\n";
+  const std::size_t first = head.find_first_not_of(white);
+  if (first == std::string_view::npos || head[first] != '{') return false;
+  const std::size_t next = head.find_first_not_of(white, first + 1);
+  // Headers of images have their keys without quotes.
+  return next == std::string_view::npos || head[next] == '"' || head[next] == '}';
 }
 
 bool begins_as_shelx(std::string_view head) {

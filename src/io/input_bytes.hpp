@@ -84,7 +84,7 @@ bool begins_as_mtz(std::string_view head);
 /// An SMV image: "{" and HEADER_BYTES, on lines of their own.
 bool begins_as_smv(std::string_view head);
 
-/// An object in JSON: "{", in no SMV image.
+/// An object in JSON: "{" and a key in quotes, or the end.
 bool begins_as_json(std::string_view head);
 
 /// Instructions and model of SHELX (.ins, .res): CELL with the wavelength and six numbers among the

@@ -38,9 +38,9 @@ struct Beginning {
   const char* format;
 };
 using namespace std::string_view_literals;
-constexpr std::array other_formats{
-    Beginning{"\x93NUMPY"sv, "a NumPy array"}, Beginning{"\x89PNG"sv, "a PNG picture"},
-    Beginning{"PK\x03\x04"sv, "a zip archive"}, Beginning{"P5"sv, "a PGM greymap"}};
+constexpr std::array other_formats{Beginning{"\x89PNG"sv, "a PNG picture"},
+                                   Beginning{"PK\x03\x04"sv, "a zip archive"},
+                                   Beginning{"P5"sv, "a PGM greymap"}};
 
 /// What comes through a pipe cannot be looked at without using it up, and is taken for SMV.
 bool is_regular_file(const std::string& path) {

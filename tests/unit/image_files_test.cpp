@@ -62,6 +62,26 @@ TEST(FileFormats, AreMadeFromOneThingEachAndHaveEndingsOfTheirOwn) {
   EXPECT_THROW(format_to_write("a.geom"), UsageError);
 }
 
+TEST(ReadImage, NamesImagesOfOtherProgramsThatItDoesNotRead) {
+  const TempDir folder;
+  for (const auto& [head, name] :
+       {std::pair{"{\nHeaderID = EH:000001:000000:000000 ;\nByteOrder = LowByteFirst ;\n",
+                  "an EDF image of the ESRF"},
+        {"\n{\r\nEDF_DataBlockID = 1.Image.Psd ;\r\n", "an EDF image of the ESRF"},
+        {"\x93NUMPY\x01", "an array of numpy"},
+        {"FORMAT :100 ", "a frame of Bruker"},
+        {"OD SAPPHIRE  3.0\r\n", "an image of Oxford Diffraction"},
+        {"ESPERANTO FORMAT   1 ", "an Esperanto image of CrysAlis"},
+        {"R-AXIS IV ", "an image of an R-AXIS"},
+        {"\xD2\x04 mar research ", "an image of a MAR345"}}) {
+    const std::string path = folder.file("a.img", head);
+    EXPECT_EQ(message_of<InputError>([&] { read_image(path); }),
+              path + ": is " + name +
+                  ", which is not read; nb.write_image of Python or fabio-convert writes its "
+                  "pixels as CBF");
+  }
+}
+
 TEST(WriteFloatImage, WritesBareFloats) {
   const TempDir dir;
   const Image image{3, 2, {0, 1.5F, -2, 1e-30F, 1e30F, std::numeric_limits<float>::infinity()}};

@@ -80,7 +80,11 @@ Reading read_smv(const MeasuredImage& image, const SettledExperiment& settled) {
   m.counts = {file.fast_pixels, file.slow_pixels, file.pixels};
   m.counts_per_photon = gain_of(image, gain_stated ? *gain : 1, r.notices);
   m.offset = image.offset.value_or(pedestal.value_or(0));
-  m.overload = image.overload.value_or(file.largest_count);
+  double saturated = file.largest_count;
+  for (const char* const key : {"SATURATED_VALUE", "CCD_IMAGE_SATURATION"})  // d*TREK's, ADSC's
+    if (const auto stated = file.number(key, {}); stated && *stated > 0)
+      saturated = std::min(saturated, *stated);
+  m.overload = image.overload.value_or(saturated);
   r.known = {image.offset || pedestal, image.gain || gain_stated, image.overload.has_value(),
              std::isfinite(file.largest_count) ? file.largest_count : 0};
   // Whole numbers below zero are marks, and so is the 0 of who adds a pedestal and says it.

@@ -199,6 +199,21 @@ TEST_F(RefineImages, LeaveOutWhatIsNoCount) {
             246U * 256 - 1);
 }
 
+TEST_F(RefineImages, AreSaturatedWhereTheirSmvHeaderSaysSo) {
+  const std::vector<std::int32_t> pixels = counts();
+  const auto unsaturated = static_cast<std::size_t>(
+      std::count_if(pixels.begin(), pixels.end(), [](std::int32_t n) { return n < 60; }));
+  ASSERT_LT(unsaturated, pixels.size());
+  for (const char* key : {"SATURATED_VALUE", "CCD_IMAGE_SATURATION"}) {
+    write_smv("limit.img", pixels, std::string("IMAGE_PEDESTAL=0;\n") + key + "=60;\n");
+    EXPECT_EQ(pixels_used("--image limit.img --saturated left-out"), unsaturated) << key;
+    EXPECT_EQ(pixels_used("--image limit.img"), pixels.size()) << key;
+    EXPECT_EQ(pixels_used("--image limit.img --overload 1000000 --saturated left-out"),
+              pixels.size())
+        << key;
+  }
+}
+
 TEST_F(RefineImages, HaveTheGainAndThePedestalThatTheyState) {
   std::vector<std::int32_t> pixels = counts();
   for (std::int32_t& n : pixels) n = 3 * n + 25;

@@ -544,6 +544,7 @@ CrystalModel read_crystal_model(const std::string& path) {
   constexpr std::size_t most_bytes = std::size_t{1} << 30;
   Input opened(path);
   const std::string_view head = opened.head();
+  refuse_binary(path, head, "which holds no atoms");
   if (head.find('\0') != std::string_view::npos && !begins_as_mtz(head))
     throw InputError(path, 0, "holds control bytes, so it is neither a PDB nor a CIF file");
   const InputBytes input{path, opened.read_rest(most_bytes)};

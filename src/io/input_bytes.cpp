@@ -235,6 +235,26 @@ bool begins_as_json(std::string_view head) {
   return next == std::string_view::npos || head[next] == '"' || head[next] == '}';
 }
 
+void refuse_binary(const std::string& path, std::string_view head, const std::string& what) {
+  using namespace std::string_view_literals;
+  struct Kind {
+    std::string_view bytes;
+    const char* name;
+  };
+  constexpr std::array<Kind, 7> kinds = {
+      Kind{"###CBF"sv, "a CBF image"},     {"\x89HDF\r\n"sv, "an HDF5 file"},
+      {"II*\0"sv, "a TIFF image"},         {"MM\0*"sv, "a TIFF image"},
+      {"{\nHEADER_BYT"sv, "an SMV image"}, {"\x89PNG"sv, "a PNG picture"},
+      {"\x93NUMPY"sv, "an array of numpy"}};
+  const auto refuse = [&](const std::string& name) {
+    throw InputError(path, 0, "is " + name + ", " + what);
+  };
+  for (const Kind& kind : kinds)
+    if (head.substr(0, kind.bytes.size()) == kind.bytes) refuse(kind.name);
+  if (head.substr(0, 64).find("dials::af::reflection_table") != std::string_view::npos)
+    refuse("a .refl table of DIALS");
+}
+
 bool begins_as_shelx(std::string_view head) {
   constexpr std::array<std::string_view, 8> records = {"TITL", "CELL", "ZERR", "LATT",
                                                        "SYMM", "SFAC", "UNIT", "REM"};

@@ -87,6 +87,10 @@ bool begins_as_smv(std::string_view head);
 /// An object in JSON: "{" and a key in quotes, or the end.
 bool begins_as_json(std::string_view head);
 
+/// Throws InputError for images and tables whose first bytes tell them, which says what they are and
+/// then `what`: "is a CBF image, not a text file".
+void refuse_binary(const std::string& path, std::string_view head, const std::string& what);
+
 /// Instructions and model of SHELX (.ins, .res): CELL with the wavelength and six numbers among the
 /// lines of TITL, ZERR, LATT, SYMM, SFAC, UNIT that begin one.
 bool begins_as_shelx(std::string_view head);

@@ -34,6 +34,8 @@ void fail_as_model(const std::string& path) {
 ReflectionFile read_reflections(const std::string& path, const std::string& column) {
   Input input(path);
   const std::string_view head = telling_head(input);
+  refuse_binary(path, head,
+                "which holds no structure factors; they are read from MTZ, CIF and text files");
   if (begins_as_mtz(head)) return read_mtz({path, input.read_rest(most_input_bytes)}, column);
   if (begins_as_cif(head)) return read_sf_mmcif({path, input.read_rest(most_input_bytes)}, column);
   if (auto list = read_foreign_list(input, column)) return *std::move(list);

@@ -47,6 +47,7 @@ void TextPieces::read_more(std::size_t bytes) {
   at_end_ = got < bytes;
   // Chunk by chunk, so that a device or a huge binary file is refused at once.
   if (holds_rubbish(std::string_view(buffer_).substr(before))) {
+    if (lines_before_ == 0) refuse_binary(path(), buffer_, "not a text file");
     const auto rubbish = std::find_if(buffer_.begin(), buffer_.end(), is_rubbish);
     throw InputError(
         path(),

@@ -733,6 +733,22 @@ TEST_F(ReflectionFiles, OfTwinsAreRefused) {
             std::string::npos);
 }
 
+TEST_F(ReflectionFiles, ThatAreImagesOrTablesAreNamed) {
+  for (const auto& [head, name] :
+       {std::pair<std::string, std::string>{"###CBF: VERSION 1.5\n\ndata_x\n", "a CBF image"},
+        {"\x89HDF\r\n\x1a\n", "an HDF5 file"},
+        {std::string("II*\0\b", 5), "a TIFF image"},
+        {"{\nHEADER_BYTES=  512;\n", "an SMV image"},
+        {"\x93\xBB"
+         "dials::af::reflection_table\x01",
+         "a .refl table of DIALS"}}) {
+    const std::string path = dir.file("a", head);
+    EXPECT_EQ(message_of<InputError>([&] { read_reflections(path); }),
+              path + ": is " + name +
+                  ", which holds no structure factors; they are read from MTZ, CIF and text files");
+  }
+}
+
 TEST_F(ReflectionFiles, OfOtherProgramsAreNamed) {
   const std::map<std::string, std::string> lists = {
       {"!OUTPUT_FILE=INTEGRATE.HKL     DATE=28-Nov-2026\n", "INTEGRATE.HKL of XDS"},

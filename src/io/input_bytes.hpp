@@ -87,7 +87,7 @@ bool begins_as_smv(std::string_view head);
 /// An object in JSON: "{" and a key in quotes, or the end.
 bool begins_as_json(std::string_view head);
 
-/// Throws InputError for images and tables whose first bytes tell them, which says what they are and
+/// Throws InputError for images and tables whose first bytes tell them; it says what they are and
 /// then `what`: "is a CBF image, not a text file".
 void refuse_binary(const std::string& path, std::string_view head, const std::string& what);
 

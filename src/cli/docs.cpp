@@ -267,7 +267,9 @@ void write_checks(std::ostream& out) {
                            "-fdet_vector 0 0 1 -sdet_vector 0 -0.94 0.342",
                            "-exposure 10",
                            "-flux 1e12",
-                           "-phisteps 10"})
+                           "-phisteps 10",
+                           "-osc 1 -phisteps 0",
+                           "-dispersion 2 -dispsteps 1"})
     write_told(out, line, std::string("-cell 70 80 90 90 90 90 -default_F 100 ") + line);
   write_header_checks(out);
   write_matrix_checks(out);

@@ -161,6 +161,16 @@ void look_at_open_ends(const Experiment& e, const Resolved& r, Doubts& found) {
     found.unlikely.push_back("phi steps (-phisteps) are given without a width (-osc): " +
                              digits(units::degrees_from_radians(r.scan.range)) +
                              " degree is taken");
+  const auto steps_not_taken = [&](const char* flag, const SampledRange<double>& range, int taken) {
+    if (range.steps && *range.steps != taken)
+      found.unlikely.push_back(std::string(flag) + ' ' + std::to_string(*range.steps) +
+                               " is not taken: " + std::to_string(taken) +
+                               (taken == 1 ? " step is" : " steps are"));
+  };
+  steps_not_taken("-hdivsteps", b.horizontal_divergence_mrad, r.horizontal.steps);
+  steps_not_taken("-vdivsteps", b.vertical_divergence_mrad, r.vertical.steps);
+  steps_not_taken("-dispsteps", b.dispersion_percent, r.dispersion.steps);
+  if (!r.closed) steps_not_taken("-phisteps", osc, r.scan.steps);
 }
 
 std::string direction_text(const Vec3d& v) {

@@ -412,11 +412,17 @@ void ImageHeaders::compare(const Header& header, Request& request) const {
                                    says, means, flag->spelling, header.use->spelling));
     request.warnings.push_back(fmt::format("{}: {}, and {}, which counts", file.path, says, means));
   }
-  if (!header.is_mask() &&
-      (e.detector.fast_pixels != file.fast_pixels || e.detector.slow_pixels != file.slow_pixels))
-    request.warnings.push_back(fmt::format(
-        "{}: has {} x {} pixels, and the {} x {} that the flags give it count", file.path,
-        file.fast_pixels, file.slow_pixels, e.detector.fast_pixels, e.detector.slow_pixels));
+  const auto has_the_size = [&](const Header& h) {
+    return h.file.fast_pixels == e.detector.fast_pixels &&
+           h.file.slow_pixels == e.detector.slow_pixels;
+  };
+  if (!header.is_mask() && !has_the_size(header)) {
+    const auto other = std::ranges::find_if(headers_, has_the_size);
+    request.warnings.push_back(
+        fmt::format("{}: has {} x {} pixels, and the {} x {} {} count", file.path, file.fast_pixels,
+                    file.slow_pixels, e.detector.fast_pixels, e.detector.slow_pixels,
+                    other == headers_.end() ? "that the flags give it" : "of " + other->file.path));
+  }
   static constexpr std::array<std::string_view, 3> sizes{"-detsize", "-detsize_f", "-detsize_s"};
   if (const FlagUse* const size = last_of(sizes))
     request.warnings.push_back(fmt::format(

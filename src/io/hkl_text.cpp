@@ -175,7 +175,7 @@ struct Place {
 struct Part {
   std::string_view text;
   std::vector<Reflection> reflections;
-  std::optional<CellNumbers> cell;
+  std::vector<std::pair<CellNumbers, Place>> cells;
   Place no_cell;              ///< the first comment that should be one
   Place intensities;          ///< the first comment by which F are intensities
   Place negative_with_sigma;  ///< the first line with a negative F and a number behind it
@@ -200,7 +200,7 @@ void split(std::string_view text, std::vector<Part>& parts) {
 template <class Refuse>
 void parse(Part& part, Refuse&& refuse) {
   part.reflections.clear();
-  part.cell.reset();
+  part.cells.clear();
   part.no_cell = part.intensities = part.negative_with_sigma = {};
   part.negative = 0;
   const auto note_negative = [&](double amplitude, Place place) {
@@ -231,7 +231,7 @@ void parse(Part& part, Refuse&& refuse) {
       } else if (const auto cell = cell_comment(one.line(), [&] {
                    if (!part.no_cell.begin) part.no_cell = here;
                  })) {
-        part.cell = cell;
+        part.cells.emplace_back(*cell, here);
       } else if (!part.intensities.begin && heads_intensities(one.line())) {
         part.intensities = here;
       }
@@ -324,7 +324,7 @@ ReflectionFile read_text_table(Input input, const std::string& column) {
   const auto in_line = [&](const Place& place) {
     return "line " + std::to_string(number_of(place.begin)) + ", " + in_quotes(place.line) + ", ";
   };
-  std::string no_cell, intensities, negative_with_sigma;
+  std::string no_cell, another_cell, intensities, negative_with_sigma;
   long negative = 0;
   ListSize size(path);
   std::exception_ptr fault;
@@ -341,7 +341,10 @@ ReflectionFile read_text_table(Input input, const std::string& column) {
     });
     for (const Part& part : parts) {
       if (!fault) fault = part.fault;
-      if (part.cell) file.cell = part.cell;
+      for (const auto& [cell, where] : part.cells) {
+        if (file.cell && *file.cell != cell && another_cell.empty()) another_cell = in_line(where);
+        file.cell = cell;
+      }
       if (part.no_cell.begin && no_cell.empty()) no_cell = in_line(part.no_cell);
       if (part.intensities.begin && intensities.empty()) intensities = in_line(part.intensities);
       if (part.negative_with_sigma.begin && negative_with_sigma.empty())
@@ -365,6 +368,9 @@ ReflectionFile read_text_table(Input input, const std::string& column) {
     file.doubts.push_back(no_cell +
                           "is no cell: a comment \"# cell\" has six positive numbers, a b c alpha "
                           "beta gamma");
+  if (!another_cell.empty())
+    file.doubts.push_back(another_cell +
+                          "is not the cell of the comment before; a list is of one crystal");
   if (column == "I") {
     take_roots(file);
   } else if (column.empty() && !intensities.empty()) {

@@ -933,8 +933,10 @@ Refinement refine(std::span<const Experiment> starts, std::span<const Measuremen
     if (s.image < 0 || static_cast<std::size_t>(s.image) >= starts.size())
       throw UsageError("an observed spot is on image " + std::to_string(s.image) +
                        ", and there are " + std::to_string(starts.size()));
+  const auto is_curved = [](const FurtherPanel& panel) { return panel.detector.curved; };
   for (const Experiment& e : starts)
-    if (options.intensities == Intensities::free && e.detector.curved)
+    if (options.intensities == Intensities::free &&
+        (e.detector.curved || std::ranges::any_of(e.more_panels, is_curved)))
       throw UsageError(
           "free intensities need to know where each reflection falls, which is known of flat "
           "panels, and this detector is curved (-curved_det)");

@@ -152,7 +152,9 @@ std::optional<std::string> why_no_spot_stage(const Resolved& resolved) {
   if (least != resolved.rays.end() &&
       most->wavelength - least->wavelength > widest_band * resolved.wavelength)
     return "the beam has more than 1 % of bandwidth";
-  if (resolved.panel.curvature != Curvature::flat) return "the detector is curved (-curved_det)";
+  for (std::size_t i = 0; i <= resolved.more_panels.size(); ++i)
+    if (panel_of(resolved, i).curvature != Curvature::flat)
+      return "the detector is curved (-curved_det)";
   return std::nullopt;
 }
 

@@ -301,6 +301,11 @@ TEST_F(ImageHeaders, ThatContradictEachOtherAreSaid) {
   folder.file("m.img", image_with(changed("DISTANCE", "90")));
   expect_said(corrected + "-img a.img -mask m.img",
               "a.img: says DISTANCE=250, and 90 of the other file counts");
+  std::string narrow = image_with(geometry);
+  narrow.replace(narrow.find("SIZE1=24"), 8, "SIZE1=16").resize(1024 + 2 * 16 * 16);
+  folder.file("m.img", narrow);
+  expect_said(corrected + "-img a.img -mask m.img",
+              "a.img: has 24 x 16 pixels, and the 16 x 16 of m.img count");
 }
 
 TEST_F(ImageHeaders, OfAdscHaveTheirBeamCentreReconciledWithDenzosKeys) {

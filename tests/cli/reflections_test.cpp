@@ -204,6 +204,18 @@ TEST_F(Reflections, WhoseCellCommentIsNoCellAreRefusedOrNoticed) {
   good_run(corrected + cell + "-hkl F.hkl");
 }
 
+TEST_F(Reflections, OfTwoCellsAreRefusedOrNoticed) {
+  const std::string one = "# cell 40 50 60 90 90 90\n0 0 1 400\n";
+  folder.file("F.hkl", one + "# cell 41 50 60 90 90 90\n0 1 0 300\n");
+  const std::string says =
+      "F.hkl: line 3, \"# cell 41 50 60 90 90 90\", is not the cell of the comment before; a list "
+      "is of one crystal";
+  expect_refused(corrected + cell + "-hkl F.hkl", says);
+  EXPECT_THAT(good_run(compat + cell + "-hkl F.hkl").err, HasSubstr(says));
+  folder.file("F.hkl", one + one);
+  EXPECT_THAT(good_run(corrected + cell + "-hkl F.hkl").err, Not(HasSubstr("comment before")));
+}
+
 TEST_F(Reflections, OfAPipeWithoutEndAreRefusedBeforeTheyFillTheMemory) {
   for (const auto& [lines, says] :
        {std::pair<std::string, std::string>{

@@ -206,6 +206,19 @@ TEST(DiffuseError, IsWhatTheLightOfFewPixelsAndOrientationsHasAtMost) {
   EXPECT_NE(how(halos()).find("at pixels 2 apart and of "), std::string::npos) << how(halos());
 }
 
+TEST(DiffuseError, TellsTheEstimateOfTimeWhatShareOfTheStepsIsSummed) {
+  const auto share = [](const Experiment& e) {
+    const engine::SplitPlan split(make_plan(e, resolve(e)));
+    return split.diffuse.share_of_steps(split.spots);
+  };
+  const std::string says = how(halos());
+  const auto orientations = std::stod(says.substr(says.find(" and of ") + 8));
+  EXPECT_NEAR(share(halos()), orientations / 25 / 4, 1e-12) << says;
+  Experiment exact = halos();
+  exact.crystal.diffuse_error = 0;
+  EXPECT_EQ(share(exact), 1);
+}
+
 TEST(DiffuseError, SpreadsTheStepsOfTheStencilByNoMoreThanTheyAre) {
   // Between the stencil of 27 and that of 125 lattice points is what the steps are made of.
   Experiment one = halos(), two = halos();

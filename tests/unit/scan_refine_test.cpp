@@ -96,6 +96,14 @@ TEST(SpotGeometryOfAScan, MayTurnByFiveDegreesAndNoMore) {
               HasSubstr("more than five degrees"));
 }
 
+TEST(SpotStage, NeedsEveryPanelFlat) {
+  Experiment e = test::experiment_of(scan + "-osc 1");
+  e.more_panels.push_back({e.detector, {}, {}});
+  EXPECT_FALSE(why_no_spot_stage(resolve(e)));
+  e.more_panels.back().detector.curved = true;
+  EXPECT_THAT(why_no_spot_stage(resolve(e)).value_or(""), HasSubstr("curved (-curved_det)"));
+}
+
 TEST(Centrings, AllowTheReflectionsOfTheirLattices) {
   const auto count = [](Centring centring) {
     int n = 0;
@@ -365,6 +373,11 @@ TEST(RefineOfAScan, RefusesWhatFreeIntensitiesLeaveNothingToSayAbout) {
   o = free_options();
   o.all_pixels = true;
   EXPECT_THAT(complaint(o), HasSubstr("free intensities need shoeboxes"));
+  Experiment bent = c.start;
+  bent.more_panels.push_back({bent.detector, {}, {}});
+  bent.more_panels.back().detector.curved = true;
+  EXPECT_THAT(test::message_of<UsageError>([&] { refine(bent, c.measurement, free_options()); }),
+              HasSubstr("this detector is curved (-curved_det)"));
   o = free_options();
   o.structure_factor_deviation = 0.1;
   EXPECT_THAT(complaint(o), HasSubstr("where the intensities are free"));

@@ -166,17 +166,17 @@ TEST(TwoFlagsOfOneThing, ThatDoNotAgreeAreSaid) {
 TEST(NumbersOfSteps, ThatAreNotTakenAreSaid) {
   EXPECT_THAT(said({"-osc", "1", "-phisteps", "0"}),
               Contains("-phisteps 0 is not taken: 2 steps are"));
-  EXPECT_THAT(said({"-dispersion", "2", "-dispsteps", "1"}),
+  EXPECT_THAT(said({"-dispersion", "2", "-dispsteps", "1"}, "-compat"),
               Contains("-dispsteps 1 is not taken: 2 steps are"));
   EXPECT_THAT(said({"-hdivrange", "1", "-hdivsteps", "0"}),
               Contains("-hdivsteps 0 is not taken: 2 steps are"));
-  EXPECT_THAT(said({"-vdivrange", "1", "-vdivsteps", "1"}),
-              Contains("-vdivsteps 1 is not taken: 2 steps are"));
+  EXPECT_THAT(said({"-vdivrange", "1", "-vdivsteps", "0"}),
+              Contains("-vdivsteps 0 is not taken: 2 steps are"));
   for (const std::vector<std::string>& taken :
        std::vector<std::vector<std::string>>{{"-osc", "1", "-phisteps", "1"},
                                              {"-osc", "1", "-phisteps", "7"},
                                              {"-phisteps", "1"},
-                                             {"-dispersion", "2", "-dispsteps", "3"},
+                                             {"-dispersion", "2", "-dispsteps", "1"},
                                              {"-hdivrange", "1", "-hdivsteps", "4"}})
     for (const std::string& line : said(taken)) EXPECT_THAT(line, Not(HasSubstr("is not taken")));
 }

@@ -4,8 +4,8 @@
     tests/soak/mutate.py BUILD_FOLDER [--count 10000] [--seed 1] [--only KIND ...] [--keep FOLDER]
 
 Each file is damaged by flipped bits, missing and repeated pieces and lines, numbers that are NaN, infinite, too large
-or no numbers, endless lines.  A program that reads it may refuse it or not, but: it ends within 20 s and 4 GB, by itself, with one of its
-exit codes and a reason; it leaves no file behind when it refuses; and when it does not, its image holds numbers
+or no numbers, endless lines.  A program that reads it may refuse it or not, but: it ends within 20 s of processor time
+and 4 GB, by itself, with one of its exit codes and a reason; it leaves no file behind when it refuses; and when it does not, its image holds numbers
 (with nanoBragg's arithmetic: or a notice says that it does not).  Where HDF5 itself comes to its end at bytes that it
 trusts, and gdb is there to tell, that is said and counted apart.  Exits with 1 where one does not; the file and the
 command are then kept (in build/soak).  The same seed makes the same files.
@@ -34,6 +34,7 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SECONDS, MEMORY = 20, 4 << 30
+WAIT_S = 6 * SECONDS  # for a program that other ones leave little of the processor
 PIXELS = "-detpixels 16 -pixel 4".split()
 RUN = "-N 3 -oversample 1 -fluence 1e24 -threads 1 -noprogress -floatfile image.f32".split()
 IMAGE = PIXELS + RUN
@@ -509,6 +510,7 @@ def name_of_damaged(kind):
 
 def limited():
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -534,11 +536,13 @@ def fault_of(kind, folder, data):
         running = subprocess.Popen(kind.command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=channel,
                                    start_new_session=True, preexec_fn=limited)  # fmt: skip
         try:
-            code = running.wait(timeout=SECONDS)
+            code = running.wait(timeout=WAIT_S)
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
-            return f"did not end within {SECONDS} s", None
+            return f"did not end within {WAIT_S} s", None
+        if code == -signal.SIGXCPU:
+            return f"did not end within {SECONDS} s of processor time", None
         channel.seek(0)
         said = channel.read(1 << 16).decode(errors="replace")
     if code < 0:

@@ -56,15 +56,18 @@ Launch launch_of(const std::function<const char*(const char*)>& variable) {
     const char* text = variable(name);
     return text ? std::max(0, std::atoi(text)) : 0;
   };
+  const bool by_pmix = variable("PMIX_RANK") != nullptr;
   // Open MPI's mpirun, also where it starts its own helpers by srun
   if (variable("OMPI_COMM_WORLD_SIZE"))
-    return {"mpirun", number("OMPI_COMM_WORLD_SIZE"), number("OMPI_COMM_WORLD_RANK")};
+    return {"mpirun", number("OMPI_COMM_WORLD_SIZE"), number("OMPI_COMM_WORLD_RANK"), by_pmix};
   // Of a step that srun started; SLURM_NTASKS is the job's, and in its shell, too
-  if (variable("SLURM_STEP_NUM_TASKS") && variable("SLURM_PROCID"))
-    return {"srun", number("SLURM_STEP_NUM_TASKS"), number("SLURM_PROCID")};
-  // MPICH's mpirun and its relatives
-  if (variable("PMI_SIZE")) return {"mpirun", number("PMI_SIZE"), number("PMI_RANK")};
-  if (variable("PMIX_RANK")) return {"mpirun", 0, number("PMIX_RANK")};
+  const bool of_step = variable("SLURM_STEP_NUM_TASKS") && variable("SLURM_PROCID");
+  const int of_step_tasks = number("SLURM_STEP_NUM_TASKS");
+  // MPICH's mpirun and its relatives, whose helpers may be a step of one a machine
+  if (variable("PMI_SIZE") && !(of_step && number("PMI_SIZE") == of_step_tasks))
+    return {"mpirun", number("PMI_SIZE"), number("PMI_RANK"), by_pmix};
+  if (of_step) return {"srun", of_step_tasks, number("SLURM_PROCID"), by_pmix};
+  if (by_pmix) return {"mpirun", 0, number("PMIX_RANK"), by_pmix};
   return {};
 }
 
@@ -72,7 +75,13 @@ std::unique_ptr<Ranks> open_ranks() {
   const Launch launch = launch_of([](const char* name) { return std::getenv(name); });
   if (launch.by.empty() || launch.tasks == 1) return one_rank();
   try {
-    std::unique_ptr<Ranks> ranks = the_plugin(launch).open();
+    const Plugin& plugin = the_plugin(launch);
+    if (launch.by == "srun" && !launch.by_pmix && plugin.needs_pmix())
+      throw UsageError("srun started " + std::to_string(launch.tasks) +
+                       " of this program without PMIx, by which the MPI that it was built with "
+                       "finds the others; start it by srun --mpi=pmix (srun --mpi=list says what "
+                       "this Slurm has), or by mpirun in the job");
+    std::unique_ptr<Ranks> ranks = plugin.open();
     if (launch.tasks > 1 && ranks->size() != launch.tasks) {
       ranks->all_fail();
       throw UsageError(launch.by + " started " + std::to_string(launch.tasks) +

@@ -12,6 +12,7 @@ struct Launch {
   std::string by;  ///< "mpirun", "srun"; empty: by itself
   int tasks = 1;   ///< 0: the environment does not say
   int rank = 0;
+  bool by_pmix = false;  ///< what started them answers by PMIx which they are
 };
 
 /// As `variable(name)` has the environment: null where there is no such variable.  A batch script's

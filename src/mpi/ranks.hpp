@@ -49,12 +49,14 @@ class Ranks {
 std::unique_ptr<Ranks> one_rank();
 
 /// Two sides that do not belong together differ in it.
-inline constexpr std::size_t plugin_version = 3;
+inline constexpr std::size_t plugin_version = 4;
 
 struct Plugin {
   std::size_t version;
   /// Starts MPI, once in a process; it ends with what is returned.  Throws UsageError.
   std::unique_ptr<Ranks> (*open)();
+  /// Whether it finds the processes that srun started by PMIx alone.  Before open().
+  bool (*needs_pmix)();
 };
 
 /// `extern "C" const nablabragg::mpi::Plugin* nablabragg_mpi_plugin();`

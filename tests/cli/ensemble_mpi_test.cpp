@@ -49,8 +49,8 @@ class EnsembleRanks : public test::EnsembleRuns {
       GTEST_SKIP() << "this program was built without MPI (Debian's libopenmpi-dev)";
   }
   static test::Running start(const fs::path& folder, int ranks, const std::string& line,
-                             test::Environment more = {}) {
-    std::vector<std::string> arguments{"-n", std::to_string(ranks), NABLA_PROGRAM};
+                             test::Environment more = {}, std::vector<std::string> arguments = {}) {
+    arguments.insert(arguments.end(), {"-n", std::to_string(ranks), NABLA_PROGRAM});
     for (const std::string& word : test::split_arguments(line)) arguments.push_back(word);
     more.insert(more.end(), for_mpirun.begin(), for_mpirun.end());
     return test::start_program(folder, arguments, more, "mpirun");
@@ -98,6 +98,29 @@ TEST_F(EnsembleRanks, LeaveWhatOneProcessLeaves) {
     EXPECT_EQ(all_of(name, lists), all_of("one", lists));
     EXPECT_EQ(names_in(name), names_in("one"));
   }
+}
+
+TEST_F(EnsembleRanks, OfSeveralMachinesLeaveWhatOneProcessLeaves) {
+  // To MPI a machine is a name and the memory that its processes share.
+  const std::string machine = "unshare --mount --uts --map-root-user";
+  if (std::system((machine + " mount -t tmpfs tmpfs /dev/shm 2> /dev/null").c_str()) != 0)
+    GTEST_SKIP() << "no namespaces that could stand for machines here";
+  test::write_file(folder / "machine", "#!/bin/sh\nexec " + machine +
+                                           " sh -c 'hostname \"$0\" && mount -t tmpfs tmpfs "
+                                           "/dev/shm && eval \"$*\"' \"$@\"\n");
+  fs::permissions(folder / "machine", fs::perms::owner_all);
+  const std::string output = ", shots_per_shard: 7, reflections: true}";
+  describe("one.yaml", 60, varied, "{folder: one" + output);
+  good_run("ensemble one.yaml");
+  describe("some.yaml", 60, varied, "{folder: some" + output);
+  const Outcome outcome = test::outcome_of(
+      start(folder.path(), 4, "ensemble some.yaml --threads 1", {},
+            {"--host", "first:2,second:2", "--mca", "plm_rsh_agent", folder / "machine"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("made 60 shots in"));
+  EXPECT_THAT(outcome.out, HasSubstr("on 4 ranks of 1 thread"));
+  EXPECT_EQ(all_of("some"), all_of("one"));
+  EXPECT_EQ(names_in("some"), names_in("one"));
 }
 
 TEST_F(EnsembleRanks, DrawTheSameRowsOfATable) {
@@ -319,14 +342,28 @@ TEST_F(EnsembleRanks, WithoutThePluginSayItOnce) {
 
 TEST_F(EnsembleRanks, AreNotTakenForEachOtherWhereMpiKnowsOfOneAlone) {
   describe("e.yaml", 3, "", "out");
-  // As srun without a way to MPI, or mpirun of another MPI, starts them
-  const Outcome outcome = test::run_program(
+  // As mpirun of another MPI, or srun without a way to this one, starts them
+  const Outcome by_mpirun = test::run_program(
       folder.path(), "ensemble e.yaml",
-      {{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "0"}, {"OMPI_MCA_plm_rsh_agent", ""}});
-  EXPECT_EQ(outcome.exit_code, usage);
-  EXPECT_THAT(outcome.err,
-              HasSubstr("srun started 4 of this program, but the MPI that it was built "
+      {{"PMI_SIZE", "4"}, {"PMI_RANK", "0"}, {"OMPI_MCA_plm_rsh_agent", ""}});
+  EXPECT_EQ(by_mpirun.exit_code, usage);
+  EXPECT_THAT(by_mpirun.err,
+              HasSubstr("mpirun started 4 of this program, but the MPI that it was built "
                         "with knows of 1"));
+  for (const char* rank : {"0", "1"}) {
+    const Outcome by_srun = test::run_program(folder.path(), "ensemble e.yaml",
+                                              {{"SLURM_JOB_ID", "7"},
+                                               {"SLURM_STEP_ID", "0"},
+                                               {"SLURM_STEP_NUM_TASKS", "4"},
+                                               {"SLURM_PROCID", rank}});
+    EXPECT_EQ(by_srun.exit_code, usage);
+    if (rank[0] == '1') {
+      EXPECT_EQ(by_srun.err, "");  // rank 0 has said it
+      continue;
+    }
+    EXPECT_THAT(by_srun.err, HasSubstr("srun started 4 of this program without PMIx"));
+    EXPECT_EQ(std::ranges::count(by_srun.err, '\n'), 1) << by_srun.err;
+  }
   EXPECT_FALSE(fs::exists(folder / "out"));
 }
 

@@ -36,7 +36,7 @@ MARKED = {
     "docs/crystals.md": {"excerpt": 2},
     "docs/detector-response.md": {"excerpt": 1, "slow": 1},
     "docs/diffuse.md": {"excerpt": 1},
-    "docs/ensembles.md": {"needs h5py": 2, "usage": 1},
+    "docs/ensembles.md": {"needs h5py": 2, "usage": 3},
     "docs/geometry.md": {"excerpt": 1},
     "docs/gpu.md": {"slow": 1},
     "docs/gradients.md": {"excerpt": 1, "slow": 1},

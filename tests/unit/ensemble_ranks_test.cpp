@@ -59,6 +59,14 @@ TEST(Launch, OfSrunIsAStepAndOfABatchShellIsNone) {
   EXPECT_EQ(launch_in(step).by, "srun");
   EXPECT_EQ(launch_in(step).tasks, 4);
   EXPECT_EQ(launch_in(step).rank, 2);
+  EXPECT_FALSE(launch_in(step).by_pmix);
+  auto by_pmi2 = step, by_pmix = step;
+  by_pmi2.insert({{"PMI_SIZE", "4"}, {"PMI_RANK", "2"}});  // srun --mpi=pmi2
+  by_pmix.insert({{"PMIX_RANK", "2"}, {"PMIX_NAMESPACE", "slurm.pmix.7.0"}});
+  EXPECT_EQ(launch_in(by_pmi2).by, "srun");
+  EXPECT_FALSE(launch_in(by_pmi2).by_pmix);
+  EXPECT_EQ(launch_in(by_pmix).by, "srun");
+  EXPECT_TRUE(launch_in(by_pmix).by_pmix);
 }
 
 TEST(Launch, OfMpirunInsideASlurmJobIsMpiruns) {
@@ -69,6 +77,13 @@ TEST(Launch, OfMpirunInsideASlurmJobIsMpiruns) {
                                         {"OMPI_COMM_WORLD_RANK", "9"}});
   EXPECT_EQ(launch.by, "mpirun");
   EXPECT_EQ(launch.tasks, 16);
+  const mpi::Launch of_mpich = launch_in({{"SLURM_STEP_NUM_TASKS", "1"},
+                                          {"SLURM_PROCID", "0"},
+                                          {"PMI_SIZE", "16"},
+                                          {"PMI_RANK", "9"}});
+  EXPECT_EQ(of_mpich.by, "mpirun");
+  EXPECT_EQ(of_mpich.tasks, 16);
+  EXPECT_EQ(of_mpich.rank, 9);
 }
 
 // ---- Ranks as threads ---------------------------------------------------------------------------

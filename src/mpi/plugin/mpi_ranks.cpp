@@ -1,8 +1,13 @@
 // The ranks of an MPI run.  Every call of MPI holds one lock, as MPI_THREAD_SERIALIZED asks for,
 // and none of them waits inside MPI for another rank's work: that would take a core.
+//
+// The shared numbers lie with rank 0, which the others ask by messages.  A window of one-sided
+// communication would do on one machine, and Debian's Open MPI 4.1.4 makes none for ranks of
+// several that talk by TCP (findings/openmpi-has-no-windows-over-tcp-on-debian.sh).
 #include <sched.h>  // for sched_getaffinity
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <exception>  // for std::uncaught_exceptions
@@ -20,7 +25,11 @@ namespace nablabragg::mpi {
 
 namespace {
 
-constexpr std::chrono::milliseconds pause{1};
+/// Between two looks of one who waits.
+constexpr std::chrono::microseconds pause{1000}, pause_of_a_question{100};
+
+/// Of messages about the shared numbers.
+constexpr int question = 1, answer = 2;
 
 class MpiRanks final : public Ranks {
  public:
@@ -42,25 +51,17 @@ class MpiRanks final : public Ranks {
     threads_ = threads_of(node);
     MPI_Comm_free(&node);
 
-    // The numbers lie with rank 0.
-    const MPI_Aint bytes = rank_ == 0 ? shared_numbers * sizeof(std::int64_t) : 0;
-    std::int64_t* numbers = nullptr;
-    MPI_Win_allocate(bytes, sizeof(std::int64_t), MPI_INFO_NULL, MPI_COMM_WORLD, &numbers,
-                     &window_);
-    if (rank_ == 0) std::fill_n(numbers, shared_numbers, 0);
-    MPI_Win_lock_all(MPI_MODE_NOCHECK, window_);
-    MPI_Win_sync(window_);
-    MPI_Barrier(MPI_COMM_WORLD);
-    // Without hardware for it, what others ask of the numbers is done in rank 0's calls of MPI.
-    if (rank_ == 0) progress_ = std::thread([this] { answer(); });
+    MPI_Comm_dup(MPI_COMM_WORLD, &of_numbers_);
+    if (rank_ == 0) answers_ = std::thread([this] { answer_all(); });
   }
 
   ~MpiRanks() override {
     if (std::uncaught_exceptions() > 0 && !all_fail_) MPI_Abort(MPI_COMM_WORLD, 1);
+    // Rank 0 answers as long as anybody may ask.
+    wait([] {}, [](MPI_Request* request) { MPI_Ibarrier(MPI_COMM_WORLD, request); });
     done_ = true;
-    if (progress_.joinable()) progress_.join();
-    MPI_Win_unlock_all(window_);
-    MPI_Win_free(&window_);
+    if (answers_.joinable()) answers_.join();
+    MPI_Comm_free(&of_numbers_);
     MPI_Finalize();
   }
 
@@ -72,11 +73,17 @@ class MpiRanks final : public Ranks {
   int threads() const override { return threads_; }
 
   std::int64_t fetch_add(Shared number, std::int64_t more) override {
-    const std::lock_guard lock(mutex_);
+    if (rank_ == 0) return add(number, more);
+    const std::array<std::int64_t, 2> asked{static_cast<std::int64_t>(number), more};
     std::int64_t before = 0;
-    MPI_Fetch_and_op(&more, &before, MPI_INT64_T, 0, static_cast<MPI_Aint>(number), MPI_SUM,
-                     window_);
-    MPI_Win_flush(0, window_);
+    std::array<MPI_Request, 2> requests{};
+    {
+      // Both at once: of several threads that ask, each gets the answer to its own question.
+      const std::lock_guard lock(mutex_);
+      MPI_Irecv(&before, 1, MPI_INT64_T, 0, answer, of_numbers_, &requests[0]);
+      MPI_Isend(asked.data(), 2, MPI_INT64_T, 0, question, of_numbers_, &requests[1]);
+    }
+    while (!are_over(requests)) std::this_thread::sleep_for(pause_of_a_question);
     return before;
   }
 
@@ -131,42 +138,81 @@ class MpiRanks final : public Ranks {
 
   template <class Begin>
   void wait(const Idle& idle, Begin&& begin) {
-    MPI_Request request = MPI_REQUEST_NULL;
+    std::array<MPI_Request, 1> request{MPI_REQUEST_NULL};
     {
       const std::lock_guard lock(mutex_);
-      begin(&request);
+      begin(&request[0]);
     }
-    for (;;) {
-      {
-        const std::lock_guard lock(mutex_);
-        int over = 0;
-        MPI_Test(&request, &over, MPI_STATUS_IGNORE);
-        if (over) return;
-      }
+    while (!are_over(request)) {
       idle();
       std::this_thread::sleep_for(pause);
     }
   }
 
-  void answer() {
+  template <std::size_t n>
+  bool are_over(std::array<MPI_Request, n>& requests) {
+    const std::lock_guard lock(mutex_);
+    int over = 0;
+    MPI_Testall(n, requests.data(), &over, MPI_STATUSES_IGNORE);
+    return over != 0;
+  }
+
+  // ---- The shared numbers, on rank 0 ------------------------------------------------------------
+
+  std::int64_t add(Shared number, std::int64_t more) {
+    return numbers_[static_cast<std::size_t>(number)].fetch_add(more);
+  }
+
+  void answer_all() {
     while (!done_) {
-      {
-        const std::lock_guard lock(mutex_);
-        int any = 0;
-        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &any, MPI_STATUS_IGNORE);
+      while (answer_one()) {
       }
       std::this_thread::sleep_for(pause);
     }
   }
 
+  /// False: nobody has asked.
+  bool answer_one() {
+    const std::lock_guard lock(mutex_);
+    int any = 0;
+    MPI_Status status;
+    MPI_Iprobe(MPI_ANY_SOURCE, question, of_numbers_, &any, &status);
+    if (!any) return false;
+    const int asker = status.MPI_SOURCE;
+    std::array<std::int64_t, 2> asked{};
+    MPI_Recv(asked.data(), 2, MPI_INT64_T, asker, question, of_numbers_, MPI_STATUS_IGNORE);
+    const std::int64_t before = add(static_cast<Shared>(asked[0]), asked[1]);
+    MPI_Send(&before, 1, MPI_INT64_T, asker, answer, of_numbers_);
+    return true;
+  }
+
   int rank_ = 0, size_ = 1, rank_on_node_ = 0, size_on_node_ = 1, first_on_node_ = 0, threads_ = 1;
-  MPI_Win window_ = MPI_WIN_NULL;
+  MPI_Comm of_numbers_ = MPI_COMM_NULL;
+  std::array<std::atomic<std::int64_t>, shared_numbers> numbers_{};
   std::mutex mutex_;
   std::atomic<bool> done_ = false, all_fail_ = false;
-  std::thread progress_;
+  std::thread answers_;
 };
 
 std::unique_ptr<Ranks> open() { return std::make_unique<MpiRanks>(); }
+
+/// Where srun came without PMIx, Open MPI 4 ends the process in MPI_Init_thread, unless it was
+/// built for what came before (PMI-1, PMI-2).  Its variables tell which components it has.
+bool needs_pmix() {
+#ifdef OPEN_MPI
+  int level = 0;
+  if (MPI_T_init_thread(MPI_THREAD_SINGLE, &level) != MPI_SUCCESS) return false;
+  const auto has = [](const char* component) {
+    int index = 0;
+    return MPI_T_category_get_index(component, &index) == MPI_SUCCESS;
+  };
+  const bool alone = has("opal_pmix") && !has("opal_pmix_s1") && !has("opal_pmix_s2");
+  MPI_T_finalize();
+  return alone;
+#else
+  return false;
+#endif
+}
 
 }  // namespace
 
@@ -175,6 +221,6 @@ std::unique_ptr<Ranks> open() { return std::make_unique<MpiRanks>(); }
 extern "C" const nablabragg::mpi::Plugin* nablabragg_mpi_plugin();
 extern "C" const nablabragg::mpi::Plugin* nablabragg_mpi_plugin() {
   static const nablabragg::mpi::Plugin plugin{nablabragg::mpi::plugin_version,
-                                              nablabragg::mpi::open};
+                                              nablabragg::mpi::open, nablabragg::mpi::needs_pmix};
   return &plugin;
 }

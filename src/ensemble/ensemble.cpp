@@ -455,7 +455,8 @@ flags::Request Ensemble::request_of(const Shot& shot) const {
 std::string Ensemble::checksum() const {
   const Description& d = description_;
   std::ostringstream text;
-  text << version() << '\n' << to_json(base_.experiment(), request_.stated_response()) << '\n';
+  text << version() << ' ' << shots_revision << '\n'
+       << to_json(base_.experiment(), request_.stated_response()) << '\n';
   text << fmt::format("{} {} {} {} {} {} {} {} {}\n", d.shots, d.seed,
                       static_cast<int>(d.orientations), d.hit_rate, int{d.counts},
                       d.shots_per_shard, d.compression, int{d.reflections},

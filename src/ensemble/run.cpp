@@ -108,7 +108,8 @@ class Run {
         settings_(settings),
         ranks_(ranks),
         shards_{ensemble.shots(), ensemble.description().shots_per_shard},
-        run_{ensemble.description().folder, ensemble.checksum(), settings.series.provenance.date},
+        run_{ensemble.description().folder, ensemble.checksum(), settings.series.provenance.date,
+             shots_revision},
         label_(ensemble, settings.compute) {}
 
   RunResult run() {

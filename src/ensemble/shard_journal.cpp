@@ -145,6 +145,16 @@ void JournalFile::read(const EnsembleRun& run, int rank, int ranks) {
       if (!object)
         throw InputError(path_, number,
                          "is damaged; take another folder, or remove this one to begin anew");
+      constexpr int without_the_word = 1;
+      if (const int revision = content.value("revision", without_the_word);
+          revision != run.revision)
+        throw InputError(path_, 0,
+                         "was begun by another build of this program, which makes other shots of "
+                         "the same description (revision " +
+                             std::to_string(revision) + ", and this is " +
+                             std::to_string(run.revision) +
+                             "); go on with that build, take another folder, or remove this one to "
+                             "begin anew");
       if (content.at("checksum") != run.checksum)
         throw InputError(path_, 0,
                          "is of another ensemble: going on needs the same description, the same "
@@ -161,7 +171,11 @@ void JournalFile::read(const EnsembleRun& run, int rank, int ranks) {
   if (number == 0 && !line.empty()) ++damaged_;
   if (ftruncate(descriptor_, whole) != 0) io::cannot_write(path_, errno);
   if (number > 0) return;
-  json first{{"format", mark}, {"version", version}, {"checksum", run.checksum}, {"date", date_}};
+  json first{{"format", mark},
+             {"version", version},
+             {"revision", run.revision},
+             {"checksum", run.checksum},
+             {"date", date_}};
   if (ranks > 1) first.update({{"rank", rank}, {"ranks", ranks}});
   write(line_of(first));
 }

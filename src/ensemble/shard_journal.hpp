@@ -40,14 +40,16 @@ DoneShots done_shots(const std::string& text);
 struct EnsembleRun {
   std::string folder, checksum;
   std::string date;  ///< of the first run's beginning
+  int revision = 1;  ///< shots_revision
 };
 
 /// A text with what an ensemble is and what is complete, open for more.  While it lives no other
 /// process has it.
 class JournalFile {
  public:
-  /// Throws InputError where it is of another ensemble, no journal, or damaged where it says of
-  /// which ensemble it is, UsageError where another process has it, and OutputError.
+  /// Throws InputError where it is of another ensemble or of another revision of its shots, no
+  /// journal, or damaged where it says of which ensemble it is, UsageError where another process
+  /// has it, and OutputError.
   JournalFile(const EnsembleRun& run, const std::string& name, int rank, int ranks);
   JournalFile(const JournalFile&) = delete;
   JournalFile& operator=(const JournalFile&) = delete;

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "io/hdf5_handles.hpp"
+#include "io/series_journal.hpp"  // for checked_line
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/io.hpp"
 #include "physics/matrix.hpp"
@@ -395,6 +396,40 @@ TEST_F(EnsembleRuns, LeaveTheFolderOfAnotherOneAlone) {
   describe("f.yaml", 5, varied, "foreign");
   EXPECT_EQ(run("ensemble f.yaml").exit_code, input_file);
   EXPECT_EQ(test::read_file(folder / "foreign/journal.jsonl"), "notes without an end of line");
+}
+
+TEST_F(EnsembleRuns, BegunByABuildThatMadeOtherShotsAreNotGoneOnWith) {
+  describe("e.yaml", 9, varied, "{folder: out, shots_per_shard: 3}");
+  good_run("ensemble e.yaml");
+  const fs::path journal = folder / "out/journal.jsonl";
+  const std::string text = test::read_file(journal);
+  const std::size_t end = text.find('\n');
+  const auto with_first_line = [&](const nlohmann::json& content) {
+    return io::checked_line(content.dump()) + '\n' + text.substr(end + 1);
+  };
+  const std::optional<std::string> object = io::object_of_line(text.substr(0, end));
+  ASSERT_TRUE(object);
+  nlohmann::json content = nlohmann::json::parse(*object);
+  ASSERT_EQ(with_first_line(content), text);
+  fs::remove(folder / "out/shard_00001.nxs");
+  const auto refused = [&](const std::string& revision) {
+    const std::string changed = with_first_line(content);
+    test::write_file(journal, changed);
+    const Outcome outcome = run("ensemble e.yaml");
+    EXPECT_EQ(outcome.exit_code, input_file);
+    EXPECT_THAT(outcome.err, HasSubstr("out/journal.jsonl: was begun by another build of this "
+                                       "program, which makes other shots of the same "
+                                       "description (revision " +
+                                       revision));
+    EXPECT_EQ(test::read_file(journal), changed);
+    EXPECT_FALSE(fs::exists(folder / "out/shard_00001.nxs"));
+  };
+  content["revision"] = 1000;
+  refused("1000");
+  content.erase("revision");  // as builds before had it
+  refused("1,");
+  test::write_file(journal, text);
+  EXPECT_THAT(good_run("ensemble e.yaml").err, HasSubstr("6 of 9 shots were complete"));
 }
 
 TEST_F(EnsembleRuns, OverwriteNoFilesThatNoJournalKnows) {

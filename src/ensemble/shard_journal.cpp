@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstring>  // for strerror
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -109,8 +110,13 @@ JournalFile::JournalFile(const EnsembleRun& run, const std::string& name, int ra
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) io::cannot_write(path_, errno);
   try {
-    if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0)
-      throw UsageError("another run is at work in " + run.folder + "; wait for it, or stop it");
+    if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK)
+        throw UsageError("another run is at work in " + run.folder + "; wait for it, or stop it");
+      throw OutputError("cannot lock " + path_ + ": " + std::strerror(errno) +
+                        "; two runs in one folder would spoil it, so that it must be on a file "
+                        "system that has locks (Lustre: mounted with -o flock)");
+    }
     read(run, rank, ranks);
   } catch (...) {
     close(descriptor_);

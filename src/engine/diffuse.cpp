@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <utility>
 
 #include "engine/cpu/added_light.hpp"
@@ -13,6 +14,35 @@
 #include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine {
+
+namespace {
+
+struct MadeTables {
+  std::shared_ptr<const DiffuseTables> tables;
+  std::shared_ptr<const std::vector<float>> F2;  ///< of them, in single precision
+};
+
+/// Of a plan.  The last ones are kept, as threads that make images of one lattice ask for the same.
+MadeTables tables_of(const Plan& plan) {
+  static std::mutex mutex;
+  static std::weak_ptr<const DiffuseTables> kept_tables;
+  static std::weak_ptr<const std::vector<float>> kept_F2;
+  {
+    const std::lock_guard lock(mutex);
+    MadeTables kept{kept_tables.lock(), kept_F2.lock()};
+    if (kept.tables && kept.F2 && kept.tables->are_of(plan)) return kept;
+  }
+  // Threads whose lattices differ do not wait for each other.
+  MadeTables made{std::make_shared<const DiffuseTables>(plan), {}};
+  const auto& F2 = made.tables->F2().values();
+  made.F2 = std::make_shared<const std::vector<float>>(F2.begin(), F2.end());
+  const std::lock_guard lock(mutex);
+  kept_tables = made.tables;
+  kept_F2 = made.F2;
+  return made;
+}
+
+}  // namespace
 
 /// The plan whose orientations are summed, with what a kernel asks for.
 class Diffuse::Summed {
@@ -48,9 +78,9 @@ void Diffuse::take_from(Plan& plan) {
     return;
   }
   if (!tables_ || !tables_->are_of(plan)) {
-    tables_ = std::make_shared<const DiffuseTables>(plan);
-    const auto& F2 = tables_->F2().values();
-    F2_ = std::make_shared<const std::vector<float>>(F2.begin(), F2.end());
+    MadeTables made = tables_of(plan);
+    tables_ = std::move(made.tables);
+    F2_ = std::move(made.F2);
   }
   if (numbers_.outside != plan.diffuse.outside) {
     auto made = HaloTable::make(plan.diffuse.outside);

@@ -35,6 +35,33 @@ void add_form(double by, const Vec3d& d, physics::SpotMetric<double>& to) {
   to.ca += 2 * by * d.z * d.x;
 }
 
+/// Without what rotations of the crystal leave in the last digits, so that all shots of an ensemble
+/// have one table, whichever is the first.
+physics::SpotMetric<double> without_last_digits(const physics::SpotMetric<double>& form) {
+  constexpr int digits = 42;  // of 53
+  const double unit = std::ldexp(1.0, std::ilogb(std::max({form.aa, form.bb, form.cc})) - digits);
+  physics::SpotMetric<double> rounded{};
+  physics::for_each_number_of_metric(
+      [&](double& to, const double& x) {
+        to = std::isfinite(unit) && unit > 0 ? unit * std::rint(x / unit) : x;
+      },
+      rounded, form);
+  return rounded;
+}
+
+/// The same, of the crystal in the frame of its own cell: a* along x, b* in the plane of x and y.
+PlanDiffuse not_turned(PlanDiffuse d) {
+  d.displacement = without_last_digits(d.displacement);
+  const auto& [a, b, c] = d.reciprocal;
+  const physics::SpotMetric<double> m = without_last_digits(
+      {dot(a, a), dot(b, b), dot(c, c), dot(a, b), dot(b, c), dot(c, a)});
+  const double ax = std::sqrt(m.aa), bx = m.ab / ax, by = std::sqrt(m.bb - bx * bx), cx = m.ca / ax,
+               cy = (m.bc - bx * cx) / by;
+  d.reciprocal = {
+      {ax, 0, 0}, {bx, by, 0}, {cx, cy, std::sqrt(std::max(0.0, m.cc - cx * cx - cy * cy))}};
+  return d;
+}
+
 bool is_zero(const physics::SpotMetric<double>& form) {
   bool zero = true;
   physics::for_each_number_of_metric([&](const double& x) { zero = zero && x == 0; }, form);
@@ -46,7 +73,7 @@ bool is_zero(const physics::SpotMetric<double>& form) {
 DiffuseTables::DiffuseTables(const Plan& plan)
     : grid_(plan.lattice.grid),
       default_F_(plan.lattice.default_F),
-      of_(plan.diffuse),
+      of_(not_turned(plan.diffuse)),
       F2_(box_of(of_)) {
   for_each_index(F2_, [&](int h, int k, int l) {
     const double F = user_F(h, k, l);
@@ -85,7 +112,7 @@ DiffuseTables::DiffuseTables(const Plan& plan)
 }
 
 bool DiffuseTables::are_of(const Plan& plan) const {
-  const PlanDiffuse& d = plan.diffuse;
+  const PlanDiffuse d = not_turned(plan.diffuse);
   bool same = grid_ == plan.lattice.grid && default_F_ == plan.lattice.default_F &&
               d.in_F == of_.in_F && d.stencil == of_.stencil && d.reach == of_.reach &&
               d.shell == of_.shell && d.reciprocal.a == of_.reciprocal.a &&

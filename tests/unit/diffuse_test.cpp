@@ -269,6 +269,17 @@ TEST(DiffuseScattering, OfRigidCellsThatMoveAloneIsTheLossOfTheSpots) {
   EXPECT_NEAR(light_of_cell(e, {3, 2, 1}), light_of_cell(one_atom(), {3, 2, 1}), 1e-9);
 }
 
+TEST(DiffuseScattering, OfOneLatticeHasOneTableHoweverItLies) {
+  Experiment e = two_atoms();
+  const engine::SplitPlan first(make_plan(e, resolve(e)));
+  e.crystal.misset_deg = {10, 20, 30};
+  const engine::SplitPlan turned(make_plan(e, resolve(e)));
+  EXPECT_EQ(&first.diffuse.tables(), &turned.diffuse.tables());
+  e.crystal.diffuse_sigma_A.x += 0.01;
+  const engine::SplitPlan other(make_plan(e, resolve(e)));
+  EXPECT_NE(&first.diffuse.tables(), &other.diffuse.tables());
+}
+
 TEST(DiffuseScattering, WeakensTheSpotsUnlessFContainsTheMotion) {
   Experiment e = two_atoms();
   const Plan plan = make_plan(e, resolve(e));

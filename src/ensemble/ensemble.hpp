@@ -15,7 +15,8 @@ namespace nablabragg::ensemble {
 
 /// Counts what shots of one description have been.  Raised with each change that gives any
 /// description other ones, so that no ensemble is half of these and half of those.
-/// 2: `orientation: random` turns all crystals as one body.
+/// 2: `orientation: random` turns all crystals as one body, and sensors absorb at the shot's
+/// wavelength.
 inline constexpr int shots_revision = 2;
 
 /// One shot.  It depends on the description and its number alone.

@@ -57,6 +57,18 @@ struct SpotTerms {
   bool band, slice, second;
 };
 
+/// Returns work.operator()<band, slice, second>(): a slice has all terms of second order.
+template <class Work>
+auto with_terms(const SpotTerms& terms, Work&& work) {
+  const auto of = [&]<bool slice, bool second>() {
+    return terms.band ? work.template operator()<true, slice, second>()
+                      : work.template operator()<false, slice, second>();
+  };
+  if (terms.slice) return of.template operator()<true, true>();
+  return terms.second ? of.template operator()<false, true>()
+                      : of.template operator()<false, false>();
+}
+
 template <class F, class... Spots>
 NABLA_INLINE void for_each_number_of_spot(F&& f, Spots&... s) {
   const auto vector = [&](auto&... v) { f(v.x...), f(v.y...), f(v.z...); };

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/closed/closed_gradient.hpp"
+#include "engine/closed/spots_of_tiles.hpp"
 #include "engine/cpu/add_background.hpp"
 #include "engine/cpu/material_gradient.hpp"
 #include "engine/cpu/tiles.hpp"
@@ -18,45 +19,7 @@ namespace nablabragg::engine {
 
 namespace {
 
-/// Which spots reach which tiles of a panel.
-class SpotsOfTiles {
- public:
-  SpotsOfTiles(const PlanFrame& frame, const std::vector<const ClosedSpot*>& spots)
-      : width_((frame.fast_pixels + tile_side - 1) / tile_side),
-        starts_(static_cast<std::size_t>(width_) *
-                        static_cast<std::size_t>((frame.slow_pixels + tile_side - 1) / tile_side) +
-                    1,
-                0) {
-    const auto for_each_tile = [&](const ClosedSpot& spot, auto&& work) {
-      for (int slow = spot.slow_min / tile_side; slow <= spot.slow_max / tile_side; ++slow)
-        for (int fast = spot.fast_min / tile_side; fast <= spot.fast_max / tile_side; ++fast)
-          work(static_cast<std::size_t>(slow) * static_cast<std::size_t>(width_) +
-               static_cast<std::size_t>(fast));
-    };
-    for (const ClosedSpot* spot : spots)
-      for_each_tile(*spot, [&](std::size_t tile) { ++starts_[tile + 1]; });
-    for (std::size_t i = 1; i < starts_.size(); ++i) starts_[i] += starts_[i - 1];
-    numbers_.resize(starts_.back());
-    std::vector<std::size_t> next(starts_.begin(), starts_.end() - 1);
-    for (std::size_t i = 0; i < spots.size(); ++i)
-      for_each_tile(*spots[i], [&](std::size_t tile) {
-        numbers_[next[tile]++] = static_cast<std::uint32_t>(i);
-      });
-  }
-
-  /// Of the tile that holds a pixel, in the order of the spots.
-  std::span<const std::uint32_t> at(int fast, int slow) const {
-    const auto tile = static_cast<std::size_t>(slow / tile_side) *
-                          static_cast<std::size_t>(width_) +
-                      static_cast<std::size_t>(fast / tile_side);
-    return std::span(numbers_).subspan(starts_[tile], starts_[tile + 1] - starts_[tile]);
-  }
-
- private:
-  int width_;  ///< [tiles]
-  std::vector<std::size_t> starts_;
-  std::vector<std::uint32_t> numbers_;
-};
+static_assert(spots_tile_side == tile_side);
 
 class ClosedLoaded final : public Loaded {
  public:
@@ -250,15 +213,8 @@ class ClosedLoaded final : public Loaded {
   }
 
   EngineUsed used(const Prepared& all, const WorkDone& done) const {
-    std::size_t spots = 0;
-    for (const auto& of_panel : all.plan.panels) spots += of_panel.size();
     EngineUsed used;
-    const physics::SpotTerms& terms = all.plan.terms;
-    used.kernel = std::string("closed form") + (terms.second ? ", second order" : "") +
-                  (terms.band ? ", spectrum" : "") + (terms.slice ? ", slices of phi" : "") +
-                  (precision_ == Precision::float64 ? ", double precision" : ", single precision") +
-                  ": " + std::to_string(spots) + " spots of " +
-                  std::to_string(all.plan.candidates) + " reflections near the Ewald sphere";
+    used.kernel = kernel_in_words(all.plan, precision_);
     used.reason = plan_.spread.reason;
     used.instruction_set = kernels_.instruction_set;
     used.steps = done.steps;
@@ -276,16 +232,10 @@ class ClosedLoaded final : public Loaded {
 /// Adjoints of the terms that a plan has.
 void add_adjoints(const ClosedPlan& plan, physics::GaussianSpot<double>& to,
                   const physics::GaussianSpot<double>& more) {
-  const auto add = [](double& x, const double& y) { x += y; };
-  const auto& [band, slice, second] = plan.terms;
-  if (band && slice)
-    physics::for_each_used_number<true, true, true>(add, plan.diverges, to, more);
-  else if (slice)
-    physics::for_each_used_number<false, true, true>(add, plan.diverges, to, more);
-  else if (band)
-    physics::for_each_used_number<true, false, true>(add, plan.diverges, to, more);
-  else
-    physics::for_each_used_number<false, false, true>(add, plan.diverges, to, more);
+  physics::with_terms(plan.terms, [&]<bool band, bool slice, bool second>() {
+    physics::for_each_used_number<band, slice, second>([](double& x, const double& y) { x += y; },
+                                                       plan.diverges, to, more);
+  });
 }
 
 using Weights = std::array<double, tile_pixels>;

@@ -216,8 +216,8 @@ class ClosedPullBack {
       const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
       for (int sub_slow = 0; sub_slow < subs_slow; ++sub_slow)
         for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast) {
-          const T sub_x = x + number((sub_fast + 0.5) / subs_fast - 0.5),
-                  sub_y = y + number((sub_slow + 0.5) / subs_slow - 0.5);
+          const T sub_x = x + T(sub_offset<S>(sub_fast, subs_fast)),
+                  sub_y = y + T(sub_offset<S>(sub_slow, subs_slow));
           const auto pulled = physics::pull_back_spot_value<band, slice, second>(
               n.spot,
               offset_at<T>(plan_, flat_, spot, n, sub_x - number(spot.anchor_fast),
@@ -307,11 +307,10 @@ void pull_back(const ClosedPlan& plan, std::span<const std::uint32_t> spots, con
 
 template <class S>
 ClosedGradientKernel kernel_of(const physics::SpotTerms& terms) {
-  if (terms.slice)
-    return terms.band ? pull_back<S, true, true, true> : pull_back<S, false, true, true>;
-  if (terms.second)
-    return terms.band ? pull_back<S, true, false, true> : pull_back<S, false, false, true>;
-  return terms.band ? pull_back<S, true, false, false> : pull_back<S, false, false, false>;
+  return physics::with_terms(terms,
+                             []<bool band, bool slice, bool second>() -> ClosedGradientKernel {
+                               return pull_back<S, band, slice, second>;
+                             });
 }
 
 void pull_back_points(const Plan& plan, std::size_t number, std::span<const SeenPoint> points,

@@ -3,46 +3,10 @@
 #include "engine/closed/closed_kernels.hpp"
 
 #include "engine/closed/closed_lanes.hpp"
-#include "physics/detection.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
 namespace {
-
-/// What the light of a panel's pixels is multiplied by, in the precision of a kernel.
-template <class S>
-class Factors {
- public:
-  Factors(const Plan& plan, const PanelNumbers& panel)
-      : plan_(plan),
-        panel_(panel_in<S>(panel)),
-        ray_(ray_in<S>(plan.light.rays.front())),
-        fraction_(static_cast<S>(plan.light.polarization_fraction)) {}
-
-  /// On one layer.
-  template <class T>
-  NABLA_INLINE T at(int layer, const T& x, const T& y) const {
-    const auto at = seen_at(panel_, layer, plan_.oversample, x, y);
-    T factor = solid_angle(panel_.frame, T(1) / at.distance,
-                           panel_.sensor.layer_step * static_cast<S>(layer));
-    if (plan_.rules.polarized)
-      factor = factor * physics::kahn_polarization(dot(vec3_as<T>(ray_.incident), at.direction),
-                                                   dot(at.direction, vec3_as<T>(ray_.magnetic)),
-                                                   T(fraction_));
-    if (panel_.sensor.absorbs())
-      factor = factor * physics::capture_fraction(T(static_cast<S>(layer)),
-                                                  T(panel_.sensor.layer_step),
-                                                  T(panel_.sensor.absorption_per_m),
-                                                  obliquity(panel_.frame, at.direction));
-    return factor;
-  }
-
- private:
-  const Plan& plan_;
-  const BasicPanelNumbers<S> panel_;
-  const BasicPlanRay<S> ray_;
-  const S fraction_;
-};
 
 /// Two registers, whose long chains of operations hide each other's latency.
 template <class S>
@@ -76,7 +40,7 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
   alignas(64) std::array<S, tile_pixels> light;
   LitPixels some;
   SubPixels<S> points;
-  const Factors<S> factors(p, panel);
+  const ClosedView<S> view = view_in<S>(plan, panel);
   const UntilStopped until(tile.stopped);
   for (size_t i = 0; i < numbers.size() && until.goes_on();) {
     const int layer = spots[numbers[i]]->layer;
@@ -89,17 +53,14 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
         std::fill_n(light.begin() + std::countr_zero(left) * block_pixels, block_pixels, S(0));
       lit |= blocks;
       const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
-      const auto sub_offset = [](int sub, int of) {
-        return static_cast<S>((sub + 0.5) / of - 0.5);
-      };
       if (subs_fast * subs_slow > 1 && std::max(subs_fast, subs_slow) <= most_subpixels &&
           spot.bend <= 1) {
         list_lit_pixels(spot, blocks, tile, some);
         const auto subs = static_cast<size_t>(subs_fast * subs_slow);
         for (int sub_slow = 0, sub = 0; sub_slow < subs_slow; ++sub_slow)
           for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast, ++sub) {
-            points.from_x[static_cast<size_t>(sub)] = sub_offset(sub_fast, subs_fast);
-            points.from_y[static_cast<size_t>(sub)] = sub_offset(sub_slow, subs_slow);
+            points.from_x[static_cast<size_t>(sub)] = sub_offset<S>(sub_fast, subs_fast);
+            points.from_y[static_cast<size_t>(sub)] = sub_offset<S>(sub_slow, subs_slow);
           }
         P(0).store(points.from_x.data() + subs);
         P(0).store(points.from_y.data() + subs);
@@ -145,8 +106,8 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
         T sum(0);
         for (int sub_slow = 0; sub_slow < subs_slow; ++sub_slow)
           for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast)
-            sum = sum + value_at(x + T(sub_offset(sub_fast, subs_fast)),
-                                 y + T(sub_offset(sub_slow, subs_slow)));
+            sum = sum + value_at(x + T(sub_offset<S>(sub_fast, subs_fast)),
+                                 y + T(sub_offset<S>(sub_slow, subs_slow)));
         return T(n.amplitude) * sum;
       };
       const T to_fast(static_cast<S>(0.5 - spot.anchor_fast)),
@@ -164,8 +125,9 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
       const size_t begin = static_cast<size_t>(std::countr_zero(left)) * block_pixels;
       for (size_t first = begin; first < begin + block_pixels; first += T::count) {
         const T half(static_cast<S>(0.5));
-        const T factor = factors.at(layer, load_as<T>(tile.fast.data() + first) + half,
-                                    load_as<T>(tile.slow.data() + first) + half);
+        const T factor = view.factor(layer, load_as<T>(tile.fast.data() + first) + half,
+                                     load_as<T>(tile.slow.data() + first) + half)
+                             .all;
         const T photons = factor * T::load(light.data() + first);
         Wide<T> wide;
         if constexpr (is_wide<T>)
@@ -180,10 +142,9 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
 
 template <class S>
 ClosedKernel kernel_of(const physics::SpotTerms& terms) {
-  if (terms.slice) return terms.band ? render<S, true, true, true> : render<S, false, true, true>;
-  if (terms.second)
-    return terms.band ? render<S, true, false, true> : render<S, false, false, true>;
-  return terms.band ? render<S, true, false, false> : render<S, false, false, false>;
+  return physics::with_terms(terms, []<bool band, bool slice, bool second>() -> ClosedKernel {
+    return render<S, band, slice, second>;
+  });
 }
 
 }  // namespace

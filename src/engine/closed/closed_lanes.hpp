@@ -8,7 +8,6 @@
 #include <cstdint>
 #include "engine/closed/closed_kernels.hpp"
 #include "engine/cpu/lanes.hpp"
-#include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
@@ -28,14 +27,6 @@ struct ClosedLanesOf<double> {
 template <class S>
 using ClosedLanes = typename ClosedLanesOf<S>::type;
 
-template <class S>
-NABLA_INLINE const SpotNumbers<S>& numbers_of(const ClosedSpot& spot) {
-  if constexpr (std::is_same_v<S, float>)
-    return spot.single;
-  else
-    return spot.wide;
-}
-
 /// As many lanes as T has, of single precision numbers from memory.
 template <class T>
 NABLA_INLINE T load_as(const float* from) {
@@ -45,70 +36,20 @@ NABLA_INLINE T load_as(const float* from) {
     return widen(ClosedLanes<float>::load(from));
 }
 
-/// A panel in the precision of a kernel: its numbers are converted once, not at each pixel.
-template <class S>
-NABLA_INLINE BasicPanelNumbers<S> panel_in(const PanelNumbers& panel) {
-  BasicPanelNumbers<S> out;
-  out.frame.curvature = panel.frame.curvature;
-  out.frame.handedness = panel.frame.handedness;
-  out.frame.solid_angle = panel.frame.solid_angle;
-  out.sensor.layers = panel.sensor.layers;
-  for_each_number_of_panel([](S& to, const double& from) { to = static_cast<S>(from); }, out,
-                           panel);
-  return out;
-}
-template <class S>
-NABLA_INLINE BasicPlanRay<S> ray_in(const PlanRay& ray) {
-  BasicPlanRay<S> out;
-  for_each_number_of_ray([](S& to, const double& from) { to = static_cast<S>(from); }, out, ray);
-  return out;
-}
-
+/// q0 - g with the spot's offset, x and y pixels from its anchor.
 template <class T>
-NABLA_INLINE Vec3<T> broadcast(const Vec3<physics::Scalar<T>>& v) {
-  return {T(v.x), T(v.y), T(v.z)};
-}
-
-/// q0 - g with the spot's offset, x and y pixels from its anchor on a flat panel.  `near`: |e| is
-/// no larger than near_e there.
-template <bool near = false, class T>
-NABLA_INLINE Vec3<T> flat_offset(const SpotNumbers<physics::Scalar<T>>& n, const T& x, const T& y) {
-  const T e = x * (T(n.e_fast) + x * T(n.e_fast2) + y * T(n.e_both)) +
-              y * (T(n.e_slow) + y * T(n.e_slow2));
-  // (1 + e)^(-1/2) - 1, from a small e
-  T w;
-  if constexpr (near) {
-    // The binomial series: what is left out is 231/1024 e^6, 2e-10
-    w = T(-63.0 / 256);
-    for (const double c : {35.0 / 128, -5.0 / 16, 3.0 / 8, -1.0 / 2}) w = w * e + T(c);
-    w = w * e;
-  } else {
-    const T length2 = T(1) + e;
-    w = -e / (sqrt(length2) + length2);
-  }
-  return broadcast<T>(n.d) +
-         (T(1) + w) * (x * broadcast<T>(n.along_fast) + y * broadcast<T>(n.along_slow)) +
-         w * broadcast<T>(n.outwards);
-}
-
-/// The same where the panel is curved: in double precision until digits have cancelled.
-template <class T>
-HWY_NOINLINE Vec3<T> curved_offset(const ClosedPlan& plan, const ClosedSpot& spot, const T& x,
-                                   const T& y) {
+HWY_NOINLINE Vec3<T> curved_offset_at(const ClosedPlan& plan, const ClosedSpot& spot, const T& x,
+                                      const T& y) {
   using W = Wide<T>;
   const Plan& p = *plan.plan;
-  const PanelNumbers& panel = p.panels[static_cast<size_t>(spot.panel)];
-  const PlanRay& ray = p.light.rays.front();
   W wide_x, wide_y;
   if constexpr (is_wide<T>)
     wide_x = x, wide_y = y;
   else
     wide_x = widen(x), wide_y = widen(y);
-  const auto at = seen_at(panel, spot.layer, p.oversample, wide_x + W(spot.anchor_fast),
-                          wide_y + W(spot.anchor_slow));
-  const auto anchor = seen_at(panel, spot.layer, p.oversample, W(spot.anchor_fast),
-                              W(spot.anchor_slow));
-  const Vec3<W> d = W(ray.wavenumber) * (at.direction - anchor.direction) + vec3_as<W>(spot.wide.d);
+  const Vec3<W> d = curved_offset(spot.wide, p.panels[static_cast<size_t>(spot.panel)], spot.layer,
+                                  p.oversample, p.light.rays.front().wavenumber,
+                                  wide_x + W(spot.anchor_fast), wide_y + W(spot.anchor_slow));
   if constexpr (is_wide<T>)
     return d;
   else
@@ -118,7 +59,7 @@ HWY_NOINLINE Vec3<T> curved_offset(const ClosedPlan& plan, const ClosedSpot& spo
 template <class T>
 NABLA_INLINE Vec3<T> offset_at(const ClosedPlan& plan, bool flat, const ClosedSpot& spot,
                                const SpotNumbers<physics::Scalar<T>>& n, const T& x, const T& y) {
-  return flat ? flat_offset(n, x, y) : curved_offset(plan, spot, x, y);
+  return flat ? flat_offset(n, x, y) : curved_offset_at(plan, spot, x, y);
 }
 
 /// Which blocks of a tile a spot may light, one bit each: by the tangent of its darkness, which is
@@ -181,28 +122,18 @@ struct LitPixels {
   NABLA_INLINE LitPixels() {}  // nothing is filled
 };
 
-/// Those of lit blocks; not for a spot that is an arc.
+/// Those of lit blocks.
 NABLA_INLINE void list_lit_pixels(const ClosedSpot& spot, std::uint32_t blocks, const Tile& tile,
                                   LitPixels& out) {
   const Single::D d;
-  const Single to_fast(0.5 - spot.fast), to_slow(0.5 - spot.slow), fast2(spot.fast2),
-      both(spot.both), slow2(spot.slow2), left(spot.reach - spot.least);
-  // Its bend, and how far the outer sub-pixels are from the middle
-  const auto pad2 = [&](int subpixels) {
-    return Single(2 * std::min(spot.bend, 1.0) + 1 - 1.0 / subpixels);
-  };
-  const Single pad2_fast = pad2(spot.subpixels_fast), pad2_slow = pad2(spot.subpixels_slow);
+  const SpotEllipse<float> ellipse = ellipse_of<float>(spot);
   out.count = 0;
   for (; blocks != 0; blocks &= blocks - 1) {
     const size_t begin = static_cast<size_t>(std::countr_zero(blocks)) * block_pixels;
     for (size_t first = begin; first < begin + block_pixels; first += Single::count) {
       const Single fast = Single::load(tile.fast.data() + first),
                    slow = Single::load(tile.slow.data() + first);
-      const Single dx = fast + to_fast, dy = slow + to_slow;
-      const Single by_x = fast2 * dx + both * dy, by_y = both * dx + slow2 * dy;
-      const auto lit = dx * by_x + dy * by_y - pad2_fast * magnitude(by_x) -
-                           pad2_slow * magnitude(by_y) <=
-                       left;
+      const auto lit = ellipse.may_light(fast, slow);
       const auto keep = [&](const auto& lanes, auto& row) {
         return hn::CompressStore(lanes, lit.part[0], d, row.data() + out.count);
       };

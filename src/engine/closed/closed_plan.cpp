@@ -526,4 +526,14 @@ void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions&
           [](const ClosedSpot* a, const ClosedSpot* b) { return a->layer < b->layer; });
 }
 
+std::string kernel_in_words(const ClosedPlan& plan, Precision precision) {
+  std::size_t spots = 0;
+  for (const auto& of_panel : plan.panels) spots += of_panel.size();
+  return std::string("closed form") + (plan.terms.second ? ", second order" : "") +
+         (plan.terms.band ? ", spectrum" : "") + (plan.terms.slice ? ", slices of phi" : "") +
+         (precision == Precision::float64 ? ", double precision" : ", single precision") + ": " +
+         std::to_string(spots) + " spots of " + std::to_string(plan.candidates) +
+         " reflections near the Ewald sphere";
+}
+
 }  // namespace nablabragg::engine

@@ -2,36 +2,19 @@
 #pragma once
 #include <cstddef>
 #include <vector>
+#include "engine/closed/closed_spot.hpp"
 #include "engine/engine.hpp"
-#include "engine/pixel_sum.hpp"
 #include "nablabragg/reflection.hpp"  // for MillerIndex
 #include "physics/gaussian_spot.hpp"
 #include "physics/shapes/gauss.hpp"
 #include "plan/plan.hpp"
+#include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine {
 
 /// Along each edge: finer ones see nothing that the variance of their boxes does not tell.  A user
 /// may ask for more.
 inline constexpr int most_subpixels = 64;
-
-/// Up to here (1 + e)^(-1/2) below has a short series in single precision.
-inline constexpr double near_e = 1.0 / 32;
-
-/// What of a spot is plain numbers, in the precision of a kernel.  On a flat panel offsets of q0
-/// are taken from the spot's anchor, so that single precision keeps their digits:
-///   d(x, y) = d + (x along_fast + y along_slow)(1 + w) + w outwards,  1 + w = (1 + e)^(-1/2),
-///   e = (|r + x f + y s|/|r|)^2 - 1,
-/// x and y being pixels from the anchor r.
-template <class Real>
-struct SpotNumbers {
-  physics::GaussianSpot<Real> spot;
-  Vec3<Real> d;                                 ///< of the anchor, with the spot's offset [1/m]
-  Vec3<Real> along_fast, along_slow, outwards;  ///< [1/m]
-  Real e_fast, e_slow, e_fast2, e_slow2, e_both;
-  Real amplitude;   ///< of a sub-pixel, solid angle, polarization and capture aside [photons/sr]
-  Real narrowing2;  ///< of spot_darkness()
-};
 
 /// One reflection on one layer of a panel, from one slice of phi.
 struct ClosedSpot {
@@ -49,6 +32,29 @@ struct ClosedSpot {
   double bend = 0;  ///< by how much the spot leaves the parabola's ellipse [pixels]
   int fast_min = 0, fast_max = -1, slow_min = 0, slow_max = -1;  ///< pixels that it may reach
 };
+
+template <class Real>
+NABLA_INLINE const SpotNumbers<Real>& numbers_of(const ClosedSpot& spot) {
+  if constexpr (std::is_same_v<Real, float>)
+    return spot.single;
+  else
+    return spot.wide;
+}
+
+template <class Real>
+NABLA_INLINE SpotEllipse<Real> ellipse_of(const ClosedSpot& spot) {
+  const auto as = [](double x) { return static_cast<Real>(x); };
+  // How far it leaves the parabola's ellipse, and the outer sub-pixels the middle
+  const auto twice = [&](int subpixels) { return as(2 * spot.bend + 1 - 1.0 / subpixels); };
+  return {as(0.5 - spot.fast),
+          as(0.5 - spot.slow),
+          as(spot.fast2),
+          as(spot.both),
+          as(spot.slow2),
+          as(spot.reach - spot.least),
+          twice(spot.subpixels_fast),
+          twice(spot.subpixels_slow)};
+}
 
 /// Spots of each panel in the order of their layers, slices and indices: the order in which pixels
 /// add them.
@@ -71,6 +77,40 @@ struct ClosedPlan {
 /// again: new memory for the spots of a large cell would cost as much as to find them.
 void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options,
                       ClosedPlan& closed);
+
+/// What computes a plan, in words: its terms, the precision, how many spots it has.
+std::string kernel_in_words(const ClosedPlan& plan, Precision precision);
+
+/// A panel in the precision of a kernel: its numbers are converted once, not at each pixel.
+template <class Real>
+NABLA_INLINE BasicPanelNumbers<Real> panel_in(const PanelNumbers& panel) {
+  BasicPanelNumbers<Real> out;
+  out.frame.fast_pixels = panel.frame.fast_pixels;
+  out.frame.curvature = panel.frame.curvature;
+  out.frame.handedness = panel.frame.handedness;
+  out.frame.solid_angle = panel.frame.solid_angle;
+  out.sensor.layers = panel.sensor.layers;
+  for_each_number_of_panel([](Real& to, const double& from) { to = static_cast<Real>(from); }, out,
+                           panel);
+  return out;
+}
+template <class Real>
+NABLA_INLINE BasicPlanRay<Real> ray_in(const PlanRay& ray) {
+  BasicPlanRay<Real> out;
+  for_each_number_of_ray([](Real& to, const double& from) { to = static_cast<Real>(from); }, out,
+                         ray);
+  return out;
+}
+template <class Real>
+NABLA_INLINE ClosedView<Real> view_in(const ClosedPlan& closed, const PanelNumbers& panel) {
+  const Plan& plan = *closed.plan;
+  return {panel_in<Real>(panel),
+          ray_in<Real>(plan.light.rays.front()),
+          static_cast<Real>(plan.light.polarization_fraction),
+          double(plan.oversample),
+          plan.rules.polarized,
+          closed.diverges};
+}
 
 /// What prepare_spot() takes, of a reflection on points: without the pixel's box.  Templated for
 /// derivatives.
@@ -119,18 +159,6 @@ Real photons_per_F2(const BasicPlan<Real>& plan) {
   const Real cells = n.x * n.y * n.z;
   const double samples = double(plan.oversample) * plan.oversample;
   return Real(samples) * plan.scale * plan.light.rays.front().weight * cells * cells;
-}
-
-/// Where a point of a panel's layer is seen; x and y in pixels, 0 being the outer edge of the
-/// first.
-template <class Real, class T>
-NABLA_INLINE BasicSubPixel<T> seen_at(const BasicPanelNumbers<Real>& panel, int layer,
-                                      double oversample, const T& x, const T& y) {
-  BasicSubPixel<T> at;
-  at.layer = layer;
-  const T half = T(0.5 / oversample);
-  place(panel, oversample, x - half, y - half, at);
-  return at;
 }
 
 /// How q0 changes over a pixel.

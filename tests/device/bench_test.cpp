@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "instruments/bench_cases.hpp"
+#include "instruments/benchmark_report.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
 
@@ -63,13 +65,25 @@ TEST_F(DeviceBench, MeasuresKernelsByTheGpusClockAndWholeProcesses) {
   EXPECT_FALSE(fs::exists(folder / "b/runs"));
 }
 
-TEST_F(DeviceBench, SaysWhatTheEngineDoesNotDoAndGoesOn) {
+TEST_F(DeviceBench, MeasuresSumsInClosedForm) {
   const Outcome outcome = run("--sizes 8 --cases cubic,pink-closed --iterations 1 --dtype float64");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   ASSERT_EQ(results().size(), 2u);
   EXPECT_EQ(results()[0]["dtype"], "float64");
-  EXPECT_THAT(outcome.out,
-              HasSubstr("| pink-closed 8 x 8 | float64 | not run: the cuda engine sums step by "));
+  EXPECT_THAT(results()[1]["kernel"].get<std::string>(), HasSubstr("closed form"));
+  EXPECT_LE(results()[1]["over_max"].get<double>(), 1e-7);
+}
+
+TEST_F(DeviceBench, ATableSaysWhatTheEngineDoesNotDo) {
+  instruments::DeviceMeasurement none;
+  none.why_not = "the cuda engine does not do this";
+  instruments::DeviceResult result{};
+  result.bench_case = &instruments::bench_cases()[0];
+  result.size = 8;
+  result.dtype = "float32";
+  result.ours = instruments::read_device_measurement(instruments::device_measurement_json(none));
+  EXPECT_THAT(instruments::device_table_row(result),
+              HasSubstr("| float32 | not run: the cuda engine does not do this |"));
 }
 
 TEST_F(DeviceBench, SaysInASentenceThatThereIsNoSuchGpu) {

@@ -49,6 +49,8 @@ class StandIn {
 std::shared_ptr<engine::cuda::OpenDevice> first_device() { return engine::cuda::open_device(0); }
 bool is_stand_in() { return first_device()->device->name().rfind("no GPU", 0) == 0; }
 
+Plan plan_of(const Experiment& e) { return make_plan(e, resolve(e)); }
+
 std::vector<float> image_on(const Experiment& e, const ComputeOptions& options) {
   return simulate(e, options).image.pixels;
 }
@@ -86,10 +88,14 @@ TEST(CudaEngine, WhatItDoesNotDoItSays) {
                 value_and_gradient(polarized_once, std::vector<double>(777, 1.0), cuda_engine());
               }),
               testing::AllOf(HasSubstr("-dmin"), HasSubstr("-device cpu")));
-  EXPECT_THAT(why_not(experiment_of(triclinic + "-default_F 1 -gauss_xtal -mosaic 0.3 "
-                                                "-mosaic_model gaussian"),
-                      cuda_engine()),
-              HasSubstr("-device cpu has the closed form"));
+  const Experiment closed = experiment_of(triclinic +
+                                          "-default_F 1 -gauss_xtal -mosaic 0.3 "
+                                          "-mosaic_model gaussian");
+  EXPECT_THAT(message_of<UsageError>([&] {
+                value_and_gradient(closed, std::vector<double>(777, 1.0), cuda_engine());
+              }),
+              testing::AllOf(HasSubstr("no derivatives in closed form"), HasSubstr("-device cpu"),
+                             HasSubstr("-summation sampled")));
 }
 
 TEST(CudaEngine, AutoTakesTheCpuForWhatIsSmall) {
@@ -193,7 +199,7 @@ TEST(CudaEngine, TakesBandsOfWavelengthsOfSmallGaussianSpots) {
 
 TEST(CudaEngine, WeighsEachRayOfABand) {
   const Experiment e = experiment_with_table(pink_gauss + "-N 40 ");
-  Plan plan = make_plan(e, resolve(e));
+  Plan plan = plan_of(e);
   double weight = 0.1;
   for (PlanRay& ray : plan.light.rays) ray.weight = weight += 0.01;
   const auto image = [&](const ComputeOptions& options) {
@@ -242,7 +248,6 @@ TEST(CudaEngine, GivesTheSameBitsFromRunToRun) {
 }
 
 TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
-  const auto plan_of = [](const Experiment& e) { return make_plan(e, resolve(e)); };
   const auto image_of_loaded = [](engine::Loaded& loaded) {
     std::vector<float> values(loaded.plan().pixels());
     loaded.render({}, std::span(values));
@@ -272,6 +277,175 @@ TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
     EXPECT_EQ(got, image_of_loaded(*engine::load(after, cuda_engine())));
     EXPECT_NE(got, before);
   }
+}
+
+// ---- Sums in closed form ------------------------------------------------------------------------
+
+/// Slices of phi, layers, and spots that are arcs of several pixels.
+const std::string in_closed_form =
+    "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -N 12 -gauss_xtal -lambda 1 "
+    "-distance 100 -detpixels_f 37 -detpixels_s 21 -pixel 1 -mosaic 0.6 -mosaic_model gaussian "
+    "-dispersion 1 -spectrum_model gaussian -divergence 1 -beam_model gaussian -osc 0.7 "
+    "-detector_thick 450 -detector_abs 234 -detector_thicksteps 2 ";
+
+/// Of all panels.
+std::vector<float> image_of_plan(const Plan& plan, const ComputeOptions& options) {
+  std::vector<float> values(plan.pixels());
+  engine::load(plan, options)->render({}, std::span(values));
+  return values;
+}
+
+TEST(CudaClosedForm, IsThatOfTheCpuEngine) {
+  for (const char* flags :
+       {"", "-mosaic 0 ", "-mosaic 3 -N 40 ", "-dispersion 0 ", "-osc 0 ", "-divergence 0 ",
+        "-osc 0 -mosaic 0 -divergence 0 ", "-osc 0 -mosaic 0 -divergence 0 -dispersion 0 ",
+        "-oversample 1 ", "-oversample 3 ", "-curved_det ", "-water 50 ", "-nopolar ", "-dmin 2.5 ",
+        "-detector_thicksteps 1 ", "-air -5 50 ", "-curved_det -water 50 "}) {
+    const Experiment e = experiment_with_table(in_closed_form + flags);
+    ComputeOptions double_precision = cpu_engine(Precision::float64);
+    const Simulation expected = simulate(e, double_precision);
+    ASSERT_GT(expected.statistics.max, 1) << flags;
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      const Simulation got = simulate(e, cuda_engine(precision));
+      const Agreement found = agreement(got.image.pixels, expected.image.pixels);
+      EXPECT_EQ(found.broken_bounds(), "") << flags;
+      EXPECT_LE(found.over_max, precision == Precision::float64 ? 1e-7 : 3e-6) << flags;
+      EXPECT_EQ(got.statistics.pixels, expected.statistics.pixels);
+    }
+  }
+}
+
+TEST(CudaClosedForm, SeesTheSolidAngleOfEachPixel) {
+  const Experiment step_by_step = experiment_with_table(
+      "-corrected -cell 70 80 90 85 95 105 -N 12 -lambda 1 -distance 100 -detpixels_f 37 "
+      "-detpixels_s 21 -pixel 1 -oversample 1 -detector_thick 450 -detector_abs 234 "
+      "-detector_thicksteps 2 ");
+  const Simulation got = simulate(experiment_with_table(in_closed_form + "-oversample 1 "),
+                                  cuda_engine());
+  EXPECT_NEAR(got.statistics.solid_angle_sr / image_of(step_by_step).statistics.solid_angle_sr, 1,
+              1e-6);
+}
+
+TEST(CudaClosedForm, SaysHowItWasComputed) {
+  const auto used = [](const std::string& flags, Precision precision = Precision::float32) {
+    return simulate(experiment_with_table(in_closed_form + flags), cuda_engine(precision)).engine;
+  };
+  const EngineUsed all = used("");
+  EXPECT_THAT(all.kernel, HasSubstr("closed form, second order, spectrum, slices of phi, single "
+                                    "precision: "));
+  EXPECT_EQ(all.reason, "all distributions are Gaussian");
+  EXPECT_EQ(all.steps, 37 * 21);
+  EXPECT_EQ(all.device, first_device()->device->name());
+  EXPECT_GT(all.device_seconds, 0);
+  EXPECT_THAT(used("", Precision::float64).kernel, HasSubstr("double precision: "));
+  EXPECT_THAT(used("-curved_det ").kernel, HasSubstr("double precision: "));
+  EXPECT_THAT(used("-curved_det ").reason, HasSubstr("curved"));
+}
+
+/// A region, a mask, and a second panel beside the first.
+TEST(CudaClosedForm, HasEveryPixelThatIsWantedOnEveryPanelAndNoOther) {
+  Experiment e = experiment_with_table(in_closed_form);
+  FurtherPanel second{e.detector, {}, {}};
+  second.detector.beam_x_mm = 2.0;
+  second.detector.rotation_deg = {1, 2, 3};
+  e.more_panels.push_back(second);
+  e.sampling.roi = RegionOfInterest{3, 33, 2, 18};
+  Mask mask{37, 21, std::vector<std::uint8_t>(std::size_t{37} * 21, 1)};
+  for (std::size_t i = 0; i < mask.keep.size(); i += 7) mask.keep[i] = 0;
+  e.more_panels[0].mask = std::make_shared<const Mask>(std::move(mask));
+  const Plan plan = plan_of(e);
+  const auto expected = image_of_plan(plan, cpu_engine(Precision::float32)),
+             got = image_of_plan(plan, cuda_engine());
+  EXPECT_EQ(agreement(got, expected).broken_bounds(), "");
+  for (const PlanPanel& panel : plan.panels)
+    for (int slow = 0; slow < 21; ++slow)
+      for (int fast = 0; fast < 37; ++fast)
+        if (!panel.wants(fast, slow)) {
+          EXPECT_EQ(got[panel.first_pixel + panel.offset_of(fast, slow)], 0);
+        }
+}
+
+TEST(CudaClosedForm, ListedPixelsHaveTheBitsOfTheImage) {
+  const Experiment e = experiment_with_table(in_closed_form + "-water 20 ");
+  const auto whole = image_on(e, cuda_engine());
+  std::vector<PixelIndex> list;
+  for (int i = 0; i < 37 * 21; i += 5) list.push_back({(i * 7) % 37, (i * 11) % 21});
+  const auto some = simulate_pixels(e, list, cuda_engine());
+  for (std::size_t i = 0; i < list.size(); ++i)
+    EXPECT_EQ(some[i], whole[static_cast<std::size_t>(list[i].slow * 37 + list[i].fast)]) << i;
+}
+
+TEST(CudaClosedForm, GivesTheSameBitsInWhateverOrderThreadsRun) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
+  for (const char* flags : {"", "-water 20 ", "-curved_det "})
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      const Experiment e = experiment_with_table(in_closed_form + flags);
+      const Simulation in_order = simulate(e, cuda_engine(precision));
+      for (const char* order : {"7", "12345", "99"}) {
+        const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
+        const Simulation got = simulate(e, cuda_engine(precision));
+        EXPECT_EQ(got.image.pixels, in_order.image.pixels) << order;
+        EXPECT_EQ(got.statistics.solid_angle_sr, in_order.statistics.solid_angle_sr);
+      }
+    }
+}
+
+TEST(CudaClosedForm, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
+  const Experiment e = experiment_with_table(in_closed_form + "-water 20 ");
+  const auto loaded = engine::load(plan_of(e), cuda_engine());
+  const auto image_now = [&] {
+    std::vector<float> values(loaded->plan().pixels());
+    loaded->render({}, std::span(values));
+    return values;
+  };
+  const auto before = image_now();
+  Experiment turned = e, brighter = e;
+  turned.scan.phi_deg = 10;
+  const Plan after = plan_of(turned);
+  loaded->set_lattice(after);
+  EXPECT_EQ(image_now(), image_of_plan(after, cuda_engine()));
+  EXPECT_NE(image_now(), before);
+  loaded->set_lattice(plan_of(e));
+  EXPECT_EQ(image_now(), before);
+  brighter.beam.fluence_per_m2 *= 2;
+  const Plan bright = plan_of(brighter);
+  loaded->set_light(bright);
+  EXPECT_EQ(image_now(), image_of_plan(bright, cuda_engine()));
+  EXPECT_NE(image_now(), before);
+}
+
+TEST(CudaClosedForm, CutsAnImageThatDoesNotFitAndKeepsItsBits) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's memory can be made small";
+  for (const char* flags : {"", "-roi 2 30 3 18 ", "-water 20 "}) {
+    const Experiment e = experiment_with_table(in_closed_form + flags);
+    const auto whole = image_on(e, cuda_engine());
+    const std::size_t free = first_device()->device->free_bytes();
+    const auto loaded = engine::load(plan_of(e), cuda_engine());
+    std::vector<float> values(loaded->plan().pixels());
+    loaded->render({}, std::span(values));
+    const std::size_t spots = free - first_device()->device->free_bytes();
+    // Room for the spots and some rows
+    for (const std::size_t rows : {20, 4}) {
+      const StandIn small("NABLABRAGG_ON_CPU_MEMORY", std::to_string(spots + rows * 37 * 30));
+      std::fill(values.begin(), values.end(), 0.0f);
+      loaded->render({}, std::span(values));
+      EXPECT_EQ(values, whole) << flags << rows;
+    }
+  }
+}
+
+TEST(CudaClosedForm, LeavesNoMemoryBehind) {
+  const Experiment e = experiment_with_table(in_closed_form);
+  image_on(e, cuda_engine());  // kernels in use take some, once
+  const std::size_t free = first_device()->device->free_bytes();
+  for (int i = 0; i < 5; ++i) image_on(e, cuda_engine());
+  EXPECT_EQ(first_device()->device->free_bytes(), free);
+}
+
+TEST(CudaClosedForm, StopsWhenProgressSaysSo) {
+  ComputeOptions options = cuda_engine();
+  options.progress = [](double) { return false; };
+  EXPECT_THROW(simulate(experiment_with_table(in_closed_form), options), Cancelled);
 }
 
 // ---- Gradients ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/closed/closed_plan.hpp"
 #include "support/engines.hpp"
 #include "support/experiment.hpp"
 #include "support/random_experiment.hpp"
@@ -171,6 +172,103 @@ RC_GTEST_PROP(Engines, WhatIsSkippedStaysBelowTheLimit, ()) {
     // Another kernel may have computed it, which shows in the tails.
     RC_ASSERT(full - left <= *options.skip_below + 1e-4 * full);
     RC_ASSERT(left - full <= 1e-4 * full);
+  }
+}
+
+// ---- Sums in closed form ------------------------------------------------------------------------
+
+/// Gaussian blocks with Gaussian distributions, from spots of a part of a pixel to arcs.
+Experiment draw_in_closed_form() {
+  Experiment e = draw_experiment();
+  if (*any_count(0, 3) == 0) move_panel(e);
+  Crystal& c = e.crystal;
+  c.shape = CrystalShape::gauss;
+  c.cells = {double(*any_count(5, 60)), double(*any_count(5, 60)), double(*any_count(5, 60))};
+  c.mosaic_model = Distribution::gaussian;
+  if (c.mosaic_spread_deg) c.mosaic_spread_deg = *any_between(0, 1);
+  if (c.mosaic_spread_deg && *any_choice()) {
+    c.mosaic_spread_deg.reset();
+    c.mosaic_spread_axes_deg = Vec3d{*any_between(0, 1), *any_between(0, 1), *any_between(0, 1)};
+  }
+  c.diffuse_sigma_A = c.diffuse_gamma_A = {};
+  c.diffuse_in_F = false;
+  e.beam.sources.clear();
+  e.beam.spectrum_model = e.beam.divergence_model = Distribution::gaussian;
+  e.beam.round_divergence = false;
+  // As many reflections as a small image takes milliseconds for
+  e.structure_factors.grid = table_of(*any_count(0, 1000), *any_count(-6, -3), *any_count(3, 6));
+  e.structure_factors.default_F = 0;
+  e.structure_factors.interpolation = Interpolation::nearest;
+  if (e.scan.oscillation_deg.range) e.scan.oscillation_deg.range = *any_between(0.1, 1);
+  e.detector.pixel_mm = *any_between(0.05, 1);
+  if (e.detector.slow_pixel_mm) e.detector.slow_pixel_mm = *any_between(0.05, 1);
+  e.sampling.oversample = *any_count(0, 2);
+  if (*any_count(0, 3) == 0)
+    e.sampling.roi = RegionOfInterest{*any_count(0, 3), *any_count(4, 7), *any_count(0, 3),
+                                      *any_count(4, 7)};
+  e.sampling.summation = Summation::closed;
+  return e;
+}
+rc::Gen<Experiment> any_in_closed_form() { return rc::gen::exec(draw_in_closed_form); }
+
+/// Spots go on until they are no numbers any more.
+ComputeOptions unskipped(ComputeOptions options) {
+  options.skip_below = 0;
+  return alone(options);
+}
+
+/// What the middle of the brightest spot would give a pixel, in the image or beside it [photons].
+double brightest_spot(const Experiment& e, const Simulation& simulation) {
+  const Plan plan = make_plan(e, resolve(e));
+  engine::ClosedPlan closed;
+  engine::make_closed_plan(plan, 0, alone({}), closed);
+  double brightest = 0;
+  for (const engine::ClosedSpot* spot : closed.panels[0])
+    brightest = std::max(brightest,
+                         spot->wide.amplitude * spot->subpixels_fast * spot->subpixels_slow);
+  const double looks = double(simulation.statistics.pixels) * plan.oversample * plan.oversample *
+                       plan.panels[0].sensor.layers;
+  return looks > 0 ? brightest * simulation.statistics.solid_angle_sr / looks : 0;
+}
+
+/// Single precision has so many digits of the middle of a spot, of which an image may show a tail.
+RC_GTEST_PROP(Engines, InClosedFormMixedPrecisionKeepsItsBoundsOnEveryTarget, ()) {
+  const Experiment e = *any_in_closed_form();
+  const ForcedTarget target(any_target());
+  const Simulation reference = simulate(e, unskipped(reference_engine()));
+  const Simulation got = simulate(e, unskipped(fast_engine(Precision::float32)));
+  RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
+  RC_ASSERT(got.engine.kernel.rfind("closed form", 0) == 0);
+  const double brightest = brightest_spot(e, reference);
+  RC_CLASSIFY(largest(reference.image) > 1e-3 * brightest, "shows the middle of a spot");
+  const double allowed = 1e-5 * largest(reference.image) + 1e-6 * brightest;
+  for (std::size_t i = 0; i < got.image.pixels.size(); ++i)
+    RC_ASSERT(std::abs(double(got.image.pixels[i]) - double(reference.image.pixels[i])) <= allowed);
+}
+
+RC_GTEST_PROP(Engines, InClosedFormDoublePrecisionIsTheReferencesOnEveryTarget, ()) {
+  const Experiment e = *any_in_closed_form();
+  const ForcedTarget target(any_target());
+  const Simulation reference = simulate(e, unskipped(reference_engine()));
+  const Simulation got = simulate(e, unskipped(fast_engine(Precision::float64)));
+  RC_LOG() << got.engine.instruction_set << ": " << got.engine.kernel << '\n';
+  const double allowed = 1e-6 * largest(reference.image) + 1e-13 * brightest_spot(e, reference);
+  for (std::size_t i = 0; i < got.image.pixels.size(); ++i)
+    RC_ASSERT(std::abs(double(got.image.pixels[i]) - double(reference.image.pixels[i])) <= allowed);
+}
+
+RC_GTEST_PROP(Engines, InClosedFormSpotsEndWhereTheyAddLessThanTheLimit, ()) {
+  const Experiment e = *any_in_closed_form();
+  const Simulation all = simulate(e, unskipped(fast_engine(Precision::float64)));
+  ComputeOptions options = alone(fast_engine(Precision::float64));
+  options.skip_below = largest(all.image) * std::pow(10, -*any_between(1, 12)) + 1e-30;
+  const Image some = simulate(e, options).image;
+  // As many spots may end at a pixel as there are layers of it and slices of phi, and some more.
+  const double most = 20.0 * e.detector.sensor_layers.value_or(1);
+  for (std::size_t i = 0; i < some.pixels.size(); ++i) {
+    const double full = double(all.image.pixels[i]), left = double(some.pixels[i]);
+    RC_ASSERT(left - full <= 1e-6 * full);
+    RC_ASSERT(full - left <= most * *options.skip_below + 1e-6 * full);
   }
 }
 

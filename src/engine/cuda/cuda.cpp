@@ -84,6 +84,7 @@ class CudaLoaded final : public Loaded {
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
     const InterpolationCutoff& ends = cutoff_.get(pixels.all);
+    contents_.find_spots();
     const std::lock_guard turn(opened_->turn);
     contents_.prepare();
     device_seconds_ = 0;
@@ -97,7 +98,8 @@ class CudaLoaded final : public Loaded {
       const std::int64_t wanted = pixels.all
                                       ? render_panel(i, watch, values, report.solid_angle_sums[i])
                                       : render_list(i, pixels.list, watch, values);
-      report.used.steps += wanted * steps_of_pixel(plan_, plan_.panels[i]);
+      report.used.steps += plan_.spread.closed ? wanted
+                                               : wanted * steps_of_pixel(plan_, plan_.panels[i]);
       watch.finish_part();
       watch.check();
     }
@@ -205,15 +207,19 @@ class CudaLoaded final : public Loaded {
     const PlanSensor& sensor = loaded.plan.view.panel.sensor;
     const DevicePlan& p = loaded.plan;
     const double beams = p.beams ? p.beam_count : double(plan_.light.rays.size()),
-                 pairs = beams * double(plan_.lattice.orientations.size()),
-                 steps_of_pair = double(plan_.light.rays.size()) / beams * sensor.layers *
-                                 plan_.oversample * plan_.oversample;
+                 pairs = loaded.spots ? 1 : beams * double(plan_.lattice.orientations.size()),
+                 steps_of_pair = loaded.spots
+                                     ? loaded.spots->steps_of_pixel
+                                     : double(plan_.light.rays.size()) / beams * sensor.layers *
+                                           plan_.oversample * plan_.oversample;
     Launches launches;
     launches.pairs = launches.pairs_at_once = static_cast<int>(pairs);
     const auto count = static_cast<std::int64_t>(pixels.count());
     const auto for_time = static_cast<std::int64_t>(std::min(
         double(count), std::max(double(least_pixels), steps_of_launch / (steps_of_pair * pairs))));
-    if (loaded.method != Method::walk) {
+    if (loaded.spots) {
+      launches.keeps_sums = plan_.has_background();
+    } else if (loaded.method != Method::walk) {
       const double at_once = steps_of_launch / (steps_of_pair * double(for_time));
       constexpr int whole_parts = 64 * 32;  // see LaunchSize
       if (at_once < pairs)
@@ -242,6 +248,7 @@ class CudaLoaded final : public Loaded {
   RenderJob job_of(const DevicePanel& loaded, const DevicePixels& pixels) const {
     RenderJob job{contents_.job_of(loaded)};
     job.pixels = pixels;
+    if (loaded.spots) job.closed = &loaded.spots->closed;
     return job;
   }
   /// Returns the sum of the solid angles of the pixels [sr].
@@ -313,6 +320,13 @@ class CudaLoaded final : public Loaded {
     const DevicePanel& panel = contents_.panel(0);
     used.device = device().name();
     used.device_seconds = device_seconds_;
+    if (panel.spots) {
+      used.kernel = kernel_in_words(contents_.found_spots(), panel.spots->closed.single
+                                                                 ? Precision::float32
+                                                                 : Precision::float64);
+      used.reason = panel.reason;
+      return;
+    }
     physics::with_shape(plan_.lattice.shape, [&]<class Shape>() { used.kernel = Shape::name; });
     used.kernel.append(", ").append(name_of(lookup_of(plan_.lattice))).append(", ");
     used.reason = panel.reason;
@@ -353,9 +367,6 @@ class CudaEngine final : public Engine {
 #endif
   std::string why_not(const Plan& plan, const ComputeOptions& options) const override {
     if (std::string reason = why_no_device(options.device); !reason.empty()) return reason;
-    if (plan.spread.closed)
-      return "the cuda engine sums step by step; -summation sampled asks for that, -device cpu has "
-             "the closed form";
     if (double(plan.light.rays.size()) * double(plan.lattice.orientations.size()) >
         std::numeric_limits<int>::max() / 2)
       return "the cuda engine counts up to 1e9 rays times orientations; -device cpu has no limit";

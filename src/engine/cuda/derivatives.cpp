@@ -74,6 +74,9 @@ std::vector<Part> parts_of(const Plan& plan, const Pixels& pixels) {
 }  // namespace
 
 std::string CudaDerivatives::why_not(const Plan& plan) {
+  if (plan.spread.closed)
+    return "the cuda engine has no derivatives in closed form; -device cpu has them, -summation "
+           "sampled sums step by step on the GPU, too";
   if (plan.dmin > 0 && plan.rules.once_polarization())
     return "with -dmin another source polarizes each pixel, whose derivative only the cpu has: "
            "-device cpu";

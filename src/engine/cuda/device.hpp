@@ -49,6 +49,8 @@ struct RenderJob : Job {
   bool is_first = true, is_last = true;  ///< of the launches that share `sums`
   /// Of each block of threads, how much of the sensor its pixels see [sr]; may be null.
   double* solid_angles = nullptr;
+  /// On the host; null: a sum step by step.  In closed form a launch has one pair.
+  const DeviceClosed* closed = nullptr;
 };
 
 /// What a launch differentiates, in reverse or forwards.  The method is float32 or float64.
@@ -132,12 +134,13 @@ struct Plugin {
 };
 /// Another one where any of these has another layout; the number in front is raised where their
 /// meaning changes.
-inline constexpr std::size_t plugin_version = (((2 * 4099 + sizeof(DevicePlan)) * 4099 +
-                                                sizeof(RenderJob)) *
-                                                   4099 +
-                                               sizeof(GradientJob)) *
-                                                  4099 +
-                                              sizeof(Plugin);
+inline constexpr std::size_t plugin_version = [] {
+  std::size_t version = 3;
+  for (const std::size_t size : {sizeof(DevicePlan), sizeof(RenderJob), sizeof(DeviceClosed),
+                                 sizeof(DeviceSpot<double>), sizeof(GradientJob), sizeof(Plugin)})
+    version = version * 4099 + size;
+  return version;
+}();
 /// `extern "C" const nablabragg::engine::cuda::Plugin* nablabragg_cuda_plugin();`
 inline constexpr const char* plugin_entry = "nablabragg_cuda_plugin";
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/closed/spots_of_tiles.hpp"
 #include "engine/cpu/table_spread.hpp"
 #include "physics/shapes.hpp"
 
@@ -18,12 +19,13 @@ constexpr double furthest_index = 524287;  ///< that the kernels' fixed-point nu
 
 void DeviceContents::prepare_arrays() {
   const PlanLattice& lattice = plan_.lattice;
-  if (!table_) table_.emplace(lattice);
   if (rays_.size() == 0)
     rays_ = on_device(device_, plan_.light.rays.data(), plan_.light.rays.size());
+  if (materials_.size() == 0 && !plan_.materials.empty()) load_materials();
+  if (plan_.spread.closed) return;  // its spots have the lattice
+  if (!table_) table_.emplace(lattice);
   if (orientations_.size() == 0)
     orientations_ = on_device(device_, lattice.orientations.data(), lattice.orientations.size());
-  if (materials_.size() == 0 && !plan_.materials.empty()) load_materials();
 }
 
 void DeviceContents::load_materials() {
@@ -47,7 +49,15 @@ void DeviceContents::load_materials() {
 void DeviceContents::prepare() {
   if (!panels_.empty()) return;
   prepare_arrays();
-  for (std::size_t i = 0; i < plan_.panels.size(); ++i) panels_.push_back(device_panel(i, false));
+  for (std::size_t i = 0; i < plan_.panels.size(); ++i)
+    panels_.push_back(plan_.spread.closed ? closed_panel(i) : device_panel(i, false));
+}
+
+void DeviceContents::find_spots() {
+  if (!plan_.spread.closed || has_found_) return;
+  make_closed_plan(plan_, options_.skip_below.value_or(default_skip_below_closed), options_,
+                   found_);
+  has_found_ = true;
 }
 
 void DeviceContents::prepare_gradients() {
@@ -67,6 +77,7 @@ Job DeviceContents::job_of(const DevicePanel& panel) const {
 }
 
 void DeviceContents::forget_light() {
+  has_found_ = false;
   panels_.clear();
   gradient_panels_.clear();
   rays_ = {};
@@ -76,6 +87,7 @@ void DeviceContents::forget_light() {
 }
 
 void DeviceContents::forget_lattice(bool same_table) {
+  has_found_ = false;
   panels_.clear();
   gradient_panels_.clear();
   orientations_ = {};
@@ -85,22 +97,71 @@ void DeviceContents::forget_lattice(bool same_table) {
   grid_ = {};
 }
 
-DevicePanel DeviceContents::device_panel(std::size_t number, bool for_gradients) {
-  const PlanLattice& lattice = plan_.lattice;
-  const CpuPlan of_cpu = make_cpu_plan(
-      plan_, number, *table_, options_.skip_below.value_or(default_skip_below), !for_gradients);
-  DevicePanel loaded{number, DevicePlan(PlanView(plan_, number)), Method::walk, {}, {}, {}, {}, {}};
+DevicePanel DeviceContents::panel_of(std::size_t number) const {
+  DevicePanel loaded{number, DevicePlan(PlanView(plan_, number)), Method::walk, {}, {}, {}, {}, {},
+                     {}};
   DevicePlan& p = loaded.plan;
   p.view.light.rays = {rays_.data(), rays_.size()};
   p.view.lattice.orientations = {orientations_.data(), orientations_.size()};
   p.view.materials = {materials_.data(), materials_.size()};
+  if (const auto& mask = plan_.panels[number].mask)
+    loaded.keep = on_device(device_, mask->keep.data(), mask->keep.size());
+  return loaded;
+}
+
+DevicePanel DeviceContents::closed_panel(std::size_t number) const {
+  DevicePanel loaded = panel_of(number);
+  SpotArrays& spots = loaded.spots.emplace();
+  spots.closed.terms = found_.terms;
+  const bool flat = plan_.panels[number].frame.curvature == Curvature::flat;
+  loaded.reason = plan_.spread.reason;
+  if (!flat) loaded.reason += "; a curved detector wants directions in double precision";
+  if (flat && options_.precision != Precision::float64) {
+    loaded.method = Method::float32;
+    spots.closed.single = load_spots(number, spots.single, spots);
+  } else {
+    loaded.method = Method::float64;
+    spots.closed.wide = load_spots(number, spots.wide, spots);
+  }
+  return loaded;
+}
+
+template <class Real>
+DeviceSpots<Real> DeviceContents::load_spots(std::size_t number,
+                                             DeviceArray<DeviceSpot<Real>>& on_card,
+                                             SpotArrays& arrays) const {
+  const PlanPanel& panel = plan_.panels[number];
+  const std::vector<const ClosedSpot*>& found = found_.panels[number];
+  std::vector<DeviceSpot<Real>> spots;
+  spots.reserve(found.size());
+  double steps = 0;
+  for (const ClosedSpot* spot : found) {
+    spots.push_back({ellipse_of<Real>(*spot), static_cast<Real>(spot->anchor_fast),
+                     static_cast<Real>(spot->anchor_slow), spot->layer, spot->subpixels_fast,
+                     spot->subpixels_slow, spot->narrow, numbers_of<Real>(*spot)});
+    steps += double(spot->fast_max - spot->fast_min + 1) * (spot->slow_max - spot->slow_min + 1) *
+             spot->subpixels_fast * spot->subpixels_slow;
+  }
+  arrays.steps_of_pixel = std::max(1.0, steps / double(panel.pixels()));
+  on_card = on_device(device_, spots.data(), spots.size());
+  const SpotsOfTiles tiles(panel.frame, found);
+  arrays.starts = on_device(device_, tiles.starts().data(), tiles.starts().size());
+  arrays.numbers = on_device(device_, tiles.numbers().data(), tiles.numbers().size());
+  return {view_in<Real>(found_, panel), on_card.data(), arrays.starts.data(), arrays.numbers.data(),
+          tiles.width()};
+}
+
+DevicePanel DeviceContents::device_panel(std::size_t number, bool for_gradients) {
+  const PlanLattice& lattice = plan_.lattice;
+  const CpuPlan of_cpu = make_cpu_plan(
+      plan_, number, *table_, options_.skip_below.value_or(default_skip_below), !for_gradients);
+  DevicePanel loaded = panel_of(number);
+  DevicePlan& p = loaded.plan;
   choose_method(of_cpu, loaded);
   if (for_gradients && loaded.method == Method::fixed_point) loaded.method = Method::float32;
   if (for_gradients && loaded.method == Method::walk) loaded.method = Method::float64;
   const bool single = loaded.method == Method::fixed_point || loaded.method == Method::float32;
   if (of_cpu.bands && single) load_bands(of_cpu, loaded);
-  if (const auto& mask = plan_.panels[number].mask)
-    loaded.keep = on_device(device_, mask->keep.data(), mask->keep.size());
 
   p.grid = of_cpu.grid;
   if (lattice.grid) {

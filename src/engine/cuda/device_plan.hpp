@@ -3,8 +3,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include "engine/beam.hpp"
+#include "engine/closed/closed_spot.hpp"
 #include "engine/pixel_sum.hpp"  // for GridView
 #include "plan/plan.hpp"
 
@@ -52,6 +54,34 @@ struct DevicePlan {
 };
 static_assert(std::is_trivially_copyable_v<DevicePlan>);
 static_assert(sizeof(DevicePlan) <= 2048, "parameters of a kernel have 4 KiB");
+
+/// A spot of the closed form, in the precision of a kernel.
+template <class Real>
+struct alignas(16) DeviceSpot {
+  SpotEllipse<Real> ellipse;
+  Real anchor_fast, anchor_slow;  ///< [pixels]
+  int layer, subpixels_fast, subpixels_slow;
+  bool narrow;  ///< see spot_value()
+  SpotNumbers<Real> numbers;
+};
+
+/// Those of a panel, in the order in which pixels add them, and which tiles of it each of them
+/// reaches: the spots of tile i, row by row, are numbers[starts[i]] to numbers[starts[i + 1]].
+template <class Real>
+struct DeviceSpots {
+  ClosedView<Real> view;
+  const DeviceSpot<Real>* spots = nullptr;
+  const std::size_t* starts = nullptr;
+  const std::uint32_t* numbers = nullptr;
+  int tiles_across = 0;
+};
+
+/// A panel in closed form, in one precision.
+struct DeviceClosed {
+  physics::SpotTerms terms{};
+  std::optional<DeviceSpots<float>> single;  ///< of flat panels
+  std::optional<DeviceSpots<double>> wide;
+};
 
 /// A direction in the space of plans.
 struct DeviceTangent {

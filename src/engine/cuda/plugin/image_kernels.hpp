@@ -35,9 +35,10 @@ struct PixelOfThread {
   int fast, slow, place;
 };
 
+template <class Real>
 __device__ __forceinline__ PixelOfThread pixel_of_rectangle(const DevicePixels& pixels,
-                                                            const PlanFrame& frame, int column,
-                                                            int row) {
+                                                            const BasicPlanFrame<Real>& frame,
+                                                            int column, int row) {
   PixelOfThread pixel{pixels.fast_min + column, pixels.slow_min + row, -1};
   if (column >= pixels.columns || row >= pixels.rows) return pixel;
   const auto in_panel = static_cast<long long>(pixel.slow) * frame.fast_pixels + pixel.fast;
@@ -46,9 +47,10 @@ __device__ __forceinline__ PixelOfThread pixel_of_rectangle(const DevicePixels& 
   return pixel;
 }
 
-template <int P>
+template <int P, class Real>
 __device__ __forceinline__ PixelOfThread pixel_of_thread(const DevicePixels& pixels,
-                                                         const PlanFrame& frame, int which) {
+                                                         const BasicPlanFrame<Real>& frame,
+                                                         int which) {
   const int thread = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
   if (pixels.list) {
     const int i = (block * P + which) * threads_of_block + thread;

@@ -11,6 +11,9 @@ void add_parts_of(const RenderJob& job, const LaunchSize& size, bool is_first, b
 /// Of a job whose plan has bands, which only Gaussian spots have.
 void launch_bands(const RenderJob& job, const LaunchSize& size, const TileOutput& out);
 
+/// Of a job in closed form.
+void launch_closed(const RenderJob& job, const LaunchSize& size, const TileOutput& out);
+
 template <class Shape>
 struct Launches {
   static void tiles(const RenderJob& job, const LaunchSize& size, const TileOutput& out);

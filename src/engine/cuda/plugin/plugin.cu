@@ -100,7 +100,9 @@ class CudaDevice final : public Device {
                            job.first_pair,
                            job.pairs,
                            whole_terms * terms_in_single};
-      if (job.plan->beams)
+      if (job.closed)
+        launch_closed(job, size, out);
+      else if (job.plan->beams)
         launch_bands(job, size, out);
       else
         Launches<Shape>::tiles(job, size, out);

@@ -205,8 +205,8 @@ struct SpotPoint {
   Vec3<T> y, z;  ///< whitened residual; whitened q0
   // Second order: before it
   Vec3<T> y1, z1, free, v;  ///< `free`: before the spectrum takes its part
-  T kappa1, along1, at, phi;
-  Vec3<T> w, across, c, E, deflected;
+  T per_norm1, kappa1, along1, at, phi;
+  Vec3<T> w, across, lag, E, deflected;  ///< lag: of half the turn behind the residual, turned by w
   T log_tilt;
 };
 
@@ -224,7 +224,8 @@ NABLA_INLINE T nearest_turn(const Vec3<T>& y, const Vec3<T>& z, const T& band2) 
   if constexpr (!band)
     return y.z;
   else
-    return y.z - band2 / (T(1) + band2 * (z.x * z.x + z.y * z.y)) * z.z * (z.x * y.x + z.y * y.y);
+    return y.z - band2 * inverse_of(T(T(1) + band2 * (z.x * z.x + z.y * z.y))) * z.z *
+                     (z.x * y.x + z.y * y.y);
 }
 
 }  // namespace detail
@@ -253,25 +254,23 @@ NABLA_INLINE SpotPoint<T> spot_point(const GaussianSpot<Real>& s, const Vec3<T>&
   }
   p.v = p.free;
   if constexpr (band) {
-    p.kappa1 = band2 / (T(1) + band2 * dot(p.z, p.z));
+    p.per_norm1 = inverse_of(T(T(1) + band2 * dot(p.z, p.z)));
+    p.kappa1 = band2 * p.per_norm1;
     p.along1 = dot(p.z, p.free);
     p.v = p.free - (p.kappa1 * p.along1) * p.z;
   }
   p.w = times(s.rotation, p.v);
   p.across = cross(p.w, as_vector(s.g));
-  p.c = T(0.5f) * p.across;
-  Vec3<T> u = p.w;
-  if constexpr (slice) {
-    p.c = p.c + p.phi * as_vector(s.turn);
-    u = u + p.phi * as_vector(s.spindle);
-  }
   Vec3<T> from_mean = d;
   if (diverges) {
     p.deflected = times(s.deflection, p.v);
     from_mean = d - p.deflected;
   }
-  p.E = cross(p.w, p.c) - cross(u, from_mean);
-  if constexpr (slice) p.E = p.E + (p.phi * p.phi) * as_vector(s.bend);
+  p.lag = T(0.5f) * p.across - from_mean;
+  if constexpr (slice) p.lag = p.lag + p.phi * as_vector(s.turn);
+  p.E = cross(p.w, p.lag);
+  if constexpr (slice)
+    p.E = p.E + p.phi * (p.phi * as_vector(s.bend) - cross(as_vector(s.spindle), from_mean));
   if (diverges) p.E = p.E + dot(p.deflected, p.deflected) * as_vector(s.shortening);
   p.log_tilt = -dot(as_vector(s.tilt), p.v);
   p.y = p.y + times(s.whiten, p.E);
@@ -287,9 +286,12 @@ NABLA_INLINE SpotPoint<T> spot_point(const GaussianSpot<Real>& s, const Vec3<T>&
 /// What a point's light follows from.
 template <class T>
 struct SpotExponents {
-  T chi2;   ///< across the turn; of a still in all directions
-  T norm2;  ///< by how much the spectrum widens the spot: its squared height is divided by it
+  T chi2;           ///< across the turn; of a still in all directions
   T x, half_slice;  ///< the slice's, in standard deviations
+  // The spectrum widens the spot: 1 over by how much, in square, is what its squared height is
+  // multiplied by
+  T per_norm2, zz, along, kappa;  ///< zz: z.z, of a slice across the turn
+  T per_across2, narrower;        ///< of a slice
 };
 
 template <bool band, bool slice, class T, class Real>
@@ -297,13 +299,14 @@ NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const 
   const T band2 = number<T>(s.bandwidth2);
   const Vec3<T>&y = p.y, &z = p.z;
   SpotExponents<T> e;
-  e.norm2 = T(1);
   if constexpr (!slice) {
     e.chi2 = dot(y, y);
     if constexpr (band) {
-      e.norm2 = T(1) + band2 * dot(z, z);
-      const T along = dot(z, y);
-      e.chi2 = e.chi2 - band2 / e.norm2 * along * along;
+      e.zz = dot(z, z);
+      e.per_norm2 = inverse_of(T(T(1) + band2 * e.zz));
+      e.along = dot(z, y);
+      e.kappa = band2 * e.per_norm2;
+      e.chi2 = e.chi2 - e.kappa * e.along * e.along;
     }
   } else {
     e.chi2 = y.x * y.x + y.y * y.y;
@@ -311,13 +314,16 @@ NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const 
     e.half_slice = number<T>(s.half_slice);
     if constexpr (band) {
       using std::sqrt;
-      const T across2 = T(1) + band2 * (z.x * z.x + z.y * z.y);
-      const T along = z.x * y.x + z.y * y.y, kappa = band2 / across2;
-      e.norm2 = across2 + band2 * z.z * z.z;
-      e.chi2 = e.chi2 - kappa * along * along;
-      const T narrower = sqrt(across2 / e.norm2);
-      e.x = (y.z - kappa * z.z * along) * narrower;
-      e.half_slice = e.half_slice * narrower;
+      e.zz = z.x * z.x + z.y * z.y;
+      const T across2 = T(1) + band2 * e.zz;
+      e.per_across2 = inverse_of(across2);
+      e.per_norm2 = inverse_of(T(across2 + band2 * z.z * z.z));
+      e.along = z.x * y.x + z.y * y.y;
+      e.kappa = band2 * e.per_across2;
+      e.chi2 = e.chi2 - e.kappa * e.along * e.along;
+      e.narrower = sqrt(across2 * e.per_norm2);
+      e.x = (y.z - e.kappa * z.z * e.along) * e.narrower;
+      e.half_slice = e.half_slice * e.narrower;
     }
   }
   return e;
@@ -333,7 +339,7 @@ NABLA_INLINE T spot_value(const GaussianSpot<Real>& s, const Vec3<T>& d, bool di
   const auto p = spot_point<band, slice, second>(s, d, diverges);
   const auto e = spot_exponents<band, slice>(s, p);
   T value = exp(T(-0.5f) * e.chi2 + p.log_tilt);
-  if constexpr (band) value = value / sqrt(e.norm2);
+  if constexpr (band) value = value * sqrt(e.per_norm2);
   if constexpr (slice) {
     if (narrow)
       value = value * narrow_box_gaussian(e.x, e.half_slice);

@@ -31,47 +31,43 @@ struct ExponentAdjoints {
 /// `by_x` and `by_half`.
 template <bool band, bool slice, class T, class Real>
 NABLA_INLINE ExponentAdjoints<T> pull_back_exponents(const GaussianSpot<Real>& s,
-                                                     const SpotPoint<T>& p, const T& light,
+                                                     const SpotPoint<T>& p,
+                                                     const SpotExponents<T>& e, const T& light,
                                                      const T& by_x, const T& by_half,
                                                      GaussianSpot<T>& adjoints) {
   const Vec3<T>&y = p.y, &z = p.z;
-  const T none(0), two(2), band2 = number<T>(s.bandwidth2), by_chi2 = T(-0.5f) * light;
+  const T none(0), half(0.5f), two(2), band2 = number<T>(s.bandwidth2);
   ExponentAdjoints<T> out{{none, none, none}, {none, none, none}};
   if constexpr (!slice) {
-    out.y = (two * by_chi2) * y;
-    if constexpr (band) {
-      const T norm2 = T(1) + band2 * dot(z, z), kappa = band2 / norm2, along = dot(z, y);
-      const T by_along = T(-2) * by_chi2 * kappa * along, by_kappa = -(by_chi2 * along * along);
-      const T by_norm2 = by_chi2 / norm2 - by_kappa * kappa / norm2;
-      out.y = out.y + by_along * z;
+    if constexpr (!band) {
+      out.y = -light * y;
+    } else {
+      const T by_along = light * e.kappa * e.along, by_kappa = half * light * e.along * e.along;
+      const T by_norm2 = -(e.per_norm2 * (half * light + by_kappa * e.kappa));
+      out.y = by_along * z - light * y;
       out.z = by_along * y + (two * band2 * by_norm2) * z;
-      adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa / norm2 + by_norm2 * dot(z, z);
+      adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa * e.per_norm2 + by_norm2 * e.zz;
     }
     return out;
   }
   if constexpr (!band) {
-    out.y = {two * by_chi2 * y.x, two * by_chi2 * y.y, by_x};
+    out.y = {-light * y.x, -light * y.y, by_x};
     adjoints.half_slice = adjoints.half_slice + by_half;
     return out;
   } else {
-    using std::sqrt;
-    const T zz = z.x * z.x + z.y * z.y, across2 = T(1) + band2 * zz,
-            norm2 = across2 + band2 * z.z * z.z, kappa = band2 / across2;
-    const T along = z.x * y.x + z.y * y.y, narrower = sqrt(across2 / norm2);
-    const T xi = y.z - kappa * z.z * along, by_xi = by_x * narrower;
-    const T half = number<T>(s.half_slice);
-    adjoints.half_slice = adjoints.half_slice + by_half * narrower;
+    const T by_xi = by_x * e.narrower;
+    adjoints.half_slice = adjoints.half_slice + by_half * e.narrower;
     // of the logarithm of the ratio of across2 to norm2
-    const T by_ratio = T(0.5f) * narrower * (by_x * xi + by_half * half);
-    const T by_kappa = -(by_chi2 * along * along) - by_xi * z.z * along;
-    const T by_along = T(-2) * by_chi2 * kappa * along - by_xi * kappa * z.z;
-    const T by_norm2 = (by_chi2 - by_ratio) / norm2;
-    const T by_across2 = (by_ratio - by_kappa * kappa) / across2 + by_norm2;
-    out.y = {two * by_chi2 * y.x + by_along * z.x, two * by_chi2 * y.y + by_along * z.y, by_xi};
+    const T by_ratio = half * (by_x * e.x + by_half * e.half_slice);
+    const T by_kappa = half * light * e.along * e.along - by_xi * z.z * e.along;
+    const T by_along = light * e.kappa * e.along - by_xi * e.kappa * z.z;
+    const T by_norm2 = -(e.per_norm2 * (half * light + by_ratio));
+    const T by_across2 = e.per_across2 * (by_ratio - by_kappa * e.kappa) + by_norm2;
+    out.y = {by_along * z.x - light * y.x, by_along * z.y - light * y.y, by_xi};
     out.z = {by_along * y.x + two * band2 * by_across2 * z.x,
              by_along * y.y + two * band2 * by_across2 * z.y,
-             two * band2 * by_norm2 * z.z - by_xi * kappa * along};
-    adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa / across2 + by_across2 * zz +
+             two * band2 * by_norm2 * z.z - by_xi * e.kappa * e.along};
+    adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa * e.per_across2 + by_across2 * e.zz +
                           by_norm2 * z.z * z.z;
     return out;
   }
@@ -98,7 +94,7 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
   const SpotExponents<T> e = spot_exponents<band, slice>(s, p);
   PulledBackPoint<T> out;
   out.value = exp(T(-0.5f) * e.chi2 + p.log_tilt);
-  if constexpr (band) out.value = out.value / sqrt(e.norm2);
+  if constexpr (band) out.value = out.value * sqrt(e.per_norm2);
   T by_x = none, by_half = none;
   if constexpr (slice) {
     const BoxGaussian<T> box = narrow ? narrow_box_gaussian_slopes(e.x, e.half_slice)
@@ -108,7 +104,7 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
     out.value = out.value * box.value;
   }
   const T light = weight * out.value;
-  const auto by = detail::pull_back_exponents<band, slice>(s, p, light, by_x, by_half, adjoints);
+  const auto by = detail::pull_back_exponents<band, slice>(s, p, e, light, by_x, by_half, adjoints);
   Vec3<T> y = by.y, z = by.z;
 
   if constexpr (!second) {
@@ -138,32 +134,31 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
     // y = y1 + L E
     detail::add_outer(adjoints.whiten, y, p.E);
     const Vec3<T> E = back(s.whiten, y);
-    // E = w x c - u x (d - deflected) + phi^2 bend + |deflected|^2 shortening
-    Vec3<T> u = p.w, from_mean = d;
-    if constexpr (slice) add(u, p.phi * as_vector(s.spindle));
-    if (diverges) from_mean = d - p.deflected;
-    Vec3<T> w = cross(p.c, E);
-    const Vec3<T> c = cross(E, p.w), u_adjoint = cross(E, from_mean);
-    out.d = cross(u, E);
+    // E = w x lag + phi (phi bend - spindle x (d - deflected)) + |deflected|^2 shortening,
+    // lag = across/2 + phi turn - (d - deflected)
+    Vec3<T> w = cross(p.lag, E);
+    const Vec3<T> lag = cross(E, p.w);
+    out.d = -lag;
+    if constexpr (slice) {
+      const Vec3<T> from_mean = diverges ? d - p.deflected : d, turned = cross(E, from_mean);
+      phi = phi + T(2) * p.phi * dot(E, as_vector(s.bend)) + dot(lag, as_vector(s.turn)) +
+            dot(turned, as_vector(s.spindle));
+      add(adjoints.bend, (p.phi * p.phi) * E);
+      add(adjoints.turn, p.phi * lag);
+      add(adjoints.spindle, p.phi * turned);
+      add(out.d, p.phi * cross(as_vector(s.spindle), E));
+    }
     Vec3<T> deflected = zero;
     if (diverges) {
       deflected = (T(2) * dot(E, as_vector(s.shortening))) * p.deflected - out.d;
       if constexpr (band) add(deflected, moved);
       add(adjoints.shortening, dot(p.deflected, p.deflected) * E);
     }
-    // c = across/2 + phi turn, u = w + phi spindle, across = w x g
-    Vec3<T> across = T(0.5f) * c;
+    // across = w x g
+    Vec3<T> across = T(0.5f) * lag;
     if constexpr (band) add(across, moved);
-    add(w, u_adjoint);
     add(w, cross(as_vector(s.g), across));
     add(adjoints.g, cross(across, p.w));
-    if constexpr (slice) {
-      phi = phi + T(2) * p.phi * dot(E, as_vector(s.bend)) + dot(c, as_vector(s.turn)) +
-            dot(u_adjoint, as_vector(s.spindle));
-      add(adjoints.bend, (p.phi * p.phi) * E);
-      add(adjoints.turn, p.phi * c);
-      add(adjoints.spindle, p.phi * u_adjoint);
-    }
     // w, deflected and tilt of v
     detail::add_outer(adjoints.rotation, w, p.v);
     Vec3<T> v = back(s.rotation, w) - light * as_vector(s.tilt);
@@ -176,10 +171,11 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
     Vec3<T> free = v, z1 = zero;
     if constexpr (band) {
       const T by_z = dot(v, p.z1), by_kappa = -(p.along1 * by_z), by_along = -(p.kappa1 * by_z);
-      const T norm2 = T(1) + band2 * dot(p.z1, p.z1), by_norm2 = -(by_kappa * p.kappa1) / norm2;
+      const T by_norm2 = -(by_kappa * p.kappa1) * p.per_norm1;
       add(free, by_along * p.z1);
       z1 = by_along * p.free - (p.kappa1 * p.along1) * v + (T(2) * band2 * by_norm2) * p.z1;
-      adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa / norm2 + by_norm2 * dot(p.z1, p.z1);
+      adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa * p.per_norm1 +
+                            by_norm2 * dot(p.z1, p.z1);
     }
     // free = y1 - at e3; phi = at/turn_length
     Vec3<T> y1 = y + free;
@@ -192,15 +188,16 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
       y1.z = y1.z + inside;
       if constexpr (band) {
         const Vec3<T>&yy = p.y1, &zz = p.z1;
-        const T across2 = zz.x * zz.x + zz.y * zz.y, norm2 = T(1) + band2 * across2,
-                kappa = band2 / norm2, along = zz.x * yy.x + zz.y * yy.y;
+        const T across2 = zz.x * zz.x + zz.y * zz.y,
+                per_norm2 = inverse_of(T(T(1) + band2 * across2)), kappa = band2 * per_norm2,
+                along = zz.x * yy.x + zz.y * yy.y;
         const T by_along = -(inside * kappa * zz.z), by_kappa = -(inside * zz.z * along),
-                by_norm2 = -(by_kappa * kappa) / norm2, twice = T(2) * band2 * by_norm2;
+                by_norm2 = -(by_kappa * kappa) * per_norm2, twice = T(2) * band2 * by_norm2;
         y1.x = y1.x + by_along * zz.x;
         y1.y = y1.y + by_along * zz.y;
         add(z1, Vec3<T>{by_along * yy.x + twice * zz.x, by_along * yy.y + twice * zz.y,
                         -(inside * kappa * along)});
-        adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa / norm2 + by_norm2 * across2;
+        adjoints.bandwidth2 = adjoints.bandwidth2 + by_kappa * per_norm2 + by_norm2 * across2;
       }
     }
     if constexpr (band) {

@@ -56,9 +56,12 @@ class ClosedPullBack {
         weights_(weights),
         sink_(sink),
         forwards_(!sink.tangents.empty()) {
-    for (size_t b = 0; b < static_cast<size_t>(tile.blocks); ++b)
-      for (size_t i = b * block_pixels; i < (b + 1) * block_pixels; ++i)
-        if (weights[i] != 0) weighted_ |= 1U << b;
+    for (size_t b = 0; b < static_cast<size_t>(tile.blocks); ++b) {
+      bool any_weight = false;
+      for (size_t i = b * block_pixels; i < (b + 1) * block_pixels; i += Double::count)
+        any_weight |= any(Double::load(weights.data() + i) != Double(0));
+      weighted_ |= static_cast<std::uint32_t>(any_weight) << b;
+    }
   }
 
   void run() {
@@ -75,11 +78,16 @@ class ClosedPullBack {
         lit |= sink_.blocks[j];
       }
       for_each_group(lit, [&](size_t first) {
-        factors_at(layer, first).all.store(factors_.data() + first);
+        (weight(first) * factors_at(layer, first).all).store(product_.data() + first);
         T(0).store(light_.data() + first);
       });
-      for (size_t j = i; j < end; ++j)
-        if (sink_.blocks[j] != 0) pull_back_spot(j, sink_.blocks[j]);
+      for (size_t j = i; j < end; ++j) {
+        if (sink_.blocks[j] == 0) continue;
+        if (forwards_)
+          push_forward_spot(j, sink_.blocks[j]);
+        else
+          pull_back_spot(j, sink_.blocks[j]);
+      }
       for_each_group(lit, [&](size_t first) {
         pull_back_factors(layer, first, T::load(light_.data() + first));
       });
@@ -195,68 +203,157 @@ class ClosedPullBack {
 
   // ---- A spot -----------------------------------------------------------------------------------
 
+  /// What the points of a spot add up to.
+  struct SpotSums {
+    physics::GaussianSpot<T> numbers;
+    T light;
+    Vec3<T> d;
+    // On a flat panel, of a position over k/(distance of the anchor): itself and times x and y,
+    // pixels from the anchor; `along`: of the length of q0
+    Vec3<T> position, by_x, by_y;
+    T along;
+
+    NABLA_INLINE void clear(bool diverges) {
+      const T none(0);
+      physics::for_each_used_number<band, slice, second>([&](T& x) { x = none; }, diverges,
+                                                         numbers);
+      light = along = none;
+      d = position = by_x = by_y = {none, none, none};
+    }
+  };
+
+  /// A point x and y pixels from the anchor; the value there.
+  NABLA_INLINE T pull_back_point(const ClosedSpot& spot, bool near, const T& x, const T& y,
+                                 const T& scaled, SpotSums& sums) {
+    const SpotNumbers<S>& n = numbers_of<S>(spot);
+    const T none(0);
+    FlatPoint<T> p{none, none, {none, none, none}};
+    Vec3<T> offset;
+    if (flat_) {
+      p = flat_point(near, n, x, y);
+      offset = p.offset(n);
+    } else {
+      offset = curved_offset_at(plan_, spot, x, y);
+    }
+    const auto pulled = physics::pull_back_spot_value<band, slice, second>(
+        n.spot, offset, scaled, plan_.diverges, spot.narrow, sums.numbers);
+    sums.light = sums.light + scaled * pulled.value;
+    sums.d = sums.d + pulled.d;
+    if (!flat_) {
+      pull_back_curved_point(spot, x, y, pulled.d);
+      return pulled.value;
+    }
+    // q0 = k r/|r|: a change of r across it turns it.  By the length that q has here, so that
+    // nothing is left along it.
+    const Vec3<T> q = p.across + vec3_as<T>(n.outwards);
+    const T along = p.longer * dot(q, pulled.d);
+    const Vec3<T> to = p.longer * pulled.d - (along * inverse_of(dot(q, q))) * q;
+    sums.along = sums.along + along;
+    sums.position = sums.position + to;
+    sums.by_x = sums.by_x + x * to;
+    sums.by_y = sums.by_y + y * to;
+    return pulled.value;
+  }
+  HWY_NOINLINE void pull_back_curved_point(const ClosedSpot& spot, const T& x, const T& y,
+                                           const Vec3<T>& d) {
+    const SensorSpot<T> seen = see(spot.layer, x + number(spot.anchor_fast),
+                                   y + number(spot.anchor_slow));
+    add(view_.ray.wavenumber, dot(d, seen.direction));
+    pull_back_direction(panel_, seen, T(ray_in_lanes_.wavenumber) * d, T(0), view_.numbers);
+  }
+
+  /// From the sums over a spot's points to what panel and light take from them.
+  HWY_NOINLINE void pull_back_view(const ClosedSpot& spot, const SpotSums& sums) {
+    const T k(ray_in_lanes_.wavenumber);
+    // q0 = k (direction - incident)
+    add(view_.ray.incident, -k * sums.d);
+    add(view_.ray.wavenumber, -dot(sums.d, incident()));
+    if (!flat_) return;
+    add(view_.ray.wavenumber, sums.along * T(1 / ray_in_lanes_.wavenumber));
+    const SensorSpot<T> anchor = see(spot.layer, number(spot.anchor_fast),
+                                     number(spot.anchor_slow));
+    const T per_distance = k * anchor.near, per_pixel = per_distance * number(panel_.frame.pixel);
+    pull_back_position(panel_, anchor, per_distance * sums.position, view_.numbers);
+    add(view_.numbers.panel.frame.fast, per_pixel * sums.by_x);
+    add(view_.numbers.panel.frame.slow, per_pixel * sums.by_y);
+  }
+
   /// `place`: among those of the tile.
   void pull_back_spot(size_t place, std::uint32_t blocks) {
     const std::uint32_t which = numbers_[place];
     const ClosedSpot& spot = *spots_[which];
-    const SpotNumbers<S>& n = numbers_of<S>(spot);
-    physics::GaussianSpot<T> adjoints;
-    const auto clear = [&] {
-      physics::for_each_used_number<band, slice, second>([](T& x) { x = T(0); }, plan_.diverges,
-                                                         adjoints);
-    };
-    clear();
-    const T none(0), amplitude(n.amplitude), k(ray_in_lanes_.wavenumber);
-    Vec3<T> d_sum{none, none, none};
-    T light_sum = none;
-    for_each_group(blocks, [&](size_t first) {
-      const T scaled = weight(first) * T::load(factors_.data() + first) * amplitude;
-      const T x = fast(first), y = slow(first);
-      T light = none;
-      const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
-      for (int sub_slow = 0; sub_slow < subs_slow; ++sub_slow)
-        for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast) {
-          const T sub_x = x + T(sub_offset<S>(sub_fast, subs_fast)),
-                  sub_y = y + T(sub_offset<S>(sub_slow, subs_slow));
-          const auto pulled = physics::pull_back_spot_value<band, slice, second>(
-              n.spot,
-              offset_at<T>(plan_, flat_, spot, n, sub_x - number(spot.anchor_fast),
-                           sub_y - number(spot.anchor_slow)),
-              scaled, plan_.diverges, spot.narrow, adjoints);
-          light = light + pulled.value;
-          d_sum = d_sum + pulled.d;
-          // q0 = k (direction - incident)
-          const SensorSpot<T> seen = see(spot.layer, sub_x, sub_y);
-          add(view_.ray.wavenumber, dot(pulled.d, seen.direction - incident()));
-          pull_back_direction(panel_, seen, k * pulled.d, T(0), view_.numbers);
-        }
-      light_sum = light_sum + scaled * light;
-      (T::load(light_.data() + first) + amplitude * light).store(light_.data() + first);
-      if (forwards_) {
-        add(view_.ray.incident, -k * d_sum);
-        contract(first, [&](const ClosedTangent& tangent) {
-          const ClosedSpotTangent& change = tangent.panels[number_of_panel_][which];
-          T slope = light_sum * number(change.amplitude) +
-                    dot(d_sum, physics::constant<T>(change.d));
-          physics::for_each_used_number<band, slice, second>(
-              [&](const T& adjoint, const double& by) { slope = slope + adjoint * number(by); },
-              plan_.diverges, adjoints, change.spot);
-          return slope;
-        });
-        clear();
-        d_sum = {none, none, none};
-        light_sum = none;
-      }
-    });
-    if (forwards_) return;
-    add(view_.ray.incident, -k * d_sum);
+    SpotSums sums;
+    sums.clear(plan_.diverges);
+    if (SubPixels<S>::fit(spot))
+      pull_back_listed(spot, blocks, sums);
+    else
+      for_each_group(blocks, [&](size_t first) { pull_back_group(spot, first, sums); });
+    pull_back_view(spot, sums);
     ClosedSpotAdjoints& out = sink_.spots[place];
     out.lit = true;
     physics::for_each_used_number<band, slice, second>(
-        [](const T& adjoint, double& to) { to = lane_sum(adjoint); }, plan_.diverges, adjoints,
+        [](const T& adjoint, double& to) { to = lane_sum(adjoint); }, plan_.diverges, sums.numbers,
         out.spot);
-    out.d = {lane_sum(d_sum.x), lane_sum(d_sum.y), lane_sum(d_sum.z)};
-    out.light = lane_sum(light_sum);
+    out.d = {lane_sum(sums.d.x), lane_sum(sums.d.y), lane_sum(sums.d.z)};
+    out.light = lane_sum(sums.light);
+  }
+
+  /// Of the pixels that it lights alone.
+  HWY_NOINLINE void pull_back_listed(const ClosedSpot& spot, std::uint32_t blocks, SpotSums& sums) {
+    const S amplitude = numbers_of<S>(spot).amplitude;
+    const bool near = is_near<S>(spot);
+    list_lit_pixels(spot, blocks, tile_, some_);
+    points_.begin(spot);
+    const size_t subs = points_.of_pixel();
+    for (size_t first = 0; first < some_.count; first += points_.at_once()) {
+      const size_t pixels = std::min(points_.at_once(), some_.count - first),
+                   filled = points_.place(some_, first, pixels);
+      for (size_t j = 0; j < pixels; ++j)
+        std::fill_n(scaled_.begin() + j * subs, subs,
+                    amplitude * product_[static_cast<size_t>(some_.place[first + j])]);
+      T(0).store(scaled_.data() + filled);
+      for (size_t j = 0; j < filled; j += T::count)
+        pull_back_point(spot, near, T::load(points_.x.data() + j), T::load(points_.y.data() + j),
+                        T::load(scaled_.data() + j), sums)
+            .store(values_.data() + j);
+      for (size_t j = 0; j < pixels; ++j)
+        light_[static_cast<size_t>(some_.place[first + j])] += amplitude *
+                                                               points_.sum(values_.data(), j);
+    }
+  }
+
+  NABLA_INLINE void pull_back_group(const ClosedSpot& spot, size_t first, SpotSums& sums) {
+    const T amplitude(numbers_of<S>(spot).amplitude),
+        scaled = T::load(product_.data() + first) * amplitude;
+    const T x = fast(first) - number(spot.anchor_fast), y = slow(first) - number(spot.anchor_slow);
+    T light(0);
+    const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
+    for (int sub_slow = 0; sub_slow < subs_slow; ++sub_slow)
+      for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast)
+        light = light + pull_back_point(spot, false, x + T(sub_offset<S>(sub_fast, subs_fast)),
+                                        y + T(sub_offset<S>(sub_slow, subs_slow)), scaled, sums);
+    (T::load(light_.data() + first) + amplitude * light).store(light_.data() + first);
+  }
+
+  /// Forwards: pixel by pixel.
+  void push_forward_spot(size_t place, std::uint32_t blocks) {
+    const std::uint32_t which = numbers_[place];
+    const ClosedSpot& spot = *spots_[which];
+    for_each_group(blocks, [&](size_t first) {
+      SpotSums sums;
+      sums.clear(plan_.diverges);
+      pull_back_group(spot, first, sums);
+      pull_back_view(spot, sums);
+      contract(first, [&](const ClosedTangent& tangent) {
+        const ClosedSpotTangent& change = tangent.panels[number_of_panel_][which];
+        T slope = sums.light * number(change.amplitude) +
+                  dot(sums.d, physics::constant<T>(change.d));
+        physics::for_each_used_number<band, slice, second>(
+            [&](const T& adjoint, const double& by) { slope = slope + adjoint * number(by); },
+            plan_.diverges, sums.numbers, change.spot);
+        return slope;
+      });
+    });
   }
 
   // ---- The background ---------------------------------------------------------------------------
@@ -296,7 +393,11 @@ class ClosedPullBack {
   const bool forwards_;
   std::uint32_t weighted_ = 0;  ///< blocks with a weight that is not zero
   ViewAdjoints<T> view_;
-  alignas(64) std::array<S, tile_pixels> factors_, light_;
+  LitPixels some_;
+  SubPixels<S> points_;
+  alignas(64) std::array<S, SubPixels<S>::room> scaled_, values_;
+  // Of a layer: what the light of a pixel is multiplied by, with its weight; the light
+  alignas(64) std::array<S, tile_pixels> product_, light_;
 };
 
 template <class S, bool band, bool slice, bool second>

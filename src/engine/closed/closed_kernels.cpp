@@ -8,23 +8,6 @@ namespace nablabragg::engine::HWY_NAMESPACE {
 
 namespace {
 
-/// Two registers, whose long chains of operations hide each other's latency.
-template <class S>
-using PointLanes = std::conditional_t<
-    Single::count == 1, ClosedLanes<S>,
-    std::conditional_t<std::is_same_v<S, float>, Singles<2>, Doubles<2>>>;
-
-/// Sub-pixels of many pixels side by side: those of one seldom fill the lanes.
-template <class S>
-struct SubPixels {
-  static constexpr size_t most = most_subpixels * most_subpixels;  ///< of one pixel
-  static constexpr size_t room = most + 2 * PointLanes<S>::count;  ///< whole registers are read
-  alignas(64) std::array<S, room> x, y;            ///< from the spot's anchor [pixels]
-  alignas(64) std::array<S, room> from_x, from_y;  ///< from the middle of the pixel
-
-  NABLA_INLINE SubPixels() {}  // nothing is filled
-};
-
 template <class S, bool band, bool slice, bool second>
 void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, const Tile& tile,
             TileSums& out) {
@@ -52,55 +35,30 @@ void render(const ClosedPlan& plan, std::span<const std::uint32_t> numbers, cons
       for (std::uint32_t left = blocks & ~lit; left != 0; left &= left - 1)
         std::fill_n(light.begin() + std::countr_zero(left) * block_pixels, block_pixels, S(0));
       lit |= blocks;
-      const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
-      if (subs_fast * subs_slow > 1 && std::max(subs_fast, subs_slow) <= most_subpixels &&
-          spot.bend <= 1) {
+      if (SubPixels<S>::fit(spot)) {
         list_lit_pixels(spot, blocks, tile, some);
-        const auto subs = static_cast<size_t>(subs_fast * subs_slow);
-        for (int sub_slow = 0, sub = 0; sub_slow < subs_slow; ++sub_slow)
-          for (int sub_fast = 0; sub_fast < subs_fast; ++sub_fast, ++sub) {
-            points.from_x[static_cast<size_t>(sub)] = sub_offset<S>(sub_fast, subs_fast);
-            points.from_y[static_cast<size_t>(sub)] = sub_offset<S>(sub_slow, subs_slow);
-          }
-        P(0).store(points.from_x.data() + subs);
-        P(0).store(points.from_y.data() + subs);
-        const bool near = std::is_same_v<S, float> && spot.near;
+        points.begin(spot);
+        const bool near = is_near<S>(spot);
         const auto value_at = [&](const P& x, const P& y) {
           return physics::spot_value<band, slice, second>(
-              n.spot, near ? flat_offset<true>(n, x, y) : offset_at<P>(plan, flat, spot, n, x, y),
-              plan.diverges, spot.narrow);
+              n.spot, offset_at<P>(plan, flat, near, spot, n, x, y), plan.diverges, spot.narrow);
         };
-        const auto to_fast = static_cast<S>(0.5 - spot.anchor_fast),
-                   to_slow = static_cast<S>(0.5 - spot.anchor_slow);
-        const size_t at_once = SubPixels<S>::most / subs;
-        for (size_t first = 0; first < some.count; first += at_once) {
-          const size_t some_pixels = std::min(at_once, some.count - first);
-          const size_t filled = some_pixels * subs;
-          // Each pixel's last lanes are the next one's.
-          for (size_t j = 0; j < some_pixels; ++j) {
-            const P x(static_cast<S>(some.fast[first + j]) + to_fast),
-                y(static_cast<S>(some.slow[first + j]) + to_slow);
-            for (size_t sub = 0; sub < subs; sub += P::count) {
-              (x + P::load(points.from_x.data() + sub)).store(points.x.data() + j * subs + sub);
-              (y + P::load(points.from_y.data() + sub)).store(points.y.data() + j * subs + sub);
-            }
-          }
-          P(points.x[0]).store(points.x.data() + filled);
-          P(points.y[0]).store(points.y.data() + filled);
+        for (size_t first = 0; first < some.count; first += points.at_once()) {
+          const size_t listed = std::min(points.at_once(), some.count - first),
+                       filled = points.place(some, first, listed);
           for (size_t j = 0; j < filled; j += P::count)
             value_at(P::load(points.x.data() + j), P::load(points.y.data() + j))
                 .store(points.x.data() + j);
-          for (size_t j = 0; j < some_pixels; ++j)
+          for (size_t j = 0; j < listed; ++j)
             light[static_cast<size_t>(some.place[first + j])] += n.amplitude *
-                                                                 sum_of_row(
-                                                                     points.x.data() + j * subs,
-                                                                     subs);
+                                                                 points.sum(points.x.data(), j);
         }
         continue;
       }
+      const int subs_fast = spot.subpixels_fast, subs_slow = spot.subpixels_slow;
       const auto value_at = [&](const T& x, const T& y) {
         return physics::spot_value<band, slice, second>(
-            n.spot, offset_at<T>(plan, flat, spot, n, x, y), plan.diverges, spot.narrow);
+            n.spot, offset_at<T>(plan, flat, false, spot, n, x, y), plan.diverges, spot.narrow);
       };
       const auto light_at = [&](const T& x, const T& y) {
         T sum(0);

@@ -36,7 +36,19 @@ NABLA_INLINE T load_as(const float* from) {
     return widen(ClosedLanes<float>::load(from));
 }
 
-/// q0 - g with the spot's offset, x and y pixels from its anchor.
+/// Whether the series is good enough for the pixels that a spot may light: in single precision
+/// alone.
+template <class S>
+NABLA_INLINE bool is_near(const ClosedSpot& spot) {
+  return std::is_same_v<S, float> && spot.near;
+}
+template <class T>
+NABLA_INLINE FlatPoint<T> flat_point(bool near, const SpotNumbers<physics::Scalar<T>>& n,
+                                     const T& x, const T& y) {
+  return near ? flat_point<true>(n, x, y) : flat_point<false>(n, x, y);
+}
+
+/// q0 - g with the spot's offset on a curved panel, x and y pixels from its anchor.
 template <class T>
 HWY_NOINLINE Vec3<T> curved_offset_at(const ClosedPlan& plan, const ClosedSpot& spot, const T& x,
                                       const T& y) {
@@ -56,11 +68,17 @@ HWY_NOINLINE Vec3<T> curved_offset_at(const ClosedPlan& plan, const ClosedSpot& 
     return narrow(d);
 }
 
+/// On any panel.
 template <class T>
-NABLA_INLINE Vec3<T> offset_at(const ClosedPlan& plan, bool flat, const ClosedSpot& spot,
+NABLA_INLINE Vec3<T> offset_at(const ClosedPlan& plan, bool flat, bool near, const ClosedSpot& spot,
                                const SpotNumbers<physics::Scalar<T>>& n, const T& x, const T& y) {
-  return flat ? flat_offset(n, x, y) : curved_offset_at(plan, spot, x, y);
+  return flat ? flat_point(near, n, x, y).offset(n) : curved_offset_at(plan, spot, x, y);
 }
+
+/// What still passes for the ellipse of a spot's parabola, by how far it may lie beside it
+/// [pixels]: in telling blocks, and, as that is what another pixel or two are worth, in telling
+/// pixels of lit blocks.
+inline constexpr double straight_bend = 1, listed_bend = 4;
 
 /// Which blocks of a tile a spot may light, one bit each: by the tangent of its darkness, which is
 /// convex, at the middle of each block.
@@ -69,9 +87,9 @@ inline std::uint32_t lit_blocks(const ClosedPlan& plan, bool flat, const ClosedS
                                 const Tile& tile) {
   alignas(64) std::array<float, tile_blocks> x, y, low;
   const auto blocks = static_cast<size_t>(tile.blocks);
-  const auto pad = [&](double half) { return half + std::min(spot.bend, 1.0); };
+  const auto pad = [&](double half) { return half + spot.bend; };
   std::uint32_t lit = 0;
-  if (spot.bend <= 1) {
+  if (spot.bend <= straight_bend) {
     for (size_t b = 0; b < blocks; ++b) {
       const double dx = tile.middle_fast[b] + 0.5 - spot.fast,
                    dy = tile.middle_slow[b] + 0.5 - spot.slow;
@@ -93,7 +111,8 @@ inline std::uint32_t lit_blocks(const ClosedPlan& plan, bool flat, const ClosedS
   const SpotNumbers<float>& n = spot.single;
   const auto darkness = [&](const T& at_x, const T& at_y) {
     return physics::spot_darkness<band, slice, second>(
-        n.spot, offset_at<T>(plan, flat, spot, n, at_x, at_y), plan.diverges, T(n.narrowing2));
+        n.spot, offset_at<T>(plan, flat, false, spot, n, at_x, at_y), plan.diverges,
+        T(n.narrowing2));
   };
   const T step(1.0f), fast2(spot.fast2), slow2(spot.slow2);
   for (size_t first = 0; first < blocks; first += T::count) {
@@ -116,16 +135,17 @@ inline std::uint32_t lit_blocks(const ClosedPlan& plan, bool flat, const ClosedS
 struct LitPixels {
   static constexpr size_t room = tile_pixels + Single::count;  ///< whole registers are written
   size_t count = 0;
-  // `place`: in the tile
-  alignas(64) std::array<float, room> fast, slow, place;
+  alignas(64) std::array<float, room> fast, slow;
+  alignas(64) std::array<std::int32_t, room> place;  ///< in the tile
 
   NABLA_INLINE LitPixels() {}  // nothing is filled
 };
 
-/// Those of lit blocks.
+/// Those of lit blocks; not for a spot that is an arc of more than listed_bend.
 NABLA_INLINE void list_lit_pixels(const ClosedSpot& spot, std::uint32_t blocks, const Tile& tile,
                                   LitPixels& out) {
   const Single::D d;
+  const hn::RebindToSigned<Single::D> whole;
   const SpotEllipse<float> ellipse = ellipse_of<float>(spot);
   out.count = 0;
   for (; blocks != 0; blocks &= blocks - 1) {
@@ -134,27 +154,99 @@ NABLA_INLINE void list_lit_pixels(const ClosedSpot& spot, std::uint32_t blocks, 
       const Single fast = Single::load(tile.fast.data() + first),
                    slow = Single::load(tile.slow.data() + first);
       const auto lit = ellipse.may_light(fast, slow);
-      const auto keep = [&](const auto& lanes, auto& row) {
-        return hn::CompressStore(lanes, lit.part[0], d, row.data() + out.count);
-      };
-      keep(fast.part[0], out.fast);
-      keep(slow.part[0], out.slow);
-      out.count += keep(hn::Iota(d, static_cast<float>(first)), out.place);
+      hn::CompressStore(fast.part[0], lit.part[0], d, out.fast.data() + out.count);
+      hn::CompressStore(slow.part[0], lit.part[0], d, out.slow.data() + out.count);
+      out.count += hn::CompressStore(hn::Iota(whole, static_cast<std::int32_t>(first)),
+                                     hn::RebindMask(whole, lit.part[0]), whole,
+                                     out.place.data() + out.count);
     }
   }
 }
 
-/// The sum of some numbers, behind which a register may be read.
+/// Two registers, whose long chains of operations hide each other's latency.
 template <class S>
-NABLA_INLINE S sum_of_row(const S* row, size_t count) {
-  using T = Lanes<S, 1>;
-  const typename T::D d;
-  T sum(0);
-  for (size_t i = 0; i < count; i += T::count) {
-    const auto wanted = hn::FirstN(d, count - i);
-    sum.part[0] = hn::Add(sum.part[0], hn::IfThenElseZero(wanted, hn::LoadU(d, row + i)));
+using PointLanes = std::conditional_t<
+    Single::count == 1, ClosedLanes<S>,
+    std::conditional_t<std::is_same_v<S, float>, Singles<2>, Doubles<2>>>;
+
+/// The sub-pixels of listed pixels side by side: those of one seldom fill the lanes.
+template <class S>
+class SubPixels {
+  using P = PointLanes<S>;
+
+ public:
+  static constexpr size_t most = most_subpixels * most_subpixels;  ///< of one pixel
+  static constexpr size_t room = most + 2 * P::count;              ///< whole registers are read
+  alignas(64) std::array<S, room> x, y;  ///< from the spot's anchor [pixels]
+
+  NABLA_INLINE SubPixels() {}  // nothing is filled
+
+  /// Whether pixels of a spot can be listed and have room here.
+  static bool fit(const ClosedSpot& spot) {
+    return std::max(spot.subpixels_fast, spot.subpixels_slow) <= most_subpixels &&
+           spot.bend <= listed_bend;
   }
-  return sum_of(sum);
-}
+  void begin(const ClosedSpot& spot) {
+    count_ = static_cast<size_t>(spot.subpixels_fast * spot.subpixels_slow);
+    to_fast_ = static_cast<S>(0.5 - spot.anchor_fast);
+    to_slow_ = static_cast<S>(0.5 - spot.anchor_slow);
+    if (count_ == 1) return;
+    for (int slow = 0, i = 0; slow < spot.subpixels_slow; ++slow)
+      for (int fast = 0; fast < spot.subpixels_fast; ++fast, ++i) {
+        from_x_[static_cast<size_t>(i)] = sub_offset<S>(fast, spot.subpixels_fast);
+        from_y_[static_cast<size_t>(i)] = sub_offset<S>(slow, spot.subpixels_slow);
+      }
+    P(0).store(from_x_.data() + count_);
+    P(0).store(from_y_.data() + count_);
+  }
+
+  size_t of_pixel() const { return count_; }
+  /// Pixels that there is room for.
+  size_t at_once() const { return most / count_; }
+
+  /// Fills x and y for some listed pixels, and the registers behind them with what was there.
+  NABLA_INLINE size_t place(const LitPixels& lit, size_t first, size_t pixels) {
+    const size_t filled = pixels * count_;
+    if (count_ == 1) {
+      const ClosedLanes<S> to_fast(to_fast_), to_slow(to_slow_);
+      for (size_t j = 0; j < pixels; j += ClosedLanes<S>::count) {
+        (load_as<ClosedLanes<S>>(lit.fast.data() + first + j) + to_fast).store(x.data() + j);
+        (load_as<ClosedLanes<S>>(lit.slow.data() + first + j) + to_slow).store(y.data() + j);
+      }
+    } else {
+      // Each pixel's last lanes are the next one's.
+      for (size_t j = 0; j < pixels; ++j) {
+        const P at_x(static_cast<S>(lit.fast[first + j]) + to_fast_),
+            at_y(static_cast<S>(lit.slow[first + j]) + to_slow_);
+        for (size_t sub = 0; sub < count_; sub += P::count) {
+          (at_x + P::load(from_x_.data() + sub)).store(x.data() + j * count_ + sub);
+          (at_y + P::load(from_y_.data() + sub)).store(y.data() + j * count_ + sub);
+        }
+      }
+    }
+    P(x[0]).store(x.data() + filled);
+    P(y[0]).store(y.data() + filled);
+    return filled;
+  }
+
+  /// The sum over the sub-pixels of one of them, of a row like x and y.
+  NABLA_INLINE S sum(const S* row, size_t pixel) const {
+    if (count_ == 1) return row[pixel];
+    using T = Lanes<S, 1>;
+    const typename T::D d;
+    T sum(0);
+    for (size_t i = 0; i < count_; i += T::count) {
+      const auto wanted = hn::FirstN(d, count_ - i);
+      const auto some = hn::LoadU(d, row + pixel * count_ + i);
+      sum.part[0] = hn::Add(sum.part[0], hn::IfThenElseZero(wanted, some));
+    }
+    return sum_of(sum);
+  }
+
+ private:
+  size_t count_ = 1;
+  S to_fast_, to_slow_;
+  alignas(64) std::array<S, room> from_x_, from_y_;  ///< from the middle of the pixel
+};
 
 }  // namespace nablabragg::engine::HWY_NAMESPACE

@@ -119,7 +119,7 @@ class Finder {
     double largest_F = std::abs(plan.lattice.default_F);
     if (plan.lattice.grid)
       for (const double F : plan.lattice.grid->values())
-        if (std::isfinite(F)) largest_F = std::max(largest_F, std::abs(F));
+        if (std::abs(F) > largest_F && std::isfinite(F)) largest_F = std::abs(F);
     deviations_ = std::sqrt(
         std::clamp(2 * std::log(per_F2_ * largest_F * largest_F * largest_solid_angle_ / skip_),
                    0.0, longest_reach));

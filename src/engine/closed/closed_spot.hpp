@@ -38,31 +38,44 @@ struct SpotNumbers {
 /// Up to here (1 + e)^(-1/2) below has a short series in single precision.
 inline constexpr double near_e = 1.0 / 32;
 
-/// q0 - g with the spot's offset, x and y pixels from its anchor on a flat panel.  `near`: |e| is
-/// no larger than near_e there.
-template <bool near = false, class T, class Real>
-NABLA_INLINE Vec3<T> flat_offset(const SpotNumbers<Real>& n, const T& x, const T& y) {
+/// A point of a flat panel, x and y pixels from a spot's anchor:
+///   q0 = longer (across + outwards),  longer = 1 + w.
+template <class T>
+struct FlatPoint {
+  T w, longer;
+  Vec3<T> across;
+
+  /// q0 - g with the spot's offset.
+  template <class Real>
+  NABLA_INLINE Vec3<T> offset(const SpotNumbers<Real>& n) const {
+    return vec3_as<T>(n.d) + longer * across + w * vec3_as<T>(n.outwards);
+  }
+};
+
+/// `near`: |e| is no larger than near_e there.
+template <bool near, class T, class Real>
+NABLA_INLINE FlatPoint<T> flat_point(const SpotNumbers<Real>& n, const T& x, const T& y) {
   using std::sqrt;
   const T e = x * (T(n.e_fast) + x * T(n.e_fast2) + y * T(n.e_both)) +
               y * (T(n.e_slow) + y * T(n.e_slow2));
   // (1 + e)^(-1/2) - 1, from a small e
-  T w;
+  FlatPoint<T> p;
   if constexpr (near) {
     // The binomial series: what is left out is 231/1024 e^6, 2e-10
-    w = T(-63.0 / 256);
-    for (const double c : {35.0 / 128, -5.0 / 16, 3.0 / 8, -1.0 / 2}) w = w * e + T(c);
-    w = w * e;
+    p.w = T(-63.0 / 256);
+    for (const double c : {35.0 / 128, -5.0 / 16, 3.0 / 8, -1.0 / 2}) p.w = p.w * e + T(c);
+    p.w = p.w * e;
   } else {
     const T length2 = T(1) + e;
-    w = -e / (sqrt(length2) + length2);
+    p.w = -e / (sqrt(length2) + length2);
   }
-  return vec3_as<T>(n.d) +
-         (T(1) + w) * (x * vec3_as<T>(n.along_fast) + y * vec3_as<T>(n.along_slow)) +
-         w * vec3_as<T>(n.outwards);
+  p.longer = T(1) + p.w;
+  p.across = x * vec3_as<T>(n.along_fast) + y * vec3_as<T>(n.along_slow);
+  return p;
 }
 
-/// The same on any panel, where digits cancel: in double precision.  x and y: pixels from the edge
-/// of the panel.
+/// q0 - g with the spot's offset on any panel, where digits cancel: in double precision.  x and y:
+/// pixels from the edge of the panel.
 template <class T>
 NABLA_INLINE Vec3<T> curved_offset(const SpotNumbers<double>& n, const PanelNumbers& panel,
                                    int layer, double oversample, double wavenumber, const T& x,

@@ -22,7 +22,7 @@ __device__ __forceinline__ Real light_of_spot(const ClosedView<Real>& view,
         d = curved_offset(spot.numbers, view.panel, spot.layer, view.oversample,
                           view.ray.wavenumber, sub_x + spot.anchor_fast, sub_y + spot.anchor_slow);
       else
-        d = flat_offset(spot.numbers, sub_x, sub_y);
+        d = flat_point<false>(spot.numbers, sub_x, sub_y).offset(spot.numbers);
       sum += physics::spot_value<band, slice, second>(spot.numbers.spot, d, view.diverges,
                                                       spot.narrow);
     }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "engine/pixel_sum.hpp"
 #include "engine/stopping.hpp"
@@ -176,7 +177,8 @@ class Finder {
   /// candidates are not, and cheaper than the rest.
   bool may_be_lit(std::size_t orientation, const Slice& slice, const Vec3d& g, double F) const;
   void try_reflection(std::size_t orientation, const Slice& slice, const MillerIndex& hkl, double F,
-                      std::vector<ClosedSpot>& spots) const;
+                      ClosedPlan::Found& found) const;
+  /// Fills all of a spot, or says that there is none.
   bool try_surface(const LayerOfPanel& on, const Slice& slice, double F, ClosedSpot& spot) const;
 
   const Plan& plan_;
@@ -210,7 +212,7 @@ Finder::Limits Finder::limits(const Slice& slice) const {
 
 void Finder::find(std::size_t orientation, const Slice& slice, const Limits& within, int h,
                   ClosedPlan::Found& found) const {
-  found.spots.clear();
+  found.count = 0;
   found.candidates = 0;
   const auto& [most, low, high] = within;
   const double most2 = most * most;
@@ -252,7 +254,7 @@ void Finder::find(std::size_t orientation, const Slice& slice, const Limits& wit
         ++found.candidates;
         const double F = grid && grid->contains(h, k, l) ? grid->at(h, k, l)
                                                          : plan_.lattice.default_F;
-        if (F != 0) try_reflection(orientation, slice, {h, k, l}, F, found.spots);
+        if (F != 0) try_reflection(orientation, slice, {h, k, l}, F, found);
       }
     };
     const double left = (-lowest.b - std::sqrt(outer)) / cc,
@@ -292,18 +294,19 @@ bool Finder::may_be_lit(std::size_t orientation, const Slice& slice, const Vec3d
 }
 
 void Finder::try_reflection(std::size_t orientation, const Slice& slice, const MillerIndex& hkl,
-                            double F, std::vector<ClosedSpot>& spots) const {
+                            double F, ClosedPlan::Found& found) const {
   const Vec3d g = transposed_times(slice.a_star,
                                    Vec3d{double(hkl[0]), double(hkl[1]), double(hkl[2])});
   if (plan_.dmin > 0 && length(g) * plan_.dmin > 1) return;
   if (!may_be_lit(orientation, slice, g, F)) return;
-  ClosedSpot spot;
-  spot.hkl = hkl;
-  spot.orientation = static_cast<int>(orientation);
   for (const LayerOfPanel& each : surfaces_) {
+    if (found.count == found.spots.size()) found.spots.emplace_back();
+    ClosedSpot& spot = found.spots[found.count];
+    spot.hkl = hkl;
+    spot.orientation = static_cast<int>(orientation);
     spot.panel = each.panel;
     spot.layer = each.layer;
-    if (try_surface(each, slice, F, spot)) spots.push_back(spot);
+    if (try_surface(each, slice, F, spot)) ++found.count;
   }
 }
 
@@ -515,7 +518,7 @@ void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions&
     // Where they lie, and not copied: a spot is a kilobyte.
     for (std::size_t i = 0; i < begin; ++i) {
       closed.candidates += closed.found[i].candidates;
-      for (const ClosedSpot& spot : closed.found[i].spots)
+      for (const ClosedSpot& spot : std::span(closed.found[i].spots).first(closed.found[i].count))
         closed.panels[static_cast<std::size_t>(spot.panel)].push_back(&spot);
     }
   });

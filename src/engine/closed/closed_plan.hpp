@@ -65,9 +65,11 @@ struct ClosedPlan {
   std::vector<std::vector<const ClosedSpot*>> panels;  ///< of those that were found
   std::int64_t candidates = 0;                         ///< reflections that were looked at
 
-  /// Those of one index h of one slice, on all panels.
+  /// Those of one index h of one slice, on all panels: the first `count`.  The others are room in
+  /// which spots are set up, so that a kilobyte need not be copied for each.
   struct Found {
     std::vector<ClosedSpot> spots;
+    std::size_t count = 0;
     std::int64_t candidates = 0;
   };
   std::vector<Found> found;  ///< memory that is used again

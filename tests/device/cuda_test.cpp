@@ -223,20 +223,24 @@ TEST(CudaEngine, SumsThousandsOfWavelengthsOfABandAsTheReferenceDoes) {
   EXPECT_LE(found.over_max, 1e-6);
 }
 
+void expect_the_same_bits_in_any_order_of_threads(const std::string& line) {
+  const Experiment e = experiment_with_table(line);
+  for (const Precision precision : {Precision::float32, Precision::float64}) {
+    const Simulation in_order = simulate(e, cuda_engine(precision));
+    for (const char* order : {"7", "12345", "99"}) {
+      const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
+      const Simulation got = simulate(e, cuda_engine(precision));
+      EXPECT_EQ(got.image.pixels, in_order.image.pixels) << line << order;
+      EXPECT_EQ(got.statistics.solid_angle_sr, in_order.statistics.solid_angle_sr);
+    }
+  }
+}
+
 TEST(CudaEngine, GivesTheSameBitsInWhateverOrderThreadsRun) {
   if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
   for (const std::string& line :
        {many_pairs, many_pairs + "-water 100 ", triclinic + "-interpolate ", pink_gauss + "-N 40 "})
-    for (const Precision precision : {Precision::float32, Precision::float64}) {
-      const Experiment e = experiment_with_table(line);
-      const Simulation in_order = simulate(e, cuda_engine(precision));
-      for (const char* order : {"7", "12345", "99"}) {
-        const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
-        const Simulation got = simulate(e, cuda_engine(precision));
-        EXPECT_EQ(got.image.pixels, in_order.image.pixels) << order;
-        EXPECT_EQ(got.statistics.solid_angle_sr, in_order.statistics.solid_angle_sr);
-      }
-    }
+    expect_the_same_bits_in_any_order_of_threads(line);
 }
 
 TEST(CudaEngine, GivesTheSameBitsFromRunToRun) {
@@ -378,16 +382,7 @@ TEST(CudaClosedForm, ListedPixelsHaveTheBitsOfTheImage) {
 TEST(CudaClosedForm, GivesTheSameBitsInWhateverOrderThreadsRun) {
   if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
   for (const char* flags : {"", "-water 20 ", "-curved_det "})
-    for (const Precision precision : {Precision::float32, Precision::float64}) {
-      const Experiment e = experiment_with_table(in_closed_form + flags);
-      const Simulation in_order = simulate(e, cuda_engine(precision));
-      for (const char* order : {"7", "12345", "99"}) {
-        const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
-        const Simulation got = simulate(e, cuda_engine(precision));
-        EXPECT_EQ(got.image.pixels, in_order.image.pixels) << order;
-        EXPECT_EQ(got.statistics.solid_angle_sr, in_order.statistics.solid_angle_sr);
-      }
-    }
+    expect_the_same_bits_in_any_order_of_threads(in_closed_form + flags);
 }
 
 TEST(CudaClosedForm, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {

@@ -458,7 +458,7 @@ __global__ void add_parts(const __grid_constant__ DevicePlan p,
 
 /// The reference engine's loop, one thread a pixel.
 template <class Shape, bool tricubic>
-__global__ void __launch_bounds__(threads_of_block, blocks_of_processor)
+__global__ void __launch_bounds__(threads_of_block, 1)
     walk_pixels(const __grid_constant__ DevicePlan p, const __grid_constant__ DevicePixels pixels,
                 const __grid_constant__ DeviceCutoff cutoff, void* values, bool doubles,
                 double* solid_angles) {

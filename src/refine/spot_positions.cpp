@@ -492,7 +492,8 @@ StageReport fit_spot_positions(
                        (geometry_of(image).crystals() > 1 ? "the lattices of the starting crystals"
                                                           : "the starting lattice") +
                        ", which are too few; check "
-                       "wavelength, cell, orientation and beam centre, or begin with the pixels");
+                       "wavelength, distance, cell, orientation and beam centre, or begin with the "
+                       "pixels");
     }
 
     auto* cost = new SpotCost(free, SpotResiduals(free, indexed, widths), values);

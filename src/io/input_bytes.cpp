@@ -241,16 +241,16 @@ void refuse_binary(const std::string& path, std::string_view head, const std::st
     std::string_view bytes;
     const char* name;
   };
-  constexpr std::array<Kind, 7> kinds = {
-      Kind{"###CBF"sv, "a CBF image"},     {"\x89HDF\r\n"sv, "an HDF5 file"},
-      {"II*\0"sv, "a TIFF image"},         {"MM\0*"sv, "a TIFF image"},
-      {"{\nHEADER_BYT"sv, "an SMV image"}, {"\x89PNG"sv, "a PNG picture"},
-      {"\x93NUMPY"sv, "an array of numpy"}};
+  constexpr std::array<Kind, 6> kinds = {
+      Kind{"###CBF"sv, "a CBF image"}, {"\x89HDF\r\n"sv, "an HDF5 file"},
+      {"II*\0"sv, "a TIFF image"},     {"MM\0*"sv, "a TIFF image"},
+      {"\x89PNG"sv, "a PNG picture"},  {"\x93NUMPY"sv, "an array of numpy"}};
   const auto refuse = [&](const std::string& name) {
     throw InputError(path, 0, "is " + name + ", " + what);
   };
   for (const Kind& kind : kinds)
-    if (head.substr(0, kind.bytes.size()) == kind.bytes) refuse(kind.name);
+    if (head.starts_with(kind.bytes)) refuse(kind.name);
+  if (begins_as_smv(head)) refuse("an SMV image");
   if (head.substr(0, 64).find("dials::af::reflection_table") != std::string_view::npos)
     refuse("a .refl table of DIALS");
 }

@@ -739,6 +739,7 @@ TEST_F(ReflectionFiles, ThatAreImagesOrTablesAreNamed) {
         {"\x89HDF\r\n\x1a\n", "an HDF5 file"},
         {std::string("II*\0\b", 5), "a TIFF image"},
         {"{\nHEADER_BYTES=  512;\n", "an SMV image"},
+        {"{\r\nHEADER_BYTES=  512;\r\n", "an SMV image"},
         {"\x93\xBB"
          "dials::af::reflection_table\x01",
          "a .refl table of DIALS"}}) {

@@ -2,39 +2,13 @@
 // cpu/kernels.cpp.
 #include "engine/closed/closed_gradient.hpp"
 
+#include "engine/closed/closed_adjoints.hpp"
 #include "engine/closed/closed_lanes.hpp"
 #include "engine/cpu/spot_adjoints.hpp"
-#include "physics/gaussian_spot_adjoints.hpp"
-#include "plan/plan_calculus.hpp"
 
 namespace nablabragg::engine::HWY_NAMESPACE {
 
 namespace {
-
-template <class T>
-NABLA_INLINE SensorSpot<T> sensor_spot(const BasicSubPixel<T>& at) {
-  return {at.fast, at.slow, T(1) / at.distance, at.direction, at.layer};
-}
-
-/// The adjoints of panel and light that many lanes add to.
-template <class T>
-struct ViewAdjoints {
-  BasicPixelNumbers<T> numbers;
-  BasicPlanRay<T> ray;
-
-  NABLA_INLINE void clear() {
-    for_each_number([](T& x) { x = T(0); }, numbers);
-    for_each_number_of_ray([](T& x) { x = T(0); }, ray);
-  }
-  /// Calls f(adjoint, number of the plan).
-  template <class F, class AnyPlan>
-  NABLA_INLINE void for_each(F&& f, AnyPlan& plan, size_t panel) {
-    for_each_number_of_panel(f, numbers.panel, plan.panels[panel]);
-    for_each_number_of_light(f, numbers.light, plan.light);
-    for_each_number_of_ray(f, ray, plan.light.rays.front());
-    f(numbers.background.per_sr, plan.background.per_sr);
-  }
-};
 
 template <class S, bool band, bool slice, bool second>
 class ClosedPullBack {
@@ -48,8 +22,7 @@ class ClosedPullBack {
         number_of_panel_(static_cast<size_t>(tile.panel)),
         panel_(p_.panels[number_of_panel_]),
         flat_(panel_.frame.curvature == Curvature::flat),
-        in_lanes_(panel_in<S>(panel_)),
-        ray_in_lanes_(ray_in<S>(p_.light.rays.front())),
+        in_lanes_(view_in<S>(plan, panel_)),
         spots_(plan.panels[number_of_panel_]),
         numbers_(numbers),
         tile_(tile),
@@ -121,11 +94,8 @@ class ClosedPullBack {
     return load_as<T>(tile_.slow.data() + first) + number(0.5);
   }
   NABLA_INLINE SensorSpot<T> see(int layer, const T& x, const T& y) const {
-    return sensor_spot(seen_at(in_lanes_, layer, p_.oversample, x, y));
+    return sensor_spot(seen_at(in_lanes_.panel, layer, in_lanes_.oversample, x, y));
   }
-  const PlanRay& ray() const { return p_.light.rays.front(); }
-  NABLA_INLINE Vec3<T> incident() const { return vec3_as<T>(ray_in_lanes_.incident); }
-  NABLA_INLINE Vec3<T> magnetic() const { return vec3_as<T>(ray_in_lanes_.magnetic); }
 
   /// Along each tangent, what adjoints of these lanes come to; `at(tangent)`: other slopes.
   template <class At>
@@ -149,45 +119,14 @@ class ClosedPullBack {
 
   // ---- Factors of a layer -----------------------------------------------------------------------
 
-  struct Factors {
-    T all, unpolarized, polarization;
-    SensorSpot<T> spot;
-  };
-  NABLA_INLINE Factors factors_at(int layer, const T& x, const T& y) const {
-    Factors f;
-    f.spot = see(layer, x, y);
-    f.unpolarized = solid_angle(in_lanes_.frame, f.spot.near,
-                                in_lanes_.sensor.layer_step * static_cast<S>(layer));
-    if (panel_.sensor.absorbs()) f.unpolarized = f.unpolarized * capture_of(panel_, f.spot);
-    f.polarization = number(1);
-    if (p_.rules.polarized)
-      f.polarization = polarization_of(p_.light, incident(), magnetic(), f.spot.direction);
-    f.all = f.unpolarized * f.polarization;
-    return f;
-  }
-  NABLA_INLINE Factors factors_at(int layer, size_t first) const {
-    return factors_at(layer, fast(first), slow(first));
-  }
-
-  /// Of `bare`, the light that is multiplied by them, times its weight.
-  NABLA_INLINE void pull_back(const Factors& factors, const T& bare) {
-    SpotAdjoints<T> light;
-    light.solid_angle = light.capture = bare * factors.all;
-    if (p_.rules.polarized)
-      pull_back_polarization(p_.light, incident(), magnetic(), factors.spot.direction,
-                             bare * factors.unpolarized, view_.ray, light.direction, view_.numbers);
-    pull_back_spot_of_factors(factors.spot, light);
-  }
-  HWY_NOINLINE void pull_back_spot_of_factors(const SensorSpot<T>& spot,
-                                              const SpotAdjoints<T>& light) {
-    engine::pull_back_spot(panel_, spot, true, panel_.sensor.layer_step, light, view_.numbers);
+  NABLA_INLINE LayerFactors<T> factors_at(int layer, size_t first) const {
+    return layer_factors(in_lanes_, panel_, p_.light, layer, fast(first), slow(first));
   }
 
   void pull_back_factors(int layer, size_t first, const T& light) {
-    const Factors factors = factors_at(layer, first);
-    const T weighted = weight(first) * light, photons = light * factors.all;
-    add_photons(first, photons);
-    pull_back(factors, weighted);
+    const LayerFactors<T> factors = factors_at(layer, first);
+    add_photons(first, light * factors.all);
+    engine::pull_back_factors(in_lanes_, panel_, p_.light, factors, weight(first) * light, view_);
     if (forwards_) contract(first, [](const ClosedTangent&) { return T(0); });
   }
   NABLA_INLINE void add_photons(size_t first, const T& photons) {
@@ -203,28 +142,13 @@ class ClosedPullBack {
 
   // ---- A spot -----------------------------------------------------------------------------------
 
-  /// What the points of a spot add up to.
-  struct SpotSums {
-    physics::GaussianSpot<T> numbers;
-    T light;
-    Vec3<T> d;
-    // On a flat panel, of a position over k/(distance of the anchor): itself and times x and y,
-    // pixels from the anchor; `along`: of the length of q0
-    Vec3<T> position, by_x, by_y;
-    T along;
-
-    NABLA_INLINE void clear(bool diverges) {
-      const T none(0);
-      physics::for_each_used_number<band, slice, second>([&](T& x) { x = none; }, diverges,
-                                                         numbers);
-      light = along = none;
-      d = position = by_x = by_y = {none, none, none};
-    }
-  };
+  NABLA_INLINE void clear(SpotSums<T>& sums) const {
+    for_each_sum_of_spot<band, slice, second>([](T& x) { x = T(0); }, plan_.diverges, flat_, sums);
+  }
 
   /// A point x and y pixels from the anchor; the value there.
   NABLA_INLINE T pull_back_point(const ClosedSpot& spot, bool near, const T& x, const T& y,
-                                 const T& scaled, SpotSums& sums) {
+                                 const T& scaled, SpotSums<T>& sums) {
     const SpotNumbers<S>& n = numbers_of<S>(spot);
     const T none(0);
     FlatPoint<T> p{none, none, {none, none, none}};
@@ -235,55 +159,36 @@ class ClosedPullBack {
     } else {
       offset = curved_offset_at(plan_, spot, x, y);
     }
-    const auto pulled = physics::pull_back_spot_value<band, slice, second>(
-        n.spot, offset, scaled, plan_.diverges, spot.narrow, sums.numbers);
-    sums.light = sums.light + scaled * pulled.value;
-    sums.d = sums.d + pulled.d;
-    if (!flat_) {
+    const auto pulled = pull_back_light<band, slice, second>(n.spot, offset, scaled, plan_.diverges,
+                                                             spot.narrow, sums);
+    if (flat_)
+      pull_back_flat_point(n, p, x, y, pulled.d, sums);
+    else
       pull_back_curved_point(spot, x, y, pulled.d);
-      return pulled.value;
-    }
-    // q0 = k r/|r|: a change of r across it turns it.  By the length that q has here, so that
-    // nothing is left along it.
-    const Vec3<T> q = p.across + vec3_as<T>(n.outwards);
-    const T along = p.longer * dot(q, pulled.d);
-    const Vec3<T> to = p.longer * pulled.d - (along * inverse_of(dot(q, q))) * q;
-    sums.along = sums.along + along;
-    sums.position = sums.position + to;
-    sums.by_x = sums.by_x + x * to;
-    sums.by_y = sums.by_y + y * to;
     return pulled.value;
   }
   HWY_NOINLINE void pull_back_curved_point(const ClosedSpot& spot, const T& x, const T& y,
                                            const Vec3<T>& d) {
     const SensorSpot<T> seen = see(spot.layer, x + number(spot.anchor_fast),
                                    y + number(spot.anchor_slow));
-    add(view_.ray.wavenumber, dot(d, seen.direction));
-    pull_back_direction(panel_, seen, T(ray_in_lanes_.wavenumber) * d, T(0), view_.numbers);
+    engine::pull_back_curved_point(panel_, seen, T(in_lanes_.ray.wavenumber), d, view_);
   }
 
   /// From the sums over a spot's points to what panel and light take from them.
-  HWY_NOINLINE void pull_back_view(const ClosedSpot& spot, const SpotSums& sums) {
-    const T k(ray_in_lanes_.wavenumber);
-    // q0 = k (direction - incident)
-    add(view_.ray.incident, -k * sums.d);
-    add(view_.ray.wavenumber, -dot(sums.d, incident()));
+  HWY_NOINLINE void pull_back_view(const ClosedSpot& spot, const SpotSums<T>& sums) {
+    pull_back_wave(in_lanes_.ray, sums, view_);
     if (!flat_) return;
-    add(view_.ray.wavenumber, sums.along * T(1 / ray_in_lanes_.wavenumber));
     const SensorSpot<T> anchor = see(spot.layer, number(spot.anchor_fast),
                                      number(spot.anchor_slow));
-    const T per_distance = k * anchor.near, per_pixel = per_distance * number(panel_.frame.pixel);
-    pull_back_position(panel_, anchor, per_distance * sums.position, view_.numbers);
-    add(view_.numbers.panel.frame.fast, per_pixel * sums.by_x);
-    add(view_.numbers.panel.frame.slow, per_pixel * sums.by_y);
+    pull_back_anchor(panel_, in_lanes_.ray, anchor, sums, view_);
   }
 
   /// `place`: among those of the tile.
   void pull_back_spot(size_t place, std::uint32_t blocks) {
     const std::uint32_t which = numbers_[place];
     const ClosedSpot& spot = *spots_[which];
-    SpotSums sums;
-    sums.clear(plan_.diverges);
+    SpotSums<T> sums;
+    clear(sums);
     if (SubPixels<S>::fit(spot))
       pull_back_listed(spot, blocks, sums);
     else
@@ -299,7 +204,8 @@ class ClosedPullBack {
   }
 
   /// Of the pixels that it lights alone.
-  HWY_NOINLINE void pull_back_listed(const ClosedSpot& spot, std::uint32_t blocks, SpotSums& sums) {
+  HWY_NOINLINE void pull_back_listed(const ClosedSpot& spot, std::uint32_t blocks,
+                                     SpotSums<T>& sums) {
     const S amplitude = numbers_of<S>(spot).amplitude;
     const bool near = is_near<S>(spot);
     list_lit_pixels(spot, blocks, tile_, some_);
@@ -322,7 +228,7 @@ class ClosedPullBack {
     }
   }
 
-  NABLA_INLINE void pull_back_group(const ClosedSpot& spot, size_t first, SpotSums& sums) {
+  NABLA_INLINE void pull_back_group(const ClosedSpot& spot, size_t first, SpotSums<T>& sums) {
     const T amplitude(numbers_of<S>(spot).amplitude),
         scaled = T::load(product_.data() + first) * amplitude;
     const T x = fast(first) - number(spot.anchor_fast), y = slow(first) - number(spot.anchor_slow);
@@ -340,8 +246,8 @@ class ClosedPullBack {
     const std::uint32_t which = numbers_[place];
     const ClosedSpot& spot = *spots_[which];
     for_each_group(blocks, [&](size_t first) {
-      SpotSums sums;
-      sums.clear(plan_.diverges);
+      SpotSums<T> sums;
+      clear(sums);
       pull_back_group(spot, first, sums);
       pull_back_view(spot, sums);
       contract(first, [&](const ClosedTangent& tangent) {
@@ -359,21 +265,9 @@ class ClosedPullBack {
   // ---- The background ---------------------------------------------------------------------------
 
   void pull_back_background() {
-    const double share = p_.background.per_sr * ray().weight / background_samples(p_);
     for_each_group(weighted_, [&](size_t first) {
-      const T w = weight(first);
-      for (int layer = 0; layer < panel_.sensor.layers; ++layer)
-        for (int sub_slow = 0; sub_slow < p_.oversample; ++sub_slow)
-          for (int sub_fast = 0; sub_fast < p_.oversample; ++sub_fast) {
-            const auto shift = [&](int sub) { return number((sub + 0.5) / p_.oversample - 0.5); };
-            const Factors factors = factors_at(layer, fast(first) + shift(sub_fast),
-                                               slow(first) + shift(sub_slow));
-            const T photons = number(share) * factors.all, weighted = w * photons;
-            add_photons(first, photons);
-            add(view_.numbers.background.per_sr, weighted * number(1 / p_.background.per_sr));
-            add(view_.ray.weight, weighted * number(1 / ray().weight));
-            pull_back(factors, w * number(share));
-          }
+      add_photons(first, engine::pull_back_background(p_, in_lanes_, panel_, fast(first),
+                                                      slow(first), weight(first), view_));
       if (forwards_) contract(first, [](const ClosedTangent&) { return T(0); });
     });
   }
@@ -383,8 +277,7 @@ class ClosedPullBack {
   const size_t number_of_panel_;
   const PlanPanel& panel_;
   const bool flat_;
-  const BasicPanelNumbers<S> in_lanes_;
-  const BasicPlanRay<S> ray_in_lanes_;
+  const ClosedView<S> in_lanes_;
   const std::vector<const ClosedSpot*>& spots_;
   const std::span<const std::uint32_t> numbers_;
   const Tile& tile_;

@@ -88,14 +88,6 @@ TEST(CudaEngine, WhatItDoesNotDoItSays) {
                 value_and_gradient(polarized_once, std::vector<double>(777, 1.0), cuda_engine());
               }),
               testing::AllOf(HasSubstr("-dmin"), HasSubstr("-device cpu")));
-  const Experiment closed = experiment_of(triclinic +
-                                          "-default_F 1 -gauss_xtal -mosaic 0.3 "
-                                          "-mosaic_model gaussian");
-  EXPECT_THAT(message_of<UsageError>([&] {
-                value_and_gradient(closed, std::vector<double>(777, 1.0), cuda_engine());
-              }),
-              testing::AllOf(HasSubstr("no derivatives in closed form"), HasSubstr("-device cpu"),
-                             HasSubstr("-summation sampled")));
 }
 
 TEST(CudaEngine, AutoTakesTheCpuForWhatIsSmall) {
@@ -285,10 +277,11 @@ TEST(CudaEngine, AnotherLightOrLatticeGivesTheBitsOfAPlanLoadedAnew) {
 
 // ---- Sums in closed form ------------------------------------------------------------------------
 
-/// Slices of phi, layers, and spots that are arcs of several pixels.
+/// Slices of phi, layers, spots that are arcs of several pixels, and sub-pixels, beside the beam.
 const std::string in_closed_form =
     "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -N 12 -gauss_xtal -lambda 1 "
-    "-distance 100 -detpixels_f 37 -detpixels_s 21 -pixel 1 -mosaic 0.6 -mosaic_model gaussian "
+    "-distance 100 -detpixels_f 37 -detpixels_s 21 -pixel 0.3 -Xbeam 12 -Ybeam 3 -mosaic 0.6 "
+    "-mosaic_model gaussian "
     "-dispersion 1 -spectrum_model gaussian -divergence 1 -beam_model gaussian -osc 0.7 "
     "-detector_thick 450 -detector_abs 234 -detector_thicksteps 2 ";
 
@@ -322,7 +315,8 @@ TEST(CudaClosedForm, IsThatOfTheCpuEngine) {
 TEST(CudaClosedForm, SeesTheSolidAngleOfEachPixel) {
   const Experiment step_by_step = experiment_with_table(
       "-corrected -cell 70 80 90 85 95 105 -N 12 -lambda 1 -distance 100 -detpixels_f 37 "
-      "-detpixels_s 21 -pixel 1 -oversample 1 -detector_thick 450 -detector_abs 234 "
+      "-detpixels_s 21 -pixel 0.3 -Xbeam 12 -Ybeam 3 -oversample 1 -detector_thick 450 "
+      "-detector_abs 234 "
       "-detector_thicksteps 2 ");
   const Simulation got = simulate(experiment_with_table(in_closed_form + "-oversample 1 "),
                                   cuda_engine());
@@ -476,26 +470,34 @@ TEST(CudaGradients, HaveTheSameBitsInWhateverOrderThreadsRun) {
     }
 }
 
+/// Each within a share of the largest of its parameter, of the table's F of the largest of these.
+void expect_near_gradient(const ValueAndGradient& got, const ValueAndGradient& expected,
+                          double of_parameters, double of_table, const std::string& where) {
+  EXPECT_NEAR(got.value / expected.value, 1, of_parameters) << where;
+  for (const auto& [name, slopes] : expected.gradient.parameters) {
+    double scale = 0;
+    for (const double slope : slopes) scale = std::max(scale, std::abs(slope));
+    for (std::size_t i = 0; i < slopes.size(); ++i)
+      EXPECT_NEAR(got.gradient.parameters.at(name)[i], slopes[i], of_parameters * scale)
+          << name << where;
+  }
+  const auto &table = got.gradient.structure_factors->values(),
+             &expected_table = expected.gradient.structure_factors->values();
+  double largest = 0;
+  for (const double slope : expected_table) largest = std::max(largest, std::abs(slope));
+  ASSERT_GT(largest, 0) << where;
+  for (std::size_t i = 0; i < table.size(); ++i)
+    EXPECT_NEAR(table[i], expected_table[i], of_table * largest) << where;
+}
+
 TEST(CudaGradients, AreThoseOfTheCpuEngineForEveryRuleOfFactors) {
   for (const char* flags : {"", "-compat ", "-water 100 -detector_thicksteps 1 ", "-dmin 2.2 ",
                             "-gauss_xtal ", "-curved_det ", "-roi 3 30 2 18 "}) {
     const Experiment e = experiment_with_table(several_tiles + flags);
     const auto weights = some_weights(777);
-    const auto expected = value_and_gradient(e, weights, cpu_engine(Precision::float64)),
-               got = value_and_gradient(e, weights, cuda_engine(Precision::float64));
-    EXPECT_NEAR(got.value / expected.value, 1, 1e-12) << flags;
-    for (const auto& [name, slopes] : expected.gradient.parameters) {
-      double scale = 0;
-      for (const double slope : slopes) scale = std::max(scale, std::abs(slope));
-      for (std::size_t i = 0; i < slopes.size(); ++i)
-        EXPECT_NEAR(got.gradient.parameters.at(name)[i], slopes[i], 1e-9 * scale) << name << flags;
-    }
-    const auto &table = got.gradient.structure_factors->values(),
-               &table_of_cpu = expected.gradient.structure_factors->values();
-    double largest = 0;
-    for (const double slope : table_of_cpu) largest = std::max(largest, std::abs(slope));
-    for (std::size_t i = 0; i < table.size(); ++i)
-      EXPECT_NEAR(table[i], table_of_cpu[i], 1e-11 * largest) << flags;
+    expect_near_gradient(value_and_gradient(e, weights, cuda_engine(Precision::float64)),
+                         value_and_gradient(e, weights, cpu_engine(Precision::float64)), 1e-9,
+                         1e-11, flags);
   }
 }
 
@@ -506,6 +508,180 @@ TEST(CudaGradients, LeaveNoMemoryBehind) {
   const std::size_t free = first_device()->device->free_bytes();
   for (int i = 0; i < 10; ++i) value_and_gradient(e, weights, cuda_engine());
   EXPECT_EQ(first_device()->device->free_bytes(), free);
+}
+
+// ---- Gradients in closed form -------------------------------------------------------------------
+
+/// Of either sign, but so that no derivative is what is left of larger ones.
+std::vector<double> uneven_weights(std::size_t count) {
+  std::vector<double> weights(count);
+  for (std::size_t i = 0; i < count; ++i) weights[i] = 0.3 + std::sin(0.37 * double(i));
+  return weights;
+}
+
+/// What lies beyond -skip_below the engines leave out in other places.
+constexpr double of_dark = 1e-7;
+
+TEST(CudaClosedFormGradients, AreThoseOfTheCpuEngine) {
+  const auto weights = uneven_weights(777);
+  for (const char* flags :
+       {"", "-mosaic 0 ", "-dispersion 0 ", "-osc 0 ", "-divergence 0 ",
+        "-osc 0 -mosaic 0 -divergence 0 ", "-osc 0 -mosaic 0 -divergence 0 -dispersion 0 ",
+        "-osc 0.02 ", "-mosaic 3 -N 40 -osc 0 ", "-oversample 2 ", "-curved_det ",
+        "-curved_det -osc 0 -dispersion 0 ", "-water 50 -nopolar ", "-dmin 2.5 ", "-air -5 50 ",
+        "-roi 3 30 2 18 "}) {
+    const Experiment e = experiment_with_table(in_closed_form + flags);
+    const auto expected = value_and_gradient(e, weights, cpu_engine(Precision::float64));
+    expect_near_gradient(value_and_gradient(e, weights, cuda_engine(Precision::float64)), expected,
+                         of_dark, of_dark, flags);
+    expect_near_gradient(value_and_gradient(e, weights, cuda_engine()), expected, 1e-3, 1e-5,
+                         std::string(flags) + "single");
+  }
+}
+
+/// Names of all parameters.
+std::vector<std::string> names_of(const Experiment& e) {
+  std::vector<std::string> names;
+  for (const Parameter& p : parameters(e)) names.push_back(p.name);
+  return names;
+}
+
+TEST(CudaClosedFormGradients, ForwardsAreThoseOfTheCpuEngineInEachPixel) {
+  for (const char* flags : {"", "-osc 0 -divergence 0 -dispersion 0 -water 20 ", "-curved_det "}) {
+    const Experiment e = experiment_with_table(in_closed_form + flags);
+    const auto pixels = visited_pixels(e);
+    const auto names = names_of(e);
+    const Jacobian expected = jacobian(e, names, pixels, cpu_engine(Precision::float64));
+    for (const Precision precision : {Precision::float64, Precision::float32}) {
+      const Jacobian got = jacobian(e, names, pixels, cuda_engine(precision));
+      const bool wide = precision == Precision::float64;
+      const std::size_t columns = expected.columns.size();
+      ASSERT_EQ(got.columns, expected.columns);
+      double brightest = 0;
+      for (const double light : expected.photons) brightest = std::max(brightest, light);
+      for (std::size_t i = 0; i < pixels.size(); ++i)
+        EXPECT_NEAR(got.photons[i], expected.photons[i], (wide ? of_dark : 3e-6) * brightest);
+      for (std::size_t k = 0; k < columns; ++k) {
+        double largest = 0;
+        for (std::size_t i = 0; i < pixels.size(); ++i)
+          largest = std::max(largest, std::abs(expected.slopes[i * columns + k]));
+        for (std::size_t i = 0; i < pixels.size(); ++i)
+          EXPECT_NEAR(got.slopes[i * columns + k], expected.slopes[i * columns + k],
+                      (wide ? of_dark : 1e-3) * largest)
+              << expected.columns[k] << flags << i;
+      }
+    }
+  }
+}
+
+/// Two panels, the second turned and with a mask, and two crystals.
+Experiment two_panels_and_crystals() {
+  Experiment e = experiment_with_table(in_closed_form + "-water 20 ");
+  FurtherPanel second{e.detector, {}, {}};
+  second.detector.beam_x_mm = 2.0;
+  second.detector.rotation_deg = {1, 2, 3};
+  Mask mask{37, 21, std::vector<std::uint8_t>(std::size_t{37} * 21, 1)};
+  for (std::size_t i = 0; i < mask.keep.size(); i += 7) mask.keep[i] = 0;
+  second.mask = std::make_shared<const Mask>(std::move(mask));
+  e.more_panels.push_back(second);
+  FurtherCrystal& other = e.more_crystals.emplace_back();
+  other.misset_deg = {40, -20, 80};
+  other.weight = 0.7;
+  return e;
+}
+
+TEST(CudaClosedFormGradients, OfPanelsMasksAndCrystalsAreThoseOfTheCpuEngine) {
+  const Experiment e = two_panels_and_crystals();
+  const auto weights = uneven_weights(2 * 777);
+  expect_near_gradient(value_and_gradient(e, weights, cuda_engine(Precision::float64)),
+                       value_and_gradient(e, weights, cpu_engine(Precision::float64)), of_dark,
+                       of_dark, "");
+}
+
+TEST(CudaClosedFormGradients, OfListedPixelsCountAPixelThatIsNamedTwiceTwice) {
+  const Experiment e = two_panels_and_crystals();
+  std::vector<PixelIndex> list;
+  for (int i = 0; i < 150; ++i) list.push_back({(i * 7) % 37, (i * 11) % 21, i % 2});
+  list.push_back(list[3]);
+  const auto weights = uneven_weights(list.size());
+  for (const Precision precision : {Precision::float64, Precision::float32}) {
+    const bool wide = precision == Precision::float64;
+    expect_near_gradient(value_and_gradient(e, list, weights, cuda_engine(precision)),
+                         value_and_gradient(e, list, weights, cpu_engine(Precision::float64)),
+                         wide ? of_dark : 1e-3, wide ? of_dark : 1e-5, "");
+  }
+}
+
+TEST(CudaClosedFormGradients, AreTheSameInBothDirections) {
+  const Experiment e = two_panels_and_crystals();
+  std::vector<PixelIndex> list = visited_pixels(e);
+  list.resize(1000);  // not of all of the second panel
+  const auto weights = uneven_weights(list.size());
+  const auto options = cuda_engine(Precision::float64);
+  const auto pulled = value_and_gradient(e, list, weights, options);
+  NamedValues direction;
+  double along = 0, scale = 0;
+  const auto add = [&](double change, double slope) {
+    along += change * slope;
+    scale += std::abs(change * slope);
+  };
+  for (const Parameter& p : parameters(e))
+    for (std::size_t i = 0; i < p.values.size(); ++i) {
+      direction[p.name].push_back(std::sin(double(i + p.name.size())) *
+                                  (std::abs(p.values[i]) + 0.1));
+      add(direction[p.name][i], pulled.gradient.parameters.at(p.name)[i]);
+    }
+  StructureFactorGrid table(*e.structure_factors.grid);
+  for (std::size_t i = 0; i < table.values().size(); ++i) {
+    table.values()[i] = std::sin(double(i));
+    add(table.values()[i], pulled.gradient.structure_factors->values()[i]);
+  }
+  const auto pushed = jvp(e, direction, list, options, &table);
+  double sum = 0;
+  for (std::size_t i = 0; i < list.size(); ++i) sum += weights[i] * pushed[i];
+  EXPECT_NEAR(sum, along, 1e-10 * scale);
+}
+
+TEST(CudaClosedFormGradients, HaveTheSameBitsInWhateverOrderThreadsRun) {
+  if (!is_stand_in()) GTEST_SKIP() << "only the stand-in's threads can be told when to run";
+  const auto weights = uneven_weights(777);
+  const std::vector<std::string> names{"misset", "distance"};
+  for (const char* flags : {"-water 20 ", "-osc 0 -divergence 0 -dispersion 0 -curved_det "})
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      const Experiment e = experiment_with_table(in_closed_form + flags);
+      const auto pixels = visited_pixels(e);
+      const auto options = cuda_engine(precision);
+      const auto in_order = value_and_gradient(e, weights, options);
+      const auto slopes = jacobian(e, names, pixels, options).slopes;
+      for (const char* order : {"7", "12345", "99"}) {
+        const StandIn shuffled("NABLABRAGG_ON_CPU_ORDER", order);
+        expect_same_gradient(value_and_gradient(e, weights, options), in_order);
+        EXPECT_EQ(jacobian(e, names, pixels, options).slopes, slopes);
+      }
+    }
+}
+
+TEST(CudaClosedFormGradients, LeaveNoMemoryBehind) {
+  const Experiment e = experiment_with_table(in_closed_form + "-osc 0 ");
+  const auto weights = uneven_weights(777);
+  const std::vector<std::string> names{"misset"};
+  const auto differentiate = [&] {
+    value_and_gradient(e, weights, cuda_engine());
+    jacobian(e, names, visited_pixels(e), cuda_engine());
+  };
+  differentiate();
+  const std::size_t free = first_device()->device->free_bytes();
+  for (int i = 0; i < 3; ++i) differentiate();
+  EXPECT_EQ(first_device()->device->free_bytes(), free);
+}
+
+TEST(CudaClosedFormGradients, StopWhenProgressSaysSo) {
+  const Experiment e = experiment_with_table(in_closed_form);
+  ComputeOptions options = cuda_engine();
+  options.progress = [](double) { return false; };
+  EXPECT_THROW(value_and_gradient(e, uneven_weights(777), options), Cancelled);
+  const std::vector<std::string> names{"misset"};
+  EXPECT_THROW(jacobian(e, names, visited_pixels(e), options), Cancelled);
 }
 
 // ---- Memory -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 #include "description/parameter_table.hpp"
 #include "nablabragg/gradient.hpp"
+#include "support/engines.hpp"
 #include "support/experiment.hpp"
 
 namespace nablabragg::test {
@@ -55,12 +56,12 @@ const std::vector<Case> cases{
      "gaussian -dispersion 0.6 -spectrum_model gaussian"},
 };
 
-ComputeOptions in_double() {
-  ComputeOptions options;
-  options.precision = Precision::float64;
+ComputeOptions in_double(ComputeOptions options = fast_engine(Precision::float64)) {
   options.skip_below = 0;
   return options;
 }
+/// What differences are of, whose many images another engine may take long for.
+ComputeOptions image_in_double() { return in_double(cpu_engine(Precision::float64)); }
 
 std::vector<double> weights_of(const SettledExperiment& e) {
   std::vector<double> weights(visited_pixels(e).size());
@@ -85,8 +86,8 @@ class ClosedFormGradients : public testing::TestWithParam<Case> {
 
 TEST_P(ClosedFormGradients, AreTheDifferencesOfTheImage) {
   ASSERT_TRUE(experiment.resolved().closed);
-  const auto options = in_double();
-  const auto got = value_and_gradient(experiment, weights, options);
+  const auto options = image_in_double();
+  const auto got = value_and_gradient(experiment, weights, in_double());
   const auto image = photons(experiment, options);
   const double value = sum_of(image, weights);
   ASSERT_GT(value, 0);
@@ -151,7 +152,7 @@ TEST_P(ClosedFormGradients, AreTheSameForwards) {
 
 TEST_P(ClosedFormGradients, InSinglePrecisionAreCloseAndDoNotDependOnThreads) {
   const auto exact = value_and_gradient(experiment, weights, in_double());
-  ComputeOptions single;
+  ComputeOptions single = fast_engine(Precision::float32);
   single.threads = 1;
   const auto got = value_and_gradient(experiment, weights, single);
   single.threads = 2;
@@ -200,7 +201,7 @@ TEST(ClosedFormGradientsOfF, AreTheDifferencesOfTheImageForEachReflection) {
     const auto value_at = [&](double shift) {
       changed->values()[i] = table->values()[i] + shift;
       e.structure_factors.grid = changed;
-      return sum_of(photons(e, in_double()), weights);
+      return sum_of(photons(e, image_in_double()), weights);
     };
     // A parabola has no error in its central difference.
     EXPECT_NEAR(slope, (value_at(1) - value_at(-1)) / 2, 1e-8 * std::abs(slope)) << i;

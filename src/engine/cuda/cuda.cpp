@@ -7,6 +7,7 @@
 #include <mutex>
 
 #if NABLA_GRADIENTS
+#include "engine/cuda/closed_derivatives.hpp"
 #include "engine/cuda/derivatives.hpp"
 #endif
 #include "engine/cuda/device_contents.hpp"
@@ -42,21 +43,29 @@ class CudaLoaded final : public Loaded {
 
  private:
 #if NABLA_GRADIENTS
-  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
+  /// Calls work() with what differentiates the plan.
+  template <class Work>
+  auto differentiated(Work&& work) {
     const InterpolationCutoff& ends = cutoff_.get(false);
+    contents_.find_spots();
     const std::lock_guard turn(opened_->turn);
-    return derivatives(ends).pull_back(pixels, weights);
+    if (plan_.spread.closed) {
+      contents_.prepare();
+      return work(ClosedDerivatives(plan_, options_, *opened_, contents_));
+    }
+    contents_.prepare_gradients();
+    return work(CudaDerivatives(plan_, options_, *opened_, contents_, ends));
+  }
+  PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) override {
+    return differentiated(
+        [&](auto&& derivatives) { return derivatives.pull_back(pixels, weights); });
   }
   void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,
                            const StructureFactorGrid* table_tangent, std::span<double> photons,
                            std::span<double> slopes) override {
-    const InterpolationCutoff& ends = cutoff_.get(false);
-    const std::lock_guard turn(opened_->turn);
-    derivatives(ends).push_forward(pixels, tangents, table_tangent, photons, slopes);
-  }
-  CudaDerivatives derivatives(const InterpolationCutoff& ends) {
-    contents_.prepare_gradients();
-    return {plan_, options_, *opened_, contents_, ends};
+    differentiated([&](auto&& derivatives) {
+      derivatives.push_forward(pixels, tangents, table_tangent, photons, slopes);
+    });
   }
 #else
   PlanGradient pull_back_finite(const Pixels&, std::span<const double>) override {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/cpu/material_gradient.hpp"
+#include "engine/cuda/pixel_parts.hpp"
 #include "engine/driver.hpp"  // for Watch
 #include "engine/light_adjoints.hpp"
 #include "nablabragg/error.hpp"
@@ -20,63 +20,10 @@ constexpr double steps_of_launch = 1e9;  ///< a few hundredths of a second
 constexpr int pairs_of_chunk = 32;       ///< of the kernels
 constexpr std::size_t bytes_of_sums = std::size_t{64} << 20;
 
-/// Some pixels of a panel, and where their values are among those of the caller.
-struct Part {
-  std::size_t panel = 0;
-  DevicePixels pixels;  ///< without pointers
-  std::vector<ListedPixel> list;
-  std::vector<std::size_t> places;  ///< of the pixels, in their order
-
-  std::size_t count() const { return places.size(); }
-};
-
-std::vector<Part> parts_of(const Plan& plan, const Pixels& pixels) {
-  std::vector<Part> parts;
-  for (std::size_t number = 0; number < plan.panels.size(); ++number) {
-    const PlanPanel& panel = plan.panels[number];
-    if (!pixels.all) {
-      Part part;
-      part.panel = number;
-      for (std::size_t i = 0; i < pixels.list.size(); ++i) {
-        const PixelIndex& pixel = pixels.list[i];
-        if (pixel.panel != static_cast<int>(number)) continue;
-        part.list.push_back({pixel.fast, pixel.slow});
-        part.places.push_back(i);
-        if (part.count() < static_cast<std::size_t>(pixels_at_once)) continue;
-        parts.push_back(std::move(part));
-        part = {};
-        part.panel = number;
-      }
-      if (part.count() > 0) parts.push_back(std::move(part));
-      continue;
-    }
-    const RegionOfInterest& roi = panel.roi;
-    const int columns = roi.fast_max - roi.fast_min + 1;
-    if (columns <= 0) continue;
-    const int rows = std::max(1, pixels_at_once / columns);
-    for (int slow = roi.slow_min; slow <= roi.slow_max; slow += rows) {
-      Part part;
-      part.panel = number;
-      part.pixels.fast_min = roi.fast_min;
-      part.pixels.slow_min = slow;
-      part.pixels.columns = columns;
-      part.pixels.rows = std::min(rows, roi.slow_max - slow + 1);
-      for (int row = 0; row < part.pixels.rows; ++row)
-        for (int column = 0; column < columns; ++column)
-          part.places.push_back(panel.first_pixel +
-                                panel.offset_of(roi.fast_min + column, slow + row));
-      parts.push_back(std::move(part));
-    }
-  }
-  return parts;
-}
-
 }  // namespace
 
 std::string CudaDerivatives::why_not(const Plan& plan) {
-  if (plan.spread.closed)
-    return "the cuda engine has no derivatives in closed form; -device cpu has them, -summation "
-           "sampled sums step by step on the GPU, too";
+  if (plan.spread.closed) return {};
   if (plan.dmin > 0 && plan.rules.once_polarization())
     return "with -dmin another source polarizes each pixel, whose derivative only the cpu has: "
            "-device cpu";
@@ -93,9 +40,9 @@ std::string CudaDerivatives::why_not(const Plan& plan) {
 /// Calls work(part, panel, job with its pixels) for all pixels, some at a time.
 template <class Work>
 void CudaDerivatives::for_each_part(const Pixels& pixels, Work&& work) {
-  const std::vector<Part> parts = parts_of(plan_, pixels);
+  const std::vector<PixelPart> parts = parts_of(plan_, pixels, pixels_at_once);
   Watch watch(options_, std::max(1, static_cast<int>(parts.size())));
-  for (const Part& part : parts) {
+  for (const PixelPart& part : parts) {
     const DevicePanel& panel = contents_.gradient_panel(part.panel);
     GradientJob job{contents_.job_of(panel)};
     job.cutoff = device_cutoff(cutoff_, plan_, panel.number);
@@ -149,7 +96,7 @@ PlanGradient CudaDerivatives::pull_back(const Pixels& pixels, std::span<const do
                  total.table->values().size());
     on_card = DeviceArray<unsigned long long>(device(), table.size());
   }
-  for_each_part(pixels, [&](const Part& part, const DevicePanel& panel, GradientJob& job,
+  for_each_part(pixels, [&](const PixelPart& part, const DevicePanel& panel, GradientJob& job,
                             Watch& watch) {
     std::vector<double> of_part(part.count());
     double largest = 0, sum = 0;
@@ -282,7 +229,7 @@ void CudaDerivatives::push_forward(const Pixels& pixels, std::span<const Plan* c
     table = on_device(device(), table_tangent->values().data(), table_tangent->values().size());
   const std::size_t columns = tangents.size();
 
-  for_each_part(pixels, [&](const Part& part, const DevicePanel& panel, GradientJob& job,
+  for_each_part(pixels, [&](const PixelPart& part, const DevicePanel& panel, GradientJob& job,
                             Watch& watch) {
     std::vector<DeviceTangent> directions(columns);
     for (std::size_t t = 0; t < columns; ++t) {

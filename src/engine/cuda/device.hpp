@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include "engine/cuda/closed_gradient_job.hpp"
 #include "engine/cuda/device_plan.hpp"
 #include "engine/lookup.hpp"
 
@@ -113,9 +114,10 @@ class Device {
   virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) = 0;
   virtual void clear(void* memory, std::size_t bytes) = 0;
-  /// Both return before they are done.
+  /// All return before they are done.
   virtual void render(const RenderJob& job) = 0;
   virtual void differentiate(const GradientJob& job) = 0;
+  virtual void differentiate(const ClosedGradientJob& job) = 0;
   /// Returns how long what was started since the last call took, by the device's clock [s].
   virtual double wait() = 0;
 
@@ -136,8 +138,9 @@ struct Plugin {
 /// meaning changes.
 inline constexpr std::size_t plugin_version = [] {
   std::size_t version = 3;
-  for (const std::size_t size : {sizeof(DevicePlan), sizeof(RenderJob), sizeof(DeviceClosed),
-                                 sizeof(DeviceSpot<double>), sizeof(GradientJob), sizeof(Plugin)})
+  for (const std::size_t size :
+       {sizeof(DevicePlan), sizeof(RenderJob), sizeof(DeviceClosed), sizeof(DeviceSpot<double>),
+        sizeof(GradientJob), sizeof(ClosedGradientJob), sizeof(Plugin)})
     version = version * 4099 + size;
   return version;
 }();

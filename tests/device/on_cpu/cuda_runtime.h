@@ -12,6 +12,7 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -200,6 +201,19 @@ inline int wait_or(Barrier& barrier, int mine) {
 }  // namespace on_cpu
 inline int __syncthreads_or(int mine) { return on_cpu::wait_or(on_cpu::machine.all, mine); }
 inline int __any_sync(unsigned, int mine) { return on_cpu::wait_or(on_cpu::machine.warp(), mine); }
+inline void __syncwarp() { on_cpu::machine.wait(on_cpu::machine.warp()); }
+inline unsigned __ballot_sync(unsigned, int mine) {
+  on_cpu::Machine& machine = on_cpu::machine;
+  const std::size_t me = machine.current, first = me / 32 * 32;
+  auto& between = machine.exchanged[machine.exchanges[me]++ % 2];
+  between[me] = mine != 0;
+  machine.wait(machine.warp());
+  unsigned all = 0;
+  for (std::size_t lane = 0; lane < 32; ++lane)
+    all |= static_cast<unsigned>(between[first + lane]) << lane;
+  return all;
+}
+inline int __popc(unsigned bits) { return std::popcount(bits); }
 template <class T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
   on_cpu::Machine& machine = on_cpu::machine;

@@ -5,25 +5,24 @@ namespace nablabragg::engine::cuda {
 
 namespace {
 
-template <bool curved, class Real>
-void launch_spots(const DeviceSpots<Real>& spots, const RenderJob& job, const LaunchSize& size,
-                  const TileOutput& out) {
-  physics::with_terms(job.closed->terms, [&]<bool band, bool slice, bool second>() {
-    launch(render_spots<Real, curved, band, slice, second>,
-           dim3(static_cast<unsigned>(size.blocks)), threads_of_block, spots, job.pixels, out);
+void launch_spots(const DeviceClosed& closed, const DevicePixels& pixels, int blocks,
+                  const TileOutput& out, const LightOutput& bare) {
+  with_spots(closed, [&]<bool curved, bool band, bool slice, bool second, class Real>(
+                         const DeviceSpots<Real>& spots) {
+    launch(render_spots<Real, curved, band, slice, second>, dim3(static_cast<unsigned>(blocks)),
+           threads_of_block, spots, pixels, out, bare);
   });
 }
 
 }  // namespace
 
 void launch_closed(const RenderJob& job, const LaunchSize& size, const TileOutput& out) {
-  const DeviceClosed& closed = *job.closed;
-  if (closed.single)
-    launch_spots<false>(*closed.single, job, size, out);
-  else if (closed.wide->view.panel.frame.curvature == Curvature::flat)
-    launch_spots<false>(*closed.wide, job, size, out);
-  else
-    launch_spots<true>(*closed.wide, job, size, out);
+  launch_spots(*job.closed, job.pixels, size.blocks, out, {});
+}
+
+void launch_closed_light(const ClosedGradientJob& job) {
+  launch_spots(*job.closed, job.pixels, blocks_of<1>(job.pixels), {},
+               {job.light, job.weights, static_cast<long long>(job.pixels.count())});
 }
 
 }  // namespace nablabragg::engine::cuda

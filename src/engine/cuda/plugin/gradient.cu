@@ -24,11 +24,10 @@ int blocks_of_gradient(const DevicePixels& pixels) {
   return std::min(gradient_tiles(pixels), most_gradient_blocks);
 }
 
-void add_blocks_of(const GradientJob& job) {
+void add_blocks_of(const double* of_blocks, int blocks, int columns, double* sums) {
   constexpr int threads = 256;
-  const int columns = sums_of_gradient(job);
   launch(add_blocks, dim3(static_cast<unsigned>((columns + threads - 1) / threads)), threads,
-         static_cast<const double*>(job.of_blocks), job.blocks, columns, job.sums);
+         of_blocks, blocks, columns, sums);
 }
 
 }  // namespace nablabragg::engine::cuda

@@ -21,8 +21,10 @@ inline __host__ __device__ int gradient_tiles(const DevicePixels& pixels) {
   return ((pixels.columns + 15) / 16) * ((pixels.rows + 7) / 8);
 }
 
+template <class Real>
 __device__ __forceinline__ PixelOfThread pixel_of_tile(const DevicePixels& pixels,
-                                                       const PlanFrame& frame, int tile) {
+                                                       const BasicPlanFrame<Real>& frame,
+                                                       int tile) {
   const int thread = static_cast<int>(threadIdx.x);
   if (pixels.list) {
     const int i = tile * gradient_threads + thread;

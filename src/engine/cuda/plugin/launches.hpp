@@ -14,6 +14,12 @@ void launch_bands(const RenderJob& job, const LaunchSize& size, const TileOutput
 /// Of a job in closed form.
 void launch_closed(const RenderJob& job, const LaunchSize& size, const TileOutput& out);
 
+/// Of a gradient in closed form: its stage.
+void launch_closed_gradient(const ClosedGradientJob& job);
+void launch_closed_light(const ClosedGradientJob& job);
+void launch_pull_back_spots(const ClosedGradientJob& job);
+void launch_push_forward_spots(const ClosedGradientJob& job);
+
 template <class Shape>
 struct Launches {
   static void tiles(const RenderJob& job, const LaunchSize& size, const TileOutput& out);
@@ -24,7 +30,8 @@ template <class Shape>
 struct GradientLaunches {
   static void launch_one(const GradientJob& job);
 };
-void add_blocks_of(const GradientJob& job);
+/// Adds the sums of blocks, each `columns` of them, in the order of the blocks.
+void add_blocks_of(const double* of_blocks, int blocks, int columns, double* sums);
 int blocks_of_gradient(const DevicePixels& pixels);
 
 /// Calls work.operator()<lookup>() for the kind that a job has.

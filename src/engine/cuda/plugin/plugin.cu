@@ -119,7 +119,13 @@ class CudaDevice final : public Device {
                         [&]<class Shape>() { GradientLaunches<Shape>::launch_one(job); });
     check(cudaGetLastError(), "start a kernel");
     if (!job.weights) return;
-    add_blocks_of(job);
+    add_blocks_of(job.of_blocks, job.blocks, sums_of_gradient(job), job.sums);
+    check(cudaGetLastError(), "start a kernel");
+  }
+  void differentiate(const ClosedGradientJob& job) override {
+    select();
+    begin();
+    launch_closed_gradient(job);
     check(cudaGetLastError(), "start a kernel");
   }
   double wait() override {

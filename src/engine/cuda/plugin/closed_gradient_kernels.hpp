@@ -148,38 +148,54 @@ __device__ __forceinline__ Adjoints& room_of_curved(Adjoints& room) {
   }
 }
 
-/// Back from the sub-pixels of a pixel; returns the spot's light in it.  `factor`: what that is
-/// multiplied by.  `panel`: of a curved one, its adjoints.
+/// Back from a point, x and y pixels from the spot's anchor; the spot's value there.  `scaled`:
+/// what that is multiplied by.  `panel`: of a curved one, its adjoints.
 template <bool curved, bool band, bool slice, bool second, class Real>
-__device__ __forceinline__ Real pull_back_pixel(const ClosedView<Real>& view,
-                                                const DeviceSpot<Real>& spot, Real fast, Real slow,
-                                                Real factor, SpotSums<Real>& sums,
+__device__ __forceinline__ Real pull_back_point(const ClosedView<Real>& view,
+                                                const DeviceSpot<Real>& spot, Real x, Real y,
+                                                Real scaled, SpotSums<Real>& sums,
                                                 AdjointsOfCurved<curved, Real>& panel) {
   const SpotNumbers<Real>& n = spot.numbers;
-  const Real scaled = factor * n.amplitude;
-  Real sum = 0;
-  for_each_sub_pixel(spot, fast, slow, [&](Real x, Real y) {
-    if constexpr (curved) {
-      const Real from_edge_x = x + spot.anchor_fast, from_edge_y = y + spot.anchor_slow;
-      const Vec3<Real> offset = curved_offset(n, view.panel, spot.layer, view.oversample,
-                                              view.ray.wavenumber, from_edge_x, from_edge_y);
-      const auto pulled = pull_back_light<band, slice, second>(n.spot, offset, scaled,
-                                                               view.diverges, spot.narrow, sums);
-      pull_back_curved_point(
-          view.panel,
-          sensor_spot(seen_at(view.panel, spot.layer, view.oversample, from_edge_x, from_edge_y)),
-          view.ray.wavenumber, pulled.d, panel);
-      sum += pulled.value;
-    } else {
-      const FlatPoint<Real> point = flat_point<false>(n, x, y);
-      const auto pulled = pull_back_light<band, slice, second>(n.spot, point.offset(n), scaled,
-                                                               view.diverges, spot.narrow, sums);
-      pull_back_flat_point(n, point, x, y, pulled.d, sums);
-      sum += pulled.value;
-    }
-  });
-  return n.amplitude * sum;
+  if constexpr (curved) {
+    const Real from_edge_x = x + spot.anchor_fast, from_edge_y = y + spot.anchor_slow;
+    const Vec3<Real> offset = curved_offset(n, view.panel, spot.layer, view.oversample,
+                                            view.ray.wavenumber, from_edge_x, from_edge_y);
+    const auto pulled = pull_back_light<band, slice, second>(n.spot, offset, scaled, view.diverges,
+                                                             spot.narrow, sums);
+    pull_back_curved_point(
+        view.panel,
+        sensor_spot(seen_at(view.panel, spot.layer, view.oversample, from_edge_x, from_edge_y)),
+        view.ray.wavenumber, pulled.d, panel);
+    return pulled.value;
+  } else {
+    const FlatPoint<Real> point = flat_point<false>(n, x, y);
+    const auto pulled = pull_back_light<band, slice, second>(n.spot, point.offset(n), scaled,
+                                                             view.diverges, spot.narrow, sums);
+    pull_back_flat_point(n, point, x, y, pulled.d, sums);
+    return pulled.value;
+  }
 }
+
+/// A sub-pixel of listed pixels, counted sub-pixels first: steps of a fixed number of them need no
+/// division.
+struct ListedPoint {
+  int pixel, sub_slow, sub_fast;
+
+  __device__ __forceinline__ ListedPoint(int number, int subpixels_fast, int subpixels_slow) {
+    const int rows = number / subpixels_fast;
+    sub_fast = number - rows * subpixels_fast;
+    pixel = rows / subpixels_slow;
+    sub_slow = rows - pixel * subpixels_slow;
+  }
+  __device__ __forceinline__ void add(const ListedPoint& step, int subpixels_fast,
+                                      int subpixels_slow) {
+    sub_fast += step.sub_fast;
+    sub_slow += step.sub_slow;
+    pixel += step.pixel;
+    if (sub_fast >= subpixels_fast) sub_fast -= subpixels_fast, ++sub_slow;
+    if (sub_slow >= subpixels_slow) sub_slow -= subpixels_slow, ++pixel;
+  }
+};
 
 constexpr int spot_warps = 4, spot_threads = 32 * spot_warps;  ///< a warp has a part of a spot
 
@@ -187,48 +203,55 @@ template <class Real, bool curved, bool band, bool slice, bool second>
 __global__ void __launch_bounds__(spot_threads, 2)
     pull_back_spots(const __grid_constant__ DeviceSpots<Real> of,
                     const __grid_constant__ ClosedGradientJob job) {
-  __shared__ int lists[spot_warps][64];
+  __shared__ ListedPixel lists[spot_warps][64];
   const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5,
             number = static_cast<int>(blockIdx.x) * spot_warps + warp;
   if (number >= job.part_count) return;
-  int* const listed = lists[warp];
+  ListedPixel* const listed = lists[warp];
   const SpotPart part = job.parts[number];
   const DeviceSpot<Real>& spot = of.spots[part.spot];
   const Real* const factors = static_cast<const Real*>(job.light) +
                               spot.layer * count_of(job.pixels);
-  const auto fast_of = [&](int i) { return part.fast_min + i % part.columns; };
-  const auto slow_of = [&](int i) { return part.slow_min + i / part.columns; };
-  const auto factor_of = [&](int i) {
-    return factors[static_cast<long long>(slow_of(i) - job.pixels.slow_min) * job.pixels.columns +
-                   (fast_of(i) - job.pixels.fast_min)];
+  const auto factor_of = [&](const ListedPixel& pixel) {
+    return factors[static_cast<long long>(pixel.slow - job.pixels.slow_min) * job.pixels.columns +
+                   (pixel.fast - job.pixels.fast_min)];
   };
 
   SpotSums<Real> sums;
   for_each_sum<curved, band, slice, second>([](Real& x) { x = 0; }, sums);
   AdjointsOfCurved<curved, Real> room;
   AdjointsOfCurved<curved, Real>& panel = room_of_curved<curved>(room);
+  const ListedPoint begin(lane, spot.subpixels_fast, spot.subpixels_slow),
+      step(32, spot.subpixels_fast, spot.subpixels_slow);
   int next = part.first, count = 0;
   while (true) {
-    // Pixels that the spot lights in a row of their own, so that all lanes have one.
+    // Pixels that the spot lights in a row of their own
     for (; count < 32 && next < part.end; next += 32) {
-      const int i = next + lane;
-      const bool lit = i < part.end && factor_of(i) != 0 &&
-                       spot.ellipse.may_light(static_cast<Real>(fast_of(i)),
-                                              static_cast<Real>(slow_of(i)));
+      const int i = next + lane, row = i / part.columns;
+      const ListedPixel pixel{part.fast_min + (i - row * part.columns), part.slow_min + row};
+      const bool lit = i < part.end && factor_of(pixel) != 0 &&
+                       spot.ellipse.may_light(static_cast<Real>(pixel.fast),
+                                              static_cast<Real>(pixel.slow));
       const unsigned all = __ballot_sync(~0u, lit);
-      if (lit) listed[count + __popc(all & ((1u << lane) - 1))] = i;
+      if (lit) listed[count + __popc(all & ((1u << lane) - 1))] = pixel;
       count += __popc(all);
     }
     __syncwarp();
     if (count == 0) break;
-    if (lane < count) {
-      const int i = listed[lane];
-      pull_back_pixel<curved, band, slice, second>(of.view, spot, static_cast<Real>(fast_of(i)),
-                                                   static_cast<Real>(slow_of(i)), factor_of(i),
-                                                   sums, panel);
+    // Their sub-pixels side by side: a spot that is smaller than its pixels lights few of them.
+    ListedPoint point = begin;
+    for (const int pixels = min(count, 32); point.pixel < pixels;
+         point.add(step, spot.subpixels_fast, spot.subpixels_slow)) {
+      const ListedPixel pixel = listed[point.pixel];
+      const Real x = static_cast<Real>(pixel.fast) + (Real(0.5) - spot.anchor_fast) +
+                     sub_offset<Real>(point.sub_fast, spot.subpixels_fast),
+                 y = static_cast<Real>(pixel.slow) + (Real(0.5) - spot.anchor_slow) +
+                     sub_offset<Real>(point.sub_slow, spot.subpixels_slow);
+      pull_back_point<curved, band, slice, second>(
+          of.view, spot, x, y, factor_of(pixel) * spot.numbers.amplitude, sums, panel);
     }
     count = max(count - 32, 0);
-    const int later = lane < count ? listed[32 + lane] : 0;
+    const ListedPixel later = lane < count ? listed[32 + lane] : ListedPixel{0, 0};
     __syncwarp();
     if (lane < count) listed[lane] = later;
   }
@@ -278,8 +301,13 @@ __global__ void __launch_bounds__(gradient_threads, 2)
       if (!spot.ellipse.may_light(fast, slow)) continue;
       SpotSums<Real> sums;
       for_each_sum<curved, band, slice, second>([](Real& x) { x = 0; }, sums);
-      light += pull_back_pixel<curved, band, slice, second>(view, spot, fast, slow, factor, sums,
-                                                            panel);
+      const Real scaled = factor * spot.numbers.amplitude;
+      Real value = 0;
+      for_each_sub_pixel(spot, fast, slow, [&](Real x, Real y) {
+        value += pull_back_point<curved, band, slice, second>(view, spot, x, y, scaled, sums,
+                                                              panel);
+      });
+      light += spot.numbers.amplitude * value;
       for (int t = 0; t < most_tangents; ++t) {
         if (t >= job.tangent_count) break;
         const Real* change = tangents +

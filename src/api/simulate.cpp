@@ -55,29 +55,20 @@ std::string table_miss_warning(const Plan& plan, const TableMiss& miss) {
          (plan.panels.size() > 1 ? " of panel " + std::to_string(miss.panel) : "") + consequence;
 }
 
-Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
-                    const ComputeOptions& options) {
-  Image image = blank_image(plan, {});
-  const auto start = std::chrono::steady_clock::now();
-  const std::unique_ptr<engine::Loaded> loaded = engine::load(plan, options);
-  const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
-  Simulation s = run_loaded(experiment, resolved, *loaded, std::move(image));
-  s.seconds += loading.count();
-  return s;
-}
+namespace {
 
-Simulation run_loaded(const Experiment& experiment, const Resolved& resolved,
-                      engine::Loaded& loaded, Image used) {
+Simulation run_on(Image blank, const Experiment& experiment, const Resolved& resolved,
+                  engine::Loaded& loaded) {
   const Plan& plan = loaded.plan();
   Simulation s;
   s.warnings = resolved.warnings;
-  s.image = blank_image(plan, std::move(used));
+  s.image = std::move(blank);
   const auto start = std::chrono::steady_clock::now();
   engine::Report report = loaded.render({}, std::span(s.image.pixels));
   s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  s.statistics = readout::image_statistics(plan, s.image,
-                                           experiment.quirks.statistics_count_masked);
+  s.statistics = readout::image_statistics(plan, s.image, experiment.quirks.statistics_count_masked,
+                                           report.written);
   for (std::size_t i = 0; i < plan.panels.size(); ++i) {
     const double samples = experiment.quirks.statistics_count_masked
                                ? static_cast<double>(resolved.steps)
@@ -94,6 +85,24 @@ Simulation run_loaded(const Experiment& experiment, const Resolved& resolved,
   for (const std::string& sentence : {s.not_finite, s.dark})
     if (!sentence.empty()) s.warnings.push_back(sentence);
   return s;
+}
+
+}  // namespace
+
+Simulation run_plan(const Experiment& experiment, const Resolved& resolved, const Plan& plan,
+                    const ComputeOptions& options) {
+  Image image = blank_image(plan, {});
+  const auto start = std::chrono::steady_clock::now();
+  const std::unique_ptr<engine::Loaded> loaded = engine::load(plan, options);
+  const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
+  Simulation s = run_on(std::move(image), experiment, resolved, *loaded);
+  s.seconds += loading.count();
+  return s;
+}
+
+Simulation run_loaded(const Experiment& experiment, const Resolved& resolved,
+                      engine::Loaded& loaded, Image used) {
+  return run_on(blank_image(loaded.plan(), std::move(used)), experiment, resolved, loaded);
 }
 
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options) {

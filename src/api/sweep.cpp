@@ -12,12 +12,11 @@
 #include "memory/huge_pages.hpp"
 #include "nablabragg/error.hpp"
 #include "plan/make_plan.hpp"
+#include "plan/panel_region.hpp"
 
 namespace nablabragg {
 
 namespace {
-
-using engine::PanelRegion;
 
 /// An image in memory that is used again.
 template <class Number>

@@ -10,6 +10,7 @@
 #include "engine/diffuse.hpp"
 #include "engine/kept_background.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, TableMiss
+#include "plan/panel_region.hpp"
 #include "plan/plan.hpp"
 
 namespace nablabragg::engine {
@@ -22,12 +23,6 @@ struct Pixels {
 
   Pixels() = default;
   explicit Pixels(std::span<const PixelIndex> some) : all(false), list(some) {}
-};
-
-/// Some pixels of a panel.
-struct PanelRegion {
-  int panel = 0;
-  RegionOfInterest pixels;
 };
 
 struct Report {

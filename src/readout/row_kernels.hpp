@@ -55,6 +55,22 @@ using RoundCounts = std::int64_t (*)(const double* values, std::size_t pixels, d
 using WeightedSum = void (*)(const double* const* rows, const double* weights, std::size_t reach,
                              std::size_t size, double* sum);
 
+/// Rows of pixels, `stride` apart from one to the next; at least one pixel.
+struct PixelBlock {
+  const float* first;
+  std::size_t width, rows, stride;
+};
+struct BlockSums {
+  double sum = 0;
+  double squares = 0;  ///< squared in single precision, as nanoBragg does
+  float max = 0;       ///< 0: none is above it
+  double mean = 0;
+  double deviation = 0;  ///< squared, about the mean
+};
+
+/// What the statistics of an image are made of.
+using SumBlock = BlockSums (*)(const PixelBlock&);
+
 struct RowKernels {
   DrawPoisson draw_poisson;
   ToIntegers to_integers;
@@ -66,6 +82,7 @@ struct RowKernels {
   SpreadSignal spread_signal;
   RoundCounts round_counts;
   WeightedSum weighted_sum;
+  SumBlock sum_block;
 };
 
 /// Those of simd::chosen_instruction_set().
@@ -89,6 +106,7 @@ RowKernels row_kernels();
                             std::int32_t* counts);                                                 \
   void weighted_sum(const double* const* rows, const double* weights, std::size_t reach,           \
                     std::size_t size, double* sum);                                                \
+  BlockSums sum_block(const PixelBlock&);                                                          \
   }
 NABLA_ROW_KERNELS(N_AVX3)
 NABLA_ROW_KERNELS(N_AVX2)

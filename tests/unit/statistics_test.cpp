@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "readout/integer_image.hpp"
 #include "readout/noise.hpp"
 #include "readout/statistics.hpp"
+#include "support/engines.hpp"  // for ForcedTarget
 #include "support/experiment.hpp"
 #include "support/temp_dir.hpp"
 
@@ -287,6 +289,75 @@ TEST(Statistics, AreTheSameToTheLastBitForAnyNumberOfThreads) {
       EXPECT_EQ(many.rmsd, one.rmsd);
       EXPECT_EQ(many.max_fast, one.max_fast);
     }
+}
+
+TEST(Statistics, AreTheSameToTheLastBitOnEveryInstructionSet) {
+  const Sample image = sample(false);
+  const Statistics here = readout::image_statistics(image.plan, image.image, false);
+  for (const std::string& set : engine::instruction_sets()) {
+    const test::ForcedTarget target(set);
+    const Statistics there = readout::image_statistics(image.plan, image.image, false);
+    EXPECT_EQ(there.max, here.max) << set;
+    EXPECT_EQ(there.sum, here.sum) << set;
+    EXPECT_EQ(there.rms, here.rms) << set;
+    EXPECT_EQ(there.rmsd, here.rmsd) << set;
+  }
+}
+
+/// The same, dark outside of two regions side by side and one apart from them, all cut as tiles
+/// are.
+Sample partly_dark(bool masked, std::vector<PanelRegion>& written) {
+  written = {{0, {3, 15, 5, 15}}, {0, {16, 31, 5, 15}}, {0, {160, 175, 192, 200}}};
+  Sample s = sample(masked);
+  for (int slow = 0; slow < 203; ++slow)
+    for (int fast = 0; fast < 301; ++fast) {
+      bool lit = false;
+      for (const PanelRegion& region : written)
+        lit |= fast >= region.pixels.fast_min && fast <= region.pixels.fast_max &&
+               slow >= region.pixels.slow_min && slow <= region.pixels.slow_max;
+      if (!lit) s.image.pixels[static_cast<std::size_t>(slow * 301 + fast)] = 0;
+    }
+  return s;
+}
+
+TEST(Statistics, OfAnImageOfWhichLittleWasWrittenAreThoseOfTheWholeImage) {
+  for (const bool masked : {false, true}) {
+    std::vector<PanelRegion> written;
+    Sample s = partly_dark(masked, written);
+    for (const bool count_masked : {false, true}) {
+      const Statistics all = readout::image_statistics(s.plan, s.image, count_masked);
+      const Statistics some = readout::image_statistics(s.plan, s.image, count_masked, written);
+      EXPECT_EQ(some.pixels, all.pixels);
+      EXPECT_EQ(some.max, all.max);
+      EXPECT_EQ(some.max_fast, all.max_fast);
+      EXPECT_EQ(some.max_slow, all.max_slow);
+      EXPECT_EQ(some.max_slow_m, all.max_slow_m);
+      EXPECT_CLOSE_WITHIN(1e-14, some.sum, all.sum);
+      EXPECT_CLOSE_WITHIN(1e-14, some.rms, all.rms);
+      EXPECT_CLOSE_WITHIN(1e-13, some.rmsd, all.rmsd);
+    }
+  }
+}
+
+TEST(Statistics, OfAnImageOfWhichNothingWasWrittenAreThoseOfABlackOne) {
+  Sample s = sample(false);
+  std::fill(s.image.pixels.begin(), s.image.pixels.end(), 0.0F);
+  const Statistics got = readout::image_statistics(s.plan, s.image, false,
+                                                   std::vector<PanelRegion>{});
+  EXPECT_EQ(got.pixels, 288 * 196);
+  EXPECT_EQ(got.max_fast, -1);
+  EXPECT_EQ(got.mean, 0);
+  EXPECT_EQ(got.rmsd, 0);
+}
+
+TEST(Statistics, TheFirstOfEqualMaximaInRegionsSideBySideIsFirstByRows) {
+  std::vector<PanelRegion> written;
+  Sample s = partly_dark(false, written);
+  s.image.pixels[301 * 9 + 5] = s.image.pixels[301 * 7 + 20] = s.image.pixels[301 * 7 + 25] = 1e9F;
+  const Statistics got = readout::image_statistics(s.plan, s.image, false, written);
+  EXPECT_EQ(got.max, 1e9);
+  EXPECT_EQ(got.max_fast, 20);
+  EXPECT_EQ(got.max_slow, 7);
 }
 
 TEST(Statistics, WherePixelsAreNoNumbersStillKnowTheMaximum) {

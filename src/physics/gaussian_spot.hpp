@@ -131,16 +131,26 @@ NABLA_INLINE Vec3<T> twist(const Mat3<T>& m) {
   return {m.b.z - m.c.y, m.c.x - m.a.z, m.a.y - m.b.x};
 }
 
+namespace detail {
+
+template <class Condition, class T>
+NABLA_INLINE Vec3<T> select_vector(const Condition& which, const Vec3<T>& yes, const Vec3<T>& no) {
+  return {select(which, yes.x, no.x), select(which, yes.y, no.y), select(which, yes.z, no.z)};
+}
+
+}  // namespace detail
+
 /// What the third axis of the whitened frame stands for: the turn, or any direction without one.
-template <class Real>
-Vec3<Real> whitening_axis(const GaussianSpot<Real>& spot, bool turns) {
-  return turns ? spot.turn : Vec3<Real>{Real(0), Real(0), Real(1)};
+template <class Real, class Condition>
+Vec3<Real> whitening_axis(const GaussianSpot<Real>& spot, const Condition& turns) {
+  return detail::select_vector(turns, spot.turn, Vec3<Real>{Real(0), Real(0), Real(1)});
 }
 /// A direction that is not its.
 template <class Real>
 Vec3<Real> aside_of(const Vec3<Real>& v) {
-  return v.x * v.x * Real(3) > dot(v, v) ? Vec3<Real>{Real(0), Real(1), Real(0)}
-                                         : Vec3<Real>{Real(1), Real(0), Real(0)};
+  return detail::select_vector(v.x * v.x * Real(3) > dot(v, v),
+                               Vec3<Real>{Real(0), Real(1), Real(0)},
+                               Vec3<Real>{Real(1), Real(0), Real(0)});
 }
 
 template <class Real>
@@ -163,7 +173,7 @@ PreparedSpot<Real> prepare_spot(const GaussianSpotSource<Real>& of) {
 
   // Rows l_i with l_i C l_j = delta_ij and only the third along the turn
   const Real turn2 = dot(s.turn, precision * s.turn);
-  const bool turns = of.half_slice > Real(0) && turn2 > Real(1e-24);
+  const auto turns = select(of.half_slice > Real(0), turn2, Real(0)) > Real(1e-24);
   const Vec3<Real> third = whitening_axis(s, turns), aside = aside_of(third);
   const auto normed = [&](const Vec3<Real>& row) {
     return Real(Real(1) / sqrt(dot(row, covariance * row))) * row;
@@ -171,11 +181,9 @@ PreparedSpot<Real> prepare_spot(const GaussianSpotSource<Real>& of) {
   s.whiten.a = normed(cross(third, aside));
   s.whiten.b = normed(cross(third, covariance * s.whiten.a));
   s.whiten.c = normed(precision * third);
-  if (turns) {
-    s.turn_length = sqrt(turn2);
-    s.per_turn_length = Real(1) / s.turn_length;
-    s.half_slice = of.half_slice * s.turn_length;
-  }
+  s.turn_length = select(turns, Real(sqrt(turn2)), Real(0));
+  s.per_turn_length = select(turns, Real(Real(1) / s.turn_length), Real(0));
+  s.half_slice = of.half_slice * s.turn_length;
   s.whitened_g = s.whiten * g;
 
   // The most likely rotation w = S g x C^-1 d, and what is left open of it

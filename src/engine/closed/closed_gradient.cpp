@@ -13,12 +13,6 @@ namespace nablabragg::engine {
 
 namespace {
 
-double F_of(const PlanLattice& lattice, const MillerIndex& hkl) {
-  const auto& [h, k, l] = hkl;
-  return lattice.grid && lattice.grid->contains(h, k, l) ? lattice.grid->at(h, k, l)
-                                                         : lattice.default_F;
-}
-
 /// What spots of one slice have in common, and how it changes.
 template <class Real>
 struct SliceAxes {
@@ -106,7 +100,7 @@ void pull_back_spots(const ClosedPlan& closed,
         auto source = spot_source(plan, slices[o].a_star, slices[o].shape, spot.hkl, o);
         to.g = source.g;
         to.steps = pixel_steps(plan, spot, to.g);
-        const BoxVariances variances = box_variances(plan, spot);
+        const BoxVariances<double> variances = box_variances(plan, spot);
         source.pixel = pixel_box(variances, to.steps);
         to.source = physics::pull_back_source(source, physics::prepare_spot(source), from.spot,
                                               from.d, from.light);
@@ -139,7 +133,7 @@ void pull_back_spots(const ClosedPlan& closed,
       add(to_incident, source.incident);
 
       light += from.light;
-      const double F = F_of(plan.lattice, spot.hkl), by_F = 2 * from.light / F;
+      const double F = structure_factor(plan.lattice, spot.hkl), by_F = 2 * from.light / F;
       const auto& [h, k, l] = spot.hkl;
       if (plan.lattice.grid && plan.lattice.grid->contains(h, k, l))
         gradient.table->at(h, k, l) += by_F;
@@ -249,7 +243,7 @@ ClosedTangent tangent_of_spots(const ClosedPlan& closed, const WantedSpots& want
         const double by_F = in_table ? (table_tangent ? table_tangent->at(h, k, l) : 0)
                                      : tangent.lattice.default_F;
         to.amplitude = slope(per_F2) / per_F2.value + slope(prepared.peak) / prepared.peak.value +
-                       2 * by_F / F_of(plan.lattice, spot.hkl);
+                       2 * by_F / structure_factor(plan.lattice, spot.hkl);
       });
     });
   }

@@ -108,7 +108,8 @@ ClosedKernel kernel_of(const physics::SpotTerms& terms) {
 }  // namespace
 
 const ClosedKernelSet& closed_kernel_set() {
-  static constexpr ClosedKernelSet set = {.single = kernel_of<float>, .wide = kernel_of<double>};
+  static constexpr ClosedKernelSet set = {
+      .single = kernel_of<float>, .wide = kernel_of<double>, .find_spots = find_spots};
   return set;
 }
 

@@ -153,12 +153,14 @@ NABLA_INLINE void list_lit_pixels(const ClosedSpot& spot, std::uint32_t blocks, 
     for (size_t first = begin; first < begin + block_pixels; first += Single::count) {
       const Single fast = Single::load(tile.fast.data() + first),
                    slow = Single::load(tile.slow.data() + first);
-      const auto lit = ellipse.may_light(fast, slow);
-      hn::CompressStore(fast.part[0], lit.part[0], d, out.fast.data() + out.count);
-      hn::CompressStore(slow.part[0], lit.part[0], d, out.slow.data() + out.count);
-      out.count += hn::CompressStore(hn::Iota(whole, static_cast<std::int32_t>(first)),
-                                     hn::RebindMask(whole, lit.part[0]), whole,
-                                     out.place.data() + out.count);
+      const auto lit = ellipse.may_light(fast, slow).part[0];
+      // Whole registers: to store some of their lanes takes longer on many processors.
+      const auto places = hn::Iota(whole, static_cast<std::int32_t>(first));
+      hn::StoreU(hn::Compress(fast.part[0], lit), d, out.fast.data() + out.count);
+      hn::StoreU(hn::Compress(slow.part[0], lit), d, out.slow.data() + out.count);
+      hn::StoreU(hn::Compress(places, hn::RebindMask(whole, lit)), whole,
+                 out.place.data() + out.count);
+      out.count += hn::CountTrue(d, lit);
     }
   }
 }

@@ -65,12 +65,14 @@ struct ClosedPlan {
   std::vector<std::vector<const ClosedSpot*>> panels;  ///< of those that were found
   std::int64_t candidates = 0;                         ///< reflections that were looked at
 
-  /// Those of one index h of one slice, on all panels: the first `count`.  The others are room in
-  /// which spots are set up, so that a kilobyte need not be copied for each.
+  /// Those of one index h of one slice, on all panels: the first `count`.  The others are memory
+  /// that is used again.
   struct Found {
     std::vector<ClosedSpot> spots;
     std::size_t count = 0;
     std::int64_t candidates = 0;
+
+    ClosedSpot& next();  ///< one more spot, not cleared
   };
   std::vector<Found> found;  ///< memory that is used again
 };
@@ -79,6 +81,9 @@ struct ClosedPlan {
 /// again: new memory for the spots of a large cell would cost as much as to find them.
 void make_closed_plan(const Plan& plan, double skip_below, const ComputeOptions& options,
                       ClosedPlan& closed);
+
+/// F of the table, or default_F.
+double structure_factor(const PlanLattice& lattice, const MillerIndex& hkl);
 
 /// What computes a plan, in words: its terms, the precision, how many spots it has.
 std::string kernel_in_words(const ClosedPlan& plan, Precision precision);
@@ -178,15 +183,17 @@ struct FlatView {
   Real per_pixel;                ///< k x pixel/distance
 
   FlatView(const BasicPlan<Real>& plan, const BasicPanelNumbers<Real>& panel, int layer,
-           const Vec3<Real>& g) {
-    const auto& ray = plan.light.rays.front();
+           const Vec3<Real>& g)
+      : FlatView(plan.light.rays.front(), plan.oversample, panel, layer, g) {}
+  FlatView(const BasicPlanRay<Real>& ray, int oversample, const BasicPanelNumbers<Real>& panel,
+           int layer, const Vec3<Real>& g) {
     const auto& f = panel.frame;
     const Vec3<Real> outgoing = g + ray.wavenumber * ray.incident;
     length = nablabragg::length(outgoing);
     direction = outgoing / length;
     origin = f.origin + Real(panel.sensor.layer_step * Real(double(layer))) * f.normal;
     distance = dot(f.normal, origin) / dot(f.normal, direction);
-    per_pixel = ray.wavenumber * f.subpixel * Real(double(plan.oversample)) / distance;
+    per_pixel = ray.wavenumber * f.subpixel * Real(double(oversample)) / distance;
   }
   PixelSteps<Real> steps(const BasicPlanFrame<Real>& f) const {
     const auto across = [&](const Vec3<Real>& axis) {
@@ -198,41 +205,55 @@ struct FlatView {
 
 /// At the anchor of a spot, by the difference over its pixel.
 template <class Real>
-PixelSteps<Real> curved_pixel_steps(const BasicPlan<Real>& plan,
-                                    const BasicPanelNumbers<Real>& panel, const ClosedSpot& spot) {
+PixelSteps<Real> curved_pixel_steps(const Real& wavenumber, int oversample,
+                                    const BasicPanelNumbers<Real>& panel, int layer,
+                                    const Real& anchor_fast, const Real& anchor_slow) {
   const auto see = [&](double x, double y) {
-    return seen_at(panel, spot.layer, plan.oversample, Real(spot.anchor_fast + x),
-                   Real(spot.anchor_slow + y))
+    return seen_at(panel, layer, oversample, Real(anchor_fast + Real(x)),
+                   Real(anchor_slow + Real(y)))
         .direction;
   };
-  const Real& k = plan.light.rays.front().wavenumber;
-  return {k * (see(0.5, 0) - see(-0.5, 0)), k * (see(0, 0.5) - see(0, -0.5))};
+  return {wavenumber * (see(0.5, 0) - see(-0.5, 0)), wavenumber * (see(0, 0.5) - see(0, -0.5))};
 }
 
+template <class Real>
+PixelSteps<Real> pixel_steps(const BasicPlanRay<Real>& ray, int oversample,
+                             const BasicPanelNumbers<Real>& panel, int layer,
+                             const Real& anchor_fast, const Real& anchor_slow,
+                             const Vec3<Real>& g) {
+  return panel.frame.curvature == Curvature::flat
+             ? FlatView<Real>(ray, oversample, panel, layer, g).steps(panel.frame)
+             : curved_pixel_steps(ray.wavenumber, oversample, panel, layer, anchor_fast,
+                                  anchor_slow);
+}
 template <class Real>
 PixelSteps<Real> pixel_steps(const BasicPlan<Real>& plan, const ClosedSpot& spot,
                              const Vec3<Real>& g) {
-  const BasicPanelNumbers<Real>& panel = plan.panels[static_cast<std::size_t>(spot.panel)];
-  return panel.frame.curvature == Curvature::flat
-             ? FlatView<Real>(plan, panel, spot.layer, g).steps(panel.frame)
-             : curved_pixel_steps(plan, panel, spot);
+  return pixel_steps(plan.light.rays.front(), plan.oversample,
+                     static_cast<const BasicPanelNumbers<Real>&>(
+                         plan.panels[static_cast<std::size_t>(spot.panel)]),
+                     spot.layer, Real(spot.anchor_fast), Real(spot.anchor_slow), g);
 }
 
 /// Of a sub-pixel along both axes [pixels^2]; zero where it is a point.
+template <class Real>
 struct BoxVariances {
-  double fast, slow;
+  Real fast, slow;
 };
-inline BoxVariances box_variances(const Plan& plan, int subpixels_fast, int subpixels_slow) {
-  const auto variance = [&](int subpixels) {
-    return plan.spread.pixels_are_boxes ? 1 / (12.0 * subpixels * subpixels) : 0;
+template <class Real>
+BoxVariances<Real> box_variances(const Plan& plan, const Real& subpixels_fast,
+                                 const Real& subpixels_slow) {
+  const auto variance = [&](const Real& subpixels) {
+    return plan.spread.pixels_are_boxes ? Real(Real(1) / (Real(12.0) * subpixels * subpixels))
+                                        : Real(0);
   };
   return {variance(subpixels_fast), variance(subpixels_slow)};
 }
-inline BoxVariances box_variances(const Plan& plan, const ClosedSpot& spot) {
-  return box_variances(plan, spot.subpixels_fast, spot.subpixels_slow);
+inline BoxVariances<double> box_variances(const Plan& plan, const ClosedSpot& spot) {
+  return box_variances<double>(plan, spot.subpixels_fast, spot.subpixels_slow);
 }
-template <class Real>
-Mat3<Real> pixel_box(const BoxVariances& variances, const PixelSteps<Real>& steps) {
+template <class Real, class Number>
+Mat3<Real> pixel_box(const BoxVariances<Number>& variances, const PixelSteps<Real>& steps) {
   return Real(variances.fast) * outer_square(steps.fast) +
          Real(variances.slow) * outer_square(steps.slow);
 }

@@ -268,14 +268,12 @@ PlanGradient ClosedLoaded::pull_back_finite(const Pixels& pixels, std::span<cons
       if (is_dark(all, tiling, index)) continue;
       Tile tile(stopped);
       Weights tile_weights{};
-      bool lit = false;
       tiling.fill(index, tile);
       if (tile.blocks == 0) continue;
-      tiling.for_each_wanted(index, tile, [&](std::size_t i, std::size_t place) {
-        tile_weights[i] = weights[place];
-        lit |= weights[place] != 0;
-      });
-      if (!lit) continue;
+      tiling.for_each_wanted(
+          index, tile, [&](std::size_t i, std::size_t place) { tile_weights[i] = weights[place]; });
+      if (std::all_of(tile_weights.begin(), tile_weights.end(), [](double w) { return w == 0; }))
+        continue;
       if (!part.adjoints) part.adjoints = std::make_shared<Plan>(zero_plan(plan_));
       const auto numbers = spots_of(all, tiling, index, tile, room);
       std::vector<ClosedSpotAdjoints> of_spots(numbers.size());

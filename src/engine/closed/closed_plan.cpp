@@ -43,12 +43,13 @@ double largest_solid_angle(const Plan& plan) {
 double largest_F(const PlanLattice& lattice) {
   double largest = std::abs(lattice.default_F);
   if (!lattice.grid) return largest;
-  // In several numbers, so that compilers take several at a time
-  std::array<double, 8> each{};
+  // So many numbers that compilers keep the loop over them and make it a loop over vectors
+  std::array<double, 32> each{};
   const std::span<const double> values = lattice.grid->values();
   const auto look_at = [&](std::size_t i, std::size_t place) {
-    const double F = std::abs(values[i]);
-    each[place] = F > each[place] && F <= std::numeric_limits<double>::max() ? F : each[place];
+    const double size = std::abs(values[i]);
+    const double F = size <= std::numeric_limits<double>::max() ? size : 0;
+    each[place] = F > each[place] ? F : each[place];
   };
   std::size_t i = 0;
   for (; i + each.size() <= values.size(); i += each.size())
@@ -124,6 +125,8 @@ void search_slice(std::size_t orientation, SpotSearch& s) {
 }  // namespace
 
 ClosedSpot& ClosedPlan::Found::next() {
+  constexpr std::size_t at_first = 16;  // to move a kilobyte each costs more than room
+  if (spots.capacity() == 0) spots.reserve(at_first);
   if (count == spots.size()) spots.emplace_back();
   return spots[count++];
 }

@@ -17,7 +17,7 @@ namespace nablabragg::ensemble {
 /// description other ones, so that no ensemble is half of these and half of those.
 /// 2: `orientation: random` turns all crystals as one body, and sensors absorb at the shot's
 /// wavelength.
-inline constexpr int shots_revision = 2;
+inline constexpr int shots_revision = 3;
 
 /// One shot.  It depends on the description and its number alone.
 struct Shot {

@@ -11,7 +11,9 @@
 // Second order is about the turn that each point itself asks for, as the arcs of a mosaic crystal
 // are bent by more than a spot's width soon: d is turned back by the most likely rotation w of the
 // domain and phi of the slice; what other rotations do on the mean is a constant of the reflection
-// (`offset`), and the covariance is that of the turned g (`tilt`).
+// (`offset`), and the covariance is that of the turned g (`tilt`).  Across a slice the spot goes on
+// as a parabola in phi about that turn: how fast it does and how narrow it is changes with the
+// residual, too (`lean`, `stretch`), as what the block's own width adds to g turns with it.
 //
 // In the whitened frame C without the spectrum is the unit matrix, and the turn of phi goes along
 // its third axis: neither the slice's integral nor what is left of d across it cancels digits.
@@ -49,6 +51,13 @@ struct GaussianSpot {
   Vec3<Real> spindle, turn, bend;           ///< bend: half of spindle x turn
   Real turn_length{0}, per_turn_length{0};  ///< of the whitened turn; per: 0 of no turn
   Real half_slice{0};                       ///< of the whitened turn
+  /// Of a whitened residual v: the turn's precision is 1 + stretch.v, and it begins as v.z +
+  /// v.(Lv), L symmetric with `lean` in its diagonal and half of `lean_across` beside it (yz, zx,
+  /// xy).
+  Vec3<Real> stretch, lean, lean_across;
+  // Of a divergent beam: what of these a whitened turn changes itself, and log sqrt(det C)
+  Vec3<Real> turning_lean;
+  Real turning_stretch{0}, turning_tilt{0};
   Real bandwidth2{0};
 };
 
@@ -86,6 +95,12 @@ NABLA_INLINE void for_each_number_of_spot(F&& f, Spots&... s) {
   f(s.turn_length...);
   f(s.per_turn_length...);
   f(s.half_slice...);
+  vector(s.stretch...);
+  vector(s.lean...);
+  vector(s.lean_across...);
+  vector(s.turning_lean...);
+  f(s.turning_stretch...);
+  f(s.turning_tilt...);
   f(s.bandwidth2...);
 }
 
@@ -111,6 +126,14 @@ NABLA_INLINE void for_each_used_number(F&& f, bool diverges, Spots&... s) {
     f(s.turn_length...);
     f(s.per_turn_length...);
     f(s.half_slice...);
+    vector(s.stretch...);
+    vector(s.lean...);
+    vector(s.lean_across...);
+    if (diverges) {
+      vector(s.turning_lean...);
+      f(s.turning_stretch...);
+      f(s.turning_tilt...);
+    }
   }
   if constexpr (band) {
     vector(s.whitened_g...);
@@ -151,6 +174,52 @@ Vec3<Real> aside_of(const Vec3<Real>& v) {
   return detail::select_vector(v.x * v.x * Real(3) > dot(v, v),
                                Vec3<Real>{Real(0), Real(1), Real(0)},
                                Vec3<Real>{Real(1), Real(0), Real(0)});
+}
+
+/// What a turn of phi does beyond first order.
+template <class Real>
+struct SecondTurn {
+  Vec3<Real> precise, arm;   ///< C^-1 t; g x C^-1 t
+  Vec3<Real> with;           ///< dw/dphi of the most likely w
+  Vec3<Real> both, between;  ///< the spindle and `with`; and half of it
+  Vec3<Real> deflecting;     ///< the same of k0 times the beam's deflection
+  Vec3<Real> lever;          ///< what S and g turn, see `stretch`
+  // GaussianSpot's, not whitened, `lean` not symmetric
+  Vec3<Real> stretch, turning_lean;
+  Mat3<Real> lean;
+  Real turning_stretch;
+};
+/// With the most likely w and deflection e of each phi, the residual changes by
+///   -(k + w') x (g + r) - e' + (w + phi k) x e' - 2 e.e' shortening ...
+/// a radian, r what the block's width has of it.  Its slope and curvature there, to first order in
+/// r, w and e, are those of chi^2.
+template <class Real>
+SecondTurn<Real> second_turn(const GaussianSpotSource<Real>& of, const GaussianSpot<Real>& spot,
+                             const Mat3<Real>& precision) {
+  const Real two(2);
+  const Vec3<Real>&g = of.g, &turn = spot.turn, &shortening = spot.shortening;
+  const Mat3<Real> g_cross = cross_matrix(g), rotating = of.mosaic * g_cross;
+  const Mat3<Real> divergence = dot(of.incident, of.incident) * of.divergence;
+  SecondTurn<Real> s;
+  s.precise = precision * turn;
+  s.arm = cross(g, s.precise);
+  s.with = -(of.mosaic * s.arm);
+  s.both = of.spindle + s.with;
+  s.between = of.spindle + Real(0.5) * s.with;
+  s.deflecting = -(divergence * s.precise);
+  s.lever = cross(s.between, s.arm) + cross(s.deflecting, s.precise);
+  const Vec3<Real> bent = cross(s.with, cross(s.with, g) + two * turn) + cross(of.spindle, turn) +
+                          two * cross(s.both, s.deflecting) +
+                          two * dot(s.deflecting, s.deflecting) * shortening;
+  const Vec3<Real> seen = divergence * s.deflecting;
+  s.stretch = bent + two * (of.shape * cross(s.precise, s.both) + cross(g, of.mosaic * s.lever)) -
+              Real(4) * dot(s.precise, shortening) * seen;
+  s.lean = cross_matrix(s.both) * of.shape +
+           transposed(g_cross) * (cross_matrix(s.between) * rotating) +
+           cross_matrix(s.deflecting) * rotating - two * outer(shortening, seen);
+  s.turning_lean = cross(s.deflecting, of.spindle);
+  s.turning_stretch = two * dot(s.precise, s.turning_lean);
+  return s;
 }
 
 template <class Real>
@@ -203,6 +272,17 @@ PreparedSpot<Real> prepare_spot(const GaussianSpotSource<Real>& of) {
   s.tilt = s.tilt -
            Real(2) * (s.whiten * (divergence * (divergence * (precision * s.shortening)))) -
            transposed_times(s.rotation, twist(seen));
+  if (any(turns)) {
+    const SecondTurn<Real> second = second_turn(of, s, precision);
+    const Real per = s.per_turn_length, per2 = per * per;
+    s.stretch = per2 * (s.whiten * second.stretch);
+    const Mat3<Real> lean = per * (s.whiten * second.lean * back);
+    s.lean = {lean.a.x, lean.b.y, lean.c.z};
+    s.lean_across = {lean.b.z + lean.c.y, lean.c.x + lean.a.z, lean.a.y + lean.b.x};
+    s.turning_lean = per2 * (s.whiten * second.turning_lean);
+    s.turning_stretch = per * per2 * second.turning_stretch;
+    s.turning_tilt = per * dot(of.spindle, twist(seen));
+  }
   out.peak = sqrt(determinant(of.shape) / determinant(covariance));
   return out;
 }
@@ -281,6 +361,8 @@ NABLA_INLINE SpotPoint<T> spot_point(const GaussianSpot<Real>& s, const Vec3<T>&
     p.E = p.E + p.phi * (p.phi * as_vector(s.bend) - cross(as_vector(s.spindle), from_mean));
   if (diverges) p.E = p.E + dot(p.deflected, p.deflected) * as_vector(s.shortening);
   p.log_tilt = -dot(as_vector(s.tilt), p.v);
+  if constexpr (slice)
+    if (diverges) p.log_tilt = p.log_tilt - as(s.turning_tilt) * p.at;
   p.y = p.y + times(s.whiten, p.E);
   if constexpr (band) {
     Vec3<T> moved = p.across;
@@ -299,12 +381,32 @@ struct SpotExponents {
   // The spectrum widens the spot: 1 over by how much, in square, is what its squared height is
   // multiplied by
   T per_norm2, zz, along, kappa;  ///< zz: z.z, of a slice across the turn
-  T per_across2, narrower;        ///< of a slice
+  // Of a slice.  The spectrum makes the turn `narrower`; at x1 it is nearest to first order, which
+  // is `ahead` of the point's own turn; `root`: of the turn's precision
+  T per_across2, narrower, x1, ahead, precision, root, per_root, centre, change;
 };
 
+/// v.(Lv), see GaussianSpot.
+template <class T, class Real>
+NABLA_INLINE T lean_of(const GaussianSpot<Real>& s, const Vec3<T>& v) {
+  const auto as = [](const auto& x) { return number<T>(x); };
+  return v.x * (as(s.lean.x) * v.x + as(s.lean_across.z) * v.y) +
+         v.y * (as(s.lean.y) * v.y + as(s.lean_across.x) * v.z) +
+         v.z * (as(s.lean.z) * v.z + as(s.lean_across.y) * v.x);
+}
+/// Far from a spot these parabolas mean nothing: no residual makes the turn's precision less than
+/// this share of what it is in the middle,
+inline constexpr float least_precision = 0.5f;
+/// nor a point beyond the slice's end more likely than by this change of chi2, so that no digits of
+/// the slice's integral are lost.
+inline constexpr float least_change = -6;
+
 template <bool band, bool slice, class T, class Real>
-NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const SpotPoint<T>& p) {
-  const T band2 = number<T>(s.bandwidth2);
+NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const SpotPoint<T>& p,
+                                             bool diverges) {
+  const auto as = [](const auto& x) { return number<T>(x); };
+  const auto as_vector = [&](const Vec3<Real>& u) { return Vec3<T>{as(u.x), as(u.y), as(u.z)}; };
+  const T band2 = as(s.bandwidth2);
   const Vec3<T>&y = p.y, &z = p.z;
   SpotExponents<T> e;
   if constexpr (!slice) {
@@ -317,11 +419,11 @@ NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const 
       e.chi2 = e.chi2 - e.kappa * e.along * e.along;
     }
   } else {
+    using std::sqrt;
+    const Vec3<T>& v = p.v;
     e.chi2 = y.x * y.x + y.y * y.y;
-    e.x = y.z;
-    e.half_slice = number<T>(s.half_slice);
+    T x = y.z, narrower = T(1), narrower2 = T(1);
     if constexpr (band) {
-      using std::sqrt;
       e.zz = z.x * z.x + z.y * z.y;
       const T across2 = T(1) + band2 * e.zz;
       e.per_across2 = inverse_of(across2);
@@ -329,10 +431,29 @@ NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const 
       e.along = z.x * y.x + z.y * y.y;
       e.kappa = band2 * e.per_across2;
       e.chi2 = e.chi2 - e.kappa * e.along * e.along;
-      e.narrower = sqrt(across2 * e.per_norm2);
-      e.x = (y.z - e.kappa * z.z * e.along) * e.narrower;
-      e.half_slice = e.half_slice * e.narrower;
+      narrower2 = across2 * e.per_norm2;
+      narrower = sqrt(narrower2);
+      x = (y.z - e.kappa * z.z * e.along) * narrower;
     }
+    e.narrower = narrower;
+    e.x1 = x;
+    e.ahead = x - narrower * p.at;
+    T follows = narrower2 + dot(as_vector(s.stretch), v);
+    T begins = narrower * e.ahead + lean_of(s, v) + as(s.tilt.z);
+    if (diverges) {
+      follows = follows + as(s.turning_stretch) * p.at;
+      begins = begins + p.at * dot(as_vector(s.turning_lean), v) - as(s.turning_tilt);
+    }
+    const T least = T(least_precision) * narrower2;
+    e.precision = select(least < follows, follows, least);
+    e.root = sqrt(e.precision);
+    e.per_root = T(1) / e.root;
+    e.centre = begins * e.per_root;
+    const T change = (e.ahead - e.centre) * (e.ahead + e.centre);
+    e.change = select(T(least_change) < change, change, T(least_change));
+    e.chi2 = e.chi2 + e.change;
+    e.x = p.at * e.root + e.centre;
+    e.half_slice = as(s.half_slice) * e.root;
   }
   return e;
 }
@@ -345,16 +466,13 @@ NABLA_INLINE T spot_value(const GaussianSpot<Real>& s, const Vec3<T>& d, bool di
   using std::exp;
   using std::sqrt;
   const auto p = spot_point<band, slice, second>(s, d, diverges);
-  const auto e = spot_exponents<band, slice>(s, p);
+  const auto e = spot_exponents<band, slice>(s, p, diverges);
   T value = exp(T(-0.5f) * e.chi2 + p.log_tilt);
   if constexpr (band) value = value * sqrt(e.per_norm2);
   if constexpr (slice) {
-    if (narrow)
-      value = value * narrow_box_gaussian(e.x, e.half_slice);
-    else if constexpr (band)
-      value = value * wide_box_gaussian(e.x, e.half_slice);
-    else  // one division for all points
-      value = value * wide_box_gaussian(e.x, e.half_slice, number<T>(Real(1) / s.half_slice));
+    value = value * (narrow ? narrow_box_gaussian(e.x, e.half_slice)
+                            : wide_box_gaussian(e.x, e.half_slice,
+                                                T(number<T>(Real(1) / s.half_slice) * e.per_root)));
   }
   return value;
 }
@@ -365,7 +483,7 @@ template <bool band, bool slice, bool second, class T, class Real>
 NABLA_INLINE T spot_darkness(const GaussianSpot<Real>& s, const Vec3<T>& d, bool diverges,
                              const T& narrowing2) {
   const auto p = spot_point<band, slice, second>(s, d, diverges);
-  const auto e = spot_exponents<band, slice>(s, p);
+  const auto e = spot_exponents<band, slice>(s, p, diverges);
   if constexpr (slice)
     return e.chi2 + narrowing2 * e.x * e.x;
   else

@@ -24,7 +24,8 @@ NABLA_INLINE void add_outer(Mat3<T>& to, const Vec3<T>& u, const Vec3<T>& v) {
 /// The adjoints of what spot_exponents() takes.
 template <class T>
 struct ExponentAdjoints {
-  Vec3<T> y, z;
+  Vec3<T> y, z, v;
+  T at;
 };
 
 /// `light`: adjoint of the value's logarithm, but for the slice, whose exponents' adjoints are
@@ -33,11 +34,12 @@ template <bool band, bool slice, class T, class Real>
 NABLA_INLINE ExponentAdjoints<T> pull_back_exponents(const GaussianSpot<Real>& s,
                                                      const SpotPoint<T>& p,
                                                      const SpotExponents<T>& e, const T& light,
-                                                     const T& by_x, const T& by_half,
+                                                     const T& by_x, const T& by_half, bool diverges,
                                                      GaussianSpot<T>& adjoints) {
   const Vec3<T>&y = p.y, &z = p.z;
   const T none(0), half(0.5f), two(2), band2 = number<T>(s.bandwidth2);
-  ExponentAdjoints<T> out{{none, none, none}, {none, none, none}};
+  const Vec3<T> nothing{none, none, none};
+  ExponentAdjoints<T> out{nothing, nothing, nothing, none};
   if constexpr (!slice) {
     if constexpr (!band) {
       out.y = -light * y;
@@ -50,15 +52,50 @@ NABLA_INLINE ExponentAdjoints<T> pull_back_exponents(const GaussianSpot<Real>& s
     }
     return out;
   }
+  // What a slice goes through is undone from its end
+  const Vec3<T>& v = p.v;
+  adjoints.half_slice = adjoints.half_slice + by_half * e.root;
+  const T changing = select(T(least_change) < e.change, light, none);
+  const T by_centre = by_x + changing * e.centre, by_begins = by_centre * e.per_root;
+  const T by_root = by_half * number<T>(s.half_slice) + by_x * p.at - by_begins * e.centre;
+  T by_narrower = by_begins * e.ahead;
+  const T by_x1 = by_begins * e.narrower - changing * e.ahead;
+  out.at = by_x * e.root - by_x1 * e.narrower;
+  const T by_precision = half * by_root * e.per_root, narrower2 = e.narrower * e.narrower;
+  const auto follows = T(least_precision) * narrower2 < e.precision;
+  const T by_stretch = select(follows, by_precision, none);
+  const T by_narrower2 = select(follows, by_precision, T(least_precision) * by_precision);
+  adjoints.stretch = adjoints.stretch + by_stretch * v;
+  adjoints.lean = adjoints.lean + by_begins * Vec3<T>{v.x * v.x, v.y * v.y, v.z * v.z};
+  adjoints.lean_across = adjoints.lean_across +
+                         by_begins * Vec3<T>{v.y * v.z, v.z * v.x, v.x * v.y};
+  const auto as_vector = [](const Vec3<Real>& u) {
+    return Vec3<T>{number<T>(u.x), number<T>(u.y), number<T>(u.z)};
+  };
+  const Vec3<T> lean = as_vector(s.lean), across = as_vector(s.lean_across);
+  out.v = by_stretch * as_vector(s.stretch) +
+          by_begins * Vec3<T>{two * lean.x * v.x + across.z * v.y + across.y * v.z,
+                              two * lean.y * v.y + across.x * v.z + across.z * v.x,
+                              two * lean.z * v.z + across.y * v.x + across.x * v.y};
+  adjoints.tilt.z = adjoints.tilt.z + by_begins;
+  if (diverges) {
+    const Vec3<T> turning = as_vector(s.turning_lean);
+    const T by_turn = by_begins * p.at;
+    out.v = out.v + by_turn * turning;
+    out.at = out.at + by_begins * dot(turning, v) + by_stretch * number<T>(s.turning_stretch) -
+             light * number<T>(s.turning_tilt);
+    adjoints.turning_lean = adjoints.turning_lean + by_turn * v;
+    adjoints.turning_stretch = adjoints.turning_stretch + by_stretch * p.at;
+    adjoints.turning_tilt = adjoints.turning_tilt - (light * p.at + by_begins);
+  }
   if constexpr (!band) {
-    out.y = {-light * y.x, -light * y.y, by_x};
-    adjoints.half_slice = adjoints.half_slice + by_half;
+    out.y = {-light * y.x, -light * y.y, by_x1};
     return out;
   } else {
-    const T by_xi = by_x * e.narrower;
-    adjoints.half_slice = adjoints.half_slice + by_half * e.narrower;
+    by_narrower = by_narrower - by_x1 * p.at;
+    const T by_xi = by_x1 * e.narrower;
     // of the logarithm of the ratio of across2 to norm2
-    const T by_ratio = half * (by_x * e.x + by_half * e.half_slice);
+    const T by_ratio = half * (by_x1 * e.x1 + by_narrower * e.narrower) + by_narrower2 * narrower2;
     const T by_kappa = half * light * e.along * e.along - by_xi * z.z * e.along;
     const T by_along = light * e.kappa * e.along - by_xi * e.kappa * z.z;
     const T by_norm2 = -(e.per_norm2 * (half * light + by_ratio));
@@ -91,7 +128,7 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
   const T none(0), band2 = as(s.bandwidth2);
 
   const SpotPoint<T> p = spot_point<band, slice, second>(s, d, diverges);
-  const SpotExponents<T> e = spot_exponents<band, slice>(s, p);
+  const SpotExponents<T> e = spot_exponents<band, slice>(s, p, diverges);
   PulledBackPoint<T> out;
   out.value = exp(T(-0.5f) * e.chi2 + p.log_tilt);
   if constexpr (band) out.value = out.value * sqrt(e.per_norm2);
@@ -104,7 +141,8 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
     out.value = out.value * box.value;
   }
   const T light = weight * out.value;
-  const auto by = detail::pull_back_exponents<band, slice>(s, p, e, light, by_x, by_half, adjoints);
+  const auto by = detail::pull_back_exponents<band, slice>(s, p, e, light, by_x, by_half, diverges,
+                                                           adjoints);
   Vec3<T> y = by.y, z = by.z;
 
   if constexpr (!second) {
@@ -161,7 +199,7 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
     add(adjoints.g, cross(across, p.w));
     // w, deflected and tilt of v
     detail::add_outer(adjoints.rotation, w, p.v);
-    Vec3<T> v = back(s.rotation, w) - light * as_vector(s.tilt);
+    Vec3<T> v = by.v + back(s.rotation, w) - light * as_vector(s.tilt);
     add(adjoints.tilt, -(light * p.v));
     if (diverges) {
       detail::add_outer(adjoints.deflection, deflected, p.v);
@@ -180,7 +218,7 @@ NABLA_INLINE PulledBackPoint<T> pull_back_spot_value(const GaussianSpot<Real>& s
     // free = y1 - at e3; phi = at/turn_length
     Vec3<T> y1 = y + free;
     if constexpr (slice) {
-      const T by_at = phi * as(s.per_turn_length) - free.z, limit = as(s.half_slice);
+      const T by_at = by.at + phi * as(s.per_turn_length) - free.z, limit = as(s.half_slice);
       adjoints.per_turn_length = adjoints.per_turn_length + phi * p.at;
       const auto below = !(-limit < p.at), above = !(p.at < limit);
       const T inside = select(below, none, select(above, none, by_at));
@@ -304,13 +342,94 @@ GaussianSpotSource<Real> pull_back_source(const GaussianSpotSource<Real>& of,
   add(to_L, outer(adjoints.whitened_g, of.g));
   add(to_g, transposed_times(L, adjoints.whitened_g));
 
+  // What it does beyond first order
+  const bool turns = s.turn_length > Real(0);
+  Real to_per_turn_length = adjoints.per_turn_length;
+  if (turns) {
+    const Real per = s.per_turn_length, per2 = per * per;
+    const SecondTurn<Real> turn = second_turn(of, s, M);
+    const Vec &e = turn.deflecting, &p = turn.precise;
+    const Vec &x = adjoints.lean, &y = adjoints.lean_across;
+    const Mat to_lean{{x.x, y.z, y.y}, {y.z, x.y, y.x}, {y.y, y.x, x.z}};
+    const Vec to_b = per2 * transposed_times(L, adjoints.stretch);
+    const Mat to_N = per * (transposed(L) * to_lean * L);
+    add(to_L, outer(Vec(per2 * adjoints.stretch), turn.stretch) +
+                  outer(Vec(per2 * adjoints.turning_lean), turn.turning_lean) +
+                  per * (to_lean * L * (turn.lean + transposed(turn.lean))));
+    add(to_per_turn_length, Real((two * (dot(adjoints.stretch, s.stretch) +
+                                         dot(adjoints.turning_lean, s.turning_lean)) +
+                                  dot(x, s.lean) + dot(y, s.lean_across) +
+                                  Real(3) * adjoints.turning_stretch * s.turning_stretch +
+                                  adjoints.turning_tilt * s.turning_tilt) /
+                                 per));
+    // turning_tilt = spindle . twist(M D)
+    const Real to_tilt = per * adjoints.turning_tilt;
+    const Mat to_twisted = untwisted(to_tilt * of.spindle);
+    add(to_spindle, to_tilt * twist(seen));
+    add(to_M, to_twisted * D);
+    add(to_D, M * to_twisted);
+    // turning_stretch = 2 p . turning_lean, turning_lean = e x spindle
+    const Real to_turning = two * per * per2 * adjoints.turning_stretch;
+    const Vec to_turning_lean = per2 * transposed_times(L, adjoints.turning_lean) + to_turning * p;
+    Vec to_p = to_turning * turn.turning_lean, to_e = cross(of.spindle, to_turning_lean);
+    add(to_spindle, cross(to_turning_lean, e));
+    // N = [both]x shape + (G^T [between]x + [e]x) S G - 2 shortening (D e)^T
+    const Vec De = D * e;
+    Vec to_both = -twist(to_N * of.shape), to_De = -two * transposed_times(to_N, shortening);
+    Vec to_short = -two * (to_N * De);
+    add(out.shape, transposed(cross_matrix(turn.both)) * to_N);
+    const Mat between = cross_matrix(turn.between), to_Q = G * to_N;
+    add(to_G, between * SG * transposed(to_N));
+    Vec to_between = -twist(to_Q * transposed(SG));
+    add(to_e, -twist(to_N * transposed(SG)));
+    const Mat to_SG = transposed(between) * to_Q + transposed(cross_matrix(e)) * to_N;
+    add(to_S, to_SG * transposed(G));
+    add(to_G, transposed(S) * to_SG);
+    // stretch = bent + 2 shape (p x both) + 2 g x S lever - 4 (p . shortening) D e,
+    // lever = between x arm + e x p
+    add(out.shape, outer(Vec(two * to_b), cross(p, turn.both)));
+    const Vec to_cross = two * (of.shape * to_b), to_levered = two * cross(to_b, of.g),
+              to_lever = transposed_times(S, to_levered);
+    const Real by_De = Real(4) * dot(De, to_b);
+    add(to_p, cross(turn.both, to_cross) + cross(to_lever, e) - by_De * shortening);
+    add(to_both, cross(to_cross, p));
+    add(to_g, two * cross(S * turn.lever, to_b));
+    add(to_S, outer(to_levered, turn.lever));
+    add(to_between, cross(turn.arm, to_lever));
+    Vec to_arm = cross(to_lever, turn.between);
+    add(to_e, cross(p, to_lever));
+    add(to_short, -by_De * p);
+    add(to_De, -Real(4) * dot(p, shortening) * to_b);
+    // bent = with x (with x g + 2 turn) + spindle x turn + 2 both x e + 2 e^2 shortening
+    const Vec inner = cross(turn.with, of.g) + two * s.turn, to_inner = cross(to_b, turn.with);
+    Vec to_with = cross(inner, to_b) + cross(of.g, to_inner);
+    add(to_g, cross(to_inner, turn.with));
+    add(to_turn, two * to_inner + cross(to_b, of.spindle));
+    add(to_both, two * cross(e, to_b));
+    add(to_e, two * cross(to_b, turn.both) + Real(4) * dot(shortening, to_b) * e + D * to_De);
+    add(to_short, two * dot(e, e) * to_b);
+    add(to_D, outer(to_De, e));
+    add(to_spindle, cross(s.turn, to_b) + to_both + to_between);
+    add(to_with, to_both + half * to_between);
+    // e = -D p; with = -S arm, arm = g x p, p = M turn
+    add(to_D, Real(-1) * outer(to_e, p));
+    add(to_p, -(D * to_e));
+    add(to_S, Real(-1) * outer(to_with, turn.arm));
+    add(to_arm, -transposed_times(S, to_with));
+    add(to_g, cross(p, to_arm));
+    add(to_p, cross(to_arm, of.g));
+    add(to_M, outer(to_p, s.turn));
+    add(to_turn, M * to_p);
+    add(out.incident, (half / k2) * to_short);
+    to_k2 = to_k2 - dot(to_short, shortening) / k2;
+  }
+
   // The turn
   add(to_spindle, half * cross(s.turn, adjoints.bend));
   add(to_turn, half * cross(adjoints.bend, of.spindle));
-  const bool turns = s.turn_length > Real(0);
   if (turns) {
     const Real T = s.turn_length;
-    const Real to_turn2 = (adjoints.turn_length - adjoints.per_turn_length / (T * T) +
+    const Real to_turn2 = (adjoints.turn_length - to_per_turn_length / (T * T) +
                            adjoints.half_slice * of.half_slice) /
                           (two * T);
     out.half_slice = adjoints.half_slice * T;

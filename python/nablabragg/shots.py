@@ -29,7 +29,7 @@ class Shot:
 
 
 class Shots:
-    """The shots of a folder, of whatever shards are complete there, in their order.
+    """The shots of a folder, of whatever shards are complete there, in their order, or of its one file.
 
     A shot is read when it is asked for.  It may be copied to other processes, which open the files
     anew.  Raises FileNotFoundError where there is no complete shard.
@@ -40,6 +40,8 @@ class Shots:
 
         self.folder = Path(folder)
         self._paths = sorted(self.folder.glob("shard_*.nxs"))
+        if not self._paths:
+            self._paths = [path for path in [self.folder / "all.nxs"] if _holds_shots(path)]
         if not self._paths:
             raise FileNotFoundError(f"{self.folder} holds no shard_*.nxs; nablabragg ensemble makes them")
         ends, self._names, self._has_reflections = [], [], False
@@ -106,6 +108,16 @@ class Shots:
                 names += [f"reflections/{name}" for name in file["shots/reflections"]]
             self._tables[number] = {name: file["shots"][name][...] for name in names}
         return file, self._tables[number]
+
+
+def _holds_shots(path: Path) -> bool:
+    """Whether the file of all shots has them in it, and not in shards."""
+    import h5py
+
+    if not path.exists():
+        return False
+    with h5py.File(path) as file:
+        return not file["entry/data/data"].is_virtual
 
 
 class Ensemble:

@@ -34,6 +34,7 @@
 #include "flags/flags_of.hpp"
 #include "io/atomic_file.hpp"
 #include "io/named_files.hpp"
+#include "io/nxmx.hpp"  // for nxmx_bitshuffle
 #include "io/quotes.hpp"
 #include "io/smv_header.hpp"  // for command_line_text
 #include "io/temporary_files.hpp"
@@ -119,6 +120,10 @@ io::ImageSeries series_of_base(const ensemble::Ensemble& e, const std::vector<st
   series.provenance = {how.program, how.command_line, how.seed,
                        to_json(r.experiment, r.stated_response()), io::date_now()};
   series.compression = r.compression;
+  if (e.description().one_file && series.compression == io::nxmx_bitshuffle)
+    e.description().fail(e.description().output,
+                         "one file of all shots is packed by deflate, not by bitshuffle_lz4, which "
+                         "packs an image where it is written; take files: shards");
   const io::FileFormat& nxmx = io::format_to_write("all.nxs");
   if (const std::string why = nxmx.why_not(series); !why.empty())
     e.description().fail(e.description().output, "is NXmx: " + why);
@@ -206,7 +211,7 @@ void run_all(const ensemble::Ensemble& e, const EnsembleRequest& request,
                ranks.size() > 1 ? fmt::format(" on {} ranks of {} thread{}", ranks.size(),
                                               options.threads, options.threads == 1 ? "" : "s")
                                 : std::string());
-  fmt::print(out, "written: {} of {} shots, {:.3g} MB\n", io::printable(result.master), shots,
+  fmt::print(out, "written: {} of {} shots, {:.3g} MB\n", io::printable(result.all), shots,
              static_cast<double>(result.shard_bytes) / 1e6);
 }
 
@@ -341,9 +346,12 @@ void dry_run(const ensemble::Ensemble& e, const std::vector<std::string>& words,
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
   const int shards = (e.shots() - 1) / e.description().shots_per_shard + 1;
+  // One file is written when all shots are made, from what is on the disk of them.
+  const bool one_file = e.description().one_file;
+  const double most_bytes = one_file ? 2 * bytes : bytes;
   fmt::print(
-      out, "{} shots in {} shard{}, {} pixels each, from a trial of {} shots\n", e.shots(), shards,
-      shards == 1 ? "" : "s",
+      out, "{} shots in {}, {} pixels each, from a trial of {} shots\n", e.shots(),
+      one_file ? "one file" : fmt::format("{} shard{}", shards, shards == 1 ? "" : "s"),
       [&] {
         std::size_t pixels = 0;
         for (const GeometryPanel& panel : settings.series.geometry.panels)
@@ -358,11 +366,12 @@ void dry_run(const ensemble::Ensemble& e, const std::vector<std::string>& words,
   while (!fs::exists(place) && place != place.parent_path()) place = place.parent_path();
   std::error_code error;
   const fs::space_info space = fs::space(place, error);
-  fmt::print(out, "disk: {}{}\n", bytes_text(bytes),
+  fmt::print(out, "disk: {}{}{}\n", bytes_text(bytes),
+             one_file ? fmt::format(", {} while the file is written", bytes_text(most_bytes)) : "",
              error ? std::string()
-                   : fmt::format(" of {} that are free",
+                   : fmt::format("{} of {} that are free", one_file ? "," : "",
                                  bytes_text(static_cast<double>(space.available))));
-  if (!error && bytes > static_cast<double>(space.available))
+  if (!error && most_bytes > static_cast<double>(space.available))
     say(err, "the shots do not fit on the disk of " + e.description().folder);
 }
 

@@ -270,9 +270,12 @@ void read_output(const YamlField& field, Description& d) {
     d.folder = field.text();
     return;
   }
-  static const Words keys{"folder", "shots_per_shard", "compression", "reflections", "spot_mask"};
+  static const Words keys{"folder",      "files",       "shots_per_shard",
+                          "compression", "reflections", "spot_mask"};
+  static const Words files{"shards", "one"};
   for (const auto& [key, value] : field.members(keys)) {
     if (key == "folder") d.folder = value.text();
+    if (key == "files") d.one_file = value.word(files) == 1;
     if (key == "shots_per_shard")
       d.shots_per_shard = static_cast<int>(value.whole_number(1, 1000000));
     if (key == "compression") d.compression = value.text();

@@ -60,6 +60,7 @@ struct Description {
 
   bool counts = true;  ///< false: photons, without noise
   std::string folder;
+  bool one_file = false;  ///< no shards: one file of all shots, which is put together at the end
   int shots_per_shard = 1000;
   std::string compression;   ///< as -compression; empty: the format's own
   bool reflections = false;  ///< whether labels list them

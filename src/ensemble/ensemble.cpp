@@ -461,6 +461,7 @@ std::string Ensemble::checksum() const {
                       static_cast<int>(d.orientations), d.hit_rate, int{d.counts},
                       d.shots_per_shard, d.compression, int{d.reflections},
                       d.spot_mask_photons.value_or(0));
+  if (d.one_file) text << "one file\n";
   text << fmt::format("{} {} {}\n", static_cast<int>(request_.engine),
                       static_cast<int>(request_.precision.value_or(Precision::float32)),
                       request_.skip_below.value_or(-1));

@@ -128,27 +128,78 @@ io::DoneFile PartWriter::close() {
   return done_;
 }
 
+namespace {
+
+InputError changed(const std::string& path) { return {path, 0, "changed after it was written"}; }
+
+/// A part, from its first shot to its last.
+class PartReader {
+ public:
+  PartReader(const io::DoneFile& part, const std::string& path)
+      : path_(path), file_(path, std::ios::binary), left_(part.part.bytes) {
+    file_.seekg(static_cast<std::streamoff>(part.part.at));
+  }
+
+  bool more() const { return left_ > 0; }
+  /// Of the next shot, up to its image.
+  ShotLabels labels() {
+    read(std::as_writable_bytes(std::span(lengths_)));
+    // Of a part that changed they may be any numbers.
+    for (const std::uint64_t length : lengths_)
+      if (length > left_) throw changed(path_);
+    std::vector<std::uint8_t> labels(lengths_[0]);
+    read(std::as_writable_bytes(std::span(labels)));
+    return labels_of(json::from_cbor(labels));
+  }
+  io::PackedSizes packed() const { return {lengths_[1], lengths_[2]}; }
+  void read(std::span<std::byte> to) {
+    take(to.size());
+    if (!file_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size())))
+      throw changed(path_);
+  }
+  void pass_over(std::size_t bytes) {
+    take(bytes);
+    file_.seekg(static_cast<std::streamoff>(bytes), std::ios::cur);
+  }
+
+ private:
+  void take(std::size_t bytes) {
+    if (bytes > left_) throw changed(path_);
+    left_ -= bytes;
+  }
+
+  std::string path_;
+  std::ifstream file_;
+  std::uint64_t left_;
+  std::array<std::uint64_t, 3> lengths_{};
+};
+
+}  // namespace
+
+std::vector<ShotSize> sizes_of_part(const io::DoneFile& part, const std::string& path) {
+  std::vector<ShotSize> sizes;
+  try {
+    for (PartReader reader(part, path); reader.more();) {
+      const ShotLabels labels = reader.labels();
+      sizes.push_back({reader.packed(), labels.reflections.size()});
+      reader.pass_over(reader.packed().image + reader.packed().mask);
+    }
+  } catch (const json::exception&) {
+    throw changed(path);
+  }
+  return sizes;
+}
+
 void read_part(const io::DoneFile& part, const std::string& path,
                const std::function<void(PackedShot)>& take) {
-  const InputError changed(path, 0, "changed after it was written");
-  if (io::sha256_of(path, part.part) != part.sha256) throw changed;
-  std::ifstream file(path, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(part.part.at));
-  const auto read = [&](auto* to, std::size_t bytes) {
-    if (!file.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(bytes))) throw changed;
-  };
-  std::array<std::uint64_t, 3> lengths{};
-  for (std::uint64_t at = 0; at < part.part.bytes;
-       at += sizeof lengths + lengths[0] + lengths[1] + lengths[2]) {
-    read(lengths.data(), sizeof lengths);
-    std::vector<std::uint8_t> labels(lengths[0]);
+  if (io::sha256_of(path, part.part) != part.sha256) throw changed(path);
+  for (PartReader reader(part, path); reader.more();) {
     PackedShot shot;
-    shot.image.resize(lengths[1]);
-    shot.mask.resize(lengths[2]);
-    read(labels.data(), labels.size());
-    read(shot.image.data(), shot.image.size());
-    read(shot.mask.data(), shot.mask.size());
-    shot.labels = labels_of(json::from_cbor(labels));
+    shot.labels = reader.labels();
+    shot.image.resize(reader.packed().image);
+    shot.mask.resize(reader.packed().mask);
+    reader.read(shot.image);
+    reader.read(shot.mask);
     take(std::move(shot));
   }
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 #include "ensemble/labels.hpp"
+#include "io/nxmx_shards.hpp"     // for PackedSizes
 #include "io/series_journal.hpp"  // for DoneFile
 
 namespace nablabragg::ensemble {
@@ -37,6 +38,15 @@ class PartWriter {
   io::DoneFile done_;
   io::Sha256 sum_;
 };
+
+/// What a shot of a part takes in a file of all shots.
+struct ShotSize {
+  io::PackedSizes packed;
+  std::size_t reflections = 0;
+};
+
+/// Of the shots of a part, in their order.  Throws as read_part(), which looks at all of it.
+std::vector<ShotSize> sizes_of_part(const io::DoneFile& part, const std::string& path);
 
 /// Hands on the shots of a part, in the order in which they were put.  Throws InputError where they
 /// are not what was written.

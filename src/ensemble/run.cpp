@@ -1,6 +1,7 @@
 #include "ensemble/run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>  // for join
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -17,6 +18,7 @@
 #include <sstream>
 #include <system_error>
 #include <utility>
+#include <variant>
 
 #include "engine/threads.hpp"
 #include "ensemble/deal.hpp"
@@ -24,7 +26,9 @@
 #include "ensemble/make_shots.hpp"
 #include "ensemble/part_files.hpp"
 #include "ensemble/shard_journal.hpp"
+#include "io/laid_out_file.hpp"
 #include "io/nxmx_shards.hpp"
+#include "io/temporary_files.hpp"
 #include "mpi/together.hpp"
 #include "nablabragg/error.hpp"
 
@@ -34,7 +38,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* name_of_all = "all.nxs";
+constexpr const char *name_of_all = "all.nxs", *name_of_unfinished = "all.nxs.part";
 
 /// What all ranks have done, told to the caller: numbers that they share from time to time.
 class RunProgress {
@@ -88,14 +92,15 @@ class RunProgress {
 };
 
 /// What ranks had begun when they were ended.
-std::string unfinished_sentence(const std::vector<Unfinished>& all, const Shards& shards) {
+std::string unfinished_sentence(const std::vector<Unfinished>& all, const Shards& files) {
   constexpr std::size_t most = 4;
   std::string text;
   for (std::size_t i = 0; i < std::min(all.size(), most); ++i) {
     const auto& [rank, ranks, block] = all[i];
-    text += fmt::format("{}{}shots {} to {} (shard {})", i == 0 ? "" : ", ",
-                        ranks > 1 ? fmt::format("rank {} ", rank) : std::string(), block.first,
-                        block.first + block.count - 1, shards.of(block.first));
+    text += fmt::format(
+        "{}{}shots {} to {}{}", i == 0 ? "" : ", ",
+        ranks > 1 ? fmt::format("rank {} ", rank) : std::string(), block.first, block.end() - 1,
+        files.count() > 1 ? fmt::format(" (shard {})", files.of(block.first)) : std::string());
   }
   if (all.size() > most) text += fmt::format(" and {} more", all.size() - most);
   return "the run before was ended with unfinished work, which is begun anew: " + text;
@@ -107,12 +112,18 @@ class Run {
       : ensemble_(ensemble),
         settings_(settings),
         ranks_(ranks),
-        shards_{ensemble.shots(), ensemble.description().shots_per_shard},
+        one_file_(ensemble.description().one_file),
+        pieces_{ensemble.shots(), ensemble.description().shots_per_shard},
+        files_{ensemble.shots(), one_file_ ? ensemble.shots() : pieces_.shots_per_shard},
         run_{ensemble.description().folder, ensemble.checksum(), settings.series.provenance.date,
              shots_revision},
         label_(ensemble, settings.compute) {}
 
   RunResult run() {
+    mpi::together(ranks_, [&] {
+      if (const std::string why = ranks_.why_not_one_file(); one_file_ && !why.empty())
+        throw UsageError(why);
+    });
     open_folder();
     const std::vector<Block> missing = missing_blocks();
     const auto begin = std::chrono::steady_clock::now();
@@ -123,7 +134,8 @@ class Run {
     mpi::together(ranks_, [&] {
       if (!folder_journal_) return;
       folder_journal_->finish();
-      write_master();
+      result_.all = path_of(name_of_all);
+      if (!one_file_) write_master();
     });
     for (const auto& [_, shard] : done_.shards) result_.shard_bytes += shard.file.part.bytes;
     return result_;
@@ -136,6 +148,11 @@ class Run {
   };
 
   std::string path_of(const std::string& name) const { return run_.folder + "/" + name; }
+  std::string name_of_file(int number) const {
+    return one_file_ ? name_of_all : name_of_shard(number);
+  }
+  /// Whether it becomes a file by itself.
+  bool is_file(const Block& block) const { return !one_file_ && files_.is_whole(block); }
   /// The data set of masks; empty: there are none.
   std::string masks() const {
     return ensemble_.description().spot_mask_photons ? "shots/spot_mask" : "";
@@ -162,7 +179,7 @@ class Run {
       if (const int damaged = folder_journal_->damaged(); damaged > 0)
         settings_.on_unfinished(io::damaged_lines(path_of(name_of_journal), damaged, "shard"));
       if (!folder_journal_->unfinished().empty())
-        settings_.on_unfinished(unfinished_sentence(folder_journal_->unfinished(), shards_));
+        settings_.on_unfinished(unfinished_sentence(folder_journal_->unfinished(), files_));
     });
     run_.date = ranks_.broadcast(folder_journal_ ? folder_journal_->date() : "", no_idle);
     done_ = done_shots(
@@ -204,7 +221,7 @@ class Run {
 
     std::vector<DonePart> parts;
     for (const auto& [_, part] : std::exchange(done_.parts, {}))
-      if (!done_.shards.contains(shards_.of(part.block.first)) &&
+      if (!done_.shards.contains(files_.of(part.block.first)) &&
           (parts.empty() || part.block.first >= parts.back().block.end()))
         parts.push_back(part);
     const std::vector<char> good_parts = which_are_there(parts.size(), [&](std::size_t i) {
@@ -215,12 +232,16 @@ class Run {
       if (good_parts[i]) done_.parts[parts[i].block.first] = parts[i];
 
     std::vector<Block> missing;
-    for (int shard = 0; shard < shards_.count(); ++shard) {
+    for (int shard = 0; shard < files_.count(); ++shard) {
       if (done_.shards.contains(shard)) continue;
-      const Block whole = shards_.block_of(shard);
+      const Block whole = files_.block_of(shard);
       int at = whole.first;
       const auto up_to = [&](int end) {
-        if (at < end) missing.push_back({at, end - at});
+        while (at < end) {
+          const int stop = std::min(end, pieces_.block_of(pieces_.of(at)).end());
+          missing.push_back({at, stop - at});
+          at = stop;
+        }
       };
       for_each_part(shard, [&](const DonePart& part) {
         up_to(part.block.first);
@@ -235,7 +256,7 @@ class Run {
 
   template <class Visit>
   void for_each_part(int shard, Visit&& visit) const {
-    const Block whole = shards_.block_of(shard);
+    const Block whole = files_.block_of(shard);
     for (auto part = done_.parts.lower_bound(whole.first);
          part != done_.parts.end() && part->first < whole.end(); ++part)
       visit(part->second);
@@ -254,11 +275,11 @@ class Run {
           ranks_,
           [&] {
             ensemble_.check_shots(ranks_.rank(), ranks_.size());
-            packer_ = io::nxmx_packer(path_of(name_of_shard(0)), settings_.series);
+            packer_ = io::nxmx_packer(path_of(name_of_file(0)), settings_.series);
             journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(),
                              ranks_.size());
             // A rank that cannot write its parts says so before anything is computed.
-            if (!std::ranges::all_of(blocks_, [&](const Block& b) { return shards_.is_whole(b); }))
+            if (!std::ranges::all_of(blocks_, [&](const Block& b) { return is_file(b); }))
               PartWriter(path_of(name_of_parts(ranks_.rank())));
             ComputeOptions options = settings_.compute;
             options.progress = std::ref(progress);
@@ -335,7 +356,7 @@ class Run {
   class OpenShard {
    public:
     OpenShard(const Run& run, int number) : run_(run), number_(number) {
-      const Block block = run.shards_.block_of(number);
+      const Block block = run.files_.block_of(number);
       // A thread that waits in there for others must not begin another shot.
       tbb::this_task_arena::isolate([&] {
         writer_ = io::open_nxmx_shard(run.path_of(name_of_shard(number)),
@@ -376,8 +397,8 @@ class Run {
       const std::lock_guard lock(mutex_);
       taken_ = begun_.front();
       begun_.pop_front();
-      if (shards_.is_whole(taken_))
-        shard_.emplace(*this, shards_.of(taken_.first));
+      if (is_file(taken_))
+        shard_.emplace(*this, files_.of(taken_.first));
       else
         part_.emplace(path_of(name_of_parts(ranks_.rank())));
     }
@@ -416,29 +437,10 @@ class Run {
 
   void put_together() {
     share_notes();
-    std::vector<int> shards;
-    for (int shard = 0; shard < shards_.count(); ++shard)
-      if (!done_.shards.contains(shard)) shards.push_back(shard);
-    if (!shards.empty()) {
-      mpi::together(ranks_, [&] {
-        if (!journal_)
-          journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(), ranks_.size());
-        for (;;) {
-          const auto number = static_cast<std::size_t>(
-              ranks_.fetch_add(mpi::Shared::next_shard, 1));
-          if (number >= shards.size() || ranks_.fetch_add(mpi::Shared::stop, 0) > 0) return;
-          OpenShard open(*this, shards[number]);
-          for_each_part(shards[number], [&](const DonePart& part) {
-            read_part(part.file, path_of(part.file.path), [&](PackedShot shot) {
-              if (settings_.compute.progress && !settings_.compute.progress(1)) throw Cancelled();
-              open.put(std::move(shot));
-            });
-          });
-          journal_->add(open.close(), shards_.block_of(shards[number]));
-        }
-      });
-      share_notes();
-    }
+    std::vector<int> missing;
+    for (int file = 0; file < files_.count(); ++file)
+      if (!done_.shards.contains(file)) missing.push_back(file);
+    if (!missing.empty()) one_file_ ? make_one_file() : make_shards(missing);
     const std::vector<std::string> counts = ranks_.gather(
         fmt::format("{} {} {}", result_.made, result_.dark, result_.saturated), no_idle);
     if (!folder_journal_) return;
@@ -461,11 +463,155 @@ class Run {
     folder_journal_->add(more);
   }
 
+  /// Of `count` things those that this rank is the first to ask for, each by `work`.
+  template <class Work>
+  void take_turns(std::size_t count, Work&& work) {
+    for (;;) {
+      const auto number = static_cast<std::size_t>(ranks_.fetch_add(mpi::Shared::next_shard, 1));
+      if (number >= count || ranks_.fetch_add(mpi::Shared::stop, 0) > 0) return;
+      work(number);
+    }
+  }
+
+  template <class Take>
+  void read(const DonePart& part, Take&& take) const {
+    read_part(part.file, path_of(part.file.path), [&](PackedShot shot) {
+      if (settings_.compute.progress && !settings_.compute.progress(1)) throw Cancelled();
+      take(std::move(shot));
+    });
+  }
+
+  void make_shards(const std::vector<int>& shards) {
+    mpi::together(ranks_, [&] {
+      if (!journal_)
+        journal_.emplace(run_, name_of_rank_journal(ranks_.rank()), ranks_.rank(), ranks_.size());
+      take_turns(shards.size(), [&](std::size_t i) {
+        OpenShard open(*this, shards[i]);
+        for_each_part(shards[i], [&](const DonePart& part) {
+          read(part, [&](PackedShot shot) { open.put(std::move(shot)); });
+        });
+        journal_->add(open.close(), files_.block_of(shards[i]));
+      });
+    });
+    share_notes();
+  }
+
+  // ---- One file instead -------------------------------------------------------------------------
+
+  /// Rank 0 lays it out, with room for each packed image, and all write into it what parts have.
+  void make_one_file() {
+    std::vector<DonePart> parts;
+    for_each_part(0, [&](const DonePart& part) { parts.push_back(part); });
+    const std::vector<ShotSize> sizes = sizes_of(parts);
+    std::size_t reflections = 0;
+    for (const ShotSize& size : sizes) reflections += size.reflections;
+
+    io::TemporaryName unfinished;
+    std::unique_ptr<io::NxmxLayout> layout;
+    mpi::together(ranks_, [&] {
+      if (ranks_.rank() > 0) return;
+      unfinished = io::TemporaryName(path_of(name_of_unfinished));
+      layout = laid_out(sizes, reflections);
+    });
+    const std::vector<std::size_t> first_reflections = rows_before(parts, sizes);
+    std::unique_ptr<io::LaidOutFile> file;
+    mpi::together(ranks_, [&] { file = ranks_.open_laid_out(path_of(name_of_unfinished)); });
+    mpi::together(ranks_, [&] {
+      take_turns(parts.size(), [&](std::size_t i) { fill(*file, parts[i], first_reflections[i]); });
+    });
+    mpi::together(ranks_, [&] { file->close(); });
+    mpi::together(ranks_, [&] {
+      if (!layout) return;
+      layout->commit();
+      DoneShard& done = done_.shards[0];
+      done = {0, ensemble_.shots(), static_cast<std::int64_t>(reflections),
+              io::done_file(path_of(name_of_all))};
+      done.file.path = name_of_all;
+    });
+  }
+
+  /// On rank 0, of all shots; each rank looks at its share of the parts.
+  std::vector<ShotSize> sizes_of(const std::vector<DonePart>& parts) {
+    std::string mine;
+    mpi::together(ranks_, [&] {
+      for (auto i = static_cast<std::size_t>(ranks_.rank()); i < parts.size();
+           i += static_cast<std::size_t>(ranks_.size())) {
+        int shot = parts[i].block.first;
+        for (const auto& [packed, reflections] :
+             sizes_of_part(parts[i].file, path_of(parts[i].file.path)))
+          mine += fmt::format("{} {} {} {}\n", shot++, packed.image, packed.mask, reflections);
+      }
+    });
+    std::vector<ShotSize> sizes(ranks_.rank() == 0 ? static_cast<std::size_t>(ensemble_.shots())
+                                                   : 0);
+    for (const std::string& text : ranks_.gather(mine, no_idle)) {
+      std::istringstream numbers(text);
+      ShotSize size;
+      for (std::size_t shot = 0;
+           numbers >> shot >> size.packed.image >> size.packed.mask >> size.reflections;)
+        sizes.at(shot) = size;
+    }
+    return sizes;
+  }
+
+  /// Reflections of the shots before each part.
+  std::vector<std::size_t> rows_before(const std::vector<DonePart>& parts,
+                                       const std::vector<ShotSize>& sizes) {
+    std::vector<std::size_t> rows;
+    if (!sizes.empty()) {
+      std::size_t before = 0;
+      int shot = 0;
+      for (const DonePart& part : parts) {
+        for (; shot < part.block.first; ++shot)
+          before += sizes[static_cast<std::size_t>(shot)].reflections;
+        rows.push_back(before);
+      }
+    }
+    std::istringstream numbers(ranks_.broadcast(fmt::format("{}", fmt::join(rows, " ")), no_idle));
+    rows.clear();
+    for (std::size_t before = 0; numbers >> before;) rows.push_back(before);
+    return rows;
+  }
+
+  std::unique_ptr<io::NxmxLayout> laid_out(const std::vector<ShotSize>& sizes,
+                                           std::size_t reflections) const {
+    std::vector<io::PackedSizes> packed;
+    for (const ShotSize& size : sizes) packed.push_back(size.packed);
+    return io::lay_out_nxmx(path_of(name_of_all), path_of(name_of_unfinished),
+                            series_of(0, ensemble_.shots(), true), packed, tables_of(ensemble_, {}),
+                            {sizes.size(), reflections}, masks());
+  }
+
+  void fill(io::LaidOutFile& file, const DonePart& part, std::size_t first_reflection) const {
+    std::vector<ShotLabels> labels;
+    auto image = static_cast<std::size_t>(part.block.first);
+    read(part, [&](PackedShot shot) {
+      file.put_image(io::nxmx_images, image, shot.image);
+      if (!shot.mask.empty()) file.put_image("/" + masks(), image, shot.mask);
+      ++image;
+      labels.push_back(std::move(shot.labels));
+    });
+    std::size_t first_row = static_cast<std::size_t>(part.block.first);
+    for (const io::ShotTable& table : tables_of(ensemble_, labels)) {
+      for (const io::ShotColumn& column : table.columns)
+        std::visit(
+            [&](const auto& values) {
+              if (!values.empty())
+                file.put_rows("/" + table.group + "/" + column.name, first_row,
+                              std::as_bytes(std::span(values)));
+            },
+            column.values);
+      first_row = first_reflection;
+    }
+  }
+
+  // ---- The file of all shards -------------------------------------------------------------------
+
   /// Its parts are looked for beside it.
   void write_master() {
     std::vector<io::Shard> all;
     std::vector<io::ShotTable> tables = tables_of(ensemble_, {});
-    for (int i = 0; i < shards_.count(); ++i) {
+    for (int i = 0; i < files_.count(); ++i) {
       const DoneShard& done = done_.shards.at(i);
       const auto shots = static_cast<std::size_t>(done.shots);
       all.push_back({done.file.path, shots, {shots}});
@@ -475,15 +621,16 @@ class Run {
     const auto& spectra = ensemble_.request().spectra;
     const bool one_axis = spectra && !spectra->options().channels;
     const std::vector<double> axis = one_axis ? spectra->wavelength_A() : std::vector<double>();
-    result_.master = path_of(name_of_all);
-    io::write_nxmx_of_shards(result_.master, series_of(0, ensemble_.shots(), false), all, tables,
-                             axis, masks());
+    io::write_nxmx_of_shards(result_.all, series_of(0, ensemble_.shots(), false), all, tables, axis,
+                             masks());
   }
 
   const Ensemble& ensemble_;
   const RunSettings& settings_;
   mpi::Ranks& ranks_;
-  Shards shards_;
+  bool one_file_;
+  Shards pieces_;  ///< that are dealt, and complete as a whole or in parts
+  Shards files_;   ///< the same, but for one file of all
   EnsembleRun run_;
   ShotLabeller label_;
   std::optional<FolderJournal> folder_journal_;  ///< on rank 0

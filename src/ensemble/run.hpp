@@ -1,4 +1,5 @@
-// The run of an ensemble: shards of shots in a folder, and one file that shows all of them.
+// The run of an ensemble: shards of shots in a folder, and one file that shows all of them; or one
+// file that has them.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,7 +21,7 @@ struct RunSettings {
   io::ImageSeries series;
   /// With the shots that all ranks are to make, before the first.
   std::function<void(int missing)> on_begin = [](int) {};
-  /// On rank 0, with the shots that are in complete shards and parts of shards by now.
+  /// On rank 0, with the shots that are in complete shards and parts by now.
   std::function<void(int shots)> on_complete = [](int) {};
   /// On rank 0, what a run before this one left unfinished, or what damage there is, as a sentence.
   std::function<void(const std::string& sentence)> on_unfinished = [](const std::string&) {};
@@ -31,8 +32,8 @@ struct RunResult {
   int kept = 0, made = 0;         ///< shots
   int dark = 0, saturated = 0;    ///< of those made: 0 everywhere; with pixels at saturation
   double seconds = 0;             ///< of making
-  std::uint64_t shard_bytes = 0;  ///< of all shards
-  std::string master;             ///< file
+  std::uint64_t shard_bytes = 0;  ///< of all shards, or of the one file
+  std::string all;                ///< file of all shots
 };
 
 /// "shard_00000.nxs"

@@ -212,6 +212,14 @@ void FileAside::close_descriptor() {
   if (descriptor >= 0 && close(descriptor) != 0 && errno != EINTR) fail(errno);
 }
 
+void FileAside::take_room() const {
+  struct stat about {};
+  if (fstat(descriptor_, &about) != 0) fail(errno);
+  if (about.st_size > 0 && fallocate(descriptor_, 0, 0, about.st_size) != 0 &&
+      (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+    fail(errno);
+}
+
 void FileAside::finish() {
   // Network file systems report a full disk here.
   if (!replaces() || !temporary_.empty() || !unfinished_.empty()) close_descriptor();

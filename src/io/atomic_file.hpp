@@ -41,6 +41,9 @@ class FileAside {
   bool replaces() const { return !target_.empty(); }
   [[noreturn]] void fail(int error) const;
 
+  /// Room on the disk for all of its length, where the file system can tell, so that others may
+  /// write into it.
+  void take_room() const;
   /// No more bytes: what a file system only says when a file is closed is said here.
   void finish();
   /// Gives it a name in its folder, where it has none yet.

@@ -3,6 +3,7 @@
 #if H5_VERSION_GE(1, 13, 0)
 #include <H5FDdevelop.h>
 #endif
+#include <sys/stat.h>  // for fstat
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -26,7 +27,9 @@ const OpenFile& own(const H5FD_t* file) { return *reinterpret_cast<const OpenFil
 
 H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
   Sink* const sink = *static_cast<Sink* const*>(H5Pget_driver_info(access));
-  return &(new OpenFile{{}, sink, 0, 0})->common;
+  struct stat found {};
+  if (fstat(sink->descriptor(), &found) != 0) sink->fail(errno);
+  return &(new OpenFile{{}, sink, 0, static_cast<haddr_t>(found.st_size)})->common;
 }
 
 herr_t close_file(H5FD_t* file) {
@@ -76,9 +79,10 @@ herr_t read_bytes(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, std::size_t bytes
   return 0;
 }
 
-herr_t write_bytes(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, std::size_t bytes,
+herr_t write_bytes(H5FD_t* file, H5FD_mem_t kind, hid_t, haddr_t at, std::size_t bytes,
                    const void* from) {
   Sink& sink = *own(file).sink;
+  if (kind == H5FD_MEM_DRAW && sink.leaves_room()) return 0;
   const auto* const begin = static_cast<const char*>(from);
   in_parts(sink, bytes, [&](std::size_t i) {
     return pwrite(sink.descriptor(), begin + i, bytes - i, static_cast<off_t>(at + i));

@@ -17,18 +17,23 @@ class Sink {
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
 
-  /// What H5Fcreate() takes.
+  /// What H5Fcreate() and H5Fopen() take.
   Properties access();
   /// errno of the first call that failed; 0: none.
   int error() const { return error_; }
 
+  /// Whether bytes of data sets are left unwritten, so that they have their room and nothing in it.
+  void leave_room(bool leaves) { leaves_room_ = leaves; }
+
   // For the driver
   int descriptor() const { return descriptor_; }
   void fail(int error) { error_ = error; }
+  bool leaves_room() const { return leaves_room_; }
 
  private:
   int descriptor_;
   int error_ = 0;
+  bool leaves_room_ = false;
 };
 
 }  // namespace nablabragg::io::hdf5

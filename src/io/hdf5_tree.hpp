@@ -141,6 +141,33 @@ class Tree {
         H5Dcreate2(in.get(), name, type, space.get(), H5P_DEFAULT, creation.get(), access.get()));
   }
 
+  /// Room for the packed bytes of an image, which somebody else writes.
+  void image_room(const Object& images, hsize_t image, std::size_t bytes) {
+    const std::vector<std::byte> nothing(bytes);
+    const std::array<hsize_t, 3> begin = {image, 0, 0};
+    sink_.leave_room(true);
+    const herr_t made = H5Dwrite_chunk(images.get(), H5P_DEFAULT, 0, begin.data(), bytes,
+                                       nothing.data());
+    sink_.leave_room(false);
+    check(made);
+  }
+  /// Room for numbers that somebody else writes.
+  template <class Number>
+  Object room(const Object& in, const std::string& name, const std::vector<hsize_t>& shape) const {
+    const Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+    H5Pset_obj_track_times(creation.get(), false);
+    H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+    check(H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY));
+    const Space space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
+    return checked(H5Dcreate2(in.get(), name.c_str(), number_type<Number>(), space.get(),
+                              H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+  }
+
+  /// No more of it is written here.  What it has room for is taken from the disk.
+  void close() {
+    check(file_.reset() ? 0 : -1);
+    aside_.take_room();
+  }
   void commit() {
     check(file_.reset() ? 0 : -1);
     put_in_place(std::move(aside_));

@@ -54,6 +54,33 @@ class ShardWriter : public SeriesWriter {
 std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const ImageSeries& series,
                                              const std::string& masks = {});
 
+/// Bytes of a packed image, and of its mask; no mask: 0.
+struct PackedSizes {
+  std::size_t image = 0, mask = 0;
+};
+
+/// NXmx of all images whose packed pixels and columns are still to come, from as many processes as
+/// there are, through a LaidOutFile.
+class NxmxLayout {
+ public:
+  virtual ~NxmxLayout() = default;
+  /// All is in it: it gets its name.
+  virtual void commit() = 0;
+};
+
+/// `unfinished`: its name until then, which the caller removes where it does not come to that.  Of
+/// `tables` the columns, without values, of which `rows` are to come; images are deflated.  Throws
+/// as open_nxmx(), and OutputError where the disk has no room for all of it.
+std::unique_ptr<NxmxLayout> lay_out_nxmx(const std::string& path, const std::string& unfinished,
+                                         const ImageSeries& series,
+                                         std::span<const PackedSizes> sizes,
+                                         std::span<const ShotTable> tables,
+                                         const std::vector<std::size_t>& rows,
+                                         const std::string& masks);
+
+/// Where it has the packed images: "/entry/data/data".
+inline constexpr const char* nxmx_images = "/entry/data/data";
+
 /// A complete shard, of which the file of all shows `images` and so many rows of each table.
 struct Shard {
   std::string file;  ///< as the file of all names it, in whose folder it looks

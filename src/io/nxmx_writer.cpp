@@ -590,6 +590,20 @@ void put_column(const hdf5::Tree& tree, const hdf5::Object& group, const ShotCol
       column.values);
 }
 
+/// The column, with room for so many rows.
+void put_column_room(const hdf5::Tree& tree, const hdf5::Object& group, const ShotColumn& column,
+                     std::size_t rows) {
+  std::visit(
+      [&](const auto& values) {
+        using Number = typename std::remove_cvref_t<decltype(values)>::value_type;
+        std::vector<hsize_t> shape{rows};
+        shape.insert(shape.end(), column.row.begin(), column.row.end());
+        const hdf5::Object made = tree.room<Number>(group, column.name, shape);
+        if (!column.unit.empty()) tree.attribute(made, "units", column.unit);
+      },
+      column.values);
+}
+
 /// The data set that each shard has under this path, one after the other; each has so many rows of
 /// this shape.
 hdf5::Object virtual_data(const hdf5::Tree& tree, const hdf5::Object& in, const std::string& name,
@@ -726,23 +740,38 @@ struct PathOfMasks {
       : group(path.substr(0, path.rfind('/'))), name(path.substr(path.rfind('/') + 1)) {}
 };
 
+/// All but pixels and tables.
+struct NxmxDataSets {
+  hdf5::Object images;
+  hdf5::Object masks;  ///< null: the file has none
+};
+
+NxmxDataSets put_data_sets(const hdf5::Tree& tree, const ImageSeries& series,
+                           const NxmxPacker& packer, const std::string& masks) {
+  const TallImage& image = packer.image();
+  const auto data_of_images = [&](const hdf5::Object& in, const char* name, hid_t type,
+                                  bool bitshuffled) {
+    return tree.image_data(in, name, type, series.images.size(), static_cast<hsize_t>(image.slow),
+                           static_cast<hsize_t>(image.fast), bitshuffled);
+  };
+  const hdf5::Object data = put_all_but_images(tree, series, image);
+  NxmxDataSets made{data_of_images(data, "data", type_of_images(series), packer.bitshuffled()), {}};
+  put_link_to_images(tree, data, made.images);
+  if (masks.empty()) return made;
+  const PathOfMasks path(masks);
+  made.masks = data_of_images(group_of_table(tree, path.group), path.name.c_str(), H5T_STD_U8LE,
+                              false);
+  return made;
+}
+
 class NxmxWriter final : public ShardWriter {
  public:
   NxmxWriter(FileAside aside, const ImageSeries& series, const std::string& masks = {})
       : tree_(std::move(aside)), packer_(tree_.path(), series), images_(series.images.size()) {
     const hdf5::Session session;
-    const TallImage& image = packer_.image();
-    const hdf5::Object data = put_all_but_images(tree_, series, image);
-    hdf5::Object images = tree_.image_data(data, "data", type_of_images(series), images_,
-                                           static_cast<hsize_t>(image.slow),
-                                           static_cast<hsize_t>(image.fast), packer_.bitshuffled());
-    put_link_to_images(tree_, data, images);
-    data_ = std::move(images);
-    if (masks.empty()) return;
-    const PathOfMasks path(masks);
-    masks_ = tree_.image_data(group_of_table(tree_, path.group), path.name.c_str(), H5T_STD_U8LE,
-                              images_, static_cast<hsize_t>(image.slow),
-                              static_cast<hsize_t>(image.fast), false);
+    auto [data, its_masks] = put_data_sets(tree_, series, packer_, masks);
+    data_ = std::move(data);
+    masks_ = std::move(its_masks);
   }
 
   void put_tables(std::span<const ShotTable> tables) override {
@@ -872,6 +901,37 @@ class NxmxWriter final : public ShardWriter {
   std::future<std::vector<std::byte>> deflated_;
 };
 
+class LaidOutNxmx final : public NxmxLayout {
+ public:
+  LaidOutNxmx(FileAside aside, const ImageSeries& series, std::span<const PackedSizes> sizes,
+              std::span<const ShotTable> tables, const std::vector<std::size_t>& rows,
+              const std::string& masks)
+      : tree_(std::move(aside)) {
+    const hdf5::Session session;
+    {
+      const NxmxPacker packer(tree_.path(), series);
+      const NxmxDataSets data = put_data_sets(tree_, series, packer, masks);
+      for (std::size_t i = 0; i < sizes.size(); ++i) {
+        tree_.image_room(data.images, i, sizes[i].image);
+        if (data.masks) tree_.image_room(data.masks, i, sizes[i].mask);
+      }
+      for (std::size_t t = 0; t < tables.size(); ++t) {
+        const hdf5::Object group = group_of_table(tree_, tables[t].group);
+        for (const ShotColumn& column : tables[t].columns)
+          put_column_room(tree_, group, column, rows[t]);
+      }
+    }
+    tree_.close();
+  }
+  void commit() override {
+    const hdf5::Session session;
+    tree_.commit();
+  }
+
+ private:
+  hdf5::Tree tree_;
+};
+
 }  // namespace
 
 std::unique_ptr<ImageWriter> open_nxmx(const std::string& path, const ImageSeries& series) {
@@ -895,6 +955,17 @@ std::unique_ptr<ShardWriter> open_nxmx_shard(const std::string& path, const Imag
   return std::make_unique<NxmxWriter>(FileAside(path), series, masks);
 }
 
+std::unique_ptr<NxmxLayout> lay_out_nxmx(const std::string& path, const std::string& unfinished,
+                                         const ImageSeries& series,
+                                         std::span<const PackedSizes> sizes,
+                                         std::span<const ShotTable> tables,
+                                         const std::vector<std::size_t>& rows,
+                                         const std::string& masks) {
+  if (const std::string problem = why_not(series); !problem.empty()) throw UsageError(problem);
+  return std::make_unique<LaidOutNxmx>(FileAside(path, unfinished), series, sizes, tables, rows,
+                                       masks);
+}
+
 void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
                           std::span<const Shard> shards, std::span<const ShotTable> tables,
                           const std::vector<double>& spectrum_wavelengths_A,
@@ -908,7 +979,7 @@ void write_nxmx_of_shards(const std::string& path, const ImageSeries& series,
   {
     const hdf5::Object data = put_all_but_images(tree, series, image);
     const hdf5::Object all = virtual_data(
-        tree, data, "data", type_of_images(series), "/entry/data/data",
+        tree, data, "data", type_of_images(series), nxmx_images,
         {static_cast<hsize_t>(image.slow), static_cast<hsize_t>(image.fast)}, shards, images);
     put_link_to_images(tree, data, all);
     if (!spectrum_wavelengths_A.empty())

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "io/laid_out_file.hpp"
 
 namespace nablabragg::mpi {
 
@@ -40,6 +41,11 @@ class Ranks {
   virtual std::vector<std::string> gather(const std::string& mine, const Idle& idle) = 0;
   /// All get what rank 0 gave.
   virtual std::string broadcast(const std::string& of_rank_0, const Idle& idle) = 0;
+  /// Why they cannot write into one file together, as a sentence; empty: they can.
+  virtual std::string why_not_one_file() const { return {}; }
+  /// By all ranks, as its close() and its end.  Throws OutputError, on all of them, where one of
+  /// them cannot open it.
+  virtual std::unique_ptr<io::LaidOutFile> open_laid_out(const std::string& path) = 0;
   /// All ranks are about to end with an exception.  One that does so alone ends the others, who
   /// would wait for it.
   virtual void all_fail() {}
@@ -49,7 +55,7 @@ class Ranks {
 std::unique_ptr<Ranks> one_rank();
 
 /// Two sides that do not belong together differ in it.
-inline constexpr std::size_t plugin_version = 4;
+inline constexpr std::size_t plugin_version = 5;
 
 struct Plugin {
   std::size_t version;

@@ -123,6 +123,56 @@ TEST_F(EnsembleRanks, OfSeveralMachinesLeaveWhatOneProcessLeaves) {
   EXPECT_EQ(names_in("some"), names_in("one"));
 }
 
+/// All ranks write into it by parallel HDF5, where the plugin has it.
+TEST_F(EnsembleRanks, WriteOneFileTogetherAndGoOnWithIt) {
+  const std::string output =
+      ", files: one, shots_per_shard: 20, reflections: true, "
+      "spot_mask: 0.5}";
+  const std::vector<std::string> more{"/shots/reflections/shot", "/shots/reflections/photons",
+                                      "/shots/spot_mask"};
+  describe("one.yaml", 300, varied, "{folder: one" + output);
+  good_run("ensemble one.yaml");
+  const auto whole = all_of("one", more);
+  for (const int ranks : {2, 4}) {
+    const std::string name = "of" + std::to_string(ranks);
+    describe("some.yaml", 300, varied, "{folder: " + name + output);
+    const Outcome outcome = run_ranks(ranks, "ensemble some.yaml --threads 1");
+    if (outcome.err.find("libhdf5-openmpi-dev") != std::string::npos) {
+      EXPECT_EQ(outcome.exit_code, usage);
+      EXPECT_FALSE(fs::exists(folder / name));
+      GTEST_SKIP() << "this plugin was built without parallel HDF5 (Debian's libhdf5-openmpi-dev)";
+    }
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("written: " + name + "/all.nxs of 300 shots"));
+    EXPECT_EQ(all_of(name, more), whole);
+    EXPECT_EQ(names_in(name), names_in("one"));
+  }
+  describe("e.yaml", 300, varied, "{folder: out" + output);
+  std::mt19937 random(1);
+  int ended = 0;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    const test::Running running = start(folder.path(), 2 + attempt % 3,
+                                        "ensemble e.yaml --threads 1");
+    // Every other one while they write the file
+    wait_for([&] {
+      return fs::exists(folder / (attempt % 2 == 0 ? "out/journal.1.jsonl" : "out/all.nxs.part")) ||
+             fs::exists(folder / "out/all.nxs");
+    });
+    if (attempt % 2 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(random() % 200));
+    const std::vector<pid_t> children = children_of(running.process);
+    for (const pid_t child : children) {
+      kill(child, SIGKILL);
+      if (attempt % 3 == 0) break;
+    }
+    ended += test::outcome_of(running).exit_code != 0;
+    wait_for_end_of(children);
+  }
+  EXPECT_GT(ended, 1);
+  good_ranks(3, "ensemble e.yaml");
+  EXPECT_EQ(all_of("out", more), whole);
+  EXPECT_EQ(names_in("out"), names_in("one"));
+}
+
 TEST_F(EnsembleRanks, DrawTheSameRowsOfATable) {
   test::write_file(folder / "rows", "row light\n0 1e25\n1 2e25\n2 3e25\n");
   const std::string more = "vary: {fluence: {column: light, file: rows, rows: random}}\n";

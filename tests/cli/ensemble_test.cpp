@@ -284,6 +284,101 @@ TEST_F(EnsembleRuns, RecordWhatTheDetectorMakesOfAShot) {
   EXPECT_EQ(read_data(folder / "out/all.nxs", "/entry/data/data_offset").numbers[0], -10);
 }
 
+// ---- One file instead of shards -----------------------------------------------------------------
+
+const std::string
+    of_one_file = ", files: one, shots_per_shard: 4, reflections: true, spot_mask: 0.5}";
+const std::vector<std::string> more_of_one_file{
+    "/shots/reflections/shot",    "/shots/reflections/hkl", "/shots/reflections/centroid",
+    "/shots/reflections/photons", "/shots/spot_mask",       "/shots/resolution"};
+
+TEST_F(EnsembleRuns, HaveInOneFileWhatShardsShow) {
+  describe("shards.yaml", 14, varied,
+           "{folder: shards, shots_per_shard: 4, reflections: true, spot_mask: 0.5}");
+  describe("one.yaml", 14, varied, "{folder: one" + of_one_file);
+  good_run("ensemble shards.yaml");
+  EXPECT_THAT(good_run("ensemble one.yaml").out,
+              AllOf(HasSubstr("made 14 shots in"), HasSubstr("written: one/all.nxs of 14 shots")));
+  EXPECT_EQ(all_of("one", more_of_one_file), all_of("shards", more_of_one_file));
+  EXPECT_EQ(names_in("one"), (std::vector<std::string>{"all.nxs", "journal.jsonl"}));
+  for (const int image : {0, 13})
+    EXPECT_EQ(io::read_image((folder / "one/all.nxs"), image).pixels,
+              io::read_image((folder / "shards/all.nxs"), image).pixels);
+  EXPECT_THAT(good_run("ensemble one.yaml").err, HasSubstr("14 of 14 shots were complete"));
+  EXPECT_THAT(good_run("ensemble one.yaml --dry-run").out,
+              AllOf(HasSubstr("14 shots in one file"), HasSubstr("while the file is written")));
+}
+
+TEST_F(EnsembleRuns, OfOneFileGoOnToWhatAnUninterruptedOneLeaves) {
+  describe("e.yaml", 60, varied, "{folder: out" + of_one_file);
+  good_run("ensemble e.yaml");
+  const auto whole = all_of("out", more_of_one_file);
+  fs::remove_all(folder / "out");
+  std::mt19937 random(1);
+  int killed = 0;
+  for (int attempt = 0; attempt < 12; ++attempt) {
+    const test::Running running = test::start_program(folder.path(),
+                                                      {"ensemble", "e.yaml", "--threads", "1"}, {});
+    // Some of them while the file is put together
+    const auto end = std::chrono::steady_clock::now() +
+                     std::chrono::milliseconds(20 + random() % 80);
+    while (std::chrono::steady_clock::now() < end && !fs::exists(folder / "out/all.nxs.part"))
+      std::this_thread::yield();
+    kill(running.process, attempt % 3 == 0 ? SIGTERM : SIGKILL);
+    killed += test::outcome_of(running).exit_code != 0;
+  }
+  EXPECT_GT(killed, 3);
+  good_run("ensemble e.yaml");
+  EXPECT_EQ(all_of("out", more_of_one_file), whole);
+  EXPECT_EQ(names_in("out").size(), 2U) << "nothing half-written stays";
+}
+
+TEST_F(EnsembleRuns, KeepAFileOfAllThatIsWholeAndMendOneThatIsNot) {
+  describe("e.yaml", 9, varied, "{folder: out" + of_one_file);
+  good_run("ensemble e.yaml");
+  const auto whole = all_of("out");
+  std::string bytes = test::read_file(folder / "out/all.nxs");
+  bytes[bytes.size() / 2] ^= 1;
+  test::write_file(folder / "out/all.nxs", bytes);
+  EXPECT_THAT(good_run("ensemble e.yaml").out, HasSubstr("made 9 shots"));
+  EXPECT_EQ(all_of("out"), whole);
+  describe("e.yaml", 9, varied, "{folder: out, shots_per_shard: 4, reflections: true}");
+  const Outcome shards = run("ensemble e.yaml");
+  EXPECT_EQ(shards.exit_code, input_file);
+  EXPECT_THAT(shards.err, HasSubstr("is of another ensemble"));
+}
+
+TEST_F(EnsembleRuns, SayWhatOneFileCannotBe) {
+  describe("e.yaml", 3, "", "{folder: out, files: one, compression: bitshuffle_lz4}");
+  expect_error("ensemble e.yaml", input_file, {"e.yaml:5: output: one file", "packed by deflate"});
+  describe("e.yaml", 3, "", "{folder: out, files: two}");
+  expect_error("ensemble e.yaml", input_file, {"e.yaml:5: output.files: ", "shards", "one"});
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_F(EnsembleRuns, OfOneFileForWhichTheDiskHasNoRoomKeepTheirShots) {
+  const fs::path disk = folder / "disk";
+  fs::create_directories(disk);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=300k") != 0)
+    GTEST_SKIP() << "no small disk can be mounted here: " << std::strerror(errno);
+  describe("e.yaml", 40, varied, "{folder: disk/out" + of_one_file);
+  const Outcome full = run("ensemble e.yaml");
+  const std::vector<std::string> left = names_in("disk/out");
+  const bool grown = mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=30m") == 0;
+  const Outcome more = run("ensemble e.yaml");
+  std::map<std::string, Data> on_disk;
+  if (more.exit_code == 0) on_disk = all_of("disk/out");
+  umount(disk.c_str());
+  EXPECT_EQ(full.exit_code, output_file) << full.err;
+  EXPECT_THAT(full.err, HasSubstr("cannot write disk/out/all.nxs: No space left on device"));
+  EXPECT_EQ(left, (std::vector<std::string>{"journal.0.jsonl", "journal.jsonl", "parts.0"}));
+  ASSERT_TRUE(grown);
+  EXPECT_THAT(more.err, HasSubstr("40 of 40 shots were complete already"));
+  describe("f.yaml", 40, varied, "{folder: out" + of_one_file);
+  good_run("ensemble f.yaml");
+  EXPECT_EQ(on_disk, all_of("out"));
+}
+
 // ---- Going on -----------------------------------------------------------------------------------
 
 TEST_F(EnsembleRuns, ThatWereKilledGoOnToWhatAnUninterruptedOneLeaves) {

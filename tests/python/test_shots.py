@@ -54,6 +54,21 @@ def test_a_shot_has_its_counts_labels_and_reflections(folder):
     assert np.array_equal(shots.labels("distance"), [shots[i].labels["distance"] for i in range(11)])
 
 
+def test_shots_are_read_of_one_file_as_of_shards(program, folder, tmp_path):
+    from nablabragg.shots import Shots
+
+    (tmp_path / "e.yaml").write_text(DESCRIPTION.replace("shots_per_shard", "files: one, shots_per_shard"))
+    subprocess.run([program, "ensemble", "e.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    one, shards = Shots(tmp_path / "shots"), Shots(folder)
+    assert len(one) == len(shards) == 11
+    assert one.label_names() == shards.label_names()
+    for number in (0, 5, 10):
+        assert np.array_equal(one[number].counts, shards[number].counts)
+        assert np.array_equal(one[number].spot_mask, shards[number].spot_mask)
+        assert np.array_equal(one[number].reflections["hkl"], shards[number].reflections["hkl"])
+    assert np.array_equal(one.labels("orientation"), shards.labels("orientation"))
+
+
 def test_a_shot_that_is_made_has_the_bits_of_the_one_that_was_written(folder):
     from nablabragg.shots import Ensemble, Shots
 

@@ -123,6 +123,9 @@ class ThreadRank final : public mpi::Ranks {
     world_.meeting.arrive_and_wait();
     return text;
   }
+  std::unique_ptr<io::LaidOutFile> open_laid_out(const std::string& path) override {
+    return io::open_laid_out(path);
+  }
 
  private:
   World& world_;

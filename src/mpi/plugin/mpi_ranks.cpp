@@ -18,6 +18,9 @@
 #define OMPI_SKIP_MPICXX 1  // the C++ functions, which the standard has dropped
 #include <mpi.h>
 
+#ifdef NABLA_PARALLEL_HDF5
+#include "mpi/plugin/file_of_ranks.hpp"
+#endif
 #include "mpi/ranks.hpp"
 #include "nablabragg/error.hpp"
 
@@ -57,8 +60,7 @@ class MpiRanks final : public Ranks {
 
   ~MpiRanks() override {
     if (std::uncaught_exceptions() > 0 && !all_fail_) MPI_Abort(MPI_COMM_WORLD, 1);
-    // Rank 0 answers as long as anybody may ask.
-    wait([] {}, [](MPI_Request* request) { MPI_Ibarrier(MPI_COMM_WORLD, request); });
+    wait_for_all();  // rank 0 answers as long as anybody may ask
     done_ = true;
     if (answers_.joinable()) answers_.join();
     MPI_Comm_free(&of_numbers_);
@@ -120,6 +122,20 @@ class MpiRanks final : public Ranks {
     return text;
   }
 
+#ifdef NABLA_PARALLEL_HDF5
+  std::unique_ptr<io::LaidOutFile> open_laid_out(const std::string& path) override {
+    return open_file_of_ranks(path, mutex_, [this] { wait_for_all(); });
+  }
+#else
+  std::string why_not_one_file() const override {
+    return "one file of several ranks is written by parallel HDF5, which the plugin for MPI was "
+           "built without (Debian's libhdf5-openmpi-dev, docs/ensembles.md)";
+  }
+  std::unique_ptr<io::LaidOutFile> open_laid_out(const std::string&) override {
+    throw UsageError(why_not_one_file());
+  }
+#endif
+
   void all_fail() override { all_fail_ = true; }
 
  private:
@@ -147,6 +163,10 @@ class MpiRanks final : public Ranks {
       idle();
       std::this_thread::sleep_for(pause);
     }
+  }
+
+  void wait_for_all() {
+    wait([] {}, [](MPI_Request* request) { MPI_Ibarrier(MPI_COMM_WORLD, request); });
   }
 
   template <std::size_t n>
@@ -218,7 +238,8 @@ bool needs_pmix() {
 
 }  // namespace nablabragg::mpi
 
-extern "C" const nablabragg::mpi::Plugin* nablabragg_mpi_plugin();
+extern "C" __attribute__((visibility("default"))) const nablabragg::mpi::Plugin*
+nablabragg_mpi_plugin();
 extern "C" const nablabragg::mpi::Plugin* nablabragg_mpi_plugin() {
   static const nablabragg::mpi::Plugin plugin{nablabragg::mpi::plugin_version,
                                               nablabragg::mpi::open, nablabragg::mpi::needs_pmix};

@@ -126,16 +126,16 @@ TEST_F(EnsembleRanks, OfSeveralMachinesLeaveWhatOneProcessLeaves) {
 /// All ranks write into it by parallel HDF5, where the plugin has it.
 TEST_F(EnsembleRanks, WriteOneFileTogetherAndGoOnWithIt) {
   const std::string output =
-      ", files: one, shots_per_shard: 20, reflections: true, "
+      ", files: one, shots_per_shard: 10, reflections: true, "
       "spot_mask: 0.5}";
   const std::vector<std::string> more{"/shots/reflections/shot", "/shots/reflections/photons",
                                       "/shots/spot_mask"};
-  describe("one.yaml", 300, varied, "{folder: one" + output);
+  describe("one.yaml", 120, varied, "{folder: one" + output);
   good_run("ensemble one.yaml");
   const auto whole = all_of("one", more);
   for (const int ranks : {2, 4}) {
     const std::string name = "of" + std::to_string(ranks);
-    describe("some.yaml", 300, varied, "{folder: " + name + output);
+    describe("some.yaml", 120, varied, "{folder: " + name + output);
     const Outcome outcome = run_ranks(ranks, "ensemble some.yaml --threads 1");
     if (outcome.err.find("libhdf5-openmpi-dev") != std::string::npos) {
       EXPECT_EQ(outcome.exit_code, usage);
@@ -143,14 +143,14 @@ TEST_F(EnsembleRanks, WriteOneFileTogetherAndGoOnWithIt) {
       GTEST_SKIP() << "this plugin was built without parallel HDF5 (Debian's libhdf5-openmpi-dev)";
     }
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-    EXPECT_THAT(outcome.out, HasSubstr("written: " + name + "/all.nxs of 300 shots"));
+    EXPECT_THAT(outcome.out, HasSubstr("written: " + name + "/all.nxs of 120 shots"));
     EXPECT_EQ(all_of(name, more), whole);
     EXPECT_EQ(names_in(name), names_in("one"));
   }
-  describe("e.yaml", 300, varied, "{folder: out" + output);
+  describe("e.yaml", 120, varied, "{folder: out" + output);
   std::mt19937 random(1);
   int ended = 0;
-  for (int attempt = 0; attempt < 5; ++attempt) {
+  for (int attempt = 0; attempt < 4; ++attempt) {
     const test::Running running = start(folder.path(), 2 + attempt % 3,
                                         "ensemble e.yaml --threads 1");
     // Every other one while they write the file

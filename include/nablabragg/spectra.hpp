@@ -61,8 +61,8 @@ class Spectra {
   double moved_eV_ = 0;
 };
 
-/// From HDF5: a data set of weights [shots, channels] and, beside it, an axis of energies or
-/// wavelengths (docs/series.md).  `path` is that of the file, or of file and data set,
+/// From HDF5 or numpy's .npz: an array of weights [shots, channels] and, beside it, an axis of
+/// energies or wavelengths (docs/series.md).  `path` is that of the file, or of file and data set,
 /// "FILE:/path/of/weights".  The unit is what the name or the attribute `units` of the axis says,
 /// or `unit`.  Throws InputError for a file that states no unit, or two, where `unit` is empty, and
 /// for what is no spectra.

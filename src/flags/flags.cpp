@@ -699,7 +699,7 @@ std::vector<Flag> make_table() {
        set_images},
       {"Series", {"-orientations"}, own, "FILE | random:SEED", 1, 1, "", "a series of stills: a line for each, the angles of -misset [degree] or a rotation matrix of nine numbers, row by row; or -images of them, uniform over all orientations",
        NABLA_SET(r.orientations = v.text(0))},
-      {"Series", {"-spectra"}, own, "FILE | FILE:/PATH", 1, 1, "", "a series in the light of shots: HDF5 with a row of weights for each image, and their axis (docs/series.md); replaces -lambda and -dispersion (with -corrected)",
+      {"Series", {"-spectra"}, own, "FILE | FILE:/PATH", 1, 1, "", "a series in the light of shots: HDF5 or numpy's .npz with a row of weights for each image, and their axis (docs/series.md); replaces -lambda and -dispersion (with -corrected)",
        NABLA_SET(r.spectra_file = v.text(0))},
       {"Series", {"-spectra_scale"}, own, "relative | absolute", 1, 1, "relative", "what the sum of a row says: nothing, or the photons of its shot, the mean of which are those of the beam",
        NABLA_SET((r.shot_light = choose<ShotLight>(v, {{"relative", ShotLight::relative}, {"absolute", ShotLight::absolute}})))},

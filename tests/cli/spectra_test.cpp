@@ -11,6 +11,7 @@
 #include "nablabragg/series.hpp"
 #include "nablabragg/spectra.hpp"
 #include "support/hdf5_file.hpp"
+#include "support/npz_file.hpp"
 #include "support/program_test.hpp"
 
 namespace nablabragg {
@@ -105,6 +106,20 @@ TEST_F(SpectraFlag, GivesTheImagesOfAScanTheirLight) {
   good_run(scan + "-phi 5 -images 3 -spectra shots.h5:/weights -floatfile f_#.bin");
   good_run(scan + "-phi 6 -spectrum shot2.txt -floatfile one.bin");
   EXPECT_EQ(bytes("f_3.bin"), bytes("one.bin"));
+}
+
+TEST_F(SpectraFlag, TakesTheArraysOfNumpy) {
+  {
+    test::NpzFile file(folder / "shots.npz");
+    file.numbers("sase/weights", weights, "(3, 4)", Z_DEFLATED);
+    file.numbers("sase/energy_eV", axis, "(4,)", Z_DEFLATED);
+  }
+  good_run(model + "-spectra shots.h5 -orientations stills.txt -floatfile f_#.bin");
+  good_run(model + "-spectra shots.npz:/sase/weights -orientations stills.txt -floatfile g_#.bin");
+  for (const std::string number : {"1", "2", "3"})
+    EXPECT_EQ(bytes("f_" + number + ".bin"), bytes("g_" + number + ".bin"));
+  EXPECT_THAT(run(model + "-spectra shots.npz:/sase/weights -o shots.npz").err,
+              HasSubstr("-spectra reads"));
 }
 
 TEST_F(SpectraFlag, OfOneShotIsTheSpectrumOfAllImages) {
@@ -235,11 +250,8 @@ TEST_F(SpectraFlag, RefusesWhatContradictsIt) {
   expect_refused("-spectra shots.h5 -divergence 1", "-spectra is of a beam of one direction");
   expect_refused("-spectra_scale absolute", "-spectra_scale is of -spectra FILE");
   expect_refused("-spectra missing.h5", "missing.h5", input_file);
-  folder.file("shots.npz", std::string("PK\x03\x04\x14", 5) + std::string(200, 'x'));
-  expect_refused("-spectra shots.npz",
-                 "shots.npz: is a ZIP archive, as numpy's .npz; spectra of "
-                 "the command are HDF5",
-                 input_file);
+  folder.file("cut.npz", std::string("PK\x03\x04\x14", 5) + std::string(200, 'x'));
+  expect_refused("-spectra cut.npz", "cut.npz: cannot be opened as ZIP", input_file);
   expect_refused("-spectra shots.h5:/there", "/there", input_file);
   expect_refused("-spectra shots.h5 -trace_pixel 1 1", "-trace_pixel is of one image");
   write("dark.h5", {1, 0, 3, 2, 0, 0, 0, 0});

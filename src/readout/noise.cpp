@@ -9,6 +9,7 @@
 #include <limits>
 #include <numbers>
 #include <random>
+#include <type_traits>
 
 #include "readout/keyed_bits.hpp"
 
@@ -156,16 +157,21 @@ KeyedPoisson::KeyedPoisson(std::uint64_t seed)
 template <class Real>
 void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
                               std::span<double> counts) const {
-  std::array<double, poisson_chunk> mean{}, last_counts{};
+  std::array<double, poisson_chunk> copied{}, last_counts{};
   for (std::size_t begin = 0; begin < means.size(); begin += poisson_chunk) {
     const std::size_t size = std::min(poisson_chunk, means.size() - begin);
     const std::uint64_t pixel = first + begin;
-    for (std::size_t i = 0; i < size; ++i) mean[i] = static_cast<double>(means[begin + i]);
     const std::size_t whole = (size + poisson_lanes - 1) / poisson_lanes * poisson_lanes;
-    std::fill(mean.begin() + static_cast<std::ptrdiff_t>(size),
-              mean.begin() + static_cast<std::ptrdiff_t>(whole), 0.0);
+    const double* mean = copied.data();
+    if constexpr (std::is_same_v<Real, double>)
+      if (size == whole) mean = means.data() + begin;
+    if (mean == copied.data()) {
+      for (std::size_t i = 0; i < size; ++i) copied[i] = static_cast<double>(means[begin + i]);
+      std::fill(copied.begin() + static_cast<std::ptrdiff_t>(size),
+                copied.begin() + static_cast<std::ptrdiff_t>(whole), 0.0);
+    }
     double* const count = size == whole ? counts.data() + begin : last_counts.data();
-    const bool all = draw_(key_, pixel, mean.data(), whole, count);
+    const bool all = draw_(key_, pixel, mean, whole, count);
     // Beyond the largest mean the skewness, 3e-5, cannot be told from a normal deviate's 0.
     if (!all)
       for (std::size_t i = 0; i < size; ++i)

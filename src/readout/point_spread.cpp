@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <numbers>
+#include <type_traits>
 #include <vector>
 
 #include "physics/dual.hpp"
@@ -110,6 +111,8 @@ std::vector<T> gauss_weights(const T& fwhm_um, double pixel_um, int pixels) {
   return weights;
 }
 
+constexpr std::size_t columns_together = 256;
+
 /// Arrays of a thread, which keep their memory from strip to strip.
 struct Strip {
   std::vector<double> line, rows, sum;
@@ -124,7 +127,19 @@ void convolve(std::span<const double> along_fast, std::span<const double> along_
   const std::size_t fast_reach = along_fast.size() - 1;
   const int slow_reach = static_cast<int>(along_slow.size()) - 1;
   const std::vector<double> dark(width);
-  const WeightedSum weighted_sum = row_kernels().weighted_sum;
+  const RowKernels kernels = row_kernels();
+  const auto as_doubles = [&](std::size_t from, std::size_t size, double* to) {
+    if constexpr (std::is_same_v<Real, float>)
+      kernels.widen(light.data() + from, size, 1, to);
+    else
+      std::copy_n(light.data() + from, size, to);
+  };
+  const auto as_result = [&](const double* from, std::size_t size, Real* to) {
+    if constexpr (std::is_same_v<Real, float>)
+      kernels.narrow(from, size, to);
+    else
+      std::copy_n(from, size, to);
+  };
   tbb::enumerable_thread_specific<Strip> strips;
   const auto spread_rows = [&](int begin, int end) {
     Strip& strip = strips.local();
@@ -132,7 +147,7 @@ void convolve(std::span<const double> along_fast, std::span<const double> along_
     const int first = std::max(begin - slow_reach, 0),
               last = std::min(end + slow_reach, grid.slow_pixels);
     strip.rows.resize(static_cast<std::size_t>(last - first) * width);
-    strip.sum.resize(width);
+    strip.sum.resize(columns_together);
     strip.taps.resize(2 * std::max(fast_reach, static_cast<std::size_t>(slow_reach)) + 1);
     const auto row = [&](int slow) {
       return slow < first || slow >= last
@@ -141,21 +156,21 @@ void convolve(std::span<const double> along_fast, std::span<const double> along_
     };
     for (std::size_t i = 0; i <= 2 * fast_reach; ++i) strip.taps[i] = strip.line.data() + i;
     for (int slow = first; slow < last; ++slow) {
-      std::copy_n(
-          light.begin() + static_cast<std::ptrdiff_t>(slow) * static_cast<std::ptrdiff_t>(width),
-          width, strip.line.begin() + static_cast<std::ptrdiff_t>(fast_reach));
-      weighted_sum(strip.taps.data(), along_fast.data(), fast_reach, width,
-                   strip.rows.data() + static_cast<std::size_t>(slow - first) * width);
+      as_doubles(static_cast<std::size_t>(slow) * width, width, strip.line.data() + fast_reach);
+      kernels.weighted_sum(strip.taps.data(), along_fast.data(), fast_reach, width,
+                           strip.rows.data() + static_cast<std::size_t>(slow - first) * width);
     }
-    for (int slow = begin; slow < end; ++slow) {
-      for (int i = -slow_reach; i <= slow_reach; ++i)
-        strip.taps[static_cast<std::size_t>(i + slow_reach)] = row(slow + i);
-      weighted_sum(strip.taps.data(), along_slow.data(), static_cast<std::size_t>(slow_reach),
-                   width, strip.sum.data());
-      std::transform(
-          strip.sum.begin(), strip.sum.end(),
-          result.begin() + static_cast<std::ptrdiff_t>(slow) * static_cast<std::ptrdiff_t>(width),
-          [](double x) { return static_cast<Real>(x); });
+    // So many columns at a time that what the next row's sum needs again stays in the first cache.
+    for (std::size_t from = 0; from < width; from += columns_together) {
+      const std::size_t columns = std::min(columns_together, width - from);
+      for (int slow = begin; slow < end; ++slow) {
+        for (int i = -slow_reach; i <= slow_reach; ++i)
+          strip.taps[static_cast<std::size_t>(i + slow_reach)] = row(slow + i) + from;
+        kernels.weighted_sum(strip.taps.data(), along_slow.data(),
+                             static_cast<std::size_t>(slow_reach), columns, strip.sum.data());
+        as_result(strip.sum.data(), columns,
+                  result.data() + static_cast<std::size_t>(slow) * width + from);
+      }
     }
   };
   const int rows_together = std::max(64, 2 * slow_reach);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <memory>
 
+#include "memory/huge_pages.hpp"
 #include "readout/keyed_bits.hpp"
 #include "readout/noise.hpp"
 #include "readout/row_kernels.hpp"
@@ -62,7 +63,7 @@ void multiply_by_pattern(const RowKernels& kernels, std::uint64_t key, double sp
   if (spread == 0) return;
   Numbers normals;
   kernels.draw_normals(key, begin, whole(pixels), normals.data());
-  for (std::size_t i = 0; i < pixels; ++i) values[i] *= std::max(1 + spread * normals[i], 0.0);
+  kernels.multiply_by_pattern(normals.data(), pixels, spread, values.data());
 }
 
 void multiply(std::span<const float> map, std::size_t begin, std::size_t pixels, Numbers& values) {
@@ -121,18 +122,17 @@ class PanelRecorder {
         draw_signal(light, begin, end, signal);
         return digitize(signal, begin, end, counts);
       });
-    const auto signals = std::make_unique_for_overwrite<float[]>(light.size());
+    const auto signals = memory::array_in_huge_pages<float>(light.size());
     by_parts(light.size(), [&](std::size_t begin, std::size_t end) {
       Numbers signal;
       draw_signal(light, begin, end, signal);
-      std::transform(signal.begin(), signal.begin() + static_cast<std::ptrdiff_t>(end - begin),
-                     signals.get() + begin, [](double x) { return static_cast<float>(x); });
+      kernels_.narrow(signal.data(), end - begin, signals.get() + begin);
       return 0;
     });
     const auto spread_signals = spread({signals.get(), light.size()});
     return by_parts(light.size(), [&](std::size_t begin, std::size_t end) {
       Numbers signal;
-      std::copy(spread_signals.get() + begin, spread_signals.get() + end, signal.begin());
+      kernels_.widen(spread_signals.get() + begin, end - begin, 1, signal.data());
       note(Stage::point_spread, begin, end, signal);
       return digitize(signal, begin, end, counts);
     });
@@ -159,7 +159,7 @@ class PanelRecorder {
 
   std::unique_ptr<float[]> spread(std::span<const float> light) const {
     if (!response_.point_spread) return nullptr;
-    auto result = std::make_unique_for_overwrite<float[]>(light.size());
+    auto result = memory::array_in_huge_pages<float>(light.size());
     spread_panel(*response_.point_spread, panel_.grid, light,
                  std::span(result.get(), light.size()));
     return result;
@@ -191,8 +191,7 @@ class PanelRecorder {
   void count_photons(std::span<const float> light, std::size_t begin, std::size_t end,
                      Numbers& means, Numbers& drawn) const {
     const std::size_t pixels = end - begin;
-    for (std::size_t i = 0; i < pixels; ++i)
-      means[i] = static_cast<double>(light[begin + i]) * flicker_;
+    kernels_.widen(light.data() + begin, pixels, flicker_, means.data());
     if (counts_photons() && response_.point_spread) note(Stage::point_spread, begin, end, means);
     std::fill(means.begin() + static_cast<std::ptrdiff_t>(pixels),
               means.begin() + static_cast<std::ptrdiff_t>(whole(pixels)), 0.0);
@@ -249,12 +248,10 @@ class PanelRecorder {
     multiply_by_pattern(kernels_, key(Step::gain), response_.gain_spread, begin, pixels, signal);
     const double gain = panel_.gain, offset = response_.offset, noise = response_.readout_noise;
     if (looks_within(begin, end)) (*probe_)[Stage::gain] = signal[probe_->pixel - begin] * gain;
-    for (std::size_t i = 0; i < pixels; ++i) signal[i] = signal[i] * gain + offset;
-    if (noise > 0) {
-      Numbers normals;
-      draw_normals(Step::readout, begin, pixels, normals);
-      for (std::size_t i = 0; i < pixels; ++i) signal[i] += noise * normals[i];
-    }
+    Numbers normals;
+    if (noise > 0) draw_normals(Step::readout, begin, pixels, normals);
+    kernels_.amplify(gain, offset, noise, noise > 0 ? normals.data() : nullptr, pixels,
+                     signal.data());
     note(Stage::readout, begin, end, signal);
     std::int64_t saturated = kernels_.round_counts(signal.data(), pixels, panel_.limit,
                                                    counts.data() + begin);

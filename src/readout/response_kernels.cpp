@@ -38,11 +38,21 @@ NABLA_INLINE Turned turned(Numbers u) {
 // two pixels, half a block of them apart.
 void draw_normals(std::uint64_t key, std::uint64_t first, std::size_t pixels, double* normals) {
   constexpr std::size_t half = normal_block / 2;
+  // The uniform deviates of a register are drawn while the functions of the one before are
+  // computed.
+  Numbers of_length, of_angle;
+  const auto draw = [&](std::size_t block, std::size_t i) {
+    const Bits start = start_of(key, (first + block) / 2, hn::Iota(U(), i));
+    of_length = uniform(start, 0);
+    of_angle = uniform(start, 1);
+  };
+  draw(0, 0);
   for (std::size_t block = 0; block < pixels; block += normal_block)
     for (std::size_t i = 0; i < half; i += lanes) {
-      const Bits start = start_of(key, (first + block) / 2, hn::Iota(U(), i));
-      const Numbers length = hn::Sqrt(hn::Mul(number(-2), log_of(uniform(start, 0))));
-      const Turned angle = turned(uniform(start, 1));
+      const Numbers u = of_length, v = of_angle;
+      draw(i + lanes < half ? block : block + normal_block, i + lanes < half ? i + lanes : 0);
+      const Numbers length = hn::Sqrt(hn::Mul(number(-2), log_of(u)));
+      const Turned angle = turned(v);
       hn::StoreU(hn::Mul(length, angle.cos), D(), normals + block + i);
       hn::StoreU(hn::Mul(length, angle.sin), D(), normals + block + half + i);
     }
@@ -106,6 +116,30 @@ std::int64_t round_counts(const double* values, std::size_t pixels, double limit
   round(last, hn::FirstN(D(), pixels - i), rounded);
   for (std::size_t k = 0; i + k < pixels; ++k) counts[i + k] = rounded[k];
   return above;
+}
+
+// Loops that the compiler makes registers of.
+
+void widen(const float* from, std::size_t pixels, double factor, double* to) {
+  for (std::size_t i = 0; i < pixels; ++i) to[i] = static_cast<double>(from[i]) * factor;
+}
+
+void narrow(const double* from, std::size_t pixels, float* to) {
+  for (std::size_t i = 0; i < pixels; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+void multiply_by_pattern(const double* normals, std::size_t pixels, double spread, double* values) {
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const double factor = 1 + spread * normals[i];
+    values[i] *= factor > 0 ? factor : 0;
+  }
+}
+
+void amplify(double gain, double offset, double noise, const double* normals, std::size_t pixels,
+             double* values) {
+  for (std::size_t i = 0; i < pixels; ++i) values[i] = values[i] * gain + offset;
+  if (!normals) return;
+  for (std::size_t i = 0; i < pixels; ++i) values[i] += noise * normals[i];
 }
 
 void weighted_sum(const double* const* rows, const double* weights, std::size_t reach,

@@ -11,7 +11,8 @@ RowKernels row_kernels() {
   {                                                                                             \
     target::draw_poisson, target::to_integers, target::to_greys, target::to_counts,             \
         target::sum_of, target::draw_normals, target::lose_to_dead_time, target::spread_signal, \
-        target::round_counts, target::weighted_sum, target::sum_block                           \
+        target::round_counts, target::weighted_sum, target::sum_block, target::widen,           \
+        target::narrow, target::multiply_by_pattern, target::amplify                            \
   }
   switch (simd::chosen_instruction_set()) {
 #if NABLA_BUILT_AVX512

@@ -41,6 +41,18 @@ using LoseToDeadTime = void (*)(std::uint64_t key, std::uint64_t first, const do
                                 std::size_t pixels, double per_photon, bool paralysable,
                                 double* counts);
 
+/// to = factor x from.
+using Widen = void (*)(const float* from, std::size_t pixels, double factor, double* to);
+using Narrow = void (*)(const double* from, std::size_t pixels, float* to);
+
+/// Values times 1 + spread x a normal deviate, and no less than nothing.
+using MultiplyByPattern = void (*)(const double* normals, std::size_t pixels, double spread,
+                                   double* values);
+
+/// gain x values + offset, plus noise x normals where these are not null.
+using Amplify = void (*)(double gain, double offset, double noise, const double* normals,
+                         std::size_t pixels, double* values);
+
 /// Adds spread sqrt(count) times a normal deviate to each count.
 using SpreadSignal = void (*)(const double* normals, std::size_t pixels, double spread,
                               double* signal);
@@ -83,6 +95,10 @@ struct RowKernels {
   RoundCounts round_counts;
   WeightedSum weighted_sum;
   SumBlock sum_block;
+  Widen widen;
+  Narrow narrow;
+  MultiplyByPattern multiply_by_pattern;
+  Amplify amplify;
 };
 
 /// Those of simd::chosen_instruction_set().
@@ -107,6 +123,12 @@ RowKernels row_kernels();
   void weighted_sum(const double* const* rows, const double* weights, std::size_t reach,           \
                     std::size_t size, double* sum);                                                \
   BlockSums sum_block(const PixelBlock&);                                                          \
+  void widen(const float* from, std::size_t pixels, double factor, double* to);                    \
+  void narrow(const double* from, std::size_t pixels, float* to);                                  \
+  void multiply_by_pattern(const double* normals, std::size_t pixels, double spread,               \
+                           double* values);                                                        \
+  void amplify(double gain, double offset, double noise, const double* normals,                    \
+               std::size_t pixels, double* values);                                                \
   }
 NABLA_ROW_KERNELS(N_AVX3)
 NABLA_ROW_KERNELS(N_AVX2)

@@ -17,9 +17,9 @@ struct BasicBeamstop {
   Real arm_deg{0};       ///< its direction, from the fast towards the slow axis
 
   // Light from the edge of the stop: a ring about the beam
-  Real ring_share{0};         ///< of the photons in the beam; 0: there is no ring
-  double ring_deg = 0;        ///< angle to the beam of its maximum
-  double ring_width_deg = 0;  ///< standard deviation
+  Real ring_share{0};      ///< of the photons in the beam; 0: there is no ring
+  Real ring_deg{0};        ///< angle to the beam of its maximum
+  Real ring_width_deg{0};  ///< standard deviation
 };
 using Beamstop = BasicBeamstop<double>;
 

@@ -714,11 +714,13 @@ struct Fields<BasicBeamstop<Real>> {
           .differentiable_as("beamstop_ring_share", has_beamstop_ring),
       field("ring_angle", &P::ring_deg, "deg", "of the ring's maximum to the beam, from the stop")
           .within({.from = 0, .to = 90})
-          .by({"-beamstop_ring_angle"}),
+          .by({"-beamstop_ring_angle"})
+          .differentiable_as("beamstop_ring_angle", has_beamstop_ring),
       field("ring_width", &P::ring_width_deg, "deg",
             "of the ring: standard deviation of a Gaussian")
           .within({.from = 0, .to = 90})
-          .by({"-beamstop_ring_width"})};
+          .by({"-beamstop_ring_width"})
+          .differentiable_as("beamstop_ring_width", has_beamstop_ring)};
 };
 
 template <class Real>

@@ -34,6 +34,15 @@ NABLA_INLINE T pull_back_matter(const AnyPlan& plan, const PanelNumbers& panel, 
   const T c = common * scattered.c, e_b = common * scattered.e_b, stol = common * scattered.stol;
   add(to.numbers.light.polarization_fraction, common * scattered.fraction);
   add(to.ray.wavenumber, common * scattered.wavenumber + T(0.5) * stol * seen.twice_sine);
+  if (material.ring_width != 0) {
+    const T at_stol = T(0.5) * as(ray.wavenumber) * seen.twice_sine;
+    const auto [angle, cosine] = ring_angle(material, at_stol);
+    const T off = (angle - as(material.ring_middle)) / as(material.ring_width),
+            per_angle = stol * cosine / as(2 * material.ring_wavelength);
+    add(to.material.ring_middle, -per_angle);
+    add(to.material.ring_width, -off * per_angle);
+    add(to.material.ring_wavelength, stol * at_stol / as(material.ring_wavelength));
+  }
   const Vec3<T> away = (T(0.5) * as(ray.wavenumber) * stol / seen.twice_sine) * seen.away;
   Vec3<T> direction = c * incident + e_b * magnetic + away;
   add(to.ray.incident, c * seen.direction - away);

@@ -37,6 +37,33 @@ NABLA_INLINE CurveValue<T> curve_at(const ScatteringCurveView& curve, const T& s
   return {number(1) + x * (c1 + x * (c2 + x * c3)), c1 + x * (T(2) * c2 + x * (T(3) * c3))};
 }
 
+/// The angle to the beam at which a ring's wavelength has sin(theta)/lambda [1/m], and the cosine
+/// of half of it.
+template <class T>
+struct RingAngle {
+  T angle, cosine;
+};
+template <class Material, class T>
+NABLA_INLINE RingAngle<T> ring_angle(const Material& material, const T& stol) {
+  using physics::not_zero;
+  using physics::select;
+  using std::sqrt;
+  T sine = physics::number<T>(material.ring_wavelength) * stol;
+  sine = select(T(1) < sine, T(1), sine);
+  return {T(2) * physics::arc_sine(sine), sqrt(not_zero(T(1) - sine * sine))};
+}
+
+/// F and its slope where F^2 is a Gaussian of the angle to the beam.
+template <class Material, class T>
+NABLA_INLINE CurveValue<T> ring_at(const Material& material, const T& stol) {
+  using std::exp;
+  const auto as = [](const auto& x) { return physics::number<T>(x); };
+  const auto [angle, cosine] = ring_angle(material, stol);
+  const T off = (angle - as(material.ring_middle)) / as(material.ring_width);
+  const T F = exp(T(-0.25) * off * off);
+  return {F, -F * off * as(material.ring_wavelength) / (as(material.ring_width) * cosine)};
+}
+
 /// A point of matter on the beam as a spot of the sensor sees it.
 template <class T>
 struct SeenMatter {
@@ -84,7 +111,9 @@ NABLA_INLINE physics::ScatteredRay<T> scattered_by(const AnyPlan& plan, const Ra
                                                    const SeenMatter<T>& seen) {
   const auto as = [](const auto& x) { return physics::number<T>(x); };
   const T wavenumber = as(ray.wavenumber);
-  const auto [F, slope] = curve_at(material.curve, T(0.5) * wavenumber * seen.twice_sine);
+  const T stol = T(0.5) * wavenumber * seen.twice_sine;
+  const auto [F, slope] = material.ring_width == 0 ? curve_at(material.curve, stol)
+                                                   : ring_at(material, stol);
   return physics::times_F2(physics::scattered_ray(dot(vec3_as<T>(ray.incident), seen.direction),
                                                   dot(seen.direction, vec3_as<T>(ray.magnetic)),
                                                   as(plan.light.polarization_fraction), wavenumber,

@@ -111,7 +111,7 @@ void check_beamstop(const BasicExperiment<Real>& e) {
     throw UsageError(
         "the beam passes beside the beamstop: its offset (-beamstop_offset) is to be smaller than "
         "its radius (-beamstop_radius)");
-  if (b.ring_share > none && !(b.ring_width_deg > 0))
+  if (b.ring_share > none && !(b.ring_width_deg > none))
     throw UsageError(
         "the ring about the beamstop (-beamstop_ring) needs a positive width, in degrees");
   if (b.ring_share > none && e.beam.size_mm && !(*e.beam.size_mm > none))

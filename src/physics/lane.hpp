@@ -95,6 +95,32 @@ NABLA_INLINE T inverse_of(const T& x) {
   return T(1) / x;
 }
 
+/// The angle whose sine is x, for 0 <= x <= 1: a minimax polynomial in x^2 up to 1/2 (1.7e-17), and
+/// from there on arcsin x = pi/2 - 2 arcsin sqrt((1 - x)/2).
+template <class T>
+NABLA_INLINE T arc_sine(const T& x) {
+  using std::sqrt;
+  constexpr std::array c{0.0318796214008128394,
+                         -0.0161873922715991332,
+                         0.019513468251252168,
+                         0.00652930200473656928,
+                         0.0121701385923917263,
+                         0.0138848428264020808,
+                         0.0173597796413499801,
+                         0.0223717497331640541,
+                         0.0303819596976851382,
+                         0.0446428568059989384,
+                         0.0750000000038520167,
+                         0.166666666666649412,
+                         1.0};
+  const auto far = T(0.5) < x;
+  const T half = T(0.5) * (T(1) - x), s = select(far, half, x * x);
+  T p = s * constant<T>(c[0]) + constant<T>(c[1]);
+  for (std::size_t i = 2; i < c.size(); ++i) p = p * s + constant<T>(c[i]);
+  const T angle = select(far, sqrt(half), x) * p;
+  return select(far, constant<T>(1.57079632679489662) - T(2) * angle, angle);
+}
+
 /// x where d is positive, -x where it is negative.
 template <class T>
 NABLA_INLINE T with_sign_of(const T& d, const T& x) {

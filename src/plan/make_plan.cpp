@@ -80,29 +80,6 @@ void plan_detail::check_is_before(double stop_m, std::span<const PlanPanel> pane
                    std::to_string(farthest * 1e3) + " mm; the stop is to be before it");
 }
 
-plan_detail::BeamstopRing plan_detail::beamstop_ring(double angle_deg, double width_deg,
-                                                     double wavelength_m) {
-  constexpr double pi = 3.14159265358979323846, deviations = 8;
-  constexpr int rows = 2001;
-  const double per_deg = pi / 180, middle = angle_deg * per_deg, width = width_deg * per_deg,
-               from = std::max(0.0, middle - deviations * width),
-               to = std::min(pi, middle + deviations * width), step = (to - from) / (rows - 1);
-  const double per_A = 1e-10 / wavelength_m;
-  std::vector<double> stol_per_A, F;
-  double photons = 0;  // of a maximum of one photon/sr
-  for (int i = 0; i < rows; ++i) {
-    const double angle = from + i * step, off = (angle - middle) / width,
-                 density = std::exp(-0.5 * off * off);
-    stol_per_A.push_back(std::sin(0.5 * angle) * per_A);
-    F.push_back(std::sqrt(density));
-    photons += (i == 0 || i == rows - 1 ? 0.5 : 1) * step * 2 * pi * std::sin(angle) * density;
-  }
-  if (from > 0) F.front() = 0;
-  if (to < pi) F.back() = 0;
-  return {std::make_shared<const ScatteringCurve>(stol_per_A, F, MaterialInterpolation::cubic),
-          1 / photons};
-}
-
 void plan_detail::check_orders(double largest_W) {
   constexpr double most = 100;
   if (largest_W <= most) return;

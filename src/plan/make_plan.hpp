@@ -263,13 +263,26 @@ BasicPlanBeamstop<Real> plan_beamstop(const BasicExperiment<Real>& e,
 /// Throws UsageError for a beamstop that stands behind all panels.
 void check_is_before(double stop_m, std::span<const PlanPanel> panels, const Vec3d& beam);
 
-/// Light from the edge of a beamstop as that of matter there: F^2 is a Gaussian of the angle to the
-/// beam.
-struct BeamstopRing {
-  std::shared_ptr<const ScatteringCurve> curve;
-  double per_share;  ///< photons/sr of F = 1 for each photon in the ring
-};
-BeamstopRing beamstop_ring(double angle_deg, double width_deg, double wavelength_m);
+/// Photons in a ring whose maximum is one photon/sr: the integral of a Gaussian of the angle to the
+/// beam [rad] over all directions.
+template <class Real>
+Real photons_in_ring(const Real& middle, const Real& width) {
+  using std::exp;
+  using std::sin;
+  constexpr double pi = 3.14159265358979323846, deviations = 8;
+  constexpr int rows = 2001;
+  Real from = middle - Real(deviations) * width, to = middle + Real(deviations) * width;
+  if (from < Real(0)) from = Real(0);
+  if (Real(pi) < to) to = Real(pi);
+  const Real step = (to - from) / Real(rows - 1);
+  Real photons(0);
+  for (int i = 0; i < rows; ++i) {
+    const Real angle = from + Real(i) * step, off = (angle - middle) / width;
+    const Real weight = i == 0 || i == rows - 1 ? Real(0.5) : Real(1);
+    photons = photons + weight * sin(angle) * exp(Real(-0.5) * off * off);
+  }
+  return Real(2 * pi) * step * photons;
+}
 
 template <class Real>
 std::vector<BasicPlanMaterial<Real>> plan_materials(const BasicExperiment<Real>& e,
@@ -317,14 +330,15 @@ std::vector<BasicPlanMaterial<Real>> plan_materials(const BasicExperiment<Real>&
     sample_path(m, b.name);
   }
   if (stop.present && !(e.beamstop.ring_share == Real(0))) {
-    const BeamstopRing ring = beamstop_ring(e.beamstop.ring_deg, e.beamstop.ring_width_deg,
-                                            double(value_of(r.wavelength)));
     BasicPlanMaterial<Real>& m = materials.emplace_back();
     m.number = e.materials.size();
+    m.ring_middle = units::radians_from_degrees(e.beamstop.ring_deg);
+    m.ring_width = units::radians_from_degrees(e.beamstop.ring_width_deg);
+    m.ring_wavelength = r.wavelength;
     const Real size = units::metres_from_mm(size_mm);
-    m.per_sr = Real(ring.per_share) * e.beamstop.ring_share * r.fluence * size * size;
+    m.per_sr = e.beamstop.ring_share * r.fluence * size * size /
+               photons_in_ring(m.ring_middle, m.ring_width);
     m.start = m.end = stop.distance;
-    m.curve = ring.curve;
     sample_path(m, "ring");
   }
   return materials;

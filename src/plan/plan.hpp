@@ -183,6 +183,10 @@ template <class Real>
 struct BasicMaterialNumbers {
   Real per_sr{0};         ///< photons that F = 1 scatters
   Real start{0}, end{0};  ///< of its path along the beam [m], from the sample on
+  // Of the light from the edge of a beamstop, whose F^2 is a Gaussian of the angle to the beam
+  Real ring_middle{0}, ring_width{0};  ///< [rad]; no width: F is that of the curve
+  Real ring_wavelength{0};  ///< at which these angles are [m]; with others sin(theta)/lambda is
+                            ///< kept
 };
 
 /// Matter in the beam that is no crystal.  Each point, spot of the sensor and ray has factors of
@@ -193,8 +197,8 @@ struct BasicPlanMaterial : BasicMaterialNumbers<Real> {
   /// as there are: of none, but of the stop's ring.
   std::size_t number = 0;
   bool compton = false;
-  std::shared_ptr<const ScatteringCurve> curve;
-  std::vector<PathPoint> points;  ///< at which the path is sampled
+  std::shared_ptr<const ScatteringCurve> curve;  ///< of a ring null
+  std::vector<PathPoint> points;                 ///< at which the path is sampled
 };
 
 /// What is in the way of the light behind the sample: a disk and a bar from the beam outwards, both
@@ -350,7 +354,7 @@ using MaterialView = BasicMaterialView<double>;
 
 template <class Real>
 BasicMaterialView<Real> view_of(const BasicPlanMaterial<Real>& m) {
-  return {m, m.compton, m.curve->view(), m.points};
+  return {m, m.compton, m.curve ? m.curve->view() : ScatteringCurveView(), m.points};
 }
 NABLA_INLINE const MaterialView& view_of(const MaterialView& m) { return m; }
 

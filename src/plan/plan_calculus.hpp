@@ -85,6 +85,9 @@ NABLA_INLINE void for_each_number_of_material(F&& f, Materials&... m) {
   f(m.per_sr...);
   f(m.start...);
   f(m.end...);
+  f(m.ring_middle...);
+  f(m.ring_width...);
+  f(m.ring_wavelength...);
 }
 
 /// What lies beyond the stencil aside.

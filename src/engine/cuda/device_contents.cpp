@@ -36,9 +36,11 @@ void DeviceContents::load_materials() {
           .data();
     };
     MaterialView& view = views.emplace_back(view_of(material));
-    view.curve.rows_before = array(material.curve->rows_before());
-    view.curve.rows = array(material.curve->rows());
-    view.curve.intervals = array(material.curve->intervals());
+    if (material.curve) {
+      view.curve.rows_before = array(material.curve->rows_before());
+      view.curve.rows = array(material.curve->rows());
+      view.curve.intervals = array(material.curve->intervals());
+    }
     const auto& points = path_points_.emplace_back(
         on_device(device_, material.points.data(), material.points.size()));
     view.points = {points.data(), points.size()};

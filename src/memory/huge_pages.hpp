@@ -9,8 +9,8 @@
 
 namespace nablabragg::memory {
 
-/// In pages of 2 MiB as far as they fit and the system has them.  Before the first touch, which then
-/// is a four hundredth of the interruptions: 64 MB are zeroed in 7 ms instead of 33.
+/// In pages of 2 MiB as far as they fit and the system has them.  Before the first touch, which
+/// then is a four hundredth of the interruptions: 64 MB are zeroed in 7 ms instead of 33.
 template <class T>
 void use_huge_pages(T* array, std::size_t count) {
 #ifdef MADV_HUGEPAGE

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>  // for std::move
 #include <vector>
 #include "nablabragg/crystallography.hpp"
 #include "nablabragg/structure_factors.hpp"
@@ -19,16 +20,43 @@ struct DispersionCurve {
   bool measured = false;  ///< of a file: it knows its edges; else of atoms that are alone
 };
 
+/// Complex numbers, one for each reflection of a table: its own, or in memory that processes have
+/// in common, of which a copy is made where they are to be changed.
+class ReflectionNumbers {
+ public:
+  using Number = std::complex<double>;
+
+  ReflectionNumbers() = default;
+  ReflectionNumbers(std::vector<Number> own) : own_(std::move(own)) {}
+  /// The same numbers in that memory, which holds them as real and imaginary parts.
+  ReflectionNumbers in(std::shared_ptr<const memory::SharedTable> shared) const;
+
+  std::span<const Number> all() const { return shared_ ? in_shared_ : own_; }
+  std::size_t size() const { return all().size(); }
+  const Number& operator[](std::size_t i) const { return all()[i]; }
+  Number& operator[](std::size_t i) {
+    if (shared_) take_copy();
+    return own_[i];
+  }
+
+ private:
+  void take_copy();
+
+  std::vector<Number> own_;
+  std::shared_ptr<const memory::SharedTable> shared_;
+  std::span<const Number> in_shared_;
+};
+
 /// The atoms of one element.
 struct AnomalousSpecies {
   DispersionCurve curve;
   /// Sum over them of occupancy, temperature factor and e^(2 pi i h.x), in the order of the table.
-  std::vector<std::complex<double>> G;
+  ReflectionNumbers G;
 };
 
 /// What a table of amplitudes (StructureFactorGrid) has where they follow the energy.
 struct AnomalousFactors {
-  std::vector<std::complex<double>> F0;  ///< in the order of the table [electrons]
+  ReflectionNumbers F0;  ///< in the order of the table [electrons]
   std::vector<AnomalousSpecies> species;
 };
 

@@ -8,6 +8,7 @@
 
 #include "memory/huge_pages.hpp"
 #include "memory/shared_table.hpp"
+#include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/reflection_table.hpp"
 
@@ -149,6 +150,20 @@ StructureFactorGrid StructureFactorGrid::in(
 void StructureFactorGrid::take_copy() {
   values_.assign(shared_values_.begin(), shared_values_.end());
   shared_values_ = {};
+  shared_.reset();
+}
+
+ReflectionNumbers ReflectionNumbers::in(std::shared_ptr<const memory::SharedTable> shared) const {
+  ReflectionNumbers numbers;
+  const std::span<const double> parts = shared->numbers();
+  numbers.in_shared_ = {reinterpret_cast<const Number*>(parts.data()), parts.size() / 2};
+  numbers.shared_ = std::move(shared);
+  return numbers;
+}
+
+void ReflectionNumbers::take_copy() {
+  own_.assign(in_shared_.begin(), in_shared_.end());
+  in_shared_ = {};
   shared_.reset();
 }
 

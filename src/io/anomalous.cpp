@@ -142,7 +142,7 @@ std::shared_ptr<const StructureFactorGrid> anomalous_grid(const io::CalculatedFa
       StructureFactorGrid::from_reflections(calculated.reflections, default_F));
   auto factors = std::make_shared<AnomalousFactors>();
   const std::size_t entries = grid->values().size();
-  factors->F0.assign(entries, default_F);
+  factors->F0 = std::vector<std::complex<double>>(entries, default_F);
   const auto place = [&](const MillerIndex& hkl) {
     return static_cast<std::size_t>(&grid->at(hkl[0], hkl[1], hkl[2]) - grid->values().data());
   };
@@ -159,7 +159,7 @@ std::shared_ptr<const StructureFactorGrid> anomalous_grid(const io::CalculatedFa
         measured.begin(), measured.end(),
         [&](const DispersionCurve& curve) { return curve.element == species.element; });
     to.curve = given != measured.end() ? *given : dispersion_of_atom(species.element, also_eV);
-    to.G.assign(entries, 0.0);
+    to.G = std::vector<std::complex<double>>(entries);
     for (std::size_t i = 0; i < calculated.reflections.size(); ++i)
       to.G[place(calculated.reflections[i].hkl)] = species.G[i];
   }

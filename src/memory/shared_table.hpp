@@ -4,7 +4,11 @@
 #include <sys/types.h>  // for pid_t
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
+#include <vector>
 
 namespace nablabragg::memory {
 
@@ -37,14 +41,22 @@ class SharedTable {
   /// The numbers by in_units(): who asks first makes them for all.  Empty where somebody asked
   /// first for another unit, or where there is no memory for them.
   std::span<const float> single(double unit) const;
+  /// As many numbers that follow from these and from what `key` stands for: who asks first makes
+  /// them for all.  Null where two other such tables are there, or no memory for it.
+  std::shared_ptr<const SharedTable> derived(
+      std::uint64_t key, const std::function<std::vector<double>()>& make) const;
 
  private:
   struct Head;
+  SharedTable(const SharedTable& of, std::size_t begin);
   void map();
+  bool is_made(bool by_this, const std::function<std::vector<double>()>& make) const;
   bool write_single(double unit) const;
   std::size_t bytes() const;
+  std::size_t bytes_with_derived() const;
 
   int file_ = -1;
+  std::size_t begin_ = 0;  ///< in the file; above 0: it is a derived one
   std::size_t count_ = 0;
   Head* head_ = nullptr;
   const std::byte* numbers_ = nullptr;  ///< and, behind them, those in single precision

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstdint>
 #include <limits>
 #include <numeric>
+#include <utility>
 
+#include "memory/shared_table.hpp"
 #include "nablabragg/anomalous.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/units.hpp"
@@ -101,6 +104,31 @@ std::vector<Complex> values_in(std::span<const DispersionCurve* const> curves, d
   std::vector<Complex> f;
   for (const DispersionCurve* curve : curves) f.push_back(value_in(*curve, energy_eV));
   return f;
+}
+
+/// FNV-1a of what a table was made of.
+std::uint64_t key_of(std::span<const double> numbers) {
+  std::uint64_t key = 0xcbf29ce484222325;
+  for (const std::byte byte : std::as_bytes(numbers))
+    key = (key ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3;
+  return key;
+}
+
+/// The table that `make` makes of `of` and `from`; where several processes have `of` in common they
+/// have it, too.
+template <class Make>
+std::shared_ptr<const StructureFactorGrid> in_common(const StructureFactorGrid& of,
+                                                     std::span<const double> from, Make&& make) {
+  if (of.shared())
+    if (auto table = of.shared()->derived(key_of(from), [&] {
+          StructureFactorGrid made = make();
+          return std::move(made.values());
+        })) {
+      StructureFactorGrid grid = of.in(std::move(table));
+      grid.set_anomalous(nullptr);
+      return std::make_shared<const StructureFactorGrid>(std::move(grid));
+    }
+  return std::make_shared<const StructureFactorGrid>(make());
 }
 
 std::vector<double> moments_at(std::span<const DispersionCurve* const> curves, double energy_eV) {
@@ -238,7 +266,7 @@ EnergyTerms::EnergyTerms(std::shared_ptr<const StructureFactorGrid> grid, double
   for (std::size_t g = 0; g < groups(); ++g)
     for (std::size_t k = 0; k < mean.size(); ++k)
       mean[k] += weights_[g] * moments[g * mean.size() + k];
-  mean_ = std::make_shared<const StructureFactorGrid>(amplitudes_of(mean));
+  mean_ = in_common(*of, mean, [&] { return amplitudes_of(mean); });
 }
 
 /// work(number, coefficients of |F|^2).

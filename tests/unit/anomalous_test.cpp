@@ -98,7 +98,7 @@ std::shared_ptr<const StructureFactorGrid> worked_grid(DispersionCurve Fe, Dispe
                                                     0);
   auto factors = std::make_shared<AnomalousFactors>();
   const std::size_t entries = grid->values().size();
-  factors->F0.resize(entries);
+  factors->F0 = std::vector<Complex>(entries);
   factors->species = {{std::move(Fe), std::vector<Complex>(entries)},
                       {std::move(S), std::vector<Complex>(entries)}};
   for (const OfReflection& r : worked)

@@ -48,6 +48,25 @@ int in_another_process(Work&& work) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+TEST(SharedTable, HasWhatFollowsFromItOnceForAllThatAsk) {
+  const std::vector<double> numbers = some_numbers(), other(numbers.size(), 2);
+  const SharedTable table(numbers), again(table.address(), numbers);
+  int made = 0;
+  const auto make = [&] {
+    ++made;
+    return other;
+  };
+  const auto first = table.derived(7, make), second = again.derived(7, make);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(made, 1);
+  EXPECT_TRUE(std::ranges::equal(second->numbers(), other));
+  EXPECT_EQ(second->single(2)[5], 1);
+  EXPECT_TRUE(std::ranges::equal(again.numbers(), numbers));
+  EXPECT_TRUE(table.derived(8, make));
+  EXPECT_EQ(made, 2);
+  EXPECT_FALSE(table.derived(9, make)) << "there is room for two";
+}
+
 TEST(SharedTable, HoldsTheNumbersAndWhatTheyAreInSinglePrecision) {
   const std::vector<double> numbers = some_numbers();
   const SharedTable table(numbers);

@@ -36,7 +36,8 @@ std::string cause_of(const Experiment& experiment) {
   if (!(r.fluence != 0)) return "the fluence is 0";
   if (sources_are_behind(r))
     return "the sources are on that side of the sample where the detector is";
-  if (r.oversample < model::least_share_of_subpixels * r.recommended_oversample)
+  // In closed form no spot falls between points.
+  if (!r.closed && r.oversample < model::least_share_of_subpixels * r.recommended_oversample)
     return "the crystal's spots are finer than the steps of the sub-pixels (-oversample) and fall "
            "between these";
   return "no reflection with a structure factor is near its Bragg condition; look at the "

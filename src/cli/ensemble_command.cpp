@@ -228,6 +228,13 @@ void print_flags(const ensemble::Ensemble& e, const ensemble::Shot& shot, std::o
     say(err,
         fmt::format("in shot {} the crystal is not in the beam, which no flag says", shot.index));
   }
+  if (const auto& spectra = e.description().spectra) {
+    // The wavelength is the base's.
+    experiment.beam.sources = e.request().experiment.beam.sources;
+    say(err, fmt::format("shot {} is in the light of row {} of {}, which no flag of one image "
+                         "states: these flags have one wavelength",
+                         shot.index, shot.spectrum, io::printable(spectra->file)));
+  }
   std::vector<std::string> all = e.flags();
   const flags::FlagsOf stated = flags::flags_of(experiment, all, e.request().experiment);
   all.insert(all.end(), stated.flags.begin(), stated.flags.end());

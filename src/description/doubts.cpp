@@ -57,12 +57,15 @@ void look_at_scan(const Experiment& e, const Resolved& r, Doubts& found) {
   if (r.closed || r.scan.steps < 2 || !(r.wavelength > 0)) return;
   double q = model::largest_q(r.panel, r.wavelength);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
-  const Vec3d edges = model::edges_of_spots_m(e, r);
-  const double smallest = std::min({edges.x, edges.y, edges.z});
-  if (!(q > 0) || !(smallest > 0)) return;
   // What a spot turns through: the width that the block, the mosaic spread and the beam give it
-  const double width = 1 / (smallest * q) + 2 * r.mosaic_spread + r.horizontal.range +
-                       r.vertical.range + r.dispersion.range;
+  const auto width_of = [&](const Resolved& crystal) {
+    const Vec3d edges = model::edges_of_spots_m(e, crystal);
+    return 1 / (std::min({edges.x, edges.y, edges.z}) * q) + 2 * crystal.mosaic_spread +
+           r.horizontal.range + r.vertical.range + r.dispersion.range;
+  };
+  double width = width_of(r);
+  for (const Resolved& further : r.more_crystals) width = std::min(width, width_of(further));
+  if (!std::isfinite(width)) return;
   const double step = std::abs(r.scan.step);
   // Who chose the steps may have the coarser ones
   const double sparse = phi_steps_stated(e) ? 4 : 1;
@@ -80,18 +83,25 @@ void look_at_arcs(const Experiment& e, const Resolved& r, Doubts& found) {
   if (!r.closed) return;
   double q = model::largest_q(r.panel, r.wavelength);
   if (e.sampling.dmin_A > 0) q = std::min(q, 1 / (e.sampling.dmin_A * 1e-10));
-  const Vec3d edges = model::edges_of_spots_m(e, r);
-  const double edge = std::max({edges.x, edges.y, edges.z});
-  const Vec3d& s = r.spread.mosaic;
-  const double eta = std::max({s.x, s.y, s.z});
-  // The standard deviation of a Gaussian block's spot
-  const double width = 0.397 / (edge * std::sqrt(e.crystal.fudge));
+  double bend = 0, eta = 0;  // of the crystal whose arcs are bent most
+  const auto look = [&](const Resolved& crystal) {
+    const Vec3d edges = model::edges_of_spots_m(e, crystal);
+    const double edge = std::max({edges.x, edges.y, edges.z});
+    const Vec3d& s = crystal.spread.mosaic;
+    const double spread = std::max({s.x, s.y, s.z});
+    // The standard deviation of a Gaussian block's spot
+    const double width = 0.397 / (edge * std::sqrt(e.crystal.fudge));
+    if (spread * spread * q / width <= bend) return;
+    bend = spread * spread * q / width;
+    eta = spread;
+  };
+  look(r);
+  for (const Resolved& further : r.more_crystals) look(further);
   constexpr double most = 10;
-  if (!(eta * eta * q > most * width)) return;
+  if (!(bend > most)) return;
   found.unlikely.push_back(
       "mosaic arcs of " + digits(units::degrees_from_radians(eta)) + " degrees are bent by " +
-      digits(eta * eta * q / width) + " times the width of a spot of these blocks at " +
-      digits(1e10 / q) +
+      digits(bend) + " times the width of a spot of these blocks at " + digits(1e10 / q) +
       " Angstrom, more than the closed form follows well: per cents of such spots' light is "
       "misplaced (-summation sampled is exact, and so are smaller blocks)");
 }
@@ -197,13 +207,14 @@ void look_at_sources(const Experiment& e, const Resolved& r, Doubts& found) {
   const double near_A = std::clamp(e.beam.wavelength_A, shortest.wavelength_A,
                                    longest.wavelength_A);
   if (!(std::abs(near_A / e.beam.wavelength_A - 1) > plausible::notable_difference)) return;
-  found.unlikely.push_back(
-      "the wavelength (-lambda) is " + digits(e.beam.wavelength_A, 6) +
-      " Angstrom, and the sources have " + digits(shortest.wavelength_A, 6) +
-      (longest.wavelength_A > shortest.wavelength_A ? " to " + digits(longest.wavelength_A, 6)
-                                                    : std::string()) +
-      ": the image is made with theirs, headers" +
-      (e.crystal.mosflm_matrix ? " and the scale of the A matrix" : "") + " with the other");
+  found.unlikely.push_back("the wavelength (-lambda) is " + digits(e.beam.wavelength_A, 6) +
+                           " Angstrom, and the sources have " + digits(shortest.wavelength_A, 6) +
+                           (longest.wavelength_A > shortest.wavelength_A
+                                ? " to " + digits(longest.wavelength_A, 6)
+                                : std::string()) +
+                           ": the image is made with theirs; headers of -intfile and -noisefile" +
+                           (e.crystal.mosflm_matrix ? ", the scale of the A matrix" : "") +
+                           " and the attenuation of a stated material go by the other");
 }
 
 /// A crystal and its blocks hold at least one cell.

@@ -878,8 +878,11 @@ std::string with_plain_dash(const std::string& word) {
 }
 
 void Values::fail(const std::string& problem) const {
+  std::string all;
+  for (const std::string& argument : arguments_)
+    all.append(all.empty() ? "" : " ").append(argument);
   throw UsageError(std::string(flag_) + ' ' + problem +
-                   (arguments_.empty() ? "" : ", not '" + arguments_[0] + "'"));
+                   (arguments_.empty() ? "" : ", not '" + all + "'"));
 }
 
 double Values::real(int i) const {

@@ -142,6 +142,8 @@ std::string why_not_in_flags(const std::string& name, const FieldFlags& flags,
     if (!flags.list[i].empty()) all.append(all.empty() ? "" : ", ").append(flags.list[i]);
   if (name == "more_crystals")
     return name + ": -more_crystal takes whole numbers of cells, and a mosaic spread behind them";
+  if (name == "materials")
+    return "materials: -background, -air and -ice add matter as it was, and no flag changes it";
   if (flags.count == 0) return name + " has no flag";
   if (fills_table(name, target))
     return name + ": " + all + " would fill the gaps of the table, too";

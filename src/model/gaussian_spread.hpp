@@ -43,7 +43,7 @@ std::string why_not_closed(const BasicExperiment<Real>& e) {
     return "the cell differs from domain to domain (-unit_cell_spread, -unit_cell_angle_spread)";
   if (!(e.crystal.diffuse_sigma_A == Vec3<Real>{}))
     return "diffuse scattering is summed step by step (-diffuse_sigma)";
-  if (!beam.sources.empty()) return "the sources are a list (-sourcefile)";
+  if (!beam.sources.empty()) return "the light is a list of sources (-sourcefile, -spectrum)";
   if (beam.spectrum_model != Distribution::gaussian && is_wide(beam.dispersion_percent))
     return "the spectrum is not Gaussian (-spectrum_model gaussian)";
   if (beam.divergence_model != Distribution::gaussian &&
@@ -89,10 +89,10 @@ void settle_summation(const BasicExperiment<Real>& e, BasicResolved<Real>& r) {
     r.closed = true;
     r.summation_reason = "-summation closed";
     if (widest_deg > largest_closed_mosaicity_deg)
-      r.warnings.push_back("a mosaic spread of " + std::to_string(widest_deg) +
-                           " degrees is more than the " +
+      r.warnings.push_back("the mosaic spread is more than the " +
                            std::to_string(static_cast<int>(largest_closed_mosaicity_deg)) +
-                           " that the closed form is made for: -summation sampled is exact");
+                           " degrees that the closed form is made for: -summation sampled is "
+                           "exact");
     return;
   }
   if (!gaussian) return;

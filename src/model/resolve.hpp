@@ -494,7 +494,8 @@ BasicExperiment<Real> alone(const BasicExperiment<Real>& e, const BasicResolved<
 template <class Real>
 void resolve_more_crystals(const BasicExperiment<Real>& e, BasicResolved<Real>& r) {
   for (const auto& further : e.more_crystals) {
-    auto& single = r.more_crystals.emplace_back(resolve(alone(e, r, further)));
+    // Not the public resolve(), which has doubts about each as if it were an image of its own.
+    auto& single = r.more_crystals.emplace_back(model::resolve(alone(e, r, further)));
     r.recommended_oversample = std::max(r.recommended_oversample, single.recommended_oversample);
     for (std::string& sentence : single.warnings)
       if (std::find(r.warnings.begin(), r.warnings.end(), sentence) == r.warnings.end())

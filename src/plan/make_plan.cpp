@@ -4,6 +4,7 @@
 #include <cmath>
 #include <complex>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,16 @@
 namespace nablabragg {
 
 template Plan make_plan(const Experiment&, const Resolved&);
+
+namespace {
+
+std::string in_mm(double metres) {
+  std::ostringstream text;
+  text << metres * 1e3;
+  return text.str();
+}
+
+}  // namespace
 
 void plan_detail::follow_energy(const Experiment& e, Plan& plan) {
   if (!(e.quirks == Quirks::corrected()))
@@ -56,8 +67,8 @@ std::vector<PathPoint> plan_detail::points_of_path(const std::string& name, doub
   constexpr int most = 100;
   const double points = std::ceil(digits / (2 * std::log(rho)));
   if (!(points <= most))
-    throw UsageError("the material \"" + name + "\" reaches from " + std::to_string(start * 1e3) +
-                     " to " + std::to_string(end * 1e3) +
+    throw UsageError("the material \"" + name + "\" reaches from " + in_mm(start) + " to " +
+                     in_mm(end) +
                      " mm along the beam, into the detector or close to it; let it end before");
   return gauss_legendre(std::max(2, static_cast<int>(points)));
 }
@@ -75,9 +86,9 @@ void plan_detail::check_is_before(double stop_m, std::span<const PlanPanel> pane
     }
   }
   if (stop_m < farthest) return;
-  throw UsageError("the beamstop (-beamstop_distance) stands " + std::to_string(stop_m * 1e3) +
-                   " mm behind the sample, and the detector reaches to " +
-                   std::to_string(farthest * 1e3) + " mm; the stop is to be before it");
+  throw UsageError("the beamstop (-beamstop_distance) stands " + in_mm(stop_m) +
+                   " mm behind the sample, and the detector reaches to " + in_mm(farthest) +
+                   " mm; the stop is to be before it");
 }
 
 void plan_detail::check_orders(double largest_W) {

@@ -24,6 +24,7 @@
 #include "physics/matrix.hpp"
 #include "support/damage.hpp"
 #include "support/ensemble_runs.hpp"
+#include "support/hdf5_file.hpp"
 
 namespace nablabragg {
 namespace {
@@ -193,6 +194,19 @@ TEST_F(EnsembleRuns, SayOfABlankShotThatNoFlagMakesIt) {
   good_run("ensemble e.yaml");
   EXPECT_THAT(read_data(folder / "out/all.nxs", "/shots/photons").numbers, Each(0));
   EXPECT_THAT(read_data(folder / "out/all.nxs", "/shots/hit").numbers, Each(0));
+}
+
+TEST_F(EnsembleRuns, SayOfAShotsSpectrumThatNoFlagStatesIt) {
+  {
+    const test::Hdf5File file(folder / "light.h5");
+    file.numbers("weights", {1, 2, 2, 1}, {2, 2});
+    file.numbers("energy_eV", {12390, 12400}, {2});
+  }
+  describe("e.yaml", 2, "spectra: light.h5\n", "out");
+  const Outcome outcome = good_run("ensemble e.yaml --shot 1 --flags");
+  EXPECT_EQ(outcome.err,
+            "nablabragg: shot 1 is in the light of row 1 of light.h5, which no flag of one image "
+            "states: these flags have one wavelength\n");
 }
 
 TEST_F(EnsembleRuns, OfAnExperimentsFileHaveFlagsToo) {

@@ -101,7 +101,7 @@ std::string fault_after_changes(const Experiment& e, std::set<std::string>& seen
     const flags::FlagsOf out = flags::flags_of(changed, original, start);
     if (!can_be_said(p.name, start)) {
       const std::string about = p.name.starts_with("source_")     ? "beam.sources"
-                                : p.name.starts_with("material[") ? "materials has no flag"
+                                : p.name.starts_with("material[") ? "materials: -background"
                                 : p.name.starts_with("crystal[")
                                     ? "more_crystals: -more_crystal takes whole numbers of cells"
                                 : p.name == "wavelength" ? "a_matrix"

@@ -644,6 +644,9 @@ TEST(Numbers, OfRealFlagsMustBeFiniteAndComplete) {
 TEST(Numbers, OfVectorsAreCheckedOneByOne) {
   EXPECT_EQ(complaint_about("-misset 10 twenty 30"),
             "-misset needs three angles in degrees, or the word random, not '10'");
+  EXPECT_EQ(complaint_about("-corrected -air 10 -10"),
+            "-air needs where the path begins and then where it ends, in mm along the beam, not "
+            "'10 -10'");
   EXPECT_EQ(complaint_about("-spindle_axis 0 0 z"), "-spindle_axis needs a number, not 'z'");
   EXPECT_EQ(complaint_about("-roi 1 2 3 4.5"), "-roi needs a whole number, not '4.5'");
   EXPECT_THAT(complaint_about("-pix0_vector 0.1 0.2"),

@@ -362,7 +362,8 @@ TEST_F(NumbersOnTheCommandLine, OfSourcesAreComparedWithTheWavelength) {
   const std::string line = small + "-nocache -nonoise -nopgm -floatfile f.bin -sourcefile s.src ";
   const std::string said =
       "the wavelength (-lambda) is 1.27 Angstrom, and the sources have 1.29 "
-      "to 1.31: the image is made with theirs, headers with the other";
+      "to 1.31: the image is made with theirs; headers of -intfile and -noisefile and the "
+      "attenuation of a stated material go by the other";
   EXPECT_THAT(run(line + "-corrected -lambda 1.27").err, HasSubstr(said));
   EXPECT_THAT(run(line + "-lambda 1.27").err, HasSubstr(said));
   for (const char* mode : {"", "-corrected "})
@@ -685,7 +686,8 @@ TEST_F(NumbersOnTheCommandLine, OfADarkImageAreSaidWithTheReason) {
         Reason{"-default_F 100 -fluence 0", "the fluence is 0"},
         Reason{"-hkl far.hkl -sourcefile behind",
                "the sources are on that side of the sample where the detector is"},
-        Reason{"-hkl far.hkl",
+        Reason{"-hkl far.hkl", "no reflection with a structure factor is near its Bragg condition"},
+        Reason{"-hkl far.hkl -N 500 -corrected -gauss_xtal -mosaic 0.1 -mosaic_model gaussian",
                "no reflection with a structure factor is near its Bragg condition"}})
     for (const char* mode : {"-corrected", "-nonoise -nopgm -nocache"})
       EXPECT_THAT(run(line + each.flags + " " + mode).err, HasSubstr(dark + each.sentence))

@@ -568,6 +568,28 @@ TEST(Crystals, AreRefusedWhereTheyMakeNoSense) {
               HasSubstr("-more_crystal needs three angles in degrees"));
 }
 
+TEST(Crystals, AreDoubtedOnceAllTogether) {
+  const auto warnings = [](const std::string& line) {
+    return resolve(experiment_of("-corrected -cell 70 80 90 90 90 90 -default_F 100 -lambda 1 "
+                                 "-detpixels 40 -pixel 1 -misset 1 2 3 " +
+                                 line))
+        .warnings;
+  };
+  // The sub-pixels that the finest spots of both need
+  const auto coarse = warnings("-N 10 -oversample 1 -more_crystal 1 2 3 1 20 20 20");
+  ASSERT_EQ(coarse.size(), 1);
+  EXPECT_EQ(coarse, warnings("-N 20 -oversample 1 -more_crystal 1 2 3 1 10 10 10"));
+  EXPECT_EQ(coarse, warnings("-N 20 -oversample 1"));
+  const auto steps = warnings("-N 40 -oversample 20 -osc 2 -more_crystal 1 2 3 1 5 5 5");
+  EXPECT_THAT(steps, Contains(HasSubstr("spots between them are lost")));
+  EXPECT_EQ(steps, warnings("-N 5 -oversample 20 -osc 2 -more_crystal 1 2 3 1 40 40 40"));
+  const std::string gauss = "-gauss_xtal -mosaic_model gaussian ";
+  const auto bent = warnings(gauss + "-mosaic 0.01 -N 3000 -more_crystal 1 2 3 1 3000 3000 3000 1");
+  ASSERT_EQ(bent.size(), 1);
+  EXPECT_THAT(bent[0], HasSubstr("mosaic arcs of 1 degrees are bent by"));
+  EXPECT_EQ(bent, warnings(gauss + "-mosaic 1 -N 3000 -more_crystal 1 2 3 1 3000 3000 3000 0.01"));
+}
+
 /// What turns the crystal's axes into those of another of the same cell.
 Mat3d turn_from(const CrystalAxes& from, const CrystalAxes& to) {
   return transposed(to.real_A) * from.reciprocal_per_A;

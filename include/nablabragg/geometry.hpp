@@ -89,8 +89,9 @@ Geometry geometry_of(const SettledExperiment& experiment);
 /// The experiment with the panels of a geometry, and with the beam, spindle and crystal where it
 /// states them; the beam and the spindle of other ones are turned into nothing: they stay those of
 /// the experiment.  Panels become those of the custom convention, whose shifts and turns are
-/// parameters; the crystal's matrix replaces cell and misset.  Throws UsageError for what is no
-/// detector.
+/// parameters; the crystal's matrix replaces cell and misset, and of a still its phi; a stated beam
+/// replaces tilt and spectrum, or a spectrum that is not stated comes along it.  Crystals beside the
+/// first keep their missettings.  Throws UsageError for what is no detector.
 Experiment with_geometry(const Experiment& experiment, const Geometry& geometry);
 
 /// A sentence on sensors whose thickness is stated and nothing that stops photons: with_geometry()

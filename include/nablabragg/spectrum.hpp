@@ -5,8 +5,7 @@
 #include <span>
 #include <string>
 #include <vector>
-#include "nablabragg/beam.hpp"
-#include "nablabragg/settled.hpp"
+#include "nablabragg/experiment.hpp"
 #include "nablabragg/vec3.hpp"  // for Vec3d
 
 namespace nablabragg {
@@ -55,9 +54,10 @@ double mean_wavelength_A(const Spectrum& spectrum);
 void check_takes_spectrum(const Beam& beam);
 
 /// The experiment in a beam of one direction with this spectrum, and its mean as the wavelength; a
-/// lattice that is given as a matrix stays as it is.  Throws UsageError for an experiment that has
-/// divergence or dispersion.
-Experiment with_spectrum(const SettledExperiment& experiment, const Spectrum& spectrum);
+/// lattice that is given as a matrix stays as it is.  Sensors attenuate as their material does at
+/// that wavelength, unless another attenuation depth is stated.  Throws UsageError for an
+/// experiment that has divergence or dispersion.
+Experiment with_spectrum(const Experiment& experiment, const Spectrum& spectrum);
 
 /// Sources that all stand where `towards_source` leads from the sample.
 std::vector<Source> sources_of(const Spectrum& spectrum, const Vec3d& towards_source);

@@ -132,6 +132,9 @@ def _with_geometry(self, path, *, number=0):
     number : int
         which experiment of an .expt, from 0
 
+    A beam that the file states replaces tilt and spectrum, or a spectrum comes along it; a crystal replaces
+    cell and misset, of a still phi as well. Crystals beside the first keep their missettings.
+
     Raises InputError that names what the file lacks.
     """
     return _core.with_geometry(self, path, number)

@@ -6,6 +6,8 @@ from nablabragg import _core
 def with_spectrum(experiment, spectrum, *, unit=None, channels=None):
     """The Experiment in a beam of one direction that has a spectrum, with its mean as the wavelength.
 
+    Sensors attenuate as their material does at that wavelength, unless another depth is stated.
+
     spectrum : path, or array (n, 2)
         a text of two columns, or rows: energy or wavelength, and weight
     unit : 'eV', 'keV' or 'A'

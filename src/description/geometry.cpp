@@ -104,7 +104,17 @@ Detector detector_of(const GeometryPanel& p, const Geometry& geometry) {
   return d;
 }
 
+/// The light of a spectrum comes along the beam, wherever that runs.
+void turn_spectrum(const Vec3d& before, const Vec3d& now, Experiment& e) {
+  const auto along_beam = [&](const Source& s) {
+    return length(unit(s.position) + unit(before)) < 1e-6;
+  };
+  if (!std::ranges::all_of(e.beam.sources, along_beam)) return;
+  for (Source& s : e.beam.sources) s.position = -length(s.position) * unit(now);
+}
+
 void set_beam(const GeometryBeam& beam, Experiment& e) {
+  e.beam.tilt_horizontal_mrad = e.beam.tilt_vertical_mrad = 0;
   e.beam.wavelength_A = beam.wavelength_A;
   e.beam.direction = beam.direction;
   e.beam.polarization_axis = unit(cross(beam.polarization_normal, beam.direction));
@@ -220,12 +230,19 @@ Experiment with_geometry(const Experiment& experiment, const Geometry& geometry)
       e.more_panels.push_back(
           {detector_of(geometry.panels[i], geometry), {}, mask_of(geometry.panels[i])});
   }
-  if (geometry.beam) set_beam(*geometry.beam, e);
+  if (geometry.beam) {
+    turn_spectrum(experiment.beam.direction.value_or(
+                      model::convention_frame(experiment.detector.convention).beam),
+                  geometry.beam->direction, e);
+    set_beam(*geometry.beam, e);
+  }
   if (!geometry.panels.empty()) set_frame(geometry, e);
   if (geometry.scan) {
     e.scan.phi_deg = geometry.scan->start_deg;
+    const auto steps = e.scan.oscillation_deg.steps;
     e.scan.oscillation_deg = {};
-    if (geometry.scan->width_deg != 0) e.scan.oscillation_deg.range = geometry.scan->width_deg;
+    if (geometry.scan->width_deg != 0)
+      e.scan.oscillation_deg = {geometry.scan->width_deg, {}, steps};
     e.scan.spindle_axis = geometry.scan->spindle_axis;
     if (geometry.scan->exposure_s > 0) e.beam.exposure_s = geometry.scan->exposure_s;
   }
@@ -235,6 +252,7 @@ Experiment with_geometry(const Experiment& experiment, const Geometry& geometry)
     e.crystal.random_misset_seed.reset();
     e.crystal.mosflm_matrix = mosflm_matrix_of(geometry.crystals.front().real_axes_A,
                                                e.beam.wavelength_A);
+    if (!geometry.scan && e.scan.oscillation_deg.empty()) e.scan.phi_deg = 0;
   }
   return e;
 }

@@ -1,7 +1,9 @@
 #include "nablabragg/parameters.hpp"
 
 #include "description/parameter_table.hpp"
+#include "description/sensors.hpp"
 #include "nablabragg/error.hpp"
+#include "nablabragg/resolved.hpp"
 #include "nablabragg/spectrum.hpp"
 
 namespace nablabragg {
@@ -101,12 +103,15 @@ Experiment with_parameter(const SettledExperiment& experiment, std::string_view 
   return changed;
 }
 
-Experiment with_spectrum(const SettledExperiment& experiment, const Spectrum& spectrum) {
-  check_takes_spectrum(experiment.experiment().beam);
-  const double mean_A = mean_wavelength_A(spectrum);
-  Experiment e = with_parameter(experiment, "wavelength", {&mean_A, 1});
+Experiment with_spectrum(const Experiment& experiment, const Spectrum& spectrum) {
+  check_takes_spectrum(experiment.beam);
   constexpr double distance_m = 10;  // any: only the direction counts
-  e.beam.sources = sources_of(spectrum, -distance_m * experiment.resolved().panel.beam);
+  const Vec3d towards_source = -distance_m * resolve(experiment).panel.beam;
+  Experiment e = experiment;
+  description::reopen_sensors(e);
+  const double mean_A = mean_wavelength_A(spectrum);
+  description::set_parameter(e, "wavelength", {&mean_A, 1});
+  e.beam.sources = sources_of(spectrum, towards_source);
   return e;
 }
 

@@ -25,4 +25,16 @@ void settle_sensors(Experiment& e) {
   for (FurtherPanel& further : e.more_panels) set(further.detector);
 }
 
+void reopen_sensors(Experiment& e) {
+  const double energy_eV = units::ev_angstrom / e.beam.wavelength_A;
+  const auto reopen = [&](Detector& d) {
+    if (!d.attenuation_depth_um || !sensor_material_named(d.sensor_material)) return;
+    const double of_material_um = 1000 / attenuation_per_mm(d.sensor_material, energy_eV);
+    if (std::abs(*d.attenuation_depth_um / of_material_um - 1) < 1e-12)
+      d.attenuation_depth_um.reset();
+  };
+  reopen(e.detector);
+  for (FurtherPanel& further : e.more_panels) reopen(further.detector);
+}
+
 }  // namespace nablabragg::description

@@ -12,4 +12,8 @@ int layers_of(double thickness_um);
 /// experiment's wavelength, and the layers.  Throws UsageError for a material that nobody knows.
 void settle_sensors(Experiment& e);
 
+/// Leaves the attenuation depth open again where it is that of the panel's material at the
+/// experiment's wavelength, whoever set it.
+void reopen_sensors(Experiment& e);
+
 }  // namespace nablabragg::description

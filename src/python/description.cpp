@@ -182,6 +182,7 @@ py::dict values_of(const Part& part) {
 
 template <class Part>
 std::string representation(const Part& part, const char* name) {
+  constexpr std::size_t most_shown = 20;
   const Part standard{};
   std::string text;
   for (const Field<Part>& field : fields_of<Part>()) {
@@ -190,6 +191,8 @@ std::string representation(const Part& part, const char* name) {
     text.append(text.empty() ? "" : ", ").append(field.name).append("=");
     if (py::isinstance<py::array>(value))
       text.append("<array ").append(py::str(value.attr("shape"))).append(">");
+    else if (py::isinstance<py::tuple>(value) && py::len(value) > most_shown)
+      text.append("<tuple of ").append(std::to_string(py::len(value))).append(">");
     else
       text.append(py::repr(value));
   }

@@ -2,7 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <cmath>  // for isnan
+#include <cmath>  // for isnan, abs
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +18,7 @@
 #include "nablabragg/image_files.hpp"
 #include "nablabragg/picture.hpp"
 #include "nablabragg/pixel_truth.hpp"
+#include "nablabragg/series.hpp"
 #include "nablabragg/series_truth.hpp"
 #include "nablabragg/simulate.hpp"
 #include "nablabragg/version.hpp"
@@ -322,14 +323,38 @@ Experiment experiment_with_detector(const py::object& experiment, const py::obje
   // The panels stand in the frame whose beam runs along -z; so does all else from here on, the
   // spindle of a still as well.
   Experiment turning = e;
+  turning.beam.tilt_horizontal_mrad = turning.beam.tilt_vertical_mrad = 0;
   const bool is_still = e.scan.oscillation_deg.range.value_or(0) == 0;
   if (is_still) turning.scan.oscillation_deg = {1.0, {}, {}};
   const Geometry own = in_imgcif_frame(geometry_of(turning));
   geometry.beam = own.beam;
   if (!is_still) geometry.scan = own.scan;
   geometry.crystals = own.crystals;
+  const Scan scan_before = e.scan;
+  const Beam beam_before = e.beam;
+  const CrystalAxes axes_before = resolve(turning).axes;
   e = with_geometry(e, geometry);
   e.scan.spindle_axis = own.scan->spindle_axis;
+  if (is_still) e.scan.phi_deg = scan_before.phi_deg;
+  if (const auto& step = scan_before.oscillation_deg.step; step && !is_still)
+    e.scan.oscillation_deg.step = std::abs(*step);
+  e.beam.tilt_horizontal_mrad = beam_before.tilt_horizontal_mrad;
+  e.beam.tilt_vertical_mrad = beam_before.tilt_vertical_mrad;
+  // What was at v of the laboratory, by a crystal that was as `from` and is as in the geometry
+  const auto turned = [&](std::size_t crystal, const CrystalAxes& from, const Vec3d& v) {
+    const Mat3d& now = own.crystals.at(crystal).real_axes_A;
+    const Vec3d cells = from.reciprocal_per_A * v;
+    return cells.x * now.a + cells.y * now.b + cells.z * now.c;
+  };
+  e.beam.sources = beam_before.sources;
+  for (Source& source : e.beam.sources) source.position = turned(0, axes_before, source.position);
+  const CrystalAxes axes = resolve(e).axes;
+  for (std::size_t k = 0; k < e.more_crystals.size(); ++k) {
+    const Vec3d x = turned(k + 1, axes, {1, 0, 0}), y = turned(k + 1, axes, {0, 1, 0}),
+                z = turned(k + 1, axes, {0, 0, 1});
+    e.more_crystals[k].misset_deg = misset_deg_of(
+        {{x.x, y.x, z.x}, {x.y, y.y, z.y}, {x.z, y.z, z.z}});
+  }
   resolve(e);
   return e;
 }

@@ -201,6 +201,12 @@ def test_every_field_of_a_part_comes_through_keywords_pickle_and_dictionaries(pa
     assert set(plain) == set(part.fields)
 
 
+def test_what_has_many_numbers_is_told_in_one_line():
+    ice = nb.ice_rings(2)
+    assert repr(ice).startswith(f"Material(name='ice', stol=<tuple of {len(ice.stol)}>, F=<tuple of ")
+    assert len(repr(ice)) < 300
+
+
 def test_a_dictionary_names_its_schema_and_another_one_is_refused(small):
     plain = nb.to_dict(small)
     assert plain["schema"] == "nablabragg.experiment-dict" and plain["version"] == 1

@@ -126,3 +126,65 @@ def test_photons_that_are_nan_are_no_counts(e):
     keep[4, 5] = False
     masked = e.replace(sampling=e.sampling.replace(mask=keep))
     assert nb.count_photons(masked, photons, seed=1)[4, 5] == -1
+
+
+FRAMED = (
+    "-corrected -default_F 100 -cell 50 60 70 85 95 105 -misset 10 20 30 -N 8 -gauss_xtal -mosaic 0.5 "
+    "-mosaic_model gaussian -distance 80 -detpixels 40 -pixel 1.2 -fluence 1e26 -oversample 2 -polar 0.9 -twotheta 4 "
+)
+
+
+def largest_difference(a, b):
+    return np.abs(a - b).max() / b.max()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "-beam_tilt 4 -7",
+        "-phi 40 -spindle_axis 0 1 0.2",
+        "-phi 40 -osc 2 -phisteps 9 -summation sampled -mosaic_domains 4",
+    ],
+)
+def test_an_experiments_own_geometry_leaves_its_image_as_it_is(tmp_path, flags):
+    e = nb.parse(FRAMED + flags)
+    nb.write_image(tmp_path / "a.expt", e)
+    again = e.with_geometry(tmp_path / "a.expt")
+    assert largest_difference(nb.simulate(again, dtype="float64"), nb.simulate(e, dtype="float64")) < 1e-9
+
+
+def test_a_spectrum_comes_along_the_beam_of_a_file(tmp_path):
+    e = nb.parse(FRAMED + "-mosaic_domains 4")
+    nb.write_image(tmp_path / "a.expt", e)
+    rows = [[12300, 1], [12400, 2], [12450, 1]]
+    before = nb.with_spectrum(e, rows, unit="eV").with_geometry(tmp_path / "a.expt")
+    behind = nb.with_spectrum(e.with_geometry(tmp_path / "a.expt"), rows, unit="eV")
+    assert np.allclose(before.beam.sources, behind.beam.sources, rtol=1e-12)
+
+
+def test_a_detector_by_its_name_leaves_light_and_crystals_as_they_lie():
+    def seen(e):
+        return nb.simulate(e.with_detector("PILATUS3 300K", distance=90), dtype="float64")
+
+    for flags in ("-phi 40 ", "-phi 40 -osc -2 -phisteps 3 -summation sampled -mosaic_domains 4 "):
+        both = nb.parse(FRAMED + flags + "-more_crystal -40 15 70 0.4")
+        second = both.replace(more_crystals=[], crystal=both.crystal.replace(misset=(-40, 15, 70)))
+        parts = seen(both.replace(more_crystals=[])) + 0.4 * seen(second)
+        assert largest_difference(seen(both), parts) < 1e-6
+    e = nb.parse(FRAMED)
+    placed = e.with_detector("PILATUS3 300K", distance=90)
+    tilted = e.replace(beam=e.beam.replace(tilt=(4, -7)))
+    beside = nb.simulate(placed.replace(beam=placed.beam.replace(tilt=(4, -7))), dtype="float64")
+    assert largest_difference(seen(tilted), beside) < 1e-9
+    turning = nb.parse(FRAMED + "-osc 0.5 -phisteps 7")
+    assert turning.with_detector("PILATUS3 300K", distance=90).scan.oscillation == turning.scan.oscillation
+    # Two rays, of which the second comes in beside the beam
+    rays = [(-10, 0, 0, 1, 1), (-10, 0.1, 0.2, 1, 1)]
+    e = e.replace(beam=e.beam.replace(sources=rays, wavelength=1))
+    turned = e.with_detector("PILATUS3 300K", distance=90).beam
+    e_axis = np.array(turned.polarization_axis)
+    across = np.cross(turned.direction, e_axis)
+    for (x, y, z, *_), source in zip(rays, turned.sources, strict=True):
+        # In MOSFLM's frame the beam is x and the electric vector z.
+        there = [np.dot(source[:3], axis) for axis in (turned.direction, across, e_axis)]
+        assert np.allclose(there, (x, np.dot((x, y, z), np.cross((1, 0, 0), (0, 0, 1))), z), atol=1e-9)

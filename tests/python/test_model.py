@@ -123,6 +123,13 @@ def test_a_spectrum_of_a_file_or_of_rows_becomes_sources_along_the_beam(tmp_path
     assert [s[3] for s in of_file.beam.sources] == [1, 2, 5]
     assert of_file.beam.wavelength == pytest.approx(np.average(wavelengths, weights=[1, 2, 5]))
     assert len(nb.with_spectrum(e, path, channels=1).beam.sources) == 1
+    flags = "-corrected -cell 60 70 80 90 90 90 -misset 10 20 30 -N 5 -default_F 100 "
+    flags += "-detpixels 20 -pixel 4 -oversample 1"
+    for sensor in ("-sensor Si 450", "-sensor Si 450 -detector_abs 200", "-detector_thick 450 -detector_abs 200"):
+        lit = nb.simulate(nb.parse(f"{flags} {sensor} -spectrum {path}"))
+        stated = nb.parse(f"{flags} {sensor}")
+        for start in (stated, stated.replace(fluence=stated["fluence"])):  # open, and settled
+            assert np.allclose(nb.simulate(nb.with_spectrum(start, path)), lit, rtol=1e-5), sensor
     with pytest.raises(nb.UsageError, match="unit says what the first column is"):
         nb.with_spectrum(e, [[12.3, 1]])
     with pytest.raises(nb.UsageError, match=r"needs the shape \(n, 2\)"):

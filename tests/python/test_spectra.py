@@ -60,7 +60,8 @@ def test_each_image_has_the_orientation_and_the_light_that_simulate_gives_it(sti
         assert e.beam.wavelength == mean
         assert e.crystal.misset == tuple(angles[i])
         # Of one shot alone
-        alone = nb.with_spectrum(still.replace(misset=tuple(angles[i])), rows_of(i), unit="eV")
+        turned = still.replace(crystal=still.crystal.replace(misset=tuple(angles[i])))
+        alone = nb.with_spectrum(turned, rows_of(i), unit="eV")
         assert e.beam.sources == alone.beam.sources
         assert np.array_equal(image, nb.simulate(alone.replace(beam=alone.beam.replace(wavelength=mean))))
     counts = list(nb.series(still, orientations=angles, spectra=shots, seed=3, dtype="float64", threads=1))

@@ -11,6 +11,7 @@
 #include <random>
 #include <type_traits>
 
+#include "physics/poisson.hpp"
 #include "readout/keyed_bits.hpp"
 
 namespace nablabragg::readout {
@@ -152,7 +153,9 @@ float NanobraggPoisson::log_factorial(float count) {
 }
 
 KeyedPoisson::KeyedPoisson(std::uint64_t seed)
-    : key_(mixed(seed + golden)), draw_(row_kernels().draw_poisson) {}
+    : key_(key_of(seed)), draw_(row_kernels().draw_poisson) {}
+
+std::uint64_t KeyedPoisson::key_of(std::uint64_t seed) { return mixed(seed + golden); }
 
 template <class Real>
 void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
@@ -175,7 +178,8 @@ void KeyedPoisson::operator()(std::span<const Real> means, std::uint64_t first,
     // Beyond the largest mean the skewness, 3e-5, cannot be told from a normal deviate's 0.
     if (!all)
       for (std::size_t i = 0; i < size; ++i)
-        if (mean[i] > poisson_largest_mean) count[i] = nearly_normal(mean[i], key_, pixel + i);
+        if (mean[i] > physics::poisson_largest_mean)
+          count[i] = nearly_normal(mean[i], key_, pixel + i);
     if (size != whole)
       std::copy_n(count, size, counts.begin() + static_cast<std::ptrdiff_t>(begin));
   }

@@ -56,6 +56,8 @@ float nanobragg_log_gamma(float x);
 class KeyedPoisson {
  public:
   explicit KeyedPoisson(std::uint64_t seed);
+  /// What a seed is mixed to, as physics/poisson.hpp takes it.
+  static std::uint64_t key_of(std::uint64_t seed);
   /// Counts of the pixels number `first`, `first + 1`... of these means.  Infinite for an infinite
   /// mean, 0 for what is no number.
   template <class Real>

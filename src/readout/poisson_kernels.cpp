@@ -1,10 +1,9 @@
-// Poisson deviates, one pixel a lane.  This file is compiled once for each instruction set, all of
-// it in the namespace of that set; random_lanes.hpp says what it may round.
-//
-// Means below 10: inversion, from 0 upwards.  From 10 on: W. Hoermann, "The transformed rejection
-// method for generating Poisson random variables", Insurance: Mathematics and Economics 12 (1993)
-// 39-45, algorithm PTRS.  Its comparison of two logarithms is first made in single precision, which
-// decides unless they are as close as it may be wrong by; what is accepted does not depend on it.
+// Poisson deviates (physics/poisson.hpp), one pixel a lane.  This file is compiled once for each
+// instruction set, all of it in the namespace of that set.  Of large means the comparison of two
+// logarithms is first made in single precision, which decides unless they are as close as it may be
+// wrong by; what is accepted does not depend on it.
+#include "physics/poisson.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <iterator>  // for std::size
@@ -15,107 +14,8 @@ namespace nablabragg::readout::HWY_NAMESPACE {
 
 namespace {
 
-/// k ln(k/mean) - (k - mean).  Next to the mean that is a small difference of large numbers:
-/// with s = (k - mean)/(k + mean) it is (k - mean) s + 2 k (artanh(s) - s), which is none.
-NABLA_INLINE Numbers half_deviance(Numbers k, Numbers mean) {
-  const Numbers off = hn::Sub(k, mean);
-  const Numbers near = hn::Div(off, hn::Add(k, mean));
-  const Mask is_near = hn::Lt(hn::Abs(near), number(0.171));
-  const Parts far = parts_of(hn::Div(hn::Max(k, number(1e-200)), mean));
-  const Numbers s = hn::IfThenElse(is_near, near, far.s);
-  const Numbers z = hn::Mul(s, s), twice_k = hn::Add(k, k);
-  const Numbers bend = hn::Mul(hn::Mul(twice_k, hn::Mul(s, z)), artanh_rest(z));
-  const Numbers line = hn::Sub(
-      hn::Add(hn::Mul(hn::Mul(k, far.exponent), number(ln_2)), hn::Mul(twice_k, s)), off);
-  return hn::Add(bend, hn::IfThenElse(is_near, hn::Mul(off, s), line));
-}
-
-/// ln k! - (k ln k - k + ln(2 pi k)/2), what Stirling's formula leaves; 0 for k = 0.
-alignas(64) constexpr double small_stirling_rests[16] = {0,
-                                                         0.08106146679532726,
-                                                         0.0413406959554093,
-                                                         0.02767792568499834,
-                                                         0.020790672103765093,
-                                                         0.016644691189821193,
-                                                         0.013876128823070748,
-                                                         0.01189670994589177,
-                                                         0.010411265261972096,
-                                                         0.009255462182712733,
-                                                         0.00833056343336287,
-                                                         0.007573675487951841,
-                                                         0.00694284010720953,
-                                                         0.006408994188004207,
-                                                         0.0059513701127588475,
-                                                         0.005554733551962801};
-NABLA_INLINE Numbers stirling_rest(Numbers k) {
-  const Numbers clipped = hn::Add(hn::Min(k, number(15)), number(0x1p52));
-  const auto place = hn::BitCast(I(), hn::And(hn::BitCast(U(), clipped), bits(15)));
-  const Numbers small = hn::GatherIndex(D(), small_stirling_rests, place);
-  const Numbers y = hn::Div(number(1), k);
-  constexpr double c[] = {1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680};  // 1e-14 from k = 16 on
-  const Numbers series = hn::Mul(y, polynomial(hn::Mul(y, y), c));
-  return hn::IfThenElse(hn::Lt(k, number(16)), small, series);
-}
-
-// ---- Small means --------------------------------------------------------------------------------
-
-/// 1/k
-constexpr std::size_t most_small_counts = 96;
-struct Reciprocals {
-  double of[most_small_counts];
-};
-constexpr Reciprocals reciprocals = [] {
-  Reciprocals r{};
-  for (std::size_t k = 1; k < most_small_counts; ++k) r.of[k] = 1.0 / static_cast<double>(k);
-  return r;
-}();
-
-/// How often the cumulated probability is passed on the way up to `u`.
-NABLA_INLINE Numbers small_count(Numbers mean, Numbers u, Mask wanted) {
-  // exp(-mean) > 1 - mean: nothing but zeros, as mostly where it is dark
-  const Numbers surely_0 = hn::Sub(number(1 - 0x1p-40), mean);
-  Mask above = hn::And(wanted, hn::Gt(u, surely_0));
-  Numbers count = hn::Zero(D());
-  if (hn::AllFalse(D(), above)) return count;
-  // Below this a probability is lost in the rounding of the sum, and of u.
-  const Numbers nothing = number(0x1p-60);
-  Numbers probability = exp_of_minus(mean), sum = probability;
-  above = hn::And(above, hn::Gt(u, sum));
-  for (std::size_t k = 1; k < most_small_counts && !hn::AllFalse(D(), above); ++k) {
-    count = hn::IfThenElse(above, number(static_cast<double>(k)), count);
-    probability = hn::Mul(probability, hn::Mul(mean, number(reciprocals.of[k])));
-    sum = hn::Add(sum, probability);
-    above = hn::And(above, hn::And(hn::Gt(u, sum), hn::Gt(probability, nothing)));
-  }
-  return count;
-}
-
-// ---- Large means --------------------------------------------------------------------------------
-
-/// The two numbers that shape the hat.
-struct Hat {
-  Numbers a, b;
-};
-NABLA_INLINE Hat hat_of(Numbers mean) {
-  const Numbers b = hn::Add(number(0.931), hn::Mul(number(2.53), hn::Sqrt(mean)));
-  return {hn::Add(number(-0.059), hn::Mul(number(0.02483), b)), b};
-}
-
-/// Whether v, a uniform deviate, accepts the candidate k, for which the first had distance `edge`
-/// from the nearer end of its interval.
-Mask accepts(Numbers mean, Numbers k, Numbers edge, Numbers v) {
-  const Hat hat = hat_of(mean);
-  const Numbers inverse_alpha = hn::Add(number(1.1239),
-                                        hn::Div(number(1.1328), hn::Sub(hat.b, number(3.4))));
-  const Numbers w = hn::Div(hn::Mul(v, inverse_alpha),
-                            hn::Add(hn::Div(hat.a, hn::Mul(edge, edge)), hat.b));
-  // The logarithm of both sides' squares: of the probability's that leaves no logarithm but this
-  const Numbers circle = hn::IfThenElse(hn::Gt(k, hn::Zero(D())), hn::Mul(number(2 * pi), k),
-                                        number(1));
-  const Numbers left = log_of(hn::Mul(hn::Mul(w, w), circle));
-  const Numbers right = hn::Add(half_deviance(k, mean), stirling_rest(k));
-  return hn::Le(left, hn::Mul(number(-2), right));
-}
+using Draw = physics::Poisson<RandomLanes>;
+constexpr physics::PoissonTables tables;
 
 /// Adds those of `from`, one a lane, that are of `which` to the end of a list.  Highway's Compress
 /// copies a table to the stack at each call, and its CompressStore takes Zen 4 a hundred cycles.
@@ -169,7 +69,8 @@ NABLA_INLINE Singles log_of(Singles x) {
   const Singles rest = hn::Sub(hn::BitCast(F(), hn::Sub(b, hn::ShiftLeft<23>(e))), single(1));
   constexpr double c[] = {0.999999974,  -0.499999964, 0.333341933,  -0.250013522, 0.199559334,
                           -0.165779929, 0.149774013,  -0.142692582, 0.0853331308};
-  return hn::Add(hn::Mul(hn::ConvertTo(F(), e), single(ln_2)), hn::Mul(rest, polynomial(rest, c)));
+  return hn::Add(hn::Mul(hn::ConvertTo(F(), e), single(Random::ln_2)),
+                 hn::Mul(rest, polynomial(rest, c)));
 }
 
 /// By how much the left side of accepts() is smaller; 0 where single precision may be wrong about
@@ -232,21 +133,16 @@ void draw_candidates(std::uint64_t key, std::uint64_t first, const std::uint64_t
     draw_uniform(i + lanes);  // while roots and quotients are waited for
     const Numbers mean = hn::LoadU(D(), means + i), u = hn::LoadU(D(), to.edge + i),
                   v = hn::LoadU(D(), to.v + i);
-    const Hat hat = hat_of(mean);
-    const Numbers edge = hn::Sub(number(0.5), hn::Abs(u));
-    const Numbers stretch = hn::Add(hn::Div(hn::Add(hat.a, hat.a), edge), hat.b);
-    const Numbers count = hn::Floor(hn::Add(hn::Add(hn::Mul(stretch, u), mean), number(0.43)));
-    const Mask outside = hn::Or(hn::Lt(count, hn::Zero(D())),
-                                hn::And(hn::Lt(edge, number(0.013)), hn::Gt(v, edge)));
-    hn::StoreU(edge, D(), to.edge + i);
-    hn::StoreU(count, D(), to.count + i);
+    const Draw::Candidate c = Draw::candidate_of(mean, u, v);
+    hn::StoreU(c.edge, D(), to.edge + i);
+    hn::StoreU(c.count, D(), to.count + i);
     const auto narrowed = [&](Numbers x, float* place) {
       hn::StoreU(hn::DemoteTo(narrow, x), narrow, place + i);
     };
-    narrowed(hat.b, to.b);
-    narrowed(hn::IfThenElse(outside, number(-1), count), to.k);
-    narrowed(hn::Sub(count, mean), to.off);
-    narrowed(edge, to.single_edge);
+    narrowed(c.width, to.b);
+    narrowed(hn::IfThenElse(c.no, number(-1), c.count), to.k);
+    narrowed(hn::Sub(c.count, mean), to.off);
+    narrowed(c.edge, to.single_edge);
     narrowed(v, to.single_v);
   }
   for (std::size_t i = size; i % single_lanes != 0; ++i)
@@ -293,8 +189,8 @@ void draw_large(std::uint64_t key, std::uint64_t first, const double* means,
     pad(unknown, unknowns);
     for (std::size_t i = 0; i < unknowns; i += lanes) {
       const Bits place = hn::LoadU(U(), unknown + i);
-      const Mask yes = accepts(gather(mean, place), gather(drawn.count, place),
-                               gather(drawn.edge, place), gather(drawn.v, place));
+      const Mask yes = Draw::accepts(tables, gather(mean, place), gather(drawn.count, place),
+                                     gather(drawn.edge, place), gather(drawn.v, place));
       alignas(64) std::uint64_t numbers[lanes];
       hn::StoreU(gather(pixels, place), U(), numbers);
       append(numbers, hn::AndNot(yes, hn::FirstN(D(), unknowns - i)), rejected, rejecteds);
@@ -308,12 +204,13 @@ void draw_large(std::uint64_t key, std::uint64_t first, const double* means,
 bool draw_poisson(std::uint64_t key, std::uint64_t first, const double* means, std::size_t pixels,
                   double* counts) {
   const auto is_large = [](Numbers mean) {
-    return hn::And(hn::Ge(mean, number(10)), hn::Le(mean, number(poisson_largest_mean)));
+    return hn::And(hn::Ge(mean, number(physics::poisson_rejection_from)),
+                   hn::Le(mean, number(physics::poisson_largest_mean)));
   };
   List<std::uint64_t> large;
   // The bits of positive numbers are in their order, and those of no number and of others above.
-  constexpr auto from = std::bit_cast<std::uint64_t>(10.0),
-                 to = std::bit_cast<std::uint64_t>(poisson_largest_mean);
+  constexpr auto from = std::bit_cast<std::uint64_t>(physics::poisson_rejection_from),
+                 to = std::bit_cast<std::uint64_t>(physics::poisson_largest_mean);
   Bits most = hn::Zero(U());
   for (std::size_t i = 0; i < pixels; i += lanes)
     most = hn::Max(most, hn::Sub(hn::BitCast(U(), hn::LoadU(D(), means + i)), bits(from)));
@@ -325,12 +222,13 @@ bool draw_poisson(std::uint64_t key, std::uint64_t first, const double* means, s
   bool all_drawn = true;
   for (std::size_t i = 0; i < pixels; i += lanes) {
     const Numbers mean = hn::LoadU(D(), means + i);
-    const Mask is_small = hn::And(hn::Gt(mean, hn::Zero(D())), hn::Lt(mean, number(10)));
-    all_drawn &= hn::AllFalse(D(), hn::Gt(mean, number(poisson_largest_mean)));
+    const Mask is_small = hn::And(hn::Gt(mean, hn::Zero(D())),
+                                  hn::Lt(mean, number(physics::poisson_rejection_from)));
+    all_drawn &= hn::AllFalse(D(), hn::Gt(mean, number(physics::poisson_largest_mean)));
     Numbers count = hn::Zero(D());
     if (!hn::AllFalse(D(), is_small))
-      count = small_count(hn::IfThenElseZero(is_small, mean),
-                          uniform(start_of(key, first, hn::Iota(U(), i)), 0), is_small);
+      count = Draw::small_count(tables, hn::IfThenElseZero(is_small, mean),
+                                uniform(start_of(key, first, hn::Iota(U(), i)), 0), is_small);
     hn::StoreU(count, D(), counts + i);
     if (!hn::AllFalse(D(), is_large(mean))) append(places.of + i, is_large(mean), large, larges);
   }

@@ -9,9 +9,6 @@ namespace nablabragg::readout {
 /// Pixels of one call for Poisson deviates, at most, and what their number is a multiple of.
 inline constexpr std::size_t poisson_chunk = 256, poisson_lanes = 8;
 
-/// The mean above which the kernels draw nothing.
-inline constexpr double poisson_largest_mean = 1e9;
-
 /// Draws the counts of the pixels `first`, `first + 1`...; 0 where the mean is not above 0, is
 /// above the largest or is not a number.  Whether there was none above it.  `key` is what the seed
 /// was mixed to.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/nanobragg_random.hpp"
+#include "physics/poisson.hpp"
 #include "support/engines.hpp"
 
 namespace nablabragg::readout {
@@ -479,6 +480,23 @@ TEST(PixelPoisson, DrawsTheSameCountsOnEveryInstructionSet) {
     const test::ForcedTarget target(set);
     KeyedPoisson{9}(std::span<const float>(means), 12345, counts);
     EXPECT_EQ(counts, expected) << set;
+  }
+}
+
+// As a thread of a GPU does.
+TEST(PixelPoisson, DrawsOneNumberAtATimeWhatRegistersDraw) {
+  constexpr physics::PoissonTables tables;
+  const std::vector<float> means = mixed_means();
+  for (const std::uint64_t seed : {1U, 2U, 99U}) {
+    std::vector<double> counts(means.size());
+    KeyedPoisson{seed}(std::span<const float>(means), 1000, counts);
+    for (std::size_t i = 0; i < means.size(); ++i) {
+      const auto mean = static_cast<double>(means[i]);
+      if (mean > physics::poisson_largest_mean) continue;
+      EXPECT_EQ(physics::poisson_count(tables, KeyedPoisson::key_of(seed), 1000 + i, mean),
+                counts[i])
+          << mean;
+    }
   }
 }
 

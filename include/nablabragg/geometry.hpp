@@ -90,8 +90,8 @@ Geometry geometry_of(const SettledExperiment& experiment);
 /// states them; the beam and the spindle of other ones are turned into nothing: they stay those of
 /// the experiment.  Panels become those of the custom convention, whose shifts and turns are
 /// parameters; the crystal's matrix replaces cell and misset, and of a still its phi; a stated beam
-/// replaces tilt and spectrum, or a spectrum that is not stated comes along it.  Crystals beside the
-/// first keep their missettings.  Throws UsageError for what is no detector.
+/// replaces tilt and spectrum, or a spectrum that is not stated comes along it.  Crystals beside
+/// the first keep their missettings.  Throws UsageError for what is no detector.
 Experiment with_geometry(const Experiment& experiment, const Geometry& geometry);
 
 /// A sentence on sensors whose thickness is stated and nothing that stops photons: with_geometry()

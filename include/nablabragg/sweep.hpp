@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 #include "nablabragg/experiment.hpp"
@@ -16,6 +17,12 @@ template <class Number>
 struct LitPixels {
   std::vector<std::int64_t> pixels;  ///< their places in Image::pixels
   std::vector<Number> photons;       ///< of each of them
+};
+
+/// Counts that were drawn by the GPU that has the light, so that they alone left it.
+struct CountedSimulation {
+  CountedImage counted;
+  Simulation simulation;  ///< without pixels and statistics
 };
 
 /// Images that follow each other: image i is the one that simulate() makes of experiment(i) of the
@@ -53,6 +60,11 @@ class Sweep {
   /// As simulate() gives it, with statistics and warnings; the pixels take over the memory of
   /// `used`, an image that is not wanted any more.
   Simulation simulation(int i, Image used = {});
+  /// What count_photons() draws about the image that simulation() gives, without bringing that one
+  /// here.  Empty where it has to be: other engines draw none, nor does this one with nanoBragg's
+  /// generator, diffuse scattering, a beamstop, several lattices or F by energy, for an image that
+  /// is 0 everywhere and one with pixels that are NaN, infinite or above 1e9 photons.
+  std::optional<CountedSimulation> counted_by_engine(int i, std::int64_t seed);
   /// In the sweep's own memory, where the next image takes its place: what was lit is cleared, not
   /// all of it.
   template <class Number = float>

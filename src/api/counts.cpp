@@ -4,38 +4,29 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <limits>
+#include <optional>
 #include <vector>
 
+#include "api/run_plan.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/simulate.hpp"
+#include "physics/photon_counter.hpp"
 #include "readout/noise_rows.hpp"
 
 namespace nablabragg {
 
 namespace {
 
-/// What a panel makes of photons.
-struct Counter {
-  double gain, saturation;
-
-  explicit Counter(const Detector& detector)
-      : gain(detector.gain), saturation(std::min(detector.saturation.value_or(largest), largest)) {}
-
-  /// Whether the count would be larger.
-  bool saturates(double photons) const { return photons * gain > saturation; }
-  std::int32_t operator()(double photons) const {
-    return static_cast<std::int32_t>(std::min(std::round(photons * gain), saturation));
-  }
-
- private:
-  static constexpr double largest = std::numeric_limits<std::int32_t>::max();
-};
+physics::PhotonCounter counter_of(const Detector& detector) {
+  using physics::PhotonCounter;
+  return {detector.gain,
+          std::min(detector.saturation.value_or(PhotonCounter::largest), PhotonCounter::largest)};
+}
 
 /// `counts` are those of the panel; returns how many saturate.
 std::int64_t count_panel(readout::NoiseRows& noise, std::size_t number, const PanelImage& panel,
-                         const Mask* mask, const Counter& count, std::span<std::int32_t> counts) {
+                         const Mask* mask, const physics::PhotonCounter& count,
+                         std::span<std::int32_t> counts) {
   const auto width = static_cast<std::size_t>(panel.fast_pixels);
   std::atomic<std::int64_t> saturated{0};
   const auto count_rows = [&](int begin, int end) {
@@ -66,6 +57,15 @@ std::int64_t count_panel(readout::NoiseRows& noise, std::size_t number, const Pa
 
 }  // namespace
 
+std::optional<engine::CountRule> count_rule(const Experiment& experiment, std::int64_t seed) {
+  if (experiment.quirks.shared_random_stream) return std::nullopt;
+  engine::CountRule rule;
+  rule.key = readout::KeyedPoisson::key_of(static_cast<std::uint64_t>(seed));
+  for (std::size_t i = 0; i <= experiment.more_panels.size(); ++i)
+    rule.panels.push_back(counter_of(detector_of(experiment, i)));
+  return rule;
+}
+
 CountedImage count_photons(const Experiment& experiment, const Image& image, std::int64_t seed) {
   const Resolved resolved = resolve(experiment);
   if (!has_panels_of(image, resolved))
@@ -77,7 +77,7 @@ CountedImage count_photons(const Experiment& experiment, const Image& image, std
     const PanelImage panel = image.panel(i);
     const auto& mask = i == 0 ? experiment.sampling.mask : experiment.more_panels[i - 1].mask;
     counted.saturated += count_panel(
-        noise, i, panel, mask.get(), Counter(detector_of(experiment, i)),
+        noise, i, panel, mask.get(), counter_of(detector_of(experiment, i)),
         std::span(counted.counts).subspan(panel.first_pixel, panel.pixels.size()));
   }
   return counted;

@@ -1,8 +1,11 @@
 // The stages behind simulate(), for callers that need what lies between them.
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
 #include "engine/engine.hpp"  // for Loaded
 #include "nablabragg/simulate.hpp"
+#include "nablabragg/sweep.hpp"  // for CountedSimulation
 #include "plan/plan.hpp"
 
 namespace nablabragg {
@@ -18,5 +21,14 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
 /// of `used`.
 Simulation run_loaded(const Experiment& experiment, const Resolved& resolved,
                       engine::Loaded& loaded, Image used);
+
+/// The counts that count_photons() draws about that image, where the engine draws them itself.
+std::optional<CountedSimulation> count_loaded(const Experiment& experiment,
+                                              const Resolved& resolved, engine::Loaded& loaded,
+                                              std::int64_t seed);
+
+/// What an engine draws for count_photons(); empty where the counts are of one stream, which no two
+/// pixels can be drawn from at a time.
+std::optional<engine::CountRule> count_rule(const Experiment& experiment, std::int64_t seed);
 
 }  // namespace nablabragg

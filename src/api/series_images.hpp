@@ -3,9 +3,12 @@
 #include <tbb/parallel_pipeline.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -54,19 +57,27 @@ class SeriesProgress {
   bool stopped_ = false;
 };
 
-/// For each of `wanted`, numbers of images in rising order: calls `make(i, simulation)` with what
+/// What make_images() hands out.
+struct MadeImage {
+  Simulation simulation;
+  std::optional<CountedImage> counted;  ///< by the engine: then the simulation has no pixels
+};
+
+/// For each of `wanted`, numbers of images in rising order: calls `make(i, made)` with what
 /// simulate() gives for it, on any thread and several at a time, and `take(i, result)` with what
-/// that returned, one at a time and in their order.  Large images are shared among the threads, of
-/// small ones each thread makes its own, and only a few are in memory at a time.
-/// `options.progress` hears how far all of them are.  Throws what a Sweep throws.
+/// that returned, one at a time and in their order.  With `count_seed`, the seed by number of
+/// image, nothing but the counts of count_photons() is wanted of an image that the engine can draw
+/// them of. Large images are shared among the threads, of small ones each thread makes its own, and
+/// only a few are in memory at a time. `options.progress` hears how far all of them are.  Throws
+/// what a Sweep throws.
 template <class Make, class Take>
 void make_images(const Series& series, std::span<const int> wanted, const ComputeOptions& options,
-                 Make&& make, Take&& take) {
+                 const std::function<std::int64_t(int)>& count_seed, Make&& make, Take&& take) {
   if (wanted.empty()) return;
-  using Result = std::decay_t<decltype(make(0, std::declval<Simulation&>()))>;
+  using Result = std::decay_t<decltype(make(0, std::declval<MadeImage&>()))>;
   struct Made {
     int number = 0;
-    Simulation simulation;
+    MadeImage image;
   };
   struct Taken {
     int number = 0;
@@ -88,6 +99,13 @@ void make_images(const Series& series, std::span<const int> wanted, const Comput
   const auto first_sweep = std::make_shared<Sweep>(series, options_of(sweeps));
   idle_sweeps.emplace_back(sweeps, first_sweep);
   ++sweeps;
+
+  const auto make_image = [&](Sweep& sweep, int number, Image used) {
+    if (count_seed)
+      if (auto counted = sweep.counted_by_engine(number, count_seed(number)))
+        return MadeImage{std::move(counted->simulation), std::move(counted->counted)};
+    return MadeImage{sweep.simulation(number, std::move(used)), std::nullopt};
+  };
 
   /// Below it threads wait for each other more than they compute.
   constexpr std::size_t small_pixels = std::size_t{1} << 20;
@@ -111,7 +129,7 @@ void make_images(const Series& series, std::span<const int> wanted, const Comput
     if (!sweep.second)
       sweep.second = std::make_shared<Sweep>(*first_sweep, options_of(sweep.first));
     auto made = std::make_shared<Made>(
-        Made{number, sweep.second->simulation(number, std::move(used))});
+        Made{number, make_image(*sweep.second, number, std::move(used))});
     progress.finish_image(sweep.first);
     const std::lock_guard lock(mutex);
     idle_sweeps.push_back(std::move(sweep));
@@ -123,9 +141,9 @@ void make_images(const Series& series, std::span<const int> wanted, const Comput
     return next == wanted.size() ? 0 : wanted[next++];
   };
   const auto make_result = [&](const MadePointer& made) {
-    auto taken = std::make_shared<Taken>(Taken{made->number, make(made->number, made->simulation)});
+    auto taken = std::make_shared<Taken>(Taken{made->number, make(made->number, made->image)});
     const std::lock_guard lock(mutex);
-    idle_images.push_back(std::move(made->simulation.image));
+    idle_images.push_back(std::move(made->image.simulation.image));
     return taken;
   };
   const auto take_result = [&](const TakenPointer& taken) {

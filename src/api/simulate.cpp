@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "api/cost.hpp"
 #include "api/run_plan.hpp"
@@ -17,11 +18,9 @@ namespace nablabragg {
 
 namespace {
 
-/// In the memory of `used`.
-Image blank_image(const Plan& plan, Image used) {
+void check_memory(const Plan& plan) {
   const PlanFrame& first = plan.panels.front().frame;
-  const std::size_t pixels = plan.pixels();
-  const double bytes = 4.0 * static_cast<double>(pixels);
+  const double bytes = 4.0 * static_cast<double>(plan.pixels());
   if (bytes > static_cast<double>(StructureFactorGrid::default_max_bytes()))
     throw UsageError(
         "an image of " +
@@ -30,6 +29,13 @@ Image blank_image(const Plan& plan, Image used) {
                                       std::to_string(first.slow_pixels) + " pixels") +
         " needs " + std::to_string(static_cast<long long>(bytes / 1048576)) +
         " MiB, more than half of this machine's memory; check -detpixels, -detsize and -pixel");
+}
+
+/// In the memory of `used`.
+Image blank_image(const Plan& plan, Image used) {
+  check_memory(plan);
+  const PlanFrame& first = plan.panels.front().frame;
+  const std::size_t pixels = plan.pixels();
   Image image{first.fast_pixels, first.slow_pixels, {}};
   for (std::size_t i = 1; i < plan.panels.size(); ++i)
     image.more_panels.push_back(
@@ -42,6 +48,17 @@ Image blank_image(const Plan& plan, Image used) {
     image.pixels.assign(pixels, 0.0F);
   }
   return image;
+}
+
+/// What the engine said, without its sums.
+void tell(const Plan& plan, engine::Report& report, Simulation& s) {
+  s.engine = std::move(report.used);
+  s.table_miss = report.miss;
+  if (report.miss) s.warnings.push_back(table_miss_warning(plan, *report.miss));
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
@@ -65,7 +82,7 @@ Simulation run_on(Image blank, const Experiment& experiment, const Resolved& res
   s.image = std::move(blank);
   const auto start = std::chrono::steady_clock::now();
   engine::Report report = loaded.render({}, std::span(s.image.pixels));
-  s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  s.seconds = seconds_since(start);
 
   s.statistics = readout::image_statistics(plan, s.image, experiment.quirks.statistics_count_masked,
                                            report.written);
@@ -76,9 +93,7 @@ Simulation run_on(Image blank, const Experiment& experiment, const Resolved& res
                                      double(plan.oversample);
     s.statistics.solid_angle_sr += report.solid_angle_sums[i] / samples;
   }
-  s.engine = std::move(report.used);
-  s.table_miss = report.miss;
-  if (report.miss) s.warnings.push_back(table_miss_warning(plan, *report.miss));
+  tell(plan, report, s);
   if (!std::isfinite(s.statistics.sum))
     s.not_finite = not_finite_warning(experiment, s.image.pixels);
   if (s.statistics.sum == 0) s.dark = dark_warning(experiment, s.image.pixels);
@@ -94,15 +109,32 @@ Simulation run_plan(const Experiment& experiment, const Resolved& resolved, cons
   Image image = blank_image(plan, {});
   const auto start = std::chrono::steady_clock::now();
   const std::unique_ptr<engine::Loaded> loaded = engine::load(plan, options);
-  const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
+  const double loading = seconds_since(start);
   Simulation s = run_on(std::move(image), experiment, resolved, *loaded);
-  s.seconds += loading.count();
+  s.seconds += loading;
   return s;
 }
 
 Simulation run_loaded(const Experiment& experiment, const Resolved& resolved,
                       engine::Loaded& loaded, Image used) {
   return run_on(blank_image(loaded.plan(), std::move(used)), experiment, resolved, loaded);
+}
+
+std::optional<CountedSimulation> count_loaded(const Experiment& experiment,
+                                              const Resolved& resolved, engine::Loaded& loaded,
+                                              std::int64_t seed) {
+  const auto rule = count_rule(experiment, seed);
+  if (!rule) return std::nullopt;
+  check_memory(loaded.plan());
+  CountedSimulation c;
+  const auto start = std::chrono::steady_clock::now();
+  auto counted = loaded.count(*rule, c.counted.counts);
+  if (!counted) return std::nullopt;
+  c.counted.saturated = counted->saturated;
+  c.simulation.seconds = seconds_since(start);
+  c.simulation.warnings = resolved.warnings;
+  tell(loaded.plan(), counted->report, c.simulation);
+  return c;
 }
 
 Simulation simulate(const Experiment& experiment, const ComputeOptions& options) {

@@ -144,6 +144,14 @@ Simulation Sweep::simulation(int i, Image used) {
   return s;
 }
 
+std::optional<CountedSimulation> Sweep::counted_by_engine(int i, std::int64_t seed) {
+  const Experiment e = state_->series.experiment(i);
+  Resolved resolved = state_->show(i, e);
+  auto counted = count_loaded(e, resolved, *state_->loaded, seed);
+  if (counted) counted->simulation.resolved = std::move(resolved);
+  return counted;
+}
+
 template <class Number>
 std::span<const Number> Sweep::image(int i) {
   return state_->drawn<Number>(i).pixels;

@@ -78,12 +78,13 @@ void check_image_outputs(const flags::Request& request) {
 
 void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
                          const flags::Request& request, const io::SmvProvenance& made,
-                         const Simulation& simulation, Profile* profile) {
+                         const Simulation& simulation, Profile* profile,
+                         const CountedImage* counted) {
   if (request.output_files.empty()) return;
   io::ImageSeries series = series_of(request);
   series.provenance = {made.program, made.command_line, made.seed,
                        to_json(request.experiment, request.stated_response()), io::date_now()};
-  std::optional<CountedImage> counted;
+  std::optional<CountedImage> drawn;
   for (const std::string& name : request.output_files) {
     const io::FileFormat& format = io::format_to_write(name);
     if (format.write_picture) continue;  // with that of -pngfile
@@ -100,7 +101,7 @@ void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
     set_compression(request, format, series);
     const auto file = format.open(path, series);
     if (series.counts) {
-      if (!counted) counted = counted_image(request, simulation.image);
+      if (!counted) counted = &drawn.emplace(counted_image(request, simulation.image));
       file->add(std::span<const std::int32_t>(counted->counts));
     } else {
       file->add(std::span<const float>(simulation.image.pixels));

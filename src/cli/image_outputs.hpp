@@ -17,10 +17,11 @@ namespace nablabragg::cli {
 /// a format cannot hold.
 void check_image_outputs(const flags::Request& request);
 
-/// What is worth a warning goes to `notices`.
+/// What is worth a warning goes to `notices`; `counted` as write_outputs() takes it.
 void write_image_outputs(std::ostream& out, std::vector<std::string>& notices,
                          const flags::Request& request, const io::SmvProvenance& made,
-                         const Simulation& simulation, Profile* profile);
+                         const Simulation& simulation, Profile* profile,
+                         const CountedImage* counted);
 
 /// The image of this run, in the frame that the formats have.
 io::ImageSeries series_of(const flags::Request& request);

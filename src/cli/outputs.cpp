@@ -186,7 +186,8 @@ bool writes_images(const flags::Request& request) {
 
 void write_outputs(std::ostream& out, std::vector<std::string>& notices,
                    const flags::Request& request, const Resolved& resolved,
-                   const io::SmvProvenance& made, const Simulation& simulation, Profile* profile) {
+                   const io::SmvProvenance& made, const Simulation& simulation, Profile* profile,
+                   const CountedImage* counted) {
   const Image& image = simulation.image;
   const Statistics& statistics = simulation.statistics;
   const RegionOfInterest& roi = resolved.roi;
@@ -297,7 +298,7 @@ void write_outputs(std::ostream& out, std::vector<std::string>& notices,
     fmt::print(out, "writing {} as 2-byte integers\n", io::printable(request.noise_file.name));
     note_overloads(notices, request.noise_file.name, total.overloads);
   }
-  write_image_outputs(out, notices, request, made, simulation, profile);
+  write_image_outputs(out, notices, request, made, simulation, profile, counted);
   const auto draw = [&](const std::string& name, decltype(io::FileFormat::write_picture) write) {
     const Stage stage(profile, request.png_of_noise ? "noise and write " : "write ", name);
     write_picture(out, request, resolved, made, image, name, write);

@@ -331,8 +331,8 @@ class SeriesRunner {
         return !interrupted();
       };
       make_images(
-          series_, wanted, options,
-          [&](int i, Simulation& simulation) { return write_image(i, simulation); },
+          series_, wanted, options, count_seed(),
+          [&](int i, MadeImage& image) { return write_image(i, image); },
           [&](int i, Made made) { take(i, std::move(made)); });
     }
     keep_done_before(series_.images());
@@ -345,9 +345,23 @@ class SeriesRunner {
     journal_ = nullptr;
   }
 
+  /// The seeds of the counts, where nothing but counts is made of the images; else none.
+  std::function<std::int64_t(int)> count_seed() const {
+    const flags::Request r = request_of(0);
+    const bool of_photons = !r.noise_file.on || r.responds || truth_ || !r.png_file.empty() ||
+                            !r.truth_file.empty() || r.float_file.on || r.int_file.on ||
+                            r.pgm_file.on || wanted(r, r.noise_file) ||
+                            std::ranges::any_of(r.output_files, [](const std::string& name) {
+                              return !io::format_to_write(name).open;
+                            });
+    if (of_photons) return {};
+    return [this](int i) { return seed_of_image(*request_.seed, i); };
+  }
+
   /// On any thread: what belongs to this image alone.
-  Made write_image(int i, Simulation& simulation) const {
+  Made write_image(int i, MadeImage& image) const {
     const flags::Request r = request_of(i);
+    Simulation& simulation = image.simulation;
     if (!simulation.not_finite.empty() && !flags::keeps_nanobraggs_answer(r.experiment))
       throw UsageError(
           fmt::format("image {}: {}; it was not written", i + 1, simulation.not_finite));
@@ -364,13 +378,13 @@ class SeriesRunner {
       simulation.resolved.wavelength = units::metres_from_angstrom(
           mean_wavelength_A(spectra->shot(i)));
     write_outputs(nowhere, made.notices, r, simulation.resolved, provenance(r, arguments_),
-                  simulation, nullptr);
+                  simulation, nullptr, image.counted ? &*image.counted : nullptr);
     flags::Request named = r;
     for (const std::string* name : names_of(named)) made.done.files.push_back(io::done_file(*name));
     if (writer_) {
       if (request_.noise_file.on)
         made.packed = writer_->pack(
-            std::span<const std::int32_t>(counts_of(r, simulation.image, made.notices)));
+            std::span<const std::int32_t>(counts_of(r, image, made.notices)));
       else
         made.packed = writer_->pack(std::span<const float>(simulation.image.pixels));
       if (writer_->stores_as_packed())
@@ -380,9 +394,10 @@ class SeriesRunner {
     return made;
   }
 
-  static std::vector<std::int32_t> counts_of(const flags::Request& r, const Image& image,
+  static std::vector<std::int32_t> counts_of(const flags::Request& r, MadeImage& image,
                                              std::vector<std::string>& notices) {
-    CountedImage counted = counted_image(r, image);
+    CountedImage counted = image.counted ? std::move(*image.counted)
+                                         : counted_image(r, image.simulation.image);
     if (const std::string sentence = saturation_notice(counted); !sentence.empty())
       notices.push_back(sentence);
     return std::move(counted.counts);

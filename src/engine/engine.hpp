@@ -9,7 +9,9 @@
 #include <vector>
 #include "engine/diffuse.hpp"
 #include "engine/kept_background.hpp"
+#include "nablabragg/device_image.hpp"
 #include "nablabragg/simulate.hpp"  // for ComputeOptions, TableMiss
+#include "physics/photon_counter.hpp"
 #include "plan/panel_region.hpp"
 #include "plan/plan.hpp"
 
@@ -33,6 +35,18 @@ struct Report {
   /// Of all pixels: values were written in these regions alone, which do not overlap and are in the
   /// order of panels, rows and columns; empty: they may have been written anywhere.
   std::optional<std::vector<PanelRegion>> written;
+};
+
+/// How photons become counts.
+struct CountRule {
+  std::uint64_t key = 0;  ///< of the Poisson deviates (physics/poisson.hpp), keyed by pixel
+  std::vector<physics::PhotonCounter> panels;
+};
+
+/// Counts that were drawn where the light was computed.
+struct CountReport {
+  Report report;
+  std::int64_t saturated = 0;  ///< pixels that would hold more than they can
 };
 
 /// Of sum(weights x photons): the value, and its derivative with respect to every number of the
@@ -60,6 +74,22 @@ class Loaded {
   /// Of all pixels: `values` are zero on entry; those that no panel wants are left as they are.
   Report render(const Pixels& pixels, std::span<float> values) { return rendered(pixels, values); }
   Report render(const Pixels& pixels, std::span<double> values) { return rendered(pixels, values); }
+
+  /// Of all pixels: the counts that the rule draws about what render() gives in single precision,
+  /// so that these alone leave the device; where nothing is counted, masked_pixel or gap_pixel.
+  /// Empty, whatever the counts then hold: to be drawn from the image, by engines that draw none,
+  /// of an image that is dark and of one that has pixels which are NaN, infinite or too bright.
+  std::optional<CountReport> count(const CountRule& rule, std::vector<std::int32_t>& counts) {
+    if (diffuse_.present()) return std::nullopt;
+    return count_spots(rule, counts);
+  }
+
+  /// What render() gives of all pixels, in the memory of the device; empty: where there is none,
+  /// and where this light is completed outside of it.
+  std::optional<DeviceImage> render_on_device(bool in_double) {
+    if (diffuse_.present()) return std::nullopt;
+    return render_spots_on_device(in_double);
+  }
 
   /// One weight for each pixel.  The plan must have no factor that multiplies a running sum.  Where
   /// a weight that counts is NaN or infinite, all of the gradient is NaN: dark pixels, which an
@@ -119,6 +149,10 @@ class Loaded {
   /// Without diffuse scattering, as all that follows.
   virtual Report render_spots(const Pixels& pixels, std::span<float> values) = 0;
   virtual Report render_spots(const Pixels& pixels, std::span<double> values) = 0;
+  virtual std::optional<CountReport> count_spots(const CountRule&, std::vector<std::int32_t>&) {
+    return std::nullopt;
+  }
+  virtual std::optional<DeviceImage> render_spots_on_device(bool) { return std::nullopt; }
   /// For finite weights and tangents.
   virtual PlanGradient pull_back_finite(const Pixels& pixels, std::span<const double> weights) = 0;
   virtual void push_forward_finite(const Pixels& pixels, std::span<const Plan* const> tangents,

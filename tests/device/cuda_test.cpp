@@ -6,12 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 
 #include "engine/cuda/open_device.hpp"
 #include "engine/engine.hpp"
 #include "nablabragg/error.hpp"
 #include "nablabragg/gradient.hpp"
+#include "support/cuda.hpp"
 #include "support/engines.hpp"
 #include "support/experiment.hpp"
 #include "support/message_of.hpp"
@@ -24,30 +24,6 @@ using testing::HasSubstr;
 const std::string triclinic =
     "-corrected -cell 70 80 90 85 95 105 -misset 10 20 30 -N 5 -lambda 1 -distance 100 "
     "-detpixels_f 37 -detpixels_s 21 -pixel 1 -oversample 2 ";
-
-ComputeOptions cuda_engine(Precision precision = Precision::float32, const char* device = "cuda") {
-  ComputeOptions options;
-  EXPECT_TRUE(choose_engine(device, options));
-  options.precision = precision;
-  return options;
-}
-
-/// For the life of the object the stand-in finds this in its environment.
-class StandIn {
- public:
-  StandIn(const char* name, const std::string& value) : name_(name) {
-    setenv(name, value.c_str(), 1);
-  }
-  ~StandIn() { unsetenv(name_); }
-  StandIn(const StandIn&) = delete;
-  StandIn& operator=(const StandIn&) = delete;
-
- private:
-  const char* name_;
-};
-
-std::shared_ptr<engine::cuda::OpenDevice> first_device() { return engine::cuda::open_device(0); }
-bool is_stand_in() { return first_device()->device->name().rfind("no GPU", 0) == 0; }
 
 Plan plan_of(const Experiment& e) { return make_plan(e, resolve(e)); }
 

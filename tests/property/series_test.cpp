@@ -57,8 +57,9 @@ TEST(SeriesOfExperiments, AreMadeInOrderWithTheBitsOfSimulate) {
         return true;
       };
       make_images(
-          s, wanted, options,
-          [&](int i, Simulation& simulation) {
+          s, wanted, options, nullptr,
+          [&](int i, MadeImage& made) {
+            const Simulation& simulation = made.simulation;
             ComputeOptions alone = options;
             alone.progress = {};
             const Simulation expected = simulate(s.experiment(i), alone);
@@ -85,10 +86,10 @@ TEST(SeriesOfExperiments, EndWhenTheCallerWantsNoMore) {
     std::vector<int> wanted(static_cast<std::size_t>(s.images()));
     for (int i = 0; i < s.images(); ++i) wanted[static_cast<std::size_t>(i)] = i;
     int taken = 0;
-    EXPECT_THROW(
-        make_images(
-            s, wanted, options, [](int i, Simulation&) { return i; }, [&](int, int) { ++taken; }),
-        Cancelled);
+    EXPECT_THROW(make_images(
+                     s, wanted, options, nullptr, [](int i, MadeImage&) { return i; },
+                     [&](int, int) { ++taken; }),
+                 Cancelled);
     EXPECT_LT(taken, s.images());
   }
 }
@@ -98,8 +99,8 @@ TEST(SeriesOfExperiments, GiveTheFirstFailureToTheCaller) {
   const std::vector<int> wanted = {0, 1, 2, 3, 4};
   EXPECT_THAT(message_of<OutputError>([&] {
                 make_images(
-                    s, wanted, cpu_engine(Precision::float32),
-                    [](int i, Simulation&) {
+                    s, wanted, cpu_engine(Precision::float32), nullptr,
+                    [](int i, MadeImage&) {
                       if (i == 3) throw OutputError("the disk is full");
                       return i;
                     },

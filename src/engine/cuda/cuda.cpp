@@ -27,6 +27,27 @@ using namespace cuda;
 constexpr double steps_of_launch = 1e10;  ///< a tenth of a second
 constexpr int least_pixels = 1 << 17;     ///< at once: fewer do not fill a card
 
+/// The pixels of an image, with the device that they are on.
+template <class Number>
+struct ImageMemory {
+  std::shared_ptr<OpenDevice> opened;
+  DeviceArray<Number> array;
+
+  ImageMemory(std::shared_ptr<OpenDevice> on, std::size_t pixels)
+      : opened(std::move(on)), array(*opened->device, pixels) {}
+};
+
+template <class Number>
+DeviceImage image_in(std::shared_ptr<ImageMemory<Number>> memory) {
+  DeviceImage image;
+  image.pixels = memory->array.size();
+  image.is_double = std::is_same_v<Number, double>;
+  image.memory = memory_of(*memory->opened);
+  Number* const photons = memory->array.data();
+  image.photons = std::shared_ptr<void>(std::move(memory), photons);
+  return image;
+}
+
 class CudaLoaded final : public Loaded {
  public:
   CudaLoaded(const Plan& plan, const ComputeOptions& options)
@@ -93,6 +114,59 @@ class CudaLoaded final : public Loaded {
   template <class Number>
   Report rendered(const Pixels& pixels, std::span<Number> values) {
     const InterpolationCutoff& ends = cutoff_.get(pixels.all);
+    Report report = over_panels(ends, [&](std::size_t panel, Watch& watch, double& solid_angle) {
+      return pixels.all ? render_panel(panel, watch, values, solid_angle)
+                        : render_list(panel, pixels.list, watch, values);
+    });
+    interpolate_up_to_the_cutoff(ends, pixels, values);
+    return report;
+  }
+
+  std::optional<CountReport> count_spots(const CountRule& rule,
+                                         std::vector<std::int32_t>& counts) override {
+    counts.resize(plan_.pixels());
+    CountTally seen;
+    CountReport counted;
+    counted.report = over_panels(
+        cutoff_.get(true), [&](std::size_t panel, Watch& watch, double& solid_angle) {
+          return count_panel(panel, watch, rule, counts, seen, solid_angle);
+        });
+    if (seen.lit == 0 || seen.undrawn > 0) return std::nullopt;
+    counted.saturated = static_cast<std::int64_t>(seen.saturated);
+    return counted;
+  }
+
+  std::optional<DeviceImage> render_spots_on_device(bool in_double) override {
+    return in_double ? rendered_on_device<double>() : rendered_on_device<float>();
+  }
+
+  template <class Number>
+  DeviceImage rendered_on_device() {
+    std::shared_ptr<ImageMemory<Number>> photons;
+    const auto put_panel = [&](std::size_t number, Watch& watch, double& solid_angle) {
+      if (!photons) {
+        photons = std::make_shared<ImageMemory<Number>>(opened_, plan_.pixels());
+        device().clear(photons->array.data(), photons->array.bytes());
+      }
+      const PlanPanel& panel = plan_.panels[number];
+      const auto cutoff = light_at_the_cutoff(cutoff_.get(true), number);
+      return by_rows<Number>(
+          number, watch, solid_angle, 0, [&](const DevicePixels& some, Number* values) {
+            if (cutoff) put_at(cutoff->pixel, static_cast<Number>(cutoff->photons), some, values);
+            const std::size_t bytes = static_cast<std::size_t>(some.columns) * sizeof(Number);
+            device().copy_rows(photons->array.data() + panel.first_pixel +
+                                   panel.offset_of(some.fast_min, some.slow_min),
+                               static_cast<std::size_t>(panel.frame.fast_pixels) * sizeof(Number),
+                               values, bytes, bytes, static_cast<std::size_t>(some.rows));
+          });
+    };
+    over_panels(cutoff_.get(true), put_panel);
+    return image_in<Number>(std::move(photons));
+  }
+
+  /// `work(panel, watch, solid_angle)` returns the number of wanted pixels.
+  template <class Work>
+  Report over_panels(const InterpolationCutoff& ends, Work&& work) {
     contents_.find_spots();
     const std::lock_guard turn(opened_->turn);
     contents_.prepare();
@@ -104,15 +178,12 @@ class CudaLoaded final : public Loaded {
     report.solid_angle_sums.resize(plan_.panels.size());
     Watch watch(options_, static_cast<int>(plan_.panels.size()));
     for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
-      const std::int64_t wanted = pixels.all
-                                      ? render_panel(i, watch, values, report.solid_angle_sums[i])
-                                      : render_list(i, pixels.list, watch, values);
+      const std::int64_t wanted = work(i, watch, report.solid_angle_sums[i]);
       report.used.steps += plan_.spread.closed ? wanted
                                                : wanted * steps_of_pixel(plan_, plan_.panels[i]);
       watch.finish_part();
       watch.check();
     }
-    interpolate_up_to_the_cutoff(ends, pixels, values);
     span.end = std::chrono::steady_clock::now();
     span.steps = report.used.steps;
     if (options_.on_work) options_.on_work(span);
@@ -120,15 +191,96 @@ class CudaLoaded final : public Loaded {
     return report;
   }
 
-  /// The wanted rectangle of a panel, some rows at a time; returns the number of wanted pixels.
   template <class Number>
   std::int64_t render_panel(std::size_t number, Watch& watch, std::span<Number> values,
                             double& solid_angle) {
+    std::vector<Number> rows;
+    return by_rows<Number>(number, watch, solid_angle, 0,
+                           [&](const DevicePixels& some, Number* on_card) {
+                             download_rows(plan_.panels[number], some, on_card, rows, values);
+                           });
+  }
+
+  /// Draws the counts where the light is, so that they alone leave the device.
+  std::int64_t count_panel(std::size_t number, Watch& watch, const CountRule& rule,
+                           std::span<std::int32_t> counts, CountTally& seen, double& solid_angle) {
+    const PlanPanel& panel = plan_.panels[number];
+    mark_outside(panel, counts);
+    const DeviceArray<CountTally> tally = on_device(device(), &seen, 1);
+    const auto cutoff = light_at_the_cutoff(cutoff_.get(true), number);
+    DeviceArray<std::int32_t> counts_on_card;
+    std::vector<std::int32_t> rows;
+    const std::int64_t wanted = by_rows<float>(
+        number, watch, solid_angle, sizeof(std::int32_t),
+        [&](const DevicePixels& some, float* values) {
+          if (counts_on_card.size() == 0)
+            counts_on_card = DeviceArray<std::int32_t>(device(), some.count());
+          if (cutoff) put_at(cutoff->pixel, static_cast<float>(cutoff->photons), some, values);
+          CountJob job;
+          job.pixels = some;
+          job.values = values;
+          job.fast_pixels = panel.frame.fast_pixels;
+          job.key = rule.key;
+          job.first_pixel = panel.first_pixel;
+          job.counter = rule.panels[number];
+          job.counts = counts_on_card.data();
+          job.tally = tally.data();
+          device().count(job);
+          device_seconds_ += device().wait();
+          download_rows(panel, some, counts_on_card.data(), rows, counts);
+        });
+    device().download(&seen, tally.data(), sizeof seen);
+    return wanted;
+  }
+
+  /// One value, where it is among those of a rectangle.
+  template <class Number>
+  void put_at(const PixelIndex& pixel, Number value, const DevicePixels& among, Number* values) {
+    const int column = pixel.fast - among.fast_min, row = pixel.slow - among.slow_min;
+    if (column < 0 || column >= among.columns || row < 0 || row >= among.rows) return;
+    device().upload(values + static_cast<std::ptrdiff_t>(row) * among.columns + column, &value,
+                    sizeof value);
+  }
+
+  /// Where the kernel, which marks the pixels of the region of interest, does not come.
+  static void mark_outside(const PlanPanel& panel, std::span<std::int32_t> counts) {
+    const RegionOfInterest& roi = panel.roi;
+    if (roi.fast_min == 0 && roi.slow_min == 0 && roi.fast_max == panel.frame.fast_pixels - 1 &&
+        roi.slow_max == panel.frame.slow_pixels - 1)
+      return;
+    for (std::size_t i = 0; i < panel.pixels(); ++i)
+      counts[panel.first_pixel + i] = panel.mask && !panel.mask->keep[i] ? gap_pixel : masked_pixel;
+  }
+
+  /// Copies what is of a rectangle of pixels to its place among those of the panel, through `rows`
+  /// where they do not lie one after the other.
+  template <class Number>
+  void download_rows(const PlanPanel& panel, const DevicePixels& some, const Number* on_card,
+                     std::vector<Number>& rows, std::span<Number> values) {
+    const auto columns = static_cast<std::size_t>(some.columns),
+               width = static_cast<std::size_t>(panel.frame.fast_pixels);
+    Number* const first = values.data() + panel.first_pixel +
+                          panel.offset_of(some.fast_min, some.slow_min);
+    if (columns == width) {
+      device().download(first, on_card, some.count() * sizeof(Number));
+      return;
+    }
+    rows.resize(some.count());
+    device().download(rows.data(), on_card, some.count() * sizeof(Number));
+    for (std::size_t row = 0; row < static_cast<std::size_t>(some.rows); ++row)
+      std::copy_n(rows.data() + row * columns, columns, first + row * width);
+  }
+
+  /// The wanted rectangle of a panel, some rows at a time: `take(pixels, values)` has them on the
+  /// device, the values row by row, and may take `more_bytes` of memory there for each pixel.
+  /// Returns the number of wanted pixels.
+  template <class Number, class Take>
+  std::int64_t by_rows(std::size_t number, Watch& watch, double& solid_angle,
+                       std::size_t more_bytes, Take&& take) {
     const PlanPanel& panel = plan_.panels[number];
     const RegionOfInterest& roi = panel.roi;
     const DevicePanel& loaded = contents_.panel(number);
-    const auto columns = static_cast<std::size_t>(roi.fast_max - roi.fast_min + 1),
-               width = static_cast<std::size_t>(panel.frame.fast_pixels);
+    const auto columns = static_cast<std::size_t>(roi.fast_max - roi.fast_min + 1);
     if (roi.fast_max < roi.fast_min || roi.slow_max < roi.slow_min) return 0;
     DevicePixels all;
     all.fast_min = roi.fast_min;
@@ -136,12 +288,11 @@ class CudaLoaded final : public Loaded {
     all.columns = static_cast<int>(columns);
     all.rows = roi.slow_max - roi.slow_min + 1;
     all.keep = loaded.keep.data();
-    const Launches launches = launches_of<Number>(loaded, all);
+    const Launches launches = launches_of(loaded, all, sizeof(Number) + more_bytes);
     const int rows_at_once = std::max(
         1, static_cast<int>(launches.pixels_at_once / static_cast<std::int64_t>(columns)));
     const DeviceArray<Number> on_card(
         device(), columns * static_cast<std::size_t>(std::min(rows_at_once, all.rows)));
-    std::vector<Number> rows;
     for (int done = 0; done < all.rows && !watch.stopped(); done += rows_at_once) {
       DevicePixels some = all;
       some.slow_min += done;
@@ -149,16 +300,7 @@ class CudaLoaded final : public Loaded {
       if (loaded.keep.data()) device().clear(on_card.data(), on_card.bytes());
       solid_angle += compute(loaded, some, launches, watch, on_card.data());
       if (watch.stopped()) break;
-      Number* const first = values.data() + panel.first_pixel +
-                            panel.offset_of(some.fast_min, some.slow_min);
-      if (columns == width) {
-        device().download(first, on_card.data(), some.count() * sizeof(Number));
-        continue;
-      }
-      rows.resize(some.count());
-      device().download(rows.data(), on_card.data(), some.count() * sizeof(Number));
-      for (std::size_t row = 0; row < static_cast<std::size_t>(some.rows); ++row)
-        std::copy_n(rows.data() + row * columns, columns, first + row * width);
+      take(some, on_card.data());
     }
     if (!panel.mask) return static_cast<std::int64_t>(columns) * all.rows;
     std::int64_t wanted = 0;
@@ -185,7 +327,7 @@ class CudaLoaded final : public Loaded {
     DevicePixels all;
     all.list = at_device.data();
     all.listed = static_cast<int>(listed.size());
-    const Launches launches = launches_of<Number>(loaded, all);
+    const Launches launches = launches_of(loaded, all, sizeof(Number));
     const auto at_once = static_cast<int>(
         std::min<std::int64_t>(launches.pixels_at_once, all.listed));
     const DeviceArray<Number> on_card(device(), static_cast<std::size_t>(at_once));
@@ -211,8 +353,9 @@ class CudaLoaded final : public Loaded {
     bool keeps_sums = false;  ///< pixels are not finished by the kernel that sums
   };
 
-  template <class Number>
-  Launches launches_of(const DevicePanel& loaded, const DevicePixels& pixels) const {
+  /// `bytes_of_value`: that are kept for each pixel, whatever its sum takes.
+  Launches launches_of(const DevicePanel& loaded, const DevicePixels& pixels,
+                       std::size_t bytes_of_value) const {
     const PlanSensor& sensor = loaded.plan.view.panel.sensor;
     const DevicePlan& p = loaded.plan;
     const double beams = p.beams ? p.beam_count : double(plan_.light.rays.size()),
@@ -239,7 +382,7 @@ class CudaLoaded final : public Loaded {
       launches.keeps_sums = launches.parts > 1 || launches.pairs_at_once < launches.pairs ||
                             plan_.has_background();
     }
-    const std::size_t bytes_of_pixel = sizeof(Number) +
+    const std::size_t bytes_of_pixel = bytes_of_value +
                                        (launches.keeps_sums
                                             ? sizeof(double) * (1 + std::size_t(launches.parts))
                                             : 0);
@@ -296,30 +439,41 @@ class CudaLoaded final : public Loaded {
     return solid_angle;
   }
 
-  /// The pixel in which nanoBragg's interpolation ends, which tiles interpolate in whole.
+  /// The pixel of a panel in which nanoBragg's interpolation ends, which tiles interpolate in
+  /// whole.
+  struct CutoffPixel {
+    PixelIndex pixel;
+    double photons;
+  };
+  std::optional<CutoffPixel> light_at_the_cutoff(const InterpolationCutoff& ends,
+                                                 std::size_t panel) const {
+    if (!plan_.lattice.tricubic) return std::nullopt;
+    const DeviceCutoff cutoff = device_cutoff(ends, plan_, panel);
+    if (!cutoff.ends || contents_.panel(panel).method == Method::walk) return std::nullopt;
+    const PixelIndex at{cutoff.fast, cutoff.slow, static_cast<int>(panel)};
+    const GridView grid(plan_.lattice.grid.get());
+    return CutoffPixel{at, sum_pixel(plan_, plan_.panels[panel], grid, at.fast, at.slow,
+                                     ends.interpolating_lookups(at), NoVisitor{})
+                               .photons};
+  }
+
   template <class Number>
   void interpolate_up_to_the_cutoff(const InterpolationCutoff& ends, const Pixels& pixels,
                                     std::span<Number> values) {
-    if (!plan_.lattice.tricubic) return;
-    const GridView grid(plan_.lattice.grid.get());
     for (std::size_t i = 0; i < plan_.panels.size(); ++i) {
-      const DeviceCutoff cutoff = device_cutoff(ends, plan_, i);
-      if (!cutoff.ends || contents_.panel(i).method == Method::walk) continue;
       const PlanPanel& panel = plan_.panels[i];
-      const PixelIndex at{cutoff.fast, cutoff.slow, static_cast<int>(i)};
-      const auto put = [&](Number& value) {
-        value = static_cast<Number>(sum_pixel(plan_, panel, grid, at.fast, at.slow,
-                                              ends.interpolating_lookups(at), NoVisitor{})
-                                        .photons);
-      };
+      const auto cutoff = light_at_the_cutoff(ends, i);
+      if (!cutoff) continue;
+      const PixelIndex& at = cutoff->pixel;
       if (pixels.all) {
-        put(values[panel.first_pixel + panel.offset_of(at.fast, at.slow)]);
+        values[panel.first_pixel + panel.offset_of(at.fast, at.slow)] = static_cast<Number>(
+            cutoff->photons);
         continue;
       }
       for (std::size_t listed = 0; listed < pixels.list.size(); ++listed) {
         const PixelIndex& pixel = pixels.list[listed];
         if (pixel.panel == at.panel && pixel.fast == at.fast && pixel.slow == at.slow)
-          put(values[listed]);
+          values[listed] = static_cast<Number>(cutoff->photons);
       }
     }
   }
@@ -387,6 +541,17 @@ class CudaEngine final : public Engine {
 };
 
 }  // namespace
+
+template <class Number>
+DeviceImage cuda::image_on_device(int device, std::span<const Number> photons) {
+  auto opened = open_device(device);
+  const std::lock_guard turn(opened->turn);
+  auto memory = std::make_shared<ImageMemory<Number>>(opened, photons.size());
+  opened->device->upload(memory->array.data(), photons.data(), memory->array.bytes());
+  return image_in<Number>(std::move(memory));
+}
+template DeviceImage cuda::image_on_device(int, std::span<const float>);
+template DeviceImage cuda::image_on_device(int, std::span<const double>);
 
 const Engine& cuda_engine() {
   static const CudaEngine engine;

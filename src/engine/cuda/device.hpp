@@ -8,6 +8,7 @@
 #include "engine/cuda/closed_gradient_job.hpp"
 #include "engine/cuda/device_plan.hpp"
 #include "engine/lookup.hpp"
+#include "physics/photon_counter.hpp"
 
 namespace nablabragg::engine::cuda {
 
@@ -84,6 +85,25 @@ inline constexpr double next_word = 0x1p30;
 /// Of Gaussian spots, tails are looked at forty decades below the peak.
 constexpr int words_of_table(Method method) { return method == Method::float32 ? 2 : 6; }
 
+/// What is seen while pixels are counted.
+struct CountTally {
+  unsigned long long saturated = 0;
+  unsigned long long lit = 0;      ///< blocks of threads that have a pixel which is not 0
+  unsigned long long undrawn = 0;  ///< pixels that are NaN, infinite or too bright
+};
+
+/// Counts drawn about the values of a rectangle of pixels.
+struct CountJob {
+  DevicePixels pixels;
+  const float* values = nullptr;  ///< row by row
+  int fast_pixels = 0;            ///< of the panel
+  /// Of the deviates, and the number of the panel's first pixel in it.
+  std::uint64_t key = 0, first_pixel = 0;
+  physics::PhotonCounter counter;
+  std::int32_t* counts = nullptr;  ///< as the values; gap_pixel where the mask leaves a pixel out
+  CountTally* tally = nullptr;     ///< added to
+};
+
 // Sums of a launch in reverse: first those of its numbers, of the ray that polarizes all, then
 // those of each ray and of each pair.
 inline constexpr int sums_of_numbers = 38, sums_of_first_ray = 6;
@@ -108,16 +128,23 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   virtual std::string name() const = 0;
+  /// Whether the processor reads and writes its memory as its own.
+  virtual bool has_host_memory() const = 0;
   virtual std::size_t free_bytes() const = 0;
   virtual void* allocate(std::size_t bytes) = 0;
+  /// From any thread, at any time.
   virtual void release(void* memory) noexcept = 0;
   virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) = 0;
   virtual void clear(void* memory, std::size_t bytes) = 0;
-  /// All return before they are done.
+  /// On the device: so many rows, which begin so many bytes apart.
+  virtual void copy_rows(void* to, std::size_t to_step, const void* from, std::size_t from_step,
+                         std::size_t bytes_of_row, std::size_t rows) = 0;
+  /// They return before they are done.
   virtual void render(const RenderJob& job) = 0;
   virtual void differentiate(const GradientJob& job) = 0;
   virtual void differentiate(const ClosedGradientJob& job) = 0;
+  virtual void count(const CountJob& job) = 0;
   /// Returns how long what was started since the last call took, by the device's clock [s].
   virtual double wait() = 0;
 
@@ -137,10 +164,11 @@ struct Plugin {
 /// Another one where any of these has another layout; the number in front is raised where their
 /// meaning changes.
 inline constexpr std::size_t plugin_version = [] {
-  std::size_t version = 3;
+  std::size_t version = 5;
   for (const std::size_t size :
        {sizeof(DevicePlan), sizeof(RenderJob), sizeof(DeviceClosed), sizeof(DeviceSpot<double>),
-        sizeof(GradientJob), sizeof(ClosedGradientJob), sizeof(Plugin)})
+        sizeof(GradientJob), sizeof(ClosedGradientJob), sizeof(CountJob), sizeof(CountTally),
+        sizeof(Plugin)})
     version = version * 4099 + size;
   return version;
 }();

@@ -46,6 +46,7 @@ Opening opening_of(int index) {
   if (!opening.valid())
     opening = std::async(std::launch::async, [index] {
                 auto opened = std::make_shared<OpenDevice>();
+                opened->index = index;
                 opened->plugin = the_plugin().plugin;
                 opened->device = opened->plugin->open(index);
                 return opened;

@@ -14,6 +14,7 @@ namespace nablabragg::engine::cuda {
 #ifdef __CUDACC__
 
 #define NABLA_UNROLL_BY_2 _Pragma("unroll 2")
+constexpr bool memory_is_of_host = false;
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments... arguments) {
@@ -49,6 +50,7 @@ __device__ __forceinline__ float power_of_two(float x) {
 #else
 
 #define NABLA_UNROLL_BY_2
+constexpr bool memory_is_of_host = true;
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, Arguments... arguments) {

@@ -20,6 +20,8 @@ void launch_closed_light(const ClosedGradientJob& job);
 void launch_pull_back_spots(const ClosedGradientJob& job);
 void launch_push_forward_spots(const ClosedGradientJob& job);
 
+void launch_counts(const CountJob& job);
+
 template <class Shape>
 struct Launches {
   static void tiles(const RenderJob& job, const LaunchSize& size, const TileOutput& out);

@@ -54,6 +54,7 @@ class CudaDevice final : public Device {
   }
 
   std::string name() const override { return name_; }
+  bool has_host_memory() const override { return memory_is_of_host; }
   std::size_t free_bytes() const override {
     select();
     std::size_t free = 0, total = 0;
@@ -79,6 +80,12 @@ class CudaDevice final : public Device {
   void clear(void* memory, std::size_t bytes) override {
     select();
     check(cudaMemset(memory, 0, bytes), "clear memory");
+  }
+  void copy_rows(void* to, std::size_t to_step, const void* from, std::size_t from_step,
+                 std::size_t bytes_of_row, std::size_t rows) override {
+    select();
+    check(cudaMemcpy2D(to, to_step, from, from_step, bytes_of_row, rows, cudaMemcpyDeviceToDevice),
+          "copy rows");
   }
   void render(const RenderJob& job) override {
     select();
@@ -126,6 +133,12 @@ class CudaDevice final : public Device {
     select();
     begin();
     launch_closed_gradient(job);
+    check(cudaGetLastError(), "start a kernel");
+  }
+  void count(const CountJob& job) override {
+    select();
+    begin();
+    launch_counts(job);
     check(cudaGetLastError(), "start a kernel");
   }
   double wait() override {

@@ -20,6 +20,7 @@ from nablabragg._core import (
     Cancelled,
     Crystal,
     Detector,
+    DeviceArray,
     DeviceError,
     DetectorGroup,
     Error,
@@ -41,7 +42,16 @@ from nablabragg._core import (
 )
 from nablabragg._background import compton_of, gas_in_beam, ice_rings, read_background
 from nablabragg._command_line import parse
-from nablabragg._compute import jvp, simulate, sweep, value_and_gradient, vjp, write_picture, write_png
+from nablabragg._compute import (
+    jvp,
+    simulate,
+    simulate_on_device,
+    sweep,
+    value_and_gradient,
+    vjp,
+    write_picture,
+    write_png,
+)
 from nablabragg._dictionary import from_dict, to_dict
 from nablabragg._files import ImageWriter, count_photons, read_image, write_image
 from nablabragg import _methods  # gives methods of the compiled classes their signatures
@@ -63,6 +73,7 @@ __all__ = [
     "Cancelled",
     "Crystal",
     "Detector",
+    "DeviceArray",
     "DeviceError",
     "DetectorGroup",
     "DetectorResponse",
@@ -113,6 +124,7 @@ __all__ = [
     "refine",
     "series",
     "simulate",
+    "simulate_on_device",
     "spread_light",
     "sweep",
     "to_dict",

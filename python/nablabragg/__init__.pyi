@@ -656,6 +656,33 @@ def simulate(
     device: Device | None = ...,
     summation: Summation = ...,
 ) -> NDArray[Any]: ...
+class DeviceArray:
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def device(self) -> str: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = ...,
+        max_version: tuple[int, int] | None = ...,
+        dl_device: tuple[int, int] | None = ...,
+        copy: bool | None = ...,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+def simulate_on_device(
+    experiment: Experiment,
+    *,
+    dtype: Dtype = ...,
+    threads: int = ...,
+    progress: Progress | None = ...,
+    engine: Engine = ...,
+    device: Device | None = ...,
+    summation: Summation = ...,
+) -> DeviceArray: ...
 def sweep(
     experiment: Experiment,
     images: int,

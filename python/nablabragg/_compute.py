@@ -67,6 +67,28 @@ def simulate(
     return _core.simulate(experiment, options_of(locals()))
 
 
+def simulate_on_device(
+    experiment,
+    *,
+    dtype="float32",
+    threads=0,
+    progress=None,
+    engine="cuda",
+    device=None,
+    summation="auto",
+):
+    """The image as simulate() gives it, in the memory of the GPU that computed it: a DeviceArray,
+    which torch.from_dlpack() and others take without a copy.
+
+    dtype, threads, progress, engine, device, summation
+        as simulate() takes them, of a GPU: 'cuda', 'cuda:1'
+
+    It is not looked at for NaN and darkness.  Raises what simulate() raises, UsageError for an engine
+    that is no GPU, and DeviceError where the GPU's memory does not hold it.
+    """
+    return _core.simulate_on_device(experiment, options_of(locals()))
+
+
 def sweep(
     experiment,
     images,

@@ -28,6 +28,10 @@ class Series:
         return _core.seed_of_image(self._seed, i)
 
     def _image(self, i):
+        if self._seed is not None and self._response is None:
+            counts = self._sweep.counts(i, self.seed(i))
+            if counts is not None:
+                return counts
         image = self._sweep.image(i, False)
         if self._seed is None:
             return image

@@ -5,8 +5,9 @@
     ((image - target) ** 2).sum().backward()
 
 simulate() is differentiable once, backwards and forwards; in float64 it passes
-torch.autograd.gradcheck.  The computation itself is done by the CPU, whatever the device of the
-tensors.
+torch.autograd.gradcheck.  The engine computes, whatever the device of the tensors; an image of the
+engine "cuda" that tensors on a GPU ask for does not leave the card.  Gradients do: they go by the
+processor's memory.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ __all__ = ["ExperimentModel", "expected_counts", "simulate"]
 
 def _array(tensor):
     return tensor.detach().cpu().double().numpy()
+
+
+def _image(experiment, options, device):
+    """On the device of the tensors: what a GPU of theirs computes stays there."""
+    engine = options["engine"]
+    if options["pixels"] is None and engine.partition(":")[0] == "cuda":
+        kind, _ = _core.dlpack_device_of({**options, "device": None})
+        if {1: "cpu", 2: "cuda"}[kind] == device.type:
+            there = nb.simulate_on_device(
+                experiment, **{name: options[name] for name in ("dtype", "threads", "engine")}
+            )
+            return torch.from_dlpack(there).to(device)
+    return torch.from_numpy(nb.simulate(experiment, **options)).to(device)
 
 
 class _Slopes(torch.autograd.Function):
@@ -56,8 +70,7 @@ class _Image(torch.autograd.Function):
         ctx.names, ctx.options = names, options
         ctx.tensors = tensors
         ctx.kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
-        image = torch.from_numpy(nb.simulate(ctx.experiment, **options))
-        return image.to(tensors[0].device)
+        return _image(ctx.experiment, options, tensors[0].device)
 
     @staticmethod
     def backward(ctx, weights):

@@ -170,6 +170,12 @@ py::array pull_back(const py::object& experiment, const py::object& photons,
 
 }  // namespace
 
+void warn_of_saturation(std::int64_t pixels) {
+  if (pixels > 0)
+    warn(std::to_string(pixels) +
+         " pixels would hold more counts than the detector can and hold its saturation");
+}
+
 void bind_response(py::module_& module) {
   module.def("pixel_states", &states_of_pixels);
   module.def("spread_light", &spread_image);

@@ -51,9 +51,7 @@ py::array count_image(const py::object& experiment, const py::object& photons,
       throw UsageError("the image is NaN in pixels that count, first at [" +
                        place_in(static_cast<py::ssize_t>(i), shape) +
                        "]; it needs photons there, or a mask");
-  if (counted.saturated > 0)
-    warn(std::to_string(counted.saturated) +
-         " pixels would hold more counts than the detector can and hold its saturation");
+  warn_of_saturation(counted.saturated);
   return array_from(std::move(counted.counts), shape);
 }
 

@@ -1,5 +1,6 @@
 // simulate(), and pictures.
 #include <cmath>
+#include <optional>
 
 #include "description/doubts.hpp"
 #include "nablabragg/error.hpp"
@@ -11,6 +12,7 @@
 #include "python/arrays.hpp"
 #include "python/bindings.hpp"
 #include "python/convert.hpp"
+#include "python/detector_response.hpp"
 #include "python/interruptible.hpp"
 
 namespace nablabragg::python {
@@ -141,6 +143,16 @@ class SweepOfImages {
   py::array image(int i, bool reuse) {
     return options_.precision == Precision::float64 ? image_of<double>(i, reuse)
                                                     : image_of<float>(i, reuse);
+  }
+  /// As count_photons() draws them, where the engine can itself; else None.
+  py::object counts(int i, const py::object& seed) {
+    if (options_.precision == Precision::float64) return py::none();
+    const std::int64_t number = Convert<std::int64_t>::from(seed, "seed");
+    std::optional<CountedSimulation> made;
+    run(i, [&] { made = sweep_->counted_by_engine(i, number); });
+    if (!made) return py::none();
+    warn_of_saturation(made->counted.saturated);
+    return array_from(std::move(made->counted.counts), shape_);
   }
   /// (places, photons)
   py::tuple lit_pixels(int i) {
@@ -280,6 +292,7 @@ void bind_images(py::module_& module) {
       .def("experiment", &SweepOfImages::experiment)
       .def_property_readonly("images", &SweepOfImages::images)
       .def("image", &SweepOfImages::image)
+      .def("counts", &SweepOfImages::counts)
       .def("lit_pixels", &SweepOfImages::lit_pixels);
   module.def("write_png", &write_png);
   module.def("write_picture", &write_picture);

@@ -1,5 +1,6 @@
 #include "nablabragg/version.hpp"
 #include "python/bindings.hpp"
+#include "python/device_arrays.hpp"
 
 PYBIND11_MODULE(_core, module) {
   namespace python = nablabragg::python;
@@ -10,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   python::bind_description(module);
   python::bind_background(module);
   python::bind_images(module);
+  python::bind_device_arrays(module);
   python::bind_files(module);
   python::bind_response(module);
   python::bind_gradients(module);

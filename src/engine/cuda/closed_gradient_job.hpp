@@ -55,7 +55,7 @@ inline constexpr int sums_of_view = 34;
 inline constexpr int sums_of_curved_panel = 24;
 /// Those of for_each_sum_of_spot(), as if the beam diverged; of a curved panel its own behind them.
 constexpr int sums_of_spot(const physics::SpotTerms& terms, bool curved) {
-  return 9 + (terms.second ? 27 : 0) + (terms.slice ? 12 : 0) + (terms.band ? 4 : 0) + 4 +
+  return 9 + (terms.second ? 27 : 0) + (terms.slice ? 26 : 0) + (terms.band ? 4 : 0) + 4 +
          (curved ? sums_of_curved_panel : 10);
 }
 

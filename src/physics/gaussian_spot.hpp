@@ -399,7 +399,7 @@ NABLA_INLINE T lean_of(const GaussianSpot<Real>& s, const Vec3<T>& v) {
 inline constexpr float least_precision = 0.5f;
 /// nor a point beyond the slice's end more likely than by this change of chi2, so that no digits of
 /// the slice's integral are lost.
-inline constexpr float least_change = -6;
+inline constexpr float least_change = -2;
 
 template <bool band, bool slice, class T, class Real>
 NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const SpotPoint<T>& p,

@@ -394,8 +394,10 @@ py::tuple calculate(const py::object& model, const py::object& dmin, const py::o
 
 /// Those of the arguments that ask for what parse() does not give.
 std::string flags_without_effect(const std::vector<std::string>& arguments) {
-  constexpr std::string_view asks_for_nothing[] = {"-corrected",  "-compat",   "-nonoise", "-nopgm",
-                                                   "-noprogress", "-progress", "-gain"};
+  // -gain and -summation are the experiment's.
+  constexpr std::string_view asks_for_nothing[] = {"-corrected", "-compat",     "-nonoise",
+                                                   "-nopgm",     "-noprogress", "-progress",
+                                                   "-gain",      "-summation"};
   std::string names;
   for (const std::string& argument : arguments) {
     const flags::Flag* const flag = flags::find_flag(argument);

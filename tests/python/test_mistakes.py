@@ -354,6 +354,7 @@ def test_parse_says_which_flags_have_no_effect():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plain = nb.parse(line)
+        assert nb.parse(line + " -summation sampled").sampling.summation == "sampled"
     with pytest.warns(nb.SimulationWarning) as caught:
         same = nb.parse(line + " -floatfile a.bin -noisefile b.img -threads 2 -images 3")
     assert same == plain

@@ -127,7 +127,6 @@ struct LoneCrystal {
 std::vector<LoneCrystal> lone_crystals(const Experiment& e, const Resolved& resolved) {
   std::vector<LoneCrystal> all{{e}};
   all[0].experiment.more_crystals.clear();
-  all[0].experiment.sampling.summation = resolved.closed ? Summation::closed : Summation::sampled;
   for (const FurtherCrystal& further : e.more_crystals)
     all.push_back({model::alone(e, resolved, further), further.weight});
   return all;
@@ -192,6 +191,7 @@ PixelTruth pixel_truth(const Experiment& experiment, const ComputeOptions& optio
   check_cost(experiment, resolved, plan, {}, options);
   Experiment settled = experiment;  // with fewer reflections no choice is another one
   if (!resolved.closed) settled.sampling.oversample = resolved.oversample;
+  settled.sampling.summation = resolved.closed ? Summation::closed : Summation::sampled;
 
   PixelTruth truth;
   for (const PlanPanel& panel : plan.panels)

@@ -193,6 +193,26 @@ TEST(PixelTruth, HasPartsThatAddUpToTheImageAndAreWhatEachWouldBeAlone) {
   }
 }
 
+TEST(PixelTruth, HasPartsOfTheSameLightWhateverTheCrystalLeavesToTheSum) {
+  // Without diffuse light, or F that is interpolated, these rays would have a closed form.
+  const std::string gaussian =
+      "-N 6 -gauss_xtal -dispersion 3 -spectrum_model gaussian -dispsteps 5 -hdivrange 20 "
+      "-beam_model gaussian -hdivsteps 3 -water 200 -oversample 1 ";
+  for (const char* sum : {"", "-diffuse_sigma 0.4 -diffuse_gamma 20", "-interpolate"}) {
+    Experiment e = test::experiment_of(crystal + gaussian + sum);
+    if (e.structure_factors.interpolation == Interpolation::tricubic)
+      e.structure_factors.grid = uneven_factors();
+    for (Material& gas : gas_in_beam(-10, 20)) e.materials.push_back(gas);
+    const PixelTruth truth = pixel_truth(e);
+    const Image image = simulate(e).image;
+    for (std::size_t i = 0; i < image.pixels.size(); i += 7) {
+      double all = 0;
+      for (const PartOfLight& part : truth.parts) all += part.photons[i];
+      EXPECT_NEAR(all, double(image.pixels[i]), 1e-6 * all) << sum;
+    }
+  }
+}
+
 TEST(PhotonsOfSpots, AreThoseOfAllCrystalsWithoutWaterMaterialsAndDiffuseLight) {
   const std::string one = crystal + "-N 6 -oversample 1 ", two = one + "-more_crystal 40 5 80 0.3 ";
   const std::string more = "-water 200 -air -10 20 -diffuse_sigma 0.4 -diffuse_gamma 20 ";

@@ -383,7 +383,7 @@ struct SpotExponents {
   T per_norm2, zz, along, kappa;  ///< zz: z.z, of a slice across the turn
   // Of a slice.  The spectrum makes the turn `narrower`; at x1 it is nearest to first order, which
   // is `ahead` of the point's own turn; `root`: of the turn's precision
-  T per_across2, narrower, x1, ahead, precision, root, per_root, centre, change;
+  T per_across2, narrower, x1, ahead, least, precision, root, per_root, wanted, limit, centre;
 };
 
 /// v.(Lv), see GaussianSpot.
@@ -398,8 +398,8 @@ NABLA_INLINE T lean_of(const GaussianSpot<Real>& s, const Vec3<T>& v) {
 /// this share of what it is in the middle,
 inline constexpr float least_precision = 0.5f;
 /// nor a point beyond the slice's end more likely than by this change of chi2, so that no digits of
-/// the slice's integral are lost.
-inline constexpr float least_change = -2;
+/// the slice's integral are lost.  A slice of no width knows neither.
+inline constexpr float most_gained = 2;
 
 template <bool band, bool slice, class T, class Real>
 NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const SpotPoint<T>& p,
@@ -444,14 +444,14 @@ NABLA_INLINE SpotExponents<T> spot_exponents(const GaussianSpot<Real>& s, const 
       follows = follows + as(s.turning_stretch) * p.at;
       begins = begins + p.at * dot(as_vector(s.turning_lean), v) - as(s.turning_tilt);
     }
-    const T least = T(least_precision) * narrower2;
-    e.precision = select(least < follows, follows, least);
+    e.least = T(least_precision) * narrower2;
+    e.precision = select(e.least < follows, follows, e.least);
     e.root = sqrt(e.precision);
     e.per_root = T(1) / e.root;
-    e.centre = begins * e.per_root;
-    const T change = (e.ahead - e.centre) * (e.ahead + e.centre);
-    e.change = select(T(least_change) < change, change, T(least_change));
-    e.chi2 = e.chi2 + e.change;
+    e.wanted = begins * e.per_root;
+    e.limit = sqrt(e.ahead * e.ahead + T(most_gained));
+    e.centre = detail::clamped(e.wanted, e.limit);
+    e.chi2 = e.chi2 + (e.ahead - e.centre) * (e.ahead + e.centre);
     e.x = p.at * e.root + e.centre;
     e.half_slice = as(s.half_slice) * e.root;
   }
@@ -484,10 +484,14 @@ NABLA_INLINE T spot_darkness(const GaussianSpot<Real>& s, const Vec3<T>& d, bool
                              const T& narrowing2) {
   const auto p = spot_point<band, slice, second>(s, d, diverges);
   const auto e = spot_exponents<band, slice>(s, p, diverges);
-  if constexpr (slice)
-    return e.chi2 + narrowing2 * e.x * e.x;
-  else
+  if constexpr (!slice) {
     return e.chi2;
+  } else {
+    // Where the turn is more precise, the slice is as much wider in its deviations
+    const T narrower2 = e.narrower * e.narrower;
+    const T share = select(narrower2 < e.precision, narrower2 * e.per_root * e.per_root, T(1));
+    return e.chi2 + narrowing2 * e.x * e.x * share;
+  }
 }
 
 }  // namespace nablabragg::physics

@@ -55,14 +55,17 @@ NABLA_INLINE ExponentAdjoints<T> pull_back_exponents(const GaussianSpot<Real>& s
   // What a slice goes through is undone from its end
   const Vec3<T>& v = p.v;
   adjoints.half_slice = adjoints.half_slice + by_half * e.root;
-  const T changing = select(T(least_change) < e.change, light, none);
-  const T by_centre = by_x + changing * e.centre, by_begins = by_centre * e.per_root;
+  const T by_centre = by_x + light * e.centre;
+  const auto held_above = !(e.wanted < e.limit), held_below = !(-e.limit < e.wanted);
+  const T by_wanted = select(held_above, none, select(held_below, none, by_centre));
+  const T by_begins = by_wanted * e.per_root;
+  const T by_limit = select(held_above, by_centre, select(held_below, -by_centre, none));
   const T by_root = by_half * number<T>(s.half_slice) + by_x * p.at - by_begins * e.centre;
   T by_narrower = by_begins * e.ahead;
-  const T by_x1 = by_begins * e.narrower - changing * e.ahead;
+  const T by_x1 = by_begins * e.narrower + (by_limit * inverse_of(e.limit) - light) * e.ahead;
   out.at = by_x * e.root - by_x1 * e.narrower;
   const T by_precision = half * by_root * e.per_root, narrower2 = e.narrower * e.narrower;
-  const auto follows = T(least_precision) * narrower2 < e.precision;
+  const auto follows = e.least < e.precision;
   const T by_stretch = select(follows, by_precision, none);
   const T by_narrower2 = select(follows, by_precision, T(least_precision) * by_precision);
   adjoints.stretch = adjoints.stretch + by_stretch * v;

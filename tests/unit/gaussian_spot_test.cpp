@@ -61,7 +61,7 @@ TEST(BoxGaussian, HasFiniteDerivativesThatAreItsDifferencesAlsoOfNoBoxAtAll) {
 // ---- A spot -------------------------------------------------------------------------------------
 
 GaussianSpotSource<double> some_source(std::mt19937& random, bool band, bool slice, bool mosaic,
-                                       bool diverges) {
+                                       bool diverges, double width = 2e7) {
   std::uniform_real_distribution<double> u(-1, 1);
   const auto vector = [&] { return Vec3d{u(random), u(random), u(random)}; };
   const auto covariance = [&](double size) {
@@ -70,7 +70,7 @@ GaussianSpotSource<double> some_source(std::mt19937& random, bool band, bool sli
   };
   GaussianSpotSource<double> of;
   of.g = 5e9 * unit(vector());
-  of.shape = covariance(2e7);
+  of.shape = covariance(width);
   if (mosaic) of.mosaic = covariance(4e-3);
   if (diverges) of.divergence = covariance(1e-3);
   of.pixel = covariance(5e6);
@@ -99,9 +99,10 @@ void for_each_input(F&& f, Source& of) {
 }
 
 template <bool band, bool slice, bool second>
-void expect_adjoints_of_duals(bool diverges, unsigned seed) {
+void expect_adjoints_of_duals(bool diverges, unsigned seed, double width = 2e7,
+                              double deviations = 1) {
   std::mt19937 random(seed);
-  const auto of = some_source(random, band, slice, second, diverges);
+  const auto of = some_source(random, band, slice, second, diverges, width);
   // The point is the last three directions.
   using Real = Dual<inputs + 3>;
   GaussianSpotSource<Real> dual_of;
@@ -123,8 +124,8 @@ void expect_adjoints_of_duals(bool diverges, unsigned seed) {
   std::normal_distribution<double> normal;
   for (int point = 0; point < 5; ++point) {
     // Somewhere in the spot: of a whitened residual of a few standard deviations
-    const Vec3d aim{normal(random), normal(random),
-                    normal(random) + prepared.spot.half_slice * (0.5 * point - 1)};
+    const Vec3d aim{deviations * normal(random), deviations * normal(random),
+                    deviations * normal(random) + prepared.spot.half_slice * (0.5 * point - 1)};
     const Vec3d d = inverse(prepared.spot.whiten) * aim;
     Vec3<Real> dual_d{Real(d.x), Real(d.y), Real(d.z)};
     dual_d.x.slopes[inputs] = dual_d.y.slopes[inputs + 1] = dual_d.z.slopes[inputs + 2] = 1;
@@ -217,6 +218,35 @@ TEST(GaussianSpot, HasTheAdjointsOfItsSourceThatDualNumbersHave) {
           },
           found);
     }
+}
+
+TEST(GaussianSpot, HasTheAdjointsThatDualNumbersHaveWhereASliceMeansNothing) {
+  for (unsigned seed = 1; seed < 20; ++seed)
+    for (const double width : {3e8, 2e9})
+      for (const bool diverges : {false, true}) {
+        expect_adjoints_of_duals<false, true, true>(diverges, seed, width, 3);
+        expect_adjoints_of_duals<true, true, true>(diverges, seed, width, 3);
+      }
+}
+
+TEST(GaussianSpot, InASliceOfNoWidthIsThatOfAStillHoweverWideItIs) {
+  for (unsigned seed = 1; seed < 40; ++seed) {
+    std::mt19937 random(seed);
+    auto of = some_source(random, true, true, false, false, seed % 2 ? 2e7 : 1e9);
+    of.half_slice = 1e-10;
+    const auto slice = prepare_spot(of);
+    of.half_slice = 0;
+    const auto still = prepare_spot(of);
+    std::normal_distribution<double> normal;
+    for (int point = 0; point < 5; ++point) {
+      const Vec3d d = inverse(still.spot.whiten) *
+                      Vec3d{3 * normal(random), 3 * normal(random), 3 * normal(random)};
+      const double expected = spot_value<true, false, true>(still.spot, d, false, true);
+      EXPECT_NEAR((spot_value<true, true, true>(slice.spot, d, false, true)), expected,
+                  1e-6 * expected)
+          << seed;
+    }
+  }
 }
 
 TEST(GaussianSpot, WithoutRotationsIsTheGaussianOfItsCovariance) {
